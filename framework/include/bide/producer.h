@@ -1,0 +1,65 @@
+/* bide/producer.h: send messages from any C program.
+ *
+ *     bide_producer *producer;
+ *     bide_message *message;
+ *     bide_error error;
+ *     if (bide_producer_open("sqlite:bide.db", NULL, &producer, &error) != BIDE_OK)
+ *         errx(1, "%s", error.text);
+ *     if (bide_message_create("receipt", &message, &error) != BIDE_OK ||
+ *         bide_message_set_body(message, "{\"order\":42}", 12, &error) != BIDE_OK ||
+ *         bide_message_set_delay_ms(message, 90 * 1000, &error) != BIDE_OK ||
+ *         bide_producer_send(producer, message, &error) != BIDE_OK)
+ *         errx(1, "%s", error.text);
+ *     puts(bide_message_id(message));
+ *     bide_message_destroy(message);
+ *     bide_producer_close(producer);
+ *
+ * Sending returns when the broker has taken responsibility (commit, confirm, reply). On a failure the broker
+ * may still have taken a message whose confirmation was lost: send it again under the same id.
+ *
+ * Thread-safety: a producer may be used by several threads; each call then waits for its turn. Sending many at
+ * once is much faster than one at a time. A connection lost meanwhile is made again by the next call. */
+#ifndef BIDE_PRODUCER_H
+#define BIDE_PRODUCER_H
+
+#include <bide/message.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bide_producer bide_producer;
+
+typedef struct bide_producer_options {
+    const char *name_space;   /* NULL: "bide" */
+    const char *default_queue; /* for messages without one; NULL: "default" */
+    const char *queue_type;   /* RabbitMQ: "quorum" (NULL) or "classic" */
+    const char *base_dir;     /* relative paths in the URL start here; NULL: the working directory */
+    size_t max_body;          /* bytes; larger bodies are refused; 0: 1 MiB */
+    int64_t timeout_ms;       /* for one call, reconnecting included; 0: 10 s */
+} bide_producer_options;
+
+/* What became of one message of a batch. */
+typedef enum bide_sent {
+    BIDE_SENT_UNKNOWN, /* not confirmed: the broker may or may not have it */
+    BIDE_SENT_OK,      /* confirmed */
+    BIDE_SENT_REFUSED, /* refused for good (too large, bad name); the broker does not have it */
+} bide_sent;
+
+/* options: NULL for all defaults; copied. */
+BIDE_API bide_code bide_producer_open(const char *url, const bide_producer_options *options,
+    bide_producer **ret_producer, bide_error *error) BIDE_MUST_USE;
+BIDE_API void bide_producer_close(bide_producer *producer); /* NULL is fine */
+
+/* Sends one, or n. The messages stay the caller's; id, queue, due and sent are filled in where unset.
+ * results: NULL, or n entries that say what became of each. BIDE_OK only if all were confirmed; otherwise the
+ * code and text of the first failure. */
+BIDE_API bide_code bide_producer_send(bide_producer *producer, bide_message *message, bide_error *error);
+BIDE_API bide_code bide_producer_send_many(bide_producer *producer, bide_message *const *messages, size_t n,
+    bide_sent *results, bide_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
