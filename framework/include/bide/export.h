@@ -6,11 +6,11 @@
 
 #if defined(__GNUC__)
 #define BIDE_API __attribute__((visibility("default")))
-#define BIDE_PRINTF(format, args) __attribute__((format(printf, format, args)))
+#define BIDE_PRINTF(text, args) __attribute__((format(printf, text, args)))
 #define BIDE_MUST_USE __attribute__((warn_unused_result))
 #else
 #define BIDE_API
-#define BIDE_PRINTF(format, args)
+#define BIDE_PRINTF(text, args)
 #define BIDE_MUST_USE
 #endif
 

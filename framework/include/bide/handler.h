@@ -4,15 +4,15 @@
  * functions declared in bide/*.h, which the host process provides (link with -lbide or leave them undefined).
  *
  * Life of a configured handler:
- *   open    once, by the thread that starts the worker, before any message (with BIDE_PLUGIN_STATE_PER_THREAD:
- *           once for each pool thread);
- *   handle  for each message, on any pool thread; several at once unless `concurrency = 1` is configured or the
- *           state is per thread;
- *   close   when no thread is inside handle any more; once for each open that succeeded.
- * Two configured handlers may share one plugin: each has its own state.
+ *   open    once, by the thread that starts the worker, before any message (with
+ * BIDE_PLUGIN_STATE_PER_THREAD: once for each pool thread); handle  for each message, on any pool thread;
+ * several at once unless `concurrency = 1` is configured or the state is per thread; close   when no thread
+ * is inside handle any more; once for each open that succeeded. Two configured handlers may share one plugin:
+ * each has its own state.
  *
- * Delivery is at least once: the same id may come again after a crash. The pair (id, attempt) tells runs apart.
- * A handler must not call exit(), change the signal mask or the locale of the process, or fork without exec. */
+ * Delivery is at least once: the same id may come again after a crash. The pair (id, attempt) tells runs
+ * apart. A handler must not call exit(), change the signal mask or the locale of the process, or fork without
+ * exec. */
 #ifndef BIDE_HANDLER_H
 #define BIDE_HANDLER_H
 
@@ -49,12 +49,13 @@ typedef enum bide_setting_kind {
 typedef struct bide_setting_spec {
     const char *name; /* NULL ends the table */
     bide_setting_kind kind;
-    const char *fallback; /* as it would stand in the file, e.g. "30s"; NULL: the setting is required; "": unset */
-    const char *help;     /* one line */
+    const char
+        *fallback; /* as it would stand in the file, e.g. "30s"; NULL: the setting is required; "": unset */
+    const char *help; /* one line */
 } bide_setting_spec;
 
-/* The value, or the row's fallback. Asking for a name that is not in the table, or by another kind, gives NULL,
- * 0 or false. Strings belong to the settings and live until close has returned. */
+/* The value, or the row's fallback. Asking for a name that is not in the table, or by another kind, gives
+ * NULL, 0 or false. Strings belong to the settings and live until close has returned. */
 BIDE_API const char *bide_settings_string(const bide_settings *settings, const char *name);
 BIDE_API int64_t bide_settings_int(const bide_settings *settings, const char *name); /* also duration, size */
 BIDE_API bool bide_settings_bool(const bide_settings *settings, const char *name);
@@ -65,7 +66,8 @@ BIDE_API const char *bide_settings_dir(const bide_settings *settings);
 
 /* ---- the run of one message ---------------------------------------------------------------------------- */
 
-typedef struct bide_context bide_context; /* valid during handle, on its thread (bide_cancelled: any thread) */
+typedef struct bide_context
+    bide_context; /* valid during handle, on its thread (bide_cancelled: any thread) */
 
 typedef enum bide_outcome {
     BIDE_DONE,  /* finished: acknowledged */
@@ -95,9 +97,10 @@ BIDE_API int bide_cancel_fd(bide_context *context);
  * is acknowledged, in the same transaction where the broker has them. Takes ownership, also on failure. */
 BIDE_API bide_code bide_context_send(bide_context *context, bide_message *message, bide_error *error);
 
-/* A log line that carries the message's id, type and attempt by itself. Fields as with bide_log; may be NULL. */
-BIDE_API void bide_context_log(bide_context *context, bide_log_level level, const char *text,
-    const bide_log_field *fields);
+/* A log line that carries the message's id, type and attempt by itself. Fields as with bide_log; may be NULL.
+ */
+BIDE_API void bide_context_log(
+    bide_context *context, bide_log_level level, const char *text, const bide_log_field *fields);
 
 /* ---- the descriptor ------------------------------------------------------------------------------------ */
 
@@ -109,11 +112,11 @@ typedef struct bide_plugin_descriptor {
     /* These three come first in every version: the host reads them, then copies min(size, its own size). */
     uint16_t abi_major;
     uint16_t abi_minor;
-    uint32_t size; /* sizeof(bide_plugin_descriptor) when the plugin was built */
-    const char *name;    /* the same as the file's, without ".so" */
-    const char *version; /* of the plugin: free text */
-    const char *summary; /* one line */
-    uint32_t flags;      /* BIDE_PLUGIN_… */
+    uint32_t size;                     /* sizeof(bide_plugin_descriptor) when the plugin was built */
+    const char *name;                  /* the same as the file's, without ".so" */
+    const char *version;               /* of the plugin: free text */
+    const char *summary;               /* one line */
+    uint32_t flags;                    /* BIDE_PLUGIN_… */
     const bide_setting_spec *settings; /* NULL: takes none */
     /* *ret_state may stay unset: handle then gets NULL. A failure keeps the worker from starting. */
     bide_code (*open)(const bide_settings *settings, void **ret_state, bide_error *error); /* may be NULL */

@@ -2,11 +2,13 @@
  *
  *     bide_log(BIDE_LOG_WARN, "message parked", BIDE_STR("id", id), BIDE_INT("attempt", 3));
  *
- * On a terminal a line is text, otherwise one JSON object: {"time":…,"level":…,"message":…,"id":…,"attempt":3}.
- * The message is a fixed text (docs/operations.md explains each of level warning and above); what varies is in
- * the fields. A secret never goes into a field: log an URL through its redacted form.
+ * On a terminal a line is text, otherwise one JSON object:
+ * {"time":…,"level":…,"message":…,"id":…,"attempt":3}. The message is a fixed text (docs/operations.md
+ * explains each of level warning and above); what varies is in the fields. A secret never goes into a field:
+ * log an URL through its redacted form.
  *
- * Thread-safety: any thread; a line is written by one write(2). Does not fail: what cannot be written is lost. */
+ * Thread-safety: any thread; a line is written by one write(2). Does not fail: what cannot be written is
+ * lost. */
 #ifndef BIDE_LOG_H
 #define BIDE_LOG_H
 
@@ -38,9 +40,18 @@ typedef struct bide_log_field {
     double number;
 } bide_log_field;
 
-#define BIDE_STR(field_name, value) {.name = (field_name), .kind = BIDE_LOG_STR, .str = (value)}
-#define BIDE_INT(field_name, value) {.name = (field_name), .kind = BIDE_LOG_INT, .integer = (int64_t)(value)}
-#define BIDE_NUM(field_name, value) {.name = (field_name), .kind = BIDE_LOG_NUM, .number = (value)}
+#define BIDE_STR(field_name, value)                                                                          \
+    {                                                                                                        \
+        .name = (field_name), .kind = BIDE_LOG_STR, .str = (value)                                           \
+    }
+#define BIDE_INT(field_name, value)                                                                          \
+    {                                                                                                        \
+        .name = (field_name), .kind = BIDE_LOG_INT, .integer = (int64_t)(value)                              \
+    }
+#define BIDE_NUM(field_name, value)                                                                          \
+    {                                                                                                        \
+        .name = (field_name), .kind = BIDE_LOG_NUM, .number = (value)                                        \
+    }
 
 /* Fields are not evaluated when the level is off. */
 #define bide_log(level, text, ...)                                                                           \

@@ -5,8 +5,8 @@
  *
  * Ownership: a message owns copies of all it was given; what the getters return belongs to the message and
  * lives until the next set of the same field, or its end. Thread-safety: one thread at a time; a message that
- * nobody changes may be read by several. Setters fail with BIDE_E_NOMEM, or BIDE_E_DATA for a value out of its
- * limits; the message is then as before. */
+ * nobody changes may be read by several. Setters fail with BIDE_E_NOMEM, or BIDE_E_DATA for a value out of
+ * its limits; the message is then as before. */
 #ifndef BIDE_MESSAGE_H
 #define BIDE_MESSAGE_H
 
@@ -30,28 +30,30 @@ enum {
 #define BIDE_DELAY_MAX_MS (INT64_C(3650) * 86400 * 1000) /* the longest delay: 3650 days */
 
 /* type: letters, digits, '-', '_', '.'; not beginning with a digit or a dot; at most BIDE_NAME_MAX bytes. */
-BIDE_API bide_code bide_message_create(const char *type, bide_message **ret_message, bide_error *error)
-    BIDE_MUST_USE;
+BIDE_API bide_code bide_message_create(
+    const char *type, bide_message **ret_message, bide_error *error) BIDE_MUST_USE;
 BIDE_API void bide_message_destroy(bide_message *message); /* NULL is fine */
 
-/* Without an id, sending generates one: time-ordered (UUID version 7, RFC 9562) and unique across machines. */
+/* Without an id, sending generates one: time-ordered (UUID version 7, RFC 9562) and unique across machines.
+ */
 BIDE_API bide_code bide_message_set_id(bide_message *message, const char *id, bide_error *error);
 /* Without a queue: that of the type's handler in the producer's configuration, else "default". */
 BIDE_API bide_code bide_message_set_queue(bide_message *message, const char *queue, bide_error *error);
 BIDE_API bide_code bide_message_set_content_type(bide_message *message, const char *type, bide_error *error);
-BIDE_API bide_code bide_message_set_body(bide_message *message, const void *bytes, size_t size,
-    bide_error *error);
+BIDE_API bide_code bide_message_set_body(
+    bide_message *message, const void *bytes, size_t size, bide_error *error);
 /* Sets or replaces a header. Names beginning with "bide-" are the framework's and are refused. */
-BIDE_API bide_code bide_message_set_header(bide_message *message, const char *name, const char *value,
-    bide_error *error);
+BIDE_API bide_code bide_message_set_header(
+    bide_message *message, const char *name, const char *value, bide_error *error);
 
 /* When it may run: after a delay counted from sending (0 … BIDE_DELAY_MAX_MS), or at an instant (past: at
  * once). The later call of the two wins. */
 BIDE_API bide_code bide_message_set_delay_ms(bide_message *message, int64_t delay_ms, bide_error *error);
 BIDE_API bide_code bide_message_set_due_ms(bide_message *message, int64_t due_ms, bide_error *error);
-/* Counted from due: a message that has not begun to run by then is dropped and counted as expired. 0: never. */
-BIDE_API bide_code bide_message_set_expires_after_ms(bide_message *message, int64_t after_ms,
-    bide_error *error);
+/* Counted from due: a message that has not begun to run by then is dropped and counted as expired. 0: never.
+ */
+BIDE_API bide_code bide_message_set_expires_after_ms(
+    bide_message *message, int64_t after_ms, bide_error *error);
 
 BIDE_API const char *bide_message_id(const bide_message *message);
 BIDE_API const char *bide_message_type(const bide_message *message);
@@ -66,8 +68,9 @@ BIDE_API const char *bide_message_header_value(const bide_message *message, size
 /* The value of a header, or NULL where the message has none of that name (names are case-sensitive). */
 BIDE_API const char *bide_message_header(const bide_message *message, const char *name);
 
-BIDE_API int64_t bide_message_due_ms(const bide_message *message);     /* never 0 once sent */
-BIDE_API int64_t bide_message_sent_ms(const bide_message *message);    /* first accepted by a sender; 0: unknown */
+BIDE_API int64_t bide_message_due_ms(const bide_message *message); /* never 0 once sent */
+BIDE_API int64_t bide_message_sent_ms(
+    const bide_message *message); /* first accepted by a sender; 0: unknown */
 BIDE_API int64_t bide_message_expires_ms(const bide_message *message); /* absolute; 0: never */
 BIDE_API int bide_message_attempt(const bide_message *message);        /* 1 for the first run */
 BIDE_API const char *bide_message_error(const bide_message *message);  /* the last failure, or "" */

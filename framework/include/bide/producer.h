@@ -17,8 +17,8 @@
  * Sending returns when the broker has taken responsibility (commit, confirm, reply). On a failure the broker
  * may still have taken a message whose confirmation was lost: send it again under the same id.
  *
- * Thread-safety: a producer may be used by several threads; each call then waits for its turn. Sending many at
- * once is much faster than one at a time. A connection lost meanwhile is made again by the next call. */
+ * Thread-safety: a producer may be used by several threads; each call then waits for its turn. Sending many
+ * at once is much faster than one at a time. A connection lost meanwhile is made again by the next call. */
 #ifndef BIDE_PRODUCER_H
 #define BIDE_PRODUCER_H
 
@@ -31,12 +31,12 @@ extern "C" {
 typedef struct bide_producer bide_producer;
 
 typedef struct bide_producer_options {
-    const char *name_space;   /* NULL: "bide" */
+    const char *name_space;    /* NULL: "bide" */
     const char *default_queue; /* for messages without one; NULL: "default" */
-    const char *queue_type;   /* RabbitMQ: "quorum" (NULL) or "classic" */
-    const char *base_dir;     /* relative paths in the URL start here; NULL: the working directory */
-    size_t max_body;          /* bytes; larger bodies are refused; 0: 1 MiB */
-    int64_t timeout_ms;       /* for one call, reconnecting included; 0: 10 s */
+    const char *queue_type;    /* RabbitMQ: "quorum" (NULL) or "classic" */
+    const char *base_dir;      /* relative paths in the URL start here; NULL: the working directory */
+    size_t max_body;           /* bytes; larger bodies are refused; 0: 1 MiB */
+    int64_t timeout_ms;        /* for one call, reconnecting included; 0: 10 s */
 } bide_producer_options;
 
 /* What became of one message of a batch. */
@@ -55,8 +55,8 @@ BIDE_API void bide_producer_close(bide_producer *producer); /* NULL is fine */
  * results: NULL, or n entries that say what became of each. BIDE_OK only if all were confirmed; otherwise the
  * code and text of the first failure. */
 BIDE_API bide_code bide_producer_send(bide_producer *producer, bide_message *message, bide_error *error);
-BIDE_API bide_code bide_producer_send_many(bide_producer *producer, bide_message *const *messages, size_t n,
-    bide_sent *results, bide_error *error);
+BIDE_API bide_code bide_producer_send_many(
+    bide_producer *producer, bide_message *const *messages, size_t n, bide_sent *results, bide_error *error);
 
 #ifdef __cplusplus
 }

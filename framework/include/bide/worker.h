@@ -36,8 +36,8 @@ BIDE_API bide_code bide_worker_create(const char *config_path, const bide_worker
  * drain in which everything was finished or handed back. Once per worker. */
 BIDE_API bide_code bide_worker_run(bide_worker *worker, bide_error *error);
 
-/* First call: takes nothing new, finishes what runs within worker.drain, hands back the rest, returns from run.
- * Second call: cancels what runs and hands everything back now. Any thread, and async-signal-safe. */
+/* First call: takes nothing new, finishes what runs within worker.drain, hands back the rest, returns from
+ * run. Second call: cancels what runs and hands everything back now. Any thread, and async-signal-safe. */
 BIDE_API void bide_worker_stop(bide_worker *worker);
 
 /* After run has returned (or was never called). NULL is fine. A handler that never returned keeps its thread

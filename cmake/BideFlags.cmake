@@ -1,0 +1,24 @@
+# Compiler flags of our own code: every target here links bide_flags.
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON) # gnu11: __VA_OPT__, accept4 and friends
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+add_library(bide_flags INTERFACE)
+target_compile_definitions(bide_flags INTERFACE _GNU_SOURCE)
+target_compile_options(bide_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+  -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wno-format-nonliteral -Wno-format-truncation -Wvla -Wundef
+  -fno-strict-aliasing -fstack-protector-strong)
+if(BIDE_WERROR)
+  target_compile_options(bide_flags INTERFACE -Werror)
+endif()
+target_link_options(bide_flags INTERFACE LINKER:-z,relro LINKER:-z,now)
+
+if(BIDE_SANITIZE)
+  target_compile_options(bide_flags INTERFACE -fsanitize=${BIDE_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(bide_flags INTERFACE -fsanitize=${BIDE_SANITIZE})
+else()
+  target_compile_options(bide_flags INTERFACE $<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-D_FORTIFY_SOURCE=2>)
+endif()

@@ -1,0 +1,71 @@
+#include "base/arena.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+enum { BLOCK_SIZE = 1024, ALIGNMENT = 8 };
+
+struct bide_arena_block {
+    struct bide_arena_block *older;
+    uint64_t bytes[];
+};
+
+void bide_arena_init(struct bide_arena *arena)
+{
+    *arena = (struct bide_arena){0};
+}
+
+void bide_arena_lend(struct bide_arena *arena, void *memory, size_t size)
+{
+    arena->next = memory;
+    arena->left = size;
+}
+
+void bide_arena_release(struct bide_arena *arena)
+{
+    while (arena->blocks) {
+        struct bide_arena_block *block = arena->blocks;
+        arena->blocks = block->older;
+        bide_free(block);
+    }
+    bide_arena_init(arena);
+}
+
+static int add_block(struct bide_arena *arena, size_t size)
+{
+    size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+    struct bide_arena_block *block = bide_malloc(sizeof *block + room);
+    if (!block)
+        return 0;
+    block->older = arena->blocks;
+    arena->blocks = block;
+    arena->next = (char *)block->bytes;
+    arena->left = room;
+    return 1;
+}
+
+void *bide_arena_alloc(struct bide_arena *arena, size_t size)
+{
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    size_t whole = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (whole > arena->left && !add_block(arena, whole))
+        return NULL;
+    void *memory = arena->next;
+    arena->next += whole;
+    arena->left -= whole;
+    return memory;
+}
+
+char *bide_arena_copy(struct bide_arena *arena, const void *bytes, size_t size)
+{
+    char *copy = bide_arena_alloc(arena, size + 1);
+    if (!copy)
+        return NULL;
+    if (size)
+        memcpy(copy, bytes, size);
+    copy[size] = '\0';
+    return copy;
+}

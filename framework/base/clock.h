@@ -1,0 +1,38 @@
+/* base/clock.h: what time it is, replaceable so that a test runs 30 days in a millisecond.
+ *
+ * Wall time (Unix) is for due times, ids and logs only; monotonic time measures. A clock is passed to whoever
+ * needs it; there is no global one. Thread-safety: bide_clock_system() any thread; a test's own clock as it
+ * says. */
+#ifndef BIDE_BASE_CLOCK_H
+#define BIDE_BASE_CLOCK_H
+
+#include <stdint.h>
+
+struct bide_clock {
+    int64_t (*wall_us)(const struct bide_clock *self);
+    int64_t (*mono_us)(const struct bide_clock *self);
+};
+
+const struct bide_clock *bide_clock_system(void);
+
+static inline int64_t bide_wall_us(const struct bide_clock *clock)
+{
+    return clock->wall_us(clock);
+}
+
+static inline int64_t bide_wall_ms(const struct bide_clock *clock)
+{
+    return clock->wall_us(clock) / 1000;
+}
+
+static inline int64_t bide_mono_us(const struct bide_clock *clock)
+{
+    return clock->mono_us(clock);
+}
+
+static inline int64_t bide_mono_ms(const struct bide_clock *clock)
+{
+    return clock->mono_us(clock) / 1000;
+}
+
+#endif

@@ -1,0 +1,123 @@
+#include "bide/log.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/units.h"
+
+/* The one mutable global beside the allocation hook (see architecture.md). */
+static struct {
+    _Atomic int level;
+    bide_log_sink *sink;
+    void *user;
+} log_state = {.level = BIDE_LOG_INFO};
+
+static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
+
+static void add_json_field(struct bide_buffer *line, const bide_log_field *field)
+{
+    bide_buffer_char(line, ',');
+    bide_buffer_json(line, field->name, strlen(field->name));
+    bide_buffer_char(line, ':');
+    if (field->kind == BIDE_LOG_STR)
+        bide_buffer_json(line, field->str, field->str ? strlen(field->str) : 0);
+    else if (field->kind == BIDE_LOG_INT)
+        bide_buffer_format(line, "%" PRId64, field->integer);
+    else
+        bide_buffer_format(line, "%.6g", field->number);
+}
+
+static void add_json_line(struct bide_buffer *line, bide_log_level level, const char *time, const char *text,
+    const bide_log_field *fields)
+{
+    bide_buffer_format(line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", time, level_names[level]);
+    bide_buffer_json(line, text, strlen(text));
+    for (; fields && fields->kind != BIDE_LOG_END; fields++)
+        add_json_field(line, fields);
+    bide_buffer_text(line, "}\n");
+}
+
+/* Control characters are shown as '?': a field must not be able to forge a line or move the cursor. */
+static void add_plain(struct bide_buffer *line, const char *text)
+{
+    for (; *text; text++)
+        bide_buffer_char(line, (unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
+}
+
+static void add_text_line(struct bide_buffer *line, bide_log_level level, const char *time, const char *text,
+    const bide_log_field *fields)
+{
+    bide_buffer_format(line, "%.12s %-5s %s", time + 11, level_names[level], text);
+    for (; fields && fields->kind != BIDE_LOG_END; fields++) {
+        bide_buffer_format(line, "  %s=", fields->name);
+        if (fields->kind == BIDE_LOG_STR)
+            add_plain(line, fields->str ? fields->str : "-");
+        else if (fields->kind == BIDE_LOG_INT)
+            bide_buffer_format(line, "%" PRId64, fields->integer);
+        else
+            bide_buffer_format(line, "%.6g", fields->number);
+    }
+    bide_buffer_char(line, '\n');
+}
+
+static void standard_error_sink(
+    void *user, bide_log_level level, const char *text, const bide_log_field *fields)
+{
+    (void)user;
+    struct bide_buffer line;
+    char time[BIDE_INSTANT_TEXT];
+    bide_format_instant(bide_wall_ms(bide_clock_system()), time);
+    bide_buffer_init(&line);
+    if (isatty(STDERR_FILENO))
+        add_text_line(&line, level, time, text, fields);
+    else
+        add_json_line(&line, level, time, text, fields);
+    if (!line.failed) {
+        ssize_t written = write(STDERR_FILENO, line.bytes, line.size);
+        (void)written;
+    }
+    bide_buffer_release(&line);
+}
+
+bool bide_log_enabled(bide_log_level level)
+{
+    return (int)level >= atomic_load_explicit(&log_state.level, memory_order_relaxed) && level < BIDE_LOG_OFF;
+}
+
+void bide_log_write(bide_log_level level, const char *text, const bide_log_field *fields)
+{
+    bide_log_sink *sink = log_state.sink ? log_state.sink : standard_error_sink;
+    sink(log_state.user, level, text, fields);
+}
+
+void bide_log_set_level(bide_log_level level)
+{
+    atomic_store(&log_state.level, (int)level);
+}
+
+void bide_log_set_sink(bide_log_sink *sink, void *user)
+{
+    log_state.sink = sink;
+    log_state.user = user;
+}
+
+bool bide_log_level_parse(const char *name, bide_log_level *ret_level)
+{
+    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++)
+        if (strcmp(name, level_names[i]) == 0) {
+            *ret_level = (bide_log_level)i;
+            return true;
+        }
+    return false;
+}
+
+const char *bide_log_level_name(bide_log_level level)
+{
+    return level_names[level <= BIDE_LOG_OFF ? level : BIDE_LOG_OFF];
+}

@@ -1,0 +1,201 @@
+#include "base/units.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bide/message.h"
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+static const struct unit duration_units[] = {
+    {"ms", 1},
+    {"s", 1000},
+    {"m", 60 * 1000},
+    {"h", 3600 * 1000},
+    {"d", 86400 * 1000},
+    {NULL, 0},
+};
+
+static const struct unit size_units[] = {
+    {"", 1},
+    {"B", 1},
+    {"kB", 1000},
+    {"MB", 1000 * 1000},
+    {"GB", 1000 * 1000 * 1000},
+    {"KiB", 1024},
+    {"MiB", 1024 * 1024},
+    {"GiB", 1024 * 1024 * 1024},
+    {NULL, 0},
+};
+
+/* Digits with at most one point among them: no sign, no exponent, no "inf", whatever the locale says. */
+static const char *scan_number(const char *text, double *ret_value)
+{
+    double value = 0, scale = 1;
+    int digits = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9'; at++, digits++)
+        value = value * 10 + (*at - '0');
+    if (*at == '.')
+        for (at++; *at >= '0' && *at <= '9'; at++, digits++)
+            value += (*at - '0') * (scale /= 10);
+    *ret_value = value;
+    return digits ? at : NULL;
+}
+
+static int scale_by_unit(const char *text, const struct unit *units, double max, int64_t *ret_value)
+{
+    double value;
+    const char *rest = scan_number(text, &value);
+    if (!rest)
+        return 0;
+    for (; units->name; units++) {
+        if (strcmp(rest, units->name) != 0)
+            continue;
+        double scaled = value * (double)units->factor;
+        if (scaled > max)
+            return 0;
+        *ret_value = llround(scaled);
+        return 1;
+    }
+    return 0;
+}
+
+bide_code bide_parse_duration(const char *text, int64_t *ret_ms, bide_error *error)
+{
+    if (strcmp(text, "0") == 0) {
+        *ret_ms = 0;
+        return BIDE_OK;
+    }
+    if (scale_by_unit(text, duration_units, (double)BIDE_DELAY_MAX_MS, ret_ms))
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_USAGE,
+        "'%s' is not a duration: write for example 250ms, 1.5s, 10m, 36h or 7d, at most 3650d", text);
+}
+
+bide_code bide_parse_size(const char *text, int64_t *ret_bytes, bide_error *error)
+{
+    if (scale_by_unit(text, size_units, 1e15, ret_bytes))
+        return BIDE_OK;
+    return bide_fail(
+        error, BIDE_E_USAGE, "'%s' is not a size: write for example 4096, 64KiB, 1MiB or 2GiB", text);
+}
+
+/* Days since 1970-01-01 of a Gregorian date (H. Hinnant, "chrono-compatible low-level date algorithms"). */
+static int64_t days_from_civil(int64_t year, int month, int day)
+{
+    year -= month <= 2;
+    int64_t era = (year >= 0 ? year : year - 399) / 400;
+    int64_t year_of_era = year - era * 400;
+    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return era * 146097 + day_of_era - 719468;
+}
+
+static int days_of_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && leap);
+}
+
+/* "Z" or "+02:00"; minutes east of Greenwich. */
+static int scan_offset(const char *text, int *ret_minutes)
+{
+    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0) {
+        *ret_minutes = 0;
+        return 1;
+    }
+    int hours, minutes, used = 0;
+    char sign;
+    if (sscanf(text, "%c%2d:%2d%n", &sign, &hours, &minutes, &used) != 3 || used != 6 || text[6])
+        return 0;
+    if ((sign != '+' && sign != '-') || hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
+        return 0;
+    *ret_minutes = (sign == '-' ? -1 : 1) * (hours * 60 + minutes);
+    return 1;
+}
+
+static int scan_instant(const char *text, int64_t *ret_ms)
+{
+    int year, month, day, hour, minute, second, used = 0, offset;
+    char t;
+    if (sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &year, &month, &day, &t, &hour, &minute, &second, &used) !=
+            7 ||
+        used != 19 || (t != 'T' && t != 't' && t != ' '))
+        return 0;
+    for (int i = 0; i < used; i++) /* sscanf takes signs and blanks where only digits may stand */
+        if (strchr("+ ", text[i]) && i != 10)
+            return 0;
+    if (year < 0 || month < 1 || month > 12 || day < 1 || day > days_of_month(year, month) || hour < 0 ||
+        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
+        return 0;
+    const char *rest = text + used;
+    double fraction = 0;
+    if (*rest == '.' && !(rest = scan_number(rest, &fraction)))
+        return 0;
+    if (!scan_offset(rest, &offset))
+        return 0;
+    int64_t seconds =
+        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset * 60;
+    *ret_ms = seconds * 1000 + llround(fraction * 1000);
+    return 1;
+}
+
+bide_code bide_parse_instant(const char *text, int64_t *ret_ms, bide_error *error)
+{
+    if (scan_instant(text, ret_ms))
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_USAGE,
+        "'%s' is not an instant: write for example 2026-12-24T18:00:00Z or 2026-12-24T19:00:00+01:00", text);
+}
+
+bide_code bide_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret_value, bide_error *error)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    int clean = (*text == '-' || (*text >= '0' && *text <= '9')) && end != text && !*end && errno == 0;
+    if (!clean || value < min || value > max)
+        return bide_fail(
+            error, BIDE_E_USAGE, "'%s' is not a whole number from %" PRId64 " to %" PRId64, text, min, max);
+    *ret_value = value;
+    return BIDE_OK;
+}
+
+char *bide_format_duration(int64_t ms, char to[BIDE_DURATION_TEXT])
+{
+    if (ms == 0)
+        return strcpy(to, "0s");
+    for (size_t i = sizeof duration_units / sizeof duration_units[0] - 1; i-- > 2;)
+        if (ms % duration_units[i].factor == 0) {
+            snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 "%s", ms / duration_units[i].factor,
+                duration_units[i].name);
+            return to;
+        }
+    if (ms % 1000 == 0 || ms >= 1000)
+        snprintf(to, BIDE_DURATION_TEXT, "%.10gs", (double)ms / 1000);
+    else
+        snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 "ms", ms);
+    return to;
+}
+
+char *bide_format_instant(int64_t unix_ms, char to[BIDE_INSTANT_TEXT])
+{
+    time_t seconds = (time_t)(unix_ms / 1000 - (unix_ms % 1000 < 0));
+    struct tm parts;
+    if (!gmtime_r(&seconds, &parts))
+        return strcpy(to, "?");
+    char day[BIDE_INSTANT_TEXT - 8];
+    strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(to, BIDE_INSTANT_TEXT, "%s.%03dZ", day, (int)(unix_ms - (int64_t)seconds * 1000));
+    return to;
+}

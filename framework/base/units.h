@@ -1,0 +1,28 @@
+/* base/units.h: durations, sizes, instants and numbers as people write them. Any thread.
+ *
+ * Durations: "250ms", "1.5s", "10m", "36h", "7d" (a unit is required; "0" alone is fine). Sizes: "100",
+ * "64KiB", "1MiB", "2GiB" (powers of 1024) or "10kB", "1MB" (of 1000). Instants: RFC 3339,
+ * "2026-12-24T18:00:00Z" or with an offset. Nothing may precede or follow. A failure's text names what was
+ * given and what would do. */
+#ifndef BIDE_BASE_UNITS_H
+#define BIDE_BASE_UNITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bide/error.h"
+
+/* 0 … 3650 days, in ms, rounded to the nearest. */
+bide_code bide_parse_duration(const char *text, int64_t *ret_ms, bide_error *error);
+bide_code bide_parse_size(const char *text, int64_t *ret_bytes, bide_error *error);
+bide_code bide_parse_instant(const char *text, int64_t *ret_ms, bide_error *error);
+bide_code bide_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret_value, bide_error *error);
+
+enum { BIDE_DURATION_TEXT = 32, BIDE_INSTANT_TEXT = 40 };
+
+/* The shortest exact form: 1500 -> "1.5s", 90000 -> "90s", 7200000 -> "2h". Returns `to`. */
+char *bide_format_duration(int64_t ms, char to[BIDE_DURATION_TEXT]);
+/* "2026-12-24T18:00:00.250Z". Returns `to`. */
+char *bide_format_instant(int64_t unix_ms, char to[BIDE_INSTANT_TEXT]);
+
+#endif

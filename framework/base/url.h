@@ -1,0 +1,50 @@
+/* base/url.h: scheme://[user[:password]@]host[:port][,host[:port]…][/path][?key=value[&…]], or
+ * scheme:path[?…].
+ *
+ * One parser for every broker's URL. Percent-encoding is decoded in user, password, path and values; IPv6
+ * hosts stand in brackets. Thread-safety: an URL that nobody frees may be read by several threads. */
+#ifndef BIDE_BASE_URL_H
+#define BIDE_BASE_URL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bide/error.h"
+
+enum { BIDE_URL_HOSTS_MAX = 16, BIDE_URL_PARAMS_MAX = 32 };
+
+struct bide_url_host {
+    char *name;
+    int port; /* 0: not given */
+};
+
+struct bide_url_param {
+    char *name;
+    char *value; /* "" where there is none */
+};
+
+struct bide_url {
+    char *scheme;   /* lower case */
+    char *user;     /* NULL: not given */
+    char *password; /* NULL: not given; "" is a password */
+    struct bide_url_host hosts[BIDE_URL_HOSTS_MAX];
+    size_t n_hosts;
+    char *path; /* without the slash that follows the authority; NULL: no slash either; after "scheme:" the
+                   rest */
+    struct bide_url_param params[BIDE_URL_PARAMS_MAX];
+    size_t n_params;
+    char *redacted; /* for logs and messages: the password is *** */
+};
+
+/* An error's text shows the URL without its password. */
+bide_code bide_url_parse(const char *text, struct bide_url *ret_url, bide_error *error);
+void bide_url_clear(struct bide_url *url); /* also a zeroed one */
+/* The last value of a parameter, or NULL. */
+const char *bide_url_param(const struct bide_url *url, const char *name);
+/* The text with what stands between "//…:" and "@" hidden, for an URL that does not parse. bide_free it. */
+char *bide_url_redact(const char *text);
+
+/* Refuses parameters not in `known` (ended by NULL): "unknown option 'x' … (did you mean 'y'?)". */
+bide_code bide_url_check_params(const struct bide_url *url, const char *const known[], bide_error *error);
+
+#endif

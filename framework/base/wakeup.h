@@ -1,0 +1,18 @@
+/* base/wakeup.h: a descriptor one thread polls and any thread (or signal handler) makes readable.
+ *
+ * Thread-safety: bide_wakeup_signal from anywhere, async-signal-safe; the rest by the owner. */
+#ifndef BIDE_BASE_WAKEUP_H
+#define BIDE_BASE_WAKEUP_H
+
+#include "bide/error.h"
+
+struct bide_wakeup {
+    int fd; /* an eventfd; -1 when closed */
+};
+
+bide_code bide_wakeup_init(struct bide_wakeup *wakeup, bide_error *error);
+void bide_wakeup_close(struct bide_wakeup *wakeup); /* also after a failed init */
+void bide_wakeup_signal(const struct bide_wakeup *wakeup);
+void bide_wakeup_drain(const struct bide_wakeup *wakeup); /* makes it unreadable again */
+
+#endif

@@ -1,0 +1,340 @@
+/* broker/broker.h: the adapter contract. One contract suite (tests/contract/) runs against every adapter.
+ *
+ * An adapter offers three objects, each used by one thread at a time and independent of the others:
+ *
+ *   sender    takes messages into the broker            (producers; `bide send`)
+ *   receiver  hands out deliveries and settles them     (a worker's intake thread)
+ *   admin     looks, and works on dead letters          (`bide status`, `bide dead`, `bide check`)
+ *
+ * An adapter holds no policy: whether and when to retry is decided by outcome/. It moves messages along the
+ * arrows of docs/message-lifecycle.md, and each arrow is one call here.
+ *
+ * Time: due times are Unix ms. A message is never handed out as *ready* before it is due; one that is handed
+ * out early (at most BIDE_LANDING_MS before) is to be kept by the receiver's user until its due millisecond.
+ */
+#ifndef BIDE_BROKER_BROKER_H
+#define BIDE_BROKER_BROKER_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/url.h"
+#include "bide/error.h"
+#include "bide/producer.h"
+#include "message/message.h"
+
+/* The landing window: how early a delivery may be handed out. More than the RabbitMQ ladder's 100 + 8 × 40
+ * ms. */
+enum { BIDE_LANDING_MS = 500 };
+
+enum bide_queue_type { BIDE_QUEUE_QUORUM, BIDE_QUEUE_CLASSIC }; /* RabbitMQ only */
+
+/* What all three objects are opened with. Everything is borrowed until open returns, except `clock`: for
+ * ever. */
+struct bide_broker_options {
+    const struct bide_url *url;
+    const char *name_space; /* valid by bide_namespace_valid */
+    const char *base_dir;   /* where relative paths in the URL start */
+    enum bide_queue_type queue_type;
+    const char *const *queues; /* the configured queues; declared by whoever opens first. A receiver serves */
+    size_t n_queues;           /* exactly these, in this order; a sender and an admin may know none */
+    const char *client_name;   /* shown by the broker, e.g. "bide worker host:1234" */
+    int64_t timeout_ms;        /* for one send or admin call, reconnecting included */
+    size_t max_body;           /* of a message taken in; larger ones are handed out as oversized */
+    const struct bide_clock *clock;
+};
+
+/* ---- why a message is a dead letter ------------------------------------------------------------------- */
+
+/* One row a reason: constant, its name for people and scripts. */
+#define BIDE_REASONS(ROW)                                                                                    \
+    ROW(BIDE_REASON_NONE, "")                                                                                \
+    ROW(BIDE_REASON_EXHAUSTED, "exhausted")                                                                  \
+    ROW(BIDE_REASON_REJECTED, "rejected")                                                                    \
+    ROW(BIDE_REASON_NO_TYPE, "no-type")                                                                      \
+    ROW(BIDE_REASON_UNKNOWN_TYPE, "unknown-type")                                                            \
+    ROW(BIDE_REASON_CRASHED, "crashed")                                                                      \
+    ROW(BIDE_REASON_TIMEOUT, "timeout")                                                                      \
+    ROW(BIDE_REASON_OVERSIZED, "oversized")                                                                  \
+    ROW(BIDE_REASON_MALFORMED, "malformed")                                                                  \
+    ROW(BIDE_REASON_UNROUTED, "unrouted")
+
+enum bide_reason {
+#define BIDE_REASON_ENUM(name, text) name,
+    BIDE_REASONS(BIDE_REASON_ENUM)
+#undef BIDE_REASON_ENUM
+};
+
+const char *bide_reason_name(enum bide_reason reason);
+bool bide_reason_parse(const char *name, enum bide_reason *ret_reason);
+
+/* ---- sending ------------------------------------------------------------------------------------------ */
+
+struct bide_sender {
+    const struct bide_sender_ops *ops; /* first member of the adapter's own struct */
+};
+
+struct bide_sender_ops {
+    /* Returns when the broker has taken responsibility for all n, or with what became of each in results (n
+     * entries, all BIDE_SENT_UNKNOWN on entry). The messages are stamped (bide_message_stamp) and borrowed. A
+     * lost connection is made again within the options' timeout; what was not confirmed is then sent again,
+     * so that a duplicate is possible and a loss is not. BIDE_OK only if every result is BIDE_SENT_OK. */
+    bide_code (*send)(struct bide_sender *sender, struct bide_message *const *messages, size_t n,
+        enum bide_sent *results, bide_error *error);
+    void (*destroy)(struct bide_sender *sender);
+};
+
+/* ---- receiving and settling --------------------------------------------------------------------------- */
+
+/* One message in this worker's hands; settled exactly once. First member of the adapter's own struct, in
+ * which the adapter keeps what it needs to settle it. Owned by whoever holds it; given back by settle. */
+struct bide_delivery {
+    struct bide_message *message; /* owned; `queue` is where it will go back to, `attempt` that of this run */
+    size_t queue;                 /* index of the queue it arrived on, in the options' queues */
+    enum bide_reason defect;      /* NONE, or MALFORMED/OVERSIZED: not to be run, only to be settled DEAD */
+    const char *defect_text;      /* static or owned by the message's arena; NULL without a defect */
+};
+
+enum bide_verdict {
+    BIDE_VERDICT_ACK,     /* done (or expired): gone for good */
+    BIDE_VERDICT_RETRY,   /* run again at due_ms with `attempt` and `error` */
+    BIDE_VERDICT_DEAD,    /* to the dead letters with `reason` and `error` */
+    BIDE_VERDICT_RELEASE, /* back to the broker untouched: at once for any worker (or at its due time, when
+                             early) */
+};
+
+/* What shall become of a delivery. */
+struct bide_settlement {
+    struct bide_delivery *delivery;
+    enum bide_verdict verdict;
+    enum bide_reason reason;     /* DEAD */
+    int attempt;                 /* RETRY: of the next run; DEAD: how many runs there were */
+    int64_t due_ms;              /* RETRY */
+    char *error;                 /* RETRY, DEAD: what went wrong, or NULL (no change); owned (bide_free) */
+    struct bide_message **sends; /* ACK: stamped messages to be sent before, or with, the acknowledgement; */
+    size_t n_sends;              /* owned: each message and the array (bide_free) */
+};
+
+/* What the intake waits for, beside its own wake-up. */
+enum { BIDE_WAIT_FDS = 8 };
+struct bide_wait {
+    struct pollfd fds[BIDE_WAIT_FDS];
+    size_t n_fds;
+    int64_t
+        timeout_us; /* call receive again after so long even if no descriptor is ready; -1: no such need */
+};
+
+struct bide_receiver_stats {
+    bool connected; /* and consuming, as far as can be seen */
+    uint64_t reconnects;
+    uint64_t settled; /* settlements that are final in the broker */
+    uint64_t lost;    /* settlements that could not be made: the broker will hand those messages out again */
+    size_t unsettled; /* handed over by settle, not yet final */
+};
+
+struct bide_receiver {
+    const struct bide_receiver_ops *ops;
+};
+
+struct bide_receiver_ops {
+    /* All of the adapter's work that is due: reads, writes, heartbeats, settlements handed over before,
+     * reconnecting, claiming. Hands out up to max deliveries (the caller's from then on). Does not wait for
+     * messages; what is slow on a broker's side (a blocked publish, a reconnect) does not make it wait
+     * either. 0 deliveries and BIDE_OK while disconnected (the adapter reconnects by itself and logs it). An
+     * error is one that trying again will not mend; everything in hand is then lost to this receiver. */
+    bide_code (*receive)(struct bide_receiver *receiver, struct bide_delivery **deliveries, size_t max,
+        size_t *ret_n, bide_error *error);
+
+    /* Takes over the deliveries, errors and sends of n settlements (the array itself stays the caller's),
+     * whatever happens. Does not wait: they become final in later calls of receive, in batches (see
+     * bide_receiver_stats). */
+    void (*settle)(struct bide_receiver *receiver, const struct bide_settlement *settlements, size_t n);
+
+    /* How many unsettled deliveries of a queue the user wants to hold at most; 0: none now. Before the first
+     * call: 0. What is handed out early to be landed does not count; the adapter bounds it by itself. May be
+     * exceeded by what is already under way. */
+    void (*limit)(struct bide_receiver *receiver, size_t queue, size_t limit);
+
+    /* What to wait for before the next receive. */
+    void (*wait)(struct bide_receiver *receiver, struct bide_wait *ret_wait);
+
+    /* Nothing new from now on (limit 0 for all queues, no more early deliveries); what was handed out can be
+     * settled. What the adapter holds itself, not handed out, goes back to the broker. */
+    void (*stop)(struct bide_receiver *receiver);
+
+    void (*stats)(const struct bide_receiver *receiver, struct bide_receiver_stats *ret_stats);
+
+    /* Deliveries not settled become available to other workers again. Those still in the user's hands must be
+     * freed by forget before this. */
+    void (*destroy)(struct bide_receiver *receiver);
+
+    /* Frees a delivery without settling it (the broker will hand it out again). */
+    void (*forget)(struct bide_receiver *receiver, struct bide_delivery *delivery);
+};
+
+/* ---- looking and mending ------------------------------------------------------------------------------ */
+
+enum { BIDE_UNKNOWN_COUNT = -1 }; /* "what a broker cannot tell per queue": null in JSON, "-" in tables */
+
+struct bide_queue_stats {
+    char name[BIDE_NAME_MAX + 1];
+    int64_t ready, delayed, in_flight, dead;
+    int64_t landing; /* RabbitMQ; else BIDE_UNKNOWN_COUNT */
+};
+
+/* A holding queue of the ladder, or another named part of the delay store. */
+struct bide_rung_stats {
+    char name[160];
+    int64_t ms; /* nominal holding time */
+    int64_t messages;
+};
+
+struct bide_worker_stats {
+    char name[256]; /* host:pid or as the broker knows it */
+    int64_t in_flight;
+    int64_t seen_ms; /* last sign of life, Unix ms; 0: unknown */
+};
+
+struct bide_broker_stats {
+    struct bide_queue_stats *queues;
+    size_t n_queues;
+    struct bide_rung_stats *rungs;
+    size_t n_rungs;
+    struct bide_worker_stats *workers;
+    size_t n_workers;
+    int64_t delayed_total; /* never unknown */
+    int64_t unrouted;      /* RabbitMQ; else 0 */
+};
+
+void bide_broker_stats_clear(struct bide_broker_stats *stats);
+
+/* A dead letter. The message is owned by whoever hands it out and lives until the callback returns. */
+struct bide_dead_letter {
+    const struct bide_message *message; /* attempt: how many runs there were */
+    enum bide_reason reason;
+    int64_t died_ms;
+};
+
+/* Which dead letters: all conditions hold together; NULL or 0 means any. */
+struct bide_dead_filter {
+    const char *const *ids; /* every copy of each id */
+    size_t n_ids;
+    const char *type;
+    const char *queue;
+    enum bide_reason reason;
+    size_t limit; /* the newest so many */
+};
+
+/* Called for each; false ends the walk. */
+typedef bool bide_dead_visit(void *user, const struct bide_dead_letter *letter);
+/* Called now and then while many are worked on; false interrupts between two messages. */
+typedef bool bide_progress(void *user, uint64_t done, uint64_t total);
+
+enum bide_severity { BIDE_FINDING_OK, BIDE_FINDING_WARNING, BIDE_FINDING_ERROR, BIDE_FINDING_NOT_CHECKED };
+
+/* What verify found: borrowed texts. remedy: NULL, or what to do (for NOT_CHECKED the command that would show
+ * it). */
+struct bide_finding {
+    enum bide_severity severity;
+    const char *subject; /* "queue bide.mail" */
+    const char *text;
+    const char *remedy;
+};
+typedef void bide_finding_sink(void *user, const struct bide_finding *finding);
+
+struct bide_admin {
+    const struct bide_admin_ops *ops;
+};
+
+struct bide_admin_ops {
+    bide_code (*stats)(struct bide_admin *admin, struct bide_broker_stats *ret_stats, bide_error *error);
+    /* Newest first; never changes what it lists. */
+    bide_code (*dead_each)(struct bide_admin *admin, const struct bide_dead_filter *filter,
+        bide_dead_visit *visit, void *user, bide_error *error);
+    /* Queues them again, due at once, with attempt 1 and no error; each is never in neither place. ret_n: how
+     * many. */
+    bide_code (*dead_retry)(struct bide_admin *admin, const struct bide_dead_filter *filter,
+        bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+    bide_code (*dead_drop)(struct bide_admin *admin, const struct bide_dead_filter *filter,
+        bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+    /* Is the broker as a worker needs it? Changes nothing. BIDE_OK also when findings are errors. */
+    bide_code (*verify)(struct bide_admin *admin, bide_finding_sink *sink, void *user, bide_error *error);
+    void (*destroy)(struct bide_admin *admin);
+};
+
+/* ---- explain ------------------------------------------------------------------------------------------ */
+
+enum { BIDE_PLAN_HOPS = 48 };
+
+struct bide_plan_hop {
+    char where[160]; /* a queue, or what holds the message */
+    int64_t ms;      /* how long it stays there */
+};
+
+/* How the broker would hold a message. */
+struct bide_plan {
+    struct bide_plan_hop hops[BIDE_PLAN_HOPS];
+    size_t n_hops;
+    int passes;            /* rounds through the ladder; 1 elsewhere */
+    int64_t resolution_ms; /* of the holding; landing does the rest to the millisecond */
+    const char *method;    /* one sentence, static */
+};
+
+/* ---- the adapters ------------------------------------------------------------------------------------- */
+
+/* One row of the registry. open_*: connects (or opens the file) and declares what is missing. */
+struct bide_adapter {
+    const char *name;       /* "sqlite" */
+    const char *schemes[4]; /* of URLs, NULL-terminated */
+    bool creates_queues;    /* sending to a queue nobody declared works (else such messages are parked as
+                               unrouted) */
+    bide_code (*open_sender)(
+        const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error);
+    bide_code (*open_receiver)(
+        const struct bide_broker_options *options, struct bide_receiver **ret_receiver, bide_error *error);
+    bide_code (*open_admin)(
+        const struct bide_broker_options *options, struct bide_admin **ret_admin, bide_error *error);
+    bide_code (*explain)(const struct bide_broker_options *options, int64_t delay_ms,
+        struct bide_plan *ret_plan, bide_error *error);
+};
+
+/* The adapter of an URL's scheme; the error of an unknown one lists those there are. */
+bide_code bide_adapter_find(
+    const struct bide_url *url, const struct bide_adapter **ret_adapter, bide_error *error);
+/* Every adapter, NULL-terminated. */
+const struct bide_adapter *const *bide_adapters(void);
+
+/* ---- calls (thin: they only follow `ops`) ---------------------------------------------------------------
+ */
+
+static inline bide_code bide_sender_send(struct bide_sender *sender, struct bide_message *const *messages,
+    size_t n, enum bide_sent *results, bide_error *error)
+{
+    return sender->ops->send(sender, messages, n, results, error);
+}
+
+static inline void bide_sender_destroy(struct bide_sender *sender)
+{
+    if (sender)
+        sender->ops->destroy(sender);
+}
+
+static inline void bide_receiver_destroy(struct bide_receiver *receiver)
+{
+    if (receiver)
+        receiver->ops->destroy(receiver);
+}
+
+static inline void bide_admin_destroy(struct bide_admin *admin)
+{
+    if (admin)
+        admin->ops->destroy(admin);
+}
+
+/* For adapters: frees what a settlement carries besides its delivery. */
+void bide_settlement_release(const struct bide_settlement *settlement);
+
+#endif

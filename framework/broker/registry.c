@@ -1,0 +1,95 @@
+#include "broker/broker.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buffer.h"
+#include "broker/adapters.h"
+
+static const struct bide_adapter *const adapters[] = {
+#ifdef BIDE_WITH_SQLITE
+    &bide_sqlite_adapter,
+#endif
+#ifdef BIDE_WITH_RABBITMQ
+    &bide_rabbitmq_adapter,
+#endif
+#ifdef BIDE_WITH_REDIS
+    &bide_redis_adapter,
+#endif
+    NULL,
+};
+
+const struct bide_adapter *const *bide_adapters(void)
+{
+    return adapters;
+}
+
+static bool serves(const struct bide_adapter *adapter, const char *scheme)
+{
+    for (size_t i = 0; adapter->schemes[i]; i++)
+        if (strcmp(adapter->schemes[i], scheme) == 0)
+            return true;
+    return false;
+}
+
+static bide_code unknown_scheme(const struct bide_url *url, bide_error *error)
+{
+    struct bide_buffer known;
+    bide_buffer_init(&known);
+    for (size_t i = 0; adapters[i]; i++)
+        for (size_t j = 0; adapters[i]->schemes[j]; j++)
+            bide_buffer_format(&known, "%s%s:", known.size ? ", " : "", adapters[i]->schemes[j]);
+    bide_fail(
+        error, BIDE_E_CONFIG, "no broker for '%s': an URL begins with one of %s", url->redacted, known.bytes);
+    bide_buffer_release(&known);
+    return BIDE_E_CONFIG;
+}
+
+bide_code bide_adapter_find(
+    const struct bide_url *url, const struct bide_adapter **ret_adapter, bide_error *error)
+{
+    for (size_t i = 0; adapters[i]; i++)
+        if (serves(adapters[i], url->scheme)) {
+            *ret_adapter = adapters[i];
+            return BIDE_OK;
+        }
+    return unknown_scheme(url, error);
+}
+
+static const char *const reason_names[] = {
+#define REASON_ROW(name, text) text,
+    BIDE_REASONS(REASON_ROW)
+#undef REASON_ROW
+};
+
+const char *bide_reason_name(enum bide_reason reason)
+{
+    size_t row = (size_t)reason;
+    return row < sizeof reason_names / sizeof reason_names[0] ? reason_names[row] : "";
+}
+
+bool bide_reason_parse(const char *name, enum bide_reason *ret_reason)
+{
+    for (size_t i = 1; i < sizeof reason_names / sizeof reason_names[0]; i++)
+        if (strcmp(reason_names[i], name) == 0) {
+            *ret_reason = (enum bide_reason)i;
+            return true;
+        }
+    return false;
+}
+
+void bide_settlement_release(const struct bide_settlement *settlement)
+{
+    bide_free(settlement->error);
+    for (size_t i = 0; i < settlement->n_sends; i++)
+        bide_message_destroy(settlement->sends[i]);
+    bide_free(settlement->sends);
+}
+
+void bide_broker_stats_clear(struct bide_broker_stats *stats)
+{
+    bide_free(stats->queues);
+    bide_free(stats->rungs);
+    bide_free(stats->workers);
+    *stats = (struct bide_broker_stats){0};
+}

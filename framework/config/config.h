@@ -1,0 +1,111 @@
+/* config/config.h: a configuration as plain structs, read from a libconfig file.
+ *
+ * config/ uses base/ only; every layer above may read these structs. A loaded configuration is never changed:
+ * it may be read by any thread until bide_config_destroy. Each key, its kind, default and help stand in one
+ * table (config/options.c), from which the parser, the refusal of unknown keys and docs/configuration.md
+ * come. */
+#ifndef BIDE_CONFIG_CONFIG_H
+#define BIDE_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "bide/error.h"
+
+enum bide_backoff {
+    BIDE_BACKOFF_FIXED,
+    BIDE_BACKOFF_LINEAR,
+    BIDE_BACKOFF_EXPONENTIAL,
+    BIDE_BACKOFF_FIBONACCI,
+    BIDE_BACKOFF_LIST,
+};
+
+struct bide_retry_config {
+    int attempts;
+    int crash_attempts;
+    enum bide_backoff backoff;
+    int64_t base_ms;
+    int64_t cap_ms;
+    double jitter;    /* fraction: 0.2 moves a delay by up to ±20 % */
+    int64_t *list_ms; /* BIDE_BACKOFF_LIST */
+    size_t n_list;
+};
+
+/* A value in a handler's `settings` group, as it stands in the file. */
+struct bide_setting_value {
+    char *name;
+    int line;
+    enum { BIDE_VALUE_STRING, BIDE_VALUE_INT, BIDE_VALUE_FLOAT, BIDE_VALUE_BOOL, BIDE_VALUE_LIST } kind;
+    char *text;      /* STRING */
+    int64_t integer; /* INT, BOOL */
+    double number;   /* FLOAT */
+    char **items;    /* LIST: of strings */
+    size_t n_items;
+};
+
+enum bide_isolation { BIDE_ISOLATION_THREAD, BIDE_ISOLATION_PROCESS };
+
+struct bide_handler_config {
+    char *type;
+    char *plugin;
+    char *queue;
+    int concurrency;    /* 0: no own limit */
+    int64_t timeout_ms; /* 0: none */
+    int64_t kill_after_ms;
+    enum bide_isolation isolation;
+    struct bide_retry_config retry;
+    struct bide_setting_value *settings;
+    size_t n_settings;
+    int line; /* of the file, for messages */
+};
+
+struct bide_queue_config {
+    char *name;
+    int weight;
+};
+
+enum bide_order { BIDE_ORDER_WEIGHTED, BIDE_ORDER_STRICT };
+
+struct bide_worker_config {
+    int threads;
+    int processes;
+    enum bide_order order;
+    int64_t drain_ms;
+    int64_t max_body; /* bytes */
+    int prefetch;     /* 0: automatic */
+};
+
+struct bide_config {
+    char *path; /* of the file, for messages; NULL for built-in defaults */
+    char *dir;  /* where relative paths start */
+    char *broker;
+    char *name_space;
+    bool classic_queues; /* queue_type = "classic" */
+    char *plugin_dir;
+    struct bide_worker_config worker;
+    struct bide_queue_config *queues; /* never empty: without `queues`, those of the handlers and "default" */
+    size_t n_queues;
+    struct bide_handler_config *handlers;
+    size_t n_handlers;
+};
+
+/* Reads a file. Errors carry file:line and, for an unknown key, the nearest known one. Checks all that can be
+ * checked without plugins and broker: kinds, ranges, names, two handlers of one type, a handler's queue that
+ * is not listed.
+ * "${NAME}" in `broker` takes a secret from the environment, percent-encoded where it stands in the URL's
+ * user part. */
+bide_code bide_config_load(const char *path, struct bide_config **ret_config, bide_error *error);
+/* What a program without a file gets: all defaults, one queue "default", no handlers. */
+bide_code bide_config_default(struct bide_config **ret_config, bide_error *error);
+void bide_config_destroy(struct bide_config *config);
+
+/* The handler of a type, or NULL. */
+const struct bide_handler_config *bide_config_handler(const struct bide_config *config, const char *type);
+
+/* Writes the reference (Markdown) or a commented configuration file of all options, from the table. */
+void bide_config_write_reference(struct bide_buffer *to);
+void bide_config_write_sample(struct bide_buffer *to);
+
+#endif

@@ -1,0 +1,46 @@
+#include "message/message.h"
+
+#include <string.h>
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool valid(const char *name, const char *also)
+{
+    size_t size = strnlen(name, BIDE_NAME_MAX + 1);
+    if (size == 0 || size > BIDE_NAME_MAX || is_digit(name[0]) || name[0] == '.')
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (!is_letter(name[i]) && !is_digit(name[i]) && !strchr(also, name[i]))
+            return false;
+    return true;
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t size = strlen(name), end_size = strlen(end);
+    return size >= end_size && strcmp(name + size - end_size, end) == 0;
+}
+
+bool bide_name_valid(const char *name)
+{
+    return valid(name, "-_.");
+}
+
+bool bide_namespace_valid(const char *name)
+{
+    return valid(name, "-_");
+}
+
+bool bide_queue_name_valid(const char *name)
+{
+    return bide_name_valid(name) && strcmp(name, "unrouted") != 0 && strncmp(name, "hold.", 5) != 0 &&
+           !ends_with(name, ".landing") && !ends_with(name, ".dead");
+}
