@@ -71,8 +71,8 @@ bool bide_namespace_valid(const char *name);
 bool bide_queue_name_valid(const char *name);
 
 enum { BIDE_ID_TEXT = 37 };
-/* A UUID version 7 (RFC 9562): 48 bits of Unix ms, 74 random bits, ordered also within one millisecond of a
- * thread. Any thread. */
+/* A UUID version 7 (RFC 9562): 48 bits of Unix ms, 12 that count within it from a random start, 62 random
+ * bits. The ids of one thread ascend, also when the clock is set back. Any thread. */
 void bide_id_generate(char to[BIDE_ID_TEXT], const struct bide_clock *clock);
 
 #endif
