@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/names.h"
 #include "bide/message.h"
 
 struct bide_header {
@@ -63,12 +64,6 @@ struct bide_message *bide_message_copy(const struct bide_message *message);
  * again changes nothing (a second try to send keeps id and due). */
 bide_code bide_message_stamp(struct bide_message *message, const char *default_queue,
     const struct bide_clock *clock, bide_error *error);
-
-/* The name rule for types and queues; the one for a namespace is the same without dots. */
-bool bide_name_valid(const char *name);
-bool bide_namespace_valid(const char *name);
-/* As bide_name_valid, and not one of the names the framework uses itself. */
-bool bide_queue_name_valid(const char *name);
 
 enum { BIDE_ID_TEXT = 37 };
 /* A UUID version 7 (RFC 9562): 48 bits of Unix ms, 12 that count within it from a random start, 62 random
