@@ -1,42 +1,20 @@
-/* unit/unit.h: what every unit test uses: cmocka, a clock that stands still, allocations that fail.
+/* tests/unit/unit.h: what every unit test of base/ and message/ uses: allocations that fail, repeatable
+ * random numbers, a main that takes a pattern.
  *
  * `test_x` runs all of its cases, `test_x PATTERN` those whose name matches; a pattern that matches none
  * fails. */
 #ifndef BIDE_TESTS_UNIT_H
 #define BIDE_TESTS_UNIT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include <fnmatch.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-#include <fnmatch.h>
-
 #include "base/alloc.h"
-#include "base/clock.h"
+#include "support/test.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
-
-/* ---- a clock that moves when told ---- */
-
-struct fake_clock {
-    struct bide_clock clock; /* first: the clock's functions get a pointer to it */
-    int64_t now_us;
-};
-
-static inline int64_t fake_now_us(const struct bide_clock *clock)
-{
-    return ((const struct fake_clock *)(const void *)clock)->now_us;
-}
-
-#define FAKE_CLOCK(start_us)                                                                                 \
-    {                                                                                                        \
-        .clock = {.wall_us = fake_now_us, .mono_us = fake_now_us}, .now_us = (start_us)                      \
-    }
 
 /* ---- allocations that fail ---- */
 
