@@ -66,8 +66,8 @@ bide_code bide_message_stamp(struct bide_message *message, const char *default_q
     const struct bide_clock *clock, bide_error *error);
 
 enum { BIDE_ID_TEXT = 37 };
-/* A UUID version 7 (RFC 9562): 48 bits of Unix ms, 74 random bits, ordered also within one millisecond of a
- * thread. Any thread. */
+/* A UUID version 7 (RFC 9562): 48 bits of Unix ms, 12 that count within it from a random start, 62 random
+ * bits. The ids of one thread ascend, also when the clock is set back. Any thread. */
 void bide_id_generate(char to[BIDE_ID_TEXT], const struct bide_clock *clock);
 
 #endif
