@@ -172,6 +172,8 @@ static void advance_stage(struct bide_intake *intake, int64_t now_us)
     bool late = now_us >= intake->stage_ends_us;
     if (intake->stage == BIDE_INTAKE_SERVING && stops > 0)
         begin_to_drain(intake, now_us);
+    if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 && only_hung_ones_left(intake))
+        enter(intake, BIDE_INTAKE_LEAVING, now_us + LEAVE_US);
     if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 &&
         (stops > 1 || now_us >= intake->stage_ends_us))
         begin_to_cancel(intake, now_us);
