@@ -75,7 +75,7 @@ static const bide_setting_spec settings_table[] = {
     {"dead_codes", BIDE_SETTING_STRING, "64 65 78",
         "exit codes that make a dead letter (usage, data, configuration); 0 is done, others retry"},
     {"grace", BIDE_SETTING_DURATION, "2s", "between SIGTERM and SIGKILL when the run is cancelled"},
-    {"keep_output", BIDE_SETTING_SIZE, "2KiB", "last bytes of its output, kept as the text of a failure"},
+    {"keep_output", BIDE_SETTING_SIZE, "768", "last bytes of its output, kept as the text of a failure"},
     {0},
 };
 

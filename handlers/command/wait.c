@@ -9,7 +9,7 @@
 #include "command.h"
 
 enum { WATCH_OUTPUT, WATCH_END, WATCH_CANCEL, N_WATCHED };
-enum { ASK_EVERY_MS = 20 }; /* where there is no descriptor to wait for */
+enum { ASK_EVERY_MS = 20 /* where there is no descriptor to wait for */, LONGEST_POLL_MS = 60000 };
 
 static int64_t now_ms(void)
 {
@@ -44,12 +44,15 @@ static bool has_ended(const struct child *child)
     return (result == 0 && info.si_pid != 0) || (result < 0 && errno != EINTR);
 }
 
-static int timeout_ms(const struct child *child, const struct pollfd *watched, int64_t kill_at_ms)
+static int timeout_ms(
+    const struct child *child, const struct pollfd *watched, int64_t kill_at_ms, int64_t remaining_ms)
 {
-    int64_t timeout = -1;
+    int64_t timeout = LONGEST_POLL_MS;
     if (watched[WATCH_END].fd < 0 || (watched[WATCH_CANCEL].fd < 0 && !child->stopped))
-        timeout = ASK_EVERY_MS;
-    else if (kill_at_ms)
+        return ASK_EVERY_MS;
+    if (!child->stopped && remaining_ms < timeout)
+        timeout = remaining_ms + 1;
+    else if (kill_at_ms && kill_at_ms - now_ms() < timeout)
         timeout = kill_at_ms > now_ms() ? kill_at_ms - now_ms() : 0;
     return (int)timeout;
 }
@@ -78,7 +81,7 @@ void child_wait(struct child *child, const struct command *command, bide_context
         watched[WATCH_OUTPUT] = (struct pollfd){.fd = child->output, .events = POLLIN};
         if (child->stopped)
             watched[WATCH_CANCEL].fd = -1; /* it stays readable */
-        poll(watched, N_WATCHED, timeout_ms(child, watched, kill_at_ms));
+        poll(watched, N_WATCHED, timeout_ms(child, watched, kill_at_ms, bide_remaining_ms(context)));
         read_output(child);
         if (bide_cancelled(context))
             stop(child, command, &kill_at_ms);

@@ -77,16 +77,19 @@ static void test_decisions(void **state)
         struct bide_run_result run;
         struct bide_decision wanted;
     } rows[] = {
-        {{BIDE_DONE, BIDE_BY_POLICY, false, 5}, {BIDE_VERDICT_ACK, BIDE_REASON_NONE, 5, 0}},
-        {{BIDE_DONE, BIDE_BY_POLICY, true, 1}, {BIDE_VERDICT_ACK, BIDE_REASON_NONE, 1, 0}},
-        {{BIDE_DEAD, BIDE_BY_POLICY, false, 1}, {BIDE_VERDICT_DEAD, BIDE_REASON_REJECTED, 1, 0}},
-        {{BIDE_RETRY, BIDE_BY_POLICY, false, 1}, {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 2, 1001000}},
-        {{BIDE_RETRY, BIDE_BY_POLICY, false, 4}, {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 5, 1008000}},
-        {{BIDE_RETRY, 77, false, 2}, {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 3, 1000077}},
-        {{BIDE_RETRY, 0, true, 2}, {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 3, 1000000}},
-        {{BIDE_RETRY, 77, false, 5}, {BIDE_VERDICT_DEAD, BIDE_REASON_EXHAUSTED, 5, 0}},
-        {{BIDE_RETRY, BIDE_BY_POLICY, true, 5}, {BIDE_VERDICT_DEAD, BIDE_REASON_TIMEOUT, 5, 0}},
-        {{BIDE_RETRY, INT64_MAX, false, 1},
+        {{BIDE_DONE, BIDE_BY_POLICY, false, 5, 0}, {BIDE_VERDICT_ACK, BIDE_REASON_NONE, 5, 0}},
+        {{BIDE_DONE, BIDE_BY_POLICY, true, 1, 0}, {BIDE_VERDICT_ACK, BIDE_REASON_NONE, 1, 0}},
+        {{BIDE_DEAD, BIDE_BY_POLICY, false, 1, 0}, {BIDE_VERDICT_DEAD, BIDE_REASON_REJECTED, 1, 0}},
+        {{BIDE_RETRY, BIDE_BY_POLICY, false, 1, 0}, {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 2, 1001000}},
+        {{BIDE_RETRY, BIDE_BY_POLICY, false, 4, 0}, {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 5, 1008000}},
+        {{BIDE_RETRY, 77, false, 2, 0}, {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 3, 1000077}},
+        {{BIDE_RETRY, 0, true, 2, 0}, {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 3, 1000000}},
+        {{BIDE_RETRY, 77, false, 5, 0}, {BIDE_VERDICT_DEAD, BIDE_REASON_EXHAUSTED, 5, 0}},
+        {{BIDE_RETRY, BIDE_BY_POLICY, true, 5, 0}, {BIDE_VERDICT_DEAD, BIDE_REASON_TIMEOUT, 5, 0}},
+        {{BIDE_RETRY, BIDE_BY_POLICY, false, 1, 1}, {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 2, 1001000}},
+        {{BIDE_RETRY, BIDE_BY_POLICY, false, 3, 3}, {BIDE_VERDICT_DEAD, BIDE_REASON_CRASHED, 3, 0}},
+        {{BIDE_RETRY, BIDE_BY_POLICY, false, 5, 1}, {BIDE_VERDICT_DEAD, BIDE_REASON_CRASHED, 5, 0}},
+        {{BIDE_RETRY, INT64_MAX, false, 1, 0},
             {BIDE_VERDICT_RETRY, BIDE_REASON_NONE, 2, 1000000 + BIDE_DELAY_MAX_MS}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -108,7 +111,8 @@ static void test_a_month_of_retries(void **state)
     int64_t now_ms = 1000000, began_ms = now_ms;
     int attempt = 1;
     for (;;) {
-        const struct bide_run_result run = {BIDE_RETRY, BIDE_BY_POLICY, false, attempt};
+        const struct bide_run_result run = {
+            .outcome = BIDE_RETRY, .delay_ms = BIDE_BY_POLICY, .attempt = attempt};
         struct bide_decision decision = bide_decide(&config, &run, now_ms, 0.5);
         if (decision.verdict == BIDE_VERDICT_DEAD)
             break;
