@@ -233,6 +233,7 @@ static bide_code set_synced(struct bide_sqlite_file *file, bool synced, bide_err
 bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t wait_us, bide_error *error)
 {
     file->busy_until_us = bide_mono_us(file->clock) + wait_us;
+    errno = 0; /* see bide_sqlite_fail */
     bide_code code = set_synced(file, synced, error);
     if (code == BIDE_OK)
         code = take_front(file, error);
