@@ -58,7 +58,7 @@ static char *absolute(const char *path, const char *base_dir)
 bide_code bide_sqlite_file_init(
     struct bide_sqlite_file *file, const struct bide_broker_options *options, bide_error *error)
 {
-    bool lax;
+    bool lax = false;
     bide_code code = bide_url_check_params(options->url, params, error);
     if (code == BIDE_OK)
         code = check_path(options->url, error);
