@@ -80,11 +80,23 @@ static bide_code incomplete(const char *word, const char *second, bide_error *er
     return bide_fail(error, BIDE_E_USAGE, "'%s' needs one more word: %s", word, all);
 }
 
+/* The nearest first word. */
+static bide_code unknown(const char *word, bide_error *error)
+{
+    char firsts[N_COMMANDS][NAME_SIZE], hint[BIDE_SUGGEST_TEXT];
+    const char *known[N_COMMANDS + 1] = {0};
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        snprintf(firsts[i], NAME_SIZE, "%.*s", (int)strcspn(commands[i]->name, " "), commands[i]->name);
+        known[i] = firsts[i];
+    }
+    return bide_fail(error, BIDE_E_USAGE, "unknown command '%.60s'%s", word, bide_suggest(word, known, hint));
+}
+
 bide_code bide_cli_find(
     char *const *argv, const struct bide_cli_command **ret_command, size_t *ret_words, bide_error *error)
 {
-    char both[NAME_SIZE], hint[BIDE_SUGGEST_TEXT];
-    const char *known[N_COMMANDS + 1] = {0}, *second = argv[1] && *argv[1] != '-' ? argv[1] : NULL;
+    char both[NAME_SIZE];
+    const char *second = argv[1] && *argv[1] != '-' ? argv[1] : NULL;
     snprintf(both, sizeof both, "%s %s", argv[0], second ? second : "");
     *ret_words = 2;
     if ((*ret_command = named(both)))
@@ -93,11 +105,7 @@ bide_code bide_cli_find(
     if ((*ret_command = named(argv[0])))
         return BIDE_OK;
     bide_code code = incomplete(argv[0], second, error);
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        known[i] = commands[i]->name;
-    return code != BIDE_OK ? code
-                           : bide_fail(error, BIDE_E_USAGE, "unknown command '%.60s'%s", argv[0],
-                                 bide_suggest(argv[0], known, hint));
+    return code == BIDE_OK ? unknown(argv[0], error) : code;
 }
 
 /* ---- help ---- */

@@ -8,7 +8,7 @@
 #include "base/suggest.h"
 #include "base/units.h"
 
-enum { NAMES_MAX = 48 };
+enum { NAMES_MAX = 48, NAME_SIZE = 40 };
 
 /* ---- values ---- */
 
@@ -157,17 +157,20 @@ static const struct bide_cli_option *find(
 static bide_code unknown(
     const struct bide_cli_values *values, size_t n, const struct word *word, bide_error *error)
 {
+    char names[NAMES_MAX][NAME_SIZE], given[NAME_SIZE], hint[BIDE_SUGGEST_TEXT];
     const char *known[NAMES_MAX + 1] = {0};
-    char given[64], hint[BIDE_SUGGEST_TEXT];
     size_t n_known = 0;
     if (word->is_letter)
         return bide_fail(error, BIDE_E_USAGE, "unknown option '-%c'", *word->name);
     for (size_t i = 0; i < n; i++)
         for (const struct bide_cli_option *option = values[i].options;
-             option && option->name && n_known < NAMES_MAX; option++)
-            known[n_known++] = option->name;
-    snprintf(given, sizeof given, "%.*s", (int)word->name_size, word->name);
-    return bide_fail(error, BIDE_E_USAGE, "unknown option '--%s'%s", given, bide_suggest(given, known, hint));
+             option && option->name && n_known < NAMES_MAX; option++) {
+            snprintf(names[n_known], NAME_SIZE, "--%s", option->name);
+            known[n_known] = names[n_known];
+            n_known++;
+        }
+    snprintf(given, sizeof given, "--%.*s", (int)word->name_size, word->name);
+    return bide_fail(error, BIDE_E_USAGE, "unknown option '%s'%s", given, bide_suggest(given, known, hint));
 }
 
 /* Reads the option at argv[*at], and its value. */
