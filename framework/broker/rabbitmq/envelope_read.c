@@ -177,7 +177,7 @@ const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struc
     const char *malformed = NULL;
     if (properties->_flags & AMQP_BASIC_HEADERS_FLAG)
         malformed = read_headers(&properties->headers, scratch, &parts, &marks);
-    if (!malformed && marks.due_ms - now_ms > BIDE_DELAY_MAX_MS)
+    if (!malformed && marks.due_ms - now_ms > BIDE_DELAY_MAX_MS + 86400000)
         malformed = "header bide-due is more than 3650 days from now";
     if (malformed)
         marks.due_ms = marks.attempt = 0;
