@@ -10,6 +10,7 @@
 
 struct bide_rmq_delivery {
     struct bide_delivery base;
+    struct bide_rmq_delivery *next; /* in whichever list it is */
     uint64_t tag;
     uint32_t generation;     /* of the connection it arrived on: tags mean nothing on another */
     bool landing;            /* it came by the landing queue */

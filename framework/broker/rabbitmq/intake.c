@@ -97,6 +97,7 @@ void bide_rmq_intake_drop(struct bide_rmq_intake *intake)
     intake->has_cancelled = false;
     for (size_t i = 0; i < intake->n_channels; i++) {
         struct bide_rmq_channel *channel = &intake->channels[i];
+        intake->n_lost += channel->tags.n_done;
         bide_rmq_tags_release(&channel->tags);
         bide_buffer_clear(&channel->coming.body);
         channel->coming.has_head = channel->cancelled = false;
@@ -159,12 +160,14 @@ void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rm
     amqp_basic_nack_t nack = {.delivery_tag = delivery->tag, .requeue = 1};
     bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_NACK_METHOD, &nack);
     bide_rmq_tags_gone(&intake->channels[index].tags, delivery->tag);
+    intake->n_settled++;
 }
 
 static void acknowledge(struct bide_rmq_intake *intake, size_t index)
 {
     amqp_basic_ack_t ack = {0};
     bool multiple;
+    intake->n_settled += intake->channels[index].tags.n_done;
     while (bide_rmq_tags_take(&intake->channels[index].tags, &ack.delivery_tag, &multiple)) {
         ack.multiple = multiple;
         bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_ACK_METHOD, &ack);

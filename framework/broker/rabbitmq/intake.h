@@ -42,6 +42,7 @@ struct bide_rmq_intake {
     uint32_t generation; /* of the present connection, or the last */
     struct bide_rmq_scratch scratch;
     bool has_cancelled; /* some channel is */
+    uint64_t n_settled, n_lost; /* so far, over all connections */
     bide_rmq_delivery_sink *sink;
     void *owner;
 };
@@ -69,7 +70,7 @@ struct bide_rmq_channel *bide_rmq_intake_channel(
 bool bide_rmq_intake_is_current(const struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
 /* Back into the queue it came from; leaves with the next flush. */
 void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
-/* Writes the acknowledgements that add up, and all else. ret_n: settlements in them. */
+/* Writes the acknowledgements that add up, and all else. */
 bide_code bide_rmq_intake_flush(struct bide_rmq_intake *intake, bide_error *error);
 
 #endif
