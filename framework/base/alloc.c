@@ -1,6 +1,7 @@
 #include "base/alloc.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,10 @@ void *bide_malloc(size_t size)
 
 void *bide_calloc(size_t n, size_t size)
 {
-    return allowed(n * size) ? calloc(n, size) : NULL;
+    size_t whole; /* only the hook's: calloc judges an overflow itself */
+    if (__builtin_mul_overflow(n, size, &whole))
+        whole = SIZE_MAX;
+    return allowed(whole) ? calloc(n, size) : NULL;
 }
 
 void *bide_realloc(void *memory, size_t size)

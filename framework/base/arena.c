@@ -33,26 +33,30 @@ void bide_arena_release(struct bide_arena *arena)
     bide_arena_init(arena);
 }
 
-static int add_block(struct bide_arena *arena, size_t size)
+static char *add_block(struct bide_arena *arena, size_t room)
 {
-    size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
     struct bide_arena_block *block = bide_malloc(sizeof *block + room);
     if (!block)
-        return 0;
+        return NULL;
     block->older = arena->blocks;
     arena->blocks = block;
-    arena->next = (char *)block->bytes;
-    arena->left = room;
-    return 1;
+    return (char *)block->bytes;
 }
 
 void *bide_arena_alloc(struct bide_arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2)
         return NULL;
-    size_t whole = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-    if (whole > arena->left && !add_block(arena, whole))
-        return NULL;
+    size_t whole = size ? (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1) : ALIGNMENT;
+    if (whole > arena->left) {
+        if (whole > BLOCK_SIZE / 2) /* a block of its own: what is left of the present one stays in use */
+            return add_block(arena, whole);
+        char *block = add_block(arena, BLOCK_SIZE);
+        if (!block)
+            return NULL;
+        arena->next = block;
+        arena->left = BLOCK_SIZE;
+    }
     void *memory = arena->next;
     arena->next += whole;
     arena->left -= whole;
@@ -61,7 +65,7 @@ void *bide_arena_alloc(struct bide_arena *arena, size_t size)
 
 char *bide_arena_copy(struct bide_arena *arena, const void *bytes, size_t size)
 {
-    char *copy = bide_arena_alloc(arena, size + 1);
+    char *copy = size < SIZE_MAX ? bide_arena_alloc(arena, size + 1) : NULL;
     if (!copy)
         return NULL;
     if (size)

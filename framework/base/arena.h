@@ -16,10 +16,10 @@ struct bide_arena {
 };
 
 void bide_arena_init(struct bide_arena *arena);
-/* Gives the arena `size` bytes at `memory` to hand out first; they stay the caller's. */
+/* Gives the arena `size` bytes at `memory` (aligned to 8) to hand out first; they stay the caller's. */
 void bide_arena_lend(struct bide_arena *arena, void *memory, size_t size);
 void bide_arena_release(struct bide_arena *arena);
-/* Aligned for pointers and 64-bit integers; NULL where there is no memory. */
+/* Aligned for pointers and 64-bit integers; NULL only where there is no memory, also for size 0. */
 void *bide_arena_alloc(struct bide_arena *arena, size_t size);
 /* A copy of `size` bytes followed by a NUL. */
 char *bide_arena_copy(struct bide_arena *arena, const void *bytes, size_t size);

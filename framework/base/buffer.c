@@ -1,5 +1,6 @@
 #include "base/buffer.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -88,6 +89,8 @@ void bide_buffer_format(struct bide_buffer *buffer, const char *format, ...)
     va_start(args, format);
     int length = vsnprintf(NULL, 0, format, args);
     va_end(args);
+    if (length < 0)
+        buffer->failed = true;
     char *to = length < 0 ? NULL : bide_buffer_reserve(buffer, (size_t)length);
     if (!to)
         return;
@@ -119,6 +122,20 @@ static void json_escape(struct bide_buffer *buffer, unsigned char c)
     bide_buffer_format(buffer, "\\u%04x", c);
 }
 
+/* Bytes of `text` that stand in a JSON string as they are. */
+static size_t plain_run(const char *text, size_t size)
+{
+    size_t i = 0;
+    while (i < size) {
+        unsigned char c = (unsigned char)text[i];
+        size_t length = c < 0x20 || c == '"' || c == '\\' ? 0 : bide_utf8_length(text + i, size - i);
+        if (length == 0)
+            break;
+        i += length;
+    }
+    return i;
+}
+
 void bide_buffer_json(struct bide_buffer *buffer, const char *text, size_t size)
 {
     if (!text) {
@@ -127,20 +144,32 @@ void bide_buffer_json(struct bide_buffer *buffer, const char *text, size_t size)
     }
     bide_buffer_char(buffer, '"');
     for (size_t i = 0; i < size;) {
-        unsigned char c = (unsigned char)text[i];
-        size_t length = bide_utf8_length(text + i, size - i);
-        if (length == 0) {
+        size_t plain = plain_run(text + i, size - i);
+        bide_buffer_add(buffer, text + i, plain);
+        i += plain;
+        if (i == size)
+            break;
+        if (bide_utf8_length(text + i, size - i) == 0)
             bide_buffer_text(buffer, "\xEF\xBF\xBD");
-            i++;
-        } else if (length == 1 && (c < 0x20 || c == '"' || c == '\\')) {
-            json_escape(buffer, c);
-            i++;
-        } else {
-            bide_buffer_add(buffer, text + i, length);
-            i += length;
-        }
+        else
+            json_escape(buffer, (unsigned char)text[i]);
+        i++;
     }
     bide_buffer_char(buffer, '"');
+}
+
+void bide_buffer_json_number(struct bide_buffer *buffer, double number)
+{
+    char text[32];
+    if (!isfinite(number)) {
+        bide_buffer_text(buffer, "null"); /* JSON has neither infinities nor NaN */
+        return;
+    }
+    snprintf(text, sizeof text, "%.6g", number);
+    for (char *at = text; *at; at++) /* whatever the locale's decimal point is */
+        if (!strchr("0123456789+-e", *at))
+            *at = '.';
+    bide_buffer_text(buffer, text);
 }
 
 char *bide_buffer_take(struct bide_buffer *buffer)

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const struct {
     const char *name;
     int exit_status;
@@ -13,15 +15,38 @@ static const struct {
 #undef CODE_ROW
 };
 
+/* Takes away the beginning of an UTF-8 character whose end did not fit. */
+static void drop_cut_character(char text[BIDE_ERROR_SIZE])
+{
+    size_t end = strlen(text), start = end;
+    while (start > 0 && end - start < 3 && ((unsigned char)text[start - 1] & 0xC0) == 0x80)
+        start--;
+    if (start > 0 && (unsigned char)text[start - 1] >= 0xC0 &&
+        bide_utf8_length(text + start - 1, end - start + 1) == 0)
+        text[start - 1] = '\0';
+}
+
+/* Whatever a library's text or a user's name held: no second line, no terminal's escape sequence. */
+static void keep_to_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7F)
+            *text = ' ';
+}
+
 bide_code bide_fail_v(bide_error *error, bide_code code, const char *format, va_list args)
 {
+    char text[BIDE_ERROR_SIZE]; /* the arguments may be parts of the error's own text */
     if (!error)
         return code;
+    int size = vsnprintf(text, sizeof text, format, args);
+    if (size < 0)
+        text[0] = '\0';
+    else if ((size_t)size >= sizeof text)
+        drop_cut_character(text);
     error->code = code;
-    vsnprintf(error->text, sizeof error->text, format, args);
-    for (char *at = error->text; *at; at++) /* one line, whatever a library's text held */
-        if (*at == '\n' || *at == '\r')
-            *at = ' ';
+    strcpy(error->text, text);
+    keep_to_one_line(error->text);
     return code;
 }
 
@@ -45,7 +70,12 @@ bide_code bide_fail_within(bide_error *error, const char *format, ...)
     int used = vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
     if (used >= 0 && (size_t)used < sizeof error->text)
-        snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s", inner);
+        used += snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s", inner);
+    if (used < 0)
+        memcpy(error->text, inner, sizeof inner);
+    else if ((size_t)used >= sizeof error->text)
+        drop_cut_character(error->text);
+    keep_to_one_line(error->text);
     return error->code;
 }
 

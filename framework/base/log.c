@@ -1,5 +1,6 @@
 #include "bide/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "base/utf8.h"
 
 /* The one mutable global beside the allocation hook (see architecture.md). */
 static struct {
@@ -30,32 +32,48 @@ static void add_json_field(struct bide_buffer *line, const bide_log_field *field
     else if (field->kind == BIDE_LOG_INT)
         bide_buffer_format(line, "%" PRId64, field->integer);
     else
-        bide_buffer_format(line, "%.6g", field->number);
+        bide_buffer_json_number(line, field->number);
 }
 
 static void add_json_line(struct bide_buffer *line, bide_log_level level, const char *time, const char *text,
     const bide_log_field *fields)
 {
-    bide_buffer_format(line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", time, level_names[level]);
+    bide_buffer_format(
+        line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", time, bide_log_level_name(level));
     bide_buffer_json(line, text, strlen(text));
     for (; fields && fields->kind != BIDE_LOG_END; fields++)
         add_json_field(line, fields);
     bide_buffer_text(line, "}\n");
 }
 
-/* Control characters are shown as '?': a field must not be able to forge a line or move the cursor. */
+/* Control characters (those of ISO 8859-1 too, as UTF-8 or as single bytes) and what is not UTF-8 are shown
+ * as '?': a field must not be able to forge a line or move the cursor. */
 static void add_plain(struct bide_buffer *line, const char *text)
 {
-    for (; *text; text++)
-        bide_buffer_char(line, (unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
+    size_t size = strlen(text);
+    while (size) {
+        unsigned char c = (unsigned char)*text;
+        size_t length = bide_utf8_length(text, size);
+        bool control = c < 0x20 || c == 0x7F || (c == 0xC2 && length == 2 && (unsigned char)text[1] < 0xA0);
+        if (length == 0 || control)
+            bide_buffer_char(line, '?');
+        else
+            bide_buffer_add(line, text, length);
+        length = length ? length : 1;
+        text += length;
+        size -= length;
+    }
 }
 
 static void add_text_line(struct bide_buffer *line, bide_log_level level, const char *time, const char *text,
     const bide_log_field *fields)
 {
-    bide_buffer_format(line, "%.12s %-5s %s", time + 11, level_names[level], text);
+    bide_buffer_format(line, "%.12s %-5s ", time + 11, bide_log_level_name(level));
+    add_plain(line, text);
     for (; fields && fields->kind != BIDE_LOG_END; fields++) {
-        bide_buffer_format(line, "  %s=", fields->name);
+        bide_buffer_text(line, "  ");
+        add_plain(line, fields->name);
+        bide_buffer_char(line, '=');
         if (fields->kind == BIDE_LOG_STR)
             add_plain(line, fields->str ? fields->str : "-");
         else if (fields->kind == BIDE_LOG_INT)
@@ -70,6 +88,7 @@ static void standard_error_sink(
     void *user, bide_log_level level, const char *text, const bide_log_field *fields)
 {
     (void)user;
+    int kept_errno = errno; /* logging on the way out of a failure must not change what failed */
     struct bide_buffer line;
     char time[BIDE_INSTANT_TEXT];
     bide_format_instant(bide_wall_ms(bide_clock_system()), time);
@@ -83,6 +102,7 @@ static void standard_error_sink(
         (void)written;
     }
     bide_buffer_release(&line);
+    errno = kept_errno;
 }
 
 bool bide_log_enabled(bide_log_level level)

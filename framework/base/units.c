@@ -78,7 +78,7 @@ bide_code bide_parse_duration(const char *text, int64_t *ret_ms, bide_error *err
     if (scale_by_unit(text, duration_units, (double)BIDE_DELAY_MAX_MS, ret_ms))
         return BIDE_OK;
     return bide_fail(error, BIDE_E_USAGE,
-        "'%s' is not a duration: write for example 250ms, 1.5s, 10m, 36h or 7d, at most 3650d", text);
+        "'%.100s' is not a duration: write for example 250ms, 1.5s, 10m, 36h or 7d, at most 3650d", text);
 }
 
 bide_code bide_parse_size(const char *text, int64_t *ret_bytes, bide_error *error)
@@ -86,7 +86,7 @@ bide_code bide_parse_size(const char *text, int64_t *ret_bytes, bide_error *erro
     if (scale_by_unit(text, size_units, 1e15, ret_bytes))
         return BIDE_OK;
     return bide_fail(
-        error, BIDE_E_USAGE, "'%s' is not a size: write for example 4096, 64KiB, 1MiB or 2GiB", text);
+        error, BIDE_E_USAGE, "'%.100s' is not a size: write for example 4096, 64KiB, 1MiB or 2GiB", text);
 }
 
 /* Days since 1970-01-01 of a Gregorian date (H. Hinnant, "chrono-compatible low-level date algorithms"). */
@@ -107,45 +107,55 @@ static int days_of_month(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
+/* Reads what a picture shows: 'd' is a digit of the next number, 'T' the letter or a blank, all else stands
+ * for itself. (sscanf would take signs, blanks and short numbers.) Returns what follows, or NULL. */
+static const char *scan_picture(const char *text, const char *picture, int numbers[])
+{
+    int *number = numbers;
+    *number = 0;
+    for (; *picture; picture++, text++)
+        if (*picture == 'd') {
+            if (*text < '0' || *text > '9')
+                return NULL;
+            *number = *number * 10 + (*text - '0');
+            if (picture[1] != 'd' && picture[1])
+                *++number = 0;
+        } else if (*picture == 'T' ? !*text || !strchr("Tt ", *text) : *text != *picture) {
+            return NULL;
+        }
+    return text;
+}
+
 /* "Z" or "+02:00"; minutes east of Greenwich. */
 static int scan_offset(const char *text, int *ret_minutes)
 {
-    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0) {
-        *ret_minutes = 0;
-        return 1;
+    int parts[2] = {0, 0}; /* hours, minutes */
+    if (strcmp(text, "Z") != 0 && strcmp(text, "z") != 0) {
+        if (*text != '+' && *text != '-')
+            return 0;
+        const char *end = scan_picture(text + 1, "dd:dd", parts);
+        if (!end || *end || parts[0] > 23 || parts[1] > 59)
+            return 0;
     }
-    int hours, minutes, used = 0;
-    char sign;
-    if (sscanf(text, "%c%2d:%2d%n", &sign, &hours, &minutes, &used) != 3 || used != 6 || text[6])
-        return 0;
-    if ((sign != '+' && sign != '-') || hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
-        return 0;
-    *ret_minutes = (sign == '-' ? -1 : 1) * (hours * 60 + minutes);
+    *ret_minutes = (*text == '-' ? -1 : 1) * (parts[0] * 60 + parts[1]);
     return 1;
 }
 
 static int scan_instant(const char *text, int64_t *ret_ms)
 {
-    int year, month, day, hour, minute, second, used = 0, offset;
-    char t;
-    if (sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &year, &month, &day, &t, &hour, &minute, &second, &used) !=
-            7 ||
-        used != 19 || (t != 'T' && t != 't' && t != ' '))
-        return 0;
-    for (int i = 0; i < used; i++) /* sscanf takes signs and blanks where only digits may stand */
-        if (strchr("+ ", text[i]) && i != 10)
-            return 0;
-    if (year < 0 || month < 1 || month > 12 || day < 1 || day > days_of_month(year, month) || hour < 0 ||
-        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
-        return 0;
-    const char *rest = text + used;
+    enum { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, PARTS };
+    int at[PARTS], offset;
     double fraction = 0;
+    const char *rest = scan_picture(text, "dddd-dd-ddTdd:dd:dd", at);
+    if (!rest || at[MONTH] < 1 || at[MONTH] > 12 || at[DAY] < 1 ||
+        at[DAY] > days_of_month(at[YEAR], at[MONTH]) || at[HOUR] > 23 || at[MINUTE] > 59 || at[SECOND] > 60)
+        return 0;
     if (*rest == '.' && !(rest = scan_number(rest, &fraction)))
         return 0;
     if (!scan_offset(rest, &offset))
         return 0;
-    int64_t seconds =
-        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset * 60;
+    int64_t seconds = days_from_civil(at[YEAR], at[MONTH], at[DAY]) * 86400 + at[HOUR] * 3600 +
+                      at[MINUTE] * 60 + at[SECOND] - offset * 60;
     *ret_ms = seconds * 1000 + llround(fraction * 1000);
     return 1;
 }
@@ -155,7 +165,8 @@ bide_code bide_parse_instant(const char *text, int64_t *ret_ms, bide_error *erro
     if (scan_instant(text, ret_ms))
         return BIDE_OK;
     return bide_fail(error, BIDE_E_USAGE,
-        "'%s' is not an instant: write for example 2026-12-24T18:00:00Z or 2026-12-24T19:00:00+01:00", text);
+        "'%.100s' is not an instant: write for example 2026-12-24T18:00:00Z or 2026-12-24T19:00:00+01:00",
+        text);
 }
 
 bide_code bide_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret_value, bide_error *error)
@@ -165,8 +176,8 @@ bide_code bide_parse_int(const char *text, int64_t min, int64_t max, int64_t *re
     long long value = strtoll(text, &end, 10);
     int clean = (*text == '-' || (*text >= '0' && *text <= '9')) && end != text && !*end && errno == 0;
     if (!clean || value < min || value > max)
-        return bide_fail(
-            error, BIDE_E_USAGE, "'%s' is not a whole number from %" PRId64 " to %" PRId64, text, min, max);
+        return bide_fail(error, BIDE_E_USAGE, "'%.100s' is not a whole number from %" PRId64 " to %" PRId64,
+            text, min, max);
     *ret_value = value;
     return BIDE_OK;
 }
@@ -175,27 +186,34 @@ char *bide_format_duration(int64_t ms, char to[BIDE_DURATION_TEXT])
 {
     if (ms == 0)
         return strcpy(to, "0s");
-    for (size_t i = sizeof duration_units / sizeof duration_units[0] - 1; i-- > 2;)
+    for (size_t i = sizeof duration_units / sizeof duration_units[0] - 1; i-- > 1;)
         if (ms % duration_units[i].factor == 0) {
             snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 "%s", ms / duration_units[i].factor,
                 duration_units[i].name);
             return to;
         }
-    if (ms % 1000 == 0 || ms >= 1000)
-        snprintf(to, BIDE_DURATION_TEXT, "%.10gs", (double)ms / 1000);
-    else
+    if (ms < 1000) {
         snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 "ms", ms);
-    return to;
+        return to;
+    }
+    int used = snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
+    while (to[used - 1] == '0') /* ends at the point at the latest: ms is not a whole second here */
+        used--;
+    return strcpy(to + used, "s") - used;
 }
 
 char *bide_format_instant(int64_t unix_ms, char to[BIDE_INSTANT_TEXT])
 {
-    time_t seconds = (time_t)(unix_ms / 1000 - (unix_ms % 1000 < 0));
+    int ms = (int)(unix_ms % 1000);
+    time_t seconds = (time_t)(unix_ms / 1000);
     struct tm parts;
+    if (ms < 0) {
+        ms += 1000;
+        seconds--;
+    }
     if (!gmtime_r(&seconds, &parts))
         return strcpy(to, "?");
-    char day[BIDE_INSTANT_TEXT - 8];
-    strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(to, BIDE_INSTANT_TEXT, "%s.%03dZ", day, (int)(unix_ms - (int64_t)seconds * 1000));
+    snprintf(to, BIDE_INSTANT_TEXT, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900LL,
+        parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ms);
     return to;
 }

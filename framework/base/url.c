@@ -1,6 +1,6 @@
 #include "base/url.h"
 
-#include <ctype.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,163 +8,188 @@
 #include "base/suggest.h"
 #include "base/units.h"
 
+/* The parsing functions return BIDE_OK, BIDE_E_NOMEM, or BIDE_E_CONFIG where the text is no URL; what they
+ * have put into the URL until then is bide_url_clear's. Letters are ASCII's: the locale has no say. */
+
+static char lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    c = (char)tolower((unsigned char)c);
+    c = lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* A decoded copy; NULL for a bad escape, an encoded NUL, or no memory. */
-static char *decode(const char *text, size_t size)
+/* Undoes percent-encoding in place; false for a bad escape or an encoded NUL. */
+static bool decode_escapes(char *text)
 {
-    char *copy = bide_malloc(size + 1), *to = copy;
-    if (!copy)
-        return NULL;
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] != '%') {
-            *to++ = text[i];
+    char *to = text;
+    for (; *text; text++) {
+        if (*text != '%') {
+            *to++ = *text;
             continue;
         }
-        int first = i + 1 < size ? hex_digit(text[i + 1]) : -1;
-        int second = i + 2 < size ? hex_digit(text[i + 2]) : -1;
-        if (first < 0 || second < 0 || (first == 0 && second == 0)) {
-            bide_free(copy);
-            return NULL;
-        }
+        int first = hex_digit(text[1]);
+        int second = first < 0 ? -1 : hex_digit(text[2]);
+        if (second < 0 || (first == 0 && second == 0))
+            return false;
         *to++ = (char)(first * 16 + second);
-        i += 2;
+        text += 2;
     }
     *to = '\0';
-    return copy;
+    return true;
 }
 
-static int parse_user(struct bide_url *url, const char *text, size_t size)
+static bide_code decode(const char *text, size_t size, char **ret_copy)
+{
+    char *copy = bide_strndup(text, size);
+    if (!copy)
+        return BIDE_E_NOMEM;
+    if (!decode_escapes(copy)) {
+        bide_free(copy);
+        return BIDE_E_CONFIG;
+    }
+    *ret_copy = copy;
+    return BIDE_OK;
+}
+
+static bide_code parse_user(struct bide_url *url, const char *text, size_t size)
 {
     const char *colon = memchr(text, ':', size);
     size_t user_size = colon ? (size_t)(colon - text) : size;
-    if (!(url->user = decode(text, user_size)))
-        return 0;
-    return !colon || (url->password = decode(colon + 1, size - user_size - 1)) != NULL;
+    bide_code code = decode(text, user_size, &url->user);
+    if (code == BIDE_OK && colon)
+        code = decode(colon + 1, size - user_size - 1, &url->password);
+    return code;
 }
 
-static int parse_port(const char *text, size_t size, int *ret_port)
+static bool parse_port(const char *text, size_t size, int *ret_port)
 {
     char digits[8];
     int64_t port;
     if (size == 0 || size >= sizeof digits)
-        return 0;
+        return false;
     memcpy(digits, text, size);
     digits[size] = '\0';
     if (bide_parse_int(digits, 1, 65535, &port, NULL) != BIDE_OK)
-        return 0;
+        return false;
     *ret_port = (int)port;
-    return 1;
+    return true;
 }
 
-static int parse_host(struct bide_url *url, const char *text, size_t size)
+static bide_code parse_host(struct bide_url *url, const char *text, size_t size)
 {
     if (url->n_hosts == BIDE_URL_HOSTS_MAX)
-        return 0;
+        return BIDE_E_CONFIG;
     struct bide_url_host *host = &url->hosts[url->n_hosts];
     const char *name = text, *name_end, *end = text + size;
     if (size && *text == '[') {
         name++;
         name_end = memchr(text, ']', size);
         if (!name_end)
-            return 0;
+            return BIDE_E_CONFIG;
         text = name_end + 1;
     } else {
         const char *colon = memchr(text, ':', size);
         text = name_end = colon ? colon : end;
     }
+    if (name_end == name)
+        return BIDE_E_CONFIG;
     if (text < end && (*text != ':' || !parse_port(text + 1, (size_t)(end - text) - 1, &host->port)))
-        return 0;
-    if (!(host->name = decode(name, (size_t)(name_end - name))))
-        return 0;
-    url->n_hosts++;
-    return 1;
+        return BIDE_E_CONFIG;
+    bide_code code = decode(name, (size_t)(name_end - name), &host->name);
+    if (code == BIDE_OK)
+        url->n_hosts++;
+    return code;
 }
 
-static int parse_authority(struct bide_url *url, const char *text, size_t size)
+static bide_code parse_authority(struct bide_url *url, const char *text, size_t size)
 {
-    const char *end = text + size, *at = NULL;
-    for (const char *c = text; c < end; c++)
-        if (*c == '@')
-            at = c;
-    if (at && !parse_user(url, text, (size_t)(at - text)))
-        return 0;
+    const char *end = text + size, *at = memrchr(text, '@', size);
+    bide_code code = at ? parse_user(url, text, (size_t)(at - text)) : BIDE_OK;
     text = at ? at + 1 : text;
-    while (text < end) {
+    while (code == BIDE_OK && text < end) {
         const char *comma = memchr(text, ',', (size_t)(end - text));
         const char *host_end = comma ? comma : end;
-        if (host_end == text || !parse_host(url, text, (size_t)(host_end - text)))
-            return 0;
+        code = comma && comma + 1 == end ? BIDE_E_CONFIG : parse_host(url, text, (size_t)(host_end - text));
         text = comma ? comma + 1 : end;
     }
-    return 1;
+    return code;
 }
 
-static int parse_params(struct bide_url *url, const char *text)
+static bide_code parse_param(struct bide_url *url, const char *text, size_t size)
 {
-    while (*text) {
+    const char *equals = memchr(text, '=', size);
+    size_t name_size = equals ? (size_t)(equals - text) : size;
+    if (url->n_params == BIDE_URL_PARAMS_MAX || name_size == 0)
+        return BIDE_E_CONFIG;
+    struct bide_url_param *param = &url->params[url->n_params++];
+    bide_code code = decode(text, name_size, &param->name);
+    if (code != BIDE_OK)
+        return code;
+    return equals ? decode(equals + 1, size - name_size - 1, &param->value) : decode("", 0, &param->value);
+}
+
+static bide_code parse_params(struct bide_url *url, const char *text)
+{
+    bide_code code = BIDE_OK;
+    while (code == BIDE_OK && *text) {
         size_t size = strcspn(text, "&");
-        const char *equals = memchr(text, '=', size);
-        size_t name_size = equals ? (size_t)(equals - text) : size;
-        if (url->n_params == BIDE_URL_PARAMS_MAX || name_size == 0)
-            return 0;
-        struct bide_url_param *param = &url->params[url->n_params++];
-        param->name = decode(text, name_size);
-        param->value = equals ? decode(equals + 1, size - name_size - 1) : bide_strdup("");
-        if (!param->name || !param->value)
-            return 0;
+        code = parse_param(url, text, size);
         text += size + (text[size] == '&');
     }
-    return 1;
+    return code;
 }
 
-static int parse_scheme(struct bide_url *url, const char *text, size_t size)
+static bide_code parse_scheme(struct bide_url *url, const char *text, size_t size)
 {
-    if (size == 0 || !(url->scheme = bide_strndup(text, size)))
-        return 0;
+    url->scheme = bide_strndup(text, size);
+    if (!url->scheme)
+        return BIDE_E_NOMEM;
     for (char *c = url->scheme; *c; c++) {
-        *c = (char)tolower((unsigned char)*c);
-        if (!isalnum((unsigned char)*c) && !strchr("+-.", *c))
-            return 0;
+        *c = lower(*c);
+        bool letter = *c >= 'a' && *c <= 'z';
+        if (!letter && (c == url->scheme || !strchr("0123456789+-.", *c)))
+            return BIDE_E_CONFIG;
     }
-    return 1;
+    return size ? BIDE_OK : BIDE_E_CONFIG;
 }
 
-static int parse(struct bide_url *url, const char *text)
+static bide_code parse(struct bide_url *url, const char *text)
 {
     const char *colon = strchr(text, ':');
-    if (!colon || !parse_scheme(url, text, (size_t)(colon - text)))
-        return 0;
-    text = colon + 1;
-    size_t size = strcspn(text, "?");
-    if (strncmp(text, "//", 2) == 0) {
-        size_t authority = strcspn(text + 2, "/?");
-        if (!parse_authority(url, text + 2, authority))
-            return 0;
-        const char *slash = text + 2 + authority;
-        if (*slash == '/' && !(url->path = decode(slash + 1, size - authority - 3)))
-            return 0;
-    } else if (!(url->path = decode(text, size))) {
-        return 0;
+    bide_code code = colon ? parse_scheme(url, text, (size_t)(colon - text)) : BIDE_E_CONFIG;
+    if (code != BIDE_OK)
+        return code;
+    const char *path = colon + 1;
+    if (strncmp(path, "//", 2) == 0) {
+        size_t size = strcspn(path + 2, "/?");
+        code = parse_authority(url, path + 2, size);
+        path += 2 + size;
+        if (*path != '/')
+            path = NULL;
+        else
+            path++;
     }
-    return text[size] != '?' || parse_params(url, text + size + 1);
+    const char *query = strchr(colon, '?');
+    if (code == BIDE_OK && path)
+        code = decode(path, query ? (size_t)(query - path) : strlen(path), &url->path);
+    return code == BIDE_OK && query ? parse_params(url, query + 1) : code;
 }
 
 char *bide_url_redact(const char *text)
 {
-    const char *slashes = strstr(text, "//");
-    const char *user = slashes ? slashes + 2 : text;
-    const char *end = user + strcspn(user, "?"), *at = NULL;
-    for (const char *c = user; c < end; c++)
-        if (*c == '@')
-            at = c;
-    const char *colon = at ? memchr(user, ':', (size_t)(at - user)) : NULL;
+    const char *colon = strchr(text, ':'), *at = strrchr(text, '@');
+    const char *user = text;
+    if (colon && strncmp(colon, "://", 3) == 0)
+        user = colon + 3;
+    else if (strncmp(text, "//", 2) == 0)
+        user = text + 2;
+    colon = at && at > user ? memchr(user, ':', (size_t)(at - user)) : NULL;
     if (!colon)
         return bide_strdup(text);
     return bide_asprintf("%.*s:***%s", (int)(colon - text), text, at);
@@ -174,19 +199,21 @@ bide_code bide_url_parse(const char *text, struct bide_url *ret_url, bide_error 
 {
     struct bide_url url = {0};
     url.redacted = bide_url_redact(text);
-    if (!url.redacted)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    if (!parse(&url, text)) {
-        bide_fail(error, BIDE_E_CONFIG,
-            "'%s' is not a broker's URL: write for example sqlite:bide.db, amqp://user:password@host/vhost "
-            "or "
-            "redis://host:6379/0",
-            url.redacted);
-        bide_url_clear(&url);
-        return BIDE_E_CONFIG;
+    bide_code code = url.redacted ? parse(&url, text) : BIDE_E_NOMEM;
+    if (code == BIDE_OK) {
+        *ret_url = url;
+        return code;
     }
-    *ret_url = url;
-    return BIDE_OK;
+    if (code == BIDE_E_NOMEM)
+        bide_fail(error, code, "out of memory");
+    else
+        bide_fail(error, code,
+            "'%.300s' is not a broker's URL: write for example sqlite:bide.db, "
+            "amqp://user:password@host/vhost "
+            "or redis://host:6379/0",
+            url.redacted);
+    bide_url_clear(&url);
+    return code;
 }
 
 void bide_url_clear(struct bide_url *url)

@@ -14,8 +14,8 @@
 enum { BIDE_URL_HOSTS_MAX = 16, BIDE_URL_PARAMS_MAX = 32 };
 
 struct bide_url_host {
-    char *name;
-    int port; /* 0: not given */
+    char *name; /* never empty */
+    int port;   /* 0: not given */
 };
 
 struct bide_url_param {
@@ -36,12 +36,14 @@ struct bide_url {
     char *redacted; /* for logs and messages: the password is *** */
 };
 
-/* An error's text shows the URL without its password. */
+/* BIDE_E_CONFIG (the text shows the URL without its password) or BIDE_E_NOMEM. */
 bide_code bide_url_parse(const char *text, struct bide_url *ret_url, bide_error *error);
 void bide_url_clear(struct bide_url *url); /* also a zeroed one */
 /* The last value of a parameter, or NULL. */
 const char *bide_url_param(const struct bide_url *url, const char *name);
-/* The text with what stands between "//…:" and "@" hidden, for an URL that does not parse. bide_free it. */
+/* The text with what stands between the first ':' behind "scheme://" and the last '@' hidden, also for what
+ * does not parse: a password may hold a raw '/', '?' or '@'. (So an '@' in a parameter is better written
+ * %40.) bide_free it; NULL where there is no memory. */
 char *bide_url_redact(const char *text);
 
 /* Refuses parameters not in `known` (ended by NULL): "unknown option 'x' … (did you mean 'y'?)". */

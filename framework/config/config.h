@@ -36,7 +36,7 @@ struct bide_retry_config {
 /* A value in a handler's `settings` group, as it stands in the file. */
 struct bide_setting_value {
     char *name;
-    int line;
+    int line; /* of the handler's file */
     enum { BIDE_VALUE_STRING, BIDE_VALUE_INT, BIDE_VALUE_FLOAT, BIDE_VALUE_BOOL, BIDE_VALUE_LIST } kind;
     char *text;      /* STRING */
     int64_t integer; /* INT, BOOL */
@@ -58,7 +58,8 @@ struct bide_handler_config {
     struct bide_retry_config retry;
     struct bide_setting_value *settings;
     size_t n_settings;
-    int line; /* of the file, for messages */
+    char *file; /* where it stands, for messages: bide_config.path or a file that it includes */
+    int line;
 };
 
 struct bide_queue_config {
@@ -82,7 +83,7 @@ struct bide_config {
     char *dir;  /* where relative paths start */
     char *broker;
     char *name_space;
-    bool classic_queues; /* queue_type = "classic" */
+    int classic_queues; /* 1: queue_type = "classic" */
     char *plugin_dir;
     struct bide_worker_config worker;
     struct bide_queue_config *queues; /* never empty: without `queues`, those of the handlers and "default" */

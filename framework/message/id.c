@@ -4,11 +4,12 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Per thread: random bytes read in bulk, and the last id, so that ids of one millisecond still ascend. A fork
  * would repeat both: `forks` tells that one happened. */
 static _Thread_local struct {
-    uint8_t pool[512];
+    uint8_t pool[256]; /* as much as getrandom gives without being interrupted */
     size_t left;
     unsigned forks;
     int64_t last_ms;
@@ -22,7 +23,8 @@ static void refill(void)
         /* Never seen on Linux after boot; time and address still keep ids of one host apart. */
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
-        uint64_t seed = (uint64_t)now.tv_nsec * 0x9E3779B97F4A7C15u ^ (uint64_t)(uintptr_t)&generator;
+        uint64_t seed = (uint64_t)now.tv_nsec * 0x9E3779B97F4A7C15u ^ (uint64_t)(uintptr_t)&generator ^
+                        (uint64_t)getpid() << 32;
         for (size_t i = 0; i < sizeof generator.pool; i++)
             generator.pool[i] = (uint8_t)((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 56);
     }

@@ -68,14 +68,21 @@ void bide_message_destroy(bide_message *message)
     bide_free(message);
 }
 
+static bool has_control(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7F)
+            return true;
+    return false;
+}
+
 bide_code bide_message_set_id(bide_message *message, const char *id, bide_error *error)
 {
     size_t size = strlen(id);
     if (size == 0 || size > BIDE_ID_MAX)
         return bide_fail(error, BIDE_E_DATA, "an id has 1 to %d bytes, this one has %zu", BIDE_ID_MAX, size);
-    for (const char *at = id; *at; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7F)
-            return bide_fail(error, BIDE_E_DATA, "an id must not have control characters");
+    if (has_control(id))
+        return bide_fail(error, BIDE_E_DATA, "an id must not have control characters");
     return set_text(message, &message->id, id, error);
 }
 
@@ -94,6 +101,8 @@ bide_code bide_message_set_content_type(bide_message *message, const char *type,
 {
     if (strlen(type) > 255)
         return bide_fail(error, BIDE_E_DATA, "a content type has at most 255 bytes");
+    if (has_control(type))
+        return bide_fail(error, BIDE_E_DATA, "a content type must not have control characters");
     return set_text(message, &message->content_type, type, error);
 }
 
@@ -121,6 +130,8 @@ static bide_code check_header(const char *name, const char *value, bide_error *e
     if (name_size == 0 || name_size > 255)
         return bide_fail(
             error, BIDE_E_DATA, "a header's name has 1 to 255 bytes, this one has %zu", name_size);
+    if (has_control(name))
+        return bide_fail(error, BIDE_E_DATA, "a header's name must not have control characters");
     if (strncmp(name, "bide-", 5) == 0)
         return bide_fail(
             error, BIDE_E_DATA, "header '%s': names beginning with bide- are the framework's", name);
@@ -153,12 +164,20 @@ bide_code bide_message_set_header(
     return BIDE_OK;
 }
 
+/* An expiry counted from due is counted again when due changes after a sending. */
+static void recount_expiry(struct bide_message *message)
+{
+    if (message->expires_after_ms > 0)
+        message->expires_ms = 0;
+}
+
 bide_code bide_message_set_delay_ms(bide_message *message, int64_t delay_ms, bide_error *error)
 {
     if (delay_ms < 0 || delay_ms > BIDE_DELAY_MAX_MS)
         return bide_fail(error, BIDE_E_DATA, "a delay lies between 0 and 3650 days");
     message->delay_ms = delay_ms;
     message->due_ms = 0;
+    recount_expiry(message);
     return BIDE_OK;
 }
 
@@ -168,6 +187,7 @@ bide_code bide_message_set_due_ms(bide_message *message, int64_t due_ms, bide_er
         return bide_fail(error, BIDE_E_DATA, "a due time before 1970 is absurd");
     message->delay_ms = -1;
     message->due_ms = due_ms;
+    recount_expiry(message);
     return BIDE_OK;
 }
 
@@ -176,6 +196,7 @@ bide_code bide_message_set_expires_after_ms(bide_message *message, int64_t after
     if (after_ms < 0 || after_ms > BIDE_DELAY_MAX_MS)
         return bide_fail(error, BIDE_E_DATA, "an expiry lies between 0 and 3650 days after due");
     message->expires_after_ms = after_ms;
+    message->expires_ms = 0;
     return BIDE_OK;
 }
 
@@ -267,6 +288,23 @@ struct bide_message *bide_message_copy(const struct bide_message *message)
     return copy;
 }
 
+/* Due and sent are fixed together or not at all. */
+static bide_code stamp_times(struct bide_message *message, int64_t now_ms, bide_error *error)
+{
+    int64_t sent_ms = message->sent_ms ? message->sent_ms : now_ms;
+    int64_t due_ms = message->due_ms ? message->due_ms : sent_ms;
+    if (!message->due_ms && message->delay_ms > 0 &&
+        __builtin_add_overflow(due_ms, message->delay_ms, &due_ms))
+        due_ms = INT64_MAX; /* a foreign producer's absurd time of sending */
+    if (due_ms > now_ms && due_ms - now_ms > BIDE_DELAY_MAX_MS)
+        return bide_fail(error, BIDE_E_DATA, "due more than 3650 days from now");
+    message->sent_ms = sent_ms;
+    message->due_ms = due_ms;
+    if (message->expires_ms == 0 && message->expires_after_ms > 0)
+        message->expires_ms = due_ms + message->expires_after_ms;
+    return BIDE_OK;
+}
+
 bide_code bide_message_stamp(struct bide_message *message, const char *default_queue,
     const struct bide_clock *clock, bide_error *error)
 {
@@ -278,17 +316,7 @@ bide_code bide_message_stamp(struct bide_message *message, const char *default_q
     }
     if (code == BIDE_OK && !*message->queue)
         code = bide_message_set_queue(message, default_queue, error);
-    if (code != BIDE_OK)
-        return code;
-    if (message->sent_ms == 0)
-        message->sent_ms = bide_wall_ms(clock);
-    if (message->due_ms == 0)
-        message->due_ms = message->sent_ms + (message->delay_ms > 0 ? message->delay_ms : 0);
-    if (message->due_ms - message->sent_ms > BIDE_DELAY_MAX_MS)
-        return bide_fail(error, BIDE_E_DATA, "due more than 3650 days from now");
-    if (message->expires_ms == 0 && message->expires_after_ms > 0)
-        message->expires_ms = message->due_ms + message->expires_after_ms;
-    return BIDE_OK;
+    return code == BIDE_OK ? stamp_times(message, bide_wall_ms(clock), error) : code;
 }
 
 /* ---- getters ---- */

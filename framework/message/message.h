@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/names.h"
 #include "bide/message.h"
 
 struct bide_header {
@@ -64,15 +65,9 @@ struct bide_message *bide_message_copy(const struct bide_message *message);
 bide_code bide_message_stamp(struct bide_message *message, const char *default_queue,
     const struct bide_clock *clock, bide_error *error);
 
-/* The name rule for types and queues; the one for a namespace is the same without dots. */
-bool bide_name_valid(const char *name);
-bool bide_namespace_valid(const char *name);
-/* As bide_name_valid, and not one of the names the framework uses itself. */
-bool bide_queue_name_valid(const char *name);
-
 enum { BIDE_ID_TEXT = 37 };
-/* A UUID version 7 (RFC 9562): 48 bits of Unix ms, 74 random bits, ordered also within one millisecond of a
- * thread. Any thread. */
+/* A UUID version 7 (RFC 9562): 48 bits of Unix ms, 12 that count within it from a random start, 62 random
+ * bits. The ids of one thread ascend, also when the clock is set back. Any thread. */
 void bide_id_generate(char to[BIDE_ID_TEXT], const struct bide_clock *clock);
 
 #endif

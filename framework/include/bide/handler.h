@@ -1,14 +1,17 @@
 /* bide/handler.h: the plugin interface. This header is the manual; handlers/README.md has a whole handler.
  *
  * A plugin is a shared object NAME.so in plugin_dir that exports one symbol, `bide_plugin`. It uses the
- * functions declared in bide/*.h, which the host process provides (link with -lbide or leave them undefined).
+ * functions of the public headers, which the host process provides (link with -lbide or leave them undefined).
  *
  * Life of a configured handler:
- *   open    once, by the thread that starts the worker, before any message (with
- * BIDE_PLUGIN_STATE_PER_THREAD: once for each pool thread); handle  for each message, on any pool thread;
- * several at once unless `concurrency = 1` is configured or the state is per thread; close   when no thread
- * is inside handle any more; once for each open that succeeded. Two configured handlers may share one plugin:
- * each has its own state.
+ *
+ *  - open: once, by the thread that starts the worker, before any message (with
+ *    BIDE_PLUGIN_STATE_PER_THREAD: once for each pool thread).
+ *  - handle: for each message, on any pool thread; several at once unless `concurrency = 1` is configured or
+ *    the state is per thread.
+ *  - close: when no thread is inside handle any more; once for each open that succeeded.
+ *
+ * Two configured handlers may share one plugin: each has its own state.
  *
  * Delivery is at least once: the same id may come again after a crash. The pair (id, attempt) tells runs
  * apart. A handler must not call exit(), change the signal mask or the locale of the process, or fork without
@@ -124,7 +127,8 @@ typedef struct bide_plugin_descriptor {
     void (*close)(void *state); /* may be NULL */
 } bide_plugin_descriptor;
 
-/* BIDE_PLUGIN = { .name = "hello", … }; at file scope defines the exported descriptor. */
+/* The exported descriptor, at file scope:
+ *     const bide_plugin_descriptor bide_plugin = {BIDE_PLUGIN_HEAD, .name = "hello", .handle = handle}; */
 #define BIDE_PLUGIN_HEAD                                                                                     \
     .abi_major = BIDE_ABI_MAJOR, .abi_minor = BIDE_ABI_MINOR, .size = sizeof(bide_plugin_descriptor)
 BIDE_API extern const bide_plugin_descriptor bide_plugin;

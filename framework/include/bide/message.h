@@ -39,10 +39,12 @@ BIDE_API void bide_message_destroy(bide_message *message); /* NULL is fine */
 BIDE_API bide_code bide_message_set_id(bide_message *message, const char *id, bide_error *error);
 /* Without a queue: that of the type's handler in the producer's configuration, else "default". */
 BIDE_API bide_code bide_message_set_queue(bide_message *message, const char *queue, bide_error *error);
+/* At most 255 bytes, no control characters; "" unsets. */
 BIDE_API bide_code bide_message_set_content_type(bide_message *message, const char *type, bide_error *error);
 BIDE_API bide_code bide_message_set_body(
     bide_message *message, const void *bytes, size_t size, bide_error *error);
-/* Sets or replaces a header. Names beginning with "bide-" are the framework's and are refused. */
+/* Sets or replaces a header. A name has 1 to 255 bytes and no control characters; those beginning with
+ * "bide-" are the framework's and are refused. */
 BIDE_API bide_code bide_message_set_header(
     bide_message *message, const char *name, const char *value, bide_error *error);
 

@@ -1,6 +1,8 @@
-#include "message/message.h"
+#include "base/names.h"
 
 #include <string.h>
+
+#include "bide/message.h"
 
 static bool is_letter(char c)
 {

@@ -1,0 +1,117 @@
+#include "config/read.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/suggest.h"
+#include "base/units.h"
+
+static const config_setting_t *element(const config_t *file, const char *list, size_t index)
+{
+    return config_setting_get_elem(config_lookup(file, list), (unsigned)index);
+}
+
+static const struct bide_queue_config *find_queue(
+    const struct bide_config *config, const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(config->queues[i].name, name) == 0)
+            return &config->queues[i];
+    return NULL;
+}
+
+static bide_code check_queues(
+    const struct bide_reader *reader, const config_t *file, const struct bide_config *config)
+{
+    for (size_t i = 0; i < config->n_queues; i++)
+        if (find_queue(config, config->queues[i].name, i))
+            return bide_reader_fail(
+                reader, element(file, "queues", i), "queue '%s' is listed twice", config->queues[i].name);
+    return BIDE_OK;
+}
+
+/* ---- the queues that the file leaves out ---- */
+
+static bide_code add_queue(const struct bide_reader *reader, struct bide_config *config, const char *name)
+{
+    if (find_queue(config, name, config->n_queues))
+        return BIDE_OK;
+    char *copy = bide_strdup(name);
+    if (!copy)
+        return bide_reader_nomem(reader);
+    config->queues[config->n_queues++] = (struct bide_queue_config){copy, 1};
+    return BIDE_OK;
+}
+
+static bide_code default_queues(const struct bide_reader *reader, struct bide_config *config)
+{
+    if (!(config->queues = bide_calloc(config->n_handlers + 1, sizeof *config->queues)))
+        return bide_reader_nomem(reader);
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++)
+        code = add_queue(reader, config, config->handlers[i].queue);
+    return code == BIDE_OK ? add_queue(reader, config, "default") : code;
+}
+
+/* ---- handlers ---- */
+
+static bide_code unlisted_queue(
+    const struct bide_reader *reader, const config_setting_t *at, const struct bide_config *config, size_t i)
+{
+    const struct bide_handler_config *handler = &config->handlers[i];
+    const char *known[64] = {0};
+    char hint[BIDE_SUGGEST_TEXT];
+    for (size_t j = 0; j < config->n_queues && j + 1 < sizeof known / sizeof known[0]; j++)
+        known[j] = config->queues[j].name;
+    const config_setting_t *given = config_setting_get_member(at, "queue");
+    return bide_reader_fail(reader, given ? given : at,
+        "handler '%s' takes queue '%s'%s, which is not in `queues`%s", handler->type, handler->queue,
+        given ? "" : " (it names none)", bide_suggest(handler->queue, known, hint));
+}
+
+static bide_code check_retry(
+    const struct bide_reader *reader, const config_setting_t *at, const struct bide_handler_config *handler)
+{
+    char base[BIDE_DURATION_TEXT], cap[BIDE_DURATION_TEXT];
+    if (handler->retry.base_ms <= handler->retry.cap_ms)
+        return BIDE_OK;
+    const config_setting_t *group = config_setting_get_member(at, "retry");
+    return bide_reader_fail(reader, group ? group : at, "retry of '%s': base (%s) is longer than cap (%s)",
+        handler->type, bide_format_duration(handler->retry.base_ms, base),
+        bide_format_duration(handler->retry.cap_ms, cap));
+}
+
+static bide_code check_handler(
+    const struct bide_reader *reader, const config_t *file, struct bide_config *config, size_t i)
+{
+    struct bide_handler_config *handler = &config->handlers[i];
+    const config_setting_t *at = element(file, "handlers", i);
+    const char *where = bide_source_file(reader->source, (int)config_setting_source_line(at), &handler->line);
+    if (!(handler->file = bide_strdup(where)))
+        return bide_reader_nomem(reader);
+    for (size_t j = 0; j < i; j++)
+        if (strcmp(config->handlers[j].type, handler->type) == 0)
+            return bide_reader_fail(reader, at,
+                "type '%s' has a handler already, at %s:%d: one handler a type", handler->type,
+                config->handlers[j].file, config->handlers[j].line);
+    if (strchr(handler->plugin, '/'))
+        return bide_reader_fail(reader, config_setting_get_member(at, "plugin"),
+            "plugin '%s' must be a name without '/': plugins are found in plugin_dir", handler->plugin);
+    if (!find_queue(config, handler->queue, config->n_queues))
+        return unlisted_queue(reader, at, config, i);
+    return check_retry(reader, at, handler);
+}
+
+bide_code bide_config_check(
+    const struct bide_reader *reader, const config_t *file, struct bide_config *config)
+{
+    bide_code code = check_queues(reader, file, config);
+    if (code == BIDE_OK && config->n_queues == 0) {
+        bide_free(config->queues);
+        config->queues = NULL;
+        code = default_queues(reader, config);
+    }
+    for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++)
+        code = check_handler(reader, file, config, i);
+    return code;
+}

@@ -1,0 +1,156 @@
+#include "config/options.h"
+
+#include "base/names.h"
+#include "config/config.h"
+
+enum { DAY_MS = 86400 * 1000, MIB = 1024 * 1024 };
+
+#define LONGEST_MS (INT64_C(3650) * DAY_MS)
+
+static const char *const queue_types[] = {"quorum", "classic", NULL};
+static const char *const orders[] = {"weighted", "strict", NULL};
+static const char *const isolations[] = {"thread", "process", NULL};
+static const char *const backoffs[] = {"fixed", "linear", "exponential", "fibonacci", NULL};
+
+#define AT(type, member) .offset = offsetof(struct type, member)
+
+/* ---- worker ---- */
+
+#define WORKER(member) AT(bide_worker_config, member)
+
+static const struct bide_option worker_options[] = {
+    {"threads", BIDE_OPTION_INT, WORKER(threads), .fallback = "8", .min = 1, .max = 1024,
+        .help = "Handlers that run at once in one process."},
+    {"processes", BIDE_OPTION_INT, WORKER(processes), .fallback = "1", .min = 1, .max = 256,
+        .help = "Worker processes kept running by one `bide worker`, each with its own threads."},
+    {"order", BIDE_OPTION_CHOICE, WORKER(order), .fallback = "weighted", .choices = orders,
+        .help = "`weighted`: queues share the threads in proportion to their weights, so that a flood in one "
+                "does "
+                "not starve another. `strict`: a queue is served only while those before it are empty."},
+    {"drain", BIDE_OPTION_DURATION, WORKER(drain_ms), .fallback = "30s", .min = 0, .max = DAY_MS,
+        .help =
+            "How long running handlers may go on after SIGTERM; then they are cancelled and their messages "
+            "are handed back."},
+    {"max_body", BIDE_OPTION_SIZE, WORKER(max_body), .fallback = "1MiB", .min = 1, .max = INT64_C(128) * MIB,
+        .help = "The largest body that is sent or run; a larger one is refused at sending, and a dead letter "
+                "(`oversized`) when it arrives from elsewhere."},
+    {"prefetch", BIDE_OPTION_INT, WORKER(prefetch), .fallback = "0", .min = 0, .max = 65535,
+        .help = "Messages fetched ahead of the threads, per process; 0: automatic."},
+    {0},
+};
+
+static const struct bide_option_section worker_section = {
+    "worker", sizeof(struct bide_worker_config), "The worker process.", worker_options};
+
+/* ---- queues ---- */
+
+#define QUEUE(member) AT(bide_queue_config, member)
+
+static const struct bide_option queue_options[] = {
+    {"name", BIDE_OPTION_QUEUE, QUEUE(name), .sample = "default",
+        .help = "Name of the queue: " BIDE_NAME_RULE "."},
+    {"weight", BIDE_OPTION_INT, QUEUE(weight), .fallback = "1", .sample = "3", .min = 1, .max = 1000000,
+        .help = "Share of the threads when `worker.order` is `weighted`."},
+    {0},
+};
+
+static const struct bide_option_section queue_section = {"queues", sizeof(struct bide_queue_config),
+    "The queues this worker serves, in the order `strict` serves them. Without the list: those the handlers "
+    "name, "
+    "and `default`.",
+    queue_options};
+
+/* ---- handlers ---- */
+
+#define RETRY(member) AT(bide_retry_config, member)
+
+static const struct bide_option retry_options[] = {
+    {"attempts", BIDE_OPTION_INT, RETRY(attempts), .fallback = "5", .min = 1, .max = 100000,
+        .help = "The most runs a message gets; after the last failure it is a dead letter (`exhausted`)."},
+    {"backoff", BIDE_OPTION_BACKOFF, RETRY(backoff), .fallback = "exponential", .choices = backoffs,
+        .help =
+            "How the wait grows from run to run: `fixed` base; `linear` base, 2·base, 3·base; `exponential` "
+            "base, 2·base, 4·base; `fibonacci` base, base, 2·base, 3·base, 5·base; or a list of durations "
+            "such "
+            "as `[\"1s\", \"5s\", \"30s\"]`, whose last one repeats."},
+    {"base", BIDE_OPTION_DURATION, RETRY(base_ms), .fallback = "1s", .min = 0, .max = LONGEST_MS,
+        .help = "The first wait."},
+    {"cap", BIDE_OPTION_DURATION, RETRY(cap_ms), .fallback = "10m", .min = 0, .max = LONGEST_MS,
+        .help = "The longest wait."},
+    {"jitter", BIDE_OPTION_FRACTION, RETRY(jitter), .fallback = "0.2", .min = 0, .max = 1,
+        .help = "Spreads retries: 0.2 moves a wait by up to ±20 %."},
+    {"crash_attempts", BIDE_OPTION_INT, RETRY(crash_attempts), .fallback = "3", .min = 1, .max = 100000,
+        .help = "After so many crashes of the process while it ran, a message is a dead letter (`crashed`), "
+                "even if "
+                "`attempts` are left."},
+    {0},
+};
+
+static const struct bide_option_section retry_section = {"handlers.retry", sizeof(struct bide_retry_config),
+    "When a message whose handler failed runs again.", retry_options};
+
+#define HANDLER(member) AT(bide_handler_config, member)
+
+static const struct bide_option handler_options[] = {
+    {"type", BIDE_OPTION_TYPE, HANDLER(type), .sample = "receipt",
+        .help = "The message type it handles; one handler a type."},
+    {"plugin", BIDE_OPTION_STRING, HANDLER(plugin), .sample = "journal",
+        .help = "Its code: the file `plugin_dir`/NAME.so."},
+    {"queue", BIDE_OPTION_QUEUE, HANDLER(queue), .fallback = "default",
+        .help = "Where `bide send` puts messages of this type. One that arrives on another queue runs all "
+                "the same."},
+    {"concurrency", BIDE_OPTION_INT, HANDLER(concurrency), .fallback = "0", .min = 0, .max = 1024,
+        .help = "The most runs at once in one process; 0: no limit of its own."},
+    {"timeout", BIDE_OPTION_DURATION, HANDLER(timeout_ms), .fallback = "30s", .min = 0, .max = LONGEST_MS,
+        .help = "A run that takes longer is cancelled and counts as failed; 0: none."},
+    {"kill_after", BIDE_OPTION_DURATION, HANDLER(kill_after_ms), .fallback = "5s", .min = 0, .max = DAY_MS,
+        .help = "How long after `timeout` a run that ignores its cancellation is given up by force."},
+    {"isolation", BIDE_OPTION_CHOICE, HANDLER(isolation), .fallback = "thread", .choices = isolations,
+        .help = "`thread`: runs on a thread of the worker. `process`: runs in a process of its own, so that "
+                "it can "
+                "be killed, and a crash hits nothing else."},
+    {"retry", BIDE_OPTION_GROUP, HANDLER(retry), .fallback = "", .section = &retry_section,
+        .help = "When a failed message runs again."},
+    {"settings", BIDE_OPTION_SETTINGS, HANDLER(settings), .fallback = "",
+        .help = "What the plugin itself takes: `bide handlers` shows the names, kinds and defaults."},
+    {0},
+};
+
+static const struct bide_option_section handler_section = {"handlers", sizeof(struct bide_handler_config),
+    "What is run for which message type. Two handlers may share one plugin; each has its own state.",
+    handler_options};
+
+/* ---- top level ---- */
+
+#define ROOT(member) AT(bide_config, member)
+
+static const struct bide_option root_options[] = {
+    {"broker", BIDE_OPTION_STRING, ROOT(broker), .fallback = "sqlite:bide.db",
+        .help = "URL of the broker: `sqlite:FILE`, `amqp://user:password@host:port/vhost`, `amqps://…` or "
+                "`redis://…`. `${NAME}` takes a secret from the environment (percent-encoded where it stands "
+                "for a "
+                "user or a password). `--broker` and the environment variable `BIDE_BROKER` win over it."},
+    {"namespace", BIDE_OPTION_NAMESPACE, ROOT(name_space), .fallback = "bide",
+        .help =
+            "Prefix of every exchange, queue and key in the broker: two namespaces share a broker without "
+            "seeing each other."},
+    {"queue_type", BIDE_OPTION_CHOICE, ROOT(classic_queues), .fallback = "quorum", .choices = queue_types,
+        .help = "RabbitMQ only. `quorum` queues survive the loss of a node; a crash of the broker can lose a "
+                "message of `classic` ones in a hop."},
+    {"plugin_dir", BIDE_OPTION_STRING, ROOT(plugin_dir), .fallback = "",
+        .help = "Folder of the plugins. Default: where the package installed them."},
+    {"worker", BIDE_OPTION_GROUP, ROOT(worker), .fallback = "", .section = &worker_section,
+        .help = "The worker process."},
+    {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",
+        .section = &queue_section, .max = 1000, .help = "The queues this worker serves."},
+    {"handlers", BIDE_OPTION_LIST, ROOT(handlers), offsetof(struct bide_config, n_handlers), .fallback = "",
+        .section = &handler_section, .max = 1000, .help = "What is run for which message type."},
+    {0},
+};
+
+static const struct bide_option_section root_section = {"", sizeof(struct bide_config), "", root_options};
+
+const struct bide_option_section *bide_option_root(void)
+{
+    return &root_section;
+}

@@ -1,0 +1,46 @@
+/* config/read.h: libconfig's tree -> structs, by the option table. Inside config/ only.
+ * Thread-safety: one thread at a time. */
+#ifndef BIDE_CONFIG_READ_H
+#define BIDE_CONFIG_READ_H
+
+#include <libconfig.h>
+
+#include "config/config.h"
+#include "config/options.h"
+#include "config/source.h"
+
+struct bide_reader {
+    const struct bide_source *source; /* NULL: only defaults are read */
+    bide_error *error;
+};
+
+/* Fails with the setting's file:line in front. */
+bide_code bide_reader_fail(
+    const struct bide_reader *reader, const config_setting_t *at, const char *format, ...) BIDE_PRINTF(3, 4);
+bide_code bide_reader_nomem(const struct bide_reader *reader);
+
+/* Fills a section's zeroed struct: what `group` (NULL: nothing) gives, else the fallbacks. What a failure
+ * leaves is freed by bide_section_release, as is a whole struct. */
+bide_code bide_section_read(const struct bide_reader *reader, const struct bide_option_section *section,
+    const config_setting_t *group, void *to);
+void bide_section_release(const struct bide_option_section *section, void *from);
+
+/* One value: from the file, or (at NULL) from the fallback. Not for groups, lists and settings. */
+bide_code bide_value_read(const struct bide_reader *reader, const struct bide_option *option,
+    const config_setting_t *at, void *base);
+
+/* The free-form rows of a handler. */
+bide_code bide_settings_read(
+    const struct bide_reader *reader, const config_setting_t *group, struct bide_handler_config *to);
+void bide_settings_release(struct bide_handler_config *from);
+
+/* What no row can say: duplicates, a queue that is not listed, base above cap. Fills in the queues that the
+ * file leaves out. */
+bide_code bide_config_check(
+    const struct bide_reader *reader, const config_t *file, struct bide_config *config);
+
+/* Replaces ${NAME} in config->broker. */
+bide_code bide_config_expand(
+    const struct bide_reader *reader, const config_setting_t *at, struct bide_config *config);
+
+#endif

@@ -1,0 +1,143 @@
+#include "dispatch/board.h"
+
+#include "base/alloc.h"
+
+bide_code bide_board_init(struct bide_board *board, const struct bide_queue_config *queues, size_t n_queues,
+    enum bide_order order, bide_error *error)
+{
+    *board = (struct bide_board){.order = order, .n_queues = n_queues};
+    bide_heap_init(&board->landing);
+    board->queues = bide_calloc(n_queues, sizeof *board->queues);
+    if (!board->queues)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < n_queues; i++)
+        board->queues[i].weight = queues[i].weight;
+    return BIDE_OK;
+}
+
+void bide_board_clear(struct bide_board *board)
+{
+    bide_heap_release(&board->landing);
+    bide_free(board->queues);
+    *board = (struct bide_board){0};
+}
+
+bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
+{
+    int64_t due_us = job->delivery->message->due_ms * 1000;
+    job->ready_us = now_mono_us;
+    job->early = due_us > now_wall_us;
+    job->landing = (struct bide_heap_node){.due_us = due_us};
+    if (job->early)
+        return bide_heap_insert(&board->landing, &job->landing);
+    bide_job_append(&board->queues[job->delivery->queue].ready, job);
+    board->n_ready++;
+    return true;
+}
+
+static void land_what_is_due(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
+{
+    struct bide_heap_node *node;
+    while ((node = bide_heap_first(&board->landing)) && node->due_us <= now_wall_us) {
+        struct bide_job *job = bide_job_of_landing(node);
+        bide_heap_remove(&board->landing, node);
+        job->ready_us = now_mono_us - (now_wall_us - node->due_us);
+        bide_job_append(&board->queues[job->delivery->queue].due, job);
+        board->n_ready++;
+    }
+}
+
+static bool waiting(const struct bide_board_queue *queue)
+{
+    return queue->due.first || queue->ready.first;
+}
+
+static struct bide_board_queue *choose_strict(struct bide_board *board)
+{
+    for (size_t i = 0; i < board->n_queues; i++)
+        if (waiting(&board->queues[i]))
+            return &board->queues[i];
+    return NULL;
+}
+
+static struct bide_board_queue *choose_weighted(struct bide_board *board)
+{
+    struct bide_board_queue *best = NULL;
+    int64_t sum = 0;
+    for (size_t i = 0; i < board->n_queues; i++) {
+        struct bide_board_queue *queue = &board->queues[i];
+        if (!waiting(queue)) {
+            queue->credit = 0; /* an idle queue saves nothing up */
+            continue;
+        }
+        queue->credit += queue->weight;
+        sum += queue->weight;
+        if (!best || queue->credit > best->credit)
+            best = queue;
+    }
+    if (best)
+        best->credit -= sum;
+    return best;
+}
+
+static bool saturated(const struct bide_handler *handler)
+{
+    return handler->config->concurrency > 0 && handler->running >= handler->config->concurrency;
+}
+
+struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
+{
+    land_what_is_due(board, now_wall_us, now_mono_us);
+    while (board->n_ready > 0) {
+        struct bide_board_queue *queue =
+            board->order == BIDE_ORDER_STRICT ? choose_strict(board) : choose_weighted(board);
+        struct bide_job *job = bide_job_pop(queue->due.first ? &queue->due : &queue->ready);
+        board->n_ready--;
+        if (!saturated(job->handler)) {
+            job->handler->running++;
+            return job;
+        }
+        bide_job_append(&job->handler->blocked, job);
+        board->n_blocked++;
+    }
+    return NULL;
+}
+
+void bide_board_finished(struct bide_board *board, struct bide_handler *handler)
+{
+    handler->running--;
+    struct bide_job *job = bide_job_pop(&handler->blocked);
+    if (!job)
+        return;
+    board->n_blocked--;
+    bide_job_prepend(&board->queues[job->delivery->queue].due, job);
+    board->n_ready++;
+}
+
+int64_t bide_board_next_due_us(const struct bide_board *board)
+{
+    const struct bide_heap_node *node = bide_heap_first(&board->landing);
+    return node ? node->due_us : -1;
+}
+
+void bide_board_withdraw_overdue(struct bide_board *board, int64_t limit_wall_us, struct bide_job_list *to)
+{
+    struct bide_heap_node *node;
+    while ((node = bide_heap_first(&board->landing)) && node->due_us < limit_wall_us) {
+        bide_heap_remove(&board->landing, node);
+        bide_job_append(to, bide_job_of_landing(node));
+    }
+}
+
+void bide_board_withdraw_all(
+    struct bide_board *board, struct bide_handlers *handlers, struct bide_job_list *to)
+{
+    bide_board_withdraw_overdue(board, INT64_MAX, to);
+    for (size_t i = 0; i < board->n_queues; i++) {
+        bide_job_append_all(to, &board->queues[i].due);
+        bide_job_append_all(to, &board->queues[i].ready);
+    }
+    for (size_t i = 0; i < handlers->n; i++)
+        bide_job_append_all(to, &handlers->rows[i].blocked);
+    board->n_ready = board->n_blocked = 0;
+}

@@ -1,0 +1,192 @@
+#include "dispatch/context.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "dispatch/handler.h"
+
+enum { ERROR_TEXT_MAX = 1024, LOG_FIELDS_MAX = 24 };
+
+void bide_context_init(struct bide_context *context, const struct bide_clock *clock)
+{
+    *context =
+        (struct bide_context){.clock = clock, .deadline_us = INT64_MAX, .kill_us = INT64_MAX, .cancel = {-1}};
+}
+
+void bide_context_close(struct bide_context *context)
+{
+    bide_wakeup_close(&context->cancel);
+}
+
+void bide_context_begin(
+    struct bide_context *context, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
+{
+    int64_t timeout_ms = job->handler->config->timeout_ms;
+    context->job = job;
+    context->run = &job->run;
+    context->sends_capacity = 0;
+    context->deadline_us = timeout_ms > 0 ? now_mono_us + timeout_ms * 1000 : INT64_MAX;
+    context->kill_us =
+        timeout_ms > 0 ? context->deadline_us + job->handler->config->kill_after_ms * 1000 : INT64_MAX;
+    if (atomic_load_explicit(&context->cancelled, memory_order_relaxed)) {
+        atomic_store(&context->cancelled, false);
+        if (atomic_load(&context->has_cancel_fd))
+            bide_wakeup_drain(&context->cancel);
+    }
+    job->run = (struct bide_run){
+        .delay_ms = BIDE_BY_POLICY,
+        .ran = true,
+        .started_us = now_wall_us,
+        .waited_us = now_mono_us - job->ready_us,
+    };
+}
+
+static bide_outcome known_outcome(struct bide_context *context, bide_outcome outcome)
+{
+    if (outcome == BIDE_DONE || outcome == BIDE_RETRY || outcome == BIDE_DEAD)
+        return outcome;
+    return bide_retry(context, BIDE_BY_POLICY, "the handler returned %d, which is no outcome", (int)outcome);
+}
+
+static void drop_sends(struct bide_run *run)
+{
+    for (size_t i = 0; i < run->n_sends; i++)
+        bide_message_destroy(run->sends[i]);
+    bide_free(run->sends);
+    run->sends = NULL;
+    run->n_sends = 0;
+}
+
+void bide_context_end(struct bide_context *context, struct bide_job *job, bide_outcome outcome)
+{
+    int64_t now_us = bide_mono_us(context->clock);
+    struct bide_run *run = &job->run;
+    run->outcome = known_outcome(context, outcome);
+    run->took_us = now_us - job->ready_us - run->waited_us;
+    run->timed_out = run->outcome != BIDE_DONE && now_us >= context->deadline_us;
+    if (run->timed_out && !run->error)
+        run->error = bide_asprintf(
+            "cancelled after the timeout of %lld ms", (long long)job->handler->config->timeout_ms);
+    if (run->outcome != BIDE_DONE)
+        drop_sends(run);
+}
+
+void bide_context_cancel(struct bide_context *context)
+{
+    if (atomic_exchange(&context->cancelled, true))
+        return;
+    if (atomic_load(&context->has_cancel_fd))
+        bide_wakeup_signal(&context->cancel);
+}
+
+void bide_run_release(struct bide_run *run)
+{
+    drop_sends(run);
+    bide_free(run->error);
+    run->error = NULL;
+}
+
+/* ---- what handlers call ---- */
+
+static void keep_text(struct bide_context *context, const char *format, va_list args)
+{
+    char text[ERROR_TEXT_MAX];
+    if (!format)
+        return;
+    vsnprintf(text, sizeof text, format, args);
+    bide_free(context->run->error);
+    context->run->error = bide_strdup(text); /* without memory the text is lost, not the outcome */
+}
+
+bide_outcome bide_retry(bide_context *context, int64_t delay_ms, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    keep_text(context, format, args);
+    va_end(args);
+    context->run->delay_ms = delay_ms < 0 ? BIDE_BY_POLICY : delay_ms;
+    return BIDE_RETRY;
+}
+
+bide_outcome bide_dead(bide_context *context, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    keep_text(context, format, args);
+    va_end(args);
+    return BIDE_DEAD;
+}
+
+int64_t bide_started_us(const bide_context *context)
+{
+    return context->run->started_us;
+}
+
+int64_t bide_remaining_ms(const bide_context *context)
+{
+    if (context->deadline_us == INT64_MAX)
+        return INT64_MAX;
+    int64_t left_us = context->deadline_us - bide_mono_us(context->clock);
+    return left_us > 0 ? left_us / 1000 : 0;
+}
+
+bool bide_cancelled(const bide_context *context)
+{
+    return atomic_load(&context->cancelled) || bide_mono_us(context->clock) >= context->deadline_us;
+}
+
+int bide_cancel_fd(bide_context *context)
+{
+    if (!atomic_load(&context->has_cancel_fd)) {
+        if (bide_wakeup_init(&context->cancel, NULL) != BIDE_OK)
+            return -1;
+        atomic_store(&context->has_cancel_fd, true);
+        if (atomic_load(&context->cancelled)) /* the intake may have come between */
+            bide_wakeup_signal(&context->cancel);
+    }
+    return context->cancel.fd;
+}
+
+static bide_code make_room(struct bide_context *context, bide_error *error)
+{
+    struct bide_run *run = context->run;
+    if (run->n_sends < context->sends_capacity)
+        return BIDE_OK;
+    if (run->n_sends >= BIDE_CONTEXT_SENDS_MAX)
+        return bide_fail(error, BIDE_E_DATA, "a run may send at most %d messages", BIDE_CONTEXT_SENDS_MAX);
+    size_t capacity = context->sends_capacity ? context->sends_capacity * 2 : 8;
+    bide_message **sends = bide_realloc(run->sends, capacity * sizeof *sends);
+    if (!sends)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    run->sends = sends;
+    context->sends_capacity = capacity;
+    return BIDE_OK;
+}
+
+bide_code bide_context_send(bide_context *context, bide_message *message, bide_error *error)
+{
+    bide_code code = make_room(context, error);
+    if (code == BIDE_OK)
+        code = bide_message_stamp(message, context->job->delivery->message->queue, context->clock, error);
+    if (code == BIDE_OK)
+        context->run->sends[context->run->n_sends++] = message;
+    else
+        bide_message_destroy(message);
+    return code;
+}
+
+void bide_context_log(
+    bide_context *context, bide_log_level level, const char *text, const bide_log_field *fields)
+{
+    if (!bide_log_enabled(level))
+        return;
+    const struct bide_message *message = context->job->delivery->message;
+    bide_log_field all[LOG_FIELDS_MAX + 4] = {
+        BIDE_STR("id", message->id), BIDE_STR("type", message->type), BIDE_INT("attempt", message->attempt)};
+    size_t n = 3;
+    while (fields && fields->kind != BIDE_LOG_END && n < LOG_FIELDS_MAX + 3)
+        all[n++] = *fields++;
+    bide_log_write(level, text, all);
+}

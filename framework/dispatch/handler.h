@@ -1,0 +1,45 @@
+/* dispatch/handler.h: the configured handlers, their plugins and states, and how a type finds its handler.
+ *
+ * Thread-safety: created and destroyed by the thread that owns the worker; finding is for any thread in
+ * between. The fields marked (pool) are guarded by the pool's lock. */
+#ifndef BIDE_DISPATCH_HANDLER_H
+#define BIDE_DISPATCH_HANDLER_H
+
+#include "bide/handler.h"
+#include "config/config.h"
+#include "dispatch/job.h"
+#include "dispatch/loader.h"
+
+struct bide_handler {
+    const struct bide_handler_config *config;
+    struct bide_plugin *plugin;
+    bide_settings *settings;
+    void **states;   /* one, or one for each pool thread */
+    size_t n_states; /* those that are open */
+    bool per_thread;
+
+    int running;                  /* (pool) */
+    struct bide_job_list blocked; /* (pool) wait for `running` to fall below the concurrency */
+    int64_t mean_us;              /* (pool) recent run time; starts high: unknown counts as slow */
+};
+
+struct bide_handlers {
+    struct bide_handler *rows; /* sorted by type */
+    size_t n;
+};
+
+/* Loads every plugin, checks every setting, opens every state (n_threads of them where asked for). The
+ * configuration must outlive the handlers. */
+bide_code bide_handlers_open(
+    const struct bide_config *config, int n_threads, struct bide_handlers *ret_handlers, bide_error *error);
+/* Closes and unloads all; no thread may be inside a handler. Also after a failed open. */
+void bide_handlers_close(struct bide_handlers *handlers);
+struct bide_handler *bide_handlers_find(const struct bide_handlers *handlers, const char *type);
+
+/* The state for a pool thread. */
+static inline void *bide_handler_state(const struct bide_handler *handler, size_t thread)
+{
+    return handler->states[handler->per_thread ? thread : 0];
+}
+
+#endif

@@ -1,0 +1,102 @@
+/* dispatch/job.h: a delivery on its way through the pool, and lists of them.
+ *
+ * Ownership moves with the job: intake -> pool (submit) -> intake (collect). Jobs come from the intake's free
+ * list. */
+#ifndef BIDE_DISPATCH_JOB_H
+#define BIDE_DISPATCH_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/heap.h"
+#include "bide/handler.h"
+#include "broker/broker.h"
+
+struct bide_handler;
+
+/* What a run left behind; filled on the pool thread, read by the intake. */
+struct bide_run {
+    bide_outcome outcome;
+    int64_t delay_ms;     /* RETRY: the handler's own, or BIDE_BY_POLICY */
+    char *error;          /* owned; NULL where none was given */
+    bide_message **sends; /* owned, with the messages */
+    size_t n_sends;
+    bool timed_out;
+    bool ran;           /* false: handed back without a run */
+    bool expired;       /* its time had passed when it was to run */
+    int64_t started_us; /* wall */
+    int64_t waited_us;  /* from when it could have run (submitted and due) to the start; monotonic */
+    int64_t took_us;
+};
+
+struct bide_job {
+    struct bide_heap_node landing; /* due_us: wall; its place tells whether it is in the landing heap */
+    struct bide_job *next;
+    struct bide_delivery *delivery;
+    struct bide_handler *handler;
+    int64_t ready_us; /* monotonic: submitted, or fallen due, whichever was later */
+    bool suspect;     /* known from a crash: see worker/crashes.h */
+    bool early;       /* submitted before it was due: does not count toward the queue's limit */
+    struct bide_run run;
+};
+
+static inline struct bide_job *bide_job_of_landing(struct bide_heap_node *node)
+{
+    return (struct bide_job *)node; /* `landing` is the first member */
+}
+
+/* First in, first out. A zeroed list is empty. */
+struct bide_job_list {
+    struct bide_job *first;
+    struct bide_job *last;
+    size_t n;
+};
+
+static inline void bide_job_append(struct bide_job_list *list, struct bide_job *job)
+{
+    job->next = NULL;
+    if (list->last)
+        list->last->next = job;
+    else
+        list->first = job;
+    list->last = job;
+    list->n++;
+}
+
+static inline void bide_job_prepend(struct bide_job_list *list, struct bide_job *job)
+{
+    job->next = list->first;
+    list->first = job;
+    if (!list->last)
+        list->last = job;
+    list->n++;
+}
+
+static inline struct bide_job *bide_job_pop(struct bide_job_list *list)
+{
+    struct bide_job *job = list->first;
+    if (!job)
+        return NULL;
+    list->first = job->next;
+    if (!list->first)
+        list->last = NULL;
+    list->n--;
+    return job;
+}
+
+/* Moves all of `from` behind `to`. */
+static inline void bide_job_append_all(struct bide_job_list *to, struct bide_job_list *from)
+{
+    if (!from->first)
+        return;
+    if (to->last)
+        to->last->next = from->first;
+    else
+        to->first = from->first;
+    to->last = from->last;
+    to->n += from->n;
+    *from = (struct bide_job_list){0};
+}
+
+#endif

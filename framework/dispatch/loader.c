@@ -1,0 +1,92 @@
+#include "dispatch/loader.h"
+
+#include <dlfcn.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "message/message.h"
+
+enum { HEAD_SIZE = offsetof(bide_plugin_descriptor, name) };
+
+static bide_code refuse(const struct bide_plugin *plugin, bide_error *error, const char *what)
+{
+    return bide_fail(error, BIDE_E_CONFIG, "plugin '%s' (%s): %s", plugin->name, plugin->path, what);
+}
+
+static bide_code open_library(struct bide_plugin *plugin, bide_error *error)
+{
+    if (access(plugin->path, F_OK) != 0)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "no plugin '%s': there is no file %s (plugin_dir is the folder; 'bide handlers' lists what it "
+            "has)",
+            plugin->name, plugin->path);
+    plugin->library = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
+    if (!plugin->library) {
+        const char *why = dlerror();
+        return refuse(plugin, error, why ? why : "cannot be loaded");
+    }
+    return BIDE_OK;
+}
+
+static bide_code check_abi(
+    const struct bide_plugin *plugin, const bide_plugin_descriptor *found, bide_error *error)
+{
+    if (found->abi_major == BIDE_ABI_MAJOR && found->abi_minor <= BIDE_ABI_MINOR)
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_CONFIG,
+        "plugin '%s' (%s): built for ABI %d.%d, this bide has %d.%d: build it again with this bide's headers",
+        plugin->name, plugin->path, found->abi_major, found->abi_minor, BIDE_ABI_MAJOR, BIDE_ABI_MINOR);
+}
+
+static bide_code copy_descriptor(struct bide_plugin *plugin, bide_error *error)
+{
+    const bide_plugin_descriptor *found = dlsym(plugin->library, "bide_plugin");
+    if (!found)
+        return refuse(plugin, error, "is not a bide plugin: it exports no symbol 'bide_plugin'");
+    bide_code code = check_abi(plugin, found, error);
+    if (code != BIDE_OK)
+        return code;
+    size_t size = found->size < sizeof plugin->descriptor ? found->size : sizeof plugin->descriptor;
+    if (size < HEAD_SIZE)
+        return refuse(plugin, error, "its descriptor is too small to be one");
+    memcpy(&plugin->descriptor, found, size);
+    plugin->abi_minor = found->abi_minor;
+    if (!plugin->descriptor.handle)
+        return refuse(plugin, error, "its descriptor has no handle function");
+    if (!plugin->descriptor.name || strcmp(plugin->descriptor.name, plugin->name) != 0)
+        return refuse(plugin, error, "its descriptor carries another name than the file");
+    return BIDE_OK;
+}
+
+bide_code bide_plugin_load(
+    const char *dir, const char *name, struct bide_plugin **ret_plugin, bide_error *error)
+{
+    if (!bide_name_valid(name))
+        return bide_fail(error, BIDE_E_CONFIG, "'%.100s' is not a plugin's name", name);
+    struct bide_plugin *plugin = bide_calloc(1, sizeof *plugin);
+    bide_code code = BIDE_OK;
+    if (!plugin || !(plugin->name = bide_strdup(name)) ||
+        !(plugin->path = bide_asprintf("%s/%s.so", dir, name)))
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code == BIDE_OK)
+        code = open_library(plugin, error);
+    if (code == BIDE_OK)
+        code = copy_descriptor(plugin, error);
+    if (code == BIDE_OK)
+        *ret_plugin = plugin;
+    else
+        bide_plugin_unload(plugin);
+    return code;
+}
+
+void bide_plugin_unload(struct bide_plugin *plugin)
+{
+    if (!plugin)
+        return;
+    if (plugin->library)
+        dlclose(plugin->library);
+    bide_free(plugin->path);
+    bide_free(plugin->name);
+    bide_free(plugin);
+}

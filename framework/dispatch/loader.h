@@ -1,0 +1,28 @@
+/* dispatch/loader.h: plugins from shared objects.
+ *
+ * A plugin is refused, with file, version wanted and version found, before any of its code but its
+ * constructors has run. dlopen is called with RTLD_NOW | RTLD_LOCAL: with RTLD_GLOBAL two plugins that both
+ * define helper() would call the first one's, with RTLD_LAZY a missing symbol would kill the process at its
+ * first use.
+ *
+ * Thread-safety: one thread at a time. */
+#ifndef BIDE_DISPATCH_LOADER_H
+#define BIDE_DISPATCH_LOADER_H
+
+#include "bide/handler.h"
+
+struct bide_plugin {
+    char *name;
+    char *path;
+    void *library;                     /* from dlopen */
+    bide_plugin_descriptor descriptor; /* our copy: fields newer than the plugin's are zero */
+    uint16_t abi_minor;                /* the plugin's */
+};
+
+/* Loads `dir`/`name`.so. The same file may be loaded several times: the system counts. */
+bide_code bide_plugin_load(
+    const char *dir, const char *name, struct bide_plugin **ret_plugin, bide_error *error);
+/* Unloads it; no code of it may be running or be called later. NULL is fine. */
+void bide_plugin_unload(struct bide_plugin *plugin);
+
+#endif

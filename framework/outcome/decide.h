@@ -1,0 +1,40 @@
+/* outcome/decide.h: what becomes of a message after a run. The only place where that is decided; pure, any
+ * thread.
+ *
+ *   done                              -> ack
+ *   retry, attempts left              -> retry at now + delay (the handler's own, else the policy's)
+ *   retry, none left                  -> dead "exhausted", or "timeout" where the last run was cancelled by
+ * it dead                              -> dead "rejected" crashed or hung (it ended its process): as a
+ * failure to be retried, but dead "crashed" once it has crashed crash_attempts times; out of attempts: dead
+ * "crashed", or "timeout" where it hung */
+#ifndef BIDE_OUTCOME_DECIDE_H
+#define BIDE_OUTCOME_DECIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bide/handler.h"
+#include "broker/broker.h"
+#include "config/config.h"
+
+/* What is known of the run. */
+struct bide_run_result {
+    bide_outcome outcome;
+    int64_t delay_ms; /* RETRY: the handler's own, or BIDE_BY_POLICY */
+    bool timed_out;   /* it went on beyond its timeout */
+    int attempt;      /* of this run */
+    int crashes; /* runs of the message that ended their process, this one included; 0: this one returned */
+};
+
+struct bide_decision {
+    enum bide_verdict verdict; /* ACK, RETRY or DEAD */
+    enum bide_reason reason;   /* DEAD */
+    int attempt;               /* RETRY: of the next run; else of this one */
+    int64_t due_ms;            /* RETRY */
+};
+
+/* random: in [0, 1), for the jitter. */
+struct bide_decision bide_decide(
+    const struct bide_retry_config *policy, const struct bide_run_result *run, int64_t now_ms, double random);
+
+#endif

@@ -1,0 +1,273 @@
+#include "worker/intake.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+enum {
+    OVERDUE_US = 100 * 1000,         /* a landed message no thread is free for goes back after so long */
+    CANCEL_GRACE_US = 500 * 1000,    /* for handlers to return once cancelled */
+    LEAVE_US = 5 * 1000 * 1000,      /* for the last settlements */
+    LONGEST_SLEEP_US = 60 * 1000000, /* a bound, so that a lost wake-up would be seen */
+};
+
+bide_code bide_intake_init(struct bide_intake *intake, const struct bide_config *config,
+    struct bide_handlers *handlers, const struct bide_clock *clock, bide_error *error)
+{
+    *intake = (struct bide_intake){.config = config, .clock = clock, .handlers = handlers, .wakeup = {-1}};
+    bide_arena_init(&intake->jobs);
+    intake->prefetch = bide_calloc(config->n_queues, sizeof *intake->prefetch);
+    if (!intake->prefetch)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (getrandom(intake->random, sizeof intake->random, 0) != (ssize_t)sizeof intake->random)
+        intake->random[0] = (unsigned short)bide_mono_us(clock); /* jitter needs no more than a difference */
+    return bide_wakeup_init(&intake->wakeup, error);
+}
+
+void bide_intake_clear(struct bide_intake *intake)
+{
+    bide_wakeup_close(&intake->wakeup);
+    bide_free(intake->prefetch);
+    bide_arena_release(&intake->jobs);
+}
+
+void bide_intake_stop(struct bide_intake *intake)
+{
+    atomic_fetch_add(&intake->stops, 1);
+    bide_wakeup_signal(&intake->wakeup);
+}
+
+/* ---- a round ---- */
+
+static void settle_all(struct bide_intake *intake, struct bide_job_list *jobs)
+{
+    struct bide_job *job;
+    while ((job = bide_job_pop(jobs)))
+        bide_intake_settle_job(intake, job);
+}
+
+static void collect(struct bide_intake *intake)
+{
+    struct bide_job_list jobs = {0};
+    bide_pool_collect(intake->pool, &jobs);
+    bide_pool_withdraw_overdue(intake->pool, OVERDUE_US, &jobs);
+    settle_all(intake, &jobs);
+    bide_intake_flush(intake);
+}
+
+/* What is early is known to the pool at its clock; the limits count only what could run at once. */
+static void submit(struct bide_intake *intake, struct bide_job_list *jobs)
+{
+    struct bide_job_list refused = {0};
+    size_t n = jobs->n;
+    int64_t now_us = bide_wall_us(intake->clock);
+    for (struct bide_job *job = jobs->first; job; job = job->next) {
+        job->early = job->delivery->message->due_ms * 1000 > now_us;
+        if (!job->early)
+            bide_prefetch_took(&intake->prefetch[job->delivery->queue], 1);
+    }
+    intake->out += n;
+    bide_pool_submit(intake->pool, jobs, &refused);
+    settle_all(intake, &refused);
+}
+
+static bide_code receive(struct bide_intake *intake, size_t *ret_n, bide_error *error)
+{
+    struct bide_delivery *deliveries[BIDE_INTAKE_BATCH];
+    struct bide_job_list jobs = {0};
+    bide_code code =
+        intake->receiver->ops->receive(intake->receiver, deliveries, BIDE_INTAKE_BATCH, ret_n, error);
+    if (code != BIDE_OK)
+        return code;
+    intake->counts.received += *ret_n;
+    for (size_t i = 0; i < *ret_n; i++)
+        bide_intake_triage(intake, deliveries[i], &jobs);
+    if (intake->suspects.first && !intake->suspect_runs) {
+        intake->suspect_runs = true;
+        bide_job_append(&jobs, bide_job_pop(&intake->suspects));
+    }
+    submit(intake, &jobs);
+    bide_intake_flush(intake);
+    return BIDE_OK;
+}
+
+static void adapt_prefetch(struct bide_intake *intake, int64_t now_us)
+{
+    if (intake->stage != BIDE_INTAKE_SERVING)
+        return;
+    bool dry = bide_pool_ran_dry(intake->pool);
+    for (size_t i = 0; i < intake->config->n_queues; i++)
+        if (bide_prefetch_adapt(&intake->prefetch[i], dry, now_us))
+            intake->receiver->ops->limit(intake->receiver, i, intake->prefetch[i].limit);
+}
+
+/* ---- the end ---- */
+
+static void enter(struct bide_intake *intake, enum bide_intake_stage stage, int64_t ends_us)
+{
+    intake->stage = stage;
+    intake->stage_ends_us = ends_us;
+}
+
+static void release_suspects(struct bide_intake *intake)
+{
+    struct bide_job *job;
+    while ((job = bide_job_pop(&intake->suspects))) {
+        bide_intake_settle(
+            intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = BIDE_VERDICT_RELEASE});
+        bide_job_append(&intake->free_jobs, job);
+    }
+}
+
+/* A handler that went on beyond timeout + kill_after cannot be stopped within this process: the supervisor
+ * starts another one, and this one finishes what else it has. */
+static void make_way_when_hung(struct bide_intake *intake)
+{
+    if (intake->stage != BIDE_INTAKE_SERVING || bide_pool_find_hung(intake->pool) == 0)
+        return;
+    bide_log(BIDE_LOG_ERROR, "a handler does not return: this process is replaced");
+    atomic_store(intake->supervised->wants_successor, 1);
+    kill(getppid(), SIGUSR1);
+    bide_intake_stop(intake);
+}
+
+static void begin_to_drain(struct bide_intake *intake, int64_t now_us)
+{
+    struct bide_job_list jobs = {0};
+    intake->receiver->ops->stop(intake->receiver);
+    bide_pool_withdraw_all(intake->pool, &jobs);
+    release_suspects(intake);
+    bide_log(BIDE_LOG_INFO, "worker draining", BIDE_INT("running", intake->out - jobs.n),
+        BIDE_INT("handed_back", jobs.n));
+    settle_all(intake, &jobs);
+    bide_intake_flush(intake);
+    enter(intake, BIDE_INTAKE_DRAINING, now_us + intake->config->worker.drain_ms * 1000);
+}
+
+static void begin_to_cancel(struct bide_intake *intake, int64_t now_us)
+{
+    bide_log(BIDE_LOG_WARN, "worker leaves before its handlers are done", BIDE_INT("running", intake->out));
+    bide_pool_cancel(intake->pool);
+    enter(intake, BIDE_INTAKE_CANCELLING, now_us + CANCEL_GRACE_US);
+}
+
+static bool everything_is_final(struct bide_intake *intake)
+{
+    struct bide_receiver_stats stats;
+    intake->receiver->ops->stats(intake->receiver, &stats);
+    return stats.unsettled == 0;
+}
+
+static bool only_hung_ones_left(struct bide_intake *intake)
+{
+    return intake->supervised && intake->out <= bide_pool_find_hung(intake->pool);
+}
+
+static void advance_stage(struct bide_intake *intake, int64_t now_us)
+{
+    int stops = atomic_load(&intake->stops);
+    bool late = now_us >= intake->stage_ends_us;
+    if (intake->stage == BIDE_INTAKE_SERVING && stops > 0)
+        begin_to_drain(intake, now_us);
+    if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 && only_hung_ones_left(intake))
+        enter(intake, BIDE_INTAKE_LEAVING, now_us + LEAVE_US);
+    if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 &&
+        (stops > 1 || now_us >= intake->stage_ends_us))
+        begin_to_cancel(intake, now_us);
+    if ((intake->stage == BIDE_INTAKE_DRAINING && intake->out == 0) ||
+        (intake->stage == BIDE_INTAKE_CANCELLING && (intake->out == 0 || late)))
+        enter(intake, BIDE_INTAKE_LEAVING, now_us + LEAVE_US);
+    if (intake->stage == BIDE_INTAKE_LEAVING &&
+        (everything_is_final(intake) || now_us >= intake->stage_ends_us))
+        enter(intake, BIDE_INTAKE_ENDED, INT64_MAX);
+}
+
+static void leave_when_idle(struct bide_intake *intake, size_t received, int64_t now_us)
+{
+    if (received > 0 || intake->out > 0 || !everything_is_final(intake))
+        intake->busy_us = now_us;
+    if (intake->exit_idle_us > 0 && now_us - intake->busy_us >= intake->exit_idle_us &&
+        atomic_load(&intake->stops) == 0)
+        bide_intake_stop(intake);
+}
+
+/* ---- waiting ---- */
+
+static void shorten(int64_t *timeout_us, int64_t wanted_us)
+{
+    if (wanted_us >= 0 && wanted_us < *timeout_us)
+        *timeout_us = wanted_us;
+}
+
+static int64_t choose_timeout(struct bide_intake *intake, int64_t adapter_us, int64_t now_us)
+{
+    int64_t timeout_us = LONGEST_SLEEP_US;
+    shorten(&timeout_us, adapter_us);
+    shorten(&timeout_us, bide_pool_tick(intake->pool));
+    if (intake->out > 0)
+        shorten(&timeout_us, OVERDUE_US);
+    if (intake->stage != BIDE_INTAKE_SERVING)
+        shorten(&timeout_us, intake->stage_ends_us > now_us ? intake->stage_ends_us - now_us : 0);
+    if (intake->exit_idle_us > 0) {
+        int64_t left_us = intake->busy_us + intake->exit_idle_us - now_us;
+        shorten(&timeout_us, left_us > 0 ? left_us : 0);
+    }
+    return timeout_us;
+}
+
+static void wait_for_something(struct bide_intake *intake, int64_t now_us)
+{
+    struct bide_wait wait = {.timeout_us = -1};
+    intake->receiver->ops->wait(intake->receiver, &wait);
+    struct pollfd fds[BIDE_WAIT_FDS + 1];
+    for (size_t i = 0; i < wait.n_fds; i++)
+        fds[i] = wait.fds[i];
+    fds[wait.n_fds] = (struct pollfd){.fd = intake->wakeup.fd, .events = POLLIN};
+    int64_t timeout_us = choose_timeout(intake, wait.timeout_us, now_us);
+    if (!bide_pool_may_sleep(intake->pool))
+        timeout_us = 0;
+    struct timespec timeout = {.tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000};
+    ppoll(fds, wait.n_fds + 1, &timeout, NULL);
+    if (fds[wait.n_fds].revents)
+        bide_wakeup_drain(&intake->wakeup);
+}
+
+bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
+{
+    for (size_t i = 0; i < intake->config->n_queues; i++) {
+        bide_prefetch_init(
+            &intake->prefetch[i], intake->config->worker.prefetch, (size_t)intake->config->worker.threads);
+        intake->receiver->ops->limit(intake->receiver, i, intake->prefetch[i].limit);
+    }
+    intake->busy_us = bide_mono_us(intake->clock);
+    if (intake->supervised)
+        atomic_store(intake->supervised->serving, 1);
+    for (;;) {
+        size_t received;
+        collect(intake);
+        bide_code code = receive(intake, &received, error);
+        if (code != BIDE_OK)
+            return code;
+        int64_t now_us = bide_mono_us(intake->clock);
+        adapt_prefetch(intake, now_us);
+        make_way_when_hung(intake);
+        leave_when_idle(intake, received, now_us);
+        advance_stage(intake, now_us);
+        if (intake->stage == BIDE_INTAKE_ENDED)
+            return BIDE_OK;
+        if (received < BIDE_INTAKE_BATCH)
+            wait_for_something(intake, now_us);
+    }
+}
+
+void bide_intake_report_hung(struct bide_intake *intake)
+{
+    const struct bide_supervised *supervised = intake->supervised;
+    for (int i = 0; supervised && i < intake->config->worker.threads; i++)
+        if (atomic_load(&supervised->slots[i].state) == BIDE_SLOT_HUNG)
+            bide_crashes_note(
+                supervised->crashes, supervised->slots[i].id, true, "did not return after its timeout");
+}

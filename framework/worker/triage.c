@@ -1,0 +1,81 @@
+#include "worker/intake.h"
+
+#include "base/alloc.h"
+
+static void park(
+    struct bide_intake *intake, struct bide_delivery *delivery, enum bide_reason reason, char *text)
+{
+    const struct bide_message *message = delivery->message;
+    bide_log(BIDE_LOG_WARN, "message parked", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
+        BIDE_STR("reason", bide_reason_name(reason)), BIDE_STR("error", text));
+    intake->counts.dead++;
+    bide_intake_settle(intake, &(struct bide_settlement){
+                                   .delivery = delivery,
+                                   .verdict = BIDE_VERDICT_DEAD,
+                                   .reason = reason,
+                                   .attempt = message->attempt - 1, /* none of them was this one */
+                                   .error = text,
+                               });
+}
+
+static void release(struct bide_intake *intake, struct bide_delivery *delivery)
+{
+    intake->counts.released++;
+    bide_intake_settle(
+        intake, &(struct bide_settlement){.delivery = delivery, .verdict = BIDE_VERDICT_RELEASE});
+}
+
+static struct bide_job *take_job(struct bide_intake *intake)
+{
+    struct bide_job *job = bide_job_pop(&intake->free_jobs);
+    return job ? job : bide_arena_alloc(&intake->jobs, sizeof *job);
+}
+
+/* The run that ended its process counts as failed; here, where the message is met again. */
+static void settle_crashed(struct bide_intake *intake, struct bide_delivery *delivery,
+    const struct bide_handler *handler, const struct bide_crash *crash)
+{
+    const struct bide_run_result result = {
+        .outcome = BIDE_RETRY,
+        .delay_ms = BIDE_BY_POLICY,
+        .timed_out = crash->hung,
+        .attempt = delivery->message->attempt,
+        .crashes = crash->crashes,
+    };
+    bide_intake_settle_result(intake, delivery, &handler->config->retry, &result,
+        &(struct bide_run){.error = bide_strdup(crash->text)});
+}
+
+void bide_intake_triage(
+    struct bide_intake *intake, struct bide_delivery *delivery, struct bide_job_list *jobs)
+{
+    const struct bide_message *message = delivery->message;
+    if (delivery->defect != BIDE_REASON_NONE) {
+        const char *text = delivery->defect_text ? delivery->defect_text : bide_reason_name(delivery->defect);
+        park(intake, delivery, delivery->defect, bide_strdup(text));
+        return;
+    }
+    if (!*message->type) {
+        park(intake, delivery, BIDE_REASON_NO_TYPE, bide_strdup("the message has no type"));
+        return;
+    }
+    struct bide_handler *handler = bide_handlers_find(intake->handlers, message->type);
+    if (!handler) {
+        park(intake, delivery, BIDE_REASON_UNKNOWN_TYPE,
+            bide_asprintf("no handler is configured for type '%s'", message->type));
+        return;
+    }
+    struct bide_crash crash = {0};
+    if (intake->supervised && bide_crashes_ask(intake->supervised->crashes, message->id, &crash) &&
+        crash.uncounted) {
+        settle_crashed(intake, delivery, handler, &crash);
+        return;
+    }
+    struct bide_job *job = take_job(intake);
+    if (!job) {
+        release(intake, delivery);
+        return;
+    }
+    *job = (struct bide_job){.delivery = delivery, .handler = handler, .suspect = crash.suspect};
+    bide_job_append(crash.suspect ? &intake->suspects : jobs, job);
+}

@@ -1,0 +1,191 @@
+#include "bide/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "dispatch/context.h"
+#include "worker/intake.h"
+#include "worker/supervised.h"
+
+enum { CONNECT_TIMEOUT_MS = 10 * 1000, JOIN_MS = 5 * 1000 };
+
+struct bide_worker {
+    struct bide_config *config;
+    struct bide_url url;
+    const struct bide_adapter *adapter;
+    const struct bide_clock *clock;
+    struct bide_handlers handlers;
+    struct bide_intake intake;
+    bool abandoned; /* a handler did not return: what it may use stays */
+};
+
+static bide_code read_config(
+    struct bide_worker *worker, const char *path, const bide_worker_options *options, bide_error *error)
+{
+    bide_code code = bide_config_load(path, &worker->config, error);
+    if (code != BIDE_OK)
+        return code;
+    if (options && options->threads > 0)
+        worker->config->worker.threads = options->threads;
+    const char *broker = options && options->broker ? options->broker : worker->config->broker;
+    if (!broker)
+        return bide_fail(error, BIDE_E_CONFIG, "%s: no broker: add broker = \"sqlite:bide.db\";", path);
+    code = bide_url_parse(broker, &worker->url, error);
+    if (code == BIDE_OK)
+        code = bide_adapter_find(&worker->url, &worker->adapter, error);
+    return code;
+}
+
+bide_code bide_worker_create(
+    const char *config_path, const bide_worker_options *options, bide_worker **ret_worker, bide_error *error)
+{
+    struct bide_worker *worker = bide_calloc(1, sizeof *worker);
+    if (!worker)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    worker->clock = bide_clock_system();
+    worker->intake.wakeup.fd = -1;
+    bide_code code = read_config(worker, config_path, options, error);
+    if (code == BIDE_OK && worker->config->n_handlers == 0)
+        code = bide_fail(error, BIDE_E_CONFIG, "%s: no handlers: a worker needs at least one", config_path);
+    if (code == BIDE_OK)
+        code = bide_handlers_open(worker->config, worker->config->worker.threads, &worker->handlers, error);
+    if (code == BIDE_OK)
+        code = bide_intake_init(&worker->intake, worker->config, &worker->handlers, worker->clock, error);
+    if (code != BIDE_OK) {
+        bide_worker_destroy(worker);
+        return code;
+    }
+    worker->intake.exit_idle_us = options ? options->exit_idle_ms * 1000 : 0;
+    *ret_worker = worker;
+    return BIDE_OK;
+}
+
+void bide_worker_destroy(bide_worker *worker)
+{
+    if (!worker || worker->abandoned)
+        return;
+    bide_intake_clear(&worker->intake);
+    bide_handlers_close(&worker->handlers);
+    bide_url_clear(&worker->url);
+    bide_config_destroy(worker->config);
+    bide_free(worker);
+}
+
+void bide_worker_stop(bide_worker *worker)
+{
+    bide_intake_stop(&worker->intake);
+}
+
+static bide_code connect_receiver(struct bide_worker *worker, bide_error *error)
+{
+    const struct bide_config *config = worker->config;
+    char name[320], host[256] = "";
+    gethostname(host, sizeof host - 1);
+    snprintf(name, sizeof name, "bide worker %s:%d", host, (int)getpid());
+    const char **queues = bide_calloc(config->n_queues, sizeof *queues);
+    if (!queues)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < config->n_queues; i++)
+        queues[i] = config->queues[i].name;
+    const struct bide_broker_options options = {
+        .url = &worker->url,
+        .name_space = config->name_space,
+        .base_dir = config->dir,
+        .queue_type = config->classic_queues ? BIDE_QUEUE_CLASSIC : BIDE_QUEUE_QUORUM,
+        .queues = queues,
+        .n_queues = config->n_queues,
+        .client_name = name,
+        .timeout_ms = CONNECT_TIMEOUT_MS,
+        .max_body = (size_t)config->worker.max_body,
+        .clock = worker->clock,
+    };
+    bide_code code = worker->adapter->open_receiver(&options, &worker->intake.receiver, error);
+    bide_free(queues);
+    return code;
+}
+
+bide_code bide_worker_supervised_by(
+    bide_worker *worker, const struct bide_supervised *supervised, bide_error *error)
+{
+    worker->intake.supervised = supervised;
+    return bide_slot_watch_faults(error);
+}
+
+static bide_code start_pool(struct bide_worker *worker, bide_error *error)
+{
+    const struct bide_config *config = worker->config;
+    const struct bide_pool_options options = {
+        .threads = (size_t)config->worker.threads,
+        .order = config->worker.order,
+        .queues = config->queues,
+        .n_queues = config->n_queues,
+        .handlers = &worker->handlers,
+        .wakeup = &worker->intake.wakeup,
+        .clock = worker->clock,
+        .slots = worker->intake.supervised ? worker->intake.supervised->slots : NULL,
+    };
+    return bide_pool_create(&options, &worker->intake.pool, error);
+}
+
+/* What the pool still holds is forgotten: the broker hands it out again. */
+static void forget_all(struct bide_intake *intake)
+{
+    struct bide_job_list jobs = {0};
+    struct bide_job *job;
+    bide_pool_collect(intake->pool, &jobs);
+    bide_pool_withdraw_all(intake->pool, &jobs);
+    while ((job = bide_job_pop(&jobs))) {
+        bide_run_release(&job->run);
+        intake->receiver->ops->forget(intake->receiver, job->delivery);
+        intake->out--;
+    }
+}
+
+static void end_pool(struct bide_worker *worker)
+{
+    struct bide_intake *intake = &worker->intake;
+    bide_pool_cancel(intake->pool);
+    worker->abandoned = !bide_pool_stop(intake->pool, intake->out > 0 ? 0 : JOIN_MS);
+    forget_all(intake);
+    if (!worker->abandoned)
+        bide_pool_destroy(intake->pool);
+    else
+        bide_log(BIDE_LOG_ERROR, "handlers did not return", BIDE_INT("running", intake->out));
+}
+
+static void log_start(const struct bide_worker *worker)
+{
+    bide_log(BIDE_LOG_INFO, "worker started", BIDE_STR("broker", worker->url.redacted),
+        BIDE_INT("threads", worker->config->worker.threads), BIDE_INT("queues", worker->config->n_queues),
+        BIDE_INT("handlers", worker->config->n_handlers));
+}
+
+static void log_end(const struct bide_worker *worker)
+{
+    const struct bide_worker_counts *counts = &worker->intake.counts;
+    bide_log(BIDE_LOG_INFO, "worker stopped", BIDE_INT("done", counts->done),
+        BIDE_INT("retried", counts->retried), BIDE_INT("dead", counts->dead),
+        BIDE_INT("expired", counts->expired), BIDE_INT("released", counts->released));
+}
+
+bide_code bide_worker_run(bide_worker *worker, bide_error *error)
+{
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    bide_code code = connect_receiver(worker, error);
+    if (code != BIDE_OK)
+        return code;
+    code = start_pool(worker, error);
+    if (code == BIDE_OK) {
+        log_start(worker);
+        code = bide_intake_run(&worker->intake, error);
+        end_pool(worker);
+        bide_intake_report_hung(&worker->intake);
+        log_end(worker);
+    }
+    bide_receiver_destroy(worker->intake.receiver);
+    worker->intake.receiver = NULL;
+    return code;
+}

@@ -1,0 +1,107 @@
+/* How many a receiver hands out at once is the user's to say. */
+#include "contract/cases.h"
+
+static void set_limit(struct hand *hand, size_t queue, size_t limit)
+{
+    hand->receiver->ops->limit(hand->receiver, queue, limit);
+}
+
+static void none_before_the_first_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open_shut(fixture);
+    fixture_fill(fixture, 0, 0, 10, 0);
+    hand_expect_none(hand, QUIET_MS);
+    set_limit(hand, 0, 10);
+    hand_take(hand, 10, SOON_MS);
+    hand_ack_all(hand);
+}
+
+static void no_more_than_the_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open_shut(fixture);
+    set_limit(hand, 0, 3);
+    fixture_fill(fixture, 0, 0, 10, 0);
+    hand_take(hand, 3, SOON_MS);
+    hand_expect_none(hand, QUIET_MS);
+    assert_int_equal(hand->n, 3);
+    hand_give(hand, 0, ACK);
+    hand_take(hand, 3, SOON_MS);
+    hand_expect_none(hand, QUIET_MS);
+    assert_int_equal(hand->n, 3);
+}
+
+static void raised_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open_shut(fixture);
+    set_limit(hand, 0, 2);
+    fixture_fill(fixture, 0, 0, 10, 0);
+    hand_take(hand, 2, SOON_MS);
+    set_limit(hand, 0, 7);
+    hand_take(hand, 7, SOON_MS);
+    hand_expect_none(hand, QUIET_MS);
+    assert_int_equal(hand->n, 7);
+}
+
+static void each_queue_has_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open_shut(fixture);
+    set_limit(hand, 0, 2);
+    set_limit(hand, 1, 4);
+    fixture_fill(fixture, 0, 0, 10, 0);
+    fixture_fill(fixture, 1, 10, 10, 0);
+    hand_take(hand, 6, SOON_MS);
+    hand_expect_none(hand, QUIET_MS);
+    size_t of[FIXTURE_QUEUES] = {0, 0};
+    for (size_t i = 0; i < hand->n; i++)
+        of[hand->held[i].delivery->queue]++;
+    assert_int_equal(of[0], 2);
+    assert_int_equal(of[1], 4);
+}
+
+static void shut_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open(fixture);
+    fixture_fill(fixture, 0, 0, 5, 0);
+    hand_take(hand, 5, SOON_MS);
+    set_limit(hand, 0, 0);
+    hand_serve_for(hand, QUIET_MS); /* what was under way may still come */
+    hand_ack_all(hand);
+    fixture_fill(fixture, 0, 5, 5, 0);
+    hand_expect_none(hand, QUIET_MS);
+    set_limit(hand, 0, 5);
+    hand_take(hand, 5, SOON_MS);
+    hand_ack_all(hand);
+}
+
+static void delayed_ones_come_through_a_small_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open_shut(fixture);
+    set_limit(hand, 0, 1);
+    fixture_fill(fixture, 0, 0, 50, 600);
+    struct deadline deadline = deadline_in_ms(MANY_MS);
+    bide_error error;
+    for (size_t done = 0; done < 50;) {
+        assert_false(deadline_passed(&deadline));
+        assert_ok(hand_serve(hand, &deadline, &error), &error);
+        for (; hand->n > 0; done++)
+            hand_give(hand, 0, ACK);
+    }
+    hand_flush(hand);
+    hand_expect_none(hand, QUIET_MS);
+}
+
+static const struct CMUnitTest cases[] = {
+    CASE("limits/none-before-the-first", none_before_the_first_limit),
+    CASE("limits/no-more-than", no_more_than_the_limit),
+    CASE("limits/raised", raised_limit),
+    CASE("limits/each-queue-has-its-own", each_queue_has_its_own),
+    CASE("limits/shut-again", shut_again),
+    CASE("limits/delayed-through-a-small-one", delayed_ones_come_through_a_small_limit),
+};
+CASE_GROUP(limit_cases, cases);

@@ -1,0 +1,116 @@
+/* contract [--list] [--case GLOB] [--queue-type quorum|classic] [--share-namespace] URL */
+#include <fnmatch.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bide/log.h"
+#include "contract/cases.h"
+
+static const struct case_group *const groups[] = {
+    &sending_cases,
+    &fields_cases,
+    &receiving_cases,
+    &limit_cases,
+    &waiting_cases,
+    &delaying_cases,
+    &settling_cases,
+    &retrying_cases,
+    &releasing_cases,
+    &dead_listing_cases,
+    &dead_replay_cases,
+    &stats_cases,
+    &ownership_cases,
+    &validation_cases,
+    &ledger_cases,
+};
+
+enum { CASES_MAX = 256, USAGE_ERROR = 64 };
+
+struct arguments {
+    bool list;
+    const char *glob;
+    struct broker_settings settings;
+};
+
+static int usage(void)
+{
+    fputs("usage: contract [--list] [--case GLOB] [--queue-type quorum|classic] [--share-namespace] URL\n",
+        stderr);
+    return USAGE_ERROR;
+}
+
+static const struct option options[] = {
+    {"list", no_argument, NULL, 'l'},
+    {"case", required_argument, NULL, 'c'},
+    {"queue-type", required_argument, NULL, 'q'},
+    {"share-namespace", no_argument, NULL, 's'},
+    {0},
+};
+
+static bool take_option(struct arguments *arguments, int option)
+{
+    switch (option) {
+    case 'l':
+        arguments->list = true;
+        return true;
+    case 'c':
+        arguments->glob = optarg;
+        return true;
+    case 'q':
+        arguments->settings.queue_type =
+            strcmp(optarg, "classic") == 0 ? BIDE_QUEUE_CLASSIC : BIDE_QUEUE_QUORUM;
+        return strcmp(optarg, "classic") == 0 || strcmp(optarg, "quorum") == 0;
+    case 's':
+        arguments->settings.share_namespace = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool parse(int argc, char **argv, struct arguments *arguments)
+{
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
+        if (!take_option(arguments, option))
+            return false;
+    arguments->settings.url = argv[optind];
+    return arguments->list ? optind == argc : optind == argc - 1;
+}
+
+/* The cases whose name the glob matches, ready to run. */
+static size_t choose(const char *glob, void *settings, struct CMUnitTest *chosen)
+{
+    size_t n = 0;
+    for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++)
+        for (size_t i = 0; i < groups[g]->n && n < CASES_MAX; i++) {
+            chosen[n] = groups[g]->cases[i];
+            chosen[n].initial_state = settings;
+            if (fnmatch(glob, chosen[n].name, 0) == 0)
+                n++;
+        }
+    return n;
+}
+
+int main(int argc, char **argv)
+{
+    static struct CMUnitTest chosen[CASES_MAX];
+    struct arguments arguments = {.glob = "*", .settings.program = "/proc/self/exe"};
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    bide_log_set_level(BIDE_LOG_WARN);
+    if (argc > 1 && strcmp(argv[1], "--child") == 0)
+        return play_role(argc, argv);
+    if (!parse(argc, argv, &arguments))
+        return usage();
+    size_t n = choose(arguments.glob, &arguments.settings, chosen);
+    if (n == 0) {
+        fprintf(stderr, "no case matches '%s'; --list shows them\n", arguments.glob);
+        return USAGE_ERROR;
+    }
+    for (size_t i = 0; i < n && arguments.list; i++)
+        puts(chosen[i].name);
+    if (arguments.list)
+        return 0;
+    return _cmocka_run_group_tests("contract", chosen, n, NULL, NULL) == 0 ? 0 : 1;
+}

@@ -1,0 +1,120 @@
+/* Figures per queue and state, and what verify and explain say. */
+#include <string.h>
+
+#include "contract/cases.h"
+
+static void every_state(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open_shut(fixture);
+    fixture_expect_counts(fixture, 0, 0, 0, 0, 0);
+    int64_t delayed_before = fixture_delayed_total(fixture);
+    fixture_fill(fixture, 0, 0, 9, 0);
+    fixture_fill(fixture, 0, 9, 4, 600 * 1000);
+    fixture_fill(fixture, 1, 13, 2, 0);
+    fixture_expect_counts(fixture, 0, 9, 4, 0, 0);
+    fixture_expect_counts(fixture, 1, 2, 0, 0, 0);
+    assert_int_equal(fixture_delayed_total(fixture), delayed_before + 4);
+    hand->receiver->ops->limit(hand->receiver, 0, 5);
+    hand_take(hand, 5, SOON_MS);
+    fixture_expect_counts(fixture, 0, 4, 4, 5, 0);
+    hand->receiver->ops->limit(hand->receiver, 0, 0);
+    hand_give(hand, 0, dead_of(BIDE_REASON_REJECTED, 1, "no"));
+    hand_give(hand, 0, dead_of(BIDE_REASON_REJECTED, 1, "no"));
+    hand_give(hand, 0, ACK);
+    hand_give(hand, 0, retry_at(now_ms() + 600 * 1000, 2, "later"));
+    hand_flush(hand);
+    fixture_expect_counts(fixture, 0, 4, 5, 1, 2);
+    hand_settle_all(hand, &RELEASE);
+    fixture_expect_counts(fixture, 0, 5, 5, 0, 2);
+    fixture_expect_counts(fixture, 1, 2, 0, 0, 0);
+}
+
+static void of_an_empty_broker(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_sender(fixture);
+    fixture_expect_counts(fixture, 0, 0, 0, 0, 0);
+    assert_string_equal(fixture_stats(fixture, 0).name, fixture->queues[0]);
+}
+
+static void receiver_figures(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bide_receiver_stats stats;
+    struct hand *hand = hand_open(fixture);
+    fixture_fill(fixture, 0, 0, 10, 0);
+    hand_take(hand, 10, SOON_MS);
+    hand->receiver->ops->stats(hand->receiver, &stats);
+    assert_true(stats.connected);
+    assert_int_equal(stats.reconnects, 0);
+    assert_int_equal(stats.settled, 0);
+    assert_int_equal(stats.lost, 0);
+    assert_int_equal(stats.unsettled, 0);
+    hand_ack_all(hand);
+    hand->receiver->ops->stats(hand->receiver, &stats);
+    assert_int_equal(stats.settled, 10);
+    assert_int_equal(stats.lost, 0);
+}
+
+struct findings {
+    size_t n;
+    size_t errors;
+};
+
+static void note_finding(void *user, const struct bide_finding *finding)
+{
+    struct findings *findings = user;
+    findings->n++;
+    assert_non_null(finding->subject);
+    assert_non_null(finding->text);
+    if (finding->severity != BIDE_FINDING_ERROR)
+        return;
+    findings->errors++;
+    print_error("%s: %s\n", finding->subject, finding->text);
+    assert_non_null(finding->remedy);
+}
+
+static void verify_of_a_healthy_broker(void **state)
+{
+    struct fixture *fixture = *state;
+    struct findings findings = {0};
+    bide_error error;
+    hand_open(fixture);
+    struct bide_admin *admin = fixture_admin(fixture);
+    assert_ok(admin->ops->verify(admin, note_finding, &findings, &error), &error);
+    assert_true(findings.n > 0);
+    assert_int_equal(findings.errors, 0);
+}
+
+static void explained(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int64_t delays_ms[] = {
+        0, 50, 1500, 90 * 1000, INT64_C(86400) * 1000, INT64_C(400) * 86400 * 1000, BIDE_DELAY_MAX_MS};
+    for (size_t i = 0; i < sizeof delays_ms / sizeof delays_ms[0]; i++) {
+        struct bide_plan plan = {.n_hops = 0};
+        bide_error error;
+        int64_t held_ms = 0;
+        assert_ok(fixture->adapter->explain(&fixture->options, delays_ms[i], &plan, &error), &error);
+        for (size_t h = 0; h < plan.n_hops; h++) {
+            assert_true(strlen(plan.hops[h].where) > 0);
+            held_ms += plan.hops[h].ms;
+        }
+        assert_true(plan.n_hops <= BIDE_PLAN_HOPS);
+        assert_true(plan.passes >= 1);
+        assert_non_null(plan.method);
+        assert_between(plan.resolution_ms, 0, BIDE_LANDING_MS);
+        if (plan.passes == 1)
+            assert_between(held_ms, delays_ms[i] - BIDE_LANDING_MS, delays_ms[i]);
+    }
+}
+
+static const struct CMUnitTest cases[] = {
+    CASE("stats/every-state", every_state),
+    CASE("stats/of-an-empty-broker", of_an_empty_broker),
+    CASE("stats/receiver-figures", receiver_figures),
+    CASE("stats/verify-of-a-healthy-broker", verify_of_a_healthy_broker),
+    CASE("stats/explained", explained),
+};
+CASE_GROUP(stats_cases, cases);
