@@ -11,7 +11,8 @@ enum { ERROR_TEXT_MAX = 1024, LOG_FIELDS_MAX = 24 };
 
 void bide_context_init(struct bide_context *context, const struct bide_clock *clock)
 {
-    *context = (struct bide_context){.clock = clock, .deadline_us = INT64_MAX, .cancel = {-1}};
+    *context =
+        (struct bide_context){.clock = clock, .deadline_us = INT64_MAX, .kill_us = INT64_MAX, .cancel = {-1}};
 }
 
 void bide_context_close(struct bide_context *context)
@@ -27,6 +28,8 @@ void bide_context_begin(
     context->run = &job->run;
     context->sends_capacity = 0;
     context->deadline_us = timeout_ms > 0 ? now_mono_us + timeout_ms * 1000 : INT64_MAX;
+    context->kill_us =
+        timeout_ms > 0 ? context->deadline_us + job->handler->config->kill_after_ms * 1000 : INT64_MAX;
     if (atomic_load_explicit(&context->cancelled, memory_order_relaxed)) {
         atomic_store(&context->cancelled, false);
         if (atomic_load(&context->has_cancel_fd))

@@ -21,6 +21,7 @@ struct bide_context {
     const struct bide_job *job;
     struct bide_run *run; /* where the result goes */
     int64_t deadline_us;  /* monotonic; INT64_MAX: none */
+    int64_t kill_us;      /* monotonic: from then on the run counts as hung; INT64_MAX: never */
     _Atomic bool cancelled;
     _Atomic bool has_cancel_fd; /* `cancel` is open */
     struct bide_wakeup cancel;

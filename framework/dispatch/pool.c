@@ -29,6 +29,7 @@ struct pool_thread {
     bool idle;   /* sleeps and is in no hurry */
     bool inside; /* a handler */
     bool ended;
+    struct bide_slot *slot; /* NULL without a supervisor */
     struct bide_context context;
 };
 
@@ -40,6 +41,7 @@ struct bide_pool {
     struct bide_handlers *handlers;
     const struct bide_wakeup *wakeup;
     const struct bide_clock *clock;
+    struct bide_slot *slots;
     struct bide_job_list done;
     struct pool_thread *idle;   /* a stack: the one that slept last wakes first, the others stay cold */
     struct pool_thread *lander; /* sleeps until the next landing job is due */
@@ -150,8 +152,13 @@ static void run_job(struct bide_pool *pool, struct pool_thread *thread, struct b
         wake_intake(pool); /* what waits to be collected shall not wait for this run */
     pthread_mutex_unlock(&pool->lock);
 
-    bide_outcome outcome = handler->plugin->descriptor.handle(
-        bide_handler_state(handler, thread->index), job->delivery->message, &thread->context);
+    const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
+    if (thread->slot)
+        bide_slot_begin(thread->slot, job->delivery->message, plugin->name, wall_us / 1000);
+    bide_outcome outcome =
+        plugin->handle(bide_handler_state(handler, thread->index), job->delivery->message, &thread->context);
+    if (thread->slot)
+        bide_slot_end(thread->slot);
     bide_context_end(&thread->context, job, outcome);
 
     pthread_mutex_lock(&pool->lock);
@@ -214,8 +221,12 @@ static void *thread_main(void *user)
     snprintf(name, sizeof name, "bide-run-%zu", thread->index);
     pthread_setname_np(pthread_self(), name);
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* the default, 50 µs, is most of the lateness otherwise */
+    if (thread->slot && bide_slot_watch_thread(thread->slot, NULL) != BIDE_OK)
+        bide_log(BIDE_LOG_WARN, "a pool thread has no signal stack", BIDE_INT("thread", thread->index));
     pthread_mutex_lock(&pool->lock);
     serve(pool, thread);
+    if (thread->slot)
+        bide_slot_unwatch_thread();
     thread->ended = true;
     pthread_cond_broadcast(&pool->ended);
     pthread_mutex_unlock(&pool->lock);
@@ -238,6 +249,7 @@ static bide_code start_thread(struct bide_pool *pool, pthread_attr_t *attributes
     struct pool_thread *thread = &pool->threads[pool->n_threads];
     thread->pool = pool;
     thread->index = pool->n_threads;
+    thread->slot = pool->slots ? &pool->slots[thread->index] : NULL;
     init_cond(&thread->wake);
     bide_context_init(&thread->context, pool->clock);
     int failed = pthread_create(&thread->id, attributes, thread_main, thread);
@@ -279,6 +291,7 @@ bide_code bide_pool_create(
     pool->handlers = options->handlers;
     pool->wakeup = options->wakeup;
     pool->clock = options->clock;
+    pool->slots = options->slots;
     pool->next_deadline_us = INT64_MAX;
     bide_code code = bide_board_init(&pool->board, options->queues, options->n_queues, options->order, error);
     if (code == BIDE_OK)
@@ -385,10 +398,13 @@ static int64_t cancel_late_runs(struct bide_pool *pool, int64_t now_us)
         struct pool_thread *thread = &pool->threads[i];
         if (!thread->inside)
             continue;
-        if (thread->context.deadline_us <= now_us)
+        int64_t then_us = thread->context.deadline_us;
+        if (then_us <= now_us) {
             bide_context_cancel(&thread->context);
-        else if (thread->context.deadline_us < next_us)
-            next_us = thread->context.deadline_us;
+            then_us = thread->context.kill_us > now_us ? thread->context.kill_us : INT64_MAX;
+        }
+        if (then_us < next_us)
+            next_us = then_us;
     }
     return next_us;
 }
@@ -453,4 +469,22 @@ void bide_pool_cancel(struct bide_pool *pool)
         if (pool->threads[i].inside)
             bide_context_cancel(&pool->threads[i].context);
     pthread_mutex_unlock(&pool->lock);
+}
+
+size_t bide_pool_find_hung(struct bide_pool *pool)
+{
+    int64_t now_us = bide_mono_us(pool->clock);
+    size_t n = 0;
+    if (!pool->slots)
+        return 0;
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < pool->n_threads; i++) {
+        struct pool_thread *thread = &pool->threads[i];
+        if (!thread->inside || now_us < thread->context.kill_us)
+            continue;
+        atomic_store(&thread->slot->state, BIDE_SLOT_HUNG);
+        n++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return n;
 }

@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "dispatch/handler.h"
 #include "dispatch/job.h"
+#include "dispatch/slot.h"
 
 struct bide_pool;
 
@@ -29,6 +30,7 @@ struct bide_pool_options {
     struct bide_handlers *handlers; /* borrowed until destroy */
     const struct bide_wakeup *wakeup;
     const struct bide_clock *clock;
+    struct bide_slot *slots; /* one for each thread, in memory shared with a supervisor; NULL without one */
 };
 
 /* Starts the threads; signals stay with the caller's thread (blocked in all of these). */
@@ -67,6 +69,10 @@ void bide_pool_stats(struct bide_pool *pool, struct bide_pool_stats *ret_stats);
 
 /* Makes bide_cancelled true in all runs. */
 void bide_pool_cancel(struct bide_pool *pool);
+
+/* Marks as hung the slots of runs that went on beyond timeout + kill_after; says how many there are. Never
+ * any without slots. */
+size_t bide_pool_find_hung(struct bide_pool *pool);
 
 /* Ends the threads and waits for them up to timeout_ms. False where a handler did not return: pool, handlers
  * and what that run uses must then be left alone for ever. */

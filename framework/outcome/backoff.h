@@ -6,8 +6,8 @@
  *   fibonacci    base × F(n), F = 1, 1, 2, 3, 5 …
  *   list         the n-th entry; the last one when n goes beyond
  *
- * n counts failures so far (1 for the first). The cap bounds this value (not a list); jitter then moves it by up to
- * ± jitter × value, so that what failed together does not come back together. */
+ * n counts failures so far (1 for the first). The cap bounds this value (not a list); jitter then moves it by
+ * up to ± jitter × value, so that what failed together does not come back together. */
 #ifndef BIDE_OUTCOME_BACKOFF_H
 #define BIDE_OUTCOME_BACKOFF_H
 

@@ -1,9 +1,12 @@
-/* outcome/decide.h: what becomes of a message after a run. The only place where that is decided; pure, any thread.
+/* outcome/decide.h: what becomes of a message after a run. The only place where that is decided; pure, any
+ * thread.
  *
  *   done                              -> ack
  *   retry, attempts left              -> retry at now + delay (the handler's own, else the policy's)
- *   retry, none left                  -> dead "exhausted", or "timeout" where the last run was cancelled by it
- *   dead                              -> dead "rejected" */
+ *   retry, none left                  -> dead "exhausted", or "timeout" where the last run was cancelled by
+ * it dead                              -> dead "rejected" crashed or hung (it ended its process): as a
+ * failure to be retried, but dead "crashed" once it has crashed crash_attempts times; out of attempts: dead
+ * "crashed", or "timeout" where it hung */
 #ifndef BIDE_OUTCOME_DECIDE_H
 #define BIDE_OUTCOME_DECIDE_H
 
@@ -20,6 +23,7 @@ struct bide_run_result {
     int64_t delay_ms; /* RETRY: the handler's own, or BIDE_BY_POLICY */
     bool timed_out;   /* it went on beyond its timeout */
     int attempt;      /* of this run */
+    int crashes; /* runs of the message that ended their process, this one included; 0: this one returned */
 };
 
 struct bide_decision {
@@ -30,7 +34,7 @@ struct bide_decision {
 };
 
 /* random: in [0, 1), for the jitter. */
-struct bide_decision bide_decide(const struct bide_retry_config *policy, const struct bide_run_result *run,
-    int64_t now_ms, double random);
+struct bide_decision bide_decide(
+    const struct bide_retry_config *policy, const struct bide_run_result *run, int64_t now_ms, double random);
 
 #endif

@@ -1,7 +1,9 @@
 #include "worker/intake.h"
 
+#include <signal.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 
@@ -83,6 +85,10 @@ static bide_code receive(struct bide_intake *intake, size_t *ret_n, bide_error *
     intake->counts.received += *ret_n;
     for (size_t i = 0; i < *ret_n; i++)
         bide_intake_triage(intake, deliveries[i], &jobs);
+    if (intake->suspects.first && !intake->suspect_runs) {
+        intake->suspect_runs = true;
+        bide_job_append(&jobs, bide_job_pop(&intake->suspects));
+    }
     submit(intake, &jobs);
     bide_intake_flush(intake);
     return BIDE_OK;
@@ -106,11 +112,34 @@ static void enter(struct bide_intake *intake, enum bide_intake_stage stage, int6
     intake->stage_ends_us = ends_us;
 }
 
+static void release_suspects(struct bide_intake *intake)
+{
+    struct bide_job *job;
+    while ((job = bide_job_pop(&intake->suspects))) {
+        bide_intake_settle(
+            intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = BIDE_VERDICT_RELEASE});
+        bide_job_append(&intake->free_jobs, job);
+    }
+}
+
+/* A handler that went on beyond timeout + kill_after cannot be stopped within this process: the supervisor
+ * starts another one, and this one finishes what else it has. */
+static void make_way_when_hung(struct bide_intake *intake)
+{
+    if (intake->stage != BIDE_INTAKE_SERVING || bide_pool_find_hung(intake->pool) == 0)
+        return;
+    bide_log(BIDE_LOG_ERROR, "a handler does not return: this process is replaced");
+    atomic_store(intake->supervised->wants_successor, 1);
+    kill(getppid(), SIGUSR1);
+    bide_intake_stop(intake);
+}
+
 static void begin_to_drain(struct bide_intake *intake, int64_t now_us)
 {
     struct bide_job_list jobs = {0};
     intake->receiver->ops->stop(intake->receiver);
     bide_pool_withdraw_all(intake->pool, &jobs);
+    release_suspects(intake);
     bide_log(BIDE_LOG_INFO, "worker draining", BIDE_INT("running", intake->out - jobs.n),
         BIDE_INT("handed_back", jobs.n));
     settle_all(intake, &jobs);
@@ -132,12 +161,19 @@ static bool everything_is_final(struct bide_intake *intake)
     return stats.unsettled == 0;
 }
 
+static bool only_hung_ones_left(struct bide_intake *intake)
+{
+    return intake->supervised && intake->out <= bide_pool_find_hung(intake->pool);
+}
+
 static void advance_stage(struct bide_intake *intake, int64_t now_us)
 {
     int stops = atomic_load(&intake->stops);
     bool late = now_us >= intake->stage_ends_us;
     if (intake->stage == BIDE_INTAKE_SERVING && stops > 0)
         begin_to_drain(intake, now_us);
+    if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 && only_hung_ones_left(intake))
+        enter(intake, BIDE_INTAKE_LEAVING, now_us + LEAVE_US);
     if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 &&
         (stops > 1 || now_us >= intake->stage_ends_us))
         begin_to_cancel(intake, now_us);
@@ -207,6 +243,8 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         intake->receiver->ops->limit(intake->receiver, i, intake->prefetch[i].limit);
     }
     intake->busy_us = bide_mono_us(intake->clock);
+    if (intake->supervised)
+        atomic_store(intake->supervised->serving, 1);
     for (;;) {
         size_t received;
         collect(intake);
@@ -215,6 +253,7 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
             return code;
         int64_t now_us = bide_mono_us(intake->clock);
         adapt_prefetch(intake, now_us);
+        make_way_when_hung(intake);
         leave_when_idle(intake, received, now_us);
         advance_stage(intake, now_us);
         if (intake->stage == BIDE_INTAKE_ENDED)
@@ -222,4 +261,13 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         if (received < BIDE_INTAKE_BATCH)
             wait_for_something(intake, now_us);
     }
+}
+
+void bide_intake_report_hung(struct bide_intake *intake)
+{
+    const struct bide_supervised *supervised = intake->supervised;
+    for (int i = 0; supervised && i < intake->config->worker.threads; i++)
+        if (atomic_load(&supervised->slots[i].state) == BIDE_SLOT_HUNG)
+            bide_crashes_note(
+                supervised->crashes, supervised->slots[i].id, true, "did not return after its timeout");
 }

@@ -21,7 +21,9 @@
 #include "config/config.h"
 #include "dispatch/handler.h"
 #include "dispatch/pool.h"
+#include "outcome/decide.h"
 #include "worker/prefetch.h"
+#include "worker/supervisor.h"
 
 enum { BIDE_INTAKE_BATCH = 512 };
 
@@ -45,7 +47,10 @@ struct bide_intake {
     struct bide_handlers *handlers;
     struct bide_pool *pool;
     struct bide_wakeup wakeup;
-    _Atomic int stops; /* how often somebody asked it to stop */
+    _Atomic int stops;                        /* how often somebody asked it to stop */
+    const struct bide_supervised *supervised; /* NULL without a supervisor */
+    struct bide_job_list suspects;            /* wait to run one at a time (worker/crashes.h) */
+    bool suspect_runs;
 
     struct bide_prefetch *prefetch; /* one a queue */
     struct bide_arena jobs;
@@ -74,6 +79,10 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error);
 
 void bide_intake_stop(struct bide_intake *intake);
 
+/* After the pool has been stopped: tells the supervisor which messages hung, before the broker can hand them
+ * out. */
+void bide_intake_report_hung(struct bide_intake *intake);
+
 /* ---- between intake.c, triage.c and settling.c ---- */
 
 /* Routes one delivery: a job for the pool in `jobs`, or a settlement at once where it cannot be run. */
@@ -81,6 +90,9 @@ void bide_intake_triage(
     struct bide_intake *intake, struct bide_delivery *delivery, struct bide_job_list *jobs);
 /* The job is out of the pool: what becomes of its delivery. */
 void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job);
+/* The same for a run that is known: asks decide(), logs, counts, settles. Takes over what the run carries. */
+void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery *delivery,
+    const struct bide_retry_config *policy, const struct bide_run_result *result, const struct bide_run *run);
 /* Adds a settlement; hands the batch over when it is full. */
 void bide_intake_settle(struct bide_intake *intake, const struct bide_settlement *settlement);
 void bide_intake_flush(struct bide_intake *intake);

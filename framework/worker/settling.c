@@ -1,9 +1,6 @@
 #include "worker/intake.h"
 
 #include <stdlib.h>
-
-#include "outcome/decide.h"
-
 void bide_intake_flush(struct bide_intake *intake)
 {
     if (intake->n_settlements == 0)
@@ -19,61 +16,61 @@ void bide_intake_settle(struct bide_intake *intake, const struct bide_settlement
         bide_intake_flush(intake);
 }
 
-static void log_done(const struct bide_job *job)
+static void log_decision(const struct bide_message *message, const struct bide_decision *decision,
+    const struct bide_run *run, int64_t now_ms)
 {
-    const struct bide_message *message = job->delivery->message;
-    bide_log(BIDE_LOG_DEBUG, "message done", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
-        BIDE_INT("attempt", message->attempt), BIDE_INT("took_us", job->run.took_us),
-        BIDE_INT("waited_us", job->run.waited_us));
+    if (decision->verdict == BIDE_VERDICT_ACK)
+        bide_log(BIDE_LOG_DEBUG, "message done", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
+            BIDE_INT("attempt", message->attempt), BIDE_INT("took_us", run->took_us),
+            BIDE_INT("waited_us", run->waited_us));
+    else if (decision->verdict == BIDE_VERDICT_RETRY)
+        bide_log(BIDE_LOG_INFO, "message will be retried", BIDE_STR("id", message->id),
+            BIDE_STR("type", message->type), BIDE_INT("attempt", message->attempt),
+            BIDE_INT("in_ms", decision->due_ms - now_ms), BIDE_STR("error", run->error));
+    else
+        bide_log(BIDE_LOG_WARN, "message parked", BIDE_STR("id", message->id),
+            BIDE_STR("type", message->type), BIDE_INT("attempt", message->attempt),
+            BIDE_STR("reason", bide_reason_name(decision->reason)), BIDE_STR("error", run->error));
 }
 
-static void log_retry(const struct bide_job *job, const struct bide_decision *decision, int64_t now_ms)
+static void count_decision(struct bide_worker_counts *counts, enum bide_verdict verdict)
 {
-    const struct bide_message *message = job->delivery->message;
-    bide_log(BIDE_LOG_INFO, "message will be retried", BIDE_STR("id", message->id),
-        BIDE_STR("type", message->type), BIDE_INT("attempt", message->attempt),
-        BIDE_INT("in_ms", decision->due_ms - now_ms), BIDE_STR("error", job->run.error));
+    counts->done += verdict == BIDE_VERDICT_ACK;
+    counts->retried += verdict == BIDE_VERDICT_RETRY;
+    counts->dead += verdict == BIDE_VERDICT_DEAD;
 }
 
-static void log_dead(const struct bide_job *job, const struct bide_decision *decision)
+void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery *delivery,
+    const struct bide_retry_config *policy, const struct bide_run_result *result, const struct bide_run *run)
 {
-    const struct bide_message *message = job->delivery->message;
-    bide_log(BIDE_LOG_WARN, "message parked", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
-        BIDE_INT("attempt", message->attempt), BIDE_STR("reason", bide_reason_name(decision->reason)),
-        BIDE_STR("error", job->run.error));
+    int64_t now_ms = bide_wall_ms(intake->clock);
+    double random = result->outcome == BIDE_RETRY ? erand48(intake->random) : 0.5;
+    struct bide_decision decision = bide_decide(policy, result, now_ms, random);
+    count_decision(&intake->counts, decision.verdict);
+    log_decision(delivery->message, &decision, run, now_ms);
+    if (decision.verdict != BIDE_VERDICT_RETRY && intake->supervised)
+        bide_crashes_forget(intake->supervised->crashes, delivery->message->id);
+    bide_intake_settle(intake, &(struct bide_settlement){
+                                   .delivery = delivery,
+                                   .verdict = decision.verdict,
+                                   .reason = decision.reason,
+                                   .attempt = decision.attempt,
+                                   .due_ms = decision.due_ms,
+                                   .error = run->error,
+                                   .sends = run->sends,
+                                   .n_sends = run->n_sends,
+                               });
 }
 
 static void settle_run(struct bide_intake *intake, struct bide_job *job)
 {
-    int64_t now_ms = bide_wall_ms(intake->clock);
     const struct bide_run_result result = {
         .outcome = job->run.outcome,
         .delay_ms = job->run.delay_ms,
         .timed_out = job->run.timed_out,
         .attempt = job->delivery->message->attempt,
     };
-    double random = job->run.outcome == BIDE_RETRY ? erand48(intake->random) : 0.5;
-    struct bide_decision decision = bide_decide(&job->handler->config->retry, &result, now_ms, random);
-    if (decision.verdict == BIDE_VERDICT_ACK) {
-        intake->counts.done++;
-        log_done(job);
-    } else if (decision.verdict == BIDE_VERDICT_RETRY) {
-        intake->counts.retried++;
-        log_retry(job, &decision, now_ms);
-    } else {
-        intake->counts.dead++;
-        log_dead(job, &decision);
-    }
-    bide_intake_settle(intake, &(struct bide_settlement){
-                                   .delivery = job->delivery,
-                                   .verdict = decision.verdict,
-                                   .reason = decision.reason,
-                                   .attempt = decision.attempt,
-                                   .due_ms = decision.due_ms,
-                                   .error = job->run.error,
-                                   .sends = job->run.sends,
-                                   .n_sends = job->run.n_sends,
-                               });
+    bide_intake_settle_result(intake, job->delivery, &job->handler->config->retry, &result, &job->run);
 }
 
 static void settle_unrun(struct bide_intake *intake, struct bide_job *job)
@@ -93,6 +90,8 @@ static void settle_unrun(struct bide_intake *intake, struct bide_job *job)
 void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job)
 {
     intake->out--;
+    if (job->suspect)
+        intake->suspect_runs = false;
     if (!job->early)
         bide_prefetch_gave(&intake->prefetch[job->delivery->queue], job->run.ran ? job->run.waited_us : -1);
     if (job->run.ran)

@@ -31,6 +31,21 @@ static struct bide_job *take_job(struct bide_intake *intake)
     return job ? job : bide_arena_alloc(&intake->jobs, sizeof *job);
 }
 
+/* The run that ended its process counts as failed; here, where the message is met again. */
+static void settle_crashed(struct bide_intake *intake, struct bide_delivery *delivery,
+    const struct bide_handler *handler, const struct bide_crash *crash)
+{
+    const struct bide_run_result result = {
+        .outcome = BIDE_RETRY,
+        .delay_ms = BIDE_BY_POLICY,
+        .timed_out = crash->hung,
+        .attempt = delivery->message->attempt,
+        .crashes = crash->crashes,
+    };
+    bide_intake_settle_result(intake, delivery, &handler->config->retry, &result,
+        &(struct bide_run){.error = bide_strdup(crash->text)});
+}
+
 void bide_intake_triage(
     struct bide_intake *intake, struct bide_delivery *delivery, struct bide_job_list *jobs)
 {
@@ -50,11 +65,17 @@ void bide_intake_triage(
             bide_asprintf("no handler is configured for type '%s'", message->type));
         return;
     }
+    struct bide_crash crash = {0};
+    if (intake->supervised && bide_crashes_ask(intake->supervised->crashes, message->id, &crash) &&
+        crash.uncounted) {
+        settle_crashed(intake, delivery, handler, &crash);
+        return;
+    }
     struct bide_job *job = take_job(intake);
     if (!job) {
         release(intake, delivery);
         return;
     }
-    *job = (struct bide_job){.delivery = delivery, .handler = handler};
-    bide_job_append(jobs, job);
+    *job = (struct bide_job){.delivery = delivery, .handler = handler, .suspect = crash.suspect};
+    bide_job_append(crash.suspect ? &intake->suspects : jobs, job);
 }

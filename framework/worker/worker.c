@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "dispatch/context.h"
 #include "worker/intake.h"
+#include "worker/supervised.h"
 
 enum { CONNECT_TIMEOUT_MS = 10 * 1000, JOIN_MS = 5 * 1000 };
 
@@ -106,6 +107,13 @@ static bide_code connect_receiver(struct bide_worker *worker, bide_error *error)
     return code;
 }
 
+bide_code bide_worker_supervised_by(
+    bide_worker *worker, const struct bide_supervised *supervised, bide_error *error)
+{
+    worker->intake.supervised = supervised;
+    return bide_slot_watch_faults(error);
+}
+
 static bide_code start_pool(struct bide_worker *worker, bide_error *error)
 {
     const struct bide_config *config = worker->config;
@@ -117,6 +125,7 @@ static bide_code start_pool(struct bide_worker *worker, bide_error *error)
         .handlers = &worker->handlers,
         .wakeup = &worker->intake.wakeup,
         .clock = worker->clock,
+        .slots = worker->intake.supervised ? worker->intake.supervised->slots : NULL,
     };
     return bide_pool_create(&options, &worker->intake.pool, error);
 }
@@ -173,6 +182,7 @@ bide_code bide_worker_run(bide_worker *worker, bide_error *error)
         log_start(worker);
         code = bide_intake_run(&worker->intake, error);
         end_pool(worker);
+        bide_intake_report_hung(&worker->intake);
         log_end(worker);
     }
     bide_receiver_destroy(worker->intake.receiver);

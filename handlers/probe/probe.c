@@ -27,8 +27,11 @@ static void sleep_for(int64_t ms, bide_context *context)
     struct pollfd cancel = {.fd = bide_cancel_fd(context), .events = POLLIN};
     int64_t longest = cancel.fd < 0 ? 20 : 60000;
     int64_t end_ms = now_ms(CLOCK_MONOTONIC) + ms;
-    for (int64_t left = ms; left > 0 && !bide_cancelled(context); left = end_ms - now_ms(CLOCK_MONOTONIC))
-        poll(&cancel, 1, (int)(left < longest ? left : longest));
+    for (int64_t left = ms; left > 0 && !bide_cancelled(context); left = end_ms - now_ms(CLOCK_MONOTONIC)) {
+        int64_t timeout_ms = bide_remaining_ms(context);
+        int64_t nap = timeout_ms < longest ? timeout_ms + 1 : longest;
+        poll(&cancel, 1, (int)(left < nap ? left : nap));
+    }
 }
 
 static void spin_for(int64_t ms, const bide_context *context)

@@ -1,0 +1,24 @@
+/* broker/rabbitmq/fault.h: what the broker or its library answered, as a code and a text with a remedy.
+ *
+ * What trying again may mend is BIDE_E_BROKER (or BIDE_E_TIMEOUT); what only a person mends (password, vhost,
+ * permission, arguments) is BIDE_E_CONFIG. Any thread. */
+#ifndef BIDE_BROKER_RABBITMQ_FAULT_H
+#define BIDE_BROKER_RABBITMQ_FAULT_H
+
+#include "bide/error.h"
+#include "broker/rabbitmq/api.h"
+#include "broker/rabbitmq/settings.h"
+
+/* BIDE_OK for a normal reply. `doing` ends a sentence: "declaring queue 'bide.mail'". */
+bide_code bide_rmq_check(const struct bide_rmq_settings *settings, amqp_rpc_reply_t reply, const char *doing,
+    bide_error *error);
+/* A status of the library, negative. */
+bide_code bide_rmq_fail_status(
+    const struct bide_rmq_settings *settings, int status, const char *doing, bide_error *error);
+/* A channel.close or connection.close. */
+bide_code bide_rmq_fail_close(const struct bide_rmq_settings *settings, uint16_t reply_code,
+    amqp_bytes_t reply_text, const char *doing, bide_error *error);
+bide_code bide_rmq_fail_method(
+    const struct bide_rmq_settings *settings, amqp_method_t method, const char *doing, bide_error *error);
+
+#endif

@@ -1,0 +1,205 @@
+#include "broker/rabbitmq/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/units.h"
+
+enum { PORT = 5672, TLS_PORT = 5671, HEARTBEAT_S = 10, CONNECT_TIMEOUT_S = 5, NAME_SIZE = 512 };
+
+static const char *const known_params[] = {
+    "heartbeat", "connect_timeout", "cacertfile", "cafile", "certfile", "keyfile", "verify", NULL};
+
+/* ---- texts ---- */
+
+static const char *keep(struct bide_arena *arena, const char *text)
+{
+    return text ? bide_arena_copy(arena, text, strlen(text)) : NULL;
+}
+
+/* "<a>.<b><end>" */
+static const char *join(struct bide_arena *arena, const char *a, const char *b, const char *end)
+{
+    char text[NAME_SIZE];
+    snprintf(text, sizeof text, "%s.%s%s", a, b, end);
+    return keep(arena, text);
+}
+
+const char *bide_rmq_holding_name(
+    const struct bide_rmq_settings *settings, struct bide_arena *arena, int rung, int digit)
+{
+    char text[BIDE_RMQ_RUNG_TEXT];
+    return join(arena, settings->name_space, "hold.", bide_rmq_rung_text(rung, digit, text));
+}
+
+static bool name_everything(struct bide_rmq_settings *settings, const struct bide_broker_options *options)
+{
+    struct bide_arena *arena = &settings->arena;
+    const char *ns = settings->name_space = keep(arena, options->name_space);
+    if (!ns)
+        return false;
+    settings->work_exchange = join(arena, ns, "work", "");
+    settings->due_exchange = join(arena, ns, "due", "");
+    settings->unrouted = join(arena, ns, "unrouted", "");
+    bool complete = settings->work_exchange && settings->due_exchange && settings->unrouted;
+    for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
+        complete &= (settings->hold_exchange[rung] = bide_rmq_holding_name(settings, arena, rung, 1)) != NULL;
+    settings->queues = bide_arena_alloc(arena, (options->n_queues + 1) * sizeof *settings->queues);
+    if (!settings->queues)
+        return false;
+    for (size_t i = 0; i < options->n_queues; i++) {
+        const char *name = options->queues[i];
+        struct bide_rmq_queue *queue = &settings->queues[i];
+        *queue = (struct bide_rmq_queue){.name = keep(arena, name),
+            .work = join(arena, ns, name, ""),
+            .landing = join(arena, ns, name, ".landing"),
+            .dead = join(arena, ns, name, ".dead")};
+        complete &= queue->name && queue->work && queue->landing && queue->dead;
+    }
+    settings->n_queues = options->n_queues;
+    return complete;
+}
+
+/* ---- the URL ---- */
+
+static bide_code seconds(
+    const struct bide_url *url, const char *name, int fallback, int *ret_seconds, bide_error *error)
+{
+    const char *text = bide_url_param(url, name);
+    int64_t value = fallback;
+    if (text && bide_parse_int(text, 0, 3600, &value, NULL) != BIDE_OK)
+        return bide_fail(error, BIDE_E_CONFIG, "%s: %s=%s: write a number of seconds from 0 to 3600",
+            url->redacted, name, text);
+    *ret_seconds = (int)value;
+    return BIDE_OK;
+}
+
+static bide_code read_times(struct bide_rmq_settings *settings, const struct bide_url *url, bide_error *error)
+{
+    int connect_s = 0;
+    bide_code code = seconds(url, "heartbeat", HEARTBEAT_S, &settings->heartbeat_s, error);
+    if (code == BIDE_OK)
+        code = seconds(url, "connect_timeout", CONNECT_TIMEOUT_S, &connect_s, error);
+    if (code != BIDE_OK)
+        return code;
+    if (connect_s == 0)
+        return bide_fail(
+            error, BIDE_E_CONFIG, "%s: connect_timeout: write at least 1 second", url->redacted);
+    settings->connect_timeout_ms = connect_s * 1000;
+    return BIDE_OK;
+}
+
+static bide_code read_verify(struct bide_rmq_settings *settings, const struct bide_url *url, bide_error *error)
+{
+    static const struct {
+        const char *text;
+        bool verify;
+    } rows[] = {{"peer", true}, {"verify_peer", true}, {"none", false}, {"verify_none", false}};
+    const char *text = bide_url_param(url, "verify");
+    settings->verify = true;
+    if (!text)
+        return BIDE_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].text, text) == 0) {
+            settings->verify = rows[i].verify;
+            return BIDE_OK;
+        }
+    return bide_fail(error, BIDE_E_CONFIG, "%s: verify=%s: write verify=peer (the default) or verify=none",
+        url->redacted, text);
+}
+
+/* A file's path, from base_dir where it is relative; NULL where the option is absent. */
+static bool read_path(struct bide_rmq_settings *settings, const struct bide_broker_options *options,
+    const char *name, const char **ret_path)
+{
+    const char *text = bide_url_param(options->url, name);
+    if (!text)
+        return true;
+    char path[4096];
+    if (*text == '/' || !options->base_dir)
+        snprintf(path, sizeof path, "%s", text);
+    else
+        snprintf(path, sizeof path, "%s/%s", options->base_dir, text);
+    *ret_path = keep(&settings->arena, path);
+    return *ret_path != NULL;
+}
+
+static bool read_hosts(struct bide_rmq_settings *settings, const struct bide_url *url)
+{
+    int port = settings->tls ? TLS_PORT : PORT;
+    settings->n_hosts = url->n_hosts ? url->n_hosts : 1;
+    settings->hosts[0] = (struct bide_rmq_host){"localhost", port};
+    for (size_t i = 0; i < url->n_hosts; i++) {
+        const struct bide_url_host *host = &url->hosts[i];
+        settings->hosts[i].port = host->port ? host->port : port;
+        if (!(settings->hosts[i].name = keep(&settings->arena, host->name)))
+            return false;
+    }
+    return true;
+}
+
+static bool copy_texts(struct bide_rmq_settings *settings, const struct bide_broker_options *options)
+{
+    const struct bide_url *url = options->url;
+    struct bide_arena *arena = &settings->arena;
+    settings->user = keep(arena, url->user ? url->user : "guest");
+    settings->password = keep(arena, url->password ? url->password : "guest");
+    settings->vhost = keep(arena, url->path && *url->path ? url->path : "/");
+    settings->redacted = keep(arena, url->redacted);
+    settings->client_name = keep(arena, options->client_name ? options->client_name : "bide");
+    return settings->user && settings->password && settings->vhost && settings->redacted &&
+           settings->client_name && read_hosts(settings, url) &&
+           read_path(settings, options, "cafile", &settings->cafile) &&
+           read_path(settings, options, "cacertfile", &settings->cafile) &&
+           read_path(settings, options, "certfile", &settings->certfile) &&
+           read_path(settings, options, "keyfile", &settings->keyfile) && name_everything(settings, options);
+}
+
+static bide_code fill(
+    struct bide_rmq_settings *settings, const struct bide_broker_options *options, bide_error *error)
+{
+    const struct bide_url *url = options->url;
+    bide_code code = bide_url_check_params(url, known_params, error);
+    if (code == BIDE_OK)
+        code = read_times(settings, url, error);
+    if (code == BIDE_OK)
+        code = read_verify(settings, url, error);
+    if (code != BIDE_OK)
+        return code;
+    settings->tls = strcmp(url->scheme, "amqps") == 0;
+    settings->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 10000;
+    settings->max_body = options->max_body;
+    settings->classic = options->queue_type == BIDE_QUEUE_CLASSIC;
+    settings->clock = options->clock;
+    if (!copy_texts(settings, options))
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (!settings->certfile != !settings->keyfile)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "%s: a client certificate needs both certfile=… and keyfile=…", url->redacted);
+    return BIDE_OK;
+}
+
+bide_code bide_rmq_settings_create(
+    const struct bide_broker_options *options, struct bide_rmq_settings **ret_settings, bide_error *error)
+{
+    struct bide_rmq_settings *settings = bide_calloc(1, sizeof *settings);
+    if (!settings)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    bide_arena_init(&settings->arena);
+    bide_code code = fill(settings, options, error);
+    if (code != BIDE_OK) {
+        bide_rmq_settings_destroy(settings);
+        return code;
+    }
+    *ret_settings = settings;
+    return BIDE_OK;
+}
+
+void bide_rmq_settings_destroy(struct bide_rmq_settings *settings)
+{
+    if (!settings)
+        return;
+    bide_arena_release(&settings->arena);
+    bide_free(settings);
+}

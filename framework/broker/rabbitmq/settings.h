@@ -1,0 +1,61 @@
+/* broker/rabbitmq/settings.h: an URL and the broker options as this adapter needs them, with all names made.
+ *
+ * A settings object is a copy that depends on nothing; once made it is never changed and may be read by any
+ * thread until its destruction. */
+#ifndef BIDE_BROKER_RABBITMQ_SETTINGS_H
+#define BIDE_BROKER_RABBITMQ_SETTINGS_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "broker/broker.h"
+#include "broker/rabbitmq/ladder.h"
+
+struct bide_rmq_host {
+    const char *name;
+    int port;
+};
+
+/* A queue as users know it, and what it consists of. */
+struct bide_rmq_queue {
+    const char *name;    /* "mail": also the routing key */
+    const char *work;    /* "bide.mail" */
+    const char *landing; /* "bide.mail.landing" */
+    const char *dead;    /* "bide.mail.dead" */
+};
+
+struct bide_rmq_settings {
+    struct bide_rmq_host hosts[BIDE_URL_HOSTS_MAX];
+    size_t n_hosts;
+    const char *user, *password, *vhost;
+    const char *redacted; /* the URL for messages */
+    const char *client_name;
+    bool tls;
+    bool verify;                             /* the server's certificate and name */
+    const char *cafile, *certfile, *keyfile; /* NULL: not given */
+    int heartbeat_s;                         /* 0: none */
+    int64_t connect_timeout_ms;
+    int64_t timeout_ms;
+    size_t max_body;
+    bool classic;
+    const struct bide_clock *clock;
+
+    const char *name_space;
+    const char *work_exchange, *due_exchange;
+    const char *unrouted; /* exchange and queue */
+    const char *hold_exchange[BIDE_RMQ_RUNGS];
+    struct bide_rmq_queue *queues;
+    size_t n_queues;
+    struct bide_arena arena;
+};
+
+/* Fails with BIDE_E_CONFIG for an unknown or bad option of the URL. */
+bide_code bide_rmq_settings_create(
+    const struct bide_broker_options *options, struct bide_rmq_settings **ret_settings, bide_error *error);
+void bide_rmq_settings_destroy(struct bide_rmq_settings *settings);
+
+/* "bide.hold.300ms" in `arena`, or NULL where there is no memory. */
+const char *bide_rmq_holding_name(
+    const struct bide_rmq_settings *settings, struct bide_arena *arena, int rung, int digit);
+
+#endif

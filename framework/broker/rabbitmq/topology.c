@@ -1,0 +1,246 @@
+#include "broker/rabbitmq/topology.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "broker/rabbitmq/fault.h"
+
+enum {
+    FIXED_ROWS = 5,                         /* unrouted: exchange, queue, binding; work; due */
+    RUNG_ROWS = 1 + 9 * 2 + 1,              /* exchange, nine queues with their bindings, the way past */
+    QUEUE_ROWS = 5,                         /* work and its binding, landing and its binding, dead */
+    KEY_SIZE = 2 * BIDE_RMQ_RUNGS + 2 + 100 /* BIDE_NAME_MAX */
+};
+
+/* ---- building the table ---- */
+
+static void add(struct bide_rmq_topology *topology, struct bide_rmq_row row)
+{
+    topology->rows[topology->n_rows++] = row;
+}
+
+static void add_exchange(
+    struct bide_rmq_topology *topology, const char *name, const char *type, const char *alternate)
+{
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_EXCHANGE, .name = name, .type = type, .alternate = alternate});
+}
+
+static void add_queue(struct bide_rmq_topology *topology, const char *name)
+{
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_QUEUE, .name = name});
+}
+
+/* The key that matches `symbol` at a rung's place: "*.*.5.#". NULL where there is no memory. */
+static const char *rung_key(struct bide_rmq_topology *topology, int rung, int digit)
+{
+    char key[KEY_SIZE], *at = key;
+    for (int place = BIDE_RMQ_RUNGS - 1; place > rung; place--) {
+        *at++ = '*';
+        *at++ = '.';
+    }
+    *at++ = (char)('0' + digit);
+    at[0] = '.';
+    at[1] = '#';
+    return bide_arena_copy(&topology->arena, key, (size_t)(at + 2 - key));
+}
+
+static bool add_rung(
+    struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings, int rung)
+{
+    const char *exchange = settings->hold_exchange[rung];
+    const char *onward = rung ? settings->hold_exchange[rung - 1] : settings->due_exchange;
+    bool complete = true;
+    add_exchange(topology, exchange, "topic", settings->unrouted);
+    for (int digit = 0; digit <= 9; digit++) {
+        const char *key = rung_key(topology, rung, digit);
+        const char *queue = onward;
+        if (digit) {
+            queue = bide_rmq_holding_name(settings, &topology->arena, rung, digit);
+            add(topology, (struct bide_rmq_row){BIDE_RMQ_QUEUE, .name = queue,
+                              .ttl_ms = bide_rmq_rung_ttl_ms(rung, digit), .onward = onward});
+        }
+        add(topology, (struct bide_rmq_row){digit ? BIDE_RMQ_BIND_QUEUE : BIDE_RMQ_BIND_EXCHANGE,
+                          .name = queue, .source = exchange, .key = key});
+        complete &= key && queue;
+    }
+    return complete;
+}
+
+static bool add_user_queue(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings,
+    const struct bide_rmq_queue *queue)
+{
+    char key[KEY_SIZE] = "";
+    for (int i = 0; i < BIDE_RMQ_RUNGS; i++)
+        strcat(key, "*.");
+    strncat(key, queue->name, BIDE_NAME_MAX);
+    const char *landing_key = bide_arena_copy(&topology->arena, key, strlen(key));
+    add_queue(topology, queue->dead);
+    add_queue(topology, queue->work);
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = queue->work,
+                      .source = settings->work_exchange, .key = queue->name});
+    add_queue(topology, queue->landing);
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = queue->landing,
+                      .source = settings->due_exchange, .key = landing_key});
+    return landing_key != NULL;
+}
+
+static bool build(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings)
+{
+    bool complete = true;
+    add_exchange(topology, settings->unrouted, "fanout", NULL);
+    add_queue(topology, settings->unrouted);
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = settings->unrouted,
+                      .source = settings->unrouted, .key = ""});
+    add_exchange(topology, settings->work_exchange, "direct", settings->unrouted);
+    add_exchange(topology, settings->due_exchange, "topic", settings->unrouted);
+    for (size_t i = 0; i < settings->n_queues; i++)
+        complete &= add_user_queue(topology, settings, &settings->queues[i]);
+    for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
+        complete &= add_rung(topology, settings, rung);
+    return complete;
+}
+
+bide_code bide_rmq_topology_init(
+    struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings, bide_error *error)
+{
+    size_t n = FIXED_ROWS + BIDE_RMQ_RUNGS * RUNG_ROWS + QUEUE_ROWS * settings->n_queues;
+    *topology = (struct bide_rmq_topology){.rows = bide_calloc(n, sizeof *topology->rows)};
+    bide_arena_init(&topology->arena);
+    if (topology->rows && build(topology, settings))
+        return BIDE_OK;
+    bide_rmq_topology_clear(topology);
+    return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
+void bide_rmq_topology_clear(struct bide_rmq_topology *topology)
+{
+    bide_free(topology->rows);
+    bide_arena_release(&topology->arena);
+    *topology = (struct bide_rmq_topology){0};
+}
+
+/* ---- declaring ---- */
+
+struct arguments {
+    amqp_table_entry_t entries[6];
+    int n;
+};
+
+static void put_text(struct arguments *arguments, const char *key, const char *text)
+{
+    arguments->entries[arguments->n++] = (amqp_table_entry_t){.key = bide_rmq_text(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bide_rmq_text(text)}};
+}
+
+static void put_number(struct arguments *arguments, const char *key, int64_t number)
+{
+    arguments->entries[arguments->n++] = (amqp_table_entry_t){
+        .key = bide_rmq_text(key), .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = number}};
+}
+
+/* A quorum queue without a delivery limit would lose messages that are handed back often: 4.x limits to 20 by
+ * default, and -1 ("none" there) means "at the first" on 3.10. A holding queue with any other overflow than
+ * reject-publish silently falls back to at-most-once dead-lettering. */
+static void queue_arguments(struct arguments *arguments, const struct bide_rmq_row *row, bool classic)
+{
+    put_text(arguments, "x-queue-type", classic ? "classic" : "quorum");
+    if (row->onward) {
+        put_number(arguments, "x-message-ttl", row->ttl_ms);
+        put_text(arguments, "x-dead-letter-exchange", row->onward);
+        if (!classic) {
+            put_text(arguments, "x-dead-letter-strategy", "at-least-once");
+            put_text(arguments, "x-overflow", "reject-publish");
+        }
+    } else if (!classic) {
+        put_number(arguments, "x-delivery-limit", INT32_MAX);
+    }
+}
+
+/* Sends a method and, unless `nowait`, waits for its answer. */
+static int request(struct bide_rmq_link *link, amqp_channel_t channel, amqp_method_number_t method, void *decoded,
+    bool nowait)
+{
+    if (nowait)
+        return amqp_send_method(link->amqp, channel, method, decoded);
+    amqp_simple_rpc_decoded(link->amqp, channel, method, method + 1, decoded);
+    return AMQP_STATUS_OK;
+}
+
+static int declare_exchange(
+    struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bool nowait)
+{
+    struct arguments arguments = {.n = 0};
+    if (row->alternate)
+        put_text(&arguments, "alternate-exchange", row->alternate);
+    amqp_exchange_declare_t declare = {.exchange = bide_rmq_text(row->name), .type = bide_rmq_text(row->type),
+        .durable = 1, .nowait = nowait, .arguments = {arguments.n, arguments.entries}};
+    return request(link, channel, AMQP_EXCHANGE_DECLARE_METHOD, &declare, nowait);
+}
+
+static int declare_queue(
+    struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bool nowait)
+{
+    struct arguments arguments = {.n = 0};
+    queue_arguments(&arguments, row, link->settings->classic);
+    amqp_queue_declare_t declare = {.queue = bide_rmq_text(row->name), .durable = 1, .nowait = nowait,
+        .arguments = {arguments.n, arguments.entries}};
+    return request(link, channel, AMQP_QUEUE_DECLARE_METHOD, &declare, nowait);
+}
+
+static int bind_queue(
+    struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bool nowait)
+{
+    amqp_queue_bind_t bind = {.queue = bide_rmq_text(row->name), .exchange = bide_rmq_text(row->source),
+        .routing_key = bide_rmq_text(row->key), .nowait = nowait};
+    return request(link, channel, AMQP_QUEUE_BIND_METHOD, &bind, nowait);
+}
+
+static int bind_exchange(
+    struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bool nowait)
+{
+    amqp_exchange_bind_t bind = {.destination = bide_rmq_text(row->name), .source = bide_rmq_text(row->source),
+        .routing_key = bide_rmq_text(row->key), .nowait = nowait};
+    return request(link, channel, AMQP_EXCHANGE_BIND_METHOD, &bind, nowait);
+}
+
+int bide_rmq_row_declare(
+    struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bool nowait)
+{
+    static int (*const declare[])(
+        struct bide_rmq_link *, amqp_channel_t, const struct bide_rmq_row *, bool) = {
+        [BIDE_RMQ_EXCHANGE] = declare_exchange,
+        [BIDE_RMQ_QUEUE] = declare_queue,
+        [BIDE_RMQ_BIND_QUEUE] = bind_queue,
+        [BIDE_RMQ_BIND_EXCHANGE] = bind_exchange,
+    };
+    return declare[row->kind](link, channel, row, nowait);
+}
+
+static bide_code declare_rows(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, bide_error *error)
+{
+    static const char doing[] = "declaring exchanges and queues";
+    int status = AMQP_STATUS_OK;
+    for (size_t i = 0; i < topology->n_rows && status == AMQP_STATUS_OK; i++)
+        status = bide_rmq_row_declare(link, channel, &topology->rows[i], true);
+    if (status != AMQP_STATUS_OK)
+        return bide_rmq_fail_status(link->settings, status, doing, error);
+    /* The answer to this comes after all the others' refusals. */
+    amqp_basic_qos(link->amqp, channel, 0, 0, 0);
+    return bide_rmq_check(link->settings, amqp_get_rpc_reply(link->amqp), doing, error);
+}
+
+bide_code bide_rmq_topology_declare(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
+{
+    struct bide_rmq_topology topology;
+    bide_code code = bide_rmq_topology_init(&topology, link->settings, error);
+    if (code != BIDE_OK)
+        return code;
+    struct timeval patience = bide_rmq_timeval(60000); /* new quorum queues take a while */
+    struct timeval usual = bide_rmq_timeval(link->settings->timeout_ms);
+    amqp_set_rpc_timeout(link->amqp, &patience);
+    code = declare_rows(link, channel, &topology, error);
+    amqp_set_rpc_timeout(link->amqp, &usual);
+    bide_rmq_topology_clear(&topology);
+    return code;
+}

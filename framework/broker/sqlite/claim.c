@@ -1,0 +1,264 @@
+#include "base/alloc.h"
+#include "broker/sqlite/receiver.h"
+#include "broker/sqlite/row.h"
+#include "broker/sqlite/sqlite.h"
+
+/* ---- counting ---- */
+
+static struct bide_sqlite_delivery *of_node(struct bide_heap_node *node)
+{
+    return (struct bide_sqlite_delivery *)((char *)node - offsetof(struct bide_sqlite_delivery, early));
+}
+
+static void leave_early(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery)
+{
+    bide_heap_remove(&receiver->early, &delivery->early);
+    receiver->early_bytes -= delivery->base.message->body_size;
+}
+
+void bide_sqlite_claim_land(struct bide_sqlite_receiver *receiver)
+{
+    int64_t now_us = bide_wall_us(receiver->file.clock);
+    struct bide_heap_node *first;
+    while ((first = bide_heap_first(&receiver->early)) && first->due_us <= now_us) {
+        struct bide_sqlite_delivery *delivery = of_node(first);
+        leave_early(receiver, delivery);
+        receiver->queues[delivery->base.queue].held++;
+    }
+}
+
+static void hand_out(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery)
+{
+    const struct bide_message *message = delivery->base.message;
+    delivery->early.due_us = message->due_ms * 1000;
+    /* Without memory for its place among the early it counts among the held: less is claimed, no harm. */
+    if (message->due_ms > bide_wall_ms(receiver->file.clock) &&
+        bide_heap_insert(&receiver->early, &delivery->early))
+        receiver->early_bytes += message->body_size;
+    else
+        receiver->queues[delivery->base.queue].held++;
+}
+
+void bide_sqlite_claim_hand_out(
+    struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery **deliveries, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        hand_out(receiver, deliveries[i]);
+}
+
+void bide_sqlite_claim_take_back(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery)
+{
+    if (delivery->early.place != 0)
+        leave_early(receiver, delivery);
+    else
+        receiver->queues[delivery->base.queue].held--;
+}
+
+void bide_sqlite_delivery_destroy(struct bide_sqlite_delivery *delivery)
+{
+    bide_message_destroy(delivery->base.message);
+    bide_free(delivery);
+}
+
+/* ---- when ---- */
+
+static bool has_room(const struct bide_sqlite_receiver *receiver, const struct bide_sqlite_queue *queue)
+{
+    return !receiver->stopped && queue->held < queue->limit;
+}
+
+static bool may_be_early(const struct bide_sqlite_receiver *receiver)
+{
+    return receiver->early.size < BIDE_SQLITE_EARLY_MAX && receiver->early_bytes < BIDE_SQLITE_EARLY_BYTES;
+}
+
+static int64_t lead_ms(const struct bide_sqlite_receiver *receiver)
+{
+    return may_be_early(receiver) ? BIDE_SQLITE_LEAD_MIN_MS : 0;
+}
+
+static bide_code look_at(
+    struct bide_sqlite_receiver *receiver, struct bide_sqlite_queue *queue, bide_error *error)
+{
+    sqlite3_stmt *next;
+    bool row = false;
+    bide_code code = bide_sqlite_use(&receiver->file, BIDE_SQL_NEXT_DUE, &next, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_text(next, 1, queue->name, -1, SQLITE_STATIC);
+    code = bide_sqlite_step(&receiver->file, next, &row, error);
+    if (code != BIDE_OK)
+        return code;
+    queue->next_due_ms = row ? sqlite3_column_int64(next, 0) : BIDE_SQLITE_NEVER;
+    queue->stale = false;
+    sqlite3_reset(next);
+    return BIDE_OK;
+}
+
+bide_code bide_sqlite_claim_look(struct bide_sqlite_receiver *receiver, bool *ret_any, bide_error *error)
+{
+    int64_t until_ms = bide_wall_ms(receiver->file.clock) + lead_ms(receiver);
+    bool any = false;
+    for (size_t i = 0; i < receiver->n_queues; i++) {
+        struct bide_sqlite_queue *queue = &receiver->queues[i];
+        if (!has_room(receiver, queue))
+            continue;
+        bide_code code = queue->stale ? look_at(receiver, queue, error) : BIDE_OK;
+        if (code != BIDE_OK)
+            return code;
+        any = any || queue->next_due_ms <= until_ms;
+    }
+    *ret_any = any;
+    return BIDE_OK;
+}
+
+int64_t bide_sqlite_claim_wait_us(const struct bide_sqlite_receiver *receiver, int64_t longest_us)
+{
+    int64_t now_us = bide_wall_us(receiver->file.clock);
+    int64_t wait_us = longest_us;
+    for (size_t i = 0; i < receiver->n_queues; i++) {
+        const struct bide_sqlite_queue *queue = &receiver->queues[i];
+        if (!has_room(receiver, queue))
+            continue;
+        if (queue->stale)
+            return 0;
+        if (queue->next_due_ms > (now_us + wait_us) / 1000 + BIDE_LANDING_MS)
+            continue;
+        int64_t left_us = (queue->next_due_ms - lead_ms(receiver)) * 1000 - now_us;
+        if (left_us < wait_us)
+            wait_us = left_us > 0 ? left_us : 0;
+    }
+    return wait_us;
+}
+
+void bide_sqlite_claim_forget_queues(struct bide_sqlite_receiver *receiver)
+{
+    for (size_t i = 0; i < receiver->n_queues; i++)
+        receiver->queues[i].stale = true;
+}
+
+/* ---- claiming ---- */
+
+/* What one call of receive may still take. */
+struct claim {
+    struct bide_sqlite_delivery **deliveries;
+    size_t max, n;
+    int64_t now_ms;
+    size_t early; /* how many more may be early, and how large */
+    size_t early_bytes;
+};
+
+static struct bide_sqlite_delivery *make_delivery(
+    struct bide_sqlite_receiver *receiver, size_t queue, sqlite3_stmt *statement)
+{
+    struct bide_sqlite_delivery *delivery = bide_calloc(1, sizeof *delivery);
+    if (!delivery)
+        return NULL;
+    struct bide_sqlite_row row = {.first = 2, .due_ms = sqlite3_column_int64(statement, 1)};
+    struct bide_delivery *base = &delivery->base;
+    base->message = bide_sqlite_read(statement, &row, &base->defect, &base->defect_text);
+    if (!base->message) {
+        bide_free(delivery);
+        return NULL;
+    }
+    base->queue = queue;
+    delivery->seq = sqlite3_column_int64(statement, 0);
+    delivery->generation = receiver->generation;
+    return delivery;
+}
+
+/* May one that is due then be taken, with room for so many more that are due? */
+static bool fits(const struct claim *claim, size_t room, int64_t due_ms)
+{
+    if (claim->n == claim->max)
+        return false;
+    if (due_ms <= claim->now_ms)
+        return room > 0;
+    return due_ms <= claim->now_ms + BIDE_SQLITE_LEAD_MAX_MS && claim->early > 0 && claim->early_bytes > 0;
+}
+
+static void count(struct claim *claim, size_t *room, const struct bide_message *message)
+{
+    if (message->due_ms <= claim->now_ms) {
+        (*room)--;
+        return;
+    }
+    claim->early--;
+    claim->early_bytes -= message->body_size < claim->early_bytes ? message->body_size : claim->early_bytes;
+}
+
+/* Reads from the front of the queue's line as many as fit. They stay in line until move_claimed. */
+static bide_code read_line(
+    struct bide_sqlite_receiver *receiver, size_t index, struct claim *claim, bide_error *error)
+{
+    struct bide_sqlite_queue *queue = &receiver->queues[index];
+    size_t room = queue->limit - queue->held;
+    sqlite3_stmt *line;
+    bide_code code = bide_sqlite_use(&receiver->file, BIDE_SQL_CLAIM_READ, &line, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_text(line, 1, queue->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(line, 2, (int64_t)receiver->max_body);
+    queue->next_due_ms = BIDE_SQLITE_NEVER;
+    queue->stale = false;
+    bool row;
+    while ((code = bide_sqlite_step(&receiver->file, line, &row, error)) == BIDE_OK && row) {
+        int64_t due_ms = sqlite3_column_int64(line, 1);
+        bool wanted = fits(claim, room, due_ms);
+        struct bide_sqlite_delivery *delivery = wanted ? make_delivery(receiver, index, line) : NULL;
+        if (!delivery) {
+            queue->next_due_ms = due_ms;
+            sqlite3_reset(line);
+            return wanted && claim->n == 0 ? bide_fail(error, BIDE_E_NOMEM, "out of memory") : BIDE_OK;
+        }
+        claim->deliveries[claim->n++] = delivery;
+        count(claim, &room, delivery->base.message);
+    }
+    return code;
+}
+
+static bide_code move_claimed(struct bide_sqlite_receiver *receiver, const struct bide_sqlite_queue *queue,
+    const struct bide_sqlite_delivery *last, bide_error *error)
+{
+    static const enum bide_sql steps[] = {BIDE_SQL_CLAIM_INSERT, BIDE_SQL_CLAIM_DELETE};
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < 2; i++) {
+        sqlite3_stmt *statement;
+        code = bide_sqlite_use(&receiver->file, steps[i], &statement, error);
+        if (code != BIDE_OK)
+            return code;
+        sqlite3_bind_text(statement, 1, queue->name, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 2, last->base.message->due_ms);
+        sqlite3_bind_int64(statement, 3, last->seq);
+        if (steps[i] == BIDE_SQL_CLAIM_INSERT)
+            sqlite3_bind_int64(statement, 4, receiver->worker);
+        code = bide_sqlite_run(&receiver->file, statement, error);
+    }
+    return code;
+}
+
+bide_code bide_sqlite_claim(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery **deliveries,
+    size_t max, size_t *ret_n, bide_error *error)
+{
+    bool early = may_be_early(receiver);
+    struct claim claim = {
+        .deliveries = deliveries,
+        .max = max,
+        .now_ms = bide_wall_ms(receiver->file.clock),
+        .early = early ? BIDE_SQLITE_EARLY_MAX - receiver->early.size : 0,
+        .early_bytes = early ? BIDE_SQLITE_EARLY_BYTES - receiver->early_bytes : 0,
+    };
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < receiver->n_queues && claim.n < max; i++) {
+        struct bide_sqlite_queue *queue = &receiver->queues[i];
+        if (!has_room(receiver, queue) ||
+            (!queue->stale && queue->next_due_ms > claim.now_ms + lead_ms(receiver)))
+            continue;
+        size_t before = claim.n;
+        code = read_line(receiver, i, &claim, error);
+        if (code == BIDE_OK && claim.n > before)
+            code = move_claimed(receiver, queue, deliveries[claim.n - 1], error);
+    }
+    *ret_n = claim.n;
+    return code;
+}

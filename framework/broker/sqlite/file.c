@@ -1,0 +1,279 @@
+#include "broker/sqlite/file.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "broker/sqlite/schema.h"
+
+/* The database's pages kept in memory: enough for the inner pages of a long backlog. */
+#define CACHE_KIB "1024"
+
+static const char *const params[] = {"synchronous", NULL};
+
+/* ---- the URL ---- */
+
+static bide_code read_synchronous(const struct bide_url *url, bool *ret_lax, bide_error *error)
+{
+    const char *value = bide_url_param(url, "synchronous");
+    if (value && strcmp(value, "normal") != 0 && strcmp(value, "full") != 0)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "'%s': synchronous is full (what was confirmed survives a power cut) or normal, not '%s'",
+            url->redacted, value);
+    *ret_lax = value && strcmp(value, "normal") == 0;
+    return BIDE_OK;
+}
+
+static bide_code check_path(const struct bide_url *url, bide_error *error)
+{
+    if (url->n_hosts > 0 || strncmp(url->redacted, "sqlite://", 9) == 0)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "'%s': a database file has no host: write sqlite:FILE, or sqlite:/path/to/FILE", url->redacted);
+    if (!url->path || !*url->path || url->path[strlen(url->path) - 1] == '/')
+        return bide_fail(error, BIDE_E_CONFIG, "'%s': no file is named: write sqlite:FILE", url->redacted);
+    if (*url->path == ':')
+        return bide_fail(
+            error, BIDE_E_CONFIG, "'%s': a database in memory cannot be shared: name a file", url->redacted);
+    return BIDE_OK;
+}
+
+/* Absolute, so that a later chdir does not matter; NULL where there is no memory. */
+static char *absolute(const char *path, const char *base_dir)
+{
+    char here[PATH_MAX];
+    if (*path == '/')
+        return bide_strdup(path);
+    if (!base_dir || *base_dir != '/') {
+        if (!getcwd(here, sizeof here))
+            return bide_strdup(path);
+        if (base_dir && *base_dir)
+            return bide_asprintf("%s/%s/%s", here, base_dir, path);
+        return bide_asprintf("%s/%s", here, path);
+    }
+    return bide_asprintf("%s/%s", base_dir, path);
+}
+
+bide_code bide_sqlite_file_init(
+    struct bide_sqlite_file *file, const struct bide_broker_options *options, bide_error *error)
+{
+    bool lax = false;
+    bide_code code = bide_url_check_params(options->url, params, error);
+    if (code == BIDE_OK)
+        code = check_path(options->url, error);
+    if (code == BIDE_OK)
+        code = read_synchronous(options->url, &lax, error);
+    if (code != BIDE_OK)
+        return code;
+    *file = (struct bide_sqlite_file){.clock = options->clock, .lax = lax, .lock = {-1}};
+    file->path = absolute(options->url->path, options->base_dir);
+    file->lock_path = file->path ? bide_asprintf("%s-lock", file->path) : NULL;
+    file->name_space = bide_strdup(options->name_space);
+    if (file->lock_path && file->name_space)
+        return BIDE_OK;
+    bide_sqlite_file_clear(file);
+    return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
+void bide_sqlite_file_clear(struct bide_sqlite_file *file)
+{
+    bide_sqlite_file_close(file);
+    bide_free(file->path);
+    bide_free(file->lock_path);
+    bide_free(file->name_space);
+    file->path = file->lock_path = file->name_space = NULL;
+}
+
+/* ---- waiting for others ---- */
+
+static void nap(void)
+{
+    /* Others hold the file for about a millisecond a time: a tenth of that is lost at most. */
+    usleep(100);
+}
+
+static int wait_for_others(void *user, int times)
+{
+    struct bide_sqlite_file *file = user;
+    (void)times;
+    if (bide_mono_us(file->clock) >= file->busy_until_us)
+        return 0;
+    nap();
+    return 1;
+}
+
+static bide_code take_front(struct bide_sqlite_file *file, bide_error *error)
+{
+    while (!bide_sqlite_lock_try(&file->lock, BIDE_SQLITE_FRONT)) {
+        if (bide_mono_us(file->clock) >= file->busy_until_us)
+            return bide_sqlite_fail(file, SQLITE_BUSY, error);
+        nap();
+    }
+    return BIDE_OK;
+}
+
+/* ---- opening ---- */
+
+static int note_pages(void *user, sqlite3 *db, const char *name, int pages)
+{
+    (void)db;
+    (void)name;
+    ((struct bide_sqlite_file *)user)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+/* Another process may be doing the same: SQLite does not wait for that by itself. */
+static bide_code set_wal_mode(struct bide_sqlite_file *file, bide_error *error)
+{
+    for (;;) {
+        int result = sqlite3_exec(file->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+        if (result == SQLITE_OK)
+            return BIDE_OK;
+        if (result != SQLITE_BUSY || !wait_for_others(file, 0))
+            return bide_sqlite_fail(file, result, error);
+    }
+}
+
+static bide_code connect(struct bide_sqlite_file *file, enum bide_sqlite_access access, bide_error *error)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    if (access == BIDE_SQLITE_WRITE)
+        flags |= SQLITE_OPEN_CREATE;
+    int result = sqlite3_open_v2(file->path, &file->db, flags, NULL);
+    if (result != SQLITE_OK)
+        return bide_sqlite_fail(file, result, error);
+    sqlite3_busy_handler(file->db, wait_for_others, file);
+    sqlite3_wal_hook(file->db, note_pages, file);
+    file->wal_pages = file->checked_pages = 0;
+    file->synced = false;
+    /* secure_delete: Debian switches it on, and it makes SQLite write every page that becomes empty. */
+    return bide_sqlite_exec(file,
+        "PRAGMA secure_delete = OFF; PRAGMA cache_size = -" CACHE_KIB "; PRAGMA synchronous = NORMAL; "
+        "PRAGMA journal_size_limit = 67108864",
+        error);
+}
+
+static bide_code open_to_write(struct bide_sqlite_file *file, bide_error *error)
+{
+    enum bide_sqlite_schema schema;
+    bide_code code = connect(file, BIDE_SQLITE_WRITE, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_schema_check(file, &schema, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_lock_open(&file->lock, file->lock_path, file->path, error);
+    if (code == BIDE_OK)
+        code = set_wal_mode(file, error);
+    if (code == BIDE_OK && schema == BIDE_SQLITE_ABSENT)
+        code = bide_sqlite_schema_apply(file, error);
+    return code;
+}
+
+static bide_code open_to_read(struct bide_sqlite_file *file, bide_error *error)
+{
+    enum bide_sqlite_schema schema;
+    if (access(file->path, F_OK) != 0 && errno == ENOENT)
+        return bide_fail(error, BIDE_E_NOT_FOUND, "%s: does not exist yet", file->path);
+    bide_code code = connect(file, BIDE_SQLITE_READ, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_schema_check(file, &schema, error);
+    if (code == BIDE_OK && schema == BIDE_SQLITE_ABSENT)
+        code = bide_fail(error, BIDE_E_NOT_FOUND, "%s: nothing of bide's is in it yet", file->path);
+    if (code == BIDE_OK)
+        code = bide_sqlite_lock_open_to_look(&file->lock, file->lock_path, error);
+    return code;
+}
+
+bide_code bide_sqlite_file_open(
+    struct bide_sqlite_file *file, enum bide_sqlite_access access, int64_t wait_us, bide_error *error)
+{
+    file->busy_until_us = bide_mono_us(file->clock) + wait_us;
+    file->hopeless = false;
+    bide_code code = access == BIDE_SQLITE_WRITE ? open_to_write(file, error) : open_to_read(file, error);
+    if (code != BIDE_OK)
+        bide_sqlite_file_close(file);
+    return code;
+}
+
+void bide_sqlite_file_close(struct bide_sqlite_file *file)
+{
+    for (size_t i = 0; i < BIDE_SQL_COUNT; i++) {
+        sqlite3_finalize(file->statements[i]);
+        file->statements[i] = NULL;
+    }
+    if (file->db)
+        sqlite3_close(file->db);
+    file->db = NULL;
+    if (file->lock_path)
+        bide_sqlite_lock_close(&file->lock);
+}
+
+bool bide_sqlite_file_is_gone(const struct bide_sqlite_file *file)
+{
+    int moved = 0;
+    if (sqlite3_file_control(file->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK)
+        return false;
+    return moved || (file->lock.fd >= 0 && bide_sqlite_lock_is_gone(&file->lock));
+}
+
+/* ---- transactions ---- */
+
+static bide_code set_synced(struct bide_sqlite_file *file, bool synced, bide_error *error)
+{
+    synced = synced && !file->lax;
+    if (file->synced == synced)
+        return BIDE_OK;
+    bide_code code =
+        bide_sqlite_exec(file, synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", error);
+    if (code == BIDE_OK)
+        file->synced = synced;
+    return code;
+}
+
+bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t wait_us, bide_error *error)
+{
+    file->busy_until_us = bide_mono_us(file->clock) + wait_us;
+    bide_code code = set_synced(file, synced, error);
+    if (code == BIDE_OK)
+        code = take_front(file, error);
+    if (code != BIDE_OK)
+        return code;
+    code = bide_sqlite_run_one(file, BIDE_SQL_BEGIN_WRITE, error);
+    bide_sqlite_lock_release(&file->lock, BIDE_SQLITE_FRONT);
+    return code;
+}
+
+enum { PAGES_TO_TRY = 1000, PAGES_TO_INSIST = 8000 };
+
+/* Copies the log into the database. One that others keep writing to is never quite copied, and so never
+ * begins again at its start: when it has grown long, they are made to wait. Failure: the next commit tries.
+ */
+static void checkpoint(struct bide_sqlite_file *file)
+{
+    if (file->wal_pages < file->checked_pages)
+        file->checked_pages = 0;
+    if (file->wal_pages - file->checked_pages < PAGES_TO_TRY)
+        return;
+    file->checked_pages = file->wal_pages;
+    int mode = file->wal_pages < PAGES_TO_INSIST ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+    (void)sqlite3_wal_checkpoint_v2(file->db, NULL, mode, NULL, NULL);
+}
+
+bide_code bide_sqlite_commit(struct bide_sqlite_file *file, bide_error *error)
+{
+    bide_code code = bide_sqlite_run_one(file, BIDE_SQL_COMMIT, error);
+    if (code != BIDE_OK)
+        bide_sqlite_rollback(file);
+    else
+        checkpoint(file);
+    return code;
+}
+
+void bide_sqlite_rollback(struct bide_sqlite_file *file)
+{
+    for (size_t i = 0; i < BIDE_SQL_COUNT; i++)
+        if (file->statements[i])
+            sqlite3_reset(file->statements[i]);
+    if (!sqlite3_get_autocommit(file->db))
+        sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
+}

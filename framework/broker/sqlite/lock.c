@@ -1,0 +1,99 @@
+#include "broker/sqlite/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* As SQLite does for its own side files: whoever may write the database may write these. */
+static void adopt(int fd, const char *like)
+{
+    struct stat model, mine;
+    if (stat(like, &model) != 0 || fstat(fd, &mine) != 0)
+        return;
+    if ((mine.st_mode & 0777) != (model.st_mode & 0777) && fchmod(fd, model.st_mode & 0777) != 0)
+        return; /* not ours: its owner has set it */
+    if (geteuid() == 0 && (mine.st_uid != model.st_uid || mine.st_gid != model.st_gid) &&
+        fchown(fd, model.st_uid, model.st_gid) != 0)
+        return;
+}
+
+static bool has_content(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && status.st_size > 0;
+}
+
+bide_code bide_sqlite_lock_open(
+    struct bide_sqlite_lock *lock, const char *path, const char *like, bide_error *error)
+{
+    lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (lock->fd < 0)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "%s: cannot be opened for writing (%s): the database's folder and the files beside it must be "
+            "writable for this user",
+            path, strerror(errno));
+    if (has_content(lock->fd))
+        return BIDE_OK;
+    adopt(lock->fd, like);
+    /* The one byte is allocated now, so that ringing needs no room on a full disk. */
+    if (pwrite(lock->fd, "", 1, 0) == 1)
+        return BIDE_OK;
+    bide_code code = bide_fail(error, BIDE_E_BROKER, "%s: cannot be written: %s", path, strerror(errno));
+    bide_sqlite_lock_close(lock);
+    return code;
+}
+
+bide_code bide_sqlite_lock_open_to_look(struct bide_sqlite_lock *lock, const char *path, bide_error *error)
+{
+    lock->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (lock->fd >= 0 || errno == ENOENT)
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_CONFIG, "%s: cannot be read: %s", path, strerror(errno));
+}
+
+void bide_sqlite_lock_close(struct bide_sqlite_lock *lock)
+{
+    if (lock->fd >= 0)
+        close(lock->fd);
+    lock->fd = -1;
+}
+
+static int change(const struct bide_sqlite_lock *lock, int64_t byte, int command, short type, short *ret_type)
+{
+    struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    int result = fcntl(lock->fd, command, &range);
+    if (ret_type)
+        *ret_type = range.l_type;
+    return result;
+}
+
+bool bide_sqlite_lock_try(const struct bide_sqlite_lock *lock, int64_t byte)
+{
+    return change(lock, byte, F_OFD_SETLK, F_WRLCK, NULL) == 0;
+}
+
+void bide_sqlite_lock_release(const struct bide_sqlite_lock *lock, int64_t byte)
+{
+    (void)change(lock, byte, F_OFD_SETLK, F_UNLCK, NULL);
+}
+
+bool bide_sqlite_lock_is_held(const struct bide_sqlite_lock *lock, int64_t byte)
+{
+    short type = F_UNLCK;
+    return lock->fd >= 0 && change(lock, byte, F_OFD_GETLK, F_WRLCK, &type) == 0 && type != F_UNLCK;
+}
+
+bool bide_sqlite_lock_is_gone(const struct bide_sqlite_lock *lock)
+{
+    struct stat status;
+    return fstat(lock->fd, &status) != 0 || status.st_nlink == 0;
+}
+
+void bide_sqlite_lock_ring(const struct bide_sqlite_lock *lock)
+{
+    /* A bell that fails is heard late, not never: receivers look by themselves once a second. */
+    ssize_t written = pwrite(lock->fd, "", 1, 0);
+    (void)written;
+}

@@ -1,0 +1,27 @@
+/* sqlite/row.h: messages to and from rows.
+ *
+ * Application headers are kept as the text of a JSON object, for people who look into the file.
+ * Thread-safety: one thread at a time. */
+#ifndef BIDE_BROKER_SQLITE_ROW_H
+#define BIDE_BROKER_SQLITE_ROW_H
+
+#include "base/buffer.h"
+#include "broker/sqlite/file.h"
+
+/* Stores a message that waits until its due time. `scratch` is for the headers' text. */
+bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_message *message,
+    struct bide_buffer *scratch, bide_error *error);
+
+/* Where a message's columns stand in a result: id, type, queue, attempt, sent_ms, expires_ms, content_type,
+ * headers, error, length of the body, body (NULL where longer than wanted), in this order from `first`. */
+struct bide_sqlite_row {
+    int first;
+    int64_t due_ms;
+};
+
+/* Makes a message of the present row. NULL where there is no memory. ret_defect: NONE, OVERSIZED (then
+ * without its body) or MALFORMED, with a static text. */
+struct bide_message *bide_sqlite_read(sqlite3_stmt *statement, const struct bide_sqlite_row *row,
+    enum bide_reason *ret_defect, const char **ret_defect_text);
+
+#endif

@@ -1,0 +1,101 @@
+#include "broker/sqlite/schema.h"
+
+/* message: everything about a message that is not dead. waiting: those not in anybody's hands, in the order
+ * in which they will be; a worker takes them from there to claim. Both are small beside the bodies, so that
+ * claiming and settling write few pages (docs/decisions/0002). dead: `seq` counts up in order of death. */
+static const char tables[] =
+    "CREATE TABLE IF NOT EXISTS {message}(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, "
+    "queue TEXT NOT NULL, due_ms INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 1, sent_ms INTEGER, "
+    "expires_ms INTEGER, content_type TEXT, headers TEXT, error TEXT, body BLOB);"
+    "CREATE TABLE IF NOT EXISTS {waiting}(queue TEXT NOT NULL, due_ms INTEGER NOT NULL, "
+    "seq INTEGER NOT NULL, PRIMARY KEY(queue, due_ms, seq)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS {claim}(seq INTEGER PRIMARY KEY, worker INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS {worker}(number INTEGER PRIMARY KEY, name TEXT NOT NULL, host TEXT NOT NULL, "
+    "pid INTEGER NOT NULL, started_ms INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS {dead}(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, "
+    "queue TEXT NOT NULL, reason TEXT NOT NULL, error TEXT, attempts INTEGER NOT NULL, "
+    "died_ms INTEGER NOT NULL, due_ms INTEGER, sent_ms INTEGER, expires_ms INTEGER, content_type TEXT, "
+    "headers TEXT, body BLOB);"
+    "CREATE INDEX IF NOT EXISTS {dead_id} ON {dead}(id);"
+    "CREATE INDEX IF NOT EXISTS {dead_queue} ON {dead}(queue);";
+
+static bide_code make_tables(struct bide_sqlite_file *file, bide_error *error)
+{
+    return bide_sqlite_exec(file, tables, error);
+}
+
+/* steps[v] leads from version v to v + 1. */
+typedef bide_code upgrade_step(struct bide_sqlite_file *file, bide_error *error);
+static upgrade_step *const steps[BIDE_SQLITE_VERSION] = {make_tables};
+
+static bide_code check_owner(struct bide_sqlite_file *file, int64_t version, bide_error *error)
+{
+    int64_t application, tables_there;
+    bide_code code = bide_sqlite_number(file, "PRAGMA application_id", &application, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_number(file, "SELECT count(*) FROM sqlite_master", &tables_there, error);
+    if (code != BIDE_OK)
+        return code;
+    if (application == BIDE_SQLITE_APPLICATION || (application == 0 && version == 0 && tables_there == 0))
+        return BIDE_OK;
+    file->hopeless = true;
+    return bide_fail(error, BIDE_E_CONFIG,
+        "%s: is another program's SQLite database: name a file of bide's own in `broker`", file->path);
+}
+
+bide_code bide_sqlite_schema_check(
+    struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
+{
+    int64_t version, present;
+    bide_code code = bide_sqlite_number(file, "PRAGMA user_version", &version, error);
+    if (code == BIDE_OK)
+        code = check_owner(file, version, error);
+    if (code != BIDE_OK)
+        return code;
+    if (version > BIDE_SQLITE_VERSION) {
+        file->hopeless = true;
+        return bide_fail(error, BIDE_E_CONFIG,
+            "%s: has schema version %lld, this program knows up to %d: use the newer bide that wrote it",
+            file->path, (long long)version, BIDE_SQLITE_VERSION);
+    }
+    /* The last thing made in a namespace: where it is, everything is. */
+    code = bide_sqlite_number(file,
+        "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = '{=dead_queue}'", &present,
+        error);
+    if (code == BIDE_OK)
+        *ret_schema = version == BIDE_SQLITE_VERSION && present ? BIDE_SQLITE_CURRENT : BIDE_SQLITE_ABSENT;
+    return code;
+}
+
+static bide_code upgrade(struct bide_sqlite_file *file, bide_error *error)
+{
+    int64_t version;
+    bide_code code = bide_sqlite_number(file, "PRAGMA user_version", &version, error);
+    for (int64_t v = version; code == BIDE_OK && v < BIDE_SQLITE_VERSION; v++)
+        code = steps[v](file, error);
+    if (code == BIDE_OK && version == BIDE_SQLITE_VERSION)
+        code = make_tables(file, error); /* a namespace the file did not know */
+    if (code != BIDE_OK)
+        return code;
+    char pragmas[96];
+    (void)sqlite3_snprintf(sizeof pragmas, pragmas, "PRAGMA user_version = %d; PRAGMA application_id = %d",
+        BIDE_SQLITE_VERSION, BIDE_SQLITE_APPLICATION);
+    return bide_sqlite_exec(file, pragmas, error);
+}
+
+bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *error)
+{
+    /* Whoever comes second finds everything made, because it looks again with the write lock in hand. */
+    int64_t wait_us = file->busy_until_us - bide_mono_us(file->clock);
+    bide_code code = bide_sqlite_begin(file, true, wait_us, error);
+    if (code != BIDE_OK)
+        return code;
+    enum bide_sqlite_schema schema;
+    code = bide_sqlite_schema_check(file, &schema, error);
+    if (code == BIDE_OK && schema == BIDE_SQLITE_ABSENT)
+        code = upgrade(file, error);
+    if (code == BIDE_OK)
+        return bide_sqlite_commit(file, error);
+    bide_sqlite_rollback(file);
+    return code;
+}

@@ -1,0 +1,154 @@
+#include "broker/sqlite/receiver.h"
+#include "broker/sqlite/row.h"
+
+void bide_sqlite_settle_add(struct bide_sqlite_receiver *receiver, const struct bide_settlement *settlement)
+{
+    struct bide_sqlite_delivery *delivery = (struct bide_sqlite_delivery *)settlement->delivery;
+    bide_sqlite_claim_take_back(receiver, delivery);
+    delivery->settlement = *settlement;
+    delivery->next = NULL;
+    if (receiver->last_settled)
+        receiver->last_settled->next = delivery;
+    else
+        receiver->first_settled = delivery;
+    receiver->last_settled = delivery;
+    receiver->n_settled++;
+}
+
+/* ---- one verdict each ---- */
+
+static bide_code run_by_seq(
+    struct bide_sqlite_receiver *receiver, enum bide_sql which, int64_t seq, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    bide_code code = bide_sqlite_use(&receiver->file, which, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_int64(statement, 1, seq);
+    return bide_sqlite_run(&receiver->file, statement, error);
+}
+
+static void bind_error(sqlite3_stmt *statement, int at, const char *text)
+{
+    if (text)
+        sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(statement, at);
+}
+
+static bide_code ack(
+    struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error)
+{
+    const struct bide_settlement *settlement = &delivery->settlement;
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < settlement->n_sends; i++)
+        code = bide_sqlite_insert(&receiver->file, settlement->sends[i], &receiver->scratch, error);
+    receiver->waits |= settlement->n_sends > 0;
+    if (code != BIDE_OK)
+        return code;
+    return run_by_seq(receiver, BIDE_SQL_DELETE_MESSAGE, delivery->seq, error);
+}
+
+static bide_code release(
+    struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error)
+{
+    receiver->waits = true;
+    return run_by_seq(receiver, BIDE_SQL_RELEASE, delivery->seq, error);
+}
+
+static bide_code retry(
+    struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error)
+{
+    const struct bide_settlement *settlement = &delivery->settlement;
+    sqlite3_stmt *update;
+    bide_code code = bide_sqlite_use(&receiver->file, BIDE_SQL_RETRY_MESSAGE, &update, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_int64(update, 1, delivery->seq);
+    sqlite3_bind_text(update, 2, delivery->base.message->queue, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(update, 3, settlement->due_ms);
+    sqlite3_bind_int(update, 4, settlement->attempt);
+    bind_error(update, 5, settlement->error);
+    code = bide_sqlite_run(&receiver->file, update, error);
+    return code == BIDE_OK ? release(receiver, delivery, error) : code;
+}
+
+static bide_code bury(
+    struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error)
+{
+    const struct bide_settlement *settlement = &delivery->settlement;
+    sqlite3_stmt *statement;
+    bide_code code = bide_sqlite_use(&receiver->file, BIDE_SQL_BURY, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_int64(statement, 1, delivery->seq);
+    sqlite3_bind_text(statement, 2, bide_reason_name(settlement->reason), -1, SQLITE_STATIC);
+    bind_error(statement, 3, settlement->error);
+    sqlite3_bind_int(statement, 4, settlement->attempt);
+    sqlite3_bind_int64(statement, 5, bide_wall_ms(receiver->file.clock));
+    code = bide_sqlite_run(&receiver->file, statement, error);
+    if (code != BIDE_OK)
+        return code;
+    return run_by_seq(receiver, BIDE_SQL_DELETE_MESSAGE, delivery->seq, error);
+}
+
+typedef bide_code verdict(
+    struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error);
+
+static verdict *const verdicts[] = {
+    [BIDE_VERDICT_ACK] = ack,
+    [BIDE_VERDICT_RETRY] = retry,
+    [BIDE_VERDICT_DEAD] = bury,
+    [BIDE_VERDICT_RELEASE] = release,
+};
+
+/* ---- a batch ---- */
+
+/* *ret_ours: false when the claim is not ours (any more): the file is another one, or somebody meddled. */
+static bide_code unclaim(struct bide_sqlite_receiver *receiver, const struct bide_sqlite_delivery *delivery,
+    bool *ret_ours, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    *ret_ours = delivery->generation == receiver->generation;
+    if (!*ret_ours)
+        return BIDE_OK;
+    bide_code code = bide_sqlite_use(&receiver->file, BIDE_SQL_UNCLAIM, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_int64(statement, 1, delivery->seq);
+    sqlite3_bind_int64(statement, 2, receiver->worker);
+    code = bide_sqlite_run(&receiver->file, statement, error);
+    if (code == BIDE_OK)
+        *ret_ours = sqlite3_changes(receiver->file.db) == 1;
+    return code;
+}
+
+bide_code bide_sqlite_settle_apply(struct bide_sqlite_receiver *receiver, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (struct bide_sqlite_delivery *at = receiver->first_settled; at && code == BIDE_OK; at = at->next) {
+        bool ours;
+        code = unclaim(receiver, at, &ours, error);
+        if (code == BIDE_OK && ours)
+            code = verdicts[at->settlement.verdict](receiver, at, error);
+        if (!ours)
+            at->generation = 0;
+    }
+    return code;
+}
+
+void bide_sqlite_settle_finish(struct bide_sqlite_receiver *receiver, bool lost)
+{
+    while (receiver->first_settled) {
+        struct bide_sqlite_delivery *delivery = receiver->first_settled;
+        receiver->first_settled = delivery->next;
+        if (lost || delivery->generation != receiver->generation)
+            receiver->stats.lost++;
+        else
+            receiver->stats.settled++;
+        bide_settlement_release(&delivery->settlement);
+        bide_sqlite_delivery_destroy(delivery);
+    }
+    receiver->last_settled = NULL;
+    receiver->n_settled = 0;
+}

@@ -1,0 +1,79 @@
+/* sqlite/statements.h: every statement the adapter runs in steady state, in one table.
+ *
+ * {name} stands for a table of the namespace. Each is prepared once a connection, at first use, and each
+ * finds its rows by a key or an index: a unit test reads SQLite's plans of all of them. */
+#ifndef BIDE_BROKER_SQLITE_STATEMENTS_H
+#define BIDE_BROKER_SQLITE_STATEMENTS_H
+
+#include <stddef.h>
+
+#define BIDE_SQLITE_STATEMENTS(ROW)                                                                          \
+    ROW(BIDE_SQL_BEGIN_READ, "BEGIN")                                                                        \
+    ROW(BIDE_SQL_BEGIN_WRITE, "BEGIN IMMEDIATE")                                                             \
+    ROW(BIDE_SQL_COMMIT, "COMMIT")                                                                           \
+    /* sending */                                                                                            \
+    ROW(BIDE_SQL_INSERT_MESSAGE,                                                                             \
+        "INSERT INTO {message}(id, type, queue, due_ms, attempt, sent_ms, expires_ms, content_type, "        \
+        "headers, error, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                        \
+    ROW(BIDE_SQL_INSERT_WAITING, "INSERT INTO {waiting}(queue, due_ms, seq) VALUES(?1, ?2, ?3)")             \
+    /* claiming */                                                                                           \
+    ROW(BIDE_SQL_NEXT_DUE, "SELECT due_ms FROM {waiting} WHERE queue = ?1 ORDER BY due_ms LIMIT 1")          \
+    ROW(BIDE_SQL_CLAIM_READ,                                                                                 \
+        "SELECT w.seq, w.due_ms, m.id, m.type, m.queue, m.attempt, m.sent_ms, m.expires_ms, "                \
+        "m.content_type, m.headers, m.error, length(m.body), "                                               \
+        "CASE WHEN length(m.body) <= ?2 THEN m.body END "                                                    \
+        "FROM {waiting} w CROSS JOIN {message} m ON m.seq = w.seq WHERE w.queue = ?1 "                       \
+        "ORDER BY w.due_ms, w.seq")                                                                          \
+    ROW(BIDE_SQL_CLAIM_INSERT, "INSERT INTO {claim}(seq, worker) SELECT seq, ?4 FROM {waiting} "             \
+                               "WHERE queue = ?1 AND (due_ms, seq) <= (?2, ?3)")                             \
+    ROW(BIDE_SQL_CLAIM_DELETE, "DELETE FROM {waiting} WHERE queue = ?1 AND (due_ms, seq) <= (?2, ?3)")       \
+    /* settling */                                                                                           \
+    ROW(BIDE_SQL_UNCLAIM, "DELETE FROM {claim} WHERE seq = ?1 AND worker = ?2")                              \
+    ROW(BIDE_SQL_DELETE_MESSAGE, "DELETE FROM {message} WHERE seq = ?1")                                     \
+    ROW(BIDE_SQL_RETRY_MESSAGE,                                                                              \
+        "UPDATE {message} SET queue = ?2, due_ms = ?3, attempt = ?4, error = coalesce(?5, error) "           \
+        "WHERE seq = ?1")                                                                                    \
+    ROW(BIDE_SQL_RELEASE,                                                                                    \
+        "INSERT INTO {waiting}(queue, due_ms, seq) SELECT queue, due_ms, seq FROM {message} WHERE seq = ?1") \
+    ROW(BIDE_SQL_BURY,                                                                                       \
+        "INSERT INTO {dead}(id, type, queue, reason, error, attempts, died_ms, due_ms, sent_ms, "            \
+        "expires_ms, content_type, headers, body) "                                                          \
+        "SELECT id, type, queue, ?2, coalesce(?3, error), ?4, ?5, due_ms, sent_ms, expires_ms, "             \
+        "content_type, headers, body FROM {message} WHERE seq = ?1")                                         \
+    /* workers */                                                                                            \
+    ROW(BIDE_SQL_WORKERS, "SELECT number FROM {worker} ORDER BY number")                                     \
+    ROW(BIDE_SQL_WORKER_LAST, "SELECT coalesce(max(number), 0) FROM {worker}")                               \
+    ROW(BIDE_SQL_WORKER_INSERT,                                                                              \
+        "INSERT INTO {worker}(number, name, host, pid, started_ms) VALUES(?1, ?2, ?3, ?4, ?5)")              \
+    ROW(BIDE_SQL_WORKER_DELETE, "DELETE FROM {worker} WHERE number = ?1")                                    \
+    /* The claims are few, bounded by what workers hold: these two read them all. */                         \
+    ROW(BIDE_SQL_FREE_INSERT, "INSERT INTO {waiting}(queue, due_ms, seq) SELECT m.queue, m.due_ms, m.seq "   \
+                              "FROM {claim} c CROSS JOIN {message} m ON m.seq = c.seq WHERE c.worker = ?1")  \
+    ROW(BIDE_SQL_FREE_DELETE, "DELETE FROM {claim} WHERE worker = ?1")                                       \
+    /* looking */                                                                                            \
+    ROW(BIDE_SQL_CLAIM_COUNTS, "SELECT m.queue, c.worker, m.due_ms <= ?1, count(*) "                         \
+                               "FROM {claim} c CROSS JOIN {message} m ON m.seq = c.seq GROUP BY 1, 2, 3")    \
+    ROW(BIDE_SQL_WORKER_LIST, "SELECT number, host, pid FROM {worker} ORDER BY number")                      \
+    ROW(BIDE_SQL_NEXT_WAITING_QUEUE, "SELECT queue FROM {waiting} WHERE queue > ?1 ORDER BY queue LIMIT 1")  \
+    ROW(BIDE_SQL_NEXT_DEAD_QUEUE, "SELECT queue FROM {dead} WHERE queue > ?1 ORDER BY queue LIMIT 1")        \
+    ROW(BIDE_SQL_COUNT_READY, "SELECT count(*) FROM {waiting} WHERE queue = ?1 AND due_ms <= ?2")            \
+    ROW(BIDE_SQL_COUNT_DELAYED, "SELECT count(*) FROM {waiting} WHERE queue = ?1 AND due_ms > ?2")           \
+    ROW(BIDE_SQL_COUNT_DEAD, "SELECT count(*) FROM {dead} WHERE queue = ?1")                                 \
+    /* mending */                                                                                            \
+    ROW(BIDE_SQL_DEAD_RETRY,                                                                                 \
+        "INSERT INTO {message}(id, type, queue, due_ms, attempt, sent_ms, expires_ms, content_type, "        \
+        "headers, body) SELECT id, type, queue, ?2, 1, sent_ms, "                                            \
+        "CASE WHEN expires_ms > ?2 THEN expires_ms END, content_type, headers, body "                        \
+        "FROM {dead} WHERE seq = ?1")                                                                        \
+    ROW(BIDE_SQL_DEAD_DELETE, "DELETE FROM {dead} WHERE seq = ?1")
+
+enum bide_sql {
+#define BIDE_SQLITE_ENUM(name, text) name,
+    BIDE_SQLITE_STATEMENTS(BIDE_SQLITE_ENUM)
+#undef BIDE_SQLITE_ENUM
+        BIDE_SQL_COUNT
+};
+
+const char *bide_sqlite_statement_text(enum bide_sql which);
+
+#endif

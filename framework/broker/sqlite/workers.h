@@ -1,0 +1,22 @@
+/* sqlite/workers.h: who holds claims, who of them is dead, and giving their claims back.
+ *
+ * A worker is a row and a lock: the row is written and the lock taken in one transaction, so that, seen with
+ * the write lock in hand, a row without its lock is a worker that has died. Thread-safety: one thread at a
+ * time. */
+#ifndef BIDE_BROKER_SQLITE_WORKERS_H
+#define BIDE_BROKER_SQLITE_WORKERS_H
+
+#include "broker/sqlite/file.h"
+
+/* A transaction of its own. */
+bide_code bide_sqlite_worker_register(
+    struct bide_sqlite_file *file, const char *name, int64_t wait_us, int64_t *ret_number, bide_error *error);
+
+/* Is there a dead one among the others? Any time. */
+bide_code bide_sqlite_worker_find_dead(
+    struct bide_sqlite_file *file, int64_t own, int64_t *ret_number, bide_error *error);
+
+/* Within a transaction that writes: what it held waits again, and its row goes. */
+bide_code bide_sqlite_worker_free(struct bide_sqlite_file *file, int64_t number, bide_error *error);
+
+#endif

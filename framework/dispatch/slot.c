@@ -1,0 +1,87 @@
+#include "dispatch/slot.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+enum { SIGNAL_STACK_BYTES = 32 * 1024 };
+
+/* The slot of this thread, for the fault handler, which has no other way to ask. */
+static _Thread_local struct {
+    struct bide_slot *slot;
+    void *stack;
+} watched;
+
+static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
+
+static void copy_text(char *to, size_t room, const char *from)
+{
+    size_t size = strnlen(from, room - 1);
+    memcpy(to, from, size);
+    to[size] = '\0';
+}
+
+void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const char *plugin, int64_t now_ms)
+{
+    copy_text(slot->id, sizeof slot->id, bide_message_id(message));
+    copy_text(slot->type, sizeof slot->type, bide_message_type(message));
+    copy_text(slot->plugin, sizeof slot->plugin, plugin);
+    slot->attempt = bide_message_attempt(message);
+    slot->started_ms = now_ms;
+    atomic_store_explicit(&slot->state, BIDE_SLOT_RUNNING, memory_order_release);
+}
+
+void bide_slot_end(struct bide_slot *slot)
+{
+    atomic_store_explicit(&slot->state, BIDE_SLOT_IDLE, memory_order_release);
+}
+
+static void note_fault(void)
+{
+    if (watched.slot && atomic_load(&watched.slot->state) == BIDE_SLOT_RUNNING)
+        atomic_store(&watched.slot->state, BIDE_SLOT_FAULTED);
+}
+
+static void on_fatal_signal(int number)
+{
+    note_fault();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+bide_code bide_slot_watch_faults(bide_error *error)
+{
+    struct sigaction action = {
+        .sa_handler = on_fatal_signal, .sa_flags = SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof fatal_signals / sizeof fatal_signals[0]; i++)
+        if (sigaction(fatal_signals[i], &action, NULL) != 0)
+            return bide_fail(
+                error, BIDE_E_INTERNAL, "cannot watch signal %d: %s", fatal_signals[i], strerror(errno));
+    if (atexit(note_fault) != 0) /* a handler that calls exit() ends the process as surely as a fault */
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    return BIDE_OK;
+}
+
+bide_code bide_slot_watch_thread(struct bide_slot *slot, bide_error *error)
+{
+    watched.stack = bide_malloc(SIGNAL_STACK_BYTES);
+    if (!watched.stack)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    const stack_t stack = {.ss_sp = watched.stack, .ss_size = SIGNAL_STACK_BYTES};
+    sigaltstack(&stack, NULL);
+    watched.slot = slot;
+    return BIDE_OK;
+}
+
+void bide_slot_unwatch_thread(void)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE};
+    sigaltstack(&none, NULL);
+    bide_free(watched.stack);
+    watched.stack = NULL;
+    watched.slot = NULL;
+}

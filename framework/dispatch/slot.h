@@ -1,0 +1,49 @@
+/* dispatch/slot.h: what each pool thread is running, kept where it outlives the process.
+ *
+ * The slots lie in memory shared with the supervisor. A pool thread fills its slot before it calls a handler
+ * and empties it after; when the process dies, the supervisor reads who was running what. A fault (SIGSEGV,
+ * abort, exit …) is noted in the slot of the very thread it happens on, so that its neighbours are not
+ * blamed.
+ *
+ * Thread-safety: a slot is written by its thread (and by the fault handler on that thread), or by the intake
+ * when it gives a thread up; it is read by another process after this one has ended. */
+#ifndef BIDE_DISPATCH_SLOT_H
+#define BIDE_DISPATCH_SLOT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "bide/error.h"
+#include "bide/message.h"
+
+enum bide_slot_state {
+    BIDE_SLOT_IDLE,
+    BIDE_SLOT_RUNNING, /* a handler is running */
+    BIDE_SLOT_FAULTED, /* … and the process is dying of it */
+    BIDE_SLOT_HUNG,    /* … and did not return after timeout + kill_after: the process is being replaced */
+};
+
+struct bide_slot {
+    _Atomic int
+        state; /* enum bide_slot_state; written last, so that the rest is whole when it says RUNNING */
+    int attempt;
+    int64_t started_ms; /* Unix */
+    char id[BIDE_ID_MAX + 1];
+    char type[BIDE_NAME_MAX + 1];
+    char plugin[BIDE_NAME_MAX + 1];
+};
+
+void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const char *plugin, int64_t now_ms);
+void bide_slot_end(struct bide_slot *slot);
+
+/* For the calling thread, from now on: faults on it are noted in `slot`. Gives the thread a signal stack, so
+ * that a stack overflow is noted as well. */
+bide_code bide_slot_watch_thread(struct bide_slot *slot, bide_error *error);
+/* Before the thread ends. */
+void bide_slot_unwatch_thread(void);
+
+/* Once a process, before its threads: installs the handlers of the fatal signals and of exit(). After noting,
+ * the signal takes its default course (core dump and all). Only a supervised worker process calls this. */
+bide_code bide_slot_watch_faults(bide_error *error);
+
+#endif

@@ -1,0 +1,84 @@
+#include "message/jsontext.h"
+
+#include <string.h>
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static const char *skip_blanks(const char *at, const char *end)
+{
+    while (at < end && is_blank(*at))
+        at++;
+    return at;
+}
+
+/* Behind the string that begins at `at`. */
+static const char *skip_string(const char *at, const char *end)
+{
+    for (at++; at < end && *at != '"'; at++)
+        if (*at == '\\' && at + 1 < end)
+            at++;
+    return at < end ? at + 1 : end;
+}
+
+/* Behind the value that begins at `at`: at the ',' or '}' that follows it, or at the blanks before those. */
+static const char *skip_value(const char *at, const char *end)
+{
+    size_t depth = 0;
+    while (at < end) {
+        char c = *at;
+        if (c == '"') {
+            at = skip_string(at, end);
+            continue;
+        }
+        if (depth == 0 && (c == ',' || c == '}' || c == ']' || is_blank(c)))
+            break;
+        if (c == '{' || c == '[')
+            depth++;
+        else if (c == '}' || c == ']')
+            depth--;
+        at++;
+        if (depth == 0 && (c == '}' || c == ']'))
+            break;
+    }
+    return at;
+}
+
+bool bide_json_member(const char *text, size_t size, const char *name, struct bide_slice *ret_value)
+{
+    const char *end = text + size, *at = skip_blanks(text, end);
+    size_t name_size = strlen(name);
+    while (at < end && *at != '}') {
+        const char *key = skip_blanks(at + 1, end); /* behind '{' or ',' */
+        if (key >= end || *key != '"')
+            return false;
+        const char *key_end = skip_string(key, end), *value = skip_blanks(key_end, end);
+        if (value < end)
+            value = skip_blanks(value + 1, end); /* behind ':' */
+        const char *value_end = skip_value(value, end);
+        if ((size_t)(key_end - key) == name_size + 2 && memcmp(key + 1, name, name_size) == 0) {
+            *ret_value = (struct bide_slice){value, (size_t)(value_end - value)};
+            return true;
+        }
+        at = skip_blanks(value_end, end);
+    }
+    return false;
+}
+
+void bide_json_add_compact(struct bide_buffer *to, const char *text, size_t size)
+{
+    const char *end = text + size, *run = text;
+    for (const char *at = text; at < end;) {
+        if (*at == '"') {
+            at = skip_string(at, end);
+        } else if (is_blank(*at)) {
+            bide_buffer_add(to, run, (size_t)(at - run));
+            run = at = skip_blanks(at, end);
+        } else {
+            at++;
+        }
+    }
+    bide_buffer_add(to, run, (size_t)(end - run));
+}

@@ -1,0 +1,111 @@
+#include "worker/crashes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+void bide_crashes_init(struct bide_crashes *crashes)
+{
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&crashes->lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
+/* A process that died inside left at worst one record half written: a text or a count, nothing that leads
+ * astray. */
+static void lock(struct bide_crashes *crashes)
+{
+    if (pthread_mutex_lock(&crashes->lock) == EOWNERDEAD)
+        pthread_mutex_consistent(&crashes->lock);
+}
+
+static struct bide_crash_record *find(struct bide_crashes *crashes, const char *id)
+{
+    for (size_t i = 0; i < BIDE_CRASH_RECORDS; i++)
+        if (crashes->records[i].id[0] && strcmp(crashes->records[i].id, id) == 0)
+            return &crashes->records[i];
+    return NULL;
+}
+
+static struct bide_crash_record *oldest_or_free(struct bide_crashes *crashes)
+{
+    struct bide_crash_record *best = &crashes->records[0];
+    for (size_t i = 0; i < BIDE_CRASH_RECORDS && best->id[0]; i++)
+        if (!crashes->records[i].id[0] || crashes->records[i].order < best->order)
+            best = &crashes->records[i];
+    return best;
+}
+
+static struct bide_crash_record *find_or_add(struct bide_crashes *crashes, const char *id)
+{
+    struct bide_crash_record *record = find(crashes, id);
+    if (!record) {
+        record = oldest_or_free(crashes);
+        if (!record->id[0])
+            atomic_fetch_add(&crashes->n, 1);
+        *record = (struct bide_crash_record){0};
+        snprintf(record->id, sizeof record->id, "%s", id);
+    }
+    record->order = ++crashes->next_order;
+    return record;
+}
+
+static void blame(struct bide_crash_record *record, bool hung, const char *text)
+{
+    record->crashes += !hung;
+    record->uncounted = true;
+    record->hung = hung;
+    snprintf(record->text, sizeof record->text, "%s", text);
+}
+
+void bide_crashes_note(struct bide_crashes *crashes, const char *id, bool hung, const char *text)
+{
+    lock(crashes);
+    blame(find_or_add(crashes, id), hung, text);
+    pthread_mutex_unlock(&crashes->lock);
+}
+
+void bide_crashes_suspect(struct bide_crashes *crashes, const char *id, int limit, const char *text)
+{
+    lock(crashes);
+    struct bide_crash_record *record = find_or_add(crashes, id);
+    if (++record->suspicions >= limit) {
+        record->crashes = limit - 1;
+        blame(record, false, text);
+    }
+    pthread_mutex_unlock(&crashes->lock);
+}
+
+bool bide_crashes_ask(struct bide_crashes *crashes, const char *id, struct bide_crash *ret_crash)
+{
+    if (atomic_load_explicit(&crashes->n, memory_order_relaxed) == 0)
+        return false;
+    lock(crashes);
+    struct bide_crash_record *record = find(crashes, id);
+    if (record) {
+        *ret_crash = (struct bide_crash){.crashes = record->crashes,
+            .uncounted = record->uncounted,
+            .hung = record->hung,
+            .suspect = record->suspicions > 0};
+        memcpy(ret_crash->text, record->text, sizeof ret_crash->text);
+        record->uncounted = false;
+    }
+    pthread_mutex_unlock(&crashes->lock);
+    return record != NULL;
+}
+
+void bide_crashes_forget(struct bide_crashes *crashes, const char *id)
+{
+    if (atomic_load_explicit(&crashes->n, memory_order_relaxed) == 0)
+        return;
+    lock(crashes);
+    struct bide_crash_record *record = find(crashes, id);
+    if (record) {
+        *record = (struct bide_crash_record){0};
+        atomic_fetch_sub(&crashes->n, 1);
+    }
+    pthread_mutex_unlock(&crashes->lock);
+}

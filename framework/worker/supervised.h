@@ -1,0 +1,13 @@
+/* worker/supervised.h: a worker in a process that has a supervisor. For `bide worker` alone: in a program of
+ * somebody else's, fatal signals are not ours to watch. */
+#ifndef BIDE_WORKER_SUPERVISED_H
+#define BIDE_WORKER_SUPERVISED_H
+
+#include "bide/worker.h"
+#include "worker/supervisor.h"
+
+/* Before bide_worker_run. `supervised` is borrowed until the process ends. */
+bide_code bide_worker_supervised_by(
+    bide_worker *worker, const struct bide_supervised *supervised, bide_error *error);
+
+#endif

@@ -1,0 +1,312 @@
+#include "worker/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "bide/log.h"
+#include "dispatch/slot.h"
+
+enum {
+    FIRST_PAUSE_MS = 100,    /* after a death that no message explains */
+    LONGEST_PAUSE_MS = 5000, /* … and the next, and the next */
+    STEADY_MS = 60 * 1000,   /* a process that lived so long starts the pauses anew */
+    SUSPICIONS = 3,          /* deaths a message may have been near, by chance */
+};
+
+/* One process, or the place for one. There are twice as many as processes: one that finishes beside its
+ * successor. */
+struct place {
+    pid_t pid; /* 0: nobody */
+    int64_t started_ms;
+    bool replaced; /* its successor has been started */
+    struct bide_slot *slots;
+    _Atomic int *serving;
+    _Atomic int *wants_successor;
+};
+
+struct flags {
+    _Atomic int serving;
+    _Atomic int wants_successor;
+};
+
+struct supervisor {
+    const struct bide_supervisor_options *options;
+    const struct bide_clock *clock;
+    struct bide_crashes *crashes;
+    struct place places[2 * BIDE_PROCESSES_MAX];
+    size_t n_places;
+    void *memory;
+    size_t memory_size;
+    sigset_t signals;
+    sigset_t before;
+    int missing;            /* processes to start */
+    int64_t start_again_ms; /* not before; monotonic */
+    int64_t pause_ms;
+    int stops;
+    int status;
+};
+
+static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
+{
+    size_t threads = (size_t)supervisor->options->threads;
+    size_t a_place = sizeof(struct flags) + threads * sizeof(struct bide_slot);
+    a_place = (a_place + 63) & ~(size_t)63;
+    size_t crashes_size = (sizeof(struct bide_crashes) + 63) & ~(size_t)63;
+    supervisor->n_places = 2 * (size_t)supervisor->options->processes;
+    supervisor->memory_size = crashes_size + supervisor->n_places * a_place;
+    char *memory =
+        mmap(NULL, supervisor->memory_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return bide_fail(error, BIDE_E_NOMEM, "cannot share %zu bytes of memory: %s", supervisor->memory_size,
+            strerror(errno));
+    supervisor->memory = memory;
+    supervisor->crashes = (struct bide_crashes *)(void *)memory;
+    bide_crashes_init(supervisor->crashes);
+    for (size_t i = 0; i < supervisor->n_places; i++) {
+        struct flags *flags = (struct flags *)(void *)(memory + crashes_size + i * a_place);
+        supervisor->places[i].serving = &flags->serving;
+        supervisor->places[i].wants_successor = &flags->wants_successor;
+        supervisor->places[i].slots = (struct bide_slot *)(void *)(flags + 1);
+    }
+    return BIDE_OK;
+}
+
+/* ---- starting ---- */
+
+static _Noreturn void become_child(struct supervisor *supervisor, const struct place *place, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) /* it died before the line above */
+        _exit(EXIT_FAILURE);
+    sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
+    const struct bide_supervised shared = {
+        supervisor->crashes, place->slots, place->serving, place->wants_successor};
+    exit(supervisor->options->run(supervisor->options->user, &shared));
+}
+
+static struct place *free_place(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->n_places; i++)
+        if (supervisor->places[i].pid == 0)
+            return &supervisor->places[i];
+    return NULL;
+}
+
+static void start_one(struct supervisor *supervisor)
+{
+    struct place *place = free_place(supervisor);
+    if (!place) /* so many still finish: the next one that ends makes room */
+        return;
+    atomic_store(place->serving, 0);
+    atomic_store(place->wants_successor, 0);
+    memset(place->slots, 0, (size_t)supervisor->options->threads * sizeof *place->slots);
+    place->replaced = false;
+    place->started_ms = bide_mono_ms(supervisor->clock);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        become_child(supervisor, place, parent);
+    if (pid < 0) {
+        bide_log(BIDE_LOG_ERROR, "cannot start a worker process", BIDE_STR("error", strerror(errno)));
+        supervisor->start_again_ms = place->started_ms + LONGEST_PAUSE_MS;
+        return;
+    }
+    place->pid = pid;
+    supervisor->missing--;
+    bide_log(BIDE_LOG_DEBUG, "worker process started", BIDE_INT("pid", pid));
+}
+
+static void start_missing(struct supervisor *supervisor)
+{
+    if (supervisor->stops > 0 || bide_mono_ms(supervisor->clock) < supervisor->start_again_ms)
+        return;
+    for (int n = supervisor->missing; n > 0; n--)
+        start_one(supervisor);
+}
+
+/* ---- deaths ---- */
+
+static void describe(int status, char *to, size_t room)
+{
+    if (WIFSIGNALED(status))
+        snprintf(to, room, "killed by SIG%s%s", sigabbrev_np(WTERMSIG(status)),
+            WCOREDUMP(status) ? " (core dumped)" : "");
+    else
+        snprintf(to, room, "exit status %d", WEXITSTATUS(status));
+}
+
+static void blame(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
+{
+    char text[BIDE_CRASH_TEXT];
+    snprintf(text, sizeof text, "%s while plugin '%s' ran it", what, slot->plugin);
+    bide_crashes_note(supervisor->crashes, slot->id, false, text);
+    bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
+        BIDE_STR("plugin", slot->plugin), BIDE_INT("attempt", slot->attempt), BIDE_STR("how", what));
+}
+
+static size_t count_slots(const struct supervisor *supervisor, const struct place *place, int state)
+{
+    size_t n = 0;
+    for (int i = 0; i < supervisor->options->threads; i++)
+        n += atomic_load(&place->slots[i].state) == state;
+    return n;
+}
+
+/* Who did it? The one that faulted; else the only one that ran; else all of them are suspects. (What hung was
+ * noted by the worker itself, before the broker could hand it to its successor.) */
+static bool find_guilty(struct supervisor *supervisor, const struct place *place, const char *what)
+{
+    size_t faulted = count_slots(supervisor, place, BIDE_SLOT_FAULTED);
+    size_t running = count_slots(supervisor, place, BIDE_SLOT_RUNNING);
+    for (int i = 0; i < supervisor->options->threads; i++) {
+        const struct bide_slot *slot = &place->slots[i];
+        int state = atomic_load(&slot->state);
+        if (state == BIDE_SLOT_FAULTED)
+            blame(supervisor, slot, what);
+        else if (state == BIDE_SLOT_RUNNING && faulted == 0)
+            bide_crashes_suspect(supervisor->crashes, slot->id, SUSPICIONS, what);
+    }
+    return faulted > 0 || running > 0;
+}
+
+static void pause_before_restart(struct supervisor *supervisor, const struct place *place, bool explained)
+{
+    int64_t now_ms = bide_mono_ms(supervisor->clock);
+    if (explained || now_ms - place->started_ms > STEADY_MS)
+        supervisor->pause_ms = 0;
+    supervisor->start_again_ms = now_ms + supervisor->pause_ms;
+    supervisor->pause_ms = supervisor->pause_ms ? supervisor->pause_ms * 2 : FIRST_PAUSE_MS;
+    if (supervisor->pause_ms > LONGEST_PAUSE_MS)
+        supervisor->pause_ms = LONGEST_PAUSE_MS;
+}
+
+static void pass_on_stop(struct supervisor *supervisor, int number)
+{
+    for (size_t i = 0; i < supervisor->n_places; i++)
+        if (supervisor->places[i].pid > 0)
+            kill(supervisor->places[i].pid, number);
+}
+
+/* Ended by itself with an error before it ever served: trying again will not help. */
+static void give_up(struct supervisor *supervisor, int status)
+{
+    supervisor->status = status;
+    supervisor->stops++;
+    pass_on_stop(supervisor, SIGTERM);
+}
+
+static void bury(struct supervisor *supervisor, struct place *place, int status)
+{
+    char what[64];
+    pid_t pid = place->pid;
+    place->pid = 0;
+    describe(status, what, sizeof what);
+    bool explained = find_guilty(supervisor, place, what);
+    if (place->replaced || (!explained && WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        return; /* its successor serves, or it left as it was told to */
+    bide_log(BIDE_LOG_ERROR, "worker process died", BIDE_INT("pid", pid), BIDE_STR("how", what));
+    if (supervisor->stops > 0)
+        return;
+    if (WIFEXITED(status) && !explained && !atomic_load(place->serving)) {
+        give_up(supervisor, WEXITSTATUS(status));
+        return;
+    }
+    supervisor->missing++;
+    pause_before_restart(supervisor, place, explained);
+}
+
+static void bury_the_dead(struct supervisor *supervisor)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (size_t i = 0; i < supervisor->n_places; i++)
+            if (supervisor->places[i].pid == pid)
+                bury(supervisor, &supervisor->places[i], status);
+}
+
+/* A process with a hung handler finishes its other messages beside its successor. */
+static void start_successors(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->n_places; i++) {
+        struct place *place = &supervisor->places[i];
+        if (place->pid == 0 || place->replaced || !atomic_load(place->wants_successor))
+            continue;
+        place->replaced = true;
+        supervisor->missing++;
+        bide_log(BIDE_LOG_WARN, "worker process is replaced: a handler does not return",
+            BIDE_INT("pid", place->pid));
+    }
+}
+
+/* ---- the loop ---- */
+
+static bool anyone_left(const struct supervisor *supervisor)
+{
+    if (supervisor->missing > 0 && supervisor->stops == 0)
+        return true;
+    for (size_t i = 0; i < supervisor->n_places; i++)
+        if (supervisor->places[i].pid > 0)
+            return true;
+    return false;
+}
+
+/* A worker tells by SIGUSR1 that it wants a successor, SIGCHLD that it has died. */
+static int wait_for_signal(struct supervisor *supervisor)
+{
+    int64_t left_ms = supervisor->start_again_ms - bide_mono_ms(supervisor->clock);
+    if (left_ms < 1)
+        left_ms = 1;
+    const struct timespec timeout = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
+    bool timed = supervisor->missing > 0 && supervisor->stops == 0;
+    return timed ? sigtimedwait(&supervisor->signals, NULL, &timeout)
+                 : sigwaitinfo(&supervisor->signals, NULL);
+}
+
+static void watch(struct supervisor *supervisor)
+{
+    while (anyone_left(supervisor)) {
+        int number = wait_for_signal(supervisor);
+        if (number == SIGTERM || number == SIGINT) {
+            supervisor->stops++;
+            pass_on_stop(supervisor, SIGTERM);
+        }
+        bury_the_dead(supervisor);
+        start_successors(supervisor);
+        start_missing(supervisor);
+    }
+}
+
+bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret_status, bide_error *error)
+{
+    struct supervisor *supervisor = bide_calloc(1, sizeof *supervisor);
+    if (!supervisor)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    supervisor->options = options;
+    supervisor->clock = bide_clock_system();
+    supervisor->missing = options->processes;
+    bide_code code = share_memory(supervisor, error);
+    if (code == BIDE_OK) {
+        static const int numbers[] = {SIGTERM, SIGINT, SIGCHLD, SIGUSR1};
+        sigemptyset(&supervisor->signals);
+        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+            sigaddset(&supervisor->signals, numbers[i]);
+        sigprocmask(SIG_BLOCK, &supervisor->signals, &supervisor->before);
+        start_missing(supervisor);
+        watch(supervisor);
+        sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
+        *ret_status = supervisor->status;
+        munmap(supervisor->memory, supervisor->memory_size);
+    }
+    bide_free(supervisor);
+    return code;
+}

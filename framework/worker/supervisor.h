@@ -1,0 +1,44 @@
+/* worker/supervisor.h: a parent that only supervises, and the worker processes it keeps alive.
+ *
+ * The parent has no plugin code, no broker connection and one thread. It forks worker.processes children;
+ * when one dies it reads from shared memory which message was running where (dispatch/slot.h), notes the
+ * guilty one (worker/crashes.h), and starts another. Deaths that no message explains make it wait longer and
+ * longer.
+ *
+ * A child that ends by itself with an error before it ever served is not started again: its exit status is
+ * the supervisor's (a wrong password does not get better by trying). Signals: SIGTERM and SIGINT are passed
+ * on as a stop, and again for the second one. A child whose parent dies stops by itself. */
+#ifndef BIDE_WORKER_SUPERVISOR_H
+#define BIDE_WORKER_SUPERVISOR_H
+
+#include "bide/error.h"
+#include "worker/crashes.h"
+
+enum { BIDE_THREADS_MAX = 256, BIDE_PROCESSES_MAX = 64 };
+
+struct bide_slot;
+
+/* What a worker process shares with its supervisor; NULL for a worker that has none. */
+struct bide_supervised {
+    struct bide_crashes *crashes;
+    struct bide_slot *slots;      /* one for each pool thread */
+    _Atomic int *serving;         /* set once the worker consumes */
+    _Atomic int *wants_successor; /* set when a handler hangs: start another process, this one is finishing */
+};
+
+/* Runs in each child, after the fork: returns the exit status of the process. */
+typedef int bide_supervised_main(void *user, const struct bide_supervised *shared);
+
+struct bide_supervisor_options {
+    int processes;
+    int threads; /* slots for each */
+    bide_supervised_main *run;
+    void *user;
+};
+
+/* Until all children have ended (told to, or by themselves with 0): the exit status for this process. Called
+ * with one thread running; SIGTERM, SIGINT and SIGCHLD are blocked from here on in the parent and restored in
+ * the child. */
+bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret_status, bide_error *error);
+
+#endif

@@ -1,0 +1,152 @@
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+
+enum { KEEP_OUTPUT_MAX = 64 * 1024 };
+
+static char *joined(const char *dir, const char *path)
+{
+    char *result;
+    int size = path[0] == '/' ? asprintf(&result, "%s", path) : asprintf(&result, "%s/%s", dir, path);
+    return size < 0 ? NULL : result;
+}
+
+static bool runnable(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, X_OK) == 0;
+}
+
+/* Looks where a shell would. NULL where it is not found (or there is no memory). */
+static char *search_path(const char *name)
+{
+    const char *at = getenv("PATH");
+    for (at = at ? at : "/usr/local/bin:/usr/bin:/bin"; *at;) {
+        size_t size = strcspn(at, ":");
+        char *path;
+        if (asprintf(&path, "%.*s/%s", size ? (int)size : 1, size ? at : ".", name) < 0)
+            return NULL;
+        if (runnable(path))
+            return path;
+        free(path);
+        at += size + (at[size] == ':');
+    }
+    return NULL;
+}
+
+static bide_code set_program(struct command *command, const bide_settings *settings, bide_error *error)
+{
+    const char *program = bide_settings_string(settings, "program");
+    bool searched = !strchr(program, '/');
+    command->program = searched ? search_path(program) : joined(bide_settings_dir(settings), program);
+    if (command->program && runnable(command->program))
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_CONFIG, "setting 'program': '%s' is not %s", program,
+        searched ? "found in PATH (write it with its folder, or install it)"
+                 : "an executable file (a path starts at the configuration file's folder)");
+}
+
+static bide_code set_directory(struct command *command, const bide_settings *settings, bide_error *error)
+{
+    const char *directory = bide_settings_string(settings, "directory");
+    command->directory = joined(bide_settings_dir(settings), directory);
+    if (!command->directory)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (access(command->directory, X_OK) < 0)
+        return bide_fail(
+            error, BIDE_E_CONFIG, "setting 'directory': %s: %s", command->directory, strerror(errno));
+    return BIDE_OK;
+}
+
+static bide_code set_argv(struct command *command, const bide_settings *settings, bide_error *error)
+{
+    size_t n = bide_settings_list_size(settings, "args");
+    command->argv = calloc(n + 2, sizeof *command->argv);
+    bool complete = command->argv && (command->argv[0] = strdup(bide_settings_string(settings, "program")));
+    for (size_t i = 0; complete && i < n; i++)
+        complete = (command->argv[i + 1] = strdup(bide_settings_list_at(settings, "args", i)));
+    return complete ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
+static bide_code set_environment(struct command *command, bide_error *error)
+{
+    size_t n = 0;
+    while (environ && environ[n])
+        n++;
+    command->environment = calloc(n + 1, sizeof *command->environment);
+    if (!command->environment)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        if (!environment_is_ours(environ[i]))
+            command->environment[command->n_environment++] = environ[i];
+    return BIDE_OK;
+}
+
+/* "64 65 78" */
+static bide_code set_dead_codes(struct command *command, const bide_settings *settings, bide_error *error)
+{
+    const char *text = bide_settings_string(settings, "dead_codes");
+    for (const char *at = text; at && *at;) {
+        char *end;
+        errno = 0;
+        long code = strtol(at, &end, 10);
+        if (end == at || errno || code < 1 || code > 255)
+            return bide_fail(error, BIDE_E_CONFIG,
+                "setting 'dead_codes': '%s' is not a list of exit codes (1 to 255) such as \"64 65 78\"",
+                text);
+        command->dead_codes[code] = true;
+        at = end + strspn(end, " ,");
+    }
+    return BIDE_OK;
+}
+
+static bide_code set_limits(struct command *command, const bide_settings *settings, bide_error *error)
+{
+    int64_t keep = bide_settings_int(settings, "keep_output");
+    if (keep < 0 || keep > KEEP_OUTPUT_MAX)
+        return bide_fail(error, BIDE_E_CONFIG, "setting 'keep_output' must be at most 64KiB");
+    command->keep_output = (size_t)keep;
+    command->grace_ms = bide_settings_int(settings, "grace");
+    return set_dead_codes(command, settings, error);
+}
+
+bide_code command_open(const bide_settings *settings, struct command **ret_command, bide_error *error)
+{
+    struct command *command = calloc(1, sizeof *command);
+    if (!command)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    bide_code code = set_program(command, settings, error);
+    if (code == BIDE_OK)
+        code = set_directory(command, settings, error);
+    if (code == BIDE_OK)
+        code = set_argv(command, settings, error);
+    if (code == BIDE_OK)
+        code = set_environment(command, error);
+    if (code == BIDE_OK)
+        code = set_limits(command, settings, error);
+    if (code != BIDE_OK) {
+        command_close(command);
+        return code;
+    }
+    *ret_command = command;
+    return BIDE_OK;
+}
+
+void command_close(struct command *command)
+{
+    if (!command)
+        return;
+    for (char **arg = command->argv; arg && *arg; arg++)
+        free(*arg);
+    free(command->argv);
+    free(command->environment);
+    free(command->directory);
+    free(command->program);
+    free(command);
+}

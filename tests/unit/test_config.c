@@ -1,0 +1,431 @@
+/* The configuration loader: what good files give, and what each kind of mistake is told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "config/config.h"
+
+/* Each test works in a folder of its own, which is also the working directory. */
+static int enter_folder(void **state)
+{
+    char *folder = strdup("/tmp/bide-config-XXXXXX");
+    *state = folder;
+    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int leave_folder(void **state)
+{
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", (char *)*state);
+    int status = chdir("/") == 0 ? system(command) : -1;
+    free(*state);
+    return status;
+}
+
+static void write_bytes(const char *path, const char *text, size_t size)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    write_bytes(path, text, strlen(text));
+}
+
+static struct bide_config *load(const char *text)
+{
+    struct bide_config *config = NULL;
+    bide_error error = {0};
+    write_file("a.conf", text);
+    if (bide_config_load("a.conf", &config, &error) != BIDE_OK)
+        fail_msg("%s", error.text);
+    return config;
+}
+
+/* ---- good files ---- */
+
+static void test_defaults(void **state)
+{
+    struct bide_config *config;
+    assert_int_equal(bide_config_default(&config, NULL), BIDE_OK);
+    assert_null(config->path);
+    assert_string_equal(config->dir, (char *)*state);
+    assert_string_equal(config->broker, "sqlite:bide.db");
+    assert_string_equal(config->name_space, "bide");
+    assert_false(config->classic_queues);
+    assert_int_equal(config->plugin_dir[0], '/');
+    assert_int_equal(config->worker.threads, 8);
+    assert_int_equal(config->worker.processes, 1);
+    assert_int_equal(config->worker.order, BIDE_ORDER_WEIGHTED);
+    assert_int_equal(config->worker.drain_ms, 30000);
+    assert_int_equal(config->worker.max_body, 1048576);
+    assert_int_equal(config->worker.prefetch, 0);
+    assert_int_equal(config->n_queues, 1);
+    assert_string_equal(config->queues[0].name, "default");
+    assert_int_equal(config->n_handlers, 0);
+    bide_config_destroy(config);
+}
+
+static const char whole_file[] =
+    "broker = \"redis://localhost\"; namespace = \"shop\"; queue_type = \"classic\"; plugin_dir = "
+    "\"plugins\";\n"
+    "worker: { threads = 3; processes = 2; order = \"strict\"; drain = \"1m\"; max_body = 4096; prefetch = "
+    "7; };\n"
+    "queues = ( { name = \"critical\"; weight = 6; }, { name = \"default\"; } );\n"
+    "handlers = (\n"
+    "  { type = \"receipt\"; plugin = \"journal\"; queue = \"critical\"; concurrency = 4; timeout = 0;\n"
+    "    kill_after = \"250ms\"; isolation = \"process\";\n"
+    "    retry: { attempts = 9; backoff = \"fibonacci\"; base = \"2s\"; cap = \"1h\"; jitter = 0; "
+    "crash_attempts = 1; };\n"
+    "    settings: { path = \"x\"; n = 5000000000; on = true; ratio = 1.5;\n"
+    "      args = [\"a\", \"b\"]; none = (); };\n"
+    "  },\n"
+    "  { type = \"mail\"; plugin = \"journal\"; retry: { backoff = [\"1s\", \"5s\", \"30s\"]; }; }\n"
+    ");\n";
+
+static void test_everything_given(void **state)
+{
+    struct bide_config *config = load(whole_file);
+    char plugins[64];
+    snprintf(plugins, sizeof plugins, "%s/plugins", (char *)*state);
+    assert_string_equal(config->path, "a.conf");
+    assert_string_equal(config->plugin_dir, plugins);
+    assert_true(config->classic_queues);
+    assert_int_equal(config->worker.threads, 3);
+    assert_int_equal(config->worker.order, BIDE_ORDER_STRICT);
+    assert_int_equal(config->worker.drain_ms, 60000);
+    assert_int_equal(config->worker.max_body, 4096);
+    assert_int_equal(config->n_queues, 2);
+    assert_int_equal(config->queues[0].weight, 6);
+    assert_int_equal(config->queues[1].weight, 1);
+    const struct bide_handler_config *receipt = bide_config_handler(config, "receipt");
+    assert_int_equal(receipt->timeout_ms, 0);
+    assert_int_equal(receipt->kill_after_ms, 250);
+    assert_int_equal(receipt->isolation, BIDE_ISOLATION_PROCESS);
+    assert_int_equal(receipt->retry.backoff, BIDE_BACKOFF_FIBONACCI);
+    assert_true(receipt->retry.jitter == 0);
+    assert_int_equal(receipt->line, 5);
+    assert_string_equal(receipt->file, "a.conf");
+    const struct bide_handler_config *mail = bide_config_handler(config, "mail");
+    assert_string_equal(mail->queue, "default");
+    assert_int_equal(mail->retry.backoff, BIDE_BACKOFF_LIST);
+    assert_int_equal(mail->retry.n_list, 3);
+    assert_int_equal(mail->retry.list_ms[2], 30000);
+    assert_true(mail->retry.jitter > 0.1999 && mail->retry.jitter < 0.2001);
+    assert_null(bide_config_handler(config, "other"));
+    bide_config_destroy(config);
+}
+
+static void test_settings(void **state)
+{
+    (void)state;
+    struct bide_config *config = load(whole_file);
+    const struct bide_setting_value *rows = config->handlers[0].settings;
+    assert_int_equal(config->handlers[0].n_settings, 6);
+    assert_string_equal(rows[0].name, "path");
+    assert_int_equal(rows[0].kind, BIDE_VALUE_STRING);
+    assert_string_equal(rows[0].text, "x");
+    assert_int_equal(rows[0].line, 8);
+    assert_int_equal(rows[1].kind, BIDE_VALUE_INT);
+    assert_true(rows[1].integer == INT64_C(5000000000));
+    assert_int_equal(rows[2].kind, BIDE_VALUE_BOOL);
+    assert_int_equal(rows[2].integer, 1);
+    assert_int_equal(rows[3].kind, BIDE_VALUE_FLOAT);
+    assert_true(rows[3].number == 1.5);
+    assert_int_equal(rows[4].kind, BIDE_VALUE_LIST);
+    assert_int_equal(rows[4].n_items, 2);
+    assert_string_equal(rows[4].items[1], "b");
+    assert_int_equal(rows[4].line, 9);
+    assert_int_equal(rows[5].n_items, 0);
+    bide_config_destroy(config);
+}
+
+static void test_queues_left_out(void **state)
+{
+    (void)state;
+    struct bide_config *config = load("handlers = ( { type = \"a\"; plugin = \"p\"; queue = \"mail\"; },"
+                                      "{ type = \"b\"; plugin = \"p\"; queue = \"mail\"; } );");
+    assert_int_equal(config->n_queues, 2);
+    assert_string_equal(config->queues[0].name, "mail");
+    assert_string_equal(config->queues[1].name, "default");
+    bide_config_destroy(config);
+}
+
+static void test_secrets(void **state)
+{
+    static const struct {
+        const char *broker, *expected;
+    } rows[] = {
+        {"amqp://u:${BIDE_T_PASSWORD}@h/${BIDE_T_VHOST}", "amqp://u:p%40s%2F%3A%25s@h/a@b"},
+        {"amqp://${BIDE_T_VHOST}@h", "amqp://a%40b@h"},
+        {"${BIDE_T_URL}", "redis://:x@host"},
+        {"sqlite:${BIDE_T_VHOST}.db", "sqlite:a@b.db"},
+    };
+    (void)state;
+    setenv("BIDE_T_PASSWORD", "p@s/:%s", 1);
+    setenv("BIDE_T_VHOST", "a@b", 1);
+    setenv("BIDE_T_URL", "redis://:x@host", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "broker = \"%s\";", rows[i].broker);
+        struct bide_config *config = load(text);
+        assert_string_equal(config->broker, rows[i].expected);
+        bide_config_destroy(config);
+    }
+}
+
+static void test_includes(void **state)
+{
+    (void)state;
+    struct bide_config *config;
+    mkdir("d", 0700);
+    write_file("d/worker.conf", "worker: { threads = 5; }; // no end of line");
+    write_file(
+        "d/all.conf", "\n@include \"worker.conf\"\nhandlers = (\n{ type = \"a\"; plugin = \"p\"; } );");
+    write_file("a.conf",
+        "/* @include \"no.conf\" */ broker = \"redis:@include\"; // \"\n  @include \"d/all.conf\"\n"
+        "namespace = \"x\";");
+    bide_error error = {0};
+    if (bide_config_load("./a.conf", &config, &error) != BIDE_OK)
+        fail_msg("%s", error.text);
+    assert_int_equal(config->worker.threads, 5);
+    assert_string_equal(config->broker, "redis:@include");
+    assert_string_equal(config->handlers[0].file, "./d/all.conf");
+    assert_int_equal(config->handlers[0].line, 4);
+    bide_config_destroy(config);
+    write_file("d/worker.conf", "\n\nworker: { threads = 0; };");
+    assert_int_equal(bide_config_load("./a.conf", &config, &error), BIDE_E_CONFIG);
+    assert_string_equal(error.text, "./d/worker.conf:3: threads is 0: it must lie from 1 to 1024");
+}
+
+/* ---- bad files ---- */
+
+#define HANDLER(more) "handlers = (\n { type = \"a\"; plugin = \"p\"; " more " } );"
+
+static const struct {
+    const char *text, *expected;
+} bad_files[] = {
+    {"\nworker: { thread = 4; };", "a.conf:2: unknown key 'thread' (did you mean 'threads'?)"},
+    {"\n\nbrokker = \"x\";", "a.conf:3: unknown key 'brokker' (did you mean 'broker'?)"},
+    {"worker: { colour = 1; };",
+        "a.conf:1: unknown key 'colour': worker takes threads, processes, order, drain, max_body, prefetch"},
+    {HANDLER("retry: { atempts = 1; };"), "a.conf:2: unknown key 'atempts' (did you mean 'attempts'?)"},
+    {"broker = 5;", "a.conf:1: broker must be a string in quotes"},
+    {"broker = \"\";", "a.conf:1: broker must be a string that is not empty"},
+    {"broker = \"amqp://u:${BIDE_T_NONE}@h\";",
+        "a.conf:1: broker: the environment variable BIDE_T_NONE is not set: export it before starting bide"},
+    {"broker = \"x${\";",
+        "a.conf:1: broker: after \"${\" stands the name of an environment variable and \"}\""},
+    {"namespace = \"a.b\";", "a.conf:1: 'a.b' will not do as namespace: letters, digits, '-' and '_', not "
+                             "beginning with a digit, at most 100 bytes"},
+    {"queue_type = \"clasic\";",
+        "a.conf:1: queue_type is 'clasic' (did you mean 'classic'?): it must be \"quorum\" or \"classic\""},
+    {"queue_type = true;", "a.conf:1: queue_type must be \"quorum\" or \"classic\""},
+    {"worker = 3;", "a.conf:1: worker must be a group: worker: { … };"},
+    {"worker: { threads = \"8\"; };", "a.conf:1: threads must be a whole number, without quotes"},
+    {"worker: { threads = 4294967300; };", "a.conf:1: threads is 4294967300: it must lie from 1 to 1024"},
+    {"worker: { threads = 99999999999999999999; };", "a.conf:1: a number too large for 64 bits"},
+    {"worker: { drain = 30; };",
+        "a.conf:1: drain must be a duration in quotes with its unit, such as \"250ms\", \"1.5s\" or \"10m\""},
+    {"worker: { drain = \"30\"; };",
+        "a.conf:1: drain: '30' is not a duration: write for example 250ms, 1.5s, "
+        "10m, 36h or 7d, at most 3650d"},
+    {"worker: { drain = \"2d\"; };", "a.conf:1: drain must lie from 0s to 1d"},
+    {"worker: { max_body = \"1GiB\"; };", "a.conf:1: max_body must lie from 1 to 134217728 bytes"},
+    {"worker: { max_body = true; };", "a.conf:1: max_body must be a size, such as 4096 or \"1MiB\""},
+    {"queues = { };", "a.conf:1: queues must be a list of groups: queues = ( { … }, { … } );"},
+    {"queues = ( \"a\" );", "a.conf:1: queues must be a group: queues: { … };"},
+    {"queues = (\n{ weight = 1; } );", "a.conf:2: this needs a `name`"},
+    {"queues = ( { name = \"x\"; weight = 0; } );", "a.conf:1: weight is 0: it must lie from 1 to 1000000"},
+    {"queues = ( { name = \"x\"; },\n { name = \"x\"; } );", "a.conf:2: queue 'x' is listed twice"},
+    {"queues = ( { name = \"mail.#\"; } );",
+        "a.conf:1: 'mail.#' will not do as name: letters, digits, '-', '_' and '.', not beginning with a "
+        "digit or "
+        "a dot, at most 100 bytes, and not unrouted, hold.*, *.landing or *.dead (bide's own)"},
+    {HANDLER("queue = \"x.dead\";"),
+        "a.conf:2: 'x.dead' will not do as queue: letters, digits, '-', '_' and '.', not beginning with a "
+        "digit or "
+        "a dot, at most 100 bytes, and not unrouted, hold.*, *.landing or *.dead (bide's own)"},
+    {"handlers = (\n\n{ type = \"a\"; } );", "a.conf:3: this needs a `plugin`"},
+    {"handlers = ( { type = \"a\"; plugin = \"p\"; },\n{ type = \"a\"; plugin = \"q\"; } );",
+        "a.conf:2: type 'a' has a handler already, at a.conf:1: one handler a type"},
+    {"queues = ( { name = \"x\"; } );\n" HANDLER(""),
+        "a.conf:3: handler 'a' takes queue 'default' (it names none), which is not in `queues`"},
+    {"queues = ( { name = \"mail\"; } );\n" HANDLER("queue = \"mial\";"),
+        "a.conf:3: handler 'a' takes queue 'mial', which is not in `queues` (did you mean 'mail'?)"},
+    {"handlers = ( { type = \"a\"; plugin = \"../p\"; } );",
+        "a.conf:1: plugin '../p' must be a name without '/': plugins are found in plugin_dir"},
+    {HANDLER("isolation = \"vm\";"), "a.conf:2: isolation is 'vm': it must be \"thread\" or \"process\""},
+    {HANDLER("retry: { jitter = 1.5; };"), "a.conf:2: jitter is 1.5: it must lie from 0 to 1"},
+    {HANDLER("retry: { jitter = \"x\"; };"), "a.conf:2: jitter must be a number from 0 to 1, without quotes"},
+    {HANDLER("retry: { base = \"1h\"; };"), "a.conf:2: retry of 'a': base (1h) is longer than cap (10m)"},
+    {HANDLER("retry: { attempts = 0; };"), "a.conf:2: attempts is 0: it must lie from 1 to 100000"},
+    {HANDLER("retry: { backoff = \"expo\"; };"),
+        "a.conf:2: backoff is 'expo': it must be \"fixed\", \"linear\", \"exponential\" or \"fibonacci\""},
+    {HANDLER("retry: { backoff = []; };"), "a.conf:2: backoff: a list holds 1 to 100 durations"},
+    {HANDLER("retry: { backoff = [\"1s\", \"soon\"]; };"),
+        "a.conf:2: backoff: 'soon' is not a duration: write for example 250ms, 1.5s, 10m, 36h or 7d, at most "
+        "3650d"},
+    {HANDLER("retry: { backoff = [1, 2]; };"), "a.conf:2: backoff: a list holds durations, such as \"5s\""},
+    {HANDLER("settings = 1;"), "a.conf:2: settings must be a group: settings: { … };"},
+    {HANDLER("settings: {\n x: { }; };"),
+        "a.conf:3: x: settings are strings, numbers, true, false, or lists of strings"},
+    {HANDLER("settings: { x = [1]; };"), "a.conf:2: x: a list in settings holds strings"},
+    {"\nworker: { threads = 8; ",
+        "a.conf:2: syntax error here or just before: a missing quote, ',' or bracket?"},
+    {"broker = \"a\";\nbroker = \"b\";", "a.conf:2: duplicate setting name"},
+    {"@include \"no.conf\"", "a.conf:1: cannot read no.conf: No such file or directory"},
+    {"\n@include \"/\"", "a.conf:2: cannot read /: not a regular file"},
+    {"@include no.conf", "a.conf:1: after @include stands a file's name in quotes"},
+    {"\n@include \"a.conf\"", "a.conf:2: too many files include each other (does one include itself?)"},
+};
+
+static void test_bad_files(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad_files / sizeof bad_files[0]; i++) {
+        struct bide_config *config = NULL;
+        bide_error error = {0};
+        write_file("a.conf", bad_files[i].text);
+        assert_int_equal(bide_config_load("a.conf", &config, &error), BIDE_E_CONFIG);
+        assert_null(config);
+        assert_string_equal(error.text, bad_files[i].expected);
+    }
+}
+
+static void test_unreadable(void **state)
+{
+    (void)state;
+    struct bide_config *config;
+    bide_error error;
+    assert_int_equal(bide_config_load("none.conf", &config, &error), BIDE_E_CONFIG);
+    assert_string_equal(error.text, "cannot read none.conf: No such file or directory");
+    assert_int_equal(bide_config_load("/", &config, &error), BIDE_E_CONFIG);
+    assert_string_equal(error.text, "cannot read /: not a regular file");
+    write_bytes("a.conf", "a\0b", 3);
+    assert_int_equal(bide_config_load("a.conf", &config, &error), BIDE_E_CONFIG);
+    assert_string_equal(error.text, "a.conf: not a text: it has zero bytes");
+    assert_int_equal(bide_config_load("none.conf", &config, NULL), BIDE_E_CONFIG);
+}
+
+/* ---- allocation failures ---- */
+
+static int fail_at_zero(void *user, size_t size)
+{
+    (void)size;
+    return (*(int *)user)-- != 0;
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    write_file("b.conf", "broker = \"amqp://u:${HOME}@h\";");
+    write_file("c.conf", "@include \"b.conf\"\nhandlers = ( { type = \"a\"; plugin = \"p\"; } );");
+    write_file("a.conf", whole_file);
+    static const char *const files[] = {"a.conf", "c.conf"};
+    for (size_t i = 0; i < 2; i++) {
+        bide_code code = BIDE_E_NOMEM;
+        for (int nth = 0; code != BIDE_OK; nth++) {
+            struct bide_config *config = NULL;
+            bide_error error = {0};
+            int left = nth;
+            bide_alloc_set_hook(fail_at_zero, &left);
+            code = bide_config_load(files[i], &config, &error);
+            bide_alloc_set_hook(NULL, NULL);
+            assert_true(code == BIDE_OK || code == BIDE_E_NOMEM);
+            assert_true(nth < 500);
+            bide_config_destroy(config);
+        }
+    }
+}
+
+/* ---- what comes from the table, and the ready files ---- */
+
+static char *written(void (*write)(struct bide_buffer *))
+{
+    struct bide_buffer buffer;
+    bide_buffer_init(&buffer);
+    write(&buffer);
+    return bide_buffer_take(&buffer);
+}
+
+static void test_sample_is_valid_and_default(void **state)
+{
+    (void)state;
+    struct bide_config *defaults;
+    char *sample = written(bide_config_write_sample);
+    struct bide_config *config = load(sample);
+    assert_int_equal(bide_config_default(&defaults, NULL), BIDE_OK);
+    assert_memory_equal(&config->worker, &defaults->worker, sizeof config->worker);
+    assert_string_equal(config->broker, defaults->broker);
+    assert_string_equal(config->plugin_dir, defaults->plugin_dir);
+    assert_int_equal(config->n_handlers, 1);
+    bide_config_destroy(defaults);
+    bide_config_destroy(config);
+    bide_free(sample);
+}
+
+static void test_reference_names_every_key(void **state)
+{
+    static const char *const keys[] = {"broker", "namespace", "queue_type", "plugin_dir", "threads",
+        "processes", "order", "drain", "max_body", "prefetch", "name", "weight", "type", "plugin", "queue",
+        "concurrency", "timeout", "kill_after", "isolation", "attempts", "backoff", "base", "cap", "jitter",
+        "crash_attempts", "settings"};
+    (void)state;
+    char *reference = written(bide_config_write_reference);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        char row[32];
+        snprintf(row, sizeof row, "| `%s` |", keys[i]);
+        if (!strstr(reference, row))
+            fail_msg("no row for %s", keys[i]);
+    }
+    bide_free(reference);
+}
+
+static void test_ready_files(void **state)
+{
+    static const char *const files[] = {"sqlite.conf", "rabbitmq.conf", "redis.conf", "bide.reference.conf"};
+    (void)state;
+    setenv("BIDE_RABBITMQ_PASSWORD", "secret", 1);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct bide_config *config;
+        bide_error error;
+        char path[256];
+        snprintf(path, sizeof path, BIDE_SOURCE_DIR "/config/%s", files[i]);
+        if (bide_config_load(path, &config, &error) != BIDE_OK)
+            fail_msg("%s", error.text);
+        assert_int_equal(config->n_handlers, 1);
+        bide_config_destroy(config);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_defaults, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_everything_given, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_settings, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_queues_left_out, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_secrets, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_includes, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_bad_files, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_unreadable, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_no_memory, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_sample_is_valid_and_default, enter_folder, leave_folder),
+        cmocka_unit_test(test_reference_names_every_key),
+        cmocka_unit_test(test_ready_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
