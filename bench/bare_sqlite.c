@@ -178,7 +178,8 @@ int main(int argc, char **argv)
         fputs("usage: bare_sqlite DATABASE MESSAGES SEND_BATCH CLAIM_BATCH\n", stderr);
         return 64;
     }
-    struct arguments arguments = {argv[1], atol(argv[2]), atol(argv[3]), atol(argv[4])};
+    struct arguments arguments = {
+        argv[1], strtol(argv[2], NULL, 10), strtol(argv[3], NULL, 10), strtol(argv[4], NULL, 10)};
     sqlite3_close(open_database(arguments.path));
     pid_t sender = fork();
     if (sender == 0) {
