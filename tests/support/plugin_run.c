@@ -25,17 +25,16 @@ static bide_code open_handlers(struct plugin_run *run, const char *text, bide_er
     return code;
 }
 
-bide_code plugin_run_open(
-    struct plugin_run *run, const char *plugin, const char *timeout, const char *settings, bide_error *error)
+bide_code plugin_run_open_from(struct plugin_run *run, const char *plugin_dir, const char *plugin,
+    const char *timeout, const char *settings, bide_error *error)
 {
-    char programs[TEMP_DIR_PATH], text[4096];
+    char text[4096];
     *run = (struct plugin_run){0};
-    test_program_dir(programs);
     assert_int_equal(temp_dir_create(&run->dir), 0);
     snprintf(text, sizeof text,
-        "broker = \"sqlite:x.db\"; plugin_dir = \"%s/../handlers\";\n"
+        "broker = \"sqlite:x.db\"; plugin_dir = \"%s\";\n"
         "handlers = ( { type = \"test\"; plugin = \"%s\"; timeout = \"%s\"; settings: { %s }; } );\n",
-        programs, plugin, timeout, settings);
+        plugin_dir, plugin, timeout, settings);
     bide_context_init(&run->context, bide_clock_system());
     bide_code code = open_handlers(run, text, error);
     if (code != BIDE_OK)
@@ -43,6 +42,15 @@ bide_code plugin_run_open(
     assert_ok(bide_message_create("test", &run->message, error), error);
     assert_ok(bide_message_set_id(run->message, "id-1", error), error);
     return bide_message_stamp(run->message, "default", bide_clock_system(), error);
+}
+
+bide_code plugin_run_open(
+    struct plugin_run *run, const char *plugin, const char *timeout, const char *settings, bide_error *error)
+{
+    char folder[TEMP_DIR_PATH + 16];
+    test_program_dir(folder);
+    strcat(folder, "/../handlers");
+    return plugin_run_open_from(run, folder, plugin, timeout, settings, error);
 }
 
 void plugin_run_close(struct plugin_run *run)
@@ -78,6 +86,10 @@ bide_outcome plugin_run_handle(struct plugin_run *run)
     run->outcome = job.run.outcome;
     snprintf(run->error, sizeof run->error, "%s", job.run.error ? job.run.error : "");
     run->delay_ms = job.run.delay_ms;
+    run->n_sends = job.run.n_sends;
+    if (run->n_sends)
+        snprintf(run->sent, sizeof run->sent, "%s %s", bide_message_type(job.run.sends[0]),
+            (const char *)bide_message_body(job.run.sends[0], NULL));
     run->took_ms = job.run.took_us / 1000;
     bide_run_release(&job.run);
     return run->outcome;

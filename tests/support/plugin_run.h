@@ -20,12 +20,17 @@ struct plugin_run {
     char error[1100];     /* "": none */
     int64_t delay_ms;
     int64_t took_ms;
+    size_t n_sends;
+    char sent[200]; /* type and body of the first message it sent */
 };
 
 /* Opens a handler of type "test" with `settings` ("path = \"x\";") and a message for it; `timeout` as in the
  * file. On failure nothing stays open but the folder. */
 bide_code plugin_run_open(
     struct plugin_run *run, const char *plugin, const char *timeout, const char *settings, bide_error *error);
+/* As plugin_run_open, for a plugin from another folder. */
+bide_code plugin_run_open_from(struct plugin_run *run, const char *plugin_dir, const char *plugin,
+    const char *timeout, const char *settings, bide_error *error);
 void plugin_run_close(struct plugin_run *run);
 
 void plugin_run_body(struct plugin_run *run, const void *body, size_t size);
