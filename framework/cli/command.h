@@ -16,6 +16,7 @@ struct bide_cli {
     bool version;
     struct bide_cli_list arguments;
     struct bide_buffer broker_url; /* what `broker` became, see cli/session.h */
+    int status; /* of the program where a command succeeds: that of a child which said itself what is wrong */
 };
 
 struct bide_cli_command {
@@ -45,6 +46,9 @@ bide_code bide_cli_find(
 
 void bide_cli_help_all(struct bide_buffer *to);
 void bide_cli_help_command(struct bide_buffer *to, const struct bide_cli_command *command);
+
+/* "bide COMMAND: text" on standard error. */
+void bide_cli_print_error(const struct bide_cli *cli, const bide_error *error);
 
 /* The whole program: runs a command line, prints its error, returns the exit status. */
 int bide_cli_main(int argc, char *const *argv);

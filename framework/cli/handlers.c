@@ -100,42 +100,89 @@ static void print_text(const struct bide_plugin *plugin, bool first)
     print_settings(descriptor->settings);
 }
 
-static int is_plugin(const struct dirent *entry)
+/* ---- the folder ---- */
+
+struct names {
+    char **items; /* without ".so" */
+    size_t n;
+};
+
+static void release_names(struct names *names)
 {
-    const char *dot = strrchr(entry->d_name, '.');
-    return dot && dot != entry->d_name && strcmp(dot, ".so") == 0;
+    for (size_t i = 0; i < names->n; i++)
+        bide_free(names->items[i]);
+    bide_free(names->items);
+}
+
+/* Keeps the name of a file NAME.so; other files are none of ours. */
+static bool add_name(struct names *names, const char *file)
+{
+    size_t size = strlen(file);
+    if (size <= 3 || strcmp(file + size - 3, ".so") != 0)
+        return true;
+    char **items = bide_realloc(names->items, (names->n + 1) * sizeof *items);
+    if (!items)
+        return false;
+    names->items = items;
+    items[names->n] = bide_strndup(file, size - 3);
+    return items[names->n] && ++names->n;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bide_code read_names(const char *dir, struct names *names, bide_error *error)
+{
+    struct dirent *entry;
+    bool room = true;
+    DIR *folder = opendir(dir);
+    if (!folder)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "cannot read the plugin folder %s: %s; set plugin_dir in the configuration, or give --plugin-dir "
+            "DIR",
+            dir, strerror(errno));
+    while (room && (entry = readdir(folder)))
+        room = add_name(names, entry->d_name);
+    closedir(folder);
+    if (!room)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (names->n)
+        qsort(names->items, names->n, sizeof *names->items, by_name);
+    return BIDE_OK;
+}
+
+/* False where it cannot be used: then said on standard error. */
+static bool show(const struct bide_cli *cli, const char *dir, const char *name, bool first)
+{
+    struct bide_plugin *plugin;
+    bide_error why;
+    if (bide_plugin_load(dir, name, &plugin, &why) != BIDE_OK) {
+        fprintf(stderr, "bide handlers: %s\n", why.text);
+        return false;
+    }
+    if (cli->json)
+        print_json(plugin);
+    else
+        print_text(plugin, first);
+    bide_plugin_unload(plugin);
+    return true;
 }
 
 static bide_code list_folder(const struct bide_cli *cli, const char *dir, bide_error *error)
 {
-    struct dirent **entries;
-    size_t n_bad = 0;
-    int n = scandir(dir, &entries, is_plugin, alphasort);
-    if (n < 0)
-        return bide_fail(error, BIDE_E_CONFIG,
-            "cannot read the plugin folder %s: %s; set plugin_dir in the "
-            "configuration, or give --plugin-dir DIR",
-            dir, strerror(errno));
-    for (int i = 0; i < n; i++) {
-        struct bide_plugin *plugin;
-        bide_error why;
-        entries[i]->d_name[strlen(entries[i]->d_name) - 3] = '\0';
-        if (bide_plugin_load(dir, entries[i]->d_name, &plugin, &why) != BIDE_OK) {
-            fprintf(stderr, "bide handlers: %s\n", why.text);
-            n_bad++;
-        } else {
-            if (cli->json)
-                print_json(plugin);
-            else
-                print_text(plugin, i == 0);
-            bide_plugin_unload(plugin);
-        }
-        free(entries[i]);
-    }
-    free(entries);
-    if (n == 0 && !cli->json)
+    struct names names = {0};
+    size_t n_bad = 0, n = 0;
+    bide_code code = read_names(dir, &names, error);
+    for (size_t i = 0; i < names.n && code == BIDE_OK; i++, n++)
+        n_bad += !show(cli, dir, names.items[i], i == n_bad);
+    release_names(&names);
+    if (code == BIDE_OK && n == 0)
         fprintf(stderr, "No plugins in %s; `bide handlers new NAME` writes one.\n", dir);
-    return n_bad ? bide_fail(error, BIDE_E_CONFIG, "%zu of %d plugins cannot be used", n_bad, n) : BIDE_OK;
+    if (code == BIDE_OK && n_bad)
+        code = bide_fail(error, BIDE_E_CONFIG, "%zu of %zu plugins cannot be used", n_bad, n);
+    return code;
 }
 
 static bide_code run(struct bide_cli *cli, void *given, bide_error *error)

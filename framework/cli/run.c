@@ -105,7 +105,7 @@ static bide_code run(struct bide_cli *cli, char *const *argv, bide_error *error)
     return code == BIDE_OK ? parse_and_run(cli, argv + used + words, error) : code;
 }
 
-static void print_error(const struct bide_cli *cli, const bide_error *error)
+void bide_cli_print_error(const struct bide_cli *cli, const bide_error *error)
 {
     const char *space = cli->command ? " " : "", *name = cli->command ? cli->command->name : "";
     fprintf(stderr, "bide%s%s: %s\n", space, name, error->text);
@@ -125,9 +125,9 @@ int bide_cli_main(int argc, char *const *argv)
         code = bide_fail(&error, BIDE_E_INTERNAL, "cannot write to standard output: %s", strerror(errno));
     if (code != BIDE_OK) {
         error.code = code;
-        print_error(&cli, &error);
+        bide_cli_print_error(&cli, &error);
     }
     bide_free(cli.arguments.items);
     bide_buffer_release(&cli.broker_url);
-    return bide_code_exit(code);
+    return code == BIDE_OK ? cli.status : bide_code_exit(code);
 }

@@ -1,9 +1,12 @@
-/* bide worker: a thin shell around bide/worker.h. */
+/* bide worker: a supervisor, and in each of its children a thin shell around bide/worker.h. */
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "bide/worker.h"
 #include "cli/session.h"
+#include "worker/supervised.h"
 
 struct values {
     int64_t threads, exit_idle_ms;
@@ -40,30 +43,66 @@ static void catch_signals(bide_worker *worker)
     sigaction(SIGINT, &action, NULL);
 }
 
+/* What the children need to know; read before the fork. */
+struct start {
+    struct bide_cli *cli;
+    const char *path;
+    bide_worker_options options;
+};
+
+static bide_code serve(const struct start *start, const struct bide_supervised *shared, bide_error *error)
+{
+    bide_worker *worker;
+    signal(SIGPIPE, SIG_IGN);
+    bide_code code = bide_worker_create(start->path, &start->options, &worker, error);
+    if (code != BIDE_OK)
+        return code;
+    code = bide_worker_supervised_by(worker, shared, error);
+    if (code == BIDE_OK) {
+        catch_signals(worker);
+        code = bide_worker_run(worker, error);
+        atomic_store(&signalled_worker, NULL);
+    }
+    if (bide_worker_abandoned(worker)) /* a handler still runs: what exit() would tear down is in use */
+        _exit(bide_code_exit(code));
+    bide_worker_destroy(worker);
+    return code;
+}
+
+static int child_main(void *user, const struct bide_supervised *shared)
+{
+    const struct start *start = user;
+    bide_error error = {0};
+    bide_code code = serve(start, shared, &error);
+    if (code != BIDE_OK)
+        bide_cli_print_error(start->cli, &error);
+    return bide_code_exit(code);
+}
+
 static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
 {
     const struct values *values = given;
-    const char *path = bide_cli_config_path(cli);
-    bide_worker_options worker_options = {0};
-    bide_worker *worker;
-    if (!path)
+    struct start start = {.cli = cli, .path = bide_cli_config_path(cli)};
+    struct bide_config *config;
+    if (!start.path)
         return bide_fail(error, BIDE_E_CONFIG,
             "a worker needs a configuration with handlers: there is neither ./bide.conf nor "
-            "/etc/bide/bide.conf; give "
-            "one with -c FILE");
-    bide_code code = bide_cli_broker_override(cli, &worker_options.broker, error);
-    worker_options.threads = values->threads == BIDE_CLI_UNSET ? 0 : (int)values->threads;
-    worker_options.exit_idle_ms = values->exit_idle_ms == BIDE_CLI_UNSET ? 0 : values->exit_idle_ms;
-    signal(SIGPIPE, SIG_IGN);
+            "/etc/bide/bide.conf; give one with -c FILE");
+    bide_code code = bide_cli_broker_override(cli, &start.options.broker, error);
     if (code == BIDE_OK)
-        code = bide_worker_create(path, &worker_options, &worker, error);
+        code = bide_config_load(start.path, &config, error);
     if (code != BIDE_OK)
         return code;
-    catch_signals(worker);
-    code = bide_worker_run(worker, error);
-    atomic_store(&signalled_worker, NULL);
-    bide_worker_destroy(worker);
-    return code;
+    start.options.threads = values->threads == BIDE_CLI_UNSET ? config->worker.threads : (int)values->threads;
+    start.options.exit_idle_ms = values->exit_idle_ms == BIDE_CLI_UNSET ? 0 : values->exit_idle_ms;
+    const struct bide_supervisor_options supervision = {
+        .processes = config->worker.processes,
+        .threads = start.options.threads,
+        .run = child_main,
+        .user = &start,
+    };
+    bide_config_destroy(config);
+    return bide_supervise(&supervision, &cli->status, error);
 }
 
 const struct bide_cli_command bide_cli_worker = {

@@ -89,8 +89,8 @@ void bide_sqlite_file_clear(struct bide_sqlite_file *file)
 
 static void nap(void)
 {
-    /* Others hold the file for about a millisecond a time: a tenth of that is lost at most. */
-    usleep(100);
+    /* Others hold the file for about a millisecond a time: little of that is lost. */
+    usleep(50);
 }
 
 static int wait_for_others(void *user, int times)
