@@ -48,8 +48,10 @@ void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery 
     struct bide_decision decision = bide_decide(policy, result, now_ms, random);
     count_decision(&intake->counts, decision.verdict);
     log_decision(delivery->message, &decision, run, now_ms);
-    if (decision.verdict != BIDE_VERDICT_RETRY && intake->supervised)
+    if (intake->supervised && decision.verdict == BIDE_VERDICT_ACK)
         bide_crashes_forget(intake->supervised->crashes, delivery->message->id);
+    else if (intake->supervised && decision.verdict == BIDE_VERDICT_DEAD)
+        bide_crashes_end(intake->supervised->crashes, delivery->message->id, bide_mono_ms(intake->clock));
     bide_intake_settle(intake, &(struct bide_settlement){
                                    .delivery = delivery,
                                    .verdict = decision.verdict,

@@ -1,34 +1,29 @@
 /* The configuration loader: what good files give, and what each kind of mistake is told. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "support/test.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/alloc.h"
 #include "config/config.h"
+#include "support/temp_dir.h"
 
 /* Each test works in a folder of its own, which is also the working directory. */
 static int enter_folder(void **state)
 {
-    char *folder = strdup("/tmp/bide-config-XXXXXX");
-    *state = folder;
-    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+    static struct temp_dir dir;
+    *state = dir.path;
+    return temp_dir_create(&dir) == 0 && chdir(dir.path) == 0 ? 0 : -1;
 }
 
 static int leave_folder(void **state)
 {
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", (char *)*state);
-    int status = chdir("/") == 0 ? system(command) : -1;
-    free(*state);
-    return status;
+    struct temp_dir dir;
+    snprintf(dir.path, sizeof dir.path, "%s", (char *)*state);
+    return chdir("/") == 0 ? temp_dir_remove(&dir) : -1;
 }
 
 static void write_bytes(const char *path, const char *text, size_t size)
@@ -98,7 +93,7 @@ static const char whole_file[] =
 static void test_everything_given(void **state)
 {
     struct bide_config *config = load(whole_file);
-    char plugins[64];
+    char plugins[TEMP_DIR_PATH + 16];
     snprintf(plugins, sizeof plugins, "%s/plugins", (char *)*state);
     assert_string_equal(config->path, "a.conf");
     assert_string_equal(config->plugin_dir, plugins);

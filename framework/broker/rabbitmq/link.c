@@ -59,7 +59,7 @@ static amqp_table_entry_t text_entry(const char *key, const char *text)
 }
 
 /* Without these the broker would neither tell of a cancelled consumer nor of an alarm, nor why it refuses. */
-static bide_code log_in(struct bide_rmq_link *link, const char *role, bide_error *error)
+static bide_code log_in(struct bide_rmq_link *link, const char *role, bool beats, bide_error *error)
 {
     static const char *const capabilities[] = {"consumer_cancel_notify", "connection.blocked", "basic.nack",
         "publisher_confirms", "authentication_failure_close", "exchange_exchange_bindings"};
@@ -76,7 +76,7 @@ static bide_code log_in(struct bide_rmq_link *link, const char *role, bide_error
             .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = {N, able}}}};
     amqp_table_t properties = {sizeof entries / sizeof entries[0], entries};
     amqp_rpc_reply_t reply =
-        amqp_login_with_properties(link->amqp, settings->vhost, CHANNELS, FRAME_MAX, settings->heartbeat_s,
+        amqp_login_with_properties(link->amqp, settings->vhost, CHANNELS, FRAME_MAX, beats ? settings->heartbeat_s : 0,
             &properties, AMQP_SASL_METHOD_PLAIN, settings->user, settings->password);
     char doing[TEXT_SIZE];
     snprintf(doing, sizeof doing, "the login of '%s' to vhost '%s'", settings->user, settings->vhost);
@@ -86,14 +86,14 @@ static bide_code log_in(struct bide_rmq_link *link, const char *role, bide_error
 }
 
 static bide_code open_host(
-    struct bide_rmq_link *link, const struct bide_rmq_host *host, const char *role, bide_error *error)
+    struct bide_rmq_link *link, const struct bide_rmq_host *host, const char *role, bool beats, bide_error *error)
 {
     link->amqp = amqp_new_connection();
     if (!link->amqp)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_code code = open_socket(link, host, error);
     if (code == BIDE_OK)
-        code = log_in(link, role, error);
+        code = log_in(link, role, beats, error);
     if (code != BIDE_OK) {
         bide_rmq_link_drop(link);
         return code;
@@ -104,12 +104,12 @@ static bide_code open_host(
 }
 
 bide_code bide_rmq_link_open(struct bide_rmq_link *link, const struct bide_rmq_settings *settings, size_t first,
-    const char *role, bide_error *error)
+    const char *role, bool beats, bide_error *error)
 {
     *link = (struct bide_rmq_link){.settings = settings, .fd = -1};
     bide_code code = BIDE_E_BROKER;
     for (size_t i = 0; i < settings->n_hosts; i++) {
-        code = open_host(link, &settings->hosts[(first + i) % settings->n_hosts], role, error);
+        code = open_host(link, &settings->hosts[(first + i) % settings->n_hosts], role, beats, error);
         if (code == BIDE_OK || code == BIDE_E_CONFIG)
             break;
     }

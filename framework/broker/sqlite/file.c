@@ -58,7 +58,7 @@ static char *absolute(const char *path, const char *base_dir)
 bide_code bide_sqlite_file_init(
     struct bide_sqlite_file *file, const struct bide_broker_options *options, bide_error *error)
 {
-    bool lax;
+    bool lax = false;
     bide_code code = bide_url_check_params(options->url, params, error);
     if (code == BIDE_OK)
         code = check_path(options->url, error);
@@ -89,8 +89,8 @@ void bide_sqlite_file_clear(struct bide_sqlite_file *file)
 
 static void nap(void)
 {
-    /* Others hold the file for about a millisecond a time: a tenth of that is lost at most. */
-    usleep(100);
+    /* Others hold the file for about a millisecond a time: little of that is lost. */
+    usleep(50);
 }
 
 static int wait_for_others(void *user, int times)

@@ -132,13 +132,13 @@ static bool answer(int client, const struct request *request)
         route = &none;
     if (strcmp(route->path, "/repair") == 0)
         atomic_store(&target.repaired, true);
+    const struct route *reply = fails(route, request) ? route : &good;
+    write_log(request, reply->status);
     if (strcmp(route->path, "/slow") == 0)
         poll(NULL, 0, SLOW_MS);
-    const struct route *reply = fails(route, request) ? route : &good;
     char text[1024];
     int size = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n%s\r\n%s", reply->status,
         reply->line, strlen(reply->body), reply->header, reply->body);
-    write_log(request, reply->status);
     return send(client, text, (size_t)size, MSG_NOSIGNAL) == size;
 }
 

@@ -1,0 +1,19 @@
+/* broker/rabbitmq/address.h: which exchange a message is published to. Pure; any thread. */
+#ifndef BIDE_BROKER_RABBITMQ_ADDRESS_H
+#define BIDE_BROKER_RABBITMQ_ADDRESS_H
+
+#include "broker/rabbitmq/publisher.h"
+
+/* An address and the memory of its key. */
+struct bide_rmq_route {
+    struct bide_rmq_address address;
+    char key[2 * BIDE_RMQ_RUNGS + BIDE_NAME_MAX + 8];
+};
+
+/* To be run when due: at once, by the landing, or up the ladder first. `queue` is borrowed. */
+void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings, const char *queue,
+    int64_t due_ms);
+/* To the dead letters of a queue. */
+void bide_rmq_route_dead(struct bide_rmq_route *route, const struct bide_rmq_queue *queue);
+
+#endif

@@ -1,0 +1,48 @@
+#include "broker/rabbitmq/delivery.h"
+
+#include "base/alloc.h"
+
+static void find_defect(struct bide_rmq_delivery *delivery, const char *malformed, size_t max_body)
+{
+    if (malformed) {
+        delivery->base.defect = BIDE_REASON_MALFORMED;
+        delivery->base.defect_text = malformed;
+    } else if (max_body && delivery->base.message->body_size > max_body) {
+        delivery->base.defect = BIDE_REASON_OVERSIZED;
+        delivery->base.defect_text = "body larger than worker.max_body";
+    }
+}
+
+struct bide_rmq_delivery *bide_rmq_delivery_create(const struct bide_rmq_settings *settings, size_t queue,
+    const amqp_frame_t *head, amqp_bytes_t body, struct bide_rmq_scratch *scratch)
+{
+    amqp_bytes_t raw = head->payload.properties.raw;
+    struct bide_rmq_delivery *delivery = bide_malloc(sizeof *delivery + raw.len);
+    if (!delivery)
+        return NULL;
+    *delivery = (struct bide_rmq_delivery){.base.queue = queue};
+    memcpy(delivery + 1, raw.bytes, raw.len);
+    delivery->raw = (struct bide_slice){(const char *)(delivery + 1), raw.len};
+    struct bide_message_parts parts;
+    struct bide_rmq_marks marks;
+    const char *malformed =
+        bide_rmq_read(head->payload.properties.decoded, settings->clock, scratch, &parts, &marks);
+    const char *name = settings->queues[queue].name;
+    parts.queue = (struct bide_slice){name, strlen(name)};
+    parts.body = (struct bide_slice){body.bytes, body.len};
+    delivery->base.message = bide_message_from_parts(&parts);
+    if (!delivery->base.message) {
+        bide_free(delivery);
+        return NULL;
+    }
+    find_defect(delivery, malformed, settings->max_body);
+    return delivery;
+}
+
+void bide_rmq_delivery_destroy(struct bide_rmq_delivery *delivery)
+{
+    if (!delivery)
+        return;
+    bide_message_destroy(delivery->base.message);
+    bide_free(delivery);
+}

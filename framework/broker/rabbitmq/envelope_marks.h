@@ -1,0 +1,21 @@
+/* broker/rabbitmq/envelope_marks.h: the table of the framework's own headers. For envelope_*.c. */
+#ifndef BIDE_BROKER_RABBITMQ_ENVELOPE_MARKS_H
+#define BIDE_BROKER_RABBITMQ_ENVELOPE_MARKS_H
+
+#include "broker/rabbitmq/envelope.h"
+
+struct bide_rmq_mark_row {
+    const char *name;
+    bool is_text;
+    size_t offset; /* in struct bide_rmq_marks */
+    int64_t max;   /* of a number; the least is 0 */
+    const char *malformed;
+};
+
+enum { BIDE_RMQ_MARKS = 9 };
+extern const struct bide_rmq_mark_row bide_rmq_mark_rows[BIDE_RMQ_MARKS];
+
+/* Is it a header of the framework, or one that RabbitMQ puts on and must not get back? */
+bool bide_rmq_header_is_own(amqp_bytes_t name);
+
+#endif

@@ -1,0 +1,307 @@
+#include "broker/rabbitmq/intake.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "broker/rabbitmq/fault.h"
+#include "broker/rabbitmq/topology.h"
+
+enum { FLUSH_WAIT_MS = 5000, TAG_TEXT = 32, PREFETCH_MAX = 65535 };
+
+/* Library channels are numbered from 1. */
+static amqp_channel_t number_of(size_t channel)
+{
+    return (amqp_channel_t)(channel + 1);
+}
+
+bide_code bide_rmq_intake_init(struct bide_rmq_intake *intake, const struct bide_rmq_settings *settings,
+    bide_rmq_delivery_sink *sink, void *owner, bide_error *error)
+{
+    size_t n = 2 * settings->n_queues;
+    *intake = (struct bide_rmq_intake){.settings = settings, .sink = sink, .owner = owner, .link.fd = -1};
+    bide_rmq_wire_init(&intake->wire, &intake->link);
+    bide_buffer_init(&intake->scratch.text);
+    intake->channels = bide_calloc(n ? n : 1, sizeof *intake->channels);
+    if (!intake->channels)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    intake->n_channels = n;
+    for (size_t i = 0; i < n; i++) {
+        struct bide_rmq_channel *channel = &intake->channels[i];
+        channel->queue = i / 2;
+        channel->landing = i % 2;
+        bide_rmq_tags_init(&channel->tags);
+        bide_buffer_init(&channel->coming.body);
+    }
+    return BIDE_OK;
+}
+
+void bide_rmq_intake_release(struct bide_rmq_intake *intake)
+{
+    bide_rmq_link_close(&intake->link);
+    for (size_t i = 0; i < intake->n_channels; i++) {
+        bide_rmq_tags_release(&intake->channels[i].tags);
+        bide_buffer_release(&intake->channels[i].coming.body);
+    }
+    bide_free(intake->channels);
+    bide_rmq_wire_release(&intake->wire);
+    bide_buffer_release(&intake->scratch.text);
+}
+
+/* ---- the connection ---- */
+
+static bide_code prepare(struct bide_rmq_link *link, bide_error *error)
+{
+    size_t n = 2 * link->settings->n_queues;
+    bide_code code = bide_rmq_link_open_channel(link, number_of(0), error);
+    if (code == BIDE_OK)
+        code = bide_rmq_topology_declare(link, number_of(0), error);
+    for (size_t i = 1; i < n && code == BIDE_OK; i++)
+        code = bide_rmq_link_open_channel(link, number_of(i), error);
+    return code;
+}
+
+bide_code bide_rmq_intake_connect(struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings,
+    size_t host, bide_error *error)
+{
+    struct bide_rmq_link link;
+    bide_code code = bide_rmq_link_open(&link, settings, host, "intake", true, error);
+    if (code != BIDE_OK)
+        return code;
+    code = prepare(&link, error);
+    if (code != BIDE_OK) {
+        bide_rmq_link_drop(&link);
+        return code;
+    }
+    *ret_link = link;
+    return BIDE_OK;
+}
+
+bool bide_rmq_intake_is_open(const struct bide_rmq_intake *intake)
+{
+    return intake->link.amqp != NULL;
+}
+
+void bide_rmq_intake_take(struct bide_rmq_intake *intake, struct bide_rmq_link *link)
+{
+    bide_rmq_intake_drop(intake);
+    intake->link = *link;
+    *link = (struct bide_rmq_link){.fd = -1};
+    intake->generation++;
+}
+
+void bide_rmq_intake_drop(struct bide_rmq_intake *intake)
+{
+    bide_rmq_link_drop(&intake->link);
+    bide_rmq_wire_release(&intake->wire);
+    bide_rmq_wire_init(&intake->wire, &intake->link);
+    intake->has_cancelled = false;
+    for (size_t i = 0; i < intake->n_channels; i++) {
+        struct bide_rmq_channel *channel = &intake->channels[i];
+        intake->n_lost += channel->tags.n_done;
+        bide_rmq_tags_release(&channel->tags);
+        bide_buffer_clear(&channel->coming.body);
+        channel->coming.has_head = channel->cancelled = false;
+        channel->limit = 0;
+    }
+}
+
+bool bide_rmq_intake_is_current(const struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
+{
+    return intake->link.amqp && delivery->generation == intake->generation;
+}
+
+struct bide_rmq_channel *bide_rmq_intake_channel(
+    struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
+{
+    return &intake->channels[2 * delivery->base.queue + delivery->landing];
+}
+
+/* ---- out ---- */
+
+static void cancel_consumer(struct bide_rmq_intake *intake, size_t index, unsigned turn)
+{
+    char tag[TAG_TEXT];
+    snprintf(tag, sizeof tag, "%u", turn);
+    amqp_basic_cancel_t cancel = {.consumer_tag = bide_rmq_text(tag), .nowait = 1};
+    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_CANCEL_METHOD, &cancel);
+}
+
+static void start_consumer(struct bide_rmq_intake *intake, size_t index, unsigned turn, size_t limit)
+{
+    const struct bide_rmq_channel *channel = &intake->channels[index];
+    const struct bide_rmq_queue *queue = &intake->settings->queues[channel->queue];
+    char tag[TAG_TEXT];
+    snprintf(tag, sizeof tag, "%u", turn);
+    amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)(limit < PREFETCH_MAX ? limit : PREFETCH_MAX)};
+    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_QOS_METHOD, &qos);
+    amqp_basic_consume_t consume = {.queue = bide_rmq_text(channel->landing ? queue->landing : queue->work),
+        .consumer_tag = bide_rmq_text(tag), .nowait = 1};
+    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_CONSUME_METHOD, &consume);
+}
+
+/* A prefetch holds for consumers that come after it: the new one begins before the old one ends, so that nothing
+ * waits meanwhile. */
+void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t index, size_t limit)
+{
+    struct bide_rmq_channel *channel = &intake->channels[index];
+    unsigned old = channel->turn;
+    bool was_consuming = channel->limit && !channel->cancelled;
+    if (limit)
+        start_consumer(intake, index, ++channel->turn, limit);
+    if (was_consuming)
+        cancel_consumer(intake, index, old);
+    channel->limit = limit;
+    channel->cancelled = false;
+}
+
+void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
+{
+    size_t index = 2 * delivery->base.queue + delivery->landing;
+    amqp_basic_nack_t nack = {.delivery_tag = delivery->tag, .requeue = 1};
+    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_NACK_METHOD, &nack);
+    bide_rmq_tags_gone(&intake->channels[index].tags, delivery->tag);
+    intake->n_settled++;
+}
+
+static void acknowledge(struct bide_rmq_intake *intake, size_t index)
+{
+    amqp_basic_ack_t ack = {0};
+    bool multiple;
+    intake->n_settled += intake->channels[index].tags.n_done;
+    while (bide_rmq_tags_take(&intake->channels[index].tags, &ack.delivery_tag, &multiple)) {
+        ack.multiple = multiple;
+        bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_ACK_METHOD, &ack);
+    }
+}
+
+bide_code bide_rmq_intake_flush(struct bide_rmq_intake *intake, bide_error *error)
+{
+    for (size_t i = 0; i < intake->n_channels; i++)
+        acknowledge(intake, i);
+    if (bide_rmq_wire_flush(&intake->wire, FLUSH_WAIT_MS) == BIDE_RMQ_FLOWED)
+        return BIDE_OK;
+    bide_rmq_intake_drop(intake);
+    return bide_rmq_fail_status(intake->settings, AMQP_STATUS_SOCKET_CLOSED, "acknowledging", error);
+}
+
+/* ---- in ---- */
+
+static bide_code finish_message(struct bide_rmq_intake *intake, size_t index, amqp_bytes_t body, bide_error *error)
+{
+    struct bide_rmq_channel *channel = &intake->channels[index];
+    struct bide_rmq_assembly *coming = &channel->coming;
+    struct bide_rmq_delivery *delivery = NULL;
+    coming->has_head = false;
+    if (bide_rmq_tags_add(&channel->tags, coming->tag))
+        delivery = bide_rmq_delivery_create(
+            intake->settings, channel->queue, &coming->head, body, &intake->scratch);
+    if (!delivery)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    delivery->tag = coming->tag;
+    delivery->generation = intake->generation;
+    delivery->landing = channel->landing;
+    bide_buffer_clear(&coming->body);
+    intake->sink(intake->owner, delivery);
+    return BIDE_OK;
+}
+
+static bide_code on_body(struct bide_rmq_intake *intake, size_t index, amqp_bytes_t piece, bide_error *error)
+{
+    struct bide_rmq_assembly *coming = &intake->channels[index].coming;
+    uint64_t whole = coming->head.payload.properties.body_size;
+    if (!coming->has_head)
+        return BIDE_OK;
+    if (piece.len == whole)
+        return finish_message(intake, index, piece, error);
+    if (coming->body.size == 0)
+        bide_buffer_reserve(&coming->body, whole);
+    bide_buffer_add(&coming->body, piece.bytes, piece.len);
+    if (coming->body.failed)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory for a body of %llu bytes", (unsigned long long)whole);
+    if (coming->body.size < whole)
+        return BIDE_OK;
+    return finish_message(intake, index, bide_rmq_bytes(coming->body.bytes, coming->body.size), error);
+}
+
+static bide_code on_head(struct bide_rmq_intake *intake, size_t index, const amqp_frame_t *frame, bide_error *error)
+{
+    struct bide_rmq_assembly *coming = &intake->channels[index].coming;
+    coming->head = *frame;
+    coming->has_head = true;
+    if (frame->payload.properties.body_size > 0)
+        return BIDE_OK;
+    return finish_message(intake, index, amqp_empty_bytes, error);
+}
+
+static bide_code on_method(
+    struct bide_rmq_intake *intake, size_t index, amqp_method_t method, bide_error *error)
+{
+    switch (method.id) {
+    case AMQP_BASIC_DELIVER_METHOD:
+        intake->channels[index].coming.tag = ((const amqp_basic_deliver_t *)method.decoded)->delivery_tag;
+        return BIDE_OK;
+    case AMQP_BASIC_CANCEL_METHOD:
+        intake->channels[index].cancelled = intake->has_cancelled = true;
+        return BIDE_OK;
+    case AMQP_CHANNEL_CLOSE_METHOD:
+    case AMQP_CONNECTION_CLOSE_METHOD:
+        return bide_rmq_fail_method(intake->settings, method, "consuming", error);
+    default: /* answers nobody waits for */
+        return BIDE_OK;
+    }
+}
+
+static bide_code on_frame(struct bide_rmq_intake *intake, const amqp_frame_t *frame, bide_error *error)
+{
+    size_t index = frame->channel ? frame->channel - 1u : 0;
+    if (index >= intake->n_channels)
+        return BIDE_OK;
+    switch (frame->frame_type) {
+    case AMQP_FRAME_METHOD:
+        return on_method(intake, index, frame->payload.method, error);
+    case AMQP_FRAME_HEADER:
+        return on_head(intake, index, frame, error);
+    case AMQP_FRAME_BODY:
+        return on_body(intake, index, frame->payload.body_fragment, error);
+    default:
+        return BIDE_OK;
+    }
+}
+
+/* Between two messages of a channel its pool is of no more use; nothing is ever queued in the library, because
+ * nothing waits. */
+static void release_pool(struct bide_rmq_intake *intake, const amqp_frame_t *frame)
+{
+    bool is_inside = frame->frame_type == AMQP_FRAME_METHOD &&
+                     frame->payload.method.id == AMQP_BASIC_DELIVER_METHOD;
+    size_t index = frame->channel ? frame->channel - 1u : 0;
+    if (is_inside || (index < intake->n_channels && intake->channels[index].coming.has_head))
+        return;
+    amqp_maybe_release_buffers_on_channel(intake->link.amqp, frame->channel);
+}
+
+bide_code bide_rmq_intake_read(struct bide_rmq_intake *intake, size_t most, bool *ret_more, bide_error *error)
+{
+    struct timeval at_once = {0};
+    bide_code code = BIDE_OK;
+    size_t n = 0;
+    while (code == BIDE_OK && n < most) {
+        amqp_frame_t frame;
+        int status = amqp_simple_wait_frame_noblock(intake->link.amqp, &frame, &at_once);
+        if (status == AMQP_STATUS_TIMEOUT) {
+            *ret_more = false;
+            return BIDE_OK;
+        }
+        if (status != AMQP_STATUS_OK) {
+            code = bide_rmq_fail_status(intake->settings, status, "consuming", error);
+            break;
+        }
+        code = on_frame(intake, &frame, error);
+        n += frame.frame_type == AMQP_FRAME_METHOD;
+        release_pool(intake, &frame);
+    }
+    if (code != BIDE_OK)
+        bide_rmq_intake_drop(intake);
+    *ret_more = code == BIDE_OK;
+    return code;
+}

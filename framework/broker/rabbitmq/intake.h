@@ -1,0 +1,76 @@
+/* broker/rabbitmq/intake.h: the consuming connection: two channels a queue, work and landing.
+ *
+ * After consuming has begun no call here waits for an answer: the library would then throw away frames of
+ * other channels. Prefetch and consumers are set by methods whose answers are skipped as they come by.
+ *
+ * Thread-safety: the intake thread alone. Failure: calls that fail have dropped the connection; deliveries of
+ * it can then no longer be settled (their generation is over). */
+#ifndef BIDE_BROKER_RABBITMQ_INTAKE_H
+#define BIDE_BROKER_RABBITMQ_INTAKE_H
+
+#include "broker/rabbitmq/delivery.h"
+#include "broker/rabbitmq/link.h"
+#include "broker/rabbitmq/tags.h"
+#include "broker/rabbitmq/wire.h"
+
+/* A message on its way in, frame by frame. */
+struct bide_rmq_assembly {
+    uint64_t tag;
+    amqp_frame_t head; /* decoded into the channel's pool, which stays until the message is whole */
+    bool has_head;
+    struct bide_buffer body; /* of more than one frame */
+};
+
+struct bide_rmq_channel {
+    size_t queue;
+    bool landing;
+    size_t limit;  /* prefetch of the running consumer; 0: none */
+    unsigned turn; /* of the consumer's tag: a new one for each */
+    bool cancelled; /* by the broker: the queue is gone, or its leader */
+    struct bide_rmq_tags tags;
+    struct bide_rmq_assembly coming;
+};
+
+typedef void bide_rmq_delivery_sink(void *owner, struct bide_rmq_delivery *delivery);
+
+struct bide_rmq_intake {
+    const struct bide_rmq_settings *settings;
+    struct bide_rmq_link link;
+    struct bide_rmq_wire wire;
+    struct bide_rmq_channel *channels; /* 2 × queue: work; 2 × queue + 1: landing */
+    size_t n_channels;
+    uint32_t generation; /* of the present connection, or the last */
+    struct bide_rmq_scratch scratch;
+    bool has_cancelled; /* some channel is */
+    uint64_t n_settled, n_lost; /* so far, over all connections */
+    bide_rmq_delivery_sink *sink;
+    void *owner;
+};
+
+bide_code bide_rmq_intake_init(struct bide_rmq_intake *intake, const struct bide_rmq_settings *settings,
+    bide_rmq_delivery_sink *sink, void *owner, bide_error *error);
+void bide_rmq_intake_release(struct bide_rmq_intake *intake);
+
+/* Connects, declares what is missing and opens the channels: what may wait. Any thread; the link is then handed
+ * over by bide_rmq_intake_take. */
+bide_code bide_rmq_intake_connect(struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings,
+    size_t host, bide_error *error);
+/* A connection takes effect, with no consumers yet. The link's content moves. */
+void bide_rmq_intake_take(struct bide_rmq_intake *intake, struct bide_rmq_link *link);
+bool bide_rmq_intake_is_open(const struct bide_rmq_intake *intake);
+void bide_rmq_intake_drop(struct bide_rmq_intake *intake);
+
+/* Consumes with this prefetch from now on; 0: not any more. Takes effect with the next flush. */
+void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t channel, size_t limit);
+/* Reads what there is, up to `most` messages; each goes to the sink. */
+bide_code bide_rmq_intake_read(struct bide_rmq_intake *intake, size_t most, bool *ret_more, bide_error *error);
+
+struct bide_rmq_channel *bide_rmq_intake_channel(
+    struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
+bool bide_rmq_intake_is_current(const struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
+/* Back into the queue it came from; leaves with the next flush. */
+void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
+/* Writes the acknowledgements that add up, and all else. */
+bide_code bide_rmq_intake_flush(struct bide_rmq_intake *intake, bide_error *error);
+
+#endif

@@ -1,0 +1,285 @@
+#include "broker/rabbitmq/letters.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "broker/rabbitmq/fault.h"
+
+enum { PIPELINE = 64, PREFIX = 2 * BIDE_RMQ_RUNGS };
+
+size_t bide_rmq_sources(const struct bide_rmq_admin *admin)
+{
+    return admin->settings->n_queues + 1;
+}
+
+const char *bide_rmq_source_queue(const struct bide_rmq_admin *admin, size_t source)
+{
+    const struct bide_rmq_settings *settings = admin->settings;
+    return source < settings->n_queues ? settings->queues[source].dead : settings->unrouted;
+}
+
+static amqp_channel_t channel_of(size_t source)
+{
+    return (amqp_channel_t)(BIDE_RMQ_LETTERS + source);
+}
+
+/* ---- a pile ---- */
+
+static void destroy_letter(struct bide_rmq_letter *letter)
+{
+    bide_message_destroy(letter->message);
+    bide_free(letter);
+}
+
+void bide_rmq_pile_clear(struct bide_rmq_pile *pile)
+{
+    for (size_t i = 0; i < pile->n; i++)
+        destroy_letter(pile->letters[i]);
+    bide_free(pile->letters);
+    *pile = (struct bide_rmq_pile){0};
+}
+
+static int newer(const void *a, const void *b)
+{
+    const struct bide_rmq_letter *x = *(struct bide_rmq_letter *const *)a;
+    const struct bide_rmq_letter *y = *(struct bide_rmq_letter *const *)b;
+    if (x->died_ms != y->died_ms)
+        return x->died_ms < y->died_ms ? 1 : -1;
+    return x->tag < y->tag ? 1 : x->tag > y->tag ? -1 : 0;
+}
+
+void bide_rmq_pile_sort(struct bide_rmq_pile *pile)
+{
+    if (pile->n)
+        qsort(pile->letters, pile->n, sizeof *pile->letters, newer);
+}
+
+/* Keeps the newest; called when twice as many have come together, so that each is sorted a few times only. */
+static void trim(struct bide_rmq_pile *pile, size_t limit)
+{
+    bide_rmq_pile_sort(pile);
+    while (pile->n > limit)
+        destroy_letter(pile->letters[--pile->n]);
+}
+
+static bool add(struct bide_rmq_pile *pile, struct bide_rmq_letter *letter)
+{
+    if (pile->n == pile->room) {
+        size_t room = pile->room ? 2 * pile->room : 64;
+        struct bide_rmq_letter **letters = bide_realloc(pile->letters, room * sizeof *letters);
+        if (!letters)
+            return false;
+        pile->letters = letters;
+        pile->room = room;
+    }
+    pile->letters[pile->n++] = letter;
+    return true;
+}
+
+/* ---- one letter ---- */
+
+struct fetch {
+    struct bide_rmq_admin *admin;
+    size_t source;
+    const struct bide_dead_filter *filter;
+    struct bide_rmq_pile *pile;
+    size_t most, n_asked, n_answered, n_taken;
+    bool is_empty;
+    /* the one coming in */
+    amqp_basic_get_ok_t *got;
+    amqp_frame_t head;
+    struct bide_buffer body;
+};
+
+/* Where an unrouted message wanted to go: what follows the digits, if it came by the ladder. */
+static struct bide_slice wanted_queue(const struct fetch *fetch, const struct bide_rmq_marks *marks)
+{
+    const struct bide_rmq_settings *settings = fetch->admin->settings;
+    amqp_bytes_t key = fetch->got->routing_key;
+    if (fetch->source < settings->n_queues) {
+        const char *name = settings->queues[fetch->source].name;
+        return (struct bide_slice){name, strlen(name)};
+    }
+    if (bide_rmq_bytes_are(fetch->got->exchange, settings->work_exchange))
+        return (struct bide_slice){key.bytes, key.len};
+    if (key.len > PREFIX && ((const char *)key.bytes)[1] == '.')
+        return (struct bide_slice){(const char *)key.bytes + PREFIX, key.len - PREFIX};
+    return marks->queue;
+}
+
+static void judge(const struct fetch *fetch, const struct bide_rmq_marks *marks, struct bide_rmq_letter *letter)
+{
+    bool is_unrouted = fetch->source == fetch->admin->settings->n_queues;
+    char name[32] = "";
+    if (marks->reason.size < sizeof name)
+        memcpy(name, marks->reason.bytes, marks->reason.size);
+    letter->reason = is_unrouted ? BIDE_REASON_UNROUTED : BIDE_REASON_NONE;
+    if (!is_unrouted)
+        bide_reason_parse(name, &letter->reason);
+    letter->died_ms = marks->died_ms ? marks->died_ms : letter->message->sent_ms;
+    letter->message->attempt = (int)(is_unrouted ? marks->attempt - 1 : marks->attempts);
+}
+
+static struct bide_rmq_letter *create_letter(struct fetch *fetch)
+{
+    struct bide_rmq_admin *admin = fetch->admin;
+    amqp_bytes_t raw = fetch->head.payload.properties.raw;
+    struct bide_rmq_letter *letter = bide_malloc(sizeof *letter + raw.len);
+    if (!letter)
+        return NULL;
+    struct bide_message_parts parts;
+    struct bide_rmq_marks marks;
+    bide_rmq_read(
+        fetch->head.payload.properties.decoded, admin->settings->clock, &admin->scratch, &parts, &marks);
+    parts.queue = wanted_queue(fetch, &marks);
+    parts.body = (struct bide_slice){fetch->body.bytes, fetch->body.size};
+    *letter = (struct bide_rmq_letter){.message = bide_message_from_parts(&parts),
+        .tag = fetch->got->delivery_tag, .source = fetch->source};
+    if (!letter->message) {
+        bide_free(letter);
+        return NULL;
+    }
+    memcpy(letter + 1, raw.bytes, raw.len);
+    letter->raw = (struct bide_slice){(const char *)(letter + 1), raw.len};
+    judge(fetch, &marks, letter);
+    return letter;
+}
+
+static bool matches(const struct bide_dead_filter *filter, const struct bide_rmq_letter *letter)
+{
+    const struct bide_message *message = letter->message;
+    bool has_id = filter->n_ids == 0;
+    for (size_t i = 0; i < filter->n_ids && !has_id; i++)
+        has_id = strcmp(filter->ids[i], message->id) == 0;
+    return has_id && (!filter->type || strcmp(filter->type, message->type) == 0) &&
+           (!filter->queue || strcmp(filter->queue, message->queue) == 0) &&
+           (!filter->reason || filter->reason == letter->reason);
+}
+
+static bide_code finish_letter(struct fetch *fetch, bide_error *error)
+{
+    struct bide_rmq_letter *letter = fetch->body.failed ? NULL : create_letter(fetch);
+    fetch->n_answered++;
+    fetch->n_taken++;
+    if (!letter)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory for a dead letter");
+    if (!matches(fetch->filter, letter)) {
+        destroy_letter(letter);
+    } else if (!add(fetch->pile, letter)) {
+        destroy_letter(letter);
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory for dead letters");
+    } else if (fetch->filter->limit && fetch->pile->n >= 2 * fetch->filter->limit) {
+        trim(fetch->pile, fetch->filter->limit);
+    }
+    amqp_maybe_release_buffers_on_channel(fetch->admin->link.amqp, channel_of(fetch->source));
+    return BIDE_OK;
+}
+
+/* ---- fetching ---- */
+
+static bide_code on_frame(struct fetch *fetch, const amqp_frame_t *frame, bide_error *error)
+{
+    uint64_t whole = fetch->head.payload.properties.body_size;
+    if (frame->frame_type == AMQP_FRAME_HEADER) {
+        fetch->head = *frame;
+        bide_buffer_clear(&fetch->body);
+        return frame->payload.properties.body_size == 0 ? finish_letter(fetch, error) : BIDE_OK;
+    }
+    if (frame->frame_type == AMQP_FRAME_BODY) {
+        bide_buffer_add(&fetch->body, frame->payload.body_fragment.bytes, frame->payload.body_fragment.len);
+        bool is_whole = fetch->body.failed || fetch->body.size >= whole;
+        return is_whole ? finish_letter(fetch, error) : BIDE_OK;
+    }
+    if (frame->frame_type != AMQP_FRAME_METHOD)
+        return BIDE_OK;
+    switch (frame->payload.method.id) {
+    case AMQP_BASIC_GET_OK_METHOD:
+        fetch->got = frame->payload.method.decoded;
+        return BIDE_OK;
+    case AMQP_BASIC_GET_EMPTY_METHOD:
+        fetch->n_answered++;
+        fetch->is_empty = true;
+        return BIDE_OK;
+    default:
+        return bide_rmq_fail_method(
+            fetch->admin->settings, frame->payload.method, "fetching dead letters", error);
+    }
+}
+
+/* Questions go ahead of the answers: one round trip for many letters. */
+static bide_code ask(struct fetch *fetch, bide_error *error)
+{
+    amqp_basic_get_t get = {.queue = bide_rmq_text(bide_rmq_source_queue(fetch->admin, fetch->source))};
+    while (!fetch->is_empty && fetch->n_asked < fetch->most && fetch->n_asked - fetch->n_answered < PIPELINE) {
+        int status = amqp_send_method(
+            fetch->admin->link.amqp, channel_of(fetch->source), AMQP_BASIC_GET_METHOD, &get);
+        if (status != AMQP_STATUS_OK)
+            return bide_rmq_fail_status(fetch->admin->settings, status, "fetching dead letters", error);
+        fetch->n_asked++;
+    }
+    return BIDE_OK;
+}
+
+static bide_code run(struct fetch *fetch, bide_error *error)
+{
+    struct timeval patience = bide_rmq_timeval(fetch->admin->settings->timeout_ms);
+    bide_code code = ask(fetch, error);
+    while (code == BIDE_OK && fetch->n_answered < fetch->n_asked) {
+        amqp_frame_t frame;
+        int status = amqp_simple_wait_frame_noblock(fetch->admin->link.amqp, &frame, &patience);
+        if (status != AMQP_STATUS_OK)
+            return bide_rmq_fail_status(fetch->admin->settings, status, "fetching dead letters", error);
+        code = on_frame(fetch, &frame, error);
+        if (code == BIDE_OK)
+            code = ask(fetch, error);
+    }
+    return code;
+}
+
+static bide_code begin(struct fetch *fetch, bide_error *error)
+{
+    struct bide_rmq_admin *admin = fetch->admin;
+    amqp_channel_t channel = channel_of(fetch->source);
+    if (admin->open_letters > fetch->source)
+        return BIDE_OK;
+    admin->open_letters = fetch->source + 1;
+    return bide_rmq_link_open_channel(&admin->link, channel, error);
+}
+
+bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, size_t most,
+    const struct bide_dead_filter *filter, struct bide_rmq_pile *pile, size_t *ret_n, bide_error *error)
+{
+    struct fetch fetch = {.admin = admin, .source = source, .filter = filter, .pile = pile, .most = most};
+    bide_buffer_init(&fetch.body);
+    bide_code code = begin(&fetch, error);
+    if (code == BIDE_OK)
+        code = run(&fetch, error);
+    bide_buffer_release(&fetch.body);
+    if (code != BIDE_OK) {
+        bide_rmq_link_drop(&admin->link);
+        return code;
+    }
+    if (filter->limit && pile->n > filter->limit)
+        trim(pile, filter->limit);
+    *ret_n = fetch.n_taken;
+    return BIDE_OK;
+}
+
+bide_code bide_rmq_letter_acknowledge(
+    struct bide_rmq_admin *admin, const struct bide_rmq_letter *letter, bide_error *error)
+{
+    int status = amqp_basic_ack(admin->link.amqp, channel_of(letter->source), letter->tag, 0);
+    if (status == AMQP_STATUS_OK)
+        return BIDE_OK;
+    return bide_rmq_fail_status(admin->settings, status, "removing a dead letter", error);
+}
+
+/* Sources are walked in order, so that the channels of 0 … open_letters-1 are open. */
+void bide_rmq_letters_give_back(struct bide_rmq_admin *admin)
+{
+    for (size_t source = 0; source < admin->open_letters && admin->link.amqp; source++)
+        amqp_channel_close(admin->link.amqp, channel_of(source), AMQP_REPLY_SUCCESS);
+    if (admin->link.amqp)
+        amqp_maybe_release_buffers(admin->link.amqp);
+    admin->open_letters = 0;
+}

@@ -1,0 +1,264 @@
+#include "broker/rabbitmq/publisher.h"
+
+#include <poll.h>
+
+#include "base/alloc.h"
+#include "broker/rabbitmq/fault.h"
+#include "broker/rabbitmq/topology.h"
+
+/* What may be unconfirmed at once: enough to keep a quorum queue busy, little enough that its confirms never
+ * fill a socket that nobody reads meanwhile. */
+enum { WINDOW = 4096, WINDOW_BYTES = 1 << 20, FIRST_SLOTS = 256 };
+
+void bide_rmq_publisher_init(struct bide_rmq_publisher *publisher, const struct bide_rmq_settings *settings,
+    bide_rmq_outcome_sink *sink, void *owner)
+{
+    *publisher = (struct bide_rmq_publisher){
+        .settings = settings, .sink = sink, .owner = owner, .first = 1, .next = 1, .link.fd = -1};
+    bide_rmq_wire_init(&publisher->wire, &publisher->link);
+    bide_rmq_draft_init(&publisher->draft);
+}
+
+void bide_rmq_publisher_release(struct bide_rmq_publisher *publisher)
+{
+    bide_rmq_publisher_close(publisher);
+    bide_rmq_wire_release(&publisher->wire);
+    bide_rmq_draft_release(&publisher->draft);
+    bide_free(publisher->slots);
+    publisher->slots = NULL;
+}
+
+bool bide_rmq_publisher_is_open(const struct bide_rmq_publisher *publisher)
+{
+    return publisher->link.amqp != NULL;
+}
+
+/* ---- what is in flight ---- */
+
+static struct bide_rmq_in_flight *slot_of(struct bide_rmq_publisher *publisher, uint64_t tag)
+{
+    return &publisher->slots[tag & (publisher->n_slots - 1)];
+}
+
+static bool grow_slots(struct bide_rmq_publisher *publisher)
+{
+    size_t n = publisher->n_slots ? 2 * publisher->n_slots : FIRST_SLOTS;
+    struct bide_rmq_in_flight *slots = bide_calloc(n, sizeof *slots);
+    if (!slots)
+        return false;
+    for (uint64_t tag = publisher->first; tag < publisher->next; tag++)
+        slots[tag & (n - 1)] = *slot_of(publisher, tag);
+    bide_free(publisher->slots);
+    publisher->slots = slots;
+    publisher->n_slots = n;
+    return true;
+}
+
+static void tell(struct bide_rmq_publisher *publisher, uint64_t tag, enum bide_rmq_outcome outcome)
+{
+    struct bide_rmq_in_flight *slot = slot_of(publisher, tag);
+    void *item = slot->item;
+    if (!item)
+        return;
+    slot->item = NULL;
+    publisher->n_waiting--;
+    publisher->sink(
+        publisher->owner, item, outcome == BIDE_RMQ_CONFIRMED && slot->returned ? BIDE_RMQ_RETURNED : outcome);
+}
+
+static void tell_confirm(
+    struct bide_rmq_publisher *publisher, uint64_t tag, bool multiple, enum bide_rmq_outcome outcome)
+{
+    if (tag >= publisher->next)
+        tag = publisher->next - 1;
+    for (uint64_t t = multiple ? publisher->first : tag; t >= publisher->first && t <= tag; t++)
+        tell(publisher, t, outcome);
+    while (publisher->first < publisher->next && !slot_of(publisher, publisher->first)->item)
+        publisher->first++;
+}
+
+static void forget_all(struct bide_rmq_publisher *publisher)
+{
+    tell_confirm(publisher, publisher->next - 1, true, BIDE_RMQ_UNKNOWN);
+    publisher->first = publisher->next = 1; /* a new channel counts from 1 */
+    publisher->expects_return_head = false;
+    bide_rmq_wire_release(&publisher->wire);
+    bide_rmq_wire_init(&publisher->wire, &publisher->link);
+}
+
+/* FNV-1a */
+static uint32_t hash(amqp_bytes_t bytes)
+{
+    uint32_t value = 2166136261u;
+    for (size_t i = 0; i < bytes.len; i++)
+        value = (value ^ ((const unsigned char *)bytes.bytes)[i]) * 16777619u;
+    return value;
+}
+
+/* ---- connecting ---- */
+
+static bide_code prepare(struct bide_rmq_publisher *publisher, bide_error *error)
+{
+    struct bide_rmq_link *link = &publisher->link;
+    bide_code code = bide_rmq_link_open_channel(link, BIDE_RMQ_PUBLISH_CHANNEL, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_topology_declare(link, BIDE_RMQ_PUBLISH_CHANNEL, error);
+    if (code != BIDE_OK)
+        return code;
+    amqp_confirm_select(link->amqp, BIDE_RMQ_PUBLISH_CHANNEL);
+    return bide_rmq_check(link->settings, amqp_get_rpc_reply(link->amqp), "asking for confirms", error);
+}
+
+bide_code bide_rmq_publisher_open(
+    struct bide_rmq_publisher *publisher, const char *role, bool beats, bide_error *error)
+{
+    bide_rmq_publisher_close(publisher);
+    bide_code code =
+        bide_rmq_link_open(&publisher->link, publisher->settings, publisher->host++, role, beats, error);
+    if (code == BIDE_OK)
+        code = prepare(publisher, error);
+    if (code != BIDE_OK)
+        bide_rmq_link_drop(&publisher->link);
+    return code;
+}
+
+void bide_rmq_publisher_close(struct bide_rmq_publisher *publisher)
+{
+    if (bide_rmq_wire_waiting(&publisher->wire) == 0)
+        bide_rmq_link_close(&publisher->link);
+    bide_rmq_publisher_drop(publisher);
+}
+
+void bide_rmq_publisher_drop(struct bide_rmq_publisher *publisher)
+{
+    bide_rmq_link_drop(&publisher->link);
+    forget_all(publisher);
+}
+
+/* ---- out ---- */
+
+bool bide_rmq_publisher_is_full(const struct bide_rmq_publisher *publisher)
+{
+    return publisher->link.blocked || publisher->next - publisher->first >= WINDOW ||
+           bide_rmq_wire_waiting(&publisher->wire) >= WINDOW_BYTES;
+}
+
+bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const struct bide_rmq_address *address,
+    struct bide_slice body, void *item, bide_error *error)
+{
+    if (publisher->next - publisher->first == publisher->n_slots && !grow_slots(publisher))
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    struct bide_rmq_draft *draft = &publisher->draft;
+    if (address->ttl_ms)
+        bide_rmq_draft_expire(draft, address->ttl_ms);
+    amqp_basic_publish_t publish = {.exchange = bide_rmq_text(address->exchange),
+        .routing_key = bide_rmq_text(address->key), .mandatory = 1};
+    bide_code code = bide_rmq_wire_publish(&publisher->wire, BIDE_RMQ_PUBLISH_CHANNEL, &publish,
+        &draft->properties, bide_rmq_bytes(body.bytes, body.size), error);
+    if (code != BIDE_OK)
+        return code;
+    *slot_of(publisher, publisher->next++) =
+        (struct bide_rmq_in_flight){.item = item, .id_hash = hash(draft->properties.message_id)};
+    publisher->n_waiting++;
+    return BIDE_OK;
+}
+
+/* ---- in ---- */
+
+/* The return comes before the confirm of the same message, so that it is still in flight. */
+static void note_returned(struct bide_rmq_publisher *publisher, const amqp_basic_properties_t *properties)
+{
+    uint32_t id_hash = hash(properties->message_id);
+    for (uint64_t tag = publisher->first; tag < publisher->next; tag++) {
+        struct bide_rmq_in_flight *slot = slot_of(publisher, tag);
+        if (slot->item && !slot->returned && slot->id_hash == id_hash) {
+            slot->returned = true;
+            return;
+        }
+    }
+}
+
+static bide_code on_method(struct bide_rmq_publisher *publisher, const amqp_frame_t *frame, bide_error *error)
+{
+    amqp_method_t method = frame->payload.method;
+    switch (method.id) {
+    case AMQP_BASIC_ACK_METHOD: {
+        const amqp_basic_ack_t *ack = method.decoded;
+        tell_confirm(publisher, ack->delivery_tag, ack->multiple, BIDE_RMQ_CONFIRMED);
+        return BIDE_OK;
+    }
+    case AMQP_BASIC_NACK_METHOD: {
+        const amqp_basic_nack_t *nack = method.decoded;
+        tell_confirm(publisher, nack->delivery_tag, nack->multiple, BIDE_RMQ_REFUSED);
+        return BIDE_OK;
+    }
+    case AMQP_BASIC_RETURN_METHOD:
+        publisher->expects_return_head = true;
+        return BIDE_OK;
+    case AMQP_CONNECTION_BLOCKED_METHOD:
+    case AMQP_CONNECTION_UNBLOCKED_METHOD:
+        publisher->link.blocked = method.id == AMQP_CONNECTION_BLOCKED_METHOD;
+        return BIDE_OK;
+    case AMQP_CHANNEL_CLOSE_METHOD:
+    case AMQP_CONNECTION_CLOSE_METHOD:
+        return bide_rmq_fail_method(publisher->settings, method, "publishing", error);
+    default:
+        return BIDE_OK;
+    }
+}
+
+static bide_code on_frame(struct bide_rmq_publisher *publisher, const amqp_frame_t *frame, bide_error *error)
+{
+    switch (frame->frame_type) {
+    case AMQP_FRAME_METHOD:
+        return on_method(publisher, frame, error);
+    case AMQP_FRAME_HEADER:
+        if (publisher->expects_return_head)
+            note_returned(publisher, frame->payload.properties.decoded);
+        publisher->expects_return_head = false;
+        return BIDE_OK;
+    default: /* a returned body */
+        return BIDE_OK;
+    }
+}
+
+static bide_code read_frames(struct bide_rmq_publisher *publisher, bide_error *error)
+{
+    amqp_connection_state_t amqp = publisher->link.amqp;
+    struct timeval at_once = {0};
+    for (;;) {
+        amqp_frame_t frame;
+        amqp_maybe_release_buffers(amqp); /* nothing is ever queued here: no calls that wait once it is open */
+        int status = amqp_simple_wait_frame_noblock(amqp, &frame, &at_once);
+        if (status == AMQP_STATUS_TIMEOUT)
+            return BIDE_OK;
+        if (status != AMQP_STATUS_OK)
+            return bide_rmq_fail_status(publisher->settings, status, "publishing", error);
+        bide_code code = on_frame(publisher, &frame, error);
+        if (code != BIDE_OK)
+            return code;
+    }
+}
+
+static bide_code write_and_read(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error)
+{
+    enum bide_rmq_flow flow = bide_rmq_wire_flush(&publisher->wire, 0);
+    if (flow == BIDE_RMQ_LOST)
+        return bide_rmq_fail_status(publisher->settings, AMQP_STATUS_SOCKET_CLOSED, "publishing", error);
+    bide_code code = read_frames(publisher, error);
+    if (code != BIDE_OK || wait_ms == 0)
+        return code;
+    short events = flow == BIDE_RMQ_FULL ? POLLIN | POLLOUT : POLLIN;
+    struct pollfd fd = {.fd = publisher->link.fd, .events = events};
+    if (poll(&fd, 1, wait_ms) <= 0)
+        return BIDE_OK;
+    return write_and_read(publisher, 0, error);
+}
+
+bide_code bide_rmq_publisher_serve(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error)
+{
+    bide_code code = write_and_read(publisher, wait_ms, error);
+    if (code != BIDE_OK)
+        bide_rmq_publisher_drop(publisher);
+    return code;
+}

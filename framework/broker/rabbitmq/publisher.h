@@ -1,0 +1,77 @@
+/* broker/rabbitmq/publisher.h: publishing with confirms on a connection of its own.
+ *
+ * Each message put in is an item of the owner's; the owner is told once what became of it, in whatever order
+ * and however bundled the broker confirms. Nothing here waits longer than it is asked to.
+ *
+ * Thread-safety: one thread at a time. Ownership: items are never touched, only handed back. Failure: a lost
+ * connection hands back every item in flight as LOST; then open again. */
+#ifndef BIDE_BROKER_RABBITMQ_PUBLISHER_H
+#define BIDE_BROKER_RABBITMQ_PUBLISHER_H
+
+#include "broker/rabbitmq/envelope.h"
+#include "broker/rabbitmq/link.h"
+#include "broker/rabbitmq/wire.h"
+
+enum bide_rmq_outcome {
+    BIDE_RMQ_CONFIRMED,
+    BIDE_RMQ_REFUSED,  /* nacked: the broker could not take it now */
+    BIDE_RMQ_RETURNED, /* there is no such queue */
+    BIDE_RMQ_UNKNOWN,  /* the connection was lost first */
+};
+
+/* Must not publish. */
+typedef void bide_rmq_outcome_sink(void *owner, void *item, enum bide_rmq_outcome outcome);
+
+struct bide_rmq_in_flight {
+    void *item;       /* NULL: told */
+    uint32_t id_hash; /* by which a return finds it */
+    bool returned;
+};
+
+struct bide_rmq_publisher {
+    const struct bide_rmq_settings *settings;
+    struct bide_rmq_link link;
+    struct bide_rmq_wire wire;
+    struct bide_rmq_draft draft;
+    struct bide_rmq_in_flight *slots; /* a ring: tag % n_slots, for tags first … next-1 */
+    size_t n_slots;
+    uint64_t first, next;
+    size_t n_waiting;    /* items not told */
+    bool expects_return_head;
+    size_t host; /* which to try first */
+    bide_rmq_outcome_sink *sink;
+    void *owner;
+};
+
+enum { BIDE_RMQ_PUBLISH_CHANNEL = 1, BIDE_RMQ_ASK_CHANNEL = 2 };
+
+/* Where a message goes. */
+struct bide_rmq_address {
+    const char *exchange;
+    const char *key;
+    int64_t ttl_ms; /* 0: none */
+};
+
+void bide_rmq_publisher_init(struct bide_rmq_publisher *publisher, const struct bide_rmq_settings *settings,
+    bide_rmq_outcome_sink *sink, void *owner);
+void bide_rmq_publisher_release(struct bide_rmq_publisher *publisher);
+
+/* Connects, declares what is missing, and asks for confirms. */
+bide_code bide_rmq_publisher_open(
+    struct bide_rmq_publisher *publisher, const char *role, bool beats, bide_error *error);
+bool bide_rmq_publisher_is_open(const struct bide_rmq_publisher *publisher);
+/* Closes the connection; items in flight are UNKNOWN. */
+void bide_rmq_publisher_close(struct bide_rmq_publisher *publisher);
+void bide_rmq_publisher_drop(struct bide_rmq_publisher *publisher);
+
+/* Encodes what stands in `draft`, mandatory; it leaves with the next flush. An error (BIDE_E_DATA, NOMEM) means
+ * that nothing was put in and the item stays the caller's. */
+bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const struct bide_rmq_address *address,
+    struct bide_slice body, void *item, bide_error *error);
+/* Writes what it can and reads what there is, waiting at most wait_ms for the first. A failure has dropped the
+ * connection. */
+bide_code bide_rmq_publisher_serve(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error);
+/* No more should be put in for now: enough is on its way, or the broker has an alarm. */
+bool bide_rmq_publisher_is_full(const struct bide_rmq_publisher *publisher);
+
+#endif

@@ -1,0 +1,44 @@
+/* broker/rabbitmq/receiver.h: the receiver's own struct, for receiver*.c. Everything here belongs to the intake
+ * thread. */
+#ifndef BIDE_BROKER_RABBITMQ_RECEIVER_H
+#define BIDE_BROKER_RABBITMQ_RECEIVER_H
+
+#include "base/wakeup.h"
+#include "broker/rabbitmq/connector.h"
+#include "broker/rabbitmq/courier.h"
+#include "broker/rabbitmq/intake.h"
+#include "broker/reconnect.h"
+
+struct bide_rmq_receiver {
+    struct bide_receiver base;
+    struct bide_rmq_settings *settings;
+    struct bide_wakeup wakeup; /* the courier or the connector has something */
+    struct bide_rmq_courier *courier;
+    struct bide_rmq_connector connector;
+    struct bide_rmq_intake intake;
+    struct bide_reconnect reconnect;
+    size_t *limits;  /* wanted, by queue */
+    bool *has_begun; /* the queue is served: what lands is taken in, whatever the limit is at the moment */
+    struct bide_rmq_delivery *ready, **ready_end; /* read, not handed out */
+    bool has_more;       /* reading stopped before the end */
+    bool has_handed;     /* jobs the courier was not woken for */
+    bool stopping;
+    int64_t ack_since_us; /* acknowledgements wait since then; 0: none do */
+    size_t n_jobs;
+    uint64_t n_lost; /* jobs and settlements of lost connections; see also the intake */
+    uint64_t n_reconnects;
+};
+
+/* Hands a settlement to the courier; where there is no memory the delivery goes back to its queue. */
+void bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement);
+void bide_rmq_receiver_settle(
+    struct bide_receiver *base, const struct bide_settlement *settlements, size_t n);
+/* What the courier brings back becomes an acknowledgement. */
+void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver);
+/* Writes acknowledgements where enough of them add up, or they have waited long enough. */
+bide_code bide_rmq_receiver_acknowledge(struct bide_rmq_receiver *receiver, bide_error *error);
+/* How long acknowledgements may still wait; -1: there are none. */
+int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver);
+size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver);
+
+#endif

@@ -1,0 +1,127 @@
+#include "broker/rabbitmq/receiver.h"
+
+/* Acknowledgements wait this long for others to go with them. */
+enum { ACK_DELAY_US = 3000, ACK_SHARE = 4 };
+
+static int64_t now_us(const struct bide_rmq_receiver *receiver)
+{
+    return bide_mono_us(receiver->settings->clock);
+}
+
+static struct bide_rmq_delivery *delivery_of(const struct bide_settlement *settlement)
+{
+    return (struct bide_rmq_delivery *)settlement->delivery;
+}
+
+static void mark_done(struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery)
+{
+    bide_rmq_tags_done(&bide_rmq_intake_channel(&receiver->intake, delivery)->tags, delivery->tag);
+    if (receiver->ack_since_us == 0)
+        receiver->ack_since_us = now_us(receiver);
+}
+
+static void end(const struct bide_settlement *settlement)
+{
+    bide_settlement_release(settlement);
+    bide_rmq_delivery_destroy(delivery_of(settlement));
+}
+
+void bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement)
+{
+    struct bide_rmq_job *job = bide_rmq_job_create(settlement);
+    if (!job) {
+        bide_rmq_intake_return(&receiver->intake, delivery_of(settlement));
+        end(settlement);
+        return;
+    }
+    receiver->n_jobs++;
+    receiver->has_handed = true;
+    bide_rmq_courier_hand(receiver->courier, job);
+}
+
+/* Handed back while it is still early, or never held: the queue it came from is the right place. One whose time
+ * has come goes on to the work queue, where any worker takes it. */
+static bool goes_back(const struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery)
+{
+    return !delivery->landing || delivery->base.message->due_ms > bide_wall_ms(receiver->settings->clock);
+}
+
+static void settle_one(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement)
+{
+    struct bide_rmq_delivery *delivery = delivery_of(settlement);
+    if (!bide_rmq_intake_is_current(&receiver->intake, delivery)) {
+        receiver->n_lost++;
+        end(settlement);
+    } else if (settlement->verdict == BIDE_VERDICT_ACK && settlement->n_sends == 0) {
+        mark_done(receiver, delivery);
+        end(settlement);
+    } else if (settlement->verdict == BIDE_VERDICT_RELEASE && goes_back(receiver, delivery)) {
+        bide_rmq_intake_return(&receiver->intake, delivery);
+        end(settlement);
+    } else {
+        bide_rmq_receiver_publish(receiver, settlement);
+    }
+}
+
+void bide_rmq_receiver_settle(
+    struct bide_receiver *base, const struct bide_settlement *settlements, size_t n)
+{
+    struct bide_rmq_receiver *receiver = (struct bide_rmq_receiver *)base;
+    for (size_t i = 0; i < n; i++)
+        settle_one(receiver, &settlements[i]);
+    if (receiver->has_handed)
+        bide_rmq_courier_wake(receiver->courier);
+    receiver->has_handed = false;
+}
+
+void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
+{
+    struct bide_rmq_job *job = bide_rmq_courier_take(receiver->courier);
+    for (struct bide_rmq_job *next; job; job = next) {
+        next = job->next;
+        receiver->n_jobs--;
+        if (!job->given_up && bide_rmq_intake_is_current(&receiver->intake, job->delivery))
+            mark_done(receiver, job->delivery);
+        else
+            receiver->n_lost++;
+        bide_rmq_job_destroy(job);
+    }
+}
+
+/* Enough for one write: a share of what the broker lets us have, or all there is. */
+static bool is_worth_it(const struct bide_rmq_receiver *receiver)
+{
+    for (size_t i = 0; i < receiver->intake.n_channels; i++) {
+        const struct bide_rmq_channel *channel = &receiver->intake.channels[i];
+        const struct bide_rmq_tags *tags = &channel->tags;
+        if (tags->n_done && (tags->n_out == 0 || tags->n_done * ACK_SHARE >= channel->limit))
+            return true;
+    }
+    return false;
+}
+
+bide_code bide_rmq_receiver_acknowledge(struct bide_rmq_receiver *receiver, bide_error *error)
+{
+    bool is_due = receiver->ack_since_us &&
+                  (is_worth_it(receiver) || bide_rmq_receiver_ack_wait_us(receiver) == 0);
+    if (!is_due && bide_rmq_wire_waiting(&receiver->intake.wire) == 0)
+        return BIDE_OK;
+    receiver->ack_since_us = 0;
+    return bide_rmq_intake_flush(&receiver->intake, error);
+}
+
+int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver)
+{
+    if (receiver->ack_since_us == 0)
+        return -1;
+    int64_t left = receiver->ack_since_us + ACK_DELAY_US - now_us(receiver);
+    return left > 0 ? left : 0;
+}
+
+size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver)
+{
+    size_t n = receiver->n_jobs;
+    for (size_t i = 0; i < receiver->intake.n_channels; i++)
+        n += receiver->intake.channels[i].tags.n_done;
+    return n;
+}

@@ -1,0 +1,201 @@
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "broker/rabbitmq/address.h"
+#include "broker/rabbitmq/objects.h"
+#include "broker/reconnect.h"
+
+/* One message of the batch in hand. */
+struct parcel {
+    const struct bide_message *message;
+    enum bide_sent *result;
+    bool is_out; /* with the broker, unanswered */
+};
+
+struct sender {
+    struct bide_sender base;
+    struct bide_rmq_settings *settings;
+    struct bide_rmq_publisher publisher;
+    struct bide_reconnect reconnect;
+    struct parcel *parcels;
+    size_t room;
+    /* of the call in progress */
+    size_t n, n_open; /* parcels, and those without a final answer */
+    int64_t deadline_us;
+    bide_code refusal; /* the first that is final */
+};
+
+enum { PAUSE_MS = 20, SLICE_MS = 1000 };
+
+static int64_t now_us(const struct sender *sender)
+{
+    return bide_mono_us(sender->settings->clock);
+}
+
+static int wait_ms(const struct sender *sender, int64_t most_ms)
+{
+    int64_t left_ms = (sender->deadline_us - now_us(sender)) / 1000;
+    return (int)(left_ms < 0 ? 0 : left_ms < most_ms ? left_ms : most_ms);
+}
+
+static void on_outcome(void *owner, void *item, enum bide_rmq_outcome outcome)
+{
+    struct sender *sender = owner;
+    struct parcel *parcel = item;
+    parcel->is_out = false;
+    if (outcome != BIDE_RMQ_CONFIRMED)
+        return; /* sent again, as long as there is time */
+    *parcel->result = BIDE_SENT_OK;
+    sender->n_open--;
+}
+
+static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *error)
+{
+    struct bide_rmq_publisher *publisher = &sender->publisher;
+    const struct bide_message *message = parcel->message;
+    struct bide_rmq_marks marks;
+    struct bide_rmq_route route;
+    bide_rmq_marks_of(message, &marks);
+    if (!bide_rmq_draft_new(&publisher->draft, message, &marks))
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    bide_rmq_route_due(&route, sender->settings, message->queue, message->due_ms);
+    bide_code code = bide_rmq_publisher_put(publisher, &route.address,
+        (struct bide_slice){message->body, message->body_size}, parcel, error);
+    parcel->is_out = code == BIDE_OK;
+    return code;
+}
+
+/* Puts in what is neither out nor answered; what can never be sent is refused. */
+static bide_code put_open(struct sender *sender, bide_error *error)
+{
+    for (size_t i = 0; i < sender->n && !bide_rmq_publisher_is_full(&sender->publisher); i++) {
+        struct parcel *parcel = &sender->parcels[i];
+        if (parcel->is_out || *parcel->result != BIDE_SENT_UNKNOWN)
+            continue;
+        bide_code code = put(sender, parcel, sender->refusal == BIDE_OK ? error : NULL);
+        if (code == BIDE_E_DATA) {
+            *parcel->result = BIDE_SENT_REFUSED;
+            sender->n_open--;
+            sender->refusal = BIDE_E_DATA;
+        } else if (code != BIDE_OK) {
+            return code;
+        }
+    }
+    return BIDE_OK;
+}
+
+static bide_code connect_again(struct sender *sender, bide_error *error)
+{
+    int64_t pause_us = bide_reconnect_wait_us(&sender->reconnect, now_us(sender));
+    int pause_ms = wait_ms(sender, (pause_us + 999) / 1000);
+    if (pause_ms > 0)
+        poll(NULL, 0, pause_ms);
+    bide_code code = bide_rmq_publisher_open(&sender->publisher, "sender", false, error);
+    if (code == BIDE_OK)
+        bide_reconnect_succeeded(&sender->reconnect);
+    else
+        bide_reconnect_failed(&sender->reconnect, now_us(sender));
+    return code;
+}
+
+/* Whether trying again makes sense: not for what only a person mends. */
+static bool is_passing(bide_code code)
+{
+    return code == BIDE_E_BROKER || code == BIDE_E_TIMEOUT;
+}
+
+static bide_code step(struct sender *sender, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    if (!bide_rmq_publisher_is_open(&sender->publisher))
+        code = connect_again(sender, error);
+    if (code == BIDE_OK)
+        code = put_open(sender, error);
+    if (code != BIDE_OK)
+        return code;
+    size_t before = sender->n_open;
+    code = bide_rmq_publisher_serve(&sender->publisher, wait_ms(sender, SLICE_MS), error);
+    if (code == BIDE_OK && sender->n_open == before && sender->publisher.n_waiting == 0 && before)
+        poll(NULL, 0, wait_ms(sender, PAUSE_MS)); /* all were nacked: do not hammer */
+    return code;
+}
+
+static bide_code timed_out(const struct sender *sender, bide_code last, bide_error *error)
+{
+    if (last != BIDE_OK)
+        return last; /* the text says why */
+    const char *why = sender->publisher.link.blocked
+                          ? "the broker has an alarm (memory or disk: see 'rabbitmqctl status') and takes nothing"
+                          : "the broker did not confirm";
+    return bide_fail(error, BIDE_E_TIMEOUT, "%s: %s: %zu of %zu messages unconfirmed after %lld ms",
+        sender->settings->redacted, why, sender->n_open, sender->n, (long long)sender->settings->timeout_ms);
+}
+
+static bool begin(struct sender *sender, struct bide_message *const *messages, size_t n, enum bide_sent *results)
+{
+    if (n > sender->room) {
+        struct parcel *parcels = bide_realloc(sender->parcels, n * sizeof *parcels);
+        if (!parcels)
+            return false;
+        sender->parcels = parcels;
+        sender->room = n;
+    }
+    for (size_t i = 0; i < n; i++)
+        sender->parcels[i] = (struct parcel){messages[i], &results[i], false};
+    sender->n = sender->n_open = n;
+    sender->refusal = BIDE_OK;
+    sender->deadline_us = now_us(sender) + sender->settings->timeout_ms * 1000;
+    return true;
+}
+
+static bide_code send_all(struct bide_sender *base, struct bide_message *const *messages, size_t n,
+    enum bide_sent *results, bide_error *error)
+{
+    struct sender *sender = (struct sender *)base;
+    if (!begin(sender, messages, n, results))
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    bide_code code = BIDE_OK;
+    while (sender->n_open && (code == BIDE_OK || is_passing(code)) && wait_ms(sender, 1) > 0)
+        code = step(sender, error);
+    if (sender->n_open == 0)
+        return sender->refusal;
+    /* The broker may still answer what is out; nobody would be there to hear it. */
+    if (sender->publisher.n_waiting)
+        bide_rmq_publisher_drop(&sender->publisher);
+    return code != BIDE_OK && !is_passing(code) ? code : timed_out(sender, code, error);
+}
+
+static void destroy(struct bide_sender *base)
+{
+    struct sender *sender = (struct sender *)base;
+    bide_rmq_publisher_release(&sender->publisher);
+    bide_rmq_settings_destroy(sender->settings);
+    bide_free(sender->parcels);
+    bide_free(sender);
+}
+
+static const struct bide_sender_ops ops = {.send = send_all, .destroy = destroy};
+
+bide_code bide_rmq_open_sender(
+    const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error)
+{
+    struct bide_rmq_settings *settings;
+    bide_code code = bide_rmq_settings_create(options, &settings, error);
+    if (code != BIDE_OK)
+        return code;
+    struct sender *sender = bide_calloc(1, sizeof *sender);
+    if (!sender) {
+        bide_rmq_settings_destroy(settings);
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    }
+    sender->base.ops = &ops;
+    sender->settings = settings;
+    bide_rmq_publisher_init(&sender->publisher, settings, on_outcome, sender);
+    code = bide_rmq_publisher_open(&sender->publisher, "sender", false, error);
+    if (code != BIDE_OK) {
+        destroy(&sender->base);
+        return code;
+    }
+    *ret_sender = &sender->base;
+    return BIDE_OK;
+}

@@ -1,0 +1,97 @@
+#include "broker/rabbitmq/tags.h"
+
+#include "base/alloc.h"
+
+enum { OUT, DONE, GONE };
+enum { FIRST_ROOM = 64 };
+
+void bide_rmq_tags_init(struct bide_rmq_tags *tags)
+{
+    *tags = (struct bide_rmq_tags){.low = 1, .next = 1};
+}
+
+void bide_rmq_tags_release(struct bide_rmq_tags *tags)
+{
+    bide_free(tags->states);
+    bide_rmq_tags_init(tags);
+}
+
+static uint8_t *state_of(const struct bide_rmq_tags *tags, uint64_t tag)
+{
+    return &tags->states[tag & (tags->room - 1)];
+}
+
+static bool grow(struct bide_rmq_tags *tags)
+{
+    size_t room = tags->room ? 2 * tags->room : FIRST_ROOM;
+    uint8_t *states = bide_calloc(room, 1);
+    if (!states)
+        return false;
+    for (uint64_t tag = tags->low; tag < tags->next; tag++)
+        states[tag & (room - 1)] = *state_of(tags, tag);
+    bide_free(tags->states);
+    tags->states = states;
+    tags->room = room;
+    return true;
+}
+
+bool bide_rmq_tags_add(struct bide_rmq_tags *tags, uint64_t tag)
+{
+    if (tag - tags->low >= tags->room && !grow(tags))
+        return false;
+    *state_of(tags, tag) = OUT;
+    tags->next = tag + 1;
+    tags->n_out++;
+    return true;
+}
+
+void bide_rmq_tags_done(struct bide_rmq_tags *tags, uint64_t tag)
+{
+    *state_of(tags, tag) = DONE;
+    tags->n_out--;
+    tags->n_done++;
+}
+
+void bide_rmq_tags_gone(struct bide_rmq_tags *tags, uint64_t tag)
+{
+    *state_of(tags, tag) = GONE;
+    tags->n_out--;
+}
+
+/* The newest DONE tag below the first that is still out; moves `low` up to that one. 0: none. */
+static uint64_t take_run(struct bide_rmq_tags *tags, size_t *ret_n)
+{
+    uint64_t last = 0;
+    size_t n = 0;
+    for (; tags->low < tags->next && *state_of(tags, tags->low) != OUT; tags->low++)
+        if (*state_of(tags, tags->low) == DONE) {
+            last = tags->low;
+            n++;
+        }
+    *ret_n = n;
+    return last;
+}
+
+static uint64_t take_single(struct bide_rmq_tags *tags)
+{
+    uint64_t tag = tags->low;
+    while (*state_of(tags, tag) != DONE)
+        tag++;
+    *state_of(tags, tag) = GONE;
+    return tag;
+}
+
+bool bide_rmq_tags_take(struct bide_rmq_tags *tags, uint64_t *ret_tag, bool *ret_multiple)
+{
+    size_t n;
+    if (tags->n_done == 0)
+        return false;
+    *ret_tag = take_run(tags, &n);
+    *ret_multiple = n > 1;
+    if (n == 0) {
+        *ret_tag = take_single(tags);
+        n = 1;
+    }
+    tags->n_done -= n;
+    return true;
+}

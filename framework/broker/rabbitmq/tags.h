@@ -1,0 +1,32 @@
+/* broker/rabbitmq/tags.h: the delivery tags of one channel, and which acknowledgements they add up to. Pure.
+ *
+ * Deliveries are settled in any order. Those settled without a gap from the oldest go into one acknowledgement
+ * with `multiple`; that never reaches a tag still in somebody's hands. One thread at a time. */
+#ifndef BIDE_BROKER_RABBITMQ_TAGS_H
+#define BIDE_BROKER_RABBITMQ_TAGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bide_rmq_tags {
+    uint8_t *states; /* a ring, by tag */
+    size_t room;
+    uint64_t low;  /* the oldest not settled in the broker */
+    uint64_t next; /* one above the newest seen */
+    size_t n_out;  /* in somebody's hands */
+    size_t n_done; /* to be acknowledged */
+};
+
+void bide_rmq_tags_init(struct bide_rmq_tags *tags);
+void bide_rmq_tags_release(struct bide_rmq_tags *tags);
+/* A delivery arrived; tags ascend by one. False where there is no memory. */
+bool bide_rmq_tags_add(struct bide_rmq_tags *tags, uint64_t tag);
+/* To be acknowledged. */
+void bide_rmq_tags_done(struct bide_rmq_tags *tags, uint64_t tag);
+/* Settled with the broker in another way (handed back). */
+void bide_rmq_tags_gone(struct bide_rmq_tags *tags, uint64_t tag);
+/* The next acknowledgement to send, or false: none is left. */
+bool bide_rmq_tags_take(struct bide_rmq_tags *tags, uint64_t *ret_tag, bool *ret_multiple);
+
+#endif
