@@ -1,4 +1,5 @@
 /* handlers/command, loaded as a worker loads it. */
+/* Not under TSan: it makes a fork of vfork, and then the child cannot say why exec failed. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
