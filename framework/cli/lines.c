@@ -1,28 +1,19 @@
 #include "cli/lines.h"
 
 #include <pthread.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/wakeup.h"
+#include "cli/parser.h"
 #include "cli/split.h"
-#include "message/envelope.h"
 
 enum {
     CAPACITY = 2 * BIDE_CLI_BATCH,
     BYTES_MAX = 8 * 1024 * 1024, /* of bodies waiting; one message is always let in */
     CHUNK = 64,                  /* handed over at once, so that the lock is not taken for each line */
     LINGER_US = 4000,            /* for a batch to fill while the input flows */
-};
-
-/* The reader's own: what a line becomes. */
-struct parser {
-    const struct bide_config *config;
-    struct bide_cli_line_counts counts;
 };
 
 struct bide_cli_lines {
@@ -36,83 +27,13 @@ struct bide_cli_lines {
     bide_error error;
     struct bide_cli_line_counts counts; /* a copy of the parser's */
 
-    struct parser parser; /* from here on: the reader's */
+    struct bide_cli_parser parser; /* from here on: the reader's */
     struct bide_cli_line chunk[CHUNK];
     size_t n_chunk;
     int fd;
     struct bide_wakeup wakeup;
     pthread_t thread;
 };
-
-/* ---- one line ---- */
-
-static bool is_blank(const char *text, size_t size)
-{
-    while (size && strchr(" \t\r", text[size - 1]))
-        size--;
-    return size == 0;
-}
-
-static bide_code too_large(const struct parser *parser, const bide_message *message, bide_error *error)
-{
-    size_t size;
-    bide_message_body(message, &size);
-    if ((int64_t)size <= parser->config->worker.max_body)
-        return BIDE_OK;
-    return bide_fail(error, BIDE_E_DATA, "the body has %zu bytes: worker.max_body allows %" PRId64, size,
-        parser->config->worker.max_body);
-}
-
-/* The queue of the type's handler, where the line names none. */
-static bide_code choose_queue(const struct parser *parser, bide_message *message, bide_error *error)
-{
-    const struct bide_handler_config *handler =
-        bide_config_handler(parser->config, bide_message_type(message));
-    if (*bide_message_queue(message) || !handler)
-        return BIDE_OK;
-    return bide_message_set_queue(message, handler->queue, error);
-}
-
-static bide_code parse_line(
-    const struct parser *parser, const char *text, size_t size, bide_message **ret_message, bide_error *error)
-{
-    bide_message *message;
-    if (!text)
-        return bide_fail(
-            error, BIDE_E_DATA, "the line is too long for any message that worker.max_body allows");
-    bide_code code = bide_envelope_parse(text, size, &message, error);
-    if (code != BIDE_OK)
-        return code;
-    code = too_large(parser, message, error);
-    if (code == BIDE_OK)
-        code = choose_queue(parser, message, error);
-    if (code != BIDE_OK)
-        bide_message_destroy(message);
-    else
-        *ret_message = message;
-    return code;
-}
-
-/* NULL for a blank or a bad line, which is then reported and counted. */
-static bide_message *next_message(struct parser *parser, const char *text, size_t size)
-{
-    bide_message *message = NULL;
-    bide_error error;
-    parser->counts.read++;
-    if (text && is_blank(text, size))
-        return NULL;
-    if (parse_line(parser, text, size, &message, &error) == BIDE_OK)
-        return message;
-    parser->counts.bad++;
-    fprintf(stderr, "line %" PRIu64 ": %s\n", parser->counts.read, error.text);
-    return NULL;
-}
-
-/* The longest line that can hold a good message: a body may be written with six bytes for one. */
-static size_t longest_line(const struct bide_config *config)
-{
-    return (size_t)config->worker.max_body * 6 + 1024 * 1024;
-}
 
 /* ---- the reader thread ---- */
 
@@ -156,7 +77,7 @@ static void hand_over(struct bide_cli_lines *lines, bool idle)
 static bool on_line(void *user, const char *text, size_t size)
 {
     struct bide_cli_lines *lines = user;
-    bide_message *message = next_message(&lines->parser, text, size);
+    bide_message *message = bide_cli_parser_next(&lines->parser, text, size);
     if (message)
         lines->chunk[lines->n_chunk++] = (struct bide_cli_line){lines->parser.counts.read, message};
     if (lines->n_chunk == CHUNK)
@@ -173,7 +94,7 @@ static void *read_lines(void *user)
 {
     struct bide_cli_lines *lines = user;
     const struct bide_cli_splitter splitter = {
-        lines->fd, lines->wakeup.fd, longest_line(lines->parser.config), on_line, on_idle, lines};
+        lines->fd, lines->wakeup.fd, bide_cli_parser_longest(lines->parser.config), on_line, on_idle, lines};
     bide_error error;
     bide_code code = bide_cli_split(&splitter, &error);
     hand_over(lines, true);
@@ -281,28 +202,4 @@ void bide_cli_lines_close(struct bide_cli_lines *lines)
     pthread_mutex_destroy(&lines->lock);
     bide_wakeup_close(&lines->wakeup);
     bide_free(lines);
-}
-
-/* ---- only looking ---- */
-
-static bool look_at_line(void *user, const char *text, size_t size)
-{
-    bide_message_destroy(next_message(user, text, size));
-    return true;
-}
-
-static void look_idle(void *user)
-{
-    (void)user;
-}
-
-bide_code bide_cli_lines_check(
-    int fd, const struct bide_config *config, struct bide_cli_line_counts *ret_counts, bide_error *error)
-{
-    struct parser parser = {.config = config};
-    const struct bide_cli_splitter splitter = {
-        fd, -1, longest_line(config), look_at_line, look_idle, &parser};
-    bide_code code = bide_cli_split(&splitter, error);
-    *ret_counts = parser.counts;
-    return code;
 }

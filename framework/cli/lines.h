@@ -8,8 +8,7 @@
 
 #include <stdint.h>
 
-#include "bide/message.h"
-#include "config/config.h"
+#include "cli/parser.h"
 
 enum { BIDE_CLI_BATCH = 1000 };
 
@@ -18,10 +17,6 @@ struct bide_cli_lines;
 struct bide_cli_line {
     uint64_t number; /* 1 for the first of the input */
     bide_message *message;
-};
-
-struct bide_cli_line_counts {
-    uint64_t read, bad;
 };
 
 /* Starts reading a descriptor, which stays the caller's; the configuration must outlive it. */
@@ -38,9 +33,5 @@ struct bide_cli_line_counts bide_cli_lines_counts(struct bide_cli_lines *lines);
 
 /* Stops reading where it is. NULL is fine. */
 void bide_cli_lines_close(struct bide_cli_lines *lines);
-
-/* Only looks: reads a descriptor to its end on the calling thread, reporting bad lines. */
-bide_code bide_cli_lines_check(
-    int fd, const struct bide_config *config, struct bide_cli_line_counts *ret_counts, bide_error *error);
 
 #endif

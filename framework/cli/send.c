@@ -1,12 +1,8 @@
 /* bide send: one message. */
 #include "cli/send.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "cli/output.h"
@@ -79,49 +75,6 @@ void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message
     bide_buffer_char(&line, '}');
     bide_cli_print_line(&line);
     bide_buffer_release(&line);
-}
-
-/* ---- the body ---- */
-
-static bide_code read_all(int fd, const char *name, size_t max, struct bide_buffer *to, bide_error *error)
-{
-    enum { CHUNK = 64 * 1024 };
-    for (;;) {
-        char *room = bide_buffer_reserve(to, CHUNK);
-        ssize_t got = room ? read(fd, room, CHUNK) : 0;
-        if (!room)
-            return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return bide_fail(error, BIDE_E_DATA, "cannot read %s: %s", name, strerror(errno));
-        if (got == 0)
-            return BIDE_OK;
-        to->size += (size_t)got;
-        if (to->size > max)
-            return bide_fail(
-                error, BIDE_E_DATA, "the body has more than %zu bytes: worker.max_body is the limit", max);
-    }
-}
-
-/* BODY as text, @file, or - for standard input. */
-static bide_code read_body(const char *given, size_t max, struct bide_buffer *to, bide_error *error)
-{
-    if (strcmp(given, "-") == 0)
-        return read_all(STDIN_FILENO, "standard input", max, to, error);
-    if (*given != '@') {
-        bide_buffer_text(to, given);
-        if (to->size > max)
-            return bide_fail(
-                error, BIDE_E_DATA, "the body has %zu bytes: worker.max_body allows %zu", to->size, max);
-        return to->failed ? bide_fail(error, BIDE_E_NOMEM, "out of memory") : BIDE_OK;
-    }
-    int fd = open(given + 1, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return bide_fail(error, BIDE_E_DATA, "cannot read %s: %s", given + 1, strerror(errno));
-    bide_code code = read_all(fd, given + 1, max, to, error);
-    close(fd);
-    return code;
 }
 
 /* ---- the message ---- */
@@ -201,7 +154,7 @@ static bide_code build(const struct bide_cli *cli, const struct values *values,
     bide_buffer_init(&body);
     code = fill(message, values, config, error);
     if (code == BIDE_OK && cli->arguments.n > 1)
-        code = read_body(cli->arguments.items[1], (size_t)config->worker.max_body, &body, error);
+        code = bide_cli_read_body(cli->arguments.items[1], (size_t)config->worker.max_body, &body, error);
     if (code == BIDE_OK)
         code = bide_message_set_body(message, body.bytes, body.size, error);
     bide_buffer_release(&body);

@@ -10,6 +10,9 @@
 bide_code bide_cli_producer_open(
     const struct bide_config *config, bide_producer **ret_producer, bide_error *error);
 
+/* Appends what BODY stands for: text, @file, or - for standard input; at most max bytes. */
+bide_code bide_cli_read_body(const char *given, size_t max, struct bide_buffer *to, bide_error *error);
+
 /* Prints the id, or with --json what was sent. */
 void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message);
 

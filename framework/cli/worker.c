@@ -13,7 +13,7 @@ struct values {
 };
 
 static const struct bide_cli_option options[] = {
-    {"threads", BIDE_CLI_INT, offsetof(struct values, threads), .value = "N", .min = 1, .max = 1024,
+    {"threads", BIDE_CLI_INT, offsetof(struct values, threads), .value = "N", .min = 1, .max = 256,
         .help = "Handlers that run at once, instead of the configuration's worker.threads."},
     {"exit-idle", BIDE_CLI_DURATION, offsetof(struct values, exit_idle_ms), .value = "DURATION",
         .help =

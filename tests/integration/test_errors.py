@@ -151,7 +151,7 @@ def bad_lines_strict(project):
 def body_over_the_maximum(project):
     project.configure(worker={"max_body": "1KiB"})
     done = project.bide("send", "probe", "x" * 1025, "--id", "large", expect=DATA)
-    says(done, "large", "1024|1 ?KiB")
+    says(done, "1025", "1024|1 ?KiB")
     project.bide("send", "probe", "x" * 1024)
     expect(project.queue("default")["ready"] == 1, f"{project.status()}")
 
@@ -230,7 +230,7 @@ def not_a_database(project):
     for command in (("send", "probe", "{}"), ("worker", "--exit-idle", "1s")):
         done = project.bide(*command, expect=None, seconds=30)
         expect(done.returncode in (BROKER, CONFIG), f"exit {done.returncode}: {done.stderr}")
-        says(done, r"bide\.db", "not a (bide )?database")
+        says(done, r"bide\.db", "not a (SQLite |bide )?database")
     expect((project.dir / "bide.db").read_text().startswith("This is a letter"), "the file was changed")
 
 
@@ -253,7 +253,7 @@ def full_disk(project):
     project.configure()
     project.bide("send", "probe", "{}", "--id", "first")
     shim = build_library("full_disk.c", project.dir / "full_disk.so")
-    rows = "".join(f'{{"type":"probe","id":"f{n}","text":"{"x" * 1000}"}}\n' for n in range(20000))
+    rows = "".join(f'{{"type":"probe","id":"f{n}","body":"{"x" * 1000}"}}\n' for n in range(20000))
     done = project.bide("send", "--lines", text=rows, expect=BROKER, seconds=60,
                         env={"LD_PRELOAD": str(shim), "FULL_DISK_KIB": "1024"})
     says(done, r"full|no space|room")

@@ -56,7 +56,7 @@ def ten_thousand_random_delays(project):
     ready_worker(project)
     draw = random.Random(2)
     rows = (
-        {"type": "journal", "id": f"l{number}", "delay": f"{draw.randrange(200, 10001)}ms", "text": "x" * 200}
+        {"type": "journal", "id": f"l{number}", "delay": f"{draw.randrange(200, 10001)}ms", "body": "x" * 200}
         for number in range(MESSAGES)
     )
     machine = control(MESSAGES / RATE + 8)
@@ -67,7 +67,8 @@ def ten_thousand_random_delays(project):
     have = [percentile(late, share) for share in (0.5, 0.99, 1)]
     extra = worse if worse > USUAL_MS else 0
     wanted = [limit + extra for limit in LIMITS_MS[project.broker]]
-    wanted[2] = max(wanted[2], LIMITS_MS[project.broker][2] + worst) if extra else wanted[2]
+    if extra:
+        wanted[2] = LIMITS_MS[project.broker][2] + worst
     print("lateness ms: first {:.3f} p50 {:.3f} p99 {:.3f} max {:.3f}".format(late[0], *have))
     print(f"the machine's own: p50 {usual:.3f} p99 {worse:.3f} max {worst:.3f}; limits {wanted}")
     expect(late[0] >= 0, f"one ran {-late[0]} ms early")

@@ -47,9 +47,9 @@ bide_code plugin_run_open_from(struct plugin_run *run, const char *plugin_dir, c
 bide_code plugin_run_open(
     struct plugin_run *run, const char *plugin, const char *timeout, const char *settings, bide_error *error)
 {
-    char folder[TEMP_DIR_PATH + 16];
-    test_program_dir(folder);
-    strcat(folder, "/../handlers");
+    char programs[TEMP_DIR_PATH], folder[TEMP_DIR_PATH + 16];
+    test_program_dir(programs);
+    snprintf(folder, sizeof folder, "%s/../handlers", programs);
     return plugin_run_open_from(run, folder, plugin, timeout, settings, error);
 }
 

@@ -1,5 +1,6 @@
 /* The handler of handlers/README.md, built outside the tree as a reader would, and plugins that must be
  * refused. */
+#include <spawn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,13 +29,17 @@ static void read_example(char text[TEXT_SIZE])
 /* NAME.c in the folder becomes NAME.so there. */
 static void compile(const struct temp_dir *dir, const char *name, const char *source)
 {
-    char path[TEMP_DIR_PATH], file[64], command[2048];
+    char from[TEMP_DIR_PATH], file[64], to[2 * TEMP_DIR_PATH];
     snprintf(file, sizeof file, "%s.c", name);
-    assert_int_equal(temp_dir_write(dir, file, source, path), 0);
-    snprintf(command, sizeof command,
-        "cc -std=gnu11 -Wall -Wextra -Werror -shared -fPIC -I '%s/framework/include' -o '%s/%s.so' '%s'",
-        BIDE_SOURCE_DIR, dir->path, name, path);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(temp_dir_write(dir, file, source, from), 0);
+    snprintf(to, sizeof to, "%s/%s.so", dir->path, name);
+    const char *const line[] = {"cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I",
+        BIDE_SOURCE_DIR "/framework/include", "-o", to, from, NULL};
+    pid_t pid;
+    int status;
+    assert_int_equal(posix_spawnp(&pid, line[0], NULL, NULL, (char *const *)(uintptr_t)line, environ), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
 }
 
 static void test_the_example_works(void **state)

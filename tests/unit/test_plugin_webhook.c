@@ -23,10 +23,10 @@ struct server {
 static int start_server(void **state)
 {
     static struct server server;
-    char program[TEMP_DIR_PATH + 32];
+    char programs[TEMP_DIR_PATH], program[TEMP_DIR_PATH + 32];
     int ends[2];
-    test_program_dir(program);
-    strcat(program, "/http_target");
+    test_program_dir(programs);
+    snprintf(program, sizeof program, "%s/http_target", programs);
     assert_int_equal(temp_dir_create(&server.dir), 0);
     snprintf(server.log, sizeof server.log, "%s/log", server.dir.path);
     assert_int_equal(pipe(ends), 0);

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings, const char *queue,
-    int64_t due_ms)
+void bide_rmq_route_due(
+    struct bide_rmq_route *route, const struct bide_rmq_settings *settings, const char *queue, int64_t due_ms)
 {
     struct bide_rmq_climb climb;
     int64_t delay_ms = due_ms - bide_wall_ms(settings->clock);

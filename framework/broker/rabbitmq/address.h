@@ -11,8 +11,8 @@ struct bide_rmq_route {
 };
 
 /* To be run when due: at once, by the landing, or up the ladder first. `queue` is borrowed. */
-void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings, const char *queue,
-    int64_t due_ms);
+void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings,
+    const char *queue, int64_t due_ms);
 /* To the dead letters of a queue. */
 void bide_rmq_route_dead(struct bide_rmq_route *route, const struct bide_rmq_queue *queue);
 

@@ -10,8 +10,7 @@
 static void declare(struct bide_rmq_admin *admin)
 {
     bide_error ignored;
-    if (bide_rmq_topology_declare(&admin->link, BIDE_RMQ_QUESTIONS, &ignored) != BIDE_OK &&
-        admin->link.amqp)
+    if (bide_rmq_topology_declare(&admin->link, BIDE_RMQ_QUESTIONS, &ignored) != BIDE_OK && admin->link.amqp)
         bide_rmq_admin_reopen(admin, BIDE_RMQ_QUESTIONS, &ignored);
 }
 

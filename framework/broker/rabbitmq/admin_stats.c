@@ -59,7 +59,8 @@ static bide_code fill(struct bide_rmq_admin *admin, struct bide_broker_stats *st
     return code;
 }
 
-bide_code bide_rmq_admin_stats(struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error)
+bide_code bide_rmq_admin_stats(
+    struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error)
 {
     struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
     struct bide_broker_stats stats = {

@@ -39,7 +39,8 @@ static void check_version(struct report *report)
     bool is_old = major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR);
     snprintf(text, sizeof text, "version %s", version);
     tell(report, is_old ? BIDE_FINDING_ERROR : BIDE_FINDING_OK, "broker", text,
-        is_old ? "holding queues need at-least-once dead-lettering: upgrade to RabbitMQ 3.10 or newer" : NULL);
+        is_old ? "holding queues need at-least-once dead-lettering: upgrade to RabbitMQ 3.10 or newer"
+               : NULL);
 }
 
 /* What is published to nowhere comes back at once, unless the broker has an alarm: then it says so. */
@@ -48,8 +49,8 @@ static void check_alarms(struct report *report)
     struct bide_rmq_link *link = &report->admin->link;
     struct timeval patience = bide_rmq_timeval(2000);
     amqp_basic_properties_t properties = {0};
-    amqp_basic_publish(link->amqp, BIDE_RMQ_QUESTIONS, amqp_empty_bytes, bide_rmq_text("bide check: nowhere"), 1, 0,
-        &properties, amqp_empty_bytes);
+    amqp_basic_publish(link->amqp, BIDE_RMQ_QUESTIONS, amqp_empty_bytes, bide_rmq_text("bide check: nowhere"),
+        1, 0, &properties, amqp_empty_bytes);
     bool has_returned = false, has_alarm = false;
     amqp_frame_t frame = {0};
     while (!has_returned && !has_alarm &&
@@ -74,15 +75,16 @@ static void check_alarms(struct report *report)
 static amqp_rpc_reply_t declare_passive(struct bide_rmq_link *link, const struct bide_rmq_row *row)
 {
     if (row->kind == BIDE_RMQ_EXCHANGE)
-        amqp_exchange_declare(link->amqp, BIDE_RMQ_QUESTIONS, bide_rmq_text(row->name), bide_rmq_text(row->type), 1,
-            1, 0, 0, amqp_empty_table);
+        amqp_exchange_declare(link->amqp, BIDE_RMQ_QUESTIONS, bide_rmq_text(row->name),
+            bide_rmq_text(row->type), 1, 1, 0, 0, amqp_empty_table);
     else
         amqp_queue_declare(
             link->amqp, BIDE_RMQ_QUESTIONS, bide_rmq_text(row->name), 1, 1, 0, 0, amqp_empty_table);
     return amqp_get_rpc_reply(link->amqp);
 }
 
-/* What exists under the name, declared once more, changes nothing where it is equal and is refused where not. */
+/* What exists under the name, declared once more, changes nothing where it is equal and is refused where not.
+ */
 static bide_code compare(struct report *report, const struct bide_rmq_row *row, bide_error *error)
 {
     struct bide_rmq_link *link = &report->admin->link;
@@ -98,7 +100,8 @@ static bide_code compare(struct report *report, const struct bide_rmq_row *row, 
         return bide_rmq_check(report->admin->settings, reply, "comparing", error);
     const amqp_channel_close_t *close = reply.reply.decoded;
     char subject[TEXT_SIZE], text[TEXT_SIZE];
-    snprintf(subject, sizeof subject, "%s %s", row->kind == BIDE_RMQ_EXCHANGE ? "exchange" : "queue", row->name);
+    snprintf(
+        subject, sizeof subject, "%s %s", row->kind == BIDE_RMQ_EXCHANGE ? "exchange" : "queue", row->name);
     snprintf(text, sizeof text, "%.*s", (int)close->reply_text.len, (const char *)close->reply_text.bytes);
     if (close->reply_code == AMQP_NOT_FOUND) {
         tell(report, BIDE_FINDING_ERROR, subject, "is missing",
@@ -108,7 +111,8 @@ static bide_code compare(struct report *report, const struct bide_rmq_row *row, 
         tell(report, BIDE_FINDING_ERROR, subject, text,
             close->reply_code == AMQP_ACCESS_REFUSED
                 ? "give the user permission: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
-                : "arguments cannot be changed: use another namespace, or stop all workers, empty it, delete it "
+                : "arguments cannot be changed: use another namespace, or stop all workers, empty it, delete "
+                  "it "
                   "and start again");
         report->n_different++;
     }
@@ -156,7 +160,8 @@ static void list_unchecked(struct report *report)
         tell(report, BIDE_FINDING_NOT_CHECKED, rows[i][0], rows[i][1], rows[i][2]);
 }
 
-bide_code bide_rmq_admin_verify(struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error)
+bide_code bide_rmq_admin_verify(
+    struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error)
 {
     struct report report = {.admin = (struct bide_rmq_admin *)base, .sink = sink, .user = user};
     bide_code code = bide_rmq_admin_ready(report.admin, error);

@@ -11,8 +11,8 @@ void bide_rmq_connector_init(struct bide_rmq_connector *connector, const struct 
 static void *run(void *user)
 {
     struct bide_rmq_connector *connector = user;
-    connector->code = bide_rmq_intake_connect(
-        &connector->link, connector->settings, connector->host++, &connector->error);
+    connector->code =
+        bide_rmq_intake_connect(&connector->link, connector->settings, connector->host++, &connector->error);
     atomic_store(&connector->has_ended, true);
     bide_wakeup_signal(connector->done);
     return NULL;

@@ -1,7 +1,8 @@
 /* broker/rabbitmq/connector.h: makes the intake's next connection on a thread of its own, because connecting,
  * logging in and declaring may take seconds and the intake thread waits for nobody.
  *
- * One try at a time. Thread-safety: the intake thread calls; the thread in between is the connector's matter. */
+ * One try at a time. Thread-safety: the intake thread calls; the thread in between is the connector's matter.
+ */
 #ifndef BIDE_BROKER_RABBITMQ_CONNECTOR_H
 #define BIDE_BROKER_RABBITMQ_CONNECTOR_H
 
@@ -30,8 +31,8 @@ void bide_rmq_connector_init(struct bide_rmq_connector *connector, const struct 
 /* Waits for a try in progress (at most the connect timeout for each host) and throws its result away. */
 void bide_rmq_connector_release(struct bide_rmq_connector *connector);
 bide_code bide_rmq_connector_start(struct bide_rmq_connector *connector, bide_error *error);
-/* False while a try is in progress, or when none was started. Otherwise its result, once; the link is then the
- * caller's. */
+/* False while a try is in progress, or when none was started. Otherwise its result, once; the link is then
+ * the caller's. */
 bool bide_rmq_connector_finish(struct bide_rmq_connector *connector, struct bide_rmq_link *ret_link,
     bide_code *ret_code, bide_error *ret_error);
 

@@ -15,14 +15,15 @@ struct walk {
     void *user;
     uint64_t n_done, total;
     bool is_interrupted;
-    size_t n_out;                      /* replay: published, unanswered */
+    size_t n_out;                        /* replay: published, unanswered */
     char known_queue[BIDE_NAME_MAX + 1]; /* of the last unrouted letter, and whether it exists */
     bool is_known;
 };
 
 /* ---- taking ---- */
 
-/* All of a source, but no more than were there at the beginning: what dies meanwhile waits for the next time. */
+/* All of a source, but no more than were there at the beginning: what dies meanwhile waits for the next time.
+ */
 static bide_code take_all(struct bide_rmq_admin *admin, size_t source, const struct bide_dead_filter *filter,
     struct bide_rmq_pile *pile, bide_error *error)
 {
@@ -130,8 +131,11 @@ static bide_code drop_pile(struct walk *walk, struct bide_rmq_pile *pile, bide_e
 bide_code bide_rmq_dead_drop(struct bide_admin *base, const struct bide_dead_filter *filter,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
 {
-    struct walk walk = {.admin = (struct bide_rmq_admin *)base, .filter = filter, .handle = drop_pile,
-        .progress = progress, .user = user};
+    struct walk walk = {.admin = (struct bide_rmq_admin *)base,
+        .filter = filter,
+        .handle = drop_pile,
+        .progress = progress,
+        .user = user};
     bide_code code = walk_all(&walk, error);
     if (code == BIDE_OK)
         *ret_n = walk.n_done;
@@ -170,8 +174,8 @@ static bide_code has_home(
     return BIDE_OK;
 }
 
-/* A dead letter begins anew; an unrouted message goes on where it was: not before it is due, and with what it has
- * been through. */
+/* A dead letter begins anew; an unrouted message goes on where it was: not before it is due, and with what it
+ * has been through. */
 static void replay_marks(
     const struct bide_rmq_letter *letter, const struct bide_clock *clock, struct bide_rmq_marks *marks)
 {
@@ -196,8 +200,8 @@ static bide_code put(struct walk *walk, struct bide_rmq_letter *letter, bide_err
     bide_rmq_route_due(&route, walk->admin->settings, message->queue, marks.due_ms);
     if (!bide_rmq_draft_again(&publisher->draft, letter->raw, message->id, &marks))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    bide_code code = bide_rmq_publisher_put(publisher, &route.address,
-        (struct bide_slice){message->body, message->body_size}, letter, error);
+    bide_code code = bide_rmq_publisher_put(
+        publisher, &route.address, (struct bide_slice){message->body, message->body_size}, letter, error);
     walk->n_out += code == BIDE_OK;
     return code;
 }
@@ -211,7 +215,8 @@ static bide_code serve_until(struct walk *walk, size_t n_out, bide_error *error)
         if (code != BIDE_OK)
             return code;
         if (bide_mono_ms(settings->clock) > deadline_ms)
-            return bide_fail(error, BIDE_E_TIMEOUT, "%s: the broker did not confirm in time%s", settings->redacted,
+            return bide_fail(error, BIDE_E_TIMEOUT, "%s: the broker did not confirm in time%s",
+                settings->redacted,
                 walk->admin->publisher.link.blocked ? ": it has an alarm (memory or disk)" : "");
     }
     return BIDE_OK;
@@ -257,8 +262,11 @@ static bide_code connect_publisher(struct walk *walk, bide_error *error)
 bide_code bide_rmq_dead_retry(struct bide_admin *base, const struct bide_dead_filter *filter,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
 {
-    struct walk walk = {.admin = (struct bide_rmq_admin *)base, .filter = filter, .handle = retry_pile,
-        .progress = progress, .user = user};
+    struct walk walk = {.admin = (struct bide_rmq_admin *)base,
+        .filter = filter,
+        .handle = retry_pile,
+        .progress = progress,
+        .user = user};
     bide_code code = connect_publisher(&walk, error);
     if (code == BIDE_OK)
         code = walk_all(&walk, error);

@@ -12,9 +12,9 @@ struct bide_rmq_delivery {
     struct bide_delivery base;
     struct bide_rmq_delivery *next; /* in whichever list it is */
     uint64_t tag;
-    uint32_t generation;     /* of the connection it arrived on: tags mean nothing on another */
-    bool landing;            /* it came by the landing queue */
-    struct bide_slice raw;   /* the properties as they came; behind this struct */
+    uint32_t generation;   /* of the connection it arrived on: tags mean nothing on another */
+    bool landing;          /* it came by the landing queue */
+    struct bide_slice raw; /* the properties as they came; behind this struct */
 };
 
 /* A delivery from decoded properties and a whole body. NULL where there is no memory. */

@@ -1,8 +1,8 @@
 /* broker/rabbitmq/envelope.h: a message as AMQP properties and headers, there and back.
  *
  * The framework's own headers ("bide-…") stand in one table, from which both reading and writing come. All
- * else that a message carries survives a retry or a replay unchanged, of whatever AMQP type it is, but for what
- * would harm it: see bide_rmq_draft_again. Any thread, an object at a time. */
+ * else that a message carries survives a retry or a replay unchanged, of whatever AMQP type it is, but for
+ * what would harm it: see bide_rmq_draft_again. Any thread, an object at a time. */
 #ifndef BIDE_BROKER_RABBITMQ_ENVELOPE_H
 #define BIDE_BROKER_RABBITMQ_ENVELOPE_H
 
@@ -36,11 +36,12 @@ void bide_rmq_marks_of(const struct bide_message *message, struct bide_rmq_marks
 /* A new message's properties. False where there is no memory. */
 bool bide_rmq_draft_new(
     struct bide_rmq_draft *draft, const struct bide_message *message, const struct bide_rmq_marks *marks);
-/* A received message's properties, once more, under `id` and with these marks only. Left out: what RabbitMQ notes
- * about dead-lettering (a message that carries it is dropped as a cycle), CC and BCC (it would be delivered
- * twice), user_id (another user's closes the channel), expiration. False where there is no memory. */
-bool bide_rmq_draft_again(struct bide_rmq_draft *draft, struct bide_slice raw, const char *id,
-    const struct bide_rmq_marks *marks);
+/* A received message's properties, once more, under `id` and with these marks only. Left out: what RabbitMQ
+ * notes about dead-lettering (a message that carries it is dropped as a cycle), CC and BCC (it would be
+ * delivered twice), user_id (another user's closes the channel), expiration. False where there is no memory.
+ */
+bool bide_rmq_draft_again(
+    struct bide_rmq_draft *draft, struct bide_slice raw, const char *id, const struct bide_rmq_marks *marks);
 void bide_rmq_draft_expire(struct bide_rmq_draft *draft, int64_t ttl_ms);
 
 /* ---- reading ---- */
@@ -52,9 +53,9 @@ struct bide_rmq_scratch {
     char id[BIDE_ID_TEXT];
 };
 
-/* The parts of a received message (all but body and queue), borrowed from properties and scratch, and its marks.
- * Without an id it gets one; without a due time it is due when it was sent, or now. Returns NULL, or what is
- * malformed (static): due time and attempt are then as if absent. */
+/* The parts of a received message (all but body and queue), borrowed from properties and scratch, and its
+ * marks. Without an id it gets one; without a due time it is due when it was sent, or now. Returns NULL, or
+ * what is malformed (static): due time and attempt are then as if absent. */
 const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struct bide_clock *clock,
     struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts, struct bide_rmq_marks *ret_marks);
 

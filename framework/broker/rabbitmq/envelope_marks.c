@@ -29,6 +29,8 @@ bool bide_rmq_header_is_own(amqp_bytes_t name)
 {
     static const char *const whole[] = {"x-death", "x-delivery-count", "CC", "BCC"};
     static const char *const beginnings[] = {"bide-", "x-first-death-", "x-last-death-"};
+    if (bide_rmq_bytes_begin(name, BIDE_RMQ_KEPT))
+        return false;
     for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
         if (bide_rmq_bytes_are(name, whole[i]))
             return true;

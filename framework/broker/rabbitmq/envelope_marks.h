@@ -15,7 +15,10 @@ struct bide_rmq_mark_row {
 enum { BIDE_RMQ_MARKS = 9 };
 extern const struct bide_rmq_mark_row bide_rmq_mark_rows[BIDE_RMQ_MARKS];
 
-/* Is it a header of the framework, or one that RabbitMQ puts on and must not get back? */
+/* Is it a header of the framework, or one with a meaning to RabbitMQ that must not get back? */
 bool bide_rmq_header_is_own(amqp_bytes_t name);
+
+/* An application's header with such a name travels under this prefix. */
+#define BIDE_RMQ_KEPT "bide-app-"
 
 #endif

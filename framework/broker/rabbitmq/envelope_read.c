@@ -82,8 +82,8 @@ static bool value_text(const amqp_field_value_t *value, struct bide_buffer *to)
     else if (value->kind == AMQP_FIELD_KIND_TIMESTAMP)
         bide_buffer_format(to, "%" PRIu64, value->value.u64);
     else if (value->kind == AMQP_FIELD_KIND_F64 || value->kind == AMQP_FIELD_KIND_F32)
-        bide_buffer_format(to, "%.17g",
-            value->kind == AMQP_FIELD_KIND_F64 ? value->value.f64 : (double)value->value.f32);
+        bide_buffer_format(
+            to, "%.17g", value->kind == AMQP_FIELD_KIND_F64 ? value->value.f64 : (double)value->value.f32);
     else
         return false;
     return true;
@@ -105,7 +105,8 @@ static bool add_header(
 {
     struct bide_buffer *text = &scratch->text;
     const char *name = text->bytes + text->size;
-    bide_buffer_add(text, entry->key.bytes, entry->key.len);
+    size_t skip = bide_rmq_bytes_begin(entry->key, BIDE_RMQ_KEPT) ? strlen(BIDE_RMQ_KEPT) : 0;
+    bide_buffer_add(text, (const char *)entry->key.bytes + skip, entry->key.len - skip);
     bide_buffer_char(text, '\0');
     const char *value = text->bytes + text->size;
     if (!value_text(&entry->value, text))
@@ -125,7 +126,7 @@ static const char *read_headers(const amqp_table_t *table, struct bide_rmq_scrat
         return "out of memory for its headers";
     for (int i = 0; i < table->num_entries; i++) {
         const amqp_table_entry_t *entry = &table->entries[i];
-        if (bide_rmq_bytes_begin(entry->key, "bide-")) {
+        if (bide_rmq_bytes_begin(entry->key, "bide-") && bide_rmq_header_is_own(entry->key)) {
             const char *wrong = read_mark(entry, marks);
             malformed = wrong ? wrong : malformed;
         } else if (n < BIDE_HEADERS_MAX && !bide_rmq_header_is_own(entry->key)) {
@@ -139,7 +140,8 @@ static const char *read_headers(const amqp_table_t *table, struct bide_rmq_scrat
 
 /* ---- the whole ---- */
 
-static struct bide_slice property(const amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t bytes)
+static struct bide_slice property(
+    const amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t bytes)
 {
     if (!(properties->_flags & flag))
         return (struct bide_slice){NULL, 0};
@@ -154,7 +156,8 @@ static int64_t timestamp_ms(const amqp_basic_properties_t *properties, int64_t n
     return (int64_t)properties->timestamp * 1000;
 }
 
-static void fill_times(struct bide_rmq_marks *marks, const amqp_basic_properties_t *properties, int64_t now_ms)
+static void fill_times(
+    struct bide_rmq_marks *marks, const amqp_basic_properties_t *properties, int64_t now_ms)
 {
     if (marks->sent_ms == 0)
         marks->sent_ms = timestamp_ms(properties, now_ms);

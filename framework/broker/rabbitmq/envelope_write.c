@@ -69,8 +69,8 @@ static void put_marks(struct bide_rmq_draft *draft, const struct bide_rmq_marks 
             continue;
         if (number == &marks->attempt && *number == 1)
             continue;
-        amqp_table_entry_t *entry = next_entry(draft, bide_rmq_text(row->name),
-            row->is_text ? AMQP_FIELD_KIND_UTF8 : AMQP_FIELD_KIND_I64);
+        amqp_table_entry_t *entry = next_entry(
+            draft, bide_rmq_text(row->name), row->is_text ? AMQP_FIELD_KIND_UTF8 : AMQP_FIELD_KIND_I64);
         if (row->is_text)
             entry->value.value.bytes = bide_rmq_bytes(text->bytes, text->size);
         else
@@ -86,17 +86,32 @@ static void finish(struct bide_rmq_draft *draft)
     draft->properties._flags |= AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
 }
 
+static bool put_header(struct bide_rmq_draft *draft, const struct bide_header *header)
+{
+    amqp_bytes_t name = bide_rmq_text(header->name);
+    if (bide_rmq_header_is_own(name)) {
+        size_t size = strlen(BIDE_RMQ_KEPT) + name.len;
+        char *kept = size < 256 ? amqp_pool_alloc(&draft->pool, size) : NULL;
+        if (!kept)
+            return false;
+        memcpy(kept, BIDE_RMQ_KEPT, strlen(BIDE_RMQ_KEPT));
+        memcpy(kept + strlen(BIDE_RMQ_KEPT), name.bytes, name.len);
+        name = bide_rmq_bytes(kept, size);
+    }
+    next_entry(draft, name, AMQP_FIELD_KIND_UTF8)->value.value.bytes = bide_rmq_text(header->value);
+    return true;
+}
+
 bool bide_rmq_draft_new(
     struct bide_rmq_draft *draft, const struct bide_message *message, const struct bide_rmq_marks *marks)
 {
+    recycle_amqp_pool(&draft->pool);
     if (!begin_entries(draft, BIDE_RMQ_MARKS + message->n_headers))
         return false;
     put_marks(draft, marks);
-    for (size_t i = 0; i < message->n_headers; i++) {
-        const struct bide_header *header = &message->headers[i];
-        next_entry(draft, bide_rmq_text(header->name), AMQP_FIELD_KIND_UTF8)->value.value.bytes =
-            bide_rmq_text(header->value);
-    }
+    for (size_t i = 0; i < message->n_headers; i++)
+        if (!put_header(draft, &message->headers[i]))
+            return false;
     draft->properties = (amqp_basic_properties_t){
         ._flags = AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_TIMESTAMP_FLAG,
         .message_id = bide_rmq_text(message->id),

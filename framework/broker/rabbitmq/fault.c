@@ -92,11 +92,12 @@ bide_code bide_rmq_fail_status(
         if (statuses[i].status == status)
             return bide_fail(
                 error, statuses[i].code, "%s: %s: %s", settings->redacted, doing, statuses[i].text);
-    return bide_fail(error, BIDE_E_BROKER, "%s: %s: %s", settings->redacted, doing, amqp_error_string2(status));
+    return bide_fail(
+        error, BIDE_E_BROKER, "%s: %s: %s", settings->redacted, doing, amqp_error_string2(status));
 }
 
-bide_code bide_rmq_check(const struct bide_rmq_settings *settings, amqp_rpc_reply_t reply, const char *doing,
-    bide_error *error)
+bide_code bide_rmq_check(
+    const struct bide_rmq_settings *settings, amqp_rpc_reply_t reply, const char *doing, bide_error *error)
 {
     switch (reply.reply_type) {
     case AMQP_RESPONSE_NORMAL:

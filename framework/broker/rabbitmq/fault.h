@@ -10,8 +10,8 @@
 #include "broker/rabbitmq/settings.h"
 
 /* BIDE_OK for a normal reply. `doing` ends a sentence: "declaring queue 'bide.mail'". */
-bide_code bide_rmq_check(const struct bide_rmq_settings *settings, amqp_rpc_reply_t reply, const char *doing,
-    bide_error *error);
+bide_code bide_rmq_check(
+    const struct bide_rmq_settings *settings, amqp_rpc_reply_t reply, const char *doing, bide_error *error);
 /* A status of the library, negative. */
 bide_code bide_rmq_fail_status(
     const struct bide_rmq_settings *settings, int status, const char *doing, bide_error *error);

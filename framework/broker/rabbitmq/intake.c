@@ -60,8 +60,8 @@ static bide_code prepare(struct bide_rmq_link *link, bide_error *error)
     return code;
 }
 
-bide_code bide_rmq_intake_connect(struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings,
-    size_t host, bide_error *error)
+bide_code bide_rmq_intake_connect(
+    struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings, size_t host, bide_error *error)
 {
     struct bide_rmq_link link;
     bide_code code = bide_rmq_link_open(&link, settings, host, "intake", true, error);
@@ -95,9 +95,12 @@ void bide_rmq_intake_drop(struct bide_rmq_intake *intake)
     bide_rmq_wire_release(&intake->wire);
     bide_rmq_wire_init(&intake->wire, &intake->link);
     intake->has_cancelled = false;
+    intake->n_lost += intake->n_returned;
+    intake->n_returned = 0;
     for (size_t i = 0; i < intake->n_channels; i++) {
         struct bide_rmq_channel *channel = &intake->channels[i];
         intake->n_lost += channel->tags.n_done;
+        channel->n_consumers = 0;
         bide_rmq_tags_release(&channel->tags);
         bide_buffer_clear(&channel->coming.body);
         channel->coming.has_head = channel->cancelled = false;
@@ -105,7 +108,8 @@ void bide_rmq_intake_drop(struct bide_rmq_intake *intake)
     }
 }
 
-bool bide_rmq_intake_is_current(const struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
+bool bide_rmq_intake_is_current(
+    const struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
 {
     return intake->link.amqp && delivery->generation == intake->generation;
 }
@@ -118,40 +122,53 @@ struct bide_rmq_channel *bide_rmq_intake_channel(
 
 /* ---- out ---- */
 
-static void cancel_consumer(struct bide_rmq_intake *intake, size_t index, unsigned turn)
+static void stop_consumer(struct bide_rmq_intake *intake, size_t index)
 {
+    struct bide_rmq_channel *channel = &intake->channels[index];
     char tag[TAG_TEXT];
-    snprintf(tag, sizeof tag, "%u", turn);
+    channel->limit -= channel->prefetch[--channel->n_consumers];
+    snprintf(tag, sizeof tag, "%u", channel->turn--);
     amqp_basic_cancel_t cancel = {.consumer_tag = bide_rmq_text(tag), .nowait = 1};
     bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_CANCEL_METHOD, &cancel);
 }
 
-static void start_consumer(struct bide_rmq_intake *intake, size_t index, unsigned turn, size_t limit)
+static void start_consumer(struct bide_rmq_intake *intake, size_t index, size_t prefetch)
 {
-    const struct bide_rmq_channel *channel = &intake->channels[index];
+    struct bide_rmq_channel *channel = &intake->channels[index];
     const struct bide_rmq_queue *queue = &intake->settings->queues[channel->queue];
     char tag[TAG_TEXT];
-    snprintf(tag, sizeof tag, "%u", turn);
-    amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)(limit < PREFETCH_MAX ? limit : PREFETCH_MAX)};
+    snprintf(tag, sizeof tag, "%u", ++channel->turn);
+    channel->limit += channel->prefetch[channel->n_consumers++] = prefetch;
+    amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)prefetch};
     bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_QOS_METHOD, &qos);
     amqp_basic_consume_t consume = {.queue = bide_rmq_text(channel->landing ? queue->landing : queue->work),
-        .consumer_tag = bide_rmq_text(tag), .nowait = 1};
+        .consumer_tag = bide_rmq_text(tag),
+        .nowait = 1};
     bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_CONSUME_METHOD, &consume);
 }
 
-/* A prefetch holds for consumers that come after it: the new one begins before the old one ends, so that nothing
- * waits meanwhile. */
+/* A prefetch holds for consumers that come after it and is each consumer's own. So a limit is raised by a
+ * consumer for the difference, and lowered by ending the latest ones: what is in hand never adds to a new
+ * limit that is higher. */
 void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t index, size_t limit)
 {
     struct bide_rmq_channel *channel = &intake->channels[index];
-    unsigned old = channel->turn;
-    bool was_consuming = channel->limit && !channel->cancelled;
-    if (limit)
-        start_consumer(intake, index, ++channel->turn, limit);
-    if (was_consuming)
-        cancel_consumer(intake, index, old);
-    channel->limit = limit;
+    if (limit > PREFETCH_MAX)
+        limit = PREFETCH_MAX;
+    while (channel->n_consumers && (channel->limit > limit || channel->n_consumers == BIDE_RMQ_CONSUMERS))
+        stop_consumer(intake, index);
+    if (channel->limit < limit)
+        start_consumer(intake, index, limit - channel->limit);
+}
+
+void bide_rmq_intake_forget_cancelled(struct bide_rmq_intake *intake, size_t index)
+{
+    struct bide_rmq_channel *channel = &intake->channels[index];
+    intake->has_cancelled = false;
+    if (!channel->cancelled)
+        return;
     channel->cancelled = false;
+    channel->limit = channel->n_consumers = 0;
 }
 
 void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
@@ -160,41 +177,50 @@ void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rm
     amqp_basic_nack_t nack = {.delivery_tag = delivery->tag, .requeue = 1};
     bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_NACK_METHOD, &nack);
     bide_rmq_tags_gone(&intake->channels[index].tags, delivery->tag);
-    intake->n_settled++;
+    intake->n_returned++;
 }
 
-static void acknowledge(struct bide_rmq_intake *intake, size_t index)
+/* Returns how many settlements that makes. */
+static size_t acknowledge(struct bide_rmq_intake *intake, size_t index)
 {
+    struct bide_rmq_tags *tags = &intake->channels[index].tags;
     amqp_basic_ack_t ack = {0};
     bool multiple;
-    intake->n_settled += intake->channels[index].tags.n_done;
-    while (bide_rmq_tags_take(&intake->channels[index].tags, &ack.delivery_tag, &multiple)) {
+    size_t n = tags->n_done;
+    while (bide_rmq_tags_take(tags, &ack.delivery_tag, &multiple)) {
         ack.multiple = multiple;
         bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_ACK_METHOD, &ack);
     }
+    return n;
 }
 
 bide_code bide_rmq_intake_flush(struct bide_rmq_intake *intake, bide_error *error)
 {
+    size_t n = intake->n_returned;
+    intake->n_returned = 0;
     for (size_t i = 0; i < intake->n_channels; i++)
-        acknowledge(intake, i);
-    if (bide_rmq_wire_flush(&intake->wire, FLUSH_WAIT_MS) == BIDE_RMQ_FLOWED)
+        n += acknowledge(intake, i);
+    if (bide_rmq_wire_flush(&intake->wire, FLUSH_WAIT_MS) == BIDE_RMQ_FLOWED) {
+        intake->n_settled += n;
         return BIDE_OK;
+    }
+    intake->n_lost += n;
     bide_rmq_intake_drop(intake);
     return bide_rmq_fail_status(intake->settings, AMQP_STATUS_SOCKET_CLOSED, "acknowledging", error);
 }
 
 /* ---- in ---- */
 
-static bide_code finish_message(struct bide_rmq_intake *intake, size_t index, amqp_bytes_t body, bide_error *error)
+static bide_code finish_message(
+    struct bide_rmq_intake *intake, size_t index, amqp_bytes_t body, bide_error *error)
 {
     struct bide_rmq_channel *channel = &intake->channels[index];
     struct bide_rmq_assembly *coming = &channel->coming;
     struct bide_rmq_delivery *delivery = NULL;
     coming->has_head = false;
     if (bide_rmq_tags_add(&channel->tags, coming->tag))
-        delivery = bide_rmq_delivery_create(
-            intake->settings, channel->queue, &coming->head, body, &intake->scratch);
+        delivery =
+            bide_rmq_delivery_create(intake->settings, channel->queue, &coming->head, body, &intake->scratch);
     if (!delivery)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     delivery->tag = coming->tag;
@@ -217,13 +243,15 @@ static bide_code on_body(struct bide_rmq_intake *intake, size_t index, amqp_byte
         bide_buffer_reserve(&coming->body, whole);
     bide_buffer_add(&coming->body, piece.bytes, piece.len);
     if (coming->body.failed)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory for a body of %llu bytes", (unsigned long long)whole);
+        return bide_fail(
+            error, BIDE_E_NOMEM, "out of memory for a body of %llu bytes", (unsigned long long)whole);
     if (coming->body.size < whole)
         return BIDE_OK;
     return finish_message(intake, index, bide_rmq_bytes(coming->body.bytes, coming->body.size), error);
 }
 
-static bide_code on_head(struct bide_rmq_intake *intake, size_t index, const amqp_frame_t *frame, bide_error *error)
+static bide_code on_head(
+    struct bide_rmq_intake *intake, size_t index, const amqp_frame_t *frame, bide_error *error)
 {
     struct bide_rmq_assembly *coming = &intake->channels[index].coming;
     coming->head = *frame;
@@ -268,12 +296,12 @@ static bide_code on_frame(struct bide_rmq_intake *intake, const amqp_frame_t *fr
     }
 }
 
-/* Between two messages of a channel its pool is of no more use; nothing is ever queued in the library, because
- * nothing waits. */
+/* Between two messages of a channel its pool is of no more use; nothing is ever queued in the library,
+ * because nothing waits. */
 static void release_pool(struct bide_rmq_intake *intake, const amqp_frame_t *frame)
 {
-    bool is_inside = frame->frame_type == AMQP_FRAME_METHOD &&
-                     frame->payload.method.id == AMQP_BASIC_DELIVER_METHOD;
+    bool is_inside =
+        frame->frame_type == AMQP_FRAME_METHOD && frame->payload.method.id == AMQP_BASIC_DELIVER_METHOD;
     size_t index = frame->channel ? frame->channel - 1u : 0;
     if (is_inside || (index < intake->n_channels && intake->channels[index].coming.has_head))
         return;

@@ -21,11 +21,15 @@ struct bide_rmq_assembly {
     struct bide_buffer body; /* of more than one frame */
 };
 
+enum { BIDE_RMQ_CONSUMERS = 20 };
+
 struct bide_rmq_channel {
     size_t queue;
     bool landing;
-    size_t limit;  /* prefetch of the running consumer; 0: none */
-    unsigned turn; /* of the consumer's tag: a new one for each */
+    size_t limit;                        /* of all running consumers together; 0: none */
+    size_t prefetch[BIDE_RMQ_CONSUMERS]; /* of each */
+    size_t n_consumers;
+    unsigned turn;  /* the oldest consumer's tag; the others' follow */
     bool cancelled; /* by the broker: the queue is gone, or its leader */
     struct bide_rmq_tags tags;
     struct bide_rmq_assembly coming;
@@ -41,7 +45,8 @@ struct bide_rmq_intake {
     size_t n_channels;
     uint32_t generation; /* of the present connection, or the last */
     struct bide_rmq_scratch scratch;
-    bool has_cancelled; /* some channel is */
+    bool has_cancelled;         /* some channel is */
+    size_t n_returned;          /* settlements by return, not yet written */
     uint64_t n_settled, n_lost; /* so far, over all connections */
     bide_rmq_delivery_sink *sink;
     void *owner;
@@ -51,23 +56,27 @@ bide_code bide_rmq_intake_init(struct bide_rmq_intake *intake, const struct bide
     bide_rmq_delivery_sink *sink, void *owner, bide_error *error);
 void bide_rmq_intake_release(struct bide_rmq_intake *intake);
 
-/* Connects, declares what is missing and opens the channels: what may wait. Any thread; the link is then handed
- * over by bide_rmq_intake_take. */
-bide_code bide_rmq_intake_connect(struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings,
-    size_t host, bide_error *error);
+/* Connects, declares what is missing and opens the channels: what may wait. Any thread; the link is then
+ * handed over by bide_rmq_intake_take. */
+bide_code bide_rmq_intake_connect(
+    struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings, size_t host, bide_error *error);
 /* A connection takes effect, with no consumers yet. The link's content moves. */
 void bide_rmq_intake_take(struct bide_rmq_intake *intake, struct bide_rmq_link *link);
 bool bide_rmq_intake_is_open(const struct bide_rmq_intake *intake);
 void bide_rmq_intake_drop(struct bide_rmq_intake *intake);
 
-/* Consumes with this prefetch from now on; 0: not any more. Takes effect with the next flush. */
+/* Consumes with this limit from now on; 0: not any more. Takes effect with the next flush. */
 void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t channel, size_t limit);
+/* Where the broker has cancelled the channel's consumers: there are none any more, consume again. */
+void bide_rmq_intake_forget_cancelled(struct bide_rmq_intake *intake, size_t channel);
 /* Reads what there is, up to `most` messages; each goes to the sink. */
-bide_code bide_rmq_intake_read(struct bide_rmq_intake *intake, size_t most, bool *ret_more, bide_error *error);
+bide_code bide_rmq_intake_read(
+    struct bide_rmq_intake *intake, size_t most, bool *ret_more, bide_error *error);
 
 struct bide_rmq_channel *bide_rmq_intake_channel(
     struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
-bool bide_rmq_intake_is_current(const struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
+bool bide_rmq_intake_is_current(
+    const struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
 /* Back into the queue it came from; leaves with the next flush. */
 void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
 /* Writes the acknowledgements that add up, and all else. */

@@ -1,8 +1,8 @@
 /* broker/rabbitmq/ladder.h: how long a message stays on which rung. Pure arithmetic; any thread.
  *
- * The delay in ticks of 100 ms, written with eight decimal digits, is a message's way down: the digit d at the
- * place of unit u sends it into the holding queue of d × u, a 0 past it. Rung 0 is 100 ms, rung 7 is
- * 1 000 000 s; one pass holds up to 115 days, longer delays are held again on arrival.
+ * The delay in ticks of 100 ms, written with eight decimal digits, is a message's way down: the digit d at
+ * the place of unit u sends it into the holding queue of d × u, a 0 past it. Rung 0 is 100 ms, rung 7 is 1
+ * 000 000 s; one pass holds up to 115 days, longer delays are held again on arrival.
  *
  * A holding queue has one TTL for all its messages: its nominal time minus what a hop costs. So a message
  * arrives before it is due, by at most a tick and one trim a hop: always within the landing window. */
@@ -29,12 +29,13 @@ struct bide_rmq_climb {
 int64_t bide_rmq_rung_unit_ms(int rung);
 /* TTL of the holding queue of digit × unit. */
 int64_t bide_rmq_rung_ttl_ms(int rung, int digit);
-/* "300ms", "5s", "600s": the end of a holding queue's (digit 1…9) and exchange's (digit 1) name. Returns `to`. */
+/* "300ms", "5s", "600s": the end of a holding queue's (digit 1…9) and exchange's (digit 1) name. Returns
+ * `to`. */
 enum { BIDE_RMQ_RUNG_TEXT = 24 };
 char *bide_rmq_rung_text(int rung, int digit, char to[BIDE_RMQ_RUNG_TEXT]);
 
-/* The (first) pass of a delay. One too long for a pass stays on the top rung for as long as one digit can say:
- * a pass of one hop instead of eight. */
+/* The (first) pass of a delay. One too long for a pass stays on the top rung for as long as one digit can
+ * say: a pass of one hop instead of eight. */
 void bide_rmq_climb_plan(int64_t delay_ms, struct bide_rmq_climb *ret_climb);
 /* How many passes a delay takes: 1 for all that fits. */
 int bide_rmq_climb_passes(int64_t delay_ms);

@@ -107,7 +107,8 @@ static struct bide_slice wanted_queue(const struct fetch *fetch, const struct bi
     return marks->queue;
 }
 
-static void judge(const struct fetch *fetch, const struct bide_rmq_marks *marks, struct bide_rmq_letter *letter)
+static void judge(
+    const struct fetch *fetch, const struct bide_rmq_marks *marks, struct bide_rmq_letter *letter)
 {
     bool is_unrouted = fetch->source == fetch->admin->settings->n_queues;
     char name[32] = "";
@@ -133,8 +134,8 @@ static struct bide_rmq_letter *create_letter(struct fetch *fetch)
         fetch->head.payload.properties.decoded, admin->settings->clock, &admin->scratch, &parts, &marks);
     parts.queue = wanted_queue(fetch, &marks);
     parts.body = (struct bide_slice){fetch->body.bytes, fetch->body.size};
-    *letter = (struct bide_rmq_letter){.message = bide_message_from_parts(&parts),
-        .tag = fetch->got->delivery_tag, .source = fetch->source};
+    *letter = (struct bide_rmq_letter){
+        .message = bide_message_from_parts(&parts), .tag = fetch->got->delivery_tag, .source = fetch->source};
     if (!letter->message) {
         bide_free(letter);
         return NULL;
@@ -210,9 +211,10 @@ static bide_code on_frame(struct fetch *fetch, const amqp_frame_t *frame, bide_e
 static bide_code ask(struct fetch *fetch, bide_error *error)
 {
     amqp_basic_get_t get = {.queue = bide_rmq_text(bide_rmq_source_queue(fetch->admin, fetch->source))};
-    while (!fetch->is_empty && fetch->n_asked < fetch->most && fetch->n_asked - fetch->n_answered < PIPELINE) {
-        int status = amqp_send_method(
-            fetch->admin->link.amqp, channel_of(fetch->source), AMQP_BASIC_GET_METHOD, &get);
+    while (
+        !fetch->is_empty && fetch->n_asked < fetch->most && fetch->n_asked - fetch->n_answered < PIPELINE) {
+        int status =
+            amqp_send_method(fetch->admin->link.amqp, channel_of(fetch->source), AMQP_BASIC_GET_METHOD, &get);
         if (status != AMQP_STATUS_OK)
             return bide_rmq_fail_status(fetch->admin->settings, status, "fetching dead letters", error);
         fetch->n_asked++;

@@ -1,7 +1,8 @@
-/* broker/rabbitmq/letters.h: dead letters, taken without acknowledging them: they are the broker's until one is
- * acknowledged, and go back where they were when the channel gives them up.
+/* broker/rabbitmq/letters.h: dead letters, taken without acknowledging them: they are the broker's until one
+ * is acknowledged, and go back where they were when the channel gives them up.
  *
- * Sources are numbered: the dead letters of queue 0, 1, …, and last what is unrouted. One thread at a time. */
+ * Sources are numbered: the dead letters of queue 0, 1, …, and last what is unrouted. One thread at a time.
+ */
 #ifndef BIDE_BROKER_RABBITMQ_LETTERS_H
 #define BIDE_BROKER_RABBITMQ_LETTERS_H
 
@@ -25,8 +26,8 @@ struct bide_rmq_pile {
 size_t bide_rmq_sources(const struct bide_rmq_admin *admin);
 const char *bide_rmq_source_queue(const struct bide_rmq_admin *admin, size_t source);
 
-/* Takes up to `most` letters and keeps those that match; with a limit, the newest so many of the pile. ret_n: how
- * many were taken, fewer than `most` when there are no more. */
+/* Takes up to `most` letters and keeps those that match; with a limit, the newest so many of the pile. ret_n:
+ * how many were taken, fewer than `most` when there are no more. */
 bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, size_t most,
     const struct bide_dead_filter *filter, struct bide_rmq_pile *pile, size_t *ret_n, bide_error *error);
 /* Acknowledges one: it is gone. */

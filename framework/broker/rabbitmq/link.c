@@ -32,8 +32,7 @@ static bide_code open_socket(struct bide_rmq_link *link, const struct bide_rmq_h
 {
     const struct bide_rmq_settings *settings = link->settings;
     struct timeval timeout = bide_rmq_timeval(settings->connect_timeout_ms);
-    amqp_socket_t *socket =
-        settings->tls ? amqp_ssl_socket_new(link->amqp) : amqp_tcp_socket_new(link->amqp);
+    amqp_socket_t *socket = settings->tls ? amqp_ssl_socket_new(link->amqp) : amqp_tcp_socket_new(link->amqp);
     if (!socket)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_code code = settings->tls ? trust(settings, socket, error) : BIDE_OK;
@@ -75,9 +74,9 @@ static bide_code log_in(struct bide_rmq_link *link, const char *role, bool beats
         {.key = bide_rmq_text("capabilities"),
             .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = {N, able}}}};
     amqp_table_t properties = {sizeof entries / sizeof entries[0], entries};
-    amqp_rpc_reply_t reply =
-        amqp_login_with_properties(link->amqp, settings->vhost, CHANNELS, FRAME_MAX, beats ? settings->heartbeat_s : 0,
-            &properties, AMQP_SASL_METHOD_PLAIN, settings->user, settings->password);
+    amqp_rpc_reply_t reply = amqp_login_with_properties(link->amqp, settings->vhost, CHANNELS, FRAME_MAX,
+        beats ? settings->heartbeat_s : 0, &properties, AMQP_SASL_METHOD_PLAIN, settings->user,
+        settings->password);
     char doing[TEXT_SIZE];
     snprintf(doing, sizeof doing, "the login of '%s' to vhost '%s'", settings->user, settings->vhost);
     bide_code code = bide_rmq_check(settings, reply, doing, error);
@@ -85,8 +84,8 @@ static bide_code log_in(struct bide_rmq_link *link, const char *role, bool beats
     return code;
 }
 
-static bide_code open_host(
-    struct bide_rmq_link *link, const struct bide_rmq_host *host, const char *role, bool beats, bide_error *error)
+static bide_code open_host(struct bide_rmq_link *link, const struct bide_rmq_host *host, const char *role,
+    bool beats, bide_error *error)
 {
     link->amqp = amqp_new_connection();
     if (!link->amqp)
@@ -103,8 +102,8 @@ static bide_code open_host(
     return BIDE_OK;
 }
 
-bide_code bide_rmq_link_open(struct bide_rmq_link *link, const struct bide_rmq_settings *settings, size_t first,
-    const char *role, bool beats, bide_error *error)
+bide_code bide_rmq_link_open(struct bide_rmq_link *link, const struct bide_rmq_settings *settings,
+    size_t first, const char *role, bool beats, bide_error *error)
 {
     *link = (struct bide_rmq_link){.settings = settings, .fd = -1};
     bide_code code = BIDE_E_BROKER;

@@ -1,7 +1,7 @@
 /* broker/rabbitmq/link.h: one connection to the broker, logged in.
  *
- * Thread-safety: one thread at a time; it may be opened by one and handed to another. A failed call leaves the
- * link closed. The settings outlive the link. */
+ * Thread-safety: one thread at a time; it may be opened by one and handed to another. A failed call leaves
+ * the link closed. The settings outlive the link. */
 #ifndef BIDE_BROKER_RABBITMQ_LINK_H
 #define BIDE_BROKER_RABBITMQ_LINK_H
 
@@ -16,12 +16,12 @@ struct bide_rmq_link {
     bool blocked; /* the broker has an alarm and does not read what we publish */
 };
 
-/* Connects to the host number `first` (modulo their number) and, failing that, to each of the others, until one
- * lets us in or says that nobody will (BIDE_E_CONFIG). Takes at most the connect timeout for each. `role` is
- * shown by the broker's management behind the client's name: "intake". Without `beats` there are no heartbeats:
- * for a link whose thread may be away for long. */
-bide_code bide_rmq_link_open(struct bide_rmq_link *link, const struct bide_rmq_settings *settings, size_t first,
-    const char *role, bool beats, bide_error *error);
+/* Connects to the host number `first` (modulo their number) and, failing that, to each of the others, until
+ * one lets us in or says that nobody will (BIDE_E_CONFIG). Takes at most the connect timeout for each. `role`
+ * is shown by the broker's management behind the client's name: "intake". Without `beats` there are no
+ * heartbeats: for a link whose thread may be away for long. */
+bide_code bide_rmq_link_open(struct bide_rmq_link *link, const struct bide_rmq_settings *settings,
+    size_t first, const char *role, bool beats, bide_error *error);
 /* Says good-bye where the broker listens, and frees everything. Also a closed or zeroed link. */
 void bide_rmq_link_close(struct bide_rmq_link *link);
 /* Without good-bye: for a connection known to be lost. */

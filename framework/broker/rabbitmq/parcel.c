@@ -18,8 +18,8 @@ static void retry_marks(const struct bide_settlement *settlement, struct bide_rm
         marks->error = slice_of(settlement->error);
 }
 
-static void dead_marks(const struct bide_settlement *settlement, const struct bide_clock *clock,
-    struct bide_rmq_marks *marks)
+static void dead_marks(
+    const struct bide_settlement *settlement, const struct bide_clock *clock, struct bide_rmq_marks *marks)
 {
     marks->attempt = 0;
     marks->attempts = settlement->attempt;
@@ -34,8 +34,8 @@ static void dead_marks(const struct bide_settlement *settlement, const struct bi
 static bide_code put(struct bide_rmq_publisher *publisher, const struct bide_message *message,
     const struct bide_rmq_route *route, struct bide_rmq_item *item, bide_error *error)
 {
-    return bide_rmq_publisher_put(publisher, &route->address,
-        (struct bide_slice){message->body, message->body_size}, item, error);
+    return bide_rmq_publisher_put(
+        publisher, &route->address, (struct bide_slice){message->body, message->body_size}, item, error);
 }
 
 static bide_code put_send(struct bide_rmq_publisher *publisher, struct bide_rmq_item *item, bide_error *error)
@@ -50,7 +50,8 @@ static bide_code put_send(struct bide_rmq_publisher *publisher, struct bide_rmq_
     return put(publisher, message, &route, item, error);
 }
 
-static bide_code put_again(struct bide_rmq_publisher *publisher, struct bide_rmq_item *item, bide_error *error)
+static bide_code put_again(
+    struct bide_rmq_publisher *publisher, struct bide_rmq_item *item, bide_error *error)
 {
     const struct bide_rmq_settings *settings = publisher->settings;
     const struct bide_rmq_delivery *delivery = item->job->delivery;

@@ -62,8 +62,8 @@ static void tell(struct bide_rmq_publisher *publisher, uint64_t tag, enum bide_r
         return;
     slot->item = NULL;
     publisher->n_waiting--;
-    publisher->sink(
-        publisher->owner, item, outcome == BIDE_RMQ_CONFIRMED && slot->returned ? BIDE_RMQ_RETURNED : outcome);
+    publisher->sink(publisher->owner, item,
+        outcome == BIDE_RMQ_CONFIRMED && slot->returned ? BIDE_RMQ_RETURNED : outcome);
 }
 
 static void tell_confirm(
@@ -152,7 +152,8 @@ bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const str
     if (address->ttl_ms)
         bide_rmq_draft_expire(draft, address->ttl_ms);
     amqp_basic_publish_t publish = {.exchange = bide_rmq_text(address->exchange),
-        .routing_key = bide_rmq_text(address->key), .mandatory = 1};
+        .routing_key = bide_rmq_text(address->key),
+        .mandatory = 1};
     bide_code code = bide_rmq_wire_publish(&publisher->wire, BIDE_RMQ_PUBLISH_CHANNEL, &publish,
         &draft->properties, bide_rmq_bytes(body.bytes, body.size), error);
     if (code != BIDE_OK)
@@ -228,7 +229,8 @@ static bide_code read_frames(struct bide_rmq_publisher *publisher, bide_error *e
     struct timeval at_once = {0};
     for (;;) {
         amqp_frame_t frame;
-        amqp_maybe_release_buffers(amqp); /* nothing is ever queued here: no calls that wait once it is open */
+        amqp_maybe_release_buffers(
+            amqp); /* nothing is ever queued here: no calls that wait once it is open */
         int status = amqp_simple_wait_frame_noblock(amqp, &frame, &at_once);
         if (status == AMQP_STATUS_TIMEOUT)
             return BIDE_OK;

@@ -36,7 +36,7 @@ struct bide_rmq_publisher {
     struct bide_rmq_in_flight *slots; /* a ring: tag % n_slots, for tags first … next-1 */
     size_t n_slots;
     uint64_t first, next;
-    size_t n_waiting;    /* items not told */
+    size_t n_waiting; /* items not told */
     bool expects_return_head;
     size_t host; /* which to try first */
     bide_rmq_outcome_sink *sink;
@@ -64,12 +64,12 @@ bool bide_rmq_publisher_is_open(const struct bide_rmq_publisher *publisher);
 void bide_rmq_publisher_close(struct bide_rmq_publisher *publisher);
 void bide_rmq_publisher_drop(struct bide_rmq_publisher *publisher);
 
-/* Encodes what stands in `draft`, mandatory; it leaves with the next flush. An error (BIDE_E_DATA, NOMEM) means
- * that nothing was put in and the item stays the caller's. */
+/* Encodes what stands in `draft`, mandatory; it leaves with the next flush. An error (BIDE_E_DATA, NOMEM)
+ * means that nothing was put in and the item stays the caller's. */
 bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const struct bide_rmq_address *address,
     struct bide_slice body, void *item, bide_error *error);
-/* Writes what it can and reads what there is, waiting at most wait_ms for the first. A failure has dropped the
- * connection. */
+/* Writes what it can and reads what there is, waiting at most wait_ms for the first. A failure has dropped
+ * the connection. */
 bide_code bide_rmq_publisher_serve(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error);
 /* No more should be put in for now: enough is on its way, or the broker has an alarm. */
 bool bide_rmq_publisher_is_full(const struct bide_rmq_publisher *publisher);

@@ -104,10 +104,8 @@ static void note_lost(struct bide_rmq_receiver *receiver, const bide_error *erro
  * old connection, with what is in hand on it, goes on. */
 static void consume_again(struct bide_rmq_receiver *receiver)
 {
-    receiver->intake.has_cancelled = false;
     for (size_t i = 0; i < receiver->intake.n_channels; i++)
-        if (receiver->intake.channels[i].cancelled)
-            receiver->intake.channels[i].limit = 0;
+        bide_rmq_intake_forget_cancelled(&receiver->intake, i);
 }
 
 static void begin_connection(struct bide_rmq_receiver *receiver, struct bide_rmq_link *link)
@@ -163,8 +161,8 @@ static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
         note_lost(receiver, &error);
 }
 
-static bide_code receive(
-    struct bide_receiver *base, struct bide_delivery **deliveries, size_t max, size_t *ret_n, bide_error *error)
+static bide_code receive(struct bide_receiver *base, struct bide_delivery **deliveries, size_t max,
+    size_t *ret_n, bide_error *error)
 {
     struct bide_rmq_receiver *receiver = (struct bide_rmq_receiver *)base;
     (void)error;
@@ -200,8 +198,11 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
     }
     if (needs_connection(receiver) && !receiver->connector.is_busy)
         timeout = sooner(timeout, bide_reconnect_wait_us(&receiver->reconnect, now_us(receiver)));
-    if (receiver->has_more || receiver->ready || bide_rmq_wire_waiting(&receiver->intake.wire))
+    bool is_unsettled = bide_rmq_receiver_unsettled(receiver) > 0;
+    if (receiver->has_more || receiver->ready || bide_rmq_wire_waiting(&receiver->intake.wire) ||
+        (receiver->was_unsettled && !is_unsettled))
         timeout = 0;
+    receiver->was_unsettled = is_unsettled;
     *ret_wait = (struct bide_wait){.n_fds = 1, .timeout_us = timeout};
     ret_wait->fds[0] = (struct pollfd){.fd = receiver->wakeup.fd, .events = POLLIN};
     if (bide_rmq_intake_is_open(&receiver->intake))

@@ -1,5 +1,5 @@
-/* broker/rabbitmq/receiver.h: the receiver's own struct, for receiver*.c. Everything here belongs to the intake
- * thread. */
+/* broker/rabbitmq/receiver.h: the receiver's own struct, for receiver*.c. Everything here belongs to the
+ * intake thread. */
 #ifndef BIDE_BROKER_RABBITMQ_RECEIVER_H
 #define BIDE_BROKER_RABBITMQ_RECEIVER_H
 
@@ -20,10 +20,11 @@ struct bide_rmq_receiver {
     size_t *limits;  /* wanted, by queue */
     bool *has_begun; /* the queue is served: what lands is taken in, whatever the limit is at the moment */
     struct bide_rmq_delivery *ready, **ready_end; /* read, not handed out */
-    bool has_more;       /* reading stopped before the end */
-    bool has_handed;     /* jobs the courier was not woken for */
+    bool has_more;                                /* reading stopped before the end */
+    bool has_handed;                              /* jobs the courier was not woken for */
     bool stopping;
     int64_t ack_since_us; /* acknowledgements wait since then; 0: none do */
+    bool was_unsettled;   /* so far; the user is called back once when all is settled */
     size_t n_jobs;
     uint64_t n_lost; /* jobs and settlements of lost connections; see also the intake */
     uint64_t n_reconnects;

@@ -39,8 +39,8 @@ void bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct 
     bide_rmq_courier_hand(receiver->courier, job);
 }
 
-/* Handed back while it is still early, or never held: the queue it came from is the right place. One whose time
- * has come goes on to the work queue, where any worker takes it. */
+/* Handed back while it is still early, or never held: the queue it came from is the right place. One whose
+ * time has come goes on to the work queue, where any worker takes it. */
 static bool goes_back(const struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery)
 {
     return !delivery->landing || delivery->base.message->due_ms > bide_wall_ms(receiver->settings->clock);
@@ -63,8 +63,7 @@ static void settle_one(struct bide_rmq_receiver *receiver, const struct bide_set
     }
 }
 
-void bide_rmq_receiver_settle(
-    struct bide_receiver *base, const struct bide_settlement *settlements, size_t n)
+void bide_rmq_receiver_settle(struct bide_receiver *base, const struct bide_settlement *settlements, size_t n)
 {
     struct bide_rmq_receiver *receiver = (struct bide_rmq_receiver *)base;
     for (size_t i = 0; i < n; i++)
@@ -102,8 +101,8 @@ static bool is_worth_it(const struct bide_rmq_receiver *receiver)
 
 bide_code bide_rmq_receiver_acknowledge(struct bide_rmq_receiver *receiver, bide_error *error)
 {
-    bool is_due = receiver->ack_since_us &&
-                  (is_worth_it(receiver) || bide_rmq_receiver_ack_wait_us(receiver) == 0);
+    bool is_due =
+        receiver->ack_since_us && (is_worth_it(receiver) || bide_rmq_receiver_ack_wait_us(receiver) == 0);
     if (!is_due && bide_rmq_wire_waiting(&receiver->intake.wire) == 0)
         return BIDE_OK;
     receiver->ack_since_us = 0;
@@ -120,7 +119,7 @@ int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver)
 
 size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver)
 {
-    size_t n = receiver->n_jobs;
+    size_t n = receiver->n_jobs + receiver->intake.n_returned;
     for (size_t i = 0; i < receiver->intake.n_channels; i++)
         n += receiver->intake.channels[i].tags.n_done;
     return n;

@@ -59,8 +59,8 @@ static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *e
     if (!bide_rmq_draft_new(&publisher->draft, message, &marks))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_rmq_route_due(&route, sender->settings, message->queue, message->due_ms);
-    bide_code code = bide_rmq_publisher_put(publisher, &route.address,
-        (struct bide_slice){message->body, message->body_size}, parcel, error);
+    bide_code code = bide_rmq_publisher_put(
+        publisher, &route.address, (struct bide_slice){message->body, message->body_size}, parcel, error);
     parcel->is_out = code == BIDE_OK;
     return code;
 }
@@ -124,14 +124,16 @@ static bide_code timed_out(const struct sender *sender, bide_code last, bide_err
 {
     if (last != BIDE_OK)
         return last; /* the text says why */
-    const char *why = sender->publisher.link.blocked
-                          ? "the broker has an alarm (memory or disk: see 'rabbitmqctl status') and takes nothing"
-                          : "the broker did not confirm";
+    const char *why =
+        sender->publisher.link.blocked
+            ? "the broker has an alarm (memory or disk: see 'rabbitmqctl status') and takes nothing"
+            : "the broker did not confirm";
     return bide_fail(error, BIDE_E_TIMEOUT, "%s: %s: %zu of %zu messages unconfirmed after %lld ms",
         sender->settings->redacted, why, sender->n_open, sender->n, (long long)sender->settings->timeout_ms);
 }
 
-static bool begin(struct sender *sender, struct bide_message *const *messages, size_t n, enum bide_sent *results)
+static bool begin(
+    struct sender *sender, struct bide_message *const *messages, size_t n, enum bide_sent *results)
 {
     if (n > sender->room) {
         struct parcel *parcels = bide_realloc(sender->parcels, n * sizeof *parcels);

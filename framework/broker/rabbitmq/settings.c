@@ -84,13 +84,13 @@ static bide_code read_times(struct bide_rmq_settings *settings, const struct bid
     if (code != BIDE_OK)
         return code;
     if (connect_s == 0)
-        return bide_fail(
-            error, BIDE_E_CONFIG, "%s: connect_timeout: write at least 1 second", url->redacted);
+        return bide_fail(error, BIDE_E_CONFIG, "%s: connect_timeout: write at least 1 second", url->redacted);
     settings->connect_timeout_ms = connect_s * 1000;
     return BIDE_OK;
 }
 
-static bide_code read_verify(struct bide_rmq_settings *settings, const struct bide_url *url, bide_error *error)
+static bide_code read_verify(
+    struct bide_rmq_settings *settings, const struct bide_url *url, bide_error *error)
 {
     static const struct {
         const char *text;
@@ -175,8 +175,8 @@ static bide_code fill(
     if (!copy_texts(settings, options))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     if (!settings->certfile != !settings->keyfile)
-        return bide_fail(error, BIDE_E_CONFIG,
-            "%s: a client certificate needs both certfile=… and keyfile=…", url->redacted);
+        return bide_fail(error, BIDE_E_CONFIG, "%s: a client certificate needs both certfile=… and keyfile=…",
+            url->redacted);
     return BIDE_OK;
 }
 

@@ -1,7 +1,8 @@
 /* broker/rabbitmq/tags.h: the delivery tags of one channel, and which acknowledgements they add up to. Pure.
  *
- * Deliveries are settled in any order. Those settled without a gap from the oldest go into one acknowledgement
- * with `multiple`; that never reaches a tag still in somebody's hands. One thread at a time. */
+ * Deliveries are settled in any order. Those settled without a gap from the oldest go into one
+ * acknowledgement with `multiple`; that never reaches a tag still in somebody's hands. One thread at a time.
+ */
 #ifndef BIDE_BROKER_RABBITMQ_TAGS_H
 #define BIDE_BROKER_RABBITMQ_TAGS_H
 

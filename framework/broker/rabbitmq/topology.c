@@ -22,7 +22,8 @@ static void add(struct bide_rmq_topology *topology, struct bide_rmq_row row)
 static void add_exchange(
     struct bide_rmq_topology *topology, const char *name, const char *type, const char *alternate)
 {
-    add(topology, (struct bide_rmq_row){BIDE_RMQ_EXCHANGE, .name = name, .type = type, .alternate = alternate});
+    add(topology,
+        (struct bide_rmq_row){BIDE_RMQ_EXCHANGE, .name = name, .type = type, .alternate = alternate});
 }
 
 static void add_queue(struct bide_rmq_topology *topology, const char *name)
@@ -44,8 +45,7 @@ static const char *rung_key(struct bide_rmq_topology *topology, int rung, int di
     return bide_arena_copy(&topology->arena, key, (size_t)(at + 2 - key));
 }
 
-static bool add_rung(
-    struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings, int rung)
+static bool add_rung(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings, int rung)
 {
     const char *exchange = settings->hold_exchange[rung];
     const char *onward = rung ? settings->hold_exchange[rung - 1] : settings->due_exchange;
@@ -157,8 +157,8 @@ static void queue_arguments(struct arguments *arguments, const struct bide_rmq_r
 }
 
 /* Sends a method and, unless `nowait`, waits for its answer. */
-static int request(struct bide_rmq_link *link, amqp_channel_t channel, amqp_method_number_t method, void *decoded,
-    bool nowait)
+static int request(struct bide_rmq_link *link, amqp_channel_t channel, amqp_method_number_t method,
+    void *decoded, bool nowait)
 {
     if (nowait)
         return amqp_send_method(link->amqp, channel, method, decoded);
@@ -172,8 +172,11 @@ static int declare_exchange(
     struct arguments arguments = {.n = 0};
     if (row->alternate)
         put_text(&arguments, "alternate-exchange", row->alternate);
-    amqp_exchange_declare_t declare = {.exchange = bide_rmq_text(row->name), .type = bide_rmq_text(row->type),
-        .durable = 1, .nowait = nowait, .arguments = {arguments.n, arguments.entries}};
+    amqp_exchange_declare_t declare = {.exchange = bide_rmq_text(row->name),
+        .type = bide_rmq_text(row->type),
+        .durable = 1,
+        .nowait = nowait,
+        .arguments = {arguments.n, arguments.entries}};
     return request(link, channel, AMQP_EXCHANGE_DECLARE_METHOD, &declare, nowait);
 }
 
@@ -182,7 +185,9 @@ static int declare_queue(
 {
     struct arguments arguments = {.n = 0};
     queue_arguments(&arguments, row, link->settings->classic);
-    amqp_queue_declare_t declare = {.queue = bide_rmq_text(row->name), .durable = 1, .nowait = nowait,
+    amqp_queue_declare_t declare = {.queue = bide_rmq_text(row->name),
+        .durable = 1,
+        .nowait = nowait,
         .arguments = {arguments.n, arguments.entries}};
     return request(link, channel, AMQP_QUEUE_DECLARE_METHOD, &declare, nowait);
 }
@@ -190,16 +195,20 @@ static int declare_queue(
 static int bind_queue(
     struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bool nowait)
 {
-    amqp_queue_bind_t bind = {.queue = bide_rmq_text(row->name), .exchange = bide_rmq_text(row->source),
-        .routing_key = bide_rmq_text(row->key), .nowait = nowait};
+    amqp_queue_bind_t bind = {.queue = bide_rmq_text(row->name),
+        .exchange = bide_rmq_text(row->source),
+        .routing_key = bide_rmq_text(row->key),
+        .nowait = nowait};
     return request(link, channel, AMQP_QUEUE_BIND_METHOD, &bind, nowait);
 }
 
 static int bind_exchange(
     struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bool nowait)
 {
-    amqp_exchange_bind_t bind = {.destination = bide_rmq_text(row->name), .source = bide_rmq_text(row->source),
-        .routing_key = bide_rmq_text(row->key), .nowait = nowait};
+    amqp_exchange_bind_t bind = {.destination = bide_rmq_text(row->name),
+        .source = bide_rmq_text(row->source),
+        .routing_key = bide_rmq_text(row->key),
+        .nowait = nowait};
     return request(link, channel, AMQP_EXCHANGE_BIND_METHOD, &bind, nowait);
 }
 

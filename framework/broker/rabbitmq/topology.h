@@ -1,7 +1,7 @@
 /* broker/rabbitmq/topology.h: every exchange, queue and binding that must exist, as rows of a table.
  *
- * Declaring and verifying walk the same rows. Thread-safety: a table may be read by any thread; the calls that
- * take a link belong to the link's thread. */
+ * Declaring and verifying walk the same rows. Thread-safety: a table may be read by any thread; the calls
+ * that take a link belong to the link's thread. */
 #ifndef BIDE_BROKER_RABBITMQ_TOPOLOGY_H
 #define BIDE_BROKER_RABBITMQ_TOPOLOGY_H
 
@@ -33,7 +33,8 @@ bide_code bide_rmq_topology_init(
     struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings, bide_error *error);
 void bide_rmq_topology_clear(struct bide_rmq_topology *topology);
 
-/* Declares one row; `nowait`: without an answer (a refusal then closes the channel). A status of the library. */
+/* Declares one row; `nowait`: without an answer (a refusal then closes the channel). A status of the library.
+ */
 int bide_rmq_row_declare(
     struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bool nowait);
 

@@ -70,8 +70,8 @@ static bool encode_method(
     return true;
 }
 
-static bool encode_content_head(struct bide_rmq_wire *wire, amqp_channel_t channel,
-    amqp_basic_properties_t *properties, size_t body_size)
+static bool encode_content_head(
+    struct bide_rmq_wire *wire, amqp_channel_t channel, amqp_basic_properties_t *properties, size_t body_size)
 {
     size_t room = wire->link->frame_max;
     char *frame = bide_buffer_reserve(&wire->out, room);
@@ -189,8 +189,8 @@ static bide_code publish_by_library(struct bide_rmq_wire *wire, amqp_channel_t c
     return BIDE_OK;
 }
 
-bide_code bide_rmq_wire_publish(struct bide_rmq_wire *wire, amqp_channel_t channel, amqp_basic_publish_t *publish,
-    amqp_basic_properties_t *properties, amqp_bytes_t body, bide_error *error)
+bide_code bide_rmq_wire_publish(struct bide_rmq_wire *wire, amqp_channel_t channel,
+    amqp_basic_publish_t *publish, amqp_basic_properties_t *properties, amqp_bytes_t body, bide_error *error)
 {
     if (wire->link->settings->tls)
         return publish_by_library(wire, channel, publish, properties, body);

@@ -1,10 +1,10 @@
 /* broker/rabbitmq/wire.h: frames on their way out, many in one write.
  *
- * rabbitmq-c writes each frame by itself (three writes a message) and waits for ever where the broker does not
- * read. Here frames are encoded one behind the other and leave in one write; a write that does not get through
- * stops between two frames, where the library may be called (its heartbeats must not cut a frame in two). On a
- * TLS connection the socket is the library's alone: there each frame goes through it as soon as the socket has
- * room. Thread-safety: the link's thread. */
+ * rabbitmq-c writes each frame by itself (three writes a message) and waits for ever where the broker does
+ * not read. Here frames are encoded one behind the other and leave in one write; a write that does not get
+ * through stops between two frames, where the library may be called (its heartbeats must not cut a frame in
+ * two). On a TLS connection the socket is the library's alone: there each frame goes through it as soon as
+ * the socket has room. Thread-safety: the link's thread. */
 #ifndef BIDE_BROKER_RABBITMQ_WIRE_H
 #define BIDE_BROKER_RABBITMQ_WIRE_H
 
@@ -31,8 +31,8 @@ void bide_rmq_wire_release(struct bide_rmq_wire *wire);
 void bide_rmq_wire_method(
     struct bide_rmq_wire *wire, amqp_channel_t channel, amqp_method_number_t method, void *decoded);
 /* A whole message. BIDE_E_DATA: its headers do not fit into a frame; nothing was written then. */
-bide_code bide_rmq_wire_publish(struct bide_rmq_wire *wire, amqp_channel_t channel, amqp_basic_publish_t *publish,
-    amqp_basic_properties_t *properties, amqp_bytes_t body, bide_error *error);
+bide_code bide_rmq_wire_publish(struct bide_rmq_wire *wire, amqp_channel_t channel,
+    amqp_basic_publish_t *publish, amqp_basic_properties_t *properties, amqp_bytes_t body, bide_error *error);
 /* Bytes that wait. */
 size_t bide_rmq_wire_waiting(const struct bide_rmq_wire *wire);
 /* Writes what it can, waiting for room at most wait_ms. */

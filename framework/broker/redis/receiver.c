@@ -221,6 +221,7 @@ static bide_code receiver_receive(struct bide_receiver *base, struct bide_delive
     size_t *ret_n, bide_error *error)
 {
     struct bide_redis_receiver *receiver = (struct bide_redis_receiver *)base;
+    uint64_t final_before = receiver->stats.settled + receiver->stats.lost;
     bide_code code = heed_keeper(receiver, error);
     bide_redis_deliveries_land(receiver);
     if (code == BIDE_OK && receiver->links.work)
@@ -233,6 +234,7 @@ static bide_code receiver_receive(struct bide_receiver *base, struct bide_delive
         code = send_all(receiver, error);
     if (code != BIDE_OK)
         return code;
+    receiver->news = receiver->stats.settled + receiver->stats.lost != final_before;
     size_t n = 0;
     while (n < max && receiver->ready.first)
         deliveries[n++] = &bide_redis_chain_take(&receiver->ready)->base;
@@ -258,7 +260,7 @@ static void receiver_limit(struct bide_receiver *base, size_t queue, size_t limi
 /* Is there something receive would do at once? */
 static bool has_work(const struct bide_redis_receiver *receiver)
 {
-    if (receiver->ready.first)
+    if (receiver->ready.first || receiver->news)
         return true;
     if (!receiver->links.work)
         return false;

@@ -101,6 +101,7 @@ struct bide_redis_receiver {
     unsigned incarnation;
     bool stopped;
     bool unsent; /* something waits for the socket */
+    bool news;   /* the last receive made settlements final: the caller may want to look before it sleeps */
     struct bide_receiver_stats stats;
 };
 

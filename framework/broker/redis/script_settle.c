@@ -79,7 +79,7 @@ const char bide_redis_lua_move[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_
 /* Back as they were. ARGV: worker, queue, wake channel, stream ids and tokens. */
 const char bide_redis_lua_release[] = BIDE_REDIS_LUA_WAKE
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
-    "redis.call('SREM', KEYS[4], ARGV[1])\n"
+    "redis.call('PERSIST', KEYS[6])\n"
     "for i = 4, #ARGV do\n"
     "  local source = ARGV[i]\n"
     "  if source:find('-', 1, true) then\n"
@@ -101,7 +101,7 @@ const char bide_redis_lua_release[] = BIDE_REDIS_LUA_WAKE
  * worker, queue, wake channel, the stream ids and tokens that it does have. */
 const char bide_redis_lua_keep[] = BIDE_REDIS_LUA_WAKE
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
-    "redis.call('SREM', KEYS[4], ARGV[1])\n"
+    "redis.call('PERSIST', KEYS[6])\n"
     "local known, n = {}, 0\n"
     "for i = 4, #ARGV do known[ARGV[i]] = true end\n"
     "for _, entry in ipairs(redis.call('XPENDING', KEYS[1], 'bide', '-', '+', 10000, ARGV[1])) do\n"

@@ -244,7 +244,7 @@ int main(int argc, char **argv)
     target.log = open(argv[1], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (target.log < 0)
         err(1, "%s", argv[1]);
-    int listener = listen_on((uint16_t)(argc > 2 ? atoi(argv[2]) : 0));
+    int listener = listen_on((uint16_t)(argc > 2 ? strtoul(argv[2], NULL, 10) : 0));
     for (;;) {
         pthread_t thread;
         int one = 1;
