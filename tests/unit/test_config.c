@@ -377,7 +377,7 @@ static void test_reference_names_every_key(void **state)
     static const char *const keys[] = {"broker", "namespace", "queue_type", "plugin_dir", "threads",
         "processes", "order", "drain", "max_body", "prefetch", "name", "weight", "type", "plugin", "queue",
         "concurrency", "timeout", "kill_after", "isolation", "attempts", "backoff", "base", "cap", "jitter",
-        "crash_attempts", "settings"};
+        "crash_attempts", "settings", "limits", "memory", "cpu", "files", "no_new_privs"};
     (void)state;
     char *reference = written(bide_config_write_reference);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
