@@ -43,7 +43,7 @@ bide_code bide_cell_start(struct bide_zygote *zygote, const struct bide_handler 
     struct bide_cell **ret_cell, bide_error *error)
 {
     int fds[2];
-    struct bide_cell *cell;
+    struct bide_cell *cell = NULL;
     bide_code code = new_cell(&cell, error);
     if (code != BIDE_OK)
         return code;
