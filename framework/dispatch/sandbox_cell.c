@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -11,12 +13,18 @@
 
 enum { READ_AHEAD = 16 * 1024, KEEP_BYTES = 256 * 1024, ASK_AGAIN_MS = 100 };
 
+/* Many answers come within this: waiting for them by recv alone spares each a poll. Cancellation waits, too.
+ */
+enum { SOON_US = 2000 };
+
 void bide_cell_close(struct bide_cell *cell)
 {
     if (!cell)
         return;
     if (cell->fd >= 0)
         close(cell->fd);
+    if (cell->pid_fd >= 0)
+        close(cell->pid_fd);
     bide_wakeup_close(&cell->cancel);
     bide_buffer_release(&cell->in);
     bide_buffer_release(&cell->out);
@@ -28,7 +36,7 @@ static bide_code new_cell(struct bide_cell **ret_cell, bide_error *error)
     struct bide_cell *cell = bide_calloc(1, sizeof *cell);
     if (!cell)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    cell->fd = -1;
+    cell->fd = cell->pid_fd = -1;
     bide_buffer_init(&cell->in);
     bide_buffer_init(&cell->out);
     bide_code code = bide_wakeup_init(&cell->cancel, error);
@@ -52,13 +60,17 @@ bide_code bide_cell_start(struct bide_zygote *zygote, const struct bide_handler 
         return bide_fail(error, BIDE_E_INTERNAL, "cannot create a socket pair: %s", strerror(errno));
     }
     cell->fd = fds[0];
+    setsockopt(
+        cell->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_usec = SOON_US}, sizeof(struct timeval));
     code = bide_zygote_spawn(zygote, handler, fds[1], cell->cancel.fd, &cell->pid, error);
     close(fds[1]);
-    if (code == BIDE_OK)
-        *ret_cell = cell;
-    else
+    if (code != BIDE_OK) {
         bide_cell_close(cell);
-    return code;
+        return code;
+    }
+    cell->pid_fd = pidfd_open(cell->pid, 0); /* nobody else has the number: it is not buried yet */
+    *ret_cell = cell;
+    return BIDE_OK;
 }
 
 bool bide_cell_bury(struct bide_cell *cell, struct bide_zygote *zygote, int *ret_status)
@@ -70,8 +82,21 @@ bool bide_cell_bury(struct bide_cell *cell, struct bide_zygote *zygote, int *ret
 
 bool bide_cell_is_alive(const struct bide_cell *cell)
 {
-    struct pollfd fd = {.fd = cell->fd, .events = POLLRDHUP};
-    return poll(&fd, 1, 0) == 0;
+    struct pollfd fds[] = {{.fd = cell->fd, .events = POLLRDHUP}, {.fd = cell->pid_fd, .events = POLLIN}};
+    if (bide_mono_us(bide_clock_system()) - cell->idle_since_us < SOON_US)
+        return true;
+    return poll(fds, 2, 0) == 0;
+}
+
+static void forget_read(struct bide_buffer *in, size_t *read)
+{
+    size_t left = in->size - *read;
+    if (*read == 0)
+        return;
+    memmove(in->bytes, in->bytes + *read, left);
+    in->size = left;
+    in->bytes[left] = '\0';
+    *read = 0;
 }
 
 static void let_go_of_much(struct bide_buffer *buffer)
@@ -82,12 +107,11 @@ static void let_go_of_much(struct bide_buffer *buffer)
 
 void bide_cell_rest(struct bide_cell *cell)
 {
-    if (cell->in_read == cell->in.size) { /* else a thread of the plugin's has begun a log line */
-        bide_buffer_clear(&cell->in);
-        cell->in_read = 0;
+    forget_read(&cell->in, &cell->in_read);
+    if (cell->in.size == 0) /* else a thread of the plugin's has begun a log line */
         let_go_of_much(&cell->in);
-    }
     let_go_of_much(&cell->out);
+    cell->idle_since_us = bide_mono_us(bide_clock_system());
 }
 
 /* ---- waiting for what it says ---- */
@@ -106,20 +130,20 @@ static void send_some(struct bide_cell *cell)
     }
 }
 
-/* False at the end of the stream. */
-static bool receive_some(struct bide_cell *cell, bool *ret_memory)
+enum received { SOMETHING, NOTHING, THE_END, NO_MEMORY };
+
+static enum received receive_some(struct bide_cell *cell, int flags)
 {
-    if (cell->in_read == cell->in.size) {
-        bide_buffer_clear(&cell->in);
-        cell->in_read = 0;
-    }
+    forget_read(&cell->in, &cell->in_read);
     char *to = bide_buffer_reserve(&cell->in, READ_AHEAD);
-    *ret_memory = to != NULL;
     if (!to)
-        return true;
-    ssize_t got = recv(cell->fd, to, READ_AHEAD, MSG_DONTWAIT);
-    cell->in.size += got > 0 ? (size_t)got : 0;
-    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+        return NO_MEMORY;
+    ssize_t got = recv(cell->fd, to, READ_AHEAD, flags);
+    if (got > 0) {
+        cell->in.size += (size_t)got;
+        return SOMETHING;
+    }
+    return got < 0 && (errno == EAGAIN || errno == EINTR) ? NOTHING : THE_END;
 }
 
 /* Relays log lines on the way to the frame that is waited for. */
@@ -168,13 +192,15 @@ static bool wait_a_while(struct bide_errand *errand)
     struct pollfd fds[] = {
         {.fd = cell->fd, .events = POLLIN},
         {.fd = listens ? bide_cancel_fd(errand->context) : -1, .events = POLLIN},
+        {.fd = cell->pid_fd, .events = POLLIN},
     };
     if (cell->out_sent < cell->out.size)
         fds[0].events |= POLLOUT;
     int64_t now_us = bide_mono_us(clock);
     if (now_us >= errand->kill_us)
         return false;
-    poll(fds, 2, wait_ms(errand, now_us, listens && fds[1].fd < 0));
+    int ready = poll(fds, 3, wait_ms(errand, now_us, listens && fds[1].fd < 0));
+    errand->dead = ready > 0 && fds[2].revents != 0;
     if (listens && atomic_load(&errand->context->cancelled))
         tell_cancelled(errand, bide_mono_us(clock));
     return true;
@@ -185,14 +211,19 @@ enum bide_cell_ending bide_cell_await(
 {
     struct bide_cell *cell = errand->cell;
     enum bide_cell_ending ending;
-    bool open = true, memory = true;
-    while (open && memory) {
+    bool soon = true;
+    for (;;) {
         send_some(cell);
         if (look_for(cell, wanted, ret_frame, &ending))
             return ending;
-        if (!wait_a_while(errand))
+        soon = soon && cell->out_sent == cell->out.size;
+        if (!soon && !wait_a_while(errand))
             return BIDE_CELL_HUNG;
-        open = receive_some(cell, &memory);
+        enum received received = receive_some(cell, soon ? 0 : MSG_DONTWAIT);
+        if (received == NO_MEMORY)
+            return BIDE_CELL_GARBLED;
+        if (received == THE_END || (received == NOTHING && errand->dead))
+            return BIDE_CELL_DIED;
+        soon = false;
     }
-    return open ? BIDE_CELL_GARBLED : BIDE_CELL_DIED;
 }

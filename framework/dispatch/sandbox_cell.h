@@ -16,12 +16,14 @@
 struct bide_cell {
     struct bide_cell *next;
     pid_t pid;
+    int pid_fd; /* readable once it is dead, even where what it forked keeps the socket open */
     int fd;
     struct bide_wakeup cancel; /* which has it as its bide_cancel_fd */
     struct bide_buffer in;
     size_t in_read; /* so much of it has been dealt with */
     struct bide_buffer out;
     size_t out_sent;
+    int64_t idle_since_us; /* monotonic */
 };
 
 /* Has one forked; it opens the handler and then says READY. */
@@ -32,7 +34,7 @@ void bide_cell_close(struct bide_cell *cell);
 /* Kills it, whatever it does, and frees the cell. False where its status cannot be known: the zygote has
  * ended. */
 bool bide_cell_bury(struct bide_cell *cell, struct bide_zygote *zygote, int *ret_status);
-/* Of an idle one. Its log lines may wait to be read. */
+/* Of an idle one; taken for granted where it has only just become that. Its log lines may wait to be read. */
 bool bide_cell_is_alive(const struct bide_cell *cell);
 /* Between two runs: lets go of what a large message took. */
 void bide_cell_rest(struct bide_cell *cell);
@@ -44,6 +46,7 @@ struct bide_errand {
     int64_t kill_us;              /* monotonic; INT64_MAX: never */
     int64_t kill_after_us;
     bool told; /* that it is cancelled */
+    bool dead; /* what it said before may still have to be read */
 };
 
 enum bide_cell_ending {

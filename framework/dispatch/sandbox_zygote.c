@@ -195,8 +195,10 @@ static void shut_out_signals(void)
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU};
     sigset_t others;
     sigfillset(&others);
-    for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
+    for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++) {
         sigdelset(&others, deadly[i]);
+        signal(deadly[i], SIG_DFL); /* what the program does about its own faults is not for a handler's */
+    }
     sigprocmask(SIG_SETMASK, &others, NULL);
     signal(SIGCHLD, SIG_DFL); /* ignored, it would have no dead to bury */
 }

@@ -263,6 +263,12 @@ static const struct {
     {"handlers = ( { type = \"a\"; plugin = \"../p\"; } );",
         "a.conf:1: plugin '../p' must be a name without '/': plugins are found in plugin_dir"},
     {HANDLER("isolation = \"vm\";"), "a.conf:2: isolation is 'vm': it must be \"thread\" or \"process\""},
+    {HANDLER("limits: { memory = \"1GiB\"; };"),
+        "a.conf:2: limits of 'x' need isolation = \"process\": a thread shares all it uses with the whole "
+        "worker"},
+    {HANDLER("limits: { no_new_privs = 1; };"),
+        "a.conf:2: no_new_privs must be true or false, without quotes"},
+    {HANDLER("limits: { memroy = 1; };"), "a.conf:2: unknown key 'memroy' (did you mean 'memory'?)"},
     {HANDLER("retry: { jitter = 1.5; };"), "a.conf:2: jitter is 1.5: it must lie from 0 to 1"},
     {HANDLER("retry: { jitter = \"x\"; };"), "a.conf:2: jitter must be a number from 0 to 1, without quotes"},
     {HANDLER("retry: { base = \"1h\"; };"), "a.conf:2: retry of 'a': base (1h) is longer than cap (10m)"},
