@@ -93,7 +93,7 @@ static const struct bide_option_section retry_section = {"handlers.retry", sizeo
 
 static const struct bide_option limit_options[] = {
     {"memory", BIDE_OPTION_SIZE, LIMIT(memory), .fallback = "0", .min = 0, .max = INT64_C(1) << 40,
-        .help = "Address space of the process, its code and libraries (some 100 MiB) among it: beyond it, "
+        .help = "Address space of the process, its code and libraries (some 15 MiB) among it: beyond it, "
                 "allocating fails. 0: no limit."},
     {"cpu", BIDE_OPTION_DURATION, LIMIT(cpu_ms), .fallback = "0s", .min = 0, .max = DAY_MS,
         .help = "CPU time for one message, in whole seconds (rounded up): beyond it, the process is killed. "

@@ -82,6 +82,7 @@ static const char whole_file[] =
     "handlers = (\n"
     "  { type = \"receipt\"; plugin = \"journal\"; queue = \"critical\"; concurrency = 4; timeout = 0;\n"
     "    kill_after = \"250ms\"; isolation = \"process\";\n"
+    "    limits: { memory = \"256MiB\"; cpu = \"10s\"; files = 64; no_new_privs = true; };\n"
     "    retry: { attempts = 9; backoff = \"fibonacci\"; base = \"2s\"; cap = \"1h\"; jitter = 0; "
     "crash_attempts = 1; };\n"
     "    settings: { path = \"x\"; n = 5000000000; on = true; ratio = 1.5;\n"
@@ -109,12 +110,18 @@ static void test_everything_given(void **state)
     assert_int_equal(receipt->timeout_ms, 0);
     assert_int_equal(receipt->kill_after_ms, 250);
     assert_int_equal(receipt->isolation, BIDE_ISOLATION_PROCESS);
+    assert_int_equal(receipt->limits.memory, 256 << 20);
+    assert_int_equal(receipt->limits.cpu_ms, 10000);
+    assert_int_equal(receipt->limits.files, 64);
+    assert_true(receipt->limits.no_new_privs);
     assert_int_equal(receipt->retry.backoff, BIDE_BACKOFF_FIBONACCI);
     assert_true(receipt->retry.jitter == 0);
     assert_int_equal(receipt->line, 5);
     assert_string_equal(receipt->file, "a.conf");
     const struct bide_handler_config *mail = bide_config_handler(config, "mail");
     assert_string_equal(mail->queue, "default");
+    assert_int_equal(mail->limits.memory, 0);
+    assert_false(mail->limits.no_new_privs);
     assert_int_equal(mail->retry.backoff, BIDE_BACKOFF_LIST);
     assert_int_equal(mail->retry.n_list, 3);
     assert_int_equal(mail->retry.list_ms[2], 30000);
@@ -264,7 +271,7 @@ static const struct {
         "a.conf:1: plugin '../p' must be a name without '/': plugins are found in plugin_dir"},
     {HANDLER("isolation = \"vm\";"), "a.conf:2: isolation is 'vm': it must be \"thread\" or \"process\""},
     {HANDLER("limits: { memory = \"1GiB\"; };"),
-        "a.conf:2: limits of 'x' need isolation = \"process\": a thread shares all it uses with the whole "
+        "a.conf:2: limits of 'a' need isolation = \"process\": a thread shares all it uses with the whole "
         "worker"},
     {HANDLER("limits: { no_new_privs = 1; };"),
         "a.conf:2: no_new_privs must be true or false, without quotes"},
