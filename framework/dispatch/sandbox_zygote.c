@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -237,6 +238,7 @@ bide_code bide_zygote_start(struct bide_zygote **ret_zygote, bide_error *error)
         bide_free(zygote);
         return bide_fail(error, BIDE_E_INTERNAL, "cannot create a socket pair: %s", strerror(errno));
     }
+    fflush(NULL); /* a handler that calls exit() would write it once more */
     zygote->pid = fork();
     if (zygote->pid == 0)
         zygote_main(fds[1]);
