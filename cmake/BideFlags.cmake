@@ -8,7 +8,7 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 add_library(bide_flags INTERFACE)
 target_compile_definitions(bide_flags INTERFACE _GNU_SOURCE)
 target_compile_options(bide_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
-  -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wno-format-nonliteral -Wno-format-truncation -Wvla -Wundef
+  -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wno-format-nonliteral $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> -Wvla -Wundef
   -fno-strict-aliasing -fstack-protector-strong)
 if(BIDE_WERROR)
   target_compile_options(bide_flags INTERFACE -Werror)

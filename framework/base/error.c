@@ -45,7 +45,7 @@ bide_code bide_fail_v(bide_error *error, bide_code code, const char *format, va_
     else if ((size_t)size >= sizeof text)
         drop_cut_character(text);
     error->code = code;
-    strcpy(error->text, text);
+    memcpy(error->text, text, strlen(text) + 1);
     keep_to_one_line(error->text);
     return code;
 }

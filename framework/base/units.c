@@ -184,10 +184,8 @@ bide_code bide_parse_int(const char *text, int64_t min, int64_t max, int64_t *re
 
 char *bide_format_duration(int64_t ms, char to[BIDE_DURATION_TEXT])
 {
-    if (ms == 0)
-        return strcpy(to, "0s");
     for (size_t i = sizeof duration_units / sizeof duration_units[0] - 1; i-- > 1;)
-        if (ms % duration_units[i].factor == 0) {
+        if (ms % duration_units[i].factor == 0 && (ms || i == 1)) { /* nothing is "0s", not "0d" */
             snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 "%s", ms / duration_units[i].factor,
                 duration_units[i].name);
             return to;
@@ -196,10 +194,11 @@ char *bide_format_duration(int64_t ms, char to[BIDE_DURATION_TEXT])
         snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 "ms", ms);
         return to;
     }
-    int used = snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
-    while (to[used - 1] == '0') /* ends at the point at the latest: ms is not a whole second here */
-        used--;
-    return strcpy(to + used, "s") - used;
+    int digits = 3, fraction = (int)(ms % 1000); /* not 0: whole seconds are written already */
+    for (; fraction % 10 == 0; fraction /= 10)
+        digits--;
+    snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 ".%0*ds", ms / 1000, digits, fraction);
+    return to;
 }
 
 char *bide_format_instant(int64_t unix_ms, char to[BIDE_INSTANT_TEXT])
@@ -211,8 +210,8 @@ char *bide_format_instant(int64_t unix_ms, char to[BIDE_INSTANT_TEXT])
         ms += 1000;
         seconds--;
     }
-    if (!gmtime_r(&seconds, &parts))
-        return strcpy(to, "?");
+    if (!gmtime_r(&seconds, &parts)) /* cannot be: the years of 64 bits of ms fit in an int */
+        parts = (struct tm){.tm_mday = 1};
     snprintf(to, BIDE_INSTANT_TEXT, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900LL,
         parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ms);
     return to;

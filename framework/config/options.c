@@ -19,9 +19,9 @@ static const char *const backoffs[] = {"fixed", "linear", "exponential", "fibona
 #define WORKER(member) AT(bide_worker_config, member)
 
 static const struct bide_option worker_options[] = {
-    {"threads", BIDE_OPTION_INT, WORKER(threads), .fallback = "8", .min = 1, .max = 1024,
+    {"threads", BIDE_OPTION_INT, WORKER(threads), .fallback = "8", .min = 1, .max = 256,
         .help = "Handlers that run at once in one process."},
-    {"processes", BIDE_OPTION_INT, WORKER(processes), .fallback = "1", .min = 1, .max = 256,
+    {"processes", BIDE_OPTION_INT, WORKER(processes), .fallback = "1", .min = 1, .max = 64,
         .help = "Worker processes kept running by one `bide worker`, each with its own threads."},
     {"order", BIDE_OPTION_CHOICE, WORKER(order), .fallback = "weighted", .choices = orders,
         .help = "`weighted`: queues share the threads in proportion to their weights, so that a flood in one "

@@ -264,13 +264,16 @@ static bide_code start_thread(struct bide_pool *pool, pthread_attr_t *attributes
 
 static bide_code start_threads(struct bide_pool *pool, size_t n, bide_error *error)
 {
-    sigset_t all, before;
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
+    sigset_t others, before;
     pthread_attr_t attributes;
     bide_code code = BIDE_OK;
-    sigfillset(&all);
+    sigfillset(&others);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigdelset(&others, faults[i]); /* a blocked fault would end the process unnoted */
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_sigmask(SIG_SETMASK, &others, &before);
     pthread_mutex_lock(&pool->lock);
     while (pool->n_threads < n && code == BIDE_OK)
         code = start_thread(pool, &attributes, error);

@@ -189,7 +189,8 @@ static const struct {
 };
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
 
-static bide_code unknown_key(const json_t *object, bide_error *error)
+/* Refuses the first key that no row knows. */
+static bide_code refuse_unknown(const json_t *object, bide_error *error)
 {
     const char *known[N_KEYS + 1] = {0}, *name;
     char hint[BIDE_SUGGEST_TEXT];
@@ -205,7 +206,7 @@ static bide_code unknown_key(const json_t *object, bide_error *error)
             return bide_fail(
                 error, BIDE_E_DATA, "unknown key '%.100s'%s", name, bide_suggest(name, known, hint));
     }
-    return bide_fail(error, BIDE_E_INTERNAL, "a key that is known and unknown");
+    return BIDE_OK;
 }
 
 static bide_code apply_keys(const struct envelope *envelope, const json_t *object)
@@ -225,22 +226,30 @@ static bide_code apply_keys(const struct envelope *envelope, const json_t *objec
         if (code != BIDE_OK)
             return code;
     }
-    return seen == json_object_size(object) ? BIDE_OK : unknown_key(object, envelope->error);
+    return seen == json_object_size(object) ? BIDE_OK : refuse_unknown(object, envelope->error);
+}
+
+static bide_code begin(const json_t *object, struct bide_message **ret_message, bide_error *error)
+{
+    const char *type;
+    const json_t *value = json_object_get(object, "type");
+    if (!value) {
+        bide_code code = refuse_unknown(object, error); /* perhaps it is only misspelt */
+        return code != BIDE_OK ? code : bide_fail(error, BIDE_E_DATA, "'type' is missing");
+    }
+    bide_code code = text_of(value, &type, error);
+    if (code == BIDE_OK)
+        code = bide_message_create(type, ret_message, error);
+    if (code == BIDE_E_DATA)
+        bide_fail_within(error, "'type'");
+    return code;
 }
 
 static bide_code build(
     const char *text, size_t size, const json_t *object, struct bide_message **ret_message, bide_error *error)
 {
     struct envelope envelope = {text, size, NULL, error};
-    const char *type;
-    const json_t *value = json_object_get(object, "type");
-    if (!value)
-        return bide_fail(error, BIDE_E_DATA, "'type' is missing");
-    bide_code code = text_of(value, &type, error);
-    if (code == BIDE_OK)
-        code = bide_message_create(type, &envelope.message, error);
-    if (code == BIDE_E_DATA)
-        bide_fail_within(error, "'type'");
+    bide_code code = begin(object, &envelope.message, error);
     if (code == BIDE_OK)
         code = apply_keys(&envelope, object);
     if (code == BIDE_OK)

@@ -19,8 +19,8 @@ struct bide_producer {
     size_t max_body;
 };
 
-static void fill_broker_options(const bide_producer_options *from, const char *client_name,
-    struct bide_broker_options *to)
+static void fill_broker_options(
+    const bide_producer_options *from, const char *client_name, struct bide_broker_options *to)
 {
     *to = (struct bide_broker_options){
         .name_space = from->name_space ? from->name_space : "bide",
@@ -45,8 +45,8 @@ static bide_code parse_queue_type(const char *name, enum bide_queue_type *ret_ty
     return BIDE_OK;
 }
 
-static bide_code open_sender(const char *url_text, const bide_producer_options *given, struct bide_sender **ret_sender,
-    bide_error *error)
+static bide_code open_sender(const char *url_text, const bide_producer_options *given,
+    struct bide_sender **ret_sender, bide_error *error)
 {
     struct bide_broker_options options;
     const struct bide_adapter *adapter;
@@ -71,8 +71,8 @@ static bide_code open_sender(const char *url_text, const bide_producer_options *
     return code;
 }
 
-bide_code bide_producer_open(const char *url, const bide_producer_options *options, bide_producer **ret_producer,
-    bide_error *error)
+bide_code bide_producer_open(
+    const char *url, const bide_producer_options *options, bide_producer **ret_producer, bide_error *error)
 {
     const bide_producer_options none = {0};
     const bide_producer_options *given = options ? options : &none;
@@ -85,7 +85,7 @@ bide_code bide_producer_open(const char *url, const bide_producer_options *optio
     pthread_mutex_init(&producer->lock, NULL);
     producer->clock = bide_clock_system();
     producer->max_body = given->max_body ? given->max_body : DEFAULT_MAX_BODY;
-    strcpy(producer->default_queue, queue);
+    memcpy(producer->default_queue, queue, strlen(queue) + 1);
     bide_code code = open_sender(url, given, &producer->sender, error);
     if (code != BIDE_OK) {
         bide_producer_close(producer);
@@ -107,14 +107,16 @@ void bide_producer_close(bide_producer *producer)
 static bide_code prepare(const struct bide_producer *producer, bide_message *message, bide_error *error)
 {
     if (message->body_size > producer->max_body)
-        return bide_fail(error, BIDE_E_DATA, "message '%s': the body has %zu bytes, more than the maximum of %zu",
-            message->id, message->body_size, producer->max_body);
+        return bide_fail(error, BIDE_E_DATA,
+            "message '%s': the body has %zu bytes, more than the maximum of %zu", message->id,
+            message->body_size, producer->max_body);
     return bide_message_stamp(message, producer->default_queue, producer->clock, error);
 }
 
-/* Sends the run of messages that begins at `messages`; *error is written only for the first failure of all. */
-static bide_code send_run(struct bide_producer *producer, bide_message *const *messages, size_t n, bide_sent *results,
-    bide_code before, bide_error *error)
+/* Sends the run of messages that begins at `messages`; *error is written only for the first failure of all.
+ */
+static bide_code send_run(struct bide_producer *producer, bide_message *const *messages, size_t n,
+    bide_sent *results, bide_code before, bide_error *error)
 {
     if (n == 0)
         return before;
@@ -142,8 +144,8 @@ static bide_code send_locked(struct bide_producer *producer, bide_message *const
     return send_run(producer, messages + begin, n - begin, results + begin, code, error);
 }
 
-bide_code bide_producer_send_many(bide_producer *producer, bide_message *const *messages, size_t n, bide_sent *results,
-    bide_error *error)
+bide_code bide_producer_send_many(
+    bide_producer *producer, bide_message *const *messages, size_t n, bide_sent *results, bide_error *error)
 {
     bide_sent few[64], *all = results;
     if (n == 0)

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How long a lost settlement may take to come back. */
+enum { SETTLED_MS = 3000 };
+
 void bide_crashes_init(struct bide_crashes *crashes)
 {
     pthread_mutexattr_t attributes;
@@ -53,46 +56,69 @@ static struct bide_crash_record *find_or_add(struct bide_crashes *crashes, const
     return record;
 }
 
-static void blame(struct bide_crash_record *record, bool hung, const char *text)
+static void blame(struct bide_crash_record *record, int attempt, bool hung, const char *text)
 {
     record->crashes += !hung;
-    record->uncounted = true;
+    record->attempt = attempt;
+    record->end_ms = 0;
     record->hung = hung;
     snprintf(record->text, sizeof record->text, "%s", text);
 }
 
-void bide_crashes_note(struct bide_crashes *crashes, const char *id, bool hung, const char *text)
+void bide_crashes_note(struct bide_crashes *crashes, const char *id, int attempt, bool hung, const char *text)
 {
     lock(crashes);
-    blame(find_or_add(crashes, id), hung, text);
+    blame(find_or_add(crashes, id), attempt, hung, text);
     pthread_mutex_unlock(&crashes->lock);
 }
 
-void bide_crashes_suspect(struct bide_crashes *crashes, const char *id, int limit, const char *text)
+void bide_crashes_suspect(
+    struct bide_crashes *crashes, const char *id, int attempt, int limit, const char *text)
 {
     lock(crashes);
     struct bide_crash_record *record = find_or_add(crashes, id);
     if (++record->suspicions >= limit) {
         record->crashes = limit - 1;
-        blame(record, false, text);
+        blame(record, attempt, false, text);
     }
     pthread_mutex_unlock(&crashes->lock);
 }
 
-bool bide_crashes_ask(struct bide_crashes *crashes, const char *id, struct bide_crash *ret_crash)
+static void forget(struct bide_crashes *crashes, struct bide_crash_record *record)
+{
+    *record = (struct bide_crash_record){0};
+    atomic_fetch_sub(&crashes->n, 1);
+}
+
+/* Of another life of the same id: settled as dead a while ago, or replayed since. */
+static bool is_stale(
+    const struct bide_crash_record *record, const struct bide_message *message, int64_t now_ms)
+{
+    return (record->end_ms && now_ms - record->end_ms > SETTLED_MS) || message->attempt < record->attempt;
+}
+
+static void tell(const struct bide_crash_record *record, int attempt, struct bide_crash *ret_crash)
+{
+    *ret_crash = (struct bide_crash){.crashes = record->crashes,
+        .uncounted = record->attempt == attempt,
+        .hung = record->hung,
+        .suspect = record->suspicions > 0};
+    memcpy(ret_crash->text, record->text, sizeof ret_crash->text);
+}
+
+bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *message, int64_t now_ms,
+    struct bide_crash *ret_crash)
 {
     if (atomic_load_explicit(&crashes->n, memory_order_relaxed) == 0)
         return false;
     lock(crashes);
-    struct bide_crash_record *record = find(crashes, id);
-    if (record) {
-        *ret_crash = (struct bide_crash){.crashes = record->crashes,
-            .uncounted = record->uncounted,
-            .hung = record->hung,
-            .suspect = record->suspicions > 0};
-        memcpy(ret_crash->text, record->text, sizeof ret_crash->text);
-        record->uncounted = false;
+    struct bide_crash_record *record = find(crashes, message->id);
+    if (record && is_stale(record, message, now_ms)) {
+        forget(crashes, record);
+        record = NULL;
     }
+    if (record)
+        tell(record, message->attempt, ret_crash);
     pthread_mutex_unlock(&crashes->lock);
     return record != NULL;
 }
@@ -103,9 +129,18 @@ void bide_crashes_forget(struct bide_crashes *crashes, const char *id)
         return;
     lock(crashes);
     struct bide_crash_record *record = find(crashes, id);
-    if (record) {
-        *record = (struct bide_crash_record){0};
-        atomic_fetch_sub(&crashes->n, 1);
-    }
+    if (record)
+        forget(crashes, record);
+    pthread_mutex_unlock(&crashes->lock);
+}
+
+void bide_crashes_end(struct bide_crashes *crashes, const char *id, int64_t now_ms)
+{
+    if (atomic_load_explicit(&crashes->n, memory_order_relaxed) == 0)
+        return;
+    lock(crashes);
+    struct bide_crash_record *record = find(crashes, id);
+    if (record)
+        record->end_ms = now_ms;
     pthread_mutex_unlock(&crashes->lock);
 }

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bide/message.h"
+#include "message/message.h"
 
 enum { BIDE_CRASH_RECORDS = 1024, BIDE_CRASH_TEXT = 200 };
 
@@ -26,8 +26,10 @@ struct bide_crash_record {
     uint64_t order; /* of the last change: the lowest makes room */
     int crashes;    /* runs known to have ended a process by this message's fault */
     int suspicions; /* deaths in which it was one of several */
-    bool uncounted; /* a run ended the process and is not yet settled as a failed attempt */
-    bool hung;      /* … because it did not return */
+    int attempt; /* of the last run that ended its process: met with this attempt again, it is not yet settled
+                  */
+    bool hung;   /* … because it did not return */
+    int64_t end_ms; /* monotonic: since when it is settled as dead; 0: it is not */
 };
 
 struct bide_crashes {
@@ -40,7 +42,7 @@ struct bide_crashes {
 /* What a worker learns of a message it was handed. */
 struct bide_crash {
     int crashes;
-    bool uncounted; /* settle it as failed now; the flag is taken back by asking */
+    bool uncounted; /* the crashed run is not settled yet: do it, as failed */
     bool hung;
     bool suspect; /* run it while no other suspect runs */
     char text[BIDE_CRASH_TEXT];
@@ -49,14 +51,20 @@ struct bide_crash {
 /* In zeroed shared memory, by the supervisor, before any fork. */
 void bide_crashes_init(struct bide_crashes *crashes);
 
-/* A run of this message ended (or hung) its process. */
-void bide_crashes_note(struct bide_crashes *crashes, const char *id, bool hung, const char *text);
+/* A run of this message, its attempt'th, ended (or hung) its process. */
+void bide_crashes_note(
+    struct bide_crashes *crashes, const char *id, int attempt, bool hung, const char *text);
 /* It was one of several running when a process died; becomes guilty with the `limit`th suspicion. */
-void bide_crashes_suspect(struct bide_crashes *crashes, const char *id, int limit, const char *text);
+void bide_crashes_suspect(
+    struct bide_crashes *crashes, const char *id, int attempt, int limit, const char *text);
 
-/* False where nothing is known of the message. */
-bool bide_crashes_ask(struct bide_crashes *crashes, const char *id, struct bide_crash *ret_crash);
-/* It came to an end: forgotten. */
+/* False where nothing is known of the message. Changes nothing that matters: a settlement lost with the next
+ * crash is asked for again. now_ms: monotonic. */
+bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *message, int64_t now_ms,
+    struct bide_crash *ret_crash);
+/* It is done: forgotten. */
 void bide_crashes_forget(struct bide_crashes *crashes, const char *id);
+/* It is settled as dead: forgotten soon, so that a replay starts anew. */
+void bide_crashes_end(struct bide_crashes *crashes, const char *id, int64_t now_ms);
 
 #endif

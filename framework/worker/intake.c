@@ -266,8 +266,10 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
 void bide_intake_report_hung(struct bide_intake *intake)
 {
     const struct bide_supervised *supervised = intake->supervised;
-    for (int i = 0; supervised && i < intake->config->worker.threads; i++)
-        if (atomic_load(&supervised->slots[i].state) == BIDE_SLOT_HUNG)
+    for (int i = 0; supervised && i < intake->config->worker.threads; i++) {
+        const struct bide_slot *slot = &supervised->slots[i];
+        if (atomic_load(&slot->state) == BIDE_SLOT_HUNG)
             bide_crashes_note(
-                supervised->crashes, supervised->slots[i].id, true, "did not return after its timeout");
+                supervised->crashes, slot->id, slot->attempt, true, "did not return after its timeout");
+    }
 }

@@ -48,8 +48,10 @@ void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery 
     struct bide_decision decision = bide_decide(policy, result, now_ms, random);
     count_decision(&intake->counts, decision.verdict);
     log_decision(delivery->message, &decision, run, now_ms);
-    if (decision.verdict != BIDE_VERDICT_RETRY && intake->supervised)
+    if (intake->supervised && decision.verdict == BIDE_VERDICT_ACK)
         bide_crashes_forget(intake->supervised->crashes, delivery->message->id);
+    else if (intake->supervised && decision.verdict == BIDE_VERDICT_DEAD)
+        bide_crashes_end(intake->supervised->crashes, delivery->message->id, bide_mono_ms(intake->clock));
     bide_intake_settle(intake, &(struct bide_settlement){
                                    .delivery = delivery,
                                    .verdict = decision.verdict,
@@ -60,6 +62,22 @@ void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery 
                                    .sends = run->sends,
                                    .n_sends = run->n_sends,
                                });
+}
+
+/* Cancelled because this worker leaves, for nothing of its own: handed back, and no attempt is burnt. */
+static bool was_cut_short(const struct bide_intake *intake, const struct bide_job *job)
+{
+    bool leaving = intake->stage == BIDE_INTAKE_CANCELLING || intake->stage == BIDE_INTAKE_LEAVING;
+    return leaving && job->run.outcome == BIDE_RETRY && !job->run.timed_out;
+}
+
+static void hand_back(struct bide_intake *intake, struct bide_job *job)
+{
+    bide_settlement_release(&(struct bide_settlement){
+        .error = job->run.error, .sends = job->run.sends, .n_sends = job->run.n_sends});
+    intake->counts.released++;
+    bide_intake_settle(
+        intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = BIDE_VERDICT_RELEASE});
 }
 
 static void settle_run(struct bide_intake *intake, struct bide_job *job)
@@ -94,7 +112,9 @@ void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job)
         intake->suspect_runs = false;
     if (!job->early)
         bide_prefetch_gave(&intake->prefetch[job->delivery->queue], job->run.ran ? job->run.waited_us : -1);
-    if (job->run.ran)
+    if (job->run.ran && was_cut_short(intake, job))
+        hand_back(intake, job);
+    else if (job->run.ran)
         settle_run(intake, job);
     else
         settle_unrun(intake, job);

@@ -10,4 +10,7 @@
 bide_code bide_worker_supervised_by(
     bide_worker *worker, const struct bide_supervised *supervised, bide_error *error);
 
+/* After run: a handler did not return and still uses what the worker and the process have. */
+bool bide_worker_abandoned(const bide_worker *worker);
+
 #endif

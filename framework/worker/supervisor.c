@@ -148,7 +148,7 @@ static void blame(struct supervisor *supervisor, const struct bide_slot *slot, c
 {
     char text[BIDE_CRASH_TEXT];
     snprintf(text, sizeof text, "%s while plugin '%s' ran it", what, slot->plugin);
-    bide_crashes_note(supervisor->crashes, slot->id, false, text);
+    bide_crashes_note(supervisor->crashes, slot->id, slot->attempt, false, text);
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
         BIDE_STR("plugin", slot->plugin), BIDE_INT("attempt", slot->attempt), BIDE_STR("how", what));
 }
@@ -173,7 +173,7 @@ static bool find_guilty(struct supervisor *supervisor, const struct place *place
         if (state == BIDE_SLOT_FAULTED)
             blame(supervisor, slot, what);
         else if (state == BIDE_SLOT_RUNNING && faulted == 0)
-            bide_crashes_suspect(supervisor->crashes, slot->id, SUSPICIONS, what);
+            bide_crashes_suspect(supervisor->crashes, slot->id, slot->attempt, SUSPICIONS, what);
     }
     return faulted > 0 || running > 0;
 }

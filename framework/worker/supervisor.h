@@ -14,7 +14,7 @@
 #include "bide/error.h"
 #include "worker/crashes.h"
 
-enum { BIDE_THREADS_MAX = 256, BIDE_PROCESSES_MAX = 64 };
+enum { BIDE_PROCESSES_MAX = 256 };
 
 struct bide_slot;
 

@@ -66,7 +66,8 @@ void bide_intake_triage(
         return;
     }
     struct bide_crash crash = {0};
-    if (intake->supervised && bide_crashes_ask(intake->supervised->crashes, message->id, &crash) &&
+    if (intake->supervised &&
+        bide_crashes_ask(intake->supervised->crashes, message, bide_mono_ms(intake->clock), &crash) &&
         crash.uncounted) {
         settle_crashed(intake, delivery, handler, &crash);
         return;

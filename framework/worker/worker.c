@@ -114,6 +114,11 @@ bide_code bide_worker_supervised_by(
     return bide_slot_watch_faults(error);
 }
 
+bool bide_worker_abandoned(const bide_worker *worker)
+{
+    return worker->abandoned;
+}
+
 static bide_code start_pool(struct bide_worker *worker, bide_error *error)
 {
     const struct bide_config *config = worker->config;

@@ -3,7 +3,7 @@
  * tables; the child calls only what is async-signal-safe, with every signal blocked, until execve. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <linux/close_range.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -19,8 +19,8 @@ struct plan {
     const struct command *command;
     char *const *environment;
     int input, output;
+    int report; /* closed by exec; before that the child writes here the errno that stopped it */
     pid_t worker;
-    volatile int failed; /* errno of the child's failure; written in shared memory */
 };
 
 static void default_signals(void)
@@ -34,7 +34,7 @@ static void default_signals(void)
 }
 
 /* The child, in the worker's memory: nothing here may allocate, lock or return. */
-static _Noreturn void become(struct plan *plan)
+static _Noreturn void become(const struct plan *plan)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -42,26 +42,27 @@ static _Noreturn void become(struct plan *plan)
         _exit(127);
     if (dup2(plan->input, 0) >= 0 && dup2(plan->output, 1) >= 0 && dup2(plan->output, 2) >= 0 &&
         chdir(plan->command->directory) == 0) {
-        syscall(SYS_close_range, 3U, ~0U, 0U); /* what a library opened without O_CLOEXEC */
+        close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* what a library opened without O_CLOEXEC */
         default_signals();
         execve(plan->command->program, plan->command->argv, plan->environment);
     }
-    plan->failed = errno;
+    int problem = errno;
+    ssize_t written = write(plan->report, &problem, sizeof problem);
+    (void)written; /* who reads it sees an exit code of 127 otherwise */
     _exit(127);
 }
 
-static pid_t launch(struct plan *plan)
+static pid_t launch(const struct plan *plan)
 {
     sigset_t all, before;
     sigfillset(&all);
-    plan->worker = getpid();
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t pid = vfork();
     if (pid == 0)
         become(plan);
-    if (pid < 0)
-        plan->failed = errno;
+    int problem = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = problem;
     return pid;
 }
 
@@ -94,16 +95,22 @@ static int body_file(const bide_message *message)
     return fd;
 }
 
-static bool output_pipe(int *ret_read, int *ret_write)
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool make_pipe(int *ret_read, int *ret_write)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return false;
     ends[0] = above_standard(ends[0]);
     ends[1] = above_standard(ends[1]);
-    if (ends[0] < 0 || ends[1] < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) {
-        close(ends[0]);
-        close(ends[1]);
+    if (ends[0] < 0 || ends[1] < 0) {
+        close_if_open(ends[0]);
+        close_if_open(ends[1]);
         return false;
     }
     *ret_read = ends[0];
@@ -111,16 +118,27 @@ static bool output_pipe(int *ret_read, int *ret_write)
     return true;
 }
 
+/* Starts it, and waits (microseconds) until it runs or has said why not: then only its status is to be
+ * fetched. */
 static bide_code start_with(struct child *child, struct plan *plan, bide_error *error)
 {
+    int reported, problem = 0;
+    if (!make_pipe(&reported, &plan->report))
+        return bide_fail(error, BIDE_E_INTERNAL, "cannot make a pipe: %s", strerror(errno));
     child->pid = launch(plan);
     if (child->pid < 0)
-        return bide_fail(error, BIDE_E_INTERNAL, "cannot start a process: %s", strerror(plan->failed));
-    if (plan->failed) { /* it has left already; only its status is to be fetched */
+        problem = errno;
+    close(plan->report);
+    while (child->pid > 0 && read(reported, &problem, sizeof problem) < 0 && errno == EINTR)
+        ;
+    close(reported);
+    if (child->pid < 0)
+        return bide_fail(error, BIDE_E_INTERNAL, "cannot start a process: %s", strerror(problem));
+    if (problem) {
         while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
             ;
         return bide_fail(error, BIDE_E_CONFIG, "cannot run %s in %s: %s", plan->command->program,
-            plan->command->directory, strerror(plan->failed));
+            plan->command->directory, strerror(problem));
     }
     child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
     return BIDE_OK;
@@ -129,18 +147,18 @@ static bide_code start_with(struct child *child, struct plan *plan, bide_error *
 bide_code child_start(struct child *child, const struct command *command, char *const *environment,
     const bide_message *message, bide_error *error)
 {
-    struct plan plan = {.command = command, .environment = environment};
+    struct plan plan = {.command = command, .environment = environment, .worker = getpid()};
     *child = (struct child){.pid = -1, .pidfd = -1, .output = -1};
     if (!tail_init(&child->tail, command->keep_output))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    if (!output_pipe(&child->output, &plan.output))
+    if (!make_pipe(&child->output, &plan.output))
         return bide_fail(error, BIDE_E_INTERNAL, "cannot make a pipe: %s", strerror(errno));
+    fcntl(child->output, F_SETFL, O_NONBLOCK); /* the read end alone */
     plan.input = body_file(message);
-    bide_code code = plan.input < 0 ? bide_fail(error, BIDE_E_INTERNAL,
-                                          "cannot keep the body for the program: %s", strerror(errno))
-                                    : start_with(child, &plan, error);
+    bide_code code = plan.input >= 0 ? start_with(child, &plan, error)
+                                     : bide_fail(error, BIDE_E_INTERNAL,
+                                           "cannot keep the body for the program: %s", strerror(errno));
     close(plan.output);
-    if (plan.input >= 0)
-        close(plan.input);
+    close_if_open(plan.input);
     return code;
 }

@@ -1,7 +1,7 @@
 /* journal: appends one JSON line a run to a file, and is done. For ledgers, drills and measurements. */
 #include <bide/handler.h>
 
-#include "journal_line.h"
+#include "../shared/journal_line.h"
 
 static bide_code open_handler(const bide_settings *settings, void **ret_state, bide_error *error)
 {

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "journal_line.h"
+#include "../shared/journal_line.h"
 #include "orders.h"
 
 static int64_t now_ms(clockid_t clock)

@@ -46,8 +46,7 @@ void hand_close(struct hand *hand)
     *hand = (struct hand){0};
 }
 
-/* Receives into `held`; ret_n is how many came. */
-static bide_code receive(struct hand *hand, size_t *ret_n, bide_error *error)
+bide_code hand_receive(struct hand *hand, size_t *ret_n, bide_error *error)
 {
     struct bide_delivery *deliveries[BATCH];
     size_t n = 0;
@@ -84,7 +83,7 @@ static void sleep_as_told(struct hand *hand, const struct deadline *until)
 bide_code hand_serve(struct hand *hand, const struct deadline *until, bide_error *error)
 {
     size_t n = 0;
-    bide_code code = receive(hand, &n, error);
+    bide_code code = hand_receive(hand, &n, error);
     if (code == BIDE_OK && n == 0)
         sleep_as_told(hand, until);
     return code;
@@ -136,8 +135,12 @@ void hand_flush(struct hand *hand)
 {
     struct deadline deadline = deadline_in_ms(FLUSH_MS);
     bide_error error;
-    while (hand_unsettled(hand) > 0 && !deadline_passed(&deadline))
-        assert_ok(hand_serve(hand, &deadline, &error), &error);
+    size_t n = 0;
+    assert_ok(hand_receive(hand, &n, &error), &error);
+    while (hand_unsettled(hand) > 0 && !deadline_passed(&deadline)) {
+        sleep_as_told(hand, &deadline);
+        assert_ok(hand_receive(hand, &n, &error), &error);
+    }
     struct bide_receiver_stats stats;
     hand->receiver->ops->stats(hand->receiver, &stats);
     if (stats.unsettled > 0 || stats.lost > 0)

@@ -34,6 +34,8 @@ struct hand *hand_open_shut(struct fixture *fixture);
 /* Forgets what is held and destroys the receiver: the broker hands those out again. */
 void hand_close(struct hand *hand);
 
+/* Receives into `held`, without waiting; ret_n: how many came. */
+bide_code hand_receive(struct hand *hand, size_t *ret_n, bide_error *error);
 /* One step: receives; where nothing came, sleeps as wait() says, but not beyond the deadline. */
 bide_code hand_serve(struct hand *hand, const struct deadline *until, bide_error *error);
 /* Hands the index-th held delivery over to settle, with the rest of the settlement as given. */

@@ -1,34 +1,29 @@
 /* The configuration loader: what good files give, and what each kind of mistake is told. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "support/test.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/alloc.h"
 #include "config/config.h"
+#include "support/temp_dir.h"
 
 /* Each test works in a folder of its own, which is also the working directory. */
 static int enter_folder(void **state)
 {
-    char *folder = strdup("/tmp/bide-config-XXXXXX");
-    *state = folder;
-    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+    static struct temp_dir dir;
+    *state = dir.path;
+    return temp_dir_create(&dir) == 0 && chdir(dir.path) == 0 ? 0 : -1;
 }
 
 static int leave_folder(void **state)
 {
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", (char *)*state);
-    int status = chdir("/") == 0 ? system(command) : -1;
-    free(*state);
-    return status;
+    struct temp_dir dir;
+    snprintf(dir.path, sizeof dir.path, "%s", (char *)*state);
+    return chdir("/") == 0 ? temp_dir_remove(&dir) : -1;
 }
 
 static void write_bytes(const char *path, const char *text, size_t size)
@@ -98,7 +93,7 @@ static const char whole_file[] =
 static void test_everything_given(void **state)
 {
     struct bide_config *config = load(whole_file);
-    char plugins[64];
+    char plugins[TEMP_DIR_PATH + 16];
     snprintf(plugins, sizeof plugins, "%s/plugins", (char *)*state);
     assert_string_equal(config->path, "a.conf");
     assert_string_equal(config->plugin_dir, plugins);
@@ -207,7 +202,7 @@ static void test_includes(void **state)
     bide_config_destroy(config);
     write_file("d/worker.conf", "\n\nworker: { threads = 0; };");
     assert_int_equal(bide_config_load("./a.conf", &config, &error), BIDE_E_CONFIG);
-    assert_string_equal(error.text, "./d/worker.conf:3: threads is 0: it must lie from 1 to 1024");
+    assert_string_equal(error.text, "./d/worker.conf:3: threads is 0: it must lie from 1 to 256");
 }
 
 /* ---- bad files ---- */
@@ -235,7 +230,7 @@ static const struct {
     {"queue_type = true;", "a.conf:1: queue_type must be \"quorum\" or \"classic\""},
     {"worker = 3;", "a.conf:1: worker must be a group: worker: { … };"},
     {"worker: { threads = \"8\"; };", "a.conf:1: threads must be a whole number, without quotes"},
-    {"worker: { threads = 4294967300; };", "a.conf:1: threads is 4294967300: it must lie from 1 to 1024"},
+    {"worker: { threads = 4294967300; };", "a.conf:1: threads is 4294967300: it must lie from 1 to 256"},
     {"worker: { threads = 99999999999999999999; };", "a.conf:1: a number too large for 64 bits"},
     {"worker: { drain = 30; };",
         "a.conf:1: drain must be a duration in quotes with its unit, such as \"250ms\", \"1.5s\" or \"10m\""},
@@ -411,6 +406,32 @@ static void test_ready_files(void **state)
     }
 }
 
+/* The examples that are commented out are right, too. */
+static void test_commented_examples(void **state)
+{
+    static const char *const files[] = {"sqlite.conf", "rabbitmq.conf", "redis.conf"};
+    (void)state;
+    setenv("BIDE_RABBITMQ_PASSWORD", "secret", 1);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[TEMP_DIR_PATH], line[256];
+        snprintf(path, sizeof path, BIDE_SOURCE_DIR "/config/%s", files[i]);
+        FILE *from = fopen(path, "r"), *to = fopen("a.conf", "w");
+        assert_non_null(from);
+        assert_non_null(to);
+        while (fgets(line, sizeof line, from)) {
+            bool example = strncmp(line, "  // ,", 6) == 0 || strncmp(line, "  //   ", 7) == 0;
+            fputs(example ? line + 4 : line, to);
+        }
+        assert_int_equal(fclose(from), 0);
+        assert_int_equal(fclose(to), 0);
+        struct bide_config *config;
+        bide_error error = {0};
+        assert_ok(bide_config_load("a.conf", &config, &error), &error);
+        assert_int_equal(config->n_handlers, 4);
+        bide_config_destroy(config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +447,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sample_is_valid_and_default, enter_folder, leave_folder),
         cmocka_unit_test(test_reference_names_every_key),
         cmocka_unit_test(test_ready_files),
+        cmocka_unit_test_setup_teardown(test_commented_examples, enter_folder, leave_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

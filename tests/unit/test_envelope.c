@@ -88,7 +88,8 @@ static const struct {
     {"{\"type\":\"a\"", "not valid JSON: '}' expected near end of file (byte 11)"},
     {"{\"type\":\"a\"} x", "not valid JSON: end of file expected near 'x' (byte 14)"},
     {"{\"type\":\"a\",\"type\":\"b\"}", "not valid JSON: duplicate object key near '\"type\"' (byte 18)"},
-    {"{}", "'type' is missing"}, {"{\"type\":5}", "'type': must be a string"},
+    {"{}", "'type' is missing"}, {"{\"tpye\":\"a\"}", "unknown key 'tpye' (did you mean 'type'?)"},
+    {"{\"type\":5}", "'type': must be a string"},
     {"{\"type\":\"a\\u0000b\"}", "'type': must not hold a zero character"},
     {"{\"type\":\"a b\"}", "'type': 'a b' is not a message type: letters, digits, '-', '_' and '.', not "
                            "beginning with a digit or a dot, at most 100 bytes"},

@@ -47,7 +47,7 @@ static void ascend(void **state)
         bide_id_generate(id, &fake.clock);
         if (strcmp(last, id) >= 0)
             fail_msg("%s, then %s", last, id);
-        strcpy(last, id);
+        memcpy(last, id, sizeof last);
     }
     assert_true(id_ms(last) - INT64_C(4000000000000) < 60); /* borrowed only as many as needed */
 }

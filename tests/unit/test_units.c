@@ -69,7 +69,7 @@ static void durations_refused(void **state)
     refuses(bide_parse_duration, texts, COUNT_OF(texts));
     char digits[500];
     memset(digits, '9', sizeof digits);
-    strcpy(digits + sizeof digits - 3, "ms");
+    memcpy(digits + sizeof digits - 3, "ms", 3);
     refuses(bide_parse_duration, (const char *const[]){digits}, 1); /* the hint stays in sight */
 }
 

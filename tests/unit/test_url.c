@@ -1,6 +1,7 @@
 /* Broker URLs: every form, every refusal, no password in sight. */
 #include "unit/unit.h"
 
+#include "base/buffer.h"
 #include "base/url.h"
 
 struct row {
@@ -107,26 +108,34 @@ static void refusals(void **state)
     }
 }
 
+/* start, and n times the piece with its number; bide_free it. */
+static char *repeated(const char *start, const char *piece, int n)
+{
+    struct bide_buffer text;
+    bide_buffer_init(&text);
+    bide_buffer_text(&text, start);
+    for (int i = 1; i <= n; i++)
+        bide_buffer_format(&text, "%s%d", piece, i);
+    return bide_buffer_take(&text);
+}
+
+static void assert_most(const char *start, const char *piece, int most)
+{
+    struct bide_url url;
+    char *text = repeated(start, piece, most - 1), *more = repeated(start, piece, most);
+    assert_int_equal(bide_url_parse(text, &url, NULL), BIDE_OK);
+    assert_int_equal(url.n_hosts + url.n_params, most);
+    bide_url_clear(&url);
+    assert_int_equal(bide_url_parse(more, &url, NULL), BIDE_E_CONFIG);
+    bide_free(text);
+    bide_free(more);
+}
+
 static void bounds(void **state)
 {
     (void)state;
-    char text[1024] = "amqp://h0";
-    struct bide_url url;
-    for (int i = 1; i < BIDE_URL_HOSTS_MAX; i++)
-        sprintf(text + strlen(text), ",h%d", i);
-    assert_int_equal(bide_url_parse(text, &url, NULL), BIDE_OK);
-    assert_int_equal(url.n_hosts, BIDE_URL_HOSTS_MAX);
-    bide_url_clear(&url);
-    strcat(text, ",more");
-    assert_int_equal(bide_url_parse(text, &url, NULL), BIDE_E_CONFIG);
-    strcpy(text, "sqlite:x?p0");
-    for (int i = 1; i < BIDE_URL_PARAMS_MAX; i++)
-        sprintf(text + strlen(text), "&p%d", i);
-    assert_int_equal(bide_url_parse(text, &url, NULL), BIDE_OK);
-    assert_int_equal(url.n_params, BIDE_URL_PARAMS_MAX);
-    bide_url_clear(&url);
-    strcat(text, "&more");
-    assert_int_equal(bide_url_parse(text, &url, NULL), BIDE_E_CONFIG);
+    assert_most("amqp://h", ",h", BIDE_URL_HOSTS_MAX);
+    assert_most("sqlite:x?p", "&p", BIDE_URL_PARAMS_MAX);
 }
 
 static void no_password_in_sight(void **state)

@@ -43,7 +43,11 @@ static bool is_no_room(int system_error)
 bide_code bide_sqlite_fail(struct bide_sqlite_file *file, int result, bide_error *error)
 {
     int primary = result & 0xFF;
+    int last_errno = errno;
     int system_error = file->db ? sqlite3_system_errno(file->db) : 0;
+    /* A failed COMMIT does not tell SQLite's own note of it; begin has set errno to 0. */
+    if (system_error == 0 && primary == SQLITE_IOERR)
+        system_error = last_errno;
     if (primary == SQLITE_IOERR && is_no_room(system_error))
         primary = SQLITE_FULL;
     if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT)

@@ -58,7 +58,7 @@ static char *absolute(const char *path, const char *base_dir)
 bide_code bide_sqlite_file_init(
     struct bide_sqlite_file *file, const struct bide_broker_options *options, bide_error *error)
 {
-    bool lax;
+    bool lax = false;
     bide_code code = bide_url_check_params(options->url, params, error);
     if (code == BIDE_OK)
         code = check_path(options->url, error);
@@ -89,8 +89,8 @@ void bide_sqlite_file_clear(struct bide_sqlite_file *file)
 
 static void nap(void)
 {
-    /* Others hold the file for about a millisecond a time: a tenth of that is lost at most. */
-    usleep(100);
+    /* Others hold the file for about a millisecond a time: little of that is lost. */
+    usleep(50);
 }
 
 static int wait_for_others(void *user, int times)
@@ -233,6 +233,7 @@ static bide_code set_synced(struct bide_sqlite_file *file, bool synced, bide_err
 bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t wait_us, bide_error *error)
 {
     file->busy_until_us = bide_mono_us(file->clock) + wait_us;
+    errno = 0; /* see bide_sqlite_fail */
     bide_code code = set_synced(file, synced, error);
     if (code == BIDE_OK)
         code = take_front(file, error);

@@ -1,7 +1,8 @@
 /* bide/handler.h: the plugin interface. This header is the manual; handlers/README.md has a whole handler.
  *
  * A plugin is a shared object NAME.so in plugin_dir that exports one symbol, `bide_plugin`. It uses the
- * functions of the public headers, which the host process provides (link with -lbide or leave them undefined).
+ * functions of the public headers, which the host process provides (link with -lbide or leave them
+ * undefined).
  *
  * Life of a configured handler:
  *

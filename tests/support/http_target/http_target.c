@@ -132,13 +132,13 @@ static bool answer(int client, const struct request *request)
         route = &none;
     if (strcmp(route->path, "/repair") == 0)
         atomic_store(&target.repaired, true);
+    const struct route *reply = fails(route, request) ? route : &good;
+    write_log(request, reply->status);
     if (strcmp(route->path, "/slow") == 0)
         poll(NULL, 0, SLOW_MS);
-    const struct route *reply = fails(route, request) ? route : &good;
     char text[1024];
     int size = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n%s\r\n%s", reply->status,
         reply->line, strlen(reply->body), reply->header, reply->body);
-    write_log(request, reply->status);
     return send(client, text, (size_t)size, MSG_NOSIGNAL) == size;
 }
 
@@ -244,7 +244,7 @@ int main(int argc, char **argv)
     target.log = open(argv[1], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (target.log < 0)
         err(1, "%s", argv[1]);
-    int listener = listen_on((uint16_t)(argc > 2 ? atoi(argv[2]) : 0));
+    int listener = listen_on((uint16_t)(argc > 2 ? strtoul(argv[2], NULL, 10) : 0));
     for (;;) {
         pthread_t thread;
         int one = 1;

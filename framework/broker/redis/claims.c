@@ -1,0 +1,254 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/redis/receiver.h"
+
+/* A claim is expected to bring at most so many bytes. Below STREAM_ROOM the script reads the stream as well;
+ * above, the stream is read by a command of its own, which is faster: handing entries through Lua costs half
+ * as much again. */
+enum { CLAIM_BYTES = 2 * 1024 * 1024, STREAM_ROOM = 16 };
+/* A command of the lost connection may be carried out after the first audit. */
+enum { AUDIT_AGAIN_US = 10 * 1000 * 1000 };
+
+struct plan {
+    size_t room;  /* most that may be run now, claimed by the script */
+    size_t late;  /* most of these from `delayed` */
+    size_t early; /* most that are nearly due */
+    size_t read;  /* asked of the stream by a command of its own; 0: the script reads it */
+};
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t room_of(const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
+{
+    size_t held = queue->in_hand + queue->asked;
+    return receiver->stopped || queue->limit <= held ? 0 : queue->limit - held;
+}
+
+/* The earliest messages are shared out: a worker with little room does not hoard them. */
+static size_t early_room(const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
+{
+    size_t most = smaller(BIDE_REDIS_EARLY_MAX, 64 * queue->limit);
+    return most > receiver->landing.size ? most - receiver->landing.size : 0;
+}
+
+static struct plan make_plan(const struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
+{
+    size_t most = CLAIM_BYTES / (queue->mean_size + 1);
+    most = most < 1 ? 1 : smaller(most, BIDE_REDIS_CLAIM_MAX);
+    struct plan plan = {.room = smaller(room_of(receiver, queue), most)};
+    if (plan.room == 0)
+        return plan;
+    plan.early = smaller(early_room(receiver, queue), most);
+    if (queue->streaming && plan.room >= STREAM_ROOM) {
+        size_t total = plan.room;
+        plan.room = plan.late = total / 8;
+        plan.read = total - plan.room;
+        return plan;
+    }
+    queue->flip = !queue->flip;
+    plan.late = (plan.room + queue->flip) / 2;
+    return plan;
+}
+
+/* ---- sending ---- */
+
+static bide_code send_script(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
+    const struct plan *plan, bide_error *error)
+{
+    struct bide_redis_args *args = &receiver->args;
+    const char *name_space = receiver->settings->name_space, *worker = receiver->links.worker;
+    int64_t now_ms = bide_wall_ms(receiver->settings->clock);
+    bide_redis_link_script(receiver->links.work, args, BIDE_REDIS_CLAIM, BIDE_REDIS_QUEUE_KEYS + 2);
+    bide_redis_keys_queue(args, name_space, queue->name);
+    bide_redis_keys_one(args, name_space, "workers");
+    bide_redis_keys_claimed(args, name_space, queue->name, worker);
+    bide_redis_args_text(args, worker);
+    bide_redis_args_text(args, queue->name);
+    bide_redis_keys_wake(args, name_space);
+    bide_redis_args_int(args, (int64_t)plan->room);
+    bide_redis_args_int(args, (int64_t)plan->late);
+    bide_redis_args_int(args, (int64_t)plan->early);
+    bide_redis_args_int(args, now_ms);
+    bide_redis_args_int(args, now_ms + BIDE_REDIS_LEAD_MS);
+    bide_redis_args_text(args, plan->read ? "0" : "1");
+    return bide_redis_link_append(receiver->links.work, args, error);
+}
+
+static bide_code send_read(
+    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, size_t most, bide_error *error)
+{
+    struct bide_redis_args *args = &receiver->args;
+    bide_redis_args_clear(args);
+    bide_redis_args_texts(
+        args, (const char *[]){"XREADGROUP", "GROUP", "bide", receiver->links.worker, "COUNT", NULL});
+    bide_redis_args_int(args, (int64_t)most);
+    bide_redis_args_text(args, "STREAMS");
+    bide_redis_args_format(args, "{%s}:q:%s:ready", receiver->settings->name_space, queue->name);
+    bide_redis_args_text(args, ">");
+    return bide_redis_link_append(receiver->links.work, args, error);
+}
+
+static bide_code claim(
+    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, bide_error *error)
+{
+    struct plan plan = make_plan(receiver, queue);
+    bide_code code = send_script(receiver, queue, &plan, error);
+    struct bide_redis_command *command = NULL, *read = NULL;
+    if (code == BIDE_OK && !(command = bide_redis_receiver_note(receiver, BIDE_REDIS_COMMAND_CLAIM, queue)))
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code == BIDE_OK && plan.read)
+        code = send_read(receiver, queue, plan.read, error);
+    if (code == BIDE_OK && plan.read &&
+        !(read = bide_redis_receiver_note(receiver, BIDE_REDIS_COMMAND_READ, queue)))
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code != BIDE_OK)
+        return code;
+    command->full_claim = plan.read == 0;
+    if (read)
+        read->room = plan.read;
+    queue->asked = plan.room + plan.read;
+    queue->claiming = true;
+    queue->woken = queue->pass_on = false;
+    queue->crowded = plan.room > 0 && plan.early == 0;
+    queue->alarm_ms = BIDE_REDIS_NO_ALARM;
+    return BIDE_OK;
+}
+
+bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error)
+{
+    int64_t now_ms = bide_wall_ms(receiver->settings->clock);
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < receiver->n_queues; i++) {
+        struct bide_redis_queue *queue = &receiver->queues[i];
+        if (queue->claiming)
+            continue;
+        if (queue->audits > 0 && bide_mono_us(receiver->settings->clock) >= queue->audit_us) {
+            queue->audits--;
+            queue->audit_us = bide_mono_us(receiver->settings->clock) + AUDIT_AGAIN_US;
+            code = bide_redis_deliveries_audit(receiver, queue, error);
+        }
+        if (code != BIDE_OK)
+            break;
+        bool room = room_of(receiver, queue) > 0;
+        if (queue->alarm_ms <= now_ms) {
+            queue->alarm_ms = BIDE_REDIS_NO_ALARM;
+            queue->wanting = true;
+            queue->pass_on = !room;
+        }
+        if ((queue->wanting && room) || queue->pass_on)
+            code = claim(receiver, queue, error);
+    }
+    return code;
+}
+
+/* ---- answers ---- */
+
+/* Nothing is left: the next claim is caused by a wake, or by time. */
+static void rest(
+    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, const redisReply *reply)
+{
+    const redisReply *first = reply->element[1];
+    queue->wanting = false;
+    if (first->len == 0)
+        return;
+    int64_t due_ms = (int64_t)strtod(first->str, NULL);
+    bool primary = reply->element[2]->integer == 1;
+    if (!primary)
+        queue->alarm_ms = due_ms + BIDE_REDIS_BACKUP_MS;
+    else
+        queue->alarm_ms = early_room(receiver, queue) > 0 ? due_ms - BIDE_REDIS_ALARM_MS : due_ms;
+}
+
+static bide_code answer_script(struct bide_redis_receiver *receiver, const struct bide_redis_command *command,
+    const redisReply *reply, bide_error *error)
+{
+    struct bide_redis_queue *queue = command->queue;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5)
+        return bide_fail(error, BIDE_E_BROKER, "%s: claiming: unexpected answer", receiver->settings->shown);
+    bide_code code = bide_redis_take_tokens(receiver, queue, reply->element[3], error);
+    if (code == BIDE_OK)
+        code = bide_redis_take_entries(receiver, queue, reply->element[4], error);
+    if (!command->full_claim)
+        return code;
+    queue->claiming = false;
+    bool passed_on = queue->asked == 0;
+    queue->asked = 0;
+    queue->streaming = reply->element[0]->integer == 1 && !passed_on;
+    if (reply->element[0]->integer == 1 || queue->woken)
+        queue->wanting = true;
+    else
+        rest(receiver, queue, reply);
+    if (queue->woken && room_of(receiver, queue) == 0)
+        queue->pass_on = true;
+    return code;
+}
+
+static bide_code answer_read(struct bide_redis_receiver *receiver, const struct bide_redis_command *command,
+    const redisReply *reply, bide_error *error)
+{
+    struct bide_redis_queue *queue = command->queue;
+    size_t got = 0;
+    bide_code code = BIDE_OK;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 && reply->element[0]->elements == 2) {
+        got = reply->element[0]->element[1]->elements;
+        code = bide_redis_take_entries(receiver, queue, reply->element[0]->element[1], error);
+    }
+    queue->claiming = false;
+    queue->asked = 0;
+    queue->wanting = true; /* only the script can say that nothing is left */
+    queue->streaming = got == command->room;
+    if (queue->woken && room_of(receiver, queue) == 0)
+        queue->pass_on = true;
+    return code;
+}
+
+bide_code bide_redis_claims_answer(struct bide_redis_receiver *receiver,
+    const struct bide_redis_command *command, const redisReply *reply, bide_error *error)
+{
+    return command->kind == BIDE_REDIS_COMMAND_READ ? answer_read(receiver, command, reply, error)
+                                                    : answer_script(receiver, command, reply, error);
+}
+
+/* ["message", channel, queue] */
+void bide_redis_claims_wake(struct bide_redis_receiver *receiver, const redisReply *message)
+{
+    if (message->type != REDIS_REPLY_ARRAY || message->elements != 3 ||
+        message->element[2]->type != REDIS_REPLY_STRING)
+        return;
+    for (size_t i = 0; i < receiver->n_queues; i++) {
+        struct bide_redis_queue *queue = &receiver->queues[i];
+        if (strcmp(queue->name, message->element[2]->str) != 0)
+            continue;
+        queue->wanting = true;
+        queue->woken = queue->claiming;
+        if (!queue->claiming && room_of(receiver, queue) == 0)
+            queue->pass_on = true;
+    }
+}
+
+void bide_redis_claims_reset(struct bide_redis_queue *queue)
+{
+    queue->claiming = queue->pass_on = queue->woken = queue->streaming = queue->crowded = false;
+    queue->wanting = true;
+    queue->asked = 0;
+    queue->alarm_ms = BIDE_REDIS_NO_ALARM;
+}
+
+int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver)
+{
+    int64_t alarm_ms = BIDE_REDIS_NO_ALARM;
+    for (size_t i = 0; i < receiver->n_queues; i++) {
+        const struct bide_redis_queue *queue = &receiver->queues[i];
+        if (!queue->claiming && queue->alarm_ms < alarm_ms)
+            alarm_ms = queue->alarm_ms;
+        if (queue->crowded && bide_heap_first(&receiver->landing)) {
+            int64_t landed_ms = bide_heap_first(&receiver->landing)->due_us / 1000 + 1;
+            alarm_ms = landed_ms < alarm_ms ? landed_ms : alarm_ms;
+        }
+    }
+    return alarm_ms;
+}

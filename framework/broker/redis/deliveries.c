@@ -1,0 +1,243 @@
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "broker/redis/receiver.h"
+
+/* ---- chains ---- */
+
+void bide_redis_chain_init(struct bide_redis_chain *chain)
+{
+    *chain = (struct bide_redis_chain){.end = &chain->first};
+}
+
+void bide_redis_chain_add(struct bide_redis_chain *chain, struct bide_redis_delivery *delivery)
+{
+    delivery->next = NULL;
+    *chain->end = delivery;
+    chain->end = &delivery->next;
+    chain->n++;
+}
+
+struct bide_redis_delivery *bide_redis_chain_take(struct bide_redis_chain *chain)
+{
+    struct bide_redis_delivery *delivery = chain->first;
+    if (!delivery)
+        return NULL;
+    chain->first = delivery->next;
+    if (!chain->first)
+        chain->end = &chain->first;
+    chain->n--;
+    return delivery;
+}
+
+void bide_redis_chain_prepend(struct bide_redis_chain *chain, struct bide_redis_chain *front)
+{
+    if (!front->first)
+        return;
+    *front->end = chain->first;
+    if (!chain->first)
+        chain->end = front->end;
+    chain->first = front->first;
+    chain->n += front->n;
+    bide_redis_chain_init(front);
+}
+
+/* ---- one delivery ---- */
+
+void bide_redis_delivery_free(struct bide_redis_delivery *delivery)
+{
+    if (delivery->all_link) {
+        *delivery->all_link = delivery->all_next;
+        if (delivery->all_next)
+            delivery->all_next->all_link = delivery->all_link;
+    }
+    bide_message_destroy(delivery->base.message);
+    bide_free(delivery);
+}
+
+static void enlist(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery)
+{
+    delivery->all_next = receiver->all;
+    delivery->all_link = &receiver->all;
+    if (receiver->all)
+        receiver->all->all_link = &delivery->all_next;
+    receiver->all = delivery;
+}
+
+static struct bide_redis_delivery *delivery_of_node(struct bide_heap_node *node)
+{
+    return (
+        struct bide_redis_delivery *)(void *)((char *)node - offsetof(struct bide_redis_delivery, landing));
+}
+
+void bide_redis_delivery_uncount(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery)
+{
+    if (delivery->incarnation != receiver->incarnation)
+        return;
+    if (delivery->landing.place)
+        bide_heap_remove(&receiver->landing, &delivery->landing);
+    else
+        receiver->queues[delivery->base.queue].in_hand--;
+}
+
+void bide_redis_deliveries_land(struct bide_redis_receiver *receiver)
+{
+    int64_t now_us = bide_wall_us(receiver->settings->clock);
+    struct bide_heap_node *node;
+    while ((node = bide_heap_first(&receiver->landing)) && node->due_us <= now_us) {
+        bide_heap_remove(&receiver->landing, node);
+        struct bide_redis_queue *queue = &receiver->queues[delivery_of_node(node)->base.queue];
+        queue->in_hand++;
+        if (queue->crowded && receiver->landing.size <= BIDE_REDIS_EARLY_MAX / 2) {
+            queue->crowded = false;
+            queue->wanting = true;
+        }
+    }
+}
+
+/* An early one has a place of its own in the count until it is due. Without memory for that it counts at
+ * once. */
+static void count(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery)
+{
+    delivery->landing.due_us = delivery->base.message->due_ms * 1000;
+    if (delivery->landing.due_us <= bide_wall_us(receiver->settings->clock) ||
+        !bide_heap_insert(&receiver->landing, &delivery->landing))
+        receiver->queues[delivery->base.queue].in_hand++;
+}
+
+static void judge(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery)
+{
+    if (receiver->wire.defect) {
+        delivery->base.defect = BIDE_REASON_MALFORMED;
+        delivery->base.defect_text = receiver->wire.defect;
+    } else if (receiver->settings->max_body &&
+               receiver->wire.parts.body.size > receiver->settings->max_body) {
+        delivery->base.defect = BIDE_REASON_OVERSIZED;
+        delivery->base.defect_text = "the body is larger than max_body";
+        receiver->wire.parts.body.size = 0; /* it stays in Redis and goes to the dead letters from there */
+    }
+}
+
+/* What a foreign producer put into the stream with a due time far off: back to be held until then. */
+static bool is_far(const struct bide_redis_receiver *receiver, const struct bide_redis_delivery *delivery)
+{
+    return delivery->base.defect == BIDE_REASON_NONE &&
+           delivery->base.message->due_ms > bide_wall_ms(receiver->settings->clock) + BIDE_LANDING_MS;
+}
+
+static bide_code deliver(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
+    const char *source, bool token, bide_error *error)
+{
+    struct bide_redis_delivery *delivery = bide_calloc(1, sizeof *delivery);
+    if (!delivery)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    struct bide_message_parts *parts = &receiver->wire.parts;
+    judge(receiver, delivery);
+    parts->queue = (struct bide_slice){queue->name, strlen(queue->name)};
+    if (parts->id.size == 0)
+        parts->id = (struct bide_slice){source, strlen(source)};
+    if (parts->due_ms == 0)
+        parts->due_ms = token ? bide_wall_ms(receiver->settings->clock) : parts->sent_ms;
+    delivery->base.message = bide_message_from_parts(parts);
+    if (!delivery->base.message) {
+        bide_free(delivery);
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    }
+    delivery->base.queue = (size_t)(queue - receiver->queues);
+    delivery->incarnation = receiver->incarnation;
+    snprintf(delivery->source, sizeof delivery->source, "%s", source);
+    enlist(receiver, delivery);
+    count(receiver, delivery);
+    if (!token && is_far(receiver, delivery))
+        bide_redis_settle_queue(receiver, &(struct bide_settlement){.delivery = &delivery->base,
+                                              .verdict = BIDE_VERDICT_RETRY,
+                                              .attempt = delivery->base.message->attempt,
+                                              .due_ms = delivery->base.message->due_ms});
+    else
+        bide_redis_chain_add(&receiver->ready, delivery);
+    return BIDE_OK;
+}
+
+/* ---- replies ---- */
+
+static void weigh(struct bide_redis_queue *queue, size_t size)
+{
+    queue->mean_size = queue->mean_size - queue->mean_size / 8 + size / 8;
+}
+
+/* Stream ids begin with the ms at which they were made: when a foreign producer's message was sent. */
+static void read_entry(
+    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, const redisReply *entry)
+{
+    struct bide_redis_wire *wire = &receiver->wire;
+    const redisReply *fields = entry->element[1];
+    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
+        redisReply *name = fields->element[i], *value = fields->element[i + 1];
+        weigh(queue, value->len);
+        if (strcmp(name->str, "m") == 0) {
+            bide_redis_wire_init(wire);
+            bide_redis_wire_read(wire, value->str, value->len);
+            return;
+        }
+        bide_redis_wire_field(wire, name->str, value->str, value->len);
+    }
+    if (wire->parts.sent_ms == 0)
+        wire->parts.sent_ms = strtoll(entry->element[0]->str, NULL, 10);
+}
+
+bide_code bide_redis_take_entries(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
+    const redisReply *entries, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < entries->elements; i++) {
+        const redisReply *entry = entries->element[i];
+        if (entry->type != REDIS_REPLY_ARRAY || entry->elements < 2)
+            continue;
+        bide_redis_wire_init(&receiver->wire);
+        if (entry->element[1]->type == REDIS_REPLY_ARRAY)
+            read_entry(receiver, queue, entry);
+        code = deliver(receiver, queue, entry->element[0]->str, false, error);
+    }
+    return code;
+}
+
+bide_code bide_redis_take_tokens(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
+    const redisReply *tokens, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i + 2 < tokens->elements; i += 3) {
+        redisReply *text = tokens->element[i + 2];
+        weigh(queue, text->len);
+        bide_redis_wire_init(&receiver->wire);
+        bide_redis_wire_read(&receiver->wire, text->str, text->len);
+        /* The set's time is the one that counts: it is what a replay or an operator may have changed. */
+        receiver->wire.parts.due_ms = (int64_t)strtod(tokens->element[i + 1]->str, NULL);
+        code = deliver(receiver, queue, tokens->element[i]->str, true, error);
+    }
+    return code;
+}
+
+bide_code bide_redis_deliveries_audit(
+    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, bide_error *error)
+{
+    struct bide_redis_args *args = &receiver->args;
+    const char *name_space = receiver->settings->name_space, *worker = receiver->links.worker;
+    bide_redis_link_script(receiver->links.work, args, BIDE_REDIS_KEEP, BIDE_REDIS_QUEUE_KEYS + 2);
+    bide_redis_keys_queue(args, name_space, queue->name);
+    bide_redis_keys_one(args, name_space, "workers");
+    bide_redis_keys_claimed(args, name_space, queue->name, worker);
+    bide_redis_args_text(args, worker);
+    bide_redis_args_text(args, queue->name);
+    bide_redis_keys_wake(args, name_space);
+    for (const struct bide_redis_delivery *delivery = receiver->all; delivery; delivery = delivery->all_next)
+        if (delivery->incarnation == receiver->incarnation &&
+            delivery->base.queue == (size_t)(queue - receiver->queues))
+            bide_redis_args_text(args, delivery->source);
+    bide_code code = bide_redis_link_append(receiver->links.work, args, error);
+    if (code == BIDE_OK && !bide_redis_receiver_note(receiver, BIDE_REDIS_COMMAND_KEEP, queue))
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    return code;
+}

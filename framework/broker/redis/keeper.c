@@ -1,0 +1,446 @@
+#include "broker/redis/keeper.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/wakeup.h"
+#include "bide/log.h"
+#include "broker/reconnect.h"
+#include "broker/redis/keys.h"
+#include "broker/redis/takeover.h"
+#include "message/message.h"
+
+/* After a server's restart nobody's heartbeat is there: others get the time to come back before they count as
+ * dead. */
+enum { GRACE_FIRST_MS = BIDE_REDIS_BEAT_MS + 500, GRACE_AGAIN_MS = BIDE_REDIS_LEASE_MS + BIDE_REDIS_BEAT_MS };
+enum { ORPHANS_EVERY = 30 }; /* beats */
+
+struct bide_redis_keeper {
+    const struct bide_redis_settings *settings;
+    struct bide_wakeup wakeup;
+    pthread_t thread;
+    bool started;
+
+    /* the thread's own */
+    struct bide_redis_link *beat; /* NULL: lost */
+    struct bide_redis_args args;
+    struct bide_reconnect reconnect;
+    size_t host;
+    int64_t grace_until_ms; /* monotonic: nobody is declared dead before */
+    unsigned beats, names;
+    char base_name[BIDE_REDIS_WORKER_TEXT - 16];
+
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t changed;
+    bool stop;
+    bool wanted;   /* the intake has no links */
+    bool fresh;    /* `links` waits to be taken */
+    bool new_name; /* the next links come with another name */
+    bool doubt;
+    struct bide_redis_links links;
+    bide_error fatal; /* code BIDE_OK: none */
+};
+
+/* ---- time: the thread waits in real time, whatever clock the adapter was given ---- */
+
+static int64_t real_ms(void)
+{
+    return bide_mono_ms(bide_clock_system());
+}
+
+/* ---- joining ---- */
+
+static void choose_name(struct bide_redis_keeper *keeper, char to[BIDE_REDIS_WORKER_TEXT])
+{
+    snprintf(to, BIDE_REDIS_WORKER_TEXT, "%s.%u", keeper->base_name, keeper->names);
+}
+
+static void choose_base_name(struct bide_redis_keeper *keeper)
+{
+    char host[64] = "", id[BIDE_ID_TEXT];
+    if (gethostname(host, sizeof host - 1) != 0 || !*host)
+        snprintf(host, sizeof host, "host");
+    bide_id_generate(id, bide_clock_system());
+    snprintf(keeper->base_name, sizeof keeper->base_name, "%s:%ld:%s", host, (long)getpid(), id + 24);
+}
+
+/* Under this name, which is known already when `again`; *ret_joined is false when it was taken over
+ * meanwhile. */
+static bide_code join(struct bide_redis_keeper *keeper, struct bide_redis_link *link, const char *worker,
+    bool again, bool *ret_joined, enum bide_redis_trouble *trouble, bide_error *error)
+{
+    const struct bide_redis_settings *settings = keeper->settings;
+    struct bide_redis_args *args = &keeper->args;
+    bide_redis_link_script(link, args, BIDE_REDIS_JOIN, 3);
+    bide_redis_keys_one(args, settings->name_space, "workers");
+    bide_redis_args_format(args, "{%s}:alive:%s", settings->name_space, worker);
+    bide_redis_keys_one(args, settings->name_space, "queues");
+    bide_redis_args_text(args, worker);
+    bide_redis_args_text(args, settings->client_name);
+    bide_redis_args_int(args, bide_wall_ms(bide_clock_system()));
+    bide_redis_args_int(args, BIDE_REDIS_LEASE_MS);
+    bide_redis_args_text(args, again ? "1" : "0");
+    redisReply *reply = NULL;
+    bide_code code = bide_redis_link_call(link, args, "joining as a worker", &reply, trouble, error);
+    if (code != BIDE_OK)
+        return code;
+    *ret_joined = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+    freeReplyObject(reply);
+    return BIDE_OK;
+}
+
+static bide_code register_worker(struct bide_redis_keeper *keeper, struct bide_redis_links *links,
+    bool new_name, enum bide_redis_trouble *trouble, bide_error *error)
+{
+    bool joined = false;
+    bool again = *keeper->links.worker && !new_name;
+    bide_code code = BIDE_OK;
+    if (again) {
+        snprintf(links->worker, sizeof links->worker, "%s", keeper->links.worker);
+        code = join(keeper, links->work, links->worker, true, &joined, trouble, error);
+    }
+    if (code != BIDE_OK || joined)
+        return code;
+    keeper->names++;
+    choose_name(keeper, links->worker);
+    links->renamed = true;
+    return join(keeper, links->work, links->worker, false, &joined, trouble, error);
+}
+
+/* ---- making links ---- */
+
+/* The stream and its group, from the stream's beginning; there already is as good. */
+static bide_code declare_queue(struct bide_redis_keeper *keeper, struct bide_redis_link *link,
+    const char *queue, enum bide_redis_trouble *trouble, bide_error *error)
+{
+    const char *name_space = keeper->settings->name_space;
+    struct bide_redis_args *args = &keeper->args;
+    redisReply *reply = NULL;
+    bide_redis_args_clear(args);
+    bide_redis_args_text(args, "SADD");
+    bide_redis_keys_one(args, name_space, "queues");
+    bide_redis_args_text(args, queue);
+    bide_code code = bide_redis_link_append(link, args, error);
+    bide_redis_args_clear(args);
+    bide_redis_args_texts(args, (const char *[]){"XGROUP", "CREATE", NULL});
+    bide_redis_args_format(args, "{%s}:q:%s:ready", name_space, queue);
+    bide_redis_args_texts(args, (const char *[]){"bide", "0", "MKSTREAM", NULL});
+    if (code == BIDE_OK)
+        code = bide_redis_link_append(link, args, error);
+    for (int i = 0; code == BIDE_OK && i < 2; i++) {
+        code = bide_redis_link_reply(link, &reply, error);
+        if (code != BIDE_OK)
+            break;
+        /* A full server refuses to write again what is there already; if it is not there, claiming will say
+         * so. */
+        if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "BUSYGROUP", 9) != 0 &&
+            bide_redis_trouble_of(reply->str) != BIDE_REDIS_FULL) {
+            *trouble = bide_redis_trouble_of(reply->str);
+            code = bide_redis_reply_fail(keeper->settings, reply->str, "declaring a queue", error);
+        }
+        freeReplyObject(reply);
+    }
+    return code;
+}
+
+static bide_code subscribe(struct bide_redis_keeper *keeper, const struct bide_redis_links *links,
+    enum bide_redis_trouble *trouble, bide_error *error)
+{
+    struct bide_redis_args *args = &keeper->args;
+    bide_redis_args_clear(args);
+    bide_redis_args_text(args, "SUBSCRIBE");
+    bide_redis_args_format(args, "{%s}:wake:%s", keeper->settings->name_space, links->worker);
+    redisReply *reply = NULL;
+    bide_code code =
+        bide_redis_link_call(links->wake, args, "subscribing to wake-ups", &reply, trouble, error);
+    if (code == BIDE_OK)
+        freeReplyObject(reply);
+    return code;
+}
+
+static void drop_links(struct bide_redis_links *links)
+{
+    bide_redis_link_destroy(links->work);
+    bide_redis_link_destroy(links->wake);
+    links->work = links->wake = NULL;
+}
+
+/* Subscribed before anything is claimed: no wake can be missed. */
+static bide_code make_links(struct bide_redis_keeper *keeper, bool new_name,
+    struct bide_redis_links *ret_links, enum bide_redis_trouble *trouble, bide_error *error)
+{
+    const struct bide_redis_settings *settings = keeper->settings;
+    struct bide_redis_links links = {0};
+    *trouble = BIDE_REDIS_AGAIN;
+    bide_code code = bide_redis_link_create(settings, true, &keeper->host, &links.work, trouble, error);
+    if (code == BIDE_OK)
+        code = bide_redis_link_create(settings, true, &keeper->host, &links.wake, trouble, error);
+    if (code == BIDE_OK && !keeper->beat)
+        code = bide_redis_link_create(settings, true, &keeper->host, &keeper->beat, trouble, error);
+    for (size_t i = 0; code == BIDE_OK && i < settings->n_queues; i++)
+        code = declare_queue(keeper, links.work, settings->queues[i], trouble, error);
+    if (code == BIDE_OK)
+        code = register_worker(keeper, &links, new_name, trouble, error);
+    if (code == BIDE_OK)
+        code = subscribe(keeper, &links, trouble, error);
+    if (code == BIDE_OK)
+        code = bide_redis_link_unblock(links.work, error);
+    if (code == BIDE_OK)
+        code = bide_redis_link_unblock(links.wake, error);
+    if (code == BIDE_OK)
+        *ret_links = links;
+    else
+        drop_links(&links);
+    return code;
+}
+
+/* ---- beating ---- */
+
+static bide_code send_beat(
+    struct bide_redis_keeper *keeper, bool judge, redisReply **ret_reply, bide_error *error)
+{
+    const char *name_space = keeper->settings->name_space;
+    struct bide_redis_args *args = &keeper->args;
+    bide_redis_link_script(keeper->beat, args, BIDE_REDIS_BEAT, 3);
+    bide_redis_keys_one(args, name_space, "workers");
+    bide_redis_args_format(args, "{%s}:alive:%s", name_space, keeper->links.worker);
+    bide_redis_keys_one(args, name_space, "lost");
+    bide_redis_args_text(args, keeper->links.worker);
+    bide_redis_args_int(args, bide_wall_ms(bide_clock_system()));
+    bide_redis_args_int(args, BIDE_REDIS_LEASE_MS);
+    bide_redis_keys_one(args, name_space, "alive:");
+    bide_redis_args_text(args, judge ? "1" : "0");
+    return bide_redis_link_call(keeper->beat, args, "heartbeat", ret_reply, NULL, error);
+}
+
+static void doubt(struct bide_redis_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->mutex);
+    keeper->doubt = true;
+    pthread_mutex_unlock(&keeper->mutex);
+    bide_wakeup_signal(&keeper->wakeup);
+}
+
+static bide_code act_on_beat(struct bide_redis_keeper *keeper, const redisReply *reply, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    if (reply->type == REDIS_REPLY_INTEGER)
+        doubt(keeper);
+    else if (reply->type == REDIS_REPLY_ARRAY)
+        for (size_t i = 0; code == BIDE_OK && i < reply->elements; i++)
+            code = bide_redis_take_over(keeper->settings, keeper->beat, reply->element[i]->str, error);
+    if (code == BIDE_OK && ++keeper->beats % ORPHANS_EVERY == 1)
+        code = bide_redis_find_orphans(keeper->settings, keeper->beat, error);
+    return code;
+}
+
+static void beat(struct bide_redis_keeper *keeper)
+{
+    bide_error error = {0};
+    bide_code code = BIDE_OK;
+    if (!keeper->beat)
+        code = bide_redis_link_create(keeper->settings, true, &keeper->host, &keeper->beat, NULL, &error);
+    redisReply *reply = NULL;
+    if (code == BIDE_OK)
+        code = send_beat(keeper, real_ms() >= keeper->grace_until_ms, &reply, &error);
+    if (code == BIDE_OK)
+        code = act_on_beat(keeper, reply, &error);
+    if (reply)
+        freeReplyObject(reply);
+    if (code == BIDE_OK)
+        return;
+    bide_log(BIDE_LOG_WARN, "redis: heartbeat failed", BIDE_STR("error", error.text));
+    bide_redis_link_destroy(keeper->beat);
+    keeper->beat = NULL;
+    keeper->grace_until_ms = real_ms() + GRACE_AGAIN_MS;
+    doubt(keeper);
+}
+
+/* ---- the thread ---- */
+
+static void connect_again(struct bide_redis_keeper *keeper, bool new_name)
+{
+    struct bide_redis_links links = {0};
+    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
+    bide_error error = {0};
+    bide_code code = make_links(keeper, new_name, &links, &trouble, &error);
+    keeper->grace_until_ms = real_ms() + GRACE_AGAIN_MS;
+    pthread_mutex_lock(&keeper->mutex);
+    if (code == BIDE_OK) {
+        keeper->links = links;
+        keeper->fresh = true;
+        keeper->wanted = keeper->new_name = keeper->doubt = false;
+        bide_reconnect_succeeded(&keeper->reconnect);
+    } else if (trouble == BIDE_REDIS_REFUSED) {
+        keeper->fatal = error;
+        keeper->wanted = false;
+    } else {
+        bide_reconnect_failed(&keeper->reconnect, real_ms() * 1000);
+    }
+    pthread_mutex_unlock(&keeper->mutex);
+    if (code == BIDE_OK)
+        bide_log(BIDE_LOG_INFO, "redis: connected", BIDE_STR("worker", links.worker));
+    else
+        bide_log(BIDE_LOG_WARN, "redis: cannot connect", BIDE_STR("error", error.text));
+    if (code == BIDE_OK || trouble == BIDE_REDIS_REFUSED)
+        bide_wakeup_signal(&keeper->wakeup);
+}
+
+static void sleep_until(struct bide_redis_keeper *keeper, int64_t until_ms)
+{
+    struct timespec until = {
+        .tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    pthread_cond_timedwait(&keeper->changed, &keeper->mutex, &until);
+}
+
+static void *keep(void *user)
+{
+    struct bide_redis_keeper *keeper = user;
+    int64_t next_beat_ms = real_ms() + BIDE_REDIS_BEAT_MS;
+    pthread_mutex_lock(&keeper->mutex);
+    while (!keeper->stop) {
+        bool wanted = keeper->wanted, new_name = keeper->new_name;
+        bool connect_now = wanted && bide_reconnect_is_due(&keeper->reconnect, real_ms() * 1000);
+        if (connect_now || real_ms() >= next_beat_ms) {
+            pthread_mutex_unlock(&keeper->mutex);
+            if (connect_now)
+                connect_again(keeper, new_name);
+            else if (!wanted || keeper->beat)
+                beat(keeper);
+            next_beat_ms = connect_now ? next_beat_ms : real_ms() + BIDE_REDIS_BEAT_MS;
+            pthread_mutex_lock(&keeper->mutex);
+            continue;
+        }
+        int64_t until_ms = next_beat_ms;
+        int64_t connect_ms =
+            real_ms() + bide_reconnect_wait_us(&keeper->reconnect, real_ms() * 1000) / 1000 + 1;
+        sleep_until(keeper, wanted && connect_ms < until_ms ? connect_ms : until_ms);
+    }
+    pthread_mutex_unlock(&keeper->mutex);
+    return NULL;
+}
+
+/* ---- for the intake ---- */
+
+static bide_code start(struct bide_redis_keeper *keeper, bide_error *error)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&keeper->mutex, NULL);
+    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
+    bide_code code = bide_wakeup_init(&keeper->wakeup, error);
+    if (code == BIDE_OK)
+        code = make_links(keeper, false, &keeper->links, &trouble, error);
+    if (code != BIDE_OK)
+        return code;
+    keeper->fresh = true;
+    keeper->grace_until_ms = real_ms() + GRACE_FIRST_MS;
+    if (pthread_create(&keeper->thread, NULL, keep, keeper) != 0)
+        return bide_fail(error, BIDE_E_INTERNAL, "cannot start a thread");
+    keeper->started = true;
+    bide_wakeup_signal(&keeper->wakeup);
+    return BIDE_OK;
+}
+
+bide_code bide_redis_keeper_create(
+    const struct bide_redis_settings *settings, struct bide_redis_keeper **ret_keeper, bide_error *error)
+{
+    struct bide_redis_keeper *keeper = bide_calloc(1, sizeof *keeper);
+    if (!keeper)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    keeper->settings = settings;
+    keeper->wakeup.fd = -1;
+    bide_redis_args_init(&keeper->args);
+    choose_base_name(keeper);
+    bide_code code = start(keeper, error);
+    if (code == BIDE_OK)
+        *ret_keeper = keeper;
+    else
+        bide_redis_keeper_destroy(keeper);
+    return code;
+}
+
+static void leave(struct bide_redis_keeper *keeper)
+{
+    bide_error error = {0};
+    bide_code code = BIDE_OK;
+    if (!keeper->beat)
+        code = bide_redis_link_create(keeper->settings, true, &keeper->host, &keeper->beat, NULL, &error);
+    if (code == BIDE_OK)
+        code = bide_redis_leave(keeper->settings, keeper->beat, keeper->links.worker, &error);
+    if (code != BIDE_OK)
+        bide_log(BIDE_LOG_WARN, "redis: left without a word: others take over in a few seconds",
+            BIDE_STR("error", error.text));
+}
+
+void bide_redis_keeper_destroy(struct bide_redis_keeper *keeper)
+{
+    if (!keeper)
+        return;
+    if (keeper->started) {
+        pthread_mutex_lock(&keeper->mutex);
+        keeper->stop = true;
+        pthread_cond_signal(&keeper->changed);
+        pthread_mutex_unlock(&keeper->mutex);
+        pthread_join(keeper->thread, NULL);
+        if (keeper->fatal.code == BIDE_OK)
+            leave(keeper);
+    }
+    if (keeper->fresh)
+        drop_links(&keeper->links);
+    bide_redis_link_destroy(keeper->beat);
+    bide_redis_args_release(&keeper->args);
+    pthread_cond_destroy(&keeper->changed);
+    pthread_mutex_destroy(&keeper->mutex);
+    bide_wakeup_close(&keeper->wakeup);
+    bide_free(keeper);
+}
+
+int bide_redis_keeper_fd(const struct bide_redis_keeper *keeper)
+{
+    return keeper->wakeup.fd;
+}
+
+bide_code bide_redis_keeper_take(
+    struct bide_redis_keeper *keeper, struct bide_redis_links *ret_links, bool *ret_taken, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    bide_wakeup_drain(&keeper->wakeup);
+    pthread_mutex_lock(&keeper->mutex);
+    bool fresh = keeper->fresh;
+    if (keeper->fatal.code != BIDE_OK)
+        code = bide_fail(error, keeper->fatal.code, "%s", keeper->fatal.text);
+    else if (fresh)
+        *ret_links = keeper->links;
+    if (code == BIDE_OK)
+        keeper->fresh = false;
+    pthread_mutex_unlock(&keeper->mutex);
+    if (code == BIDE_OK)
+        *ret_taken = fresh;
+    return code;
+}
+
+bool bide_redis_keeper_doubts(struct bide_redis_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->mutex);
+    bool is_so = keeper->doubt;
+    keeper->doubt = false;
+    pthread_mutex_unlock(&keeper->mutex);
+    return is_so;
+}
+
+void bide_redis_keeper_reconnect(struct bide_redis_keeper *keeper, bool new_name)
+{
+    pthread_mutex_lock(&keeper->mutex);
+    keeper->wanted = true;
+    keeper->new_name |= new_name;
+    pthread_cond_signal(&keeper->changed);
+    pthread_mutex_unlock(&keeper->mutex);
+}

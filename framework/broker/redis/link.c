@@ -1,0 +1,350 @@
+#include "broker/redis/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "broker/redis/tls.h"
+
+struct bide_redis_link {
+    const struct bide_redis_settings *settings;
+    redisContext *context;
+    struct bide_redis_tls *tls;
+    char sha[BIDE_REDIS_N_SCRIPTS][41];
+};
+
+static const struct {
+    const char *name, *lua;
+} scripts[] = {
+#define SCRIPT_ROW(constant, name, lua) {name, lua},
+    BIDE_REDIS_SCRIPTS(SCRIPT_ROW)
+#undef SCRIPT_ROW
+};
+
+/* ---- bytes ---- */
+
+static bide_code lost(struct bide_redis_link *link, bide_error *error)
+{
+    bool late = link->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
+    if (late)
+        return bide_fail(error, BIDE_E_TIMEOUT, "%s: no answer within %lld ms", link->settings->shown,
+            (long long)link->settings->timeout_ms);
+    return bide_fail(
+        error, BIDE_E_BROKER, "%s: connection lost: %s", link->settings->shown, link->context->errstr);
+}
+
+/* hiredis writes without MSG_NOSIGNAL, and a library must not change the program's SIGPIPE: it is held back
+ * for the length of the write and taken away if it came from it. */
+static int write_quietly(redisContext *context, int *ret_done)
+{
+    sigset_t pipe_only, before, pending;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigpending(&pending);
+    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    int result = redisBufferWrite(context, ret_done);
+    int saved = errno;
+    if (result != REDIS_OK && !was_pending)
+        while (sigtimedwait(&pipe_only, NULL, &(struct timespec){0}) == -1 && errno == EINTR)
+            continue;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return result;
+}
+
+bide_code bide_redis_link_flush(struct bide_redis_link *link, bool *ret_unsent, bide_error *error)
+{
+    int done = 0;
+    if (write_quietly(link->context, &done) != REDIS_OK)
+        return lost(link, error);
+    *ret_unsent = !done;
+    return BIDE_OK;
+}
+
+static bide_code flush_all(struct bide_redis_link *link, bide_error *error)
+{
+    for (bool unsent = true; unsent;) {
+        bide_code code = bide_redis_link_flush(link, &unsent, error);
+        if (code != BIDE_OK)
+            return code;
+    }
+    return BIDE_OK;
+}
+
+bide_code bide_redis_link_append(
+    struct bide_redis_link *link, const struct bide_redis_args *args, bide_error *error)
+{
+    char count[32];
+    int size = snprintf(count, sizeof count, "*%zu\r\n", args->n);
+    if (args->bytes.failed || redisAppendFormattedCommand(link->context, count, (size_t)size) != REDIS_OK ||
+        redisAppendFormattedCommand(link->context, args->bytes.bytes, args->bytes.size) != REDIS_OK)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    return BIDE_OK;
+}
+
+bide_code bide_redis_link_next(struct bide_redis_link *link, redisReply **ret_reply, bide_error *error)
+{
+    void *reply = NULL;
+    if (redisGetReplyFromReader(link->context, &reply) != REDIS_OK)
+        return lost(link, error);
+    *ret_reply = reply;
+    return BIDE_OK;
+}
+
+bide_code bide_redis_link_reply(struct bide_redis_link *link, redisReply **ret_reply, bide_error *error)
+{
+    redisReply *reply = NULL;
+    bide_code code = bide_redis_link_next(link, &reply, error);
+    if (code == BIDE_OK && !reply)
+        code = flush_all(link, error);
+    while (code == BIDE_OK && !reply) {
+        errno = 0;
+        code = redisBufferRead(link->context) == REDIS_OK ? bide_redis_link_next(link, &reply, error)
+                                                          : lost(link, error);
+    }
+    if (code == BIDE_OK)
+        *ret_reply = reply;
+    return code;
+}
+
+bide_code bide_redis_link_read(struct bide_redis_link *link, bide_error *error)
+{
+    for (;;) {
+        size_t before = link->context->reader->len;
+        errno = 0;
+        if (redisBufferRead(link->context) != REDIS_OK)
+            return lost(link, error);
+        if (link->context->reader->len == before)
+            return BIDE_OK;
+    }
+}
+
+bide_code bide_redis_link_unblock(struct bide_redis_link *link, bide_error *error)
+{
+    int flags = fcntl(link->context->fd, F_GETFL);
+    if (flags == -1 || fcntl(link->context->fd, F_SETFL, flags | O_NONBLOCK) == -1)
+        return bide_fail(error, BIDE_E_INTERNAL, "cannot make a socket non-blocking: %s", strerror(errno));
+    link->context->flags &= ~REDIS_BLOCK;
+    return BIDE_OK;
+}
+
+int bide_redis_link_fd(const struct bide_redis_link *link)
+{
+    return (int)link->context->fd;
+}
+
+/* ---- commands ---- */
+
+void bide_redis_link_script(const struct bide_redis_link *link, struct bide_redis_args *args,
+    enum bide_redis_script script, int n_keys)
+{
+    bide_redis_args_clear(args);
+    bide_redis_args_add(args, "EVALSHA", 7);
+    bide_redis_args_add(args, link->sha[script], 40);
+    bide_redis_args_int(args, n_keys);
+}
+
+bide_code bide_redis_link_call(struct bide_redis_link *link, const struct bide_redis_args *args,
+    const char *doing, redisReply **ret_reply, enum bide_redis_trouble *ret_trouble, bide_error *error)
+{
+    redisReply *reply = NULL;
+    bide_code code = bide_redis_link_append(link, args, error);
+    if (code == BIDE_OK)
+        code = bide_redis_link_reply(link, &reply, error);
+    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
+    if (code == BIDE_OK && reply->type == REDIS_REPLY_ERROR) {
+        trouble = bide_redis_trouble_of(reply->str);
+        code = bide_redis_reply_fail(link->settings, reply->str, doing, error);
+        freeReplyObject(reply);
+    }
+    if (code == BIDE_OK)
+        *ret_reply = reply;
+    else if (ret_trouble)
+        *ret_trouble = trouble;
+    return code;
+}
+
+/* ---- connecting ---- */
+
+static struct timeval timeval_of(int64_t ms)
+{
+    return (struct timeval){.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+}
+
+static bide_code dial(struct bide_redis_link *link, const struct bide_url_host *host, bide_error *error)
+{
+    const struct bide_redis_settings *settings = link->settings;
+    struct timeval within = timeval_of(settings->connect_timeout_ms);
+    link->context = host ? redisConnectWithTimeout(host->name, host->port, within)
+                         : redisConnectUnixWithTimeout(settings->unix_path, within);
+    if (!link->context)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (link->context->err)
+        return bide_fail(error, BIDE_E_BROKER, "%s: cannot connect to %s: %s; is the server running there?",
+            settings->shown, host ? host->name : settings->unix_path, link->context->errstr);
+    fcntl(link->context->fd, F_SETFD, FD_CLOEXEC);
+    redisSetTimeout(link->context, timeval_of(settings->timeout_ms));
+    if (host)
+        redisEnableKeepAlive(link->context);
+    return settings->tls ? bide_redis_tls_start(link->context, settings, host->name, &link->tls, error)
+                         : BIDE_OK;
+}
+
+/* One command of the greeting, its reply only looked at for errors. */
+static bide_code greet(struct bide_redis_link *link, const char *const words[], const char *doing,
+    enum bide_redis_trouble *trouble, bide_error *error)
+{
+    struct bide_redis_args args;
+    bide_redis_args_init(&args);
+    bide_redis_args_texts(&args, words);
+    redisReply *reply = NULL;
+    bide_code code = bide_redis_link_call(link, &args, doing, &reply, trouble, error);
+    bide_redis_args_release(&args);
+    if (code == BIDE_OK)
+        freeReplyObject(reply);
+    return code;
+}
+
+static bide_code log_in(struct bide_redis_link *link, enum bide_redis_trouble *trouble, bide_error *error)
+{
+    const struct bide_redis_settings *settings = link->settings;
+    bide_code code = BIDE_OK;
+    const char *user = settings->user && *settings->user ? settings->user : NULL;
+    if (settings->password)
+        code = greet(link,
+            user ? (const char *[]){"AUTH", user, settings->password, NULL}
+                 : (const char *[]){"AUTH", settings->password, NULL},
+            "logging in", trouble, error);
+    char db[16];
+    snprintf(db, sizeof db, "%d", settings->db);
+    if (code == BIDE_OK && settings->db)
+        code = greet(link, (const char *[]){"SELECT", db, NULL}, "choosing the database", trouble, error);
+    return code;
+}
+
+/* The name is for people who look at CLIENT LIST: being refused it is no failure. */
+static bide_code say_name(struct bide_redis_link *link, bide_error *error)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s", link->settings->client_name);
+    for (char *c = name; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            *c = '-';
+    enum bide_redis_trouble trouble = BIDE_REDIS_FINE;
+    bide_error ignored = {0};
+    bide_code code =
+        greet(link, (const char *[]){"CLIENT", "SETNAME", name, NULL}, "giving a name", &trouble, &ignored);
+    if (code != BIDE_OK && link->context->err)
+        return lost(link, error);
+    return BIDE_OK;
+}
+
+static bide_code load_scripts(
+    struct bide_redis_link *link, enum bide_redis_trouble *trouble, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    struct bide_redis_args args;
+    bide_redis_args_init(&args);
+    for (size_t i = 0; code == BIDE_OK && i < BIDE_REDIS_N_SCRIPTS; i++) {
+        char doing[64];
+        snprintf(doing, sizeof doing, "loading the script '%s'", scripts[i].name);
+        redisReply *reply = NULL;
+        bide_redis_args_clear(&args);
+        bide_redis_args_texts(&args, (const char *[]){"SCRIPT", "LOAD", scripts[i].lua, NULL});
+        code = bide_redis_link_call(link, &args, doing, &reply, trouble, error);
+        if (code != BIDE_OK)
+            break;
+        if (reply->type == REDIS_REPLY_STRING && reply->len == 40)
+            memcpy(link->sha[i], reply->str, 41);
+        else
+            code = bide_fail(error, BIDE_E_BROKER, "%s: %s: unexpected answer", link->settings->shown, doing);
+        freeReplyObject(reply);
+    }
+    bide_redis_args_release(&args);
+    return code;
+}
+
+/* ROLE tells a replica before anything is written. A user who may not ask is believed to be at the master. */
+static bide_code want_master(
+    struct bide_redis_link *link, enum bide_redis_trouble *trouble, bide_error *error)
+{
+    struct bide_redis_args args;
+    bide_redis_args_init(&args);
+    bide_redis_args_text(&args, "ROLE");
+    redisReply *reply = NULL;
+    bide_code code = bide_redis_link_append(link, &args, error);
+    bide_redis_args_release(&args);
+    if (code == BIDE_OK)
+        code = bide_redis_link_reply(link, &reply, error);
+    if (code != BIDE_OK)
+        return code;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+        reply->element[0]->type == REDIS_REPLY_STRING && strcmp(reply->element[0]->str, "slave") == 0) {
+        *trouble = BIDE_REDIS_AGAIN;
+        code = bide_redis_reply_fail(link->settings, "READONLY", "connecting", error);
+    }
+    freeReplyObject(reply);
+    return code;
+}
+
+static bide_code connect_one(const struct bide_redis_settings *settings, const struct bide_url_host *host,
+    bool master, struct bide_redis_link **ret_link, enum bide_redis_trouble *trouble, bide_error *error)
+{
+    struct bide_redis_link *link = bide_calloc(1, sizeof *link);
+    if (!link)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    link->settings = settings;
+    bide_code code = dial(link, host, error);
+    if (code == BIDE_E_CONFIG || code == BIDE_E_NOMEM)
+        *trouble = BIDE_REDIS_REFUSED;
+    if (code == BIDE_OK)
+        code = log_in(link, trouble, error);
+    if (code == BIDE_OK)
+        code = say_name(link, error);
+    if (code == BIDE_OK && master)
+        code = want_master(link, trouble, error);
+    if (code == BIDE_OK)
+        code = load_scripts(link, trouble, error);
+    if (code == BIDE_OK)
+        *ret_link = link;
+    else
+        bide_redis_link_destroy(link);
+    return code;
+}
+
+bide_code bide_redis_link_create(const struct bide_redis_settings *settings, bool master, size_t *host,
+    struct bide_redis_link **ret_link, enum bide_redis_trouble *ret_trouble, bide_error *error)
+{
+    size_t n = settings->unix_path ? 1 : settings->n_hosts;
+    bide_code code = BIDE_E_INTERNAL;
+    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = (*host + i) % n;
+        trouble = BIDE_REDIS_AGAIN;
+        code = connect_one(
+            settings, settings->unix_path ? NULL : &settings->hosts[at], master, ret_link, &trouble, error);
+        if (code == BIDE_OK) {
+            *host = at;
+            return BIDE_OK;
+        }
+    }
+    if (ret_trouble)
+        *ret_trouble = trouble;
+    return code;
+}
+
+void bide_redis_link_destroy(struct bide_redis_link *link)
+{
+    if (!link)
+        return;
+    if (link->context)
+        redisFree(link->context);
+    bide_redis_tls_destroy(link->tls);
+    bide_free(link);
+}

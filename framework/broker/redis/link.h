@@ -1,0 +1,63 @@
+/* broker/redis/link.h: one connection, ready to be used: connected, authenticated, database chosen, scripts
+ * loaded.
+ *
+ * Two ways of use. Waiting (senders, admins, the keeper): append commands, then bide_redis_link_reply for
+ * each. Not waiting (a worker's intake): after bide_redis_link_unblock, bide_redis_link_pump moves bytes and
+ * bide_redis_link_next takes what has arrived. Any failure but an error reply ends the link: destroy it.
+ * Thread-safety: one thread at a time; may be handed to another. */
+#ifndef BIDE_REDIS_LINK_H
+#define BIDE_REDIS_LINK_H
+
+#include <stdbool.h>
+
+#include <hiredis/hiredis.h>
+
+#include "bide/error.h"
+#include "broker/redis/args.h"
+#include "broker/redis/scripts.h"
+#include "broker/redis/settings.h"
+
+struct bide_redis_link;
+
+/* What to do about a failure. */
+enum bide_redis_trouble {
+    BIDE_REDIS_FINE,
+    BIDE_REDIS_AGAIN,   /* connect again (perhaps to another host), then it may work */
+    BIDE_REDIS_FULL,    /* no memory for what was to be stored: later */
+    BIDE_REDIS_REFUSED, /* trying again will not mend it */
+};
+
+/* What an error reply's text is, also one that a script passed on. */
+enum bide_redis_trouble bide_redis_trouble_of(const char *text);
+/* Fills the error from an error reply, with what to do about it; returns its code. */
+bide_code bide_redis_reply_fail(
+    const struct bide_redis_settings *settings, const char *text, const char *doing, bide_error *error);
+
+/* Tries each host once, beginning with the *host-th; a replica is passed over when `master` is set. On
+ * success *host is the one connected to. *ret_trouble (may be NULL) is written on failure only. */
+bide_code bide_redis_link_create(const struct bide_redis_settings *settings, bool master, size_t *host,
+    struct bide_redis_link **ret_link, enum bide_redis_trouble *ret_trouble, bide_error *error);
+void bide_redis_link_destroy(struct bide_redis_link *link); /* NULL is fine */
+
+/* Begins a command: EVALSHA of a script with n_keys keys. */
+void bide_redis_link_script(const struct bide_redis_link *link, struct bide_redis_args *args,
+    enum bide_redis_script script, int n_keys);
+/* Queues a command to be sent. */
+bide_code bide_redis_link_append(
+    struct bide_redis_link *link, const struct bide_redis_args *args, bide_error *error);
+/* Sends what is queued and waits for the next reply (freeReplyObject it). An error reply is BIDE_OK here. */
+bide_code bide_redis_link_reply(struct bide_redis_link *link, redisReply **ret_reply, bide_error *error);
+/* append and reply in one; an error reply is a failure: *ret_trouble (may be NULL) says of what kind. */
+bide_code bide_redis_link_call(struct bide_redis_link *link, const struct bide_redis_args *args,
+    const char *doing, redisReply **ret_reply, enum bide_redis_trouble *ret_trouble, bide_error *error);
+
+/* From now on the link does not wait. */
+bide_code bide_redis_link_unblock(struct bide_redis_link *link, bide_error *error);
+int bide_redis_link_fd(const struct bide_redis_link *link);
+/* Sends and reads what goes without waiting. *ret_unsent: something is left to be sent. */
+bide_code bide_redis_link_flush(struct bide_redis_link *link, bool *ret_unsent, bide_error *error);
+bide_code bide_redis_link_read(struct bide_redis_link *link, bide_error *error);
+/* The next reply that has arrived whole, or NULL. */
+bide_code bide_redis_link_next(struct bide_redis_link *link, redisReply **ret_reply, bide_error *error);
+
+#endif

@@ -1,0 +1,162 @@
+/* broker/redis/receiver.h: the receiver of the Redis adapter, its inside.
+ *
+ * receiver.c (life, waiting), claims.c (getting messages), deliveries.c (what was read becomes deliveries),
+ * settles.c (settlements become commands). Commands are sent without waiting and answered in order;
+ * `commands` lists those not yet answered. All by the intake thread; the keeper's thread shares nothing with
+ * it but the keeper. */
+#ifndef BIDE_REDIS_RECEIVER_H
+#define BIDE_REDIS_RECEIVER_H
+
+#include <stdbool.h>
+
+#include "base/heap.h"
+#include "broker/broker.h"
+#include "broker/redis/keeper.h"
+#include "broker/redis/keys.h"
+#include "broker/redis/wire.h"
+
+/* Claimed up to LEAD_MS before due; the alarm goes off ALARM_MS before: so that a steady flow of delayed
+ * messages is claimed in handfuls. One worker holds the alarm, the others look BACKUP_MS after due in case it
+ * died. */
+enum { BIDE_REDIS_LEAD_MS = 200, BIDE_REDIS_ALARM_MS = 100, BIDE_REDIS_BACKUP_MS = 250 };
+enum { BIDE_REDIS_EARLY_MAX = 1024 }; /* early messages in hand, of all queues */
+enum { BIDE_REDIS_CLAIM_MAX = 128 };  /* messages of one claim */
+#define BIDE_REDIS_NO_ALARM INT64_MAX
+
+enum bide_redis_list {
+    BIDE_REDIS_LIST_ACK,
+    BIDE_REDIS_LIST_FOLLOW,
+    BIDE_REDIS_LIST_MOVE,
+    BIDE_REDIS_LIST_RELEASE,
+    BIDE_REDIS_N_LISTS
+};
+
+struct bide_redis_delivery {
+    struct bide_delivery base;
+    struct bide_redis_delivery *next;                 /* in a chain */
+    struct bide_redis_delivery *all_next, **all_link; /* in the receiver's `all` */
+    struct bide_heap_node landing;                    /* in `landing` while it is early */
+    struct bide_settlement settlement;
+    unsigned incarnation; /* of the receiver, when it was claimed */
+    char source[48];      /* stream id ("123-0") or token */
+};
+
+struct bide_redis_chain {
+    struct bide_redis_delivery *first, **end;
+    size_t n;
+};
+
+struct bide_redis_queue {
+    const char *name;
+    size_t limit;
+    size_t in_hand; /* claimed, not settled, due */
+    size_t asked;   /* by the claim under way */
+    bool claiming;
+    bool wanting;   /* there may be something: claim when there is room */
+    bool pass_on;   /* woken without having room: somebody else should be */
+    bool woken;     /* while a claim was under way: its "nothing left" may be old */
+    bool streaming; /* the last claim filled its room: read the stream directly */
+    bool flip;      /* who gets the odd place, delayed or ready */
+    bool crowded;   /* early ones were left for want of room for them */
+    int64_t alarm_ms;
+    int audits;       /* still to be made after a reconnect: what is claimed that we do not know of? */
+    int64_t audit_us; /* monotonic: when */
+    size_t mean_size; /* of messages, a moving average: bounds the bytes of a claim */
+    struct bide_redis_chain settles[BIDE_REDIS_N_LISTS]; /* to be sent */
+};
+
+enum bide_redis_command_kind {
+    BIDE_REDIS_COMMAND_CLAIM,
+    BIDE_REDIS_COMMAND_READ,
+    BIDE_REDIS_COMMAND_SETTLE,
+    BIDE_REDIS_COMMAND_KEEP
+};
+
+struct bide_redis_command {
+    struct bide_redis_command *next;
+    enum bide_redis_command_kind kind;
+    struct bide_redis_queue *queue;
+    bool full_claim;               /* CLAIM: the stream was read too; READ: always */
+    size_t room;                   /* READ: how many were asked for */
+    enum bide_redis_list list;     /* SETTLE */
+    struct bide_redis_chain chain; /* SETTLE: what becomes final with the answer */
+    int64_t deadline_us;
+};
+
+struct bide_redis_receiver {
+    struct bide_receiver base;
+    struct bide_redis_settings *settings;
+    struct bide_redis_keeper *keeper;
+    struct bide_redis_links links; /* work is NULL: disconnected */
+    struct bide_redis_queue *queues;
+    size_t n_queues;
+    struct bide_redis_command *commands, **commands_end;
+    size_t settles_under_way;
+    struct bide_redis_delivery *all; /* every delivery that is not freed */
+    struct bide_redis_chain ready;   /* claimed, not handed out */
+    struct bide_heap landing;        /* early ones, claimed and not settled */
+    struct bide_redis_args args;
+    struct bide_buffer text;
+    struct bide_redis_wire wire;
+    unsigned incarnation;
+    bool stopped;
+    bool unsent; /* something waits for the socket */
+    bool news;   /* the last receive made settlements final: the caller may want to look before it sleeps */
+    struct bide_receiver_stats stats;
+};
+
+bide_code bide_redis_open_receiver(
+    const struct bide_broker_options *options, struct bide_receiver **ret_receiver, bide_error *error);
+
+/* ---- chains ---- */
+
+void bide_redis_chain_init(struct bide_redis_chain *chain);
+void bide_redis_chain_add(struct bide_redis_chain *chain, struct bide_redis_delivery *delivery);
+struct bide_redis_delivery *bide_redis_chain_take(struct bide_redis_chain *chain); /* NULL: empty */
+void bide_redis_chain_prepend(struct bide_redis_chain *chain, struct bide_redis_chain *front);
+
+/* ---- receiver.c ---- */
+
+/* Notes a command that was appended; NULL where there is no memory. */
+struct bide_redis_command *bide_redis_receiver_note(
+    struct bide_redis_receiver *receiver, enum bide_redis_command_kind kind, struct bide_redis_queue *queue);
+/* The worker's name is somebody else's: all in hand is lost. */
+void bide_redis_receiver_lost_all(struct bide_redis_receiver *receiver);
+void bide_redis_receiver_disconnect(struct bide_redis_receiver *receiver, bool new_name);
+
+/* ---- deliveries.c ---- */
+
+/* Entries of a stream, or token/due/message triples: into `ready`. Counts them as in hand or as early. */
+bide_code bide_redis_take_entries(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
+    const redisReply *entries, bide_error *error);
+bide_code bide_redis_take_tokens(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
+    const redisReply *tokens, bide_error *error);
+void bide_redis_delivery_free(struct bide_redis_delivery *delivery);
+/* Asks the server to take back what this worker does not know it has. */
+bide_code bide_redis_deliveries_audit(
+    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, bide_error *error);
+/* No longer in hand (settled, forgotten or lost). */
+void bide_redis_delivery_uncount(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery);
+/* Early ones whose time has come count as in hand. */
+void bide_redis_deliveries_land(struct bide_redis_receiver *receiver);
+
+/* ---- claims.c ---- */
+
+bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error);
+bide_code bide_redis_claims_answer(struct bide_redis_receiver *receiver,
+    const struct bide_redis_command *command, const redisReply *reply, bide_error *error);
+void bide_redis_claims_wake(struct bide_redis_receiver *receiver, const redisReply *message);
+void bide_redis_claims_reset(struct bide_redis_queue *queue);
+/* Wall ms of the next claim that time causes, or BIDE_REDIS_NO_ALARM. */
+int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver);
+
+/* ---- settles.c ---- */
+
+void bide_redis_settle_queue(struct bide_redis_receiver *receiver, const struct bide_settlement *settlement);
+bide_code bide_redis_settles_send(struct bide_redis_receiver *receiver, bide_error *error);
+/* The command was carried out. */
+void bide_redis_settles_final(struct bide_redis_receiver *receiver, struct bide_redis_command *command);
+/* All of a chain is lost: counted and freed. */
+void bide_redis_settles_lose(struct bide_redis_receiver *receiver, struct bide_redis_chain *chain);
+
+#endif

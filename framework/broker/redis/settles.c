@@ -1,0 +1,238 @@
+#include <string.h>
+
+#include "base/alloc.h"
+#include "bide/log.h"
+#include "broker/redis/receiver.h"
+
+/* Most in one command, so that Redis is never held up; while as many commands as UNDER_WAY are unanswered,
+ * settlements gather, and the next command takes more at once. */
+enum { UNDER_WAY = 4 };
+static const size_t most[BIDE_REDIS_N_LISTS] = {
+    [BIDE_REDIS_LIST_ACK] = 256,
+    [BIDE_REDIS_LIST_FOLLOW] = 1,
+    [BIDE_REDIS_LIST_MOVE] = 64,
+    [BIDE_REDIS_LIST_RELEASE] = 128,
+};
+
+static enum bide_redis_list list_of(const struct bide_settlement *settlement)
+{
+    if (settlement->verdict == BIDE_VERDICT_RELEASE)
+        return BIDE_REDIS_LIST_RELEASE;
+    if (settlement->verdict != BIDE_VERDICT_ACK)
+        return BIDE_REDIS_LIST_MOVE;
+    return settlement->n_sends ? BIDE_REDIS_LIST_FOLLOW : BIDE_REDIS_LIST_ACK;
+}
+
+static void finish(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery)
+{
+    receiver->stats.unsettled--;
+    bide_settlement_release(&delivery->settlement);
+    bide_redis_delivery_free(delivery);
+}
+
+void bide_redis_settle_queue(struct bide_redis_receiver *receiver, const struct bide_settlement *settlement)
+{
+    struct bide_redis_delivery *delivery = (struct bide_redis_delivery *)settlement->delivery;
+    delivery->settlement = *settlement;
+    receiver->stats.unsettled++;
+    bide_redis_delivery_uncount(receiver, delivery);
+    if (delivery->incarnation != receiver->incarnation) {
+        receiver->stats.lost++;
+        finish(receiver, delivery);
+        return;
+    }
+    enum bide_redis_list list = list_of(settlement);
+    if (list != BIDE_REDIS_LIST_MOVE) { /* only the source is needed from here on */
+        bide_message_destroy(delivery->base.message);
+        delivery->base.message = NULL;
+    }
+    bide_redis_chain_add(&receiver->queues[delivery->base.queue].settles[list], delivery);
+}
+
+void bide_redis_settles_lose(struct bide_redis_receiver *receiver, struct bide_redis_chain *chain)
+{
+    struct bide_redis_delivery *delivery;
+    while ((delivery = bide_redis_chain_take(chain))) {
+        receiver->stats.lost++;
+        finish(receiver, delivery);
+    }
+}
+
+/* ---- commands ---- */
+
+static void begin(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
+    enum bide_redis_script script, size_t more_keys)
+{
+    struct bide_redis_args *args = &receiver->args;
+    const char *name_space = receiver->settings->name_space;
+    bide_redis_link_script(receiver->links.work, args, script, BIDE_REDIS_QUEUE_KEYS + 2 + (int)more_keys);
+    bide_redis_keys_queue(args, name_space, queue->name);
+    bide_redis_keys_one(args, name_space, "workers");
+    bide_redis_keys_claimed(args, name_space, queue->name, receiver->links.worker);
+}
+
+static bool is_stream_id(const struct bide_redis_delivery *delivery)
+{
+    return strchr(delivery->source, '-') != NULL;
+}
+
+static void write_ack(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
+    const struct bide_redis_chain *chain)
+{
+    struct bide_redis_args *args = &receiver->args;
+    int64_t n = 0;
+    begin(receiver, queue, BIDE_REDIS_ACK, 0);
+    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
+        n += is_stream_id(delivery);
+    bide_redis_args_text(args, receiver->links.worker);
+    bide_redis_args_int(args, n);
+    for (int tokens = 0; tokens < 2; tokens++)
+        for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
+            if (is_stream_id(delivery) != tokens)
+                bide_redis_args_text(args, delivery->source);
+}
+
+static void write_release(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
+    const struct bide_redis_chain *chain)
+{
+    struct bide_redis_args *args = &receiver->args;
+    begin(receiver, queue, BIDE_REDIS_RELEASE, 0);
+    bide_redis_args_text(args, receiver->links.worker);
+    bide_redis_args_text(args, queue->name);
+    bide_redis_keys_wake(args, receiver->settings->name_space);
+    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
+        bide_redis_args_text(args, delivery->source);
+}
+
+static void add_text(struct bide_redis_receiver *receiver)
+{
+    receiver->args.bytes.failed |= receiver->text.failed;
+    bide_redis_args_add(&receiver->args, receiver->text.bytes, receiver->text.size);
+}
+
+static void write_one_move(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
+    const struct bide_redis_delivery *delivery, int64_t now_ms)
+{
+    const struct bide_settlement *settlement = &delivery->settlement;
+    bool dead = settlement->verdict == BIDE_VERDICT_DEAD;
+    struct bide_redis_lines lines = bide_redis_lines_of(delivery->base.message);
+    if (settlement->error)
+        lines.error = settlement->error;
+    lines.attempt = settlement->attempt;
+    if (dead) {
+        lines.queue = queue->name;
+        lines.reason = settlement->reason;
+        lines.died_ms = now_ms;
+    } else {
+        lines.due_ms = settlement->due_ms;
+    }
+    bide_redis_args_text(&receiver->args, dead ? "dead" : "retry");
+    bide_redis_args_text(&receiver->args, delivery->source);
+    bide_buffer_clear(&receiver->text);
+    bide_redis_wire_write(&receiver->text, delivery->base.message, &lines);
+    add_text(receiver);
+    bide_redis_args_int(&receiver->args, dead ? now_ms : settlement->due_ms);
+}
+
+static void write_move(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
+    const struct bide_redis_chain *chain)
+{
+    struct bide_redis_args *args = &receiver->args;
+    int64_t now_ms = bide_wall_ms(receiver->settings->clock);
+    begin(receiver, queue, BIDE_REDIS_MOVE, 1 + BIDE_REDIS_DEAD_KEYS);
+    bide_redis_keys_one(args, receiver->settings->name_space, "seq");
+    bide_redis_keys_dead(args, receiver->settings->name_space);
+    bide_redis_args_text(args, receiver->links.worker);
+    bide_redis_args_text(args, queue->name);
+    bide_redis_keys_wake(args, receiver->settings->name_space);
+    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
+        write_one_move(receiver, queue, delivery, now_ms);
+}
+
+/* Each message sent names its queue's keys anew: follow-ups are few. */
+static void write_follow(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
+    const struct bide_redis_chain *chain)
+{
+    struct bide_redis_args *args = &receiver->args;
+    const struct bide_redis_delivery *delivery = chain->first;
+    const struct bide_settlement *settlement = &delivery->settlement;
+    const char *name_space = receiver->settings->name_space;
+    int64_t now_ms = bide_wall_ms(receiver->settings->clock);
+    begin(receiver, queue, BIDE_REDIS_FOLLOW, 2 + BIDE_REDIS_QUEUE_KEYS * settlement->n_sends);
+    bide_redis_keys_one(args, name_space, "seq");
+    bide_redis_keys_one(args, name_space, "queues");
+    for (size_t i = 0; i < settlement->n_sends; i++)
+        bide_redis_keys_queue(args, name_space, settlement->sends[i]->queue);
+    bide_redis_args_text(args, receiver->links.worker);
+    bide_redis_args_text(args, delivery->source);
+    bide_redis_keys_wake(args, name_space);
+    for (size_t i = 0; i < settlement->n_sends; i++) {
+        const struct bide_message *message = settlement->sends[i];
+        struct bide_redis_lines lines = bide_redis_lines_of(message);
+        bide_redis_args_int(args, (int64_t)i);
+        bide_redis_args_text(args, message->queue);
+        if (message->due_ms <= now_ms)
+            bide_redis_args_text(args, "");
+        else
+            bide_redis_args_int(args, message->due_ms);
+        bide_buffer_clear(&receiver->text);
+        bide_redis_wire_write(&receiver->text, message, &lines);
+        bide_buffer_add(&receiver->text, message->body, message->body_size);
+        add_text(receiver);
+    }
+}
+
+typedef void writer(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
+    const struct bide_redis_chain *chain);
+static writer *const writers[BIDE_REDIS_N_LISTS] = {
+    [BIDE_REDIS_LIST_ACK] = write_ack,
+    [BIDE_REDIS_LIST_FOLLOW] = write_follow,
+    [BIDE_REDIS_LIST_MOVE] = write_move,
+    [BIDE_REDIS_LIST_RELEASE] = write_release,
+};
+
+/* ---- sending ---- */
+
+static bide_code send_some(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
+    enum bide_redis_list list, bide_error *error)
+{
+    struct bide_redis_chain *from = &queue->settles[list], batch;
+    bide_redis_chain_init(&batch);
+    while (batch.n < most[list] && from->first)
+        bide_redis_chain_add(&batch, bide_redis_chain_take(from));
+    writers[list](receiver, queue, &batch);
+    bide_code code = bide_redis_link_append(receiver->links.work, &receiver->args, error);
+    struct bide_redis_command *command = NULL;
+    if (code == BIDE_OK && !(command = bide_redis_receiver_note(receiver, BIDE_REDIS_COMMAND_SETTLE, queue)))
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code != BIDE_OK) {
+        bide_redis_chain_prepend(from, &batch);
+        return code;
+    }
+    command->list = list;
+    bide_redis_chain_init(&command->chain);
+    bide_redis_chain_prepend(&command->chain, &batch);
+    receiver->settles_under_way++;
+    return BIDE_OK;
+}
+
+bide_code bide_redis_settles_send(struct bide_redis_receiver *receiver, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; i < receiver->n_queues; i++)
+        for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)
+            while (code == BIDE_OK && receiver->queues[i].settles[list].first &&
+                   receiver->settles_under_way < UNDER_WAY)
+                code = send_some(receiver, &receiver->queues[i], list, error);
+    return code;
+}
+
+void bide_redis_settles_final(struct bide_redis_receiver *receiver, struct bide_redis_command *command)
+{
+    struct bide_redis_delivery *delivery;
+    receiver->settles_under_way--;
+    while ((delivery = bide_redis_chain_take(&command->chain))) {
+        receiver->stats.settled++;
+        finish(receiver, delivery);
+    }
+}

@@ -1,0 +1,19 @@
+/* broker/redis/takeover.h: what a worker that is gone had in hand goes back to its queues.
+ *
+ * Safe to be done by several at once and to be broken off: each batch is one script, and the worker stays
+ * listed as lost until nothing of it is left. Runs in the keeper's thread, or after it has ended. */
+#ifndef BIDE_REDIS_TAKEOVER_H
+#define BIDE_REDIS_TAKEOVER_H
+
+#include "broker/redis/link.h"
+
+bide_code bide_redis_take_over(const struct bide_redis_settings *settings, struct bide_redis_link *link,
+    const char *worker, bide_error *error);
+/* Leaves as `worker` and gives back what it has. */
+bide_code bide_redis_leave(const struct bide_redis_settings *settings, struct bide_redis_link *link,
+    const char *worker, bide_error *error);
+/* Lists as lost who has messages in hand without being a worker. */
+bide_code bide_redis_find_orphans(
+    const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error);
+
+#endif

@@ -1,0 +1,238 @@
+/* bide dead list, bide dead show. */
+#include "cli/dead.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "base/utf8.h"
+#include "cli/output.h"
+#include "message/envelope.h"
+
+enum { FLUSH_ROWS = 200, ERROR_COLUMN = 60 };
+
+#define REASON_TEXT(name, text) text,
+const char *const bide_cli_dead_reasons[] = {BIDE_REASONS(REASON_TEXT) NULL};
+
+struct bide_dead_filter bide_cli_dead_filter(
+    const struct bide_cli_dead_choice *choice, const struct bide_cli *cli)
+{
+    struct bide_dead_filter filter = {
+        .ids = cli->arguments.items, .n_ids = cli->arguments.n, .type = choice->type, .queue = choice->queue};
+    filter.limit = (size_t)choice->limit;
+    filter.reason = (enum bide_reason)(choice->reason + 1); /* -1: NONE, any */
+    return filter;
+}
+
+void bide_cli_dead_json(struct bide_buffer *to, const struct bide_dead_letter *letter)
+{
+    const struct bide_message *message = letter->message;
+    bide_cli_json_text(to, "id", message->id);
+    bide_cli_json_text(to, "type", message->type);
+    bide_cli_json_text(to, "queue", message->queue);
+    bide_cli_json_text(to, "reason", bide_reason_name(letter->reason));
+    bide_cli_json_text(to, "error", message->error);
+    bide_cli_json_int(to, "attempts", message->attempt);
+    bide_cli_json_int(to, "died_ms", letter->died_ms);
+    bide_cli_json_int(to, "sent_ms", message->sent_ms);
+}
+
+/* ---- list ---- */
+
+struct list_values {
+    struct bide_cli_dead_choice choice;
+};
+
+static const struct bide_cli_option list_options[] = {BIDE_CLI_DEAD_OPTIONS(struct list_values, choice), {0}};
+
+struct listing {
+    bool json;
+    uint64_t n;
+    struct bide_buffer line;
+    struct bide_cli_table table;
+};
+
+static void add_row(struct listing *listing, const struct bide_dead_letter *letter)
+{
+    const struct bide_message *message = letter->message;
+    char died[BIDE_INSTANT_TEXT], error[ERROR_COLUMN + 1];
+    size_t size = strlen(message->error), cut = 0;
+    while (cut < size && cut + 4 < sizeof error) {
+        size_t length = bide_utf8_length(message->error + cut, size - cut);
+        cut += length ? length : 1;
+    }
+    snprintf(error, sizeof error, "%.*s", (int)cut, message->error);
+    bide_format_instant(letter->died_ms, died);
+    died[19] = '\0'; /* seconds will do for people */
+    bide_cli_table_text(&listing->table, message->id);
+    bide_cli_table_text(&listing->table, *message->type ? message->type : "-");
+    bide_cli_table_text(&listing->table, message->queue);
+    bide_cli_table_text(&listing->table, bide_reason_name(letter->reason));
+    bide_cli_table_count(&listing->table, message->attempt);
+    bide_cli_table_text(&listing->table, died);
+    bide_cli_table_text(&listing->table, error);
+    if (listing->n % FLUSH_ROWS == 0)
+        bide_cli_table_flush(&listing->table);
+}
+
+static bool list_one(void *user, const struct bide_dead_letter *letter)
+{
+    struct listing *listing = user;
+    listing->n++;
+    if (!listing->json) {
+        add_row(listing, letter);
+        return true;
+    }
+    bide_buffer_char(&listing->line, '{');
+    bide_cli_dead_json(&listing->line, letter);
+    bide_buffer_char(&listing->line, '}');
+    bide_cli_print_line(&listing->line);
+    return !ferror(stdout);
+}
+
+static bide_code list(struct bide_cli *cli, void *given, bide_error *error)
+{
+    static const char *const columns[] = {
+        "ID", "TYPE", "QUEUE", "REASON", ">RUNS", "DIED (UTC)", "ERROR", NULL};
+    const struct list_values *values = given;
+    struct listing listing = {.json = cli->json};
+    struct bide_cli_session session;
+    struct bide_admin *admin;
+    bide_code code = bide_cli_admin_open(cli, &session, &admin, error);
+    if (code != BIDE_OK)
+        return code;
+    struct bide_dead_filter filter = bide_cli_dead_filter(&values->choice, cli);
+    bide_buffer_init(&listing.line);
+    bide_cli_table_init(&listing.table, columns);
+    code = admin->ops->dead_each(admin, &filter, list_one, &listing, error);
+    if (!cli->json && listing.n)
+        bide_cli_table_flush(&listing.table);
+    if (!cli->json && code == BIDE_OK && listing.n == 0)
+        fputs("No dead letters.\n", stderr);
+    bide_cli_table_release(&listing.table);
+    bide_buffer_release(&listing.line);
+    bide_admin_destroy(admin);
+    bide_cli_session_close(&session);
+    return code;
+}
+
+const struct bide_cli_command bide_cli_dead_list = {
+    .name = "dead list",
+    .usage = "[--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
+    .summary = "Lists dead letters, newest first.",
+    .options = list_options,
+    .values_size = sizeof(struct list_values),
+    .log_level = BIDE_LOG_WARN,
+    .run = list,
+};
+
+/* ---- show ---- */
+
+static void show_json(struct listing *listing, const struct bide_dead_letter *letter)
+{
+    const struct bide_message *message = letter->message;
+    bide_buffer_char(&listing->line, '{');
+    bide_cli_dead_json(&listing->line, letter);
+    bide_cli_json_int(&listing->line, "due_ms", message->due_ms);
+    bide_cli_json_count(&listing->line, "expires_ms", message->expires_ms ? message->expires_ms : -1);
+    bide_cli_json_name(&listing->line, NULL);
+    bide_envelope_add_content(&listing->line, message);
+    bide_buffer_char(&listing->line, '}');
+    bide_cli_print_line(&listing->line);
+}
+
+static void add_line(struct bide_buffer *to, const char *name, const char *text)
+{
+    bide_buffer_format(to, "%-14s", name);
+    bide_cli_add_clean(to, text, strlen(text), false);
+    bide_buffer_char(to, '\n');
+}
+
+static void add_time(struct bide_buffer *to, const char *name, int64_t ms)
+{
+    char text[BIDE_INSTANT_TEXT];
+    add_line(to, name, ms > 0 ? bide_format_instant(ms, text) : "-");
+}
+
+static void add_body(struct bide_buffer *to, const struct bide_message *message)
+{
+    bide_buffer_format(to, "%-14s%zu bytes%s%s\n", "body", message->body_size,
+        *message->content_type ? ", " : "", message->content_type);
+    if (bide_utf8_valid(message->body, message->body_size))
+        bide_cli_add_clean(to, message->body, message->body_size, true);
+    else
+        bide_buffer_text(to, "(not text: `bide dead show ID --json` gives it in base64)");
+}
+
+static void show_text(struct listing *listing, const struct bide_dead_letter *letter)
+{
+    const struct bide_message *message = letter->message;
+    struct bide_buffer *to = &listing->line;
+    char attempts[16];
+    snprintf(attempts, sizeof attempts, "%d", message->attempt);
+    if (listing->n > 1)
+        bide_buffer_char(to, '\n');
+    add_line(to, "id", message->id);
+    add_line(to, "type", *message->type ? message->type : "-");
+    add_line(to, "queue", message->queue);
+    add_line(to, "reason", bide_reason_name(letter->reason));
+    add_line(to, "error", *message->error ? message->error : "-");
+    add_line(to, "runs", attempts);
+    add_time(to, "died", letter->died_ms);
+    add_time(to, "sent", message->sent_ms);
+    add_time(to, "due", message->due_ms);
+    if (message->expires_ms)
+        add_time(to, "expires", message->expires_ms);
+    for (size_t i = 0; i < message->n_headers; i++) {
+        bide_buffer_format(to, "%-14s", "header");
+        bide_cli_add_clean(to, message->headers[i].name, strlen(message->headers[i].name), false);
+        bide_buffer_text(to, ": ");
+        bide_cli_add_clean(to, message->headers[i].value, strlen(message->headers[i].value), false);
+        bide_buffer_char(to, '\n');
+    }
+    add_body(to, message);
+    bide_cli_print_line(to);
+}
+
+static bool show_one(void *user, const struct bide_dead_letter *letter)
+{
+    struct listing *listing = user;
+    listing->n++;
+    if (listing->json)
+        show_json(listing, letter);
+    else
+        show_text(listing, letter);
+    return !ferror(stdout);
+}
+
+static bide_code show(struct bide_cli *cli, void *values, bide_error *error)
+{
+    struct listing listing = {.json = cli->json};
+    struct bide_cli_session session;
+    struct bide_admin *admin;
+    (void)values;
+    bide_code code = bide_cli_admin_open(cli, &session, &admin, error);
+    if (code != BIDE_OK)
+        return code;
+    const struct bide_dead_filter filter = {.ids = cli->arguments.items, .n_ids = 1};
+    bide_buffer_init(&listing.line);
+    code = admin->ops->dead_each(admin, &filter, show_one, &listing, error);
+    if (code == BIDE_OK && listing.n == 0)
+        code = bide_fail(error, BIDE_E_NOT_FOUND,
+            "no dead letter has the id '%.100s': `bide dead list` shows them", cli->arguments.items[0]);
+    bide_buffer_release(&listing.line);
+    bide_admin_destroy(admin);
+    bide_cli_session_close(&session);
+    return code;
+}
+
+const struct bide_cli_command bide_cli_dead_show = {
+    .name = "dead show",
+    .usage = "ID [options]",
+    .summary = "Shows a whole dead letter (every copy of the id).",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .log_level = BIDE_LOG_WARN,
+    .run = show,
+};

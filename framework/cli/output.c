@@ -1,0 +1,189 @@
+#include "cli/output.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+
+/* ---- JSON ---- */
+
+void bide_cli_json_name(struct bide_buffer *to, const char *name)
+{
+    char last = to->size ? to->bytes[to->size - 1] : '{';
+    if (last != '{' && last != '[')
+        bide_buffer_char(to, ',');
+    if (!name)
+        return;
+    bide_buffer_json(to, name, strlen(name));
+    bide_buffer_char(to, ':');
+}
+
+void bide_cli_json_text(struct bide_buffer *to, const char *name, const char *text)
+{
+    bide_cli_json_name(to, name);
+    bide_buffer_json(to, text, text ? strlen(text) : 0);
+}
+
+void bide_cli_json_int(struct bide_buffer *to, const char *name, int64_t value)
+{
+    bide_cli_json_name(to, name);
+    bide_buffer_format(to, "%" PRId64, value);
+}
+
+void bide_cli_json_count(struct bide_buffer *to, const char *name, int64_t value)
+{
+    if (value < 0)
+        bide_cli_json_text(to, name, NULL);
+    else
+        bide_cli_json_int(to, name, value);
+}
+
+void bide_cli_print_line(struct bide_buffer *line)
+{
+    bide_buffer_char(line, '\n');
+    fwrite(line->bytes, 1, line->size, stdout);
+    bide_buffer_clear(line);
+}
+
+/* ---- text for a terminal ---- */
+
+bool bide_cli_colour(int fd)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    return !(no_color && *no_color) && term && strcmp(term, "dumb") != 0 && isatty(fd);
+}
+
+void bide_cli_add_clean(struct bide_buffer *to, const char *text, size_t size, bool lines)
+{
+    for (size_t i = 0; i < size;) {
+        unsigned char c = (unsigned char)text[i];
+        size_t length = bide_utf8_length(text + i, size - i);
+        bool control =
+            c < 0x20 || c == 0x7F || (c == 0xC2 && length == 2 && (unsigned char)text[i + 1] < 0xA0);
+        if (length == 0 || (control && !(lines && (c == '\n' || c == '\t'))))
+            bide_buffer_char(to, '?');
+        else
+            bide_buffer_add(to, text + i, length);
+        i += length ? length : 1;
+    }
+}
+
+/* ---- tables ---- */
+
+static size_t width_of(const char *text)
+{
+    size_t width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xC0) != 0x80;
+    return width;
+}
+
+void bide_cli_table_init(struct bide_cli_table *table, const char *const *columns)
+{
+    *table = (struct bide_cli_table){.columns = columns};
+    bide_buffer_init(&table->cells);
+    for (; columns[table->n_columns]; table->n_columns++)
+        table->widths[table->n_columns] =
+            strlen(columns[table->n_columns]) - (columns[table->n_columns][0] == '>');
+}
+
+void bide_cli_table_text(struct bide_cli_table *table, const char *text)
+{
+    size_t start = table->cells.size, *width = &table->widths[table->n_cells % table->n_columns];
+    bide_cli_add_clean(&table->cells, text, strlen(text), false);
+    if (table->cells.failed)
+        return;
+    size_t this_width = width_of(table->cells.bytes + start);
+    *width = this_width > *width ? this_width : *width;
+    bide_buffer_char(&table->cells, '\0');
+    table->n_cells++;
+}
+
+void bide_cli_table_count(struct bide_cli_table *table, int64_t value)
+{
+    char text[24] = "-";
+    if (value >= 0)
+        snprintf(text, sizeof text, "%" PRId64, value);
+    bide_cli_table_text(table, text);
+}
+
+static void print_cell(const struct bide_cli_table *table, size_t column, const char *text)
+{
+    int pad = (int)(table->widths[column] - width_of(text));
+    bool right = table->columns[column][0] == '>', last = column + 1 == table->n_columns;
+    if (right)
+        printf("%*s%s", pad, "", text);
+    else
+        printf("%s%*s", text, last ? 0 : pad, "");
+    fputs(last ? "\n" : "  ", stdout);
+}
+
+static void print_heading(const struct bide_cli_table *table)
+{
+    bool bold = bide_cli_colour(STDOUT_FILENO);
+    fputs(bold ? "\033[1m" : "", stdout);
+    for (size_t i = 0; i < table->n_columns; i++)
+        print_cell(table, i, table->columns[i] + (table->columns[i][0] == '>'));
+    fputs(bold ? "\033[0m" : "", stdout);
+}
+
+void bide_cli_table_flush(struct bide_cli_table *table)
+{
+    const char *cell = table->cells.bytes;
+    if (!table->headed)
+        print_heading(table);
+    table->headed = true;
+    for (size_t i = 0; i < table->n_cells; i++) {
+        print_cell(table, i % table->n_columns, cell);
+        cell += strlen(cell) + 1;
+    }
+    table->n_cells = 0;
+    bide_buffer_clear(&table->cells);
+}
+
+void bide_cli_table_release(struct bide_cli_table *table)
+{
+    bide_buffer_release(&table->cells);
+}
+
+/* ---- progress ---- */
+
+enum { PROGRESS_EVERY_US = 200 * 1000 };
+
+void bide_cli_progress_init(struct bide_cli_progress *progress, const char *verb)
+{
+    const struct bide_clock *clock = bide_clock_system();
+    int64_t now_us = bide_mono_us(clock);
+    *progress = (struct bide_cli_progress){
+        verb, isatty(STDERR_FILENO) == 1, false, now_us, now_us + PROGRESS_EVERY_US, clock};
+}
+
+void bide_cli_progress_show(struct bide_cli_progress *progress, uint64_t done, uint64_t total)
+{
+    int64_t now_us = progress->on ? bide_mono_us(progress->clock) : 0;
+    if (!progress->on || now_us < progress->next_us)
+        return;
+    progress->next_us = now_us + PROGRESS_EVERY_US;
+    progress->shown = true;
+    double rate = (double)done * 1e6 / (double)(now_us - progress->started_us);
+    char of[32] = "";
+    if (total)
+        snprintf(of, sizeof of, " of %" PRIu64, total);
+    fprintf(stderr, "\r\033[K%s %" PRIu64 "%s, %.0f/s", progress->verb, done, of, rate);
+}
+
+void bide_cli_progress_end(struct bide_cli_progress *progress)
+{
+    if (progress->shown)
+        fputs("\r\033[K", stderr);
+    progress->shown = false;
+}
+
+bool bide_cli_progress_visit(void *user, uint64_t done, uint64_t total)
+{
+    bide_cli_progress_show(user, done, total);
+    return true;
+}

@@ -1,0 +1,99 @@
+#include "cli/parser.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/split.h"
+#include "message/envelope.h"
+
+static bool is_blank(const char *text, size_t size)
+{
+    while (size && strchr(" \t\r", text[size - 1]))
+        size--;
+    return size == 0;
+}
+
+static bide_code too_large(
+    const struct bide_cli_parser *parser, const bide_message *message, bide_error *error)
+{
+    size_t size;
+    bide_message_body(message, &size);
+    if ((int64_t)size <= parser->config->worker.max_body)
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_DATA, "the body has %zu bytes: worker.max_body allows %" PRId64, size,
+        parser->config->worker.max_body);
+}
+
+/* The queue of the type's handler, where the line names none. */
+static bide_code choose_queue(const struct bide_cli_parser *parser, bide_message *message, bide_error *error)
+{
+    const struct bide_handler_config *handler =
+        bide_config_handler(parser->config, bide_message_type(message));
+    if (*bide_message_queue(message) || !handler)
+        return BIDE_OK;
+    return bide_message_set_queue(message, handler->queue, error);
+}
+
+static bide_code parse_line(const struct bide_cli_parser *parser, const char *text, size_t size,
+    bide_message **ret_message, bide_error *error)
+{
+    bide_message *message;
+    if (!text)
+        return bide_fail(
+            error, BIDE_E_DATA, "the line is too long for any message that worker.max_body allows");
+    bide_code code = bide_envelope_parse(text, size, &message, error);
+    if (code != BIDE_OK)
+        return code;
+    code = too_large(parser, message, error);
+    if (code == BIDE_OK)
+        code = choose_queue(parser, message, error);
+    if (code != BIDE_OK)
+        bide_message_destroy(message);
+    else
+        *ret_message = message;
+    return code;
+}
+
+bide_message *bide_cli_parser_next(struct bide_cli_parser *parser, const char *text, size_t size)
+{
+    bide_message *message = NULL;
+    bide_error error;
+    parser->counts.read++;
+    if (text && is_blank(text, size))
+        return NULL;
+    if (parse_line(parser, text, size, &message, &error) == BIDE_OK)
+        return message;
+    parser->counts.bad++;
+    fprintf(stderr, "line %" PRIu64 ": %s\n", parser->counts.read, error.text);
+    return NULL;
+}
+
+size_t bide_cli_parser_longest(const struct bide_config *config)
+{
+    return (size_t)config->worker.max_body * 6 + 1024 * 1024;
+}
+
+/* ---- only looking ---- */
+
+static bool look_at_line(void *user, const char *text, size_t size)
+{
+    bide_message_destroy(bide_cli_parser_next(user, text, size));
+    return true;
+}
+
+static void look_idle(void *user)
+{
+    (void)user;
+}
+
+bide_code bide_cli_lines_check(
+    int fd, const struct bide_config *config, struct bide_cli_line_counts *ret_counts, bide_error *error)
+{
+    struct bide_cli_parser parser = {.config = config};
+    const struct bide_cli_splitter splitter = {
+        fd, -1, bide_cli_parser_longest(config), look_at_line, look_idle, &parser};
+    bide_code code = bide_cli_split(&splitter, error);
+    *ret_counts = parser.counts;
+    return code;
+}

@@ -1,0 +1,23 @@
+/* cli/send.h: what `bide send` and `bide send --lines` share. */
+#ifndef BIDE_CLI_SEND_H
+#define BIDE_CLI_SEND_H
+
+#include "bide/producer.h"
+#include "cli/command.h"
+#include "config/config.h"
+
+/* A producer for the configuration's broker, queues and limits. */
+bide_code bide_cli_producer_open(
+    const struct bide_config *config, bide_producer **ret_producer, bide_error *error);
+
+/* Appends what BODY stands for: text, @file, or - for standard input; at most max bytes. */
+bide_code bide_cli_read_body(const char *given, size_t max, struct bide_buffer *to, bide_error *error);
+
+/* Prints the id, or with --json what was sent. */
+void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message);
+
+/* Sends what lines of standard input say. */
+bide_code bide_cli_send_lines(
+    const struct bide_cli *cli, const struct bide_config *config, bool strict, bide_error *error);
+
+#endif

@@ -1,0 +1,173 @@
+/* bide status: how much waits where. */
+#include <stdio.h>
+
+#include "base/units.h"
+#include "cli/output.h"
+#include "cli/session.h"
+
+static void json_queues(struct bide_buffer *to, const struct bide_broker_stats *stats)
+{
+    bide_cli_json_name(to, "queues");
+    bide_buffer_char(to, '[');
+    for (size_t i = 0; i < stats->n_queues; i++) {
+        const struct bide_queue_stats *queue = &stats->queues[i];
+        bide_cli_json_name(to, NULL);
+        bide_buffer_char(to, '{');
+        bide_cli_json_text(to, "name", queue->name);
+        bide_cli_json_count(to, "ready", queue->ready);
+        bide_cli_json_count(to, "delayed", queue->delayed);
+        bide_cli_json_count(to, "in_flight", queue->in_flight);
+        bide_cli_json_count(to, "dead", queue->dead);
+        if (queue->landing != BIDE_UNKNOWN_COUNT)
+            bide_cli_json_count(to, "landing", queue->landing);
+        bide_buffer_char(to, '}');
+    }
+    bide_buffer_char(to, ']');
+}
+
+static void json_rungs(struct bide_buffer *to, const struct bide_broker_stats *stats)
+{
+    bide_cli_json_name(to, "rungs");
+    bide_buffer_char(to, '[');
+    for (size_t i = 0; i < stats->n_rungs; i++) {
+        bide_cli_json_name(to, NULL);
+        bide_buffer_char(to, '{');
+        bide_cli_json_text(to, "name", stats->rungs[i].name);
+        bide_cli_json_int(to, "ms", stats->rungs[i].ms);
+        bide_cli_json_count(to, "messages", stats->rungs[i].messages);
+        bide_buffer_char(to, '}');
+    }
+    bide_buffer_char(to, ']');
+}
+
+static void json_workers(struct bide_buffer *to, const struct bide_broker_stats *stats)
+{
+    bide_cli_json_name(to, "workers");
+    bide_buffer_char(to, '[');
+    for (size_t i = 0; i < stats->n_workers; i++) {
+        const struct bide_worker_stats *worker = &stats->workers[i];
+        bide_cli_json_name(to, NULL);
+        bide_buffer_char(to, '{');
+        bide_cli_json_text(to, "name", worker->name);
+        bide_cli_json_count(to, "in_flight", worker->in_flight);
+        bide_cli_json_count(to, "seen_ms", worker->seen_ms > 0 ? worker->seen_ms : BIDE_UNKNOWN_COUNT);
+        bide_buffer_char(to, '}');
+    }
+    bide_buffer_char(to, ']');
+}
+
+static void print_json(const struct bide_cli_session *session, const struct bide_broker_stats *stats)
+{
+    struct bide_buffer text;
+    bide_buffer_init(&text);
+    bide_buffer_char(&text, '{');
+    json_queues(&text, stats);
+    bide_cli_json_count(&text, "delayed_total", stats->delayed_total);
+    bide_cli_json_count(&text, "unrouted", stats->unrouted);
+    json_rungs(&text, stats);
+    json_workers(&text, stats);
+    bide_cli_json_text(&text, "broker", session->url.redacted);
+    bide_cli_json_text(&text, "namespace", session->config->name_space);
+    bide_buffer_char(&text, '}');
+    bide_cli_print_line(&text);
+    bide_buffer_release(&text);
+}
+
+static void print_queues(const struct bide_broker_stats *stats)
+{
+    static const char *const columns[] = {"QUEUE", ">READY", ">DELAYED", ">IN FLIGHT", ">DEAD", NULL};
+    struct bide_cli_table table;
+    bide_cli_table_init(&table, columns);
+    for (size_t i = 0; i < stats->n_queues; i++) {
+        const struct bide_queue_stats *queue = &stats->queues[i];
+        bide_cli_table_text(&table, queue->name);
+        bide_cli_table_count(&table, queue->ready);
+        bide_cli_table_count(&table, queue->delayed);
+        bide_cli_table_count(&table, queue->in_flight);
+        bide_cli_table_count(&table, queue->dead);
+    }
+    bide_cli_table_flush(&table);
+    bide_cli_table_release(&table);
+}
+
+static void print_rungs(const struct bide_broker_stats *stats)
+{
+    static const char *const columns[] = {"HELD IN", ">FOR", ">MESSAGES", NULL};
+    struct bide_cli_table table;
+    char text[BIDE_DURATION_TEXT];
+    bide_cli_table_init(&table, columns);
+    for (size_t i = 0; i < stats->n_rungs; i++) {
+        if (stats->rungs[i].messages == 0)
+            continue;
+        bide_cli_table_text(&table, stats->rungs[i].name);
+        bide_cli_table_text(&table, bide_format_duration(stats->rungs[i].ms, text));
+        bide_cli_table_count(&table, stats->rungs[i].messages);
+    }
+    if (table.n_cells) {
+        fputc('\n', stdout);
+        bide_cli_table_flush(&table);
+    }
+    bide_cli_table_release(&table);
+}
+
+static void print_workers(const struct bide_broker_stats *stats)
+{
+    static const char *const columns[] = {"WORKER", ">IN FLIGHT", ">SEEN AGO", NULL};
+    struct bide_cli_table table;
+    char text[BIDE_DURATION_TEXT];
+    int64_t now_ms = bide_wall_ms(bide_clock_system());
+    bide_cli_table_init(&table, columns);
+    for (size_t i = 0; i < stats->n_workers; i++) {
+        const struct bide_worker_stats *worker = &stats->workers[i];
+        int64_t ago_ms = now_ms > worker->seen_ms ? now_ms - worker->seen_ms : 0;
+        bide_cli_table_text(&table, worker->name);
+        bide_cli_table_count(&table, worker->in_flight);
+        bide_cli_table_text(
+            &table, worker->seen_ms > 0 ? bide_format_duration(ago_ms / 100 * 100, text) : "-");
+    }
+    if (stats->n_workers) {
+        fputc('\n', stdout);
+        bide_cli_table_flush(&table);
+    }
+    bide_cli_table_release(&table);
+}
+
+static void print_tables(const struct bide_broker_stats *stats)
+{
+    print_queues(stats);
+    print_rungs(stats);
+    print_workers(stats);
+    printf("\nDelayed in all: %lld\n", (long long)stats->delayed_total);
+    if (stats->unrouted > 0)
+        printf("For queues that do not exist: %lld (`bide dead list --reason unrouted`)\n",
+            (long long)stats->unrouted);
+}
+
+static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
+{
+    struct bide_cli_session session;
+    struct bide_admin *admin;
+    struct bide_broker_stats stats = {0};
+    (void)values;
+    bide_code code = bide_cli_admin_open(cli, &session, &admin, error);
+    if (code != BIDE_OK)
+        return code;
+    code = admin->ops->stats(admin, &stats, error);
+    if (code == BIDE_OK && cli->json)
+        print_json(&session, &stats);
+    else if (code == BIDE_OK)
+        print_tables(&stats);
+    bide_broker_stats_clear(&stats);
+    bide_admin_destroy(admin);
+    bide_cli_session_close(&session);
+    return code;
+}
+
+const struct bide_cli_command bide_cli_status = {
+    .name = "status",
+    .usage = "[options]",
+    .summary = "Shows what is ready, delayed, in flight and dead, per queue, and the workers.",
+    .details = "'-' (null in JSON) is what this broker cannot tell per queue.",
+    .log_level = BIDE_LOG_WARN,
+    .run = run,
+};

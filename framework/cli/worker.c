@@ -1,0 +1,119 @@
+/* bide worker: a supervisor, and in each of its children a thin shell around bide/worker.h. */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bide/worker.h"
+#include "cli/session.h"
+#include "worker/supervised.h"
+
+struct values {
+    int64_t threads, exit_idle_ms;
+};
+
+static const struct bide_cli_option options[] = {
+    {"threads", BIDE_CLI_INT, offsetof(struct values, threads), .value = "N", .min = 1, .max = 256,
+        .help = "Handlers that run at once, instead of the configuration's worker.threads."},
+    {"exit-idle", BIDE_CLI_DURATION, offsetof(struct values, exit_idle_ms), .value = "DURATION",
+        .help =
+            "Leave with status 0 after so long with nothing to run, to land or to settle: 5s, 10m (default: "
+            "never)."},
+    {0},
+};
+
+/* A signal handler has no argument: the one mutable global of the command line. */
+static _Atomic(bide_worker *) signalled_worker;
+
+static void on_signal(int number)
+{
+    bide_worker *worker = atomic_load(&signalled_worker);
+    (void)number;
+    if (worker)
+        bide_worker_stop(worker);
+}
+
+/* Pool threads block signals, so that handlers see no EINTR; this thread's calls are restarted. */
+static void catch_signals(bide_worker *worker)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    atomic_store(&signalled_worker, worker);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+/* What the children need to know; read before the fork. */
+struct start {
+    struct bide_cli *cli;
+    const char *path;
+    bide_worker_options options;
+};
+
+static bide_code serve(const struct start *start, const struct bide_supervised *shared, bide_error *error)
+{
+    bide_worker *worker;
+    signal(SIGPIPE, SIG_IGN);
+    bide_code code = bide_worker_create(start->path, &start->options, &worker, error);
+    if (code != BIDE_OK)
+        return code;
+    code = bide_worker_supervised_by(worker, shared, error);
+    if (code == BIDE_OK) {
+        catch_signals(worker);
+        code = bide_worker_run(worker, error);
+        atomic_store(&signalled_worker, NULL);
+    }
+    if (bide_worker_abandoned(worker)) /* a handler still runs: what exit() would tear down is in use */
+        _exit(bide_code_exit(code));
+    bide_worker_destroy(worker);
+    return code;
+}
+
+static int child_main(void *user, const struct bide_supervised *shared)
+{
+    const struct start *start = user;
+    bide_error error = {0};
+    bide_code code = serve(start, shared, &error);
+    if (code != BIDE_OK)
+        bide_cli_print_error(start->cli, &error);
+    return bide_code_exit(code);
+}
+
+static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
+{
+    const struct values *values = given;
+    struct start start = {.cli = cli, .path = bide_cli_config_path(cli)};
+    struct bide_config *config;
+    if (!start.path)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "a worker needs a configuration with handlers: there is neither ./bide.conf nor "
+            "/etc/bide/bide.conf; give one with -c FILE");
+    bide_code code = bide_cli_broker_override(cli, &start.options.broker, error);
+    if (code == BIDE_OK)
+        code = bide_config_load(start.path, &config, error);
+    if (code != BIDE_OK)
+        return code;
+    start.options.threads = values->threads == BIDE_CLI_UNSET ? config->worker.threads : (int)values->threads;
+    start.options.exit_idle_ms = values->exit_idle_ms == BIDE_CLI_UNSET ? 0 : values->exit_idle_ms;
+    const struct bide_supervisor_options supervision = {
+        .processes = config->worker.processes,
+        .threads = start.options.threads,
+        .run = child_main,
+        .user = &start,
+    };
+    bide_config_destroy(config);
+    return bide_supervise(&supervision, &cli->status, error);
+}
+
+const struct bide_cli_command bide_cli_worker = {
+    .name = "worker",
+    .usage = "[--threads N] [--exit-idle DURATION] [options]",
+    .summary = "Runs handlers until SIGTERM or SIGINT.",
+    .details = "At the first signal it takes nothing new and finishes what runs, at most worker.drain long; "
+               "then, or "
+               "at a second\nsignal, it hands back what is in flight and leaves.",
+    .options = options,
+    .values_size = sizeof(struct values),
+    .log_level = BIDE_LOG_INFO,
+    .run = run,
+};

@@ -1,0 +1,30 @@
+"""Small libraries that a test builds for itself with the system's compiler."""
+
+import subprocess
+from pathlib import Path
+
+from bidetest.project import ROOT
+
+SOURCES = Path(__file__).resolve().parent
+
+
+def compile_shared(source, target, *options):
+    command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", *options, "-o", str(target), str(source), "-ldl"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(command)}: {done.stderr}")
+    return target
+
+
+def build_plugin(text, target):
+    """A handler from source text, against the public headers alone."""
+    source = target.with_suffix(".c")
+    source.write_text(text)
+    compile_shared(source, target, f"-I{ROOT / 'framework' / 'include'}")
+    source.unlink()
+    return target
+
+
+def build_library(name, target):
+    """One of the C files beside this one, to be preloaded."""
+    return compile_shared(SOURCES / name, target)

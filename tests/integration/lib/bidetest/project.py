@@ -1,0 +1,144 @@
+"""A folder with a bide.conf, and everything a user does in it."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+from bidetest.config import config_text
+from bidetest.process import Worker, die_with_parent
+
+ROOT = Path(__file__).resolve().parents[4]
+BUILD = Path(os.environ.get("BIDE_BUILD", ROOT / "build" / "release"))
+
+
+def read_lines(path):
+    """The JSON objects of a file, one a line; an unfinished last line does not count."""
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
+
+
+class Project:
+    """Use it in a with statement: its workers end, and the folder goes, with it."""
+
+    def __init__(self, broker="sqlite"):
+        self.broker = broker
+        self.dir = Path(tempfile.mkdtemp(prefix="bide-project-"))
+        self.url = "sqlite:bide.db" if broker == "sqlite" else os.environ["BIDE_TEST_BROKER_URL"]
+        self.name_space = "t" + uuid.uuid4().hex[:12]
+        self.workers = []
+        self.config = self.dir / "bide.conf"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        for worker in self.workers:
+            if worker.running():
+                worker.kill()
+            if failure[0] is not None:
+                print(f"--- the end of {worker.log.name}:\n{worker.log_tail()}")
+        if os.environ.get("BIDE_KEEP") == "1":
+            print(f"kept: {self.dir}")
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    # ---- configuration ----
+
+    def probe(self, **changes):
+        """A row of `handlers`: type probe, quick retries, writes journal.ndjson."""
+        row = {
+            "type": "probe",
+            "plugin": "probe",
+            "retry": {"attempts": 4, "backoff": "fixed", "base": "100ms", "jitter": 0.0},
+            "settings": {"path": str(self.dir / "journal.ndjson")},
+        }
+        row.update(changes)
+        return row
+
+    def journal_handler(self, **changes):
+        return self.probe(**{"type": "journal", "plugin": "journal", **changes})
+
+    def configure(self, handlers=None, threads=4, **settings):
+        """Writes bide.conf: these handlers (default: probe), and whatever else is given as it is."""
+        whole = {
+            "broker": self.url,
+            "namespace": self.name_space,
+            "plugin_dir": str(BUILD / "handlers"),
+            "worker": {"threads": threads, **settings.pop("worker", {})},
+            **settings,
+            "handlers": handlers if handlers is not None else [self.probe()],
+        }
+        self.config.write_text(config_text(whole))
+
+    # ---- commands ----
+
+    def bide(self, *arguments, expect=0, text=None, seconds=120, env=None):
+        """Runs `bide …` in the folder; asserts its exit code (None: any) and returns what it said."""
+        done = subprocess.run(
+            [str(BUILD / "bide"), *map(str, arguments)],
+            cwd=self.dir,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            preexec_fn=die_with_parent,
+            env={**os.environ, **(env or {})},
+        )
+        if expect is not None and done.returncode != expect:
+            said = f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
+            raise AssertionError(f"bide {' '.join(map(str, arguments))}: exit {done.returncode}, not {expect}: {said}")
+        return done
+
+    def send(self, rows, seconds=300):
+        """`send --lines` of these rows (dicts); returns the ids it printed."""
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        return self.bide("send", "--lines", text=text, seconds=seconds).stdout.split()
+
+    def sender(self):
+        """A running `send --lines` to be fed through its stdin."""
+        with open(self.dir / "send.out", "ab") as out, open(self.dir / "send.log", "ab") as log:
+            return subprocess.Popen(
+                [str(BUILD / "bide"), "send", "--lines"],
+                cwd=self.dir, stdin=subprocess.PIPE, stdout=out, stderr=log, preexec_fn=die_with_parent,
+            )
+
+    def worker(self, *arguments):
+        log = self.dir / f"worker-{len(self.workers) + 1}.log"
+        worker = Worker([str(BUILD / "bide"), "worker", *map(str, arguments)], self.dir, log)
+        self.workers.append(worker)
+        return worker
+
+    # ---- looking ----
+
+    def journal(self, name="journal.ndjson"):
+        return read_lines(self.dir / name)
+
+    def journal_count(self, name="journal.ndjson"):
+        path = self.dir / name
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def dead(self, *filters):
+        said = self.bide("dead", "list", "--json", *filters).stdout
+        return [json.loads(line) for line in said.splitlines()]
+
+    def status(self):
+        return json.loads(self.bide("status", "--json").stdout)
+
+    def queue(self, name):
+        """The figures of one queue."""
+        return next((queue for queue in self.status()["queues"] if queue["name"] == name), None)
+
+    def left(self):
+        """How many messages are neither done nor dead: ready, delayed or in flight."""
+        status = self.status()
+        waiting = sum((queue[key] or 0) for queue in status["queues"] for key in ("ready", "in_flight"))
+        delayed = status.get("delayed_total")
+        if delayed is None:
+            delayed = sum(queue["delayed"] or 0 for queue in status["queues"])
+        return waiting + delayed

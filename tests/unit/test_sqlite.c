@@ -1,0 +1,236 @@
+/* The SQLite adapter and its file: refused, full, removed. */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "sqlite_place.h"
+
+/* ---- files that cannot be used ---- */
+
+/* Every way to open a file refuses it, with this code and words in the text. */
+static void expect_refusal(const struct bide_broker_options *options, bide_code code, const char *words)
+{
+    struct bide_sender *sender;
+    struct bide_receiver *receiver;
+    bide_error error;
+    assert_int_equal(bide_sqlite_open_sender(options, &sender, &error), code);
+    assert_non_null(strstr(error.text, words));
+    assert_int_equal(bide_sqlite_open_receiver(options, &receiver, &error), code);
+    assert_non_null(strstr(error.text, words));
+}
+
+static void test_newer_schema(void **state)
+{
+    struct place *place = *state;
+    bide_sender_destroy(open_sender(place));
+    meddle(place, "PRAGMA user_version = 99");
+    expect_refusal(&place->options, BIDE_E_CONFIG, "schema version 99");
+    assert_int_equal(ask(place, "PRAGMA user_version"), 99);
+}
+
+static void test_not_a_database(void **state)
+{
+    struct place *place = *state;
+    char path[TEMP_DIR_PATH];
+    struct stat status;
+    assert_int_equal(
+        temp_dir_write(&place->dir, "bide.db", "#!/bin/sh\nexit 0 # and some more text\n", path), 0);
+    expect_refusal(&place->options, BIDE_E_CONFIG, "is not a SQLite database");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, 38);
+}
+
+static void test_database_of_another_program(void **state)
+{
+    struct place *place = *state;
+    meddle(place, "CREATE TABLE invoice(number INTEGER)");
+    expect_refusal(&place->options, BIDE_E_CONFIG, "another program's");
+    assert_int_equal(ask(place, "SELECT count(*) FROM sqlite_master"), 1);
+}
+
+static void test_urls(void **state)
+{
+    static const struct {
+        const char *url, *words;
+    } rows[] = {
+        {"sqlite:", "no file"},
+        {"sqlite:some/folder/", "no file"},
+        {"sqlite::memory:", "in memory"},
+        {"sqlite://host/bide.db", "has no host"},
+        {"sqlite:///tmp/bide.db", "has no host"},
+        {"sqlite:bide.db?synchronous=off", "full"},
+        {"sqlite:bide.db?synchronus=full", "did you mean 'synchronous'"},
+        {"sqlite:/no/such/folder/bide.db", "folder must exist"},
+    };
+    struct place *place = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bide_url url;
+        bide_error error;
+        struct bide_broker_options options = place->options;
+        options.url = &url;
+        assert_ok(bide_url_parse(rows[i].url, &url, &error), &error);
+        expect_refusal(&options, BIDE_E_CONFIG, rows[i].words);
+        bide_url_clear(&url);
+    }
+}
+
+/* As a user who is not root: in a child, because that cannot be undone for files. */
+static void test_folder_not_writable(void **state)
+{
+    struct place *place = *state;
+    assert_int_equal(chmod(place->dir.path, 0555), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct bide_sender *sender;
+        bide_error error;
+        if (geteuid() == 0 && setuid(65534) != 0)
+            _exit(2);
+        bide_code code = bide_sqlite_open_sender(&place->options, &sender, &error);
+        _exit(code == BIDE_E_CONFIG && strstr(error.text, place->path) ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(chmod(place->dir.path, 0755), 0);
+    assert_int_equal(status, 0);
+}
+
+static void note_finding(void *user, const struct bide_finding *finding)
+{
+    size_t *counts = user;
+    counts[finding->severity]++;
+    assert_true(finding->severity != BIDE_FINDING_NOT_CHECKED || finding->remedy != NULL);
+}
+
+static void verify(const struct place *place, size_t counts[4])
+{
+    struct bide_admin *admin;
+    bide_error error;
+    memset(counts, 0, 4 * sizeof *counts);
+    assert_ok(bide_sqlite_open_admin(&place->options, &admin, &error), &error);
+    assert_ok(admin->ops->verify(admin, note_finding, counts, &error), &error);
+    bide_admin_destroy(admin);
+}
+
+static void test_verify(void **state)
+{
+    struct place *place = *state;
+    size_t counts[4];
+    verify(place, counts);
+    assert_int_equal(counts[BIDE_FINDING_ERROR], 0);
+    assert_int_not_equal(access(place->path, F_OK), 0); /* made nothing */
+    bide_sender_destroy(open_sender(place));
+    verify(place, counts);
+    assert_int_equal(counts[BIDE_FINDING_ERROR] + counts[BIDE_FINDING_WARNING], 0);
+    meddle(place, "PRAGMA user_version = 99");
+    verify(place, counts);
+    assert_int_equal(counts[BIDE_FINDING_ERROR], 1);
+}
+
+/* ---- no room ---- */
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void test_full_disk(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *receiver = open_receiver(place);
+    struct bide_delivery *deliveries[BATCH];
+    char id[16];
+    int64_t sent = 0;
+    bide_error error;
+    signal(SIGXFSZ, SIG_IGN);
+    send_ok(sender, "first", 0);
+    deliveries[0] = take_one(receiver, SOON_MS);
+    limit_files(512 * 1024);
+    bide_code code;
+    for (code = BIDE_OK; code == BIDE_OK && sent < 100; sent++) {
+        snprintf(id, sizeof id, "m%d", (int)sent);
+        code = send_one(sender, id, 0, 32768, &error);
+    }
+    assert_int_equal(code, BIDE_E_BROKER);
+    if (!strstr(error.text, "no room"))
+        fail_msg("%s", error.text);
+    sent--;
+    assert_true(sent > 0);
+    /* A settlement that finds no room is kept. */
+    settle(receiver, (struct bide_settlement){.delivery = deliveries[0],
+                         .verdict = BIDE_VERDICT_RETRY,
+                         .attempt = 2,
+                         .due_ms = 0,
+                         .error = bide_strdup("later")});
+    size_t n;
+    assert_ok(receiver->ops->receive(receiver, deliveries, BATCH, &n, &error), &error);
+    assert_int_equal(n, 0);
+    assert_int_equal(unsettled(receiver), 1);
+    limit_files(RLIM_INFINITY);
+    flush(receiver);
+    n = take(receiver, deliveries, (size_t)sent + 1, SOON_MS);
+    assert_int_equal(n, sent + 1); /* all that was confirmed, and the one to be run again */
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_message"), sent + 1);
+    forget_all(receiver, deliveries, n);
+    bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
+/* ---- the file goes away ---- */
+
+static void test_file_removed(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *receiver = open_receiver(place);
+    struct bide_receiver_stats stats;
+    send_ok(sender, "old", 0);
+    struct bide_delivery *old = take_one(receiver, SOON_MS);
+    remove_files(place);
+    send_ok(sender, "new", 0);
+    assert_int_equal(access(place->path, F_OK), 0);
+    struct bide_delivery *new = take_one(receiver, SOON_MS);
+    assert_string_equal(new->message->id, "new");
+    ack(receiver, old);
+    receiver->ops->stats(receiver, &stats);
+    assert_int_equal(stats.lost, 1);
+    assert_int_equal(stats.settled, 0);
+    ack(receiver, new);
+    receiver->ops->stats(receiver, &stats);
+    assert_int_equal(stats.settled, 1);
+    assert_true(stats.connected);
+    bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
+/* Without anybody sending, the receiver makes it anew by itself. */
+static void test_file_removed_while_idle(void **state)
+{
+    struct place *place = *state;
+    struct bide_receiver *receiver = open_receiver(place);
+    struct bide_delivery *none;
+    assert_int_equal(take(receiver, &none, 1, 50), 0);
+    remove_files(place);
+    assert_int_equal(take(receiver, &none, 1, AT_ONCE_MS), 0);
+    assert_int_equal(access(place->path, F_OK), 0);
+    bide_receiver_destroy(receiver);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+static const struct CMUnitTest tests[] = {
+    CASE(test_newer_schema),
+    CASE(test_not_a_database),
+    CASE(test_database_of_another_program),
+    CASE(test_urls),
+    CASE(test_folder_not_writable),
+    CASE(test_verify),
+    CASE(test_full_disk),
+    CASE(test_file_removed),
+    CASE(test_file_removed_while_idle),
+};
+
+UNIT_MAIN(tests)

@@ -1,0 +1,326 @@
+/* The SQLite adapter among processes, its order, its contents and its cost. */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "broker/sqlite/file.h"
+#include "sqlite_place.h"
+
+/* ---- several of us ---- */
+
+/* A child that claims what there is and waits to be killed. */
+static pid_t start_claimer(const struct place *place, int tell)
+{
+    pid_t child = fork();
+    if (child != 0)
+        return child;
+    struct bide_receiver *receiver;
+    struct bide_delivery *deliveries[BATCH];
+    bide_error error;
+    if (bide_sqlite_open_receiver(&place->options, &receiver, &error) != BIDE_OK)
+        _exit(1);
+    receiver->ops->limit(receiver, 0, BATCH);
+    char n = (char)take(receiver, deliveries, 10, SOON_MS);
+    if (write(tell, &n, 1) != 1)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+static void test_taken_over_from_the_killed(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_delivery *deliveries[BATCH];
+    char id[16], n = 0;
+    int pipe_fds[2];
+    for (int i = 0; i < 10; i++) {
+        snprintf(id, sizeof id, "m%d", i);
+        send_ok(sender, id, 0);
+    }
+    bide_sender_destroy(sender);
+    assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+    pid_t child = start_claimer(place, pipe_fds[1]);
+    assert_int_equal(read(pipe_fds[0], &n, 1), 1);
+    assert_int_equal(n, 10);
+    struct bide_receiver *receiver = open_receiver(place);
+    assert_int_equal(take(receiver, deliveries, 1, 100), 0); /* it lives: nothing for us */
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(take(receiver, deliveries, 10, AT_ONCE_MS), 10);
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_worker"), 1);
+    forget_all(receiver, deliveries, 10);
+    bide_receiver_destroy(receiver);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+}
+
+static void test_two_in_one_process(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *one = open_receiver(place), *other = open_receiver(place);
+    send_ok(sender, "m", 0);
+    struct bide_delivery *delivery = take_one(one, SOON_MS), *none;
+    assert_int_equal(take(other, &none, 1, 1500), 0); /* longer than the safety check */
+    one->ops->forget(one, delivery);
+    bide_receiver_destroy(one);
+    delivery = take_one(other, AT_ONCE_MS);
+    assert_string_equal(delivery->message->id, "m");
+    ack(other, delivery);
+    bide_receiver_destroy(other);
+    bide_sender_destroy(sender);
+}
+
+/* A child that sends each time it is told to. */
+static pid_t start_sender(const struct place *place, const int pipe_fds[2])
+{
+    pid_t child = fork();
+    if (child != 0)
+        return child;
+    close(pipe_fds[1]);
+    struct bide_sender *sender;
+    bide_error error;
+    char byte;
+    if (bide_sqlite_open_sender(&place->options, &sender, &error) != BIDE_OK)
+        _exit(1);
+    while (read(pipe_fds[0], &byte, 1) == 1)
+        if (send_one(sender, "m", 0, 16, &error) != BIDE_OK)
+            _exit(1);
+    bide_sender_destroy(sender);
+    _exit(0);
+}
+
+static void test_woken_by_another_process(void **state)
+{
+    struct place *place = *state;
+    struct bide_delivery *none;
+    int pipe_fds[2], status;
+    assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+    pid_t child = start_sender(place, pipe_fds);
+    close(pipe_fds[0]);
+    struct bide_receiver *receiver = open_receiver(place);
+    assert_int_equal(take(receiver, &none, 1, 50), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(write(pipe_fds[1], "", 1), 1);
+        ack(receiver, take_one(receiver, AT_ONCE_MS));
+    }
+    close(pipe_fds[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    bide_receiver_destroy(receiver);
+}
+
+/* ---- order, earliness, contents ---- */
+
+static void test_order(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *receiver = open_receiver(place);
+    struct bide_delivery *deliveries[4];
+    send_ok(sender, "later", 200);
+    send_ok(sender, "a", 0);
+    send_ok(sender, "sooner", 150);
+    send_ok(sender, "b", 0);
+    static const char *const expected[] = {"a", "b", "sooner", "later"};
+    assert_int_equal(take(receiver, deliveries, 4, SOON_MS), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(deliveries[i]->message->id, expected[i]);
+    forget_all(receiver, deliveries, 4);
+    bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
+/* Early ones do not use up the limit; those beyond the lead stay where others can take them. */
+static void test_early(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *receiver = open_receiver(place);
+    struct bide_delivery *deliveries[8];
+    receiver->ops->limit(receiver, 0, 2);
+    for (int i = 0; i < 6; i++)
+        send_ok(sender, "m", 1000);
+    send_ok(sender, "far", 60 * 1000);
+    assert_int_equal(take(receiver, deliveries, 7, 1500), 6);
+    for (size_t i = 0; i < 6; i++)
+        receiver->ops->settle(receiver,
+            &(struct bide_settlement){.delivery = deliveries[i], .verdict = BIDE_VERDICT_RELEASE}, 1);
+    receiver->ops->limit(receiver, 0, 0);
+    flush(receiver);
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_waiting"), 7);
+    bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
+static void test_headers_that_are_no_text(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *receiver = open_receiver(place);
+    struct bide_message *message;
+    enum bide_sent result = BIDE_SENT_UNKNOWN;
+    bide_error error;
+    assert_ok(bide_message_create("job", &message, &error), &error);
+    assert_ok(bide_message_set_header(message, "text", "Gr\xC3\xBC\xC3\x9F \"e\"", &error), &error);
+    assert_ok(bide_message_set_header(message, "bytes", "\x01\xFF\xFE", &error), &error);
+    assert_ok(bide_message_stamp(message, queues[0], bide_clock_system(), &error), &error);
+    assert_ok(bide_sender_send(sender, &message, 1, &result, &error), &error);
+    bide_message_destroy(message);
+    struct bide_delivery *delivery = take_one(receiver, SOON_MS);
+    assert_int_equal(delivery->defect, BIDE_REASON_NONE);
+    assert_string_equal(bide_message_header(delivery->message, "text"), "Gr\xC3\xBC\xC3\x9F \"e\"");
+    assert_string_equal(bide_message_header(delivery->message, "bytes"), "\x01\xFF\xFE");
+    ack(receiver, delivery);
+    bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
+static void test_headers_meddled_with(void **state)
+{
+    static const char *const headers[] = {"'{'", "'[]'", "'{\"a\":1}'", "'{\"a\":[0]}'", "x'00ff'"};
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *receiver = open_receiver(place);
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        char sql[96];
+        receiver->ops->limit(receiver, 0, 0);
+        send_ok(sender, "m", 0);
+        snprintf(sql, sizeof sql, "UPDATE bide_message SET headers = %s", headers[i]);
+        meddle(place, sql);
+        receiver->ops->limit(receiver, 0, 1);
+        struct bide_delivery *delivery = take_one(receiver, SOON_MS);
+        assert_int_equal(delivery->defect, BIDE_REASON_MALFORMED);
+        assert_string_equal(delivery->message->id, "m");
+        ack(receiver, delivery);
+    }
+    bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
+/* ---- cost ---- */
+
+/* No statement walks through the messages: not to find a few among a million. */
+static void check_plan(struct bide_sqlite_file *file, const char *sql)
+{
+    char explain[2048];
+    sqlite3_stmt *statement;
+    bide_error error;
+    bool row;
+    snprintf(explain, sizeof explain, "EXPLAIN QUERY PLAN %s", sql);
+    assert_ok(bide_sqlite_prepare(file, explain, &statement, &error), &error);
+    while (bide_sqlite_step(file, statement, &row, &error) == BIDE_OK && row) {
+        const char *detail = (const char *)sqlite3_column_text(statement, 3);
+        bool few = strstr(detail, "SCAN c") || strstr(detail, "SCAN bide_claim") ||
+                   strstr(detail, "SCAN bide_worker");
+        bool sorts = strstr(detail, "TEMP B-TREE") && !strstr(sql, "GROUP BY");
+        if ((strstr(detail, "SCAN") && !few) || sorts)
+            fail_msg("%s\n  %s", sql, detail);
+    }
+    sqlite3_finalize(statement);
+}
+
+static void test_plans(void **state)
+{
+    struct place *place = *state;
+    struct bide_sqlite_file file;
+    bide_error error;
+    assert_ok(bide_sqlite_file_init(&file, &place->options, &error), &error);
+    assert_ok(bide_sqlite_file_open(&file, BIDE_SQLITE_WRITE, 1000000, &error), &error);
+    for (int i = 0; i < BIDE_SQL_COUNT; i++)
+        check_plan(&file, bide_sqlite_statement_text((enum bide_sql)i));
+    bide_sqlite_file_clear(&file);
+}
+
+static int64_t cpu_us(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) + usage.ru_utime.tv_usec +
+           usage.ru_stime.tv_usec;
+}
+
+static void test_idle(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *receiver = open_receiver(place);
+    struct bide_delivery *none;
+    send_ok(sender, "far", 3600 * 1000);
+    assert_int_equal(take(receiver, &none, 1, 100), 0);
+    int64_t before_us = cpu_us();
+    assert_int_equal(take(receiver, &none, 1, 3000), 0);
+    assert_between(cpu_us() - before_us, 0, 30000); /* ten times the measured, for instrumented builds */
+    bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
+/* ---- no memory ---- */
+
+struct failing {
+    size_t at, calls;
+};
+
+static int fail_nth(void *user, size_t size)
+{
+    struct failing *failing = user;
+    (void)size;
+    return failing->calls++ != failing->at;
+}
+
+/* Opens, receives and acknowledges; whether all went well. */
+static bool serve_once(const struct place *place)
+{
+    struct bide_receiver *receiver;
+    struct bide_delivery *delivery;
+    bide_error error;
+    size_t n = 0;
+    if (bide_sqlite_open_receiver(&place->options, &receiver, &error) != BIDE_OK)
+        return false;
+    receiver->ops->limit(receiver, 0, 1);
+    bool received = receiver->ops->receive(receiver, &delivery, 1, &n, &error) == BIDE_OK && n == 1;
+    if (received)
+        settle(receiver, (struct bide_settlement){.delivery = delivery, .verdict = BIDE_VERDICT_ACK});
+    bide_receiver_destroy(receiver);
+    return received;
+}
+
+static void test_no_memory(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct failing failing = {0};
+    size_t served = 0;
+    send_ok(sender, "m", 0);
+    for (bool well = false; !well && failing.at < 1000; failing.at++) {
+        failing.calls = 0;
+        bide_alloc_set_hook(fail_nth, &failing);
+        bool received = serve_once(place);
+        bide_alloc_set_hook(NULL, NULL);
+        well = failing.calls <= failing.at;
+        int64_t left = ask(place, "SELECT count(*) FROM bide_message");
+        served += received && left == 0;
+        assert_true(received || left == 1); /* what was not received is still there */
+        if (left == 0)
+            send_ok(sender, "m", 0);
+    }
+    assert_true(served > 0 && failing.at > 10);
+    bide_sender_destroy(sender);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+static const struct CMUnitTest tests[] = {
+    CASE(test_taken_over_from_the_killed),
+    CASE(test_two_in_one_process),
+    CASE(test_woken_by_another_process),
+    CASE(test_order),
+    CASE(test_early),
+    CASE(test_headers_that_are_no_text),
+    CASE(test_headers_meddled_with),
+    CASE(test_plans),
+    CASE(test_idle),
+    CASE(test_no_memory),
+};
+
+UNIT_MAIN(tests)
