@@ -166,6 +166,7 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
 {
     struct bide_rmq_receiver *receiver = (struct bide_rmq_receiver *)base;
     (void)error;
+    bool was_unsettled = bide_rmq_receiver_unsettled(receiver) > 0;
     bide_wakeup_drain(&receiver->wakeup);
     bide_rmq_receiver_collect(receiver);
     if (needs_connection(receiver) || receiver->connector.is_busy)
@@ -180,6 +181,7 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
     for (struct bide_rmq_delivery *delivery; n < max && (delivery = take_ready(receiver));)
         deliveries[n++] = &delivery->base;
     *ret_n = n;
+    receiver->has_settled = was_unsettled && bide_rmq_receiver_unsettled(receiver) == 0;
     return BIDE_OK;
 }
 
@@ -198,11 +200,9 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
     }
     if (needs_connection(receiver) && !receiver->connector.is_busy)
         timeout = sooner(timeout, bide_reconnect_wait_us(&receiver->reconnect, now_us(receiver)));
-    bool is_unsettled = bide_rmq_receiver_unsettled(receiver) > 0;
-    if (receiver->has_more || receiver->ready || bide_rmq_wire_waiting(&receiver->intake.wire) ||
-        (receiver->was_unsettled && !is_unsettled))
+    if (receiver->has_more || receiver->ready || receiver->has_settled ||
+        bide_rmq_wire_waiting(&receiver->intake.wire))
         timeout = 0;
-    receiver->was_unsettled = is_unsettled;
     *ret_wait = (struct bide_wait){.n_fds = 1, .timeout_us = timeout};
     ret_wait->fds[0] = (struct pollfd){.fd = receiver->wakeup.fd, .events = POLLIN};
     if (bide_rmq_intake_is_open(&receiver->intake))

@@ -24,7 +24,7 @@ struct bide_rmq_receiver {
     bool has_handed;                              /* jobs the courier was not woken for */
     bool stopping;
     int64_t ack_since_us; /* acknowledgements wait since then; 0: none do */
-    bool was_unsettled;   /* so far; the user is called back once when all is settled */
+    bool has_settled;     /* the last that was unsettled: the user is called back once to see it */
     size_t n_jobs;
     uint64_t n_lost; /* jobs and settlements of lost connections; see also the intake */
     uint64_t n_reconnects;
