@@ -26,9 +26,8 @@ struct bide_crash_record {
     uint64_t order; /* of the last change: the lowest makes room */
     int crashes;    /* runs known to have ended a process by this message's fault */
     int suspicions; /* deaths in which it was one of several */
-    int attempt; /* of the last run that ended its process: met with this attempt again, it is not yet settled
-                  */
-    bool hung;   /* … because it did not return */
+    int attempt;    /* of the last run that ended its process: met with it again, that is not yet settled */
+    bool hung;      /* … because it did not return */
     int64_t end_ms; /* monotonic: since when it is settled as dead; 0: it is not */
 };
 
@@ -36,6 +35,7 @@ struct bide_crashes {
     pthread_mutex_t lock;
     _Atomic int n;
     uint64_t next_order;
+    uint32_t hashes[BIDE_CRASH_RECORDS]; /* of the records' ids */
     struct bide_crash_record records[BIDE_CRASH_RECORDS];
 };
 

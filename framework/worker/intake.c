@@ -99,9 +99,14 @@ static void adapt_prefetch(struct bide_intake *intake, int64_t now_us)
     if (intake->stage != BIDE_INTAKE_SERVING)
         return;
     bool dry = bide_pool_ran_dry(intake->pool);
-    for (size_t i = 0; i < intake->config->n_queues; i++)
+    bool strict = intake->config->worker.order == BIDE_ORDER_STRICT;
+    for (size_t i = 0; i < intake->config->n_queues; i++) {
+        bool has_more = intake->prefetch[i].reached;
         if (bide_prefetch_adapt(&intake->prefetch[i], dry, now_us))
             intake->receiver->ops->limit(intake->receiver, i, intake->prefetch[i].limit);
+        if (strict && has_more) /* what the pool lacked was this queue's: the lower ones need no more */
+            dry = false;
+    }
 }
 
 /* ---- the end ---- */

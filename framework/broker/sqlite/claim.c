@@ -27,13 +27,13 @@ void bide_sqlite_claim_land(struct bide_sqlite_receiver *receiver)
     }
 }
 
-static void hand_out(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery)
+static void hand_out(
+    struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, int64_t now_ms)
 {
     const struct bide_message *message = delivery->base.message;
     delivery->early.due_us = message->due_ms * 1000;
     /* Without memory for its place among the early it counts among the held: less is claimed, no harm. */
-    if (message->due_ms > bide_wall_ms(receiver->file.clock) &&
-        bide_heap_insert(&receiver->early, &delivery->early))
+    if (message->due_ms > now_ms && bide_heap_insert(&receiver->early, &delivery->early))
         receiver->early_bytes += message->body_size;
     else
         receiver->queues[delivery->base.queue].held++;
@@ -42,8 +42,9 @@ static void hand_out(struct bide_sqlite_receiver *receiver, struct bide_sqlite_d
 void bide_sqlite_claim_hand_out(
     struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery **deliveries, size_t n)
 {
+    int64_t now_ms = bide_wall_ms(receiver->file.clock);
     for (size_t i = 0; i < n; i++)
-        hand_out(receiver, deliveries[i]);
+        hand_out(receiver, deliveries[i], now_ms);
 }
 
 void bide_sqlite_claim_take_back(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery)

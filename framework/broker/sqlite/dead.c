@@ -72,11 +72,11 @@ static bide_code choose(
 
 /* ---- listing ---- */
 
-enum { REASON_COLUMN = 13, DIED_COLUMN = 14 };
+enum { REASON_COLUMN = 12, DIED_COLUMN = 13 };
 
 static const char next_letter[] =
     "SELECT d.seq, d.due_ms, d.id, d.type, d.queue, d.attempts, d.sent_ms, d.expires_ms, d.content_type, "
-    "d.headers, d.error, length(d.body), d.body, d.reason, d.died_ms "
+    "d.headers, d.error, d.body, d.reason, d.died_ms "
     "FROM temp.chosen c CROSS JOIN {dead} d ON d.seq = c.seq WHERE c.seq < ?1 ORDER BY c.seq DESC LIMIT 1";
 
 static bide_code show(sqlite3_stmt *statement, bide_dead_visit *visit, void *user, bool *ret_more)

@@ -93,7 +93,7 @@ bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_me
 
 /* ---- reading ---- */
 
-enum { ID, TYPE, QUEUE, ATTEMPT, SENT_MS, EXPIRES_MS, CONTENT_TYPE, HEADERS, ERROR, BODY_SIZE, BODY };
+enum { ID, TYPE, QUEUE, ATTEMPT, SENT_MS, EXPIRES_MS, CONTENT_TYPE, HEADERS, ERROR, BODY };
 
 static struct bide_slice text_at(sqlite3_stmt *statement, int column)
 {
@@ -156,24 +156,25 @@ struct bide_message *bide_sqlite_read(sqlite3_stmt *statement, const struct bide
     enum bide_reason *ret_defect, const char **ret_defect_text)
 {
     int first = row->first;
+    bool oversized = sqlite3_column_type(statement, first + BODY) == SQLITE_INTEGER;
     struct bide_message_parts parts = {
         .id = text_at(statement, first + ID),
         .type = text_at(statement, first + TYPE),
         .queue = text_at(statement, first + QUEUE),
         .content_type = text_at(statement, first + CONTENT_TYPE),
         .error = text_at(statement, first + ERROR),
-        .body = {sqlite3_column_blob(statement, first + BODY),
-            (size_t)sqlite3_column_bytes(statement, first + BODY)},
         .due_ms = row->due_ms,
         .sent_ms = sqlite3_column_int64(statement, first + SENT_MS),
         .expires_ms = sqlite3_column_int64(statement, first + EXPIRES_MS),
         .attempt = sqlite3_column_int(statement, first + ATTEMPT),
     };
+    if (!oversized)
+        parts.body = (struct bide_slice){sqlite3_column_blob(statement, first + BODY),
+            (size_t)sqlite3_column_bytes(statement, first + BODY)};
     struct bide_slice headers = text_at(statement, first + HEADERS);
     bool malformed = false;
     struct bide_message *message =
         headers.size ? with_headers(&parts, headers, &malformed) : bide_message_from_parts(&parts);
-    bool oversized = sqlite3_column_int64(statement, first + BODY_SIZE) > (int64_t)parts.body.size;
     *ret_defect = oversized ? BIDE_REASON_OVERSIZED : malformed ? BIDE_REASON_MALFORMED : BIDE_REASON_NONE;
     *ret_defect_text = oversized   ? "the body is larger than worker.max_body"
                        : malformed ? "the headers are not a JSON object of texts"

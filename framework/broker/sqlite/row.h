@@ -13,7 +13,7 @@ bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_me
     struct bide_buffer *scratch, bide_error *error);
 
 /* Where a message's columns stand in a result: id, type, queue, attempt, sent_ms, expires_ms, content_type,
- * headers, error, length of the body, body (NULL where longer than wanted), in this order from `first`. */
+ * headers, error, body (its size where longer than wanted), in this order from `first`. */
 struct bide_sqlite_row {
     int first;
     int64_t due_ms;

@@ -18,10 +18,11 @@
     ROW(BIDE_SQL_INSERT_WAITING, "INSERT INTO {waiting}(queue, due_ms, seq) VALUES(?1, ?2, ?3)")             \
     /* claiming */                                                                                           \
     ROW(BIDE_SQL_NEXT_DUE, "SELECT due_ms FROM {waiting} WHERE queue = ?1 ORDER BY due_ms LIMIT 1")          \
+    /* a body that is too large comes as its size */                                                         \
     ROW(BIDE_SQL_CLAIM_READ,                                                                                 \
         "SELECT w.seq, w.due_ms, m.id, m.type, m.queue, m.attempt, m.sent_ms, m.expires_ms, "                \
-        "m.content_type, m.headers, m.error, length(m.body), "                                               \
-        "CASE WHEN length(m.body) <= ?2 THEN m.body END "                                                    \
+        "m.content_type, m.headers, m.error, "                                                               \
+        "CASE WHEN length(m.body) > ?2 THEN length(m.body) ELSE m.body END "                                 \
         "FROM {waiting} w CROSS JOIN {message} m ON m.seq = w.seq WHERE w.queue = ?1 "                       \
         "ORDER BY w.due_ms, w.seq")                                                                          \
     ROW(BIDE_SQL_CLAIM_INSERT, "INSERT INTO {claim}(seq, worker) SELECT seq, ?4 FROM {waiting} "             \
