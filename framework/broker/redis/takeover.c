@@ -116,6 +116,8 @@ bide_code bide_redis_find_orphans(
         bide_redis_keys_queue(&args, settings->name_space, queues->element[i]->str);
         bide_redis_keys_one(&args, settings->name_space, "workers");
         bide_redis_keys_one(&args, settings->name_space, "lost");
+        bide_redis_args_text(&args, queues->element[i]->str);
+        bide_redis_keys_wake(&args, settings->name_space);
         int64_t found = 0;
         code = call_number(link, &args, "looking for orphans", &found, error);
     }

@@ -12,7 +12,7 @@ bide_code bide_redis_take_over(const struct bide_redis_settings *settings, struc
 /* Leaves as `worker` and gives back what it has. */
 bide_code bide_redis_leave(const struct bide_redis_settings *settings, struct bide_redis_link *link,
     const char *worker, bide_error *error);
-/* Lists as lost who has messages in hand without being a worker. */
+/* Lists as lost who has messages in hand without being a worker; wakes one waiting worker a queue. */
 bide_code bide_redis_find_orphans(
     const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error);
 
