@@ -44,7 +44,8 @@ static void count_decision(struct bide_worker_counts *counts, enum bide_verdict 
 void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery *delivery,
     const struct bide_retry_config *policy, const struct bide_run_result *result, const struct bide_run *run)
 {
-    int64_t now_ms = bide_wall_ms(intake->clock);
+    /* Rounded up: due times are whole milliseconds, and a retry must not come one part of them early. */
+    int64_t now_ms = (bide_wall_us(intake->clock) + 999) / 1000;
     double random = result->outcome == BIDE_RETRY ? erand48(intake->random) : 0.5;
     struct bide_decision decision = bide_decide(policy, result, now_ms, random);
     count_decision(&intake->counts, decision.verdict);
