@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "bide/log.h"
 #include "broker/rabbitmq/objects.h"
+#include "broker/rabbitmq/watch.h"
 
 enum { LANDING_PREFETCH = 5000, EXACT_LIMIT = 8, READ_SHARE = 4, READ_LEAST = 16, READ_SPARE = 2 };
 
@@ -170,6 +171,11 @@ static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
             &receiver->intake, share(receiver, max) + READ_SPARE, &receiver->has_more, &error);
     if (code == BIDE_OK && bide_rmq_wire_waiting(&receiver->intake.wire))
         code = bide_rmq_intake_flush(&receiver->intake, &error);
+    if (code == BIDE_OK && bide_rmq_watch(receiver)) {
+        code = bide_fail(&error, BIDE_E_BROKER, "%s: messages are ready but none arrives: connecting again",
+            receiver->settings->redacted);
+        bide_rmq_intake_drop(&receiver->intake);
+    }
     if (code != BIDE_OK)
         note_lost(receiver, &error);
 }
@@ -217,6 +223,7 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
     if (bide_rmq_intake_is_open(&receiver->intake)) {
         timeout = bide_rmq_link_beat_us(&receiver->intake.link);
         timeout = sooner(timeout, bide_rmq_receiver_ack_wait_us(receiver));
+        timeout = sooner(timeout, bide_rmq_watch_wait_us(receiver));
     }
     if (needs_connection(receiver) && !receiver->connector.is_busy)
         timeout = sooner(timeout, bide_reconnect_wait_us(&receiver->reconnect, now_us(receiver)));

@@ -26,6 +26,7 @@ struct bide_rmq_receiver {
     bool stopping;
     int64_t ack_since_us; /* acknowledgements wait since then; 0: none do */
     bool has_settled;     /* the last that was unsettled: the user is called back once to see it */
+    int64_t watch_us;     /* the next look at quiet channels */
     size_t n_jobs;
     uint64_t n_lost; /* jobs and settlements of lost connections; see also the intake */
     uint64_t n_reconnects;
