@@ -11,6 +11,7 @@
 #include "bide/log.h"
 #include "broker/reconnect.h"
 #include "broker/redis/keys.h"
+#include "broker/redis/neighbours.h"
 #include "broker/redis/takeover.h"
 #include "message/message.h"
 
@@ -65,11 +66,10 @@ static void choose_name(struct bide_redis_keeper *keeper, char to[BIDE_REDIS_WOR
 
 static void choose_base_name(struct bide_redis_keeper *keeper)
 {
-    char host[64] = "", id[BIDE_ID_TEXT];
-    if (gethostname(host, sizeof host - 1) != 0 || !*host)
-        snprintf(host, sizeof host, "host");
+    char place[BIDE_REDIS_PLACE_TEXT], id[BIDE_ID_TEXT];
+    bide_redis_place(place);
     bide_id_generate(id, bide_clock_system());
-    snprintf(keeper->base_name, sizeof keeper->base_name, "%s:%ld:%s", host, (long)getpid(), id + 24);
+    snprintf(keeper->base_name, sizeof keeper->base_name, "%s:%ld:%s", place, (long)getpid(), id + 24);
 }
 
 /* Under this name, which is known already when `again`; *ret_joined is false when it was taken over
@@ -172,6 +172,8 @@ static bide_code make_links(struct bide_redis_keeper *keeper, bool new_name,
         code = declare_queue(keeper, links.work, settings->queues[i], trouble, error);
     if (code == BIDE_OK)
         code = register_worker(keeper, &links, new_name, trouble, error);
+    if (code == BIDE_OK)
+        code = bide_redis_bury_neighbours(settings, links.work, error);
     if (code == BIDE_OK)
         code = subscribe(keeper, &links, trouble, error);
     if (code == BIDE_OK)
