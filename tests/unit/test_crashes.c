@@ -3,7 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "unit/unit.h"
 #include "worker/crashes.h"
 
 static int share_table(void **state)
