@@ -90,7 +90,7 @@ static _Noreturn void become_child(struct supervisor *supervisor, const struct p
         _exit(EXIT_FAILURE);
     sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
     const struct bide_supervised shared = {
-        supervisor->crashes, place->slots, place->serving, place->wants_successor};
+        parent, supervisor->crashes, place->slots, place->serving, place->wants_successor};
     exit(supervisor->options->run(supervisor->options->user, &shared));
 }
 
@@ -151,6 +151,9 @@ static void blame(struct supervisor *supervisor, const struct bide_slot *slot, c
     bide_crashes_note(supervisor->crashes, slot->id, slot->attempt, false, text);
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
         BIDE_STR("plugin", slot->plugin), BIDE_INT("attempt", slot->attempt), BIDE_STR("how", what));
+    if (bide_crashes_type_died(supervisor->crashes, slot->type))
+        bide_log(BIDE_LOG_ERROR, "handler keeps crashing: its messages run one at a time, with pauses",
+            BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin));
 }
 
 static size_t count_slots(const struct supervisor *supervisor, const struct place *place, int state)

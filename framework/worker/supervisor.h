@@ -11,6 +11,8 @@
 #ifndef BIDE_WORKER_SUPERVISOR_H
 #define BIDE_WORKER_SUPERVISOR_H
 
+#include <sys/types.h>
+
 #include "bide/error.h"
 #include "worker/crashes.h"
 
@@ -20,6 +22,7 @@ struct bide_slot;
 
 /* What a worker process shares with its supervisor; NULL for a worker that has none. */
 struct bide_supervised {
+    pid_t supervisor;
     struct bide_crashes *crashes;
     struct bide_slot *slots;      /* one for each pool thread */
     _Atomic int *serving;         /* set once the worker consumes */

@@ -147,6 +147,9 @@ static void forget_all(struct bide_intake *intake)
         intake->receiver->ops->forget(intake->receiver, job->delivery);
         intake->out--;
     }
+    bide_quarantine_empty(&intake->quarantine, &jobs);
+    while ((job = bide_job_pop(&jobs)))
+        intake->receiver->ops->forget(intake->receiver, job->delivery);
 }
 
 static void end_pool(struct bide_worker *worker)
