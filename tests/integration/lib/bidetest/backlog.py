@@ -1,6 +1,7 @@
 """What a backlog of delayed messages does to a worker: the same measurements without and with one."""
 
 import json
+import os
 import random
 import subprocess
 import time
@@ -30,6 +31,7 @@ def fill(project, messages):
         sender.stdin.write("".join(json.dumps(row) + "\n" for row in rows).encode())
     sender.stdin.close()
     expect(sender.wait(600) == 0, "filling the backlog failed")
+    os.sync()  # the disk has done with the filling before anything is measured
 
 
 def start_worker(project):

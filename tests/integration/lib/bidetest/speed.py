@@ -150,16 +150,16 @@ BARE = {"sqlite": bare_sqlite, "rabbitmq": bare_rabbitmq, "redis": bare_redis}
 # ---- both ----
 
 
-def compare(broker, turns=5, messages=None, say=print):
-    """Turns of bare and bide, one after the other; returns (bare runs, bide runs). The loop over SQLite does both
-    halves at once, those over a server one after the other: bide does as the bare loop does."""
+def compare(broker, turns=5, messages=None, say=print, bare_options=None, settings=None):
+    """Turns of bare and bide, one after the other; returns (bare runs, bide runs). The loop over SQLite does both halves
+    at once, those over a server one after the other: bide does as the bare loop does."""
     messages = messages or TYPICAL[broker]
     bare, bide = [], []
     for turn in range(turns):
-        bare.append(BARE[broker](messages))
-        bide.append(measure_bide(broker, messages, together=broker == "sqlite"))
+        bare.append(BARE[broker](messages, **(bare_options or {})))
+        bide.append(measure_bide(broker, messages, together=broker == "sqlite", **(settings or {})))
         for name, run in (("bare", bare[-1]), ("bide", bide[-1])):
-            say(f"turn {turn + 1} {name}: {row(run)}")
+            say(f"turn {turn + 1} of {turns}, {name}: {row(run)}")
     return bare, bide
 
 
