@@ -18,9 +18,10 @@ from bidetest.process import start
 from bidetest.project import BUILD, ROOT, Project
 from bidetest.waiting import wait_until
 
-SEND_BATCH, CLAIM_BATCH = 1000, 512  # of `bide send --lines`, and of a worker under load
+SEND_BATCH = 1000  # of `bide send --lines`
+CLAIM_BATCH = {"sqlite": 512, "rabbitmq": 512, "redis": 128}  # of a worker under load
 BODY_BYTES = 256
-TYPICAL = {"sqlite": 200_000, "rabbitmq": 60_000, "redis": 200_000}  # messages a turn: a second or more
+TYPICAL = {"sqlite": 100_000, "rabbitmq": 50_000, "redis": 200_000}  # messages a turn: a second or so
 
 
 @dataclass
@@ -64,10 +65,14 @@ def configure(project, **settings):
     project.configure(handlers=[row], plugin_dir=str(plugins), **settings)
 
 
-def start_sender(project):
+def send(project, lines):
+    """`send --lines` of a file; returns (seconds, CPU seconds)."""
     command = [str(BUILD / "bide"), "send", "--lines"]
-    with open(project.dir / "lines") as lines, open(project.dir / "ids", "wb") as ids:
-        return start(command, project.dir / "send.log", cwd=project.dir, stdin=lines, stdout=ids)
+    with open(lines) as source, open(project.dir / "ids", "wb") as ids:
+        started = time.monotonic()
+        process = start(command, project.dir / "send.log", cwd=project.dir, stdin=source, stdout=ids)
+        cpu = finish(process, "send --lines")
+    return time.monotonic() - started, cpu
 
 
 def start_worker(project):
@@ -77,22 +82,22 @@ def start_worker(project):
 
 
 def measure_bide(broker, messages, together, **settings):
-    """A run of bide on a database or namespace of its own; together: sender and worker at the same time."""
+    """A run of bide on a database or namespace of its own; together: sender and worker at the same time. The bare loops
+    start their clocks once they are connected, so the time of a sender that has nothing to send is taken off."""
     with Project(broker) as project:
         configure(project, **settings)
         write_lines(project.dir / "lines", messages)
-        project.bide("status")  # what has to be declared is there before the clock starts
         worker = start_worker(project) if together else None
+        connecting, _ = send(project, os.devnull)
         started = time.time()
-        send_cpu = finish(start_sender(project), "send --lines")
-        sent = time.time()
+        sending, send_cpu = send(project, project.dir / "lines")
         drain_cpu = finish((worker or start_worker(project)).process, "the worker")
         ran = json.loads((project.dir / "noop.json").read_text())
         if ran["runs"] != messages:
             raise AssertionError(f"{messages} were sent, {ran['runs']} have run")
         began = started if together else ran["first_us"] / 1e6
         return Speed(
-            messages / (sent - started),
+            messages / (sending - connecting),
             messages / (ran["last_us"] / 1e6 - began),
             send_cpu / messages * 1e6,
             drain_cpu / messages * 1e6,
@@ -121,19 +126,22 @@ def speed_of_text(text):
 def bare_sqlite(messages):
     with Project("sqlite") as project:
         path = project.dir / "bare.db"
-        return speed_of_text(run_bare("bare_sqlite", path, messages, SEND_BATCH, CLAIM_BATCH))
+        return speed_of_text(run_bare("bare_sqlite", path, messages, SEND_BATCH, CLAIM_BATCH["sqlite"]))
 
 
 def bare_rabbitmq(messages, queue_type="quorum"):
-    url = urlsplit(os.environ["BIDE_TEST_BROKER_URL"])
-    text = run_bare("bare_rabbitmq", url.hostname, url.port, queue_type, messages, SEND_BATCH, CLAIM_BATCH * 2, CLAIM_BATCH)
-    return speed_of_text(text)
+    url, batch = urlsplit(os.environ["BIDE_TEST_BROKER_URL"]), CLAIM_BATCH["rabbitmq"]
+    place = (url.hostname, url.port, queue_type)
+    return speed_of_text(run_bare("bare_rabbitmq", *place, messages, SEND_BATCH, 2 * batch, batch))
 
 
 def bare_redis(messages):
     url = urlsplit(os.environ["BIDE_TEST_BROKER_URL"])
-    said = json.loads(run_bare("bare_redis", url.hostname, url.port, messages, BODY_BYTES, SEND_BATCH))
-    return Speed(said["send_per_s"], said["drain_per_s"])
+    send, drain = (
+        json.loads(run_bare("bare_redis", url.hostname, url.port, messages, BODY_BYTES, batch))
+        for batch in (SEND_BATCH, CLAIM_BATCH["redis"])  # the program has one batch for both halves
+    )
+    return Speed(send["send_per_s"], drain["drain_per_s"])
 
 
 BARE = {"sqlite": bare_sqlite, "rabbitmq": bare_rabbitmq, "redis": bare_redis}
@@ -142,16 +150,16 @@ BARE = {"sqlite": bare_sqlite, "rabbitmq": bare_rabbitmq, "redis": bare_redis}
 # ---- both ----
 
 
-def compare(broker, turns=3, messages=None, say=print):
-    """Turns of bare and bide, one after the other; returns (bare runs, bide runs). The loop over SQLite does both
-    halves at once, those over a server one after the other: bide does as the bare loop does."""
+def compare(broker, turns=5, messages=None, say=print, bare_options=None, settings=None):
+    """Turns of bare and bide, one after the other; returns (bare runs, bide runs). The loop over SQLite does both halves
+    at once, those over a server one after the other: bide does as the bare loop does."""
     messages = messages or TYPICAL[broker]
     bare, bide = [], []
     for turn in range(turns):
-        bare.append(BARE[broker](messages))
-        bide.append(measure_bide(broker, messages, together=broker == "sqlite"))
+        bare.append(BARE[broker](messages, **(bare_options or {})))
+        bide.append(measure_bide(broker, messages, together=broker == "sqlite", **(settings or {})))
         for name, run in (("bare", bare[-1]), ("bide", bide[-1])):
-            say(f"turn {turn + 1} {name}: {row(run)}")
+            say(f"turn {turn + 1} of {turns}, {name}: {row(run)}")
     return bare, bide
 
 
