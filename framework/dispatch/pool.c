@@ -478,10 +478,8 @@ size_t bide_pool_find_hung(struct bide_pool *pool)
     pthread_mutex_lock(&pool->lock);
     for (size_t i = 0; i < pool->n_threads; i++) {
         struct pool_thread *thread = &pool->threads[i];
-        if (!thread->inside || now_us < thread->context.kill_us)
-            continue;
-        atomic_store(&thread->slot->state, BIDE_SLOT_HUNG);
-        n++;
+        if (thread->inside && now_us >= thread->context.kill_us)
+            n += bide_slot_give_up(thread->slot);
     }
     pthread_mutex_unlock(&pool->lock);
     return n;

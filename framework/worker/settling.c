@@ -1,6 +1,7 @@
 #include "worker/intake.h"
 
 #include <stdlib.h>
+
 void bide_intake_flush(struct bide_intake *intake)
 {
     if (intake->n_settlements == 0)
@@ -43,14 +44,16 @@ static void count_decision(struct bide_worker_counts *counts, enum bide_verdict 
 void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery *delivery,
     const struct bide_retry_config *policy, const struct bide_run_result *result, const struct bide_run *run)
 {
-    int64_t now_ms = bide_wall_ms(intake->clock);
+    /* Rounded up: due times are whole milliseconds, and a retry must not come one part of them early. */
+    int64_t now_ms = (bide_wall_us(intake->clock) + 999) / 1000;
     double random = result->outcome == BIDE_RETRY ? erand48(intake->random) : 0.5;
     struct bide_decision decision = bide_decide(policy, result, now_ms, random);
     count_decision(&intake->counts, decision.verdict);
     log_decision(delivery->message, &decision, run, now_ms);
-    if (intake->supervised && decision.verdict == BIDE_VERDICT_ACK)
+    if (intake->supervised && decision.verdict == BIDE_VERDICT_ACK) {
         bide_crashes_forget(intake->supervised->crashes, delivery->message->id);
-    else if (intake->supervised && decision.verdict == BIDE_VERDICT_DEAD)
+        bide_crashes_type_did_well(intake->supervised->crashes, delivery->message->type);
+    } else if (intake->supervised && decision.verdict == BIDE_VERDICT_DEAD)
         bide_crashes_end(intake->supervised->crashes, delivery->message->id, bide_mono_ms(intake->clock));
     bide_intake_settle(intake, &(struct bide_settlement){
                                    .delivery = delivery,
@@ -127,7 +130,7 @@ void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job)
 {
     intake->out--;
     if (job->suspect)
-        intake->suspect_runs = false;
+        bide_quarantine_ran(&intake->quarantine, bide_mono_us(intake->clock));
     if (!job->early)
         bide_prefetch_gave(&intake->prefetch[job->delivery->queue], job->run.ran ? job->run.waited_us : -1);
     if (job->run.ran && was_cut_short(intake, job))

@@ -85,6 +85,7 @@ static void destroy(struct bide_admin *base)
     bide_rmq_publisher_release(&admin->publisher);
     bide_rmq_link_close(&admin->link);
     bide_buffer_release(&admin->scratch.text);
+    bide_free(admin->n_letters);
     bide_rmq_settings_destroy(admin->settings);
     bide_free(admin);
 }
@@ -114,7 +115,8 @@ bide_code bide_rmq_open_admin(
     admin->settings = settings;
     bide_buffer_init(&admin->scratch.text);
     bide_rmq_publisher_init(&admin->publisher, settings, NULL, NULL);
-    code = open_link(admin, error);
+    admin->n_letters = bide_calloc(settings->n_queues + 1, sizeof *admin->n_letters);
+    code = admin->n_letters ? open_link(admin, error) : bide_fail(error, BIDE_E_NOMEM, "out of memory");
     if (code != BIDE_OK) {
         destroy(&admin->base);
         return code;

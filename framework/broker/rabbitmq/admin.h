@@ -14,6 +14,9 @@ struct bide_rmq_admin {
     struct bide_rmq_link link;
     struct bide_rmq_publisher publisher; /* opened by the first replay */
     struct bide_rmq_scratch scratch;
+    size_t *n_letters;   /* by source: taken and neither acknowledged nor given back */
+    uint64_t last_tag;   /* of the letter taken last */
+    size_t n_acks;       /* since the broker was known to have applied all of them */
     size_t open_letters; /* channels for letters that are open: of sources 0 … open_letters-1 */
 };
 

@@ -21,8 +21,10 @@ struct bide_rmq_courier {
     struct bide_wakeup wakeup; /* jobs in the inbox, or the end */
     pthread_t thread;
     atomic_bool ending;
+    atomic_bool has_outbox;
     _Atomic uint32_t generation;
     pthread_mutex_t lock; /* of the two lists */
+    _Atomic int *looks;   /* by channel: enum bide_rmq_look */
     struct list inbox, outbox;
     /* the rest is the courier thread's */
     struct bide_rmq_publisher publisher;
@@ -31,6 +33,7 @@ struct bide_rmq_courier {
     struct list finished;
     int64_t pause_until_us; /* the broker refused something: not before */
     bool must_declare;      /* a queue is missing */
+    size_t asking;          /* the channel the question is about */
 };
 
 /* ---- lists ---- */
@@ -77,8 +80,14 @@ void bide_rmq_courier_wake(struct bide_rmq_courier *courier)
     bide_wakeup_signal(&courier->wakeup);
 }
 
+bool bide_rmq_courier_has(const struct bide_rmq_courier *courier)
+{
+    return atomic_load(&courier->has_outbox);
+}
+
 struct bide_rmq_job *bide_rmq_courier_take(struct bide_rmq_courier *courier)
 {
+    atomic_store(&courier->has_outbox, false);
     pthread_mutex_lock(&courier->lock);
     struct bide_rmq_job *jobs = list_take(&courier->outbox);
     pthread_mutex_unlock(&courier->lock);
@@ -88,6 +97,19 @@ struct bide_rmq_job *bide_rmq_courier_take(struct bide_rmq_courier *courier)
 void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, uint32_t generation)
 {
     atomic_store(&courier->generation, generation);
+}
+
+void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel)
+{
+    atomic_store(&courier->looks[channel], BIDE_RMQ_ASKED);
+}
+
+enum bide_rmq_look bide_rmq_courier_seen(struct bide_rmq_courier *courier, size_t channel)
+{
+    int seen = atomic_load(&courier->looks[channel]);
+    if (seen != BIDE_RMQ_ASKED)
+        atomic_store(&courier->looks[channel], BIDE_RMQ_NOT_ASKED);
+    return (enum bide_rmq_look)seen;
 }
 
 /* ---- the courier's side ---- */
@@ -196,6 +218,7 @@ static void deliver_finished(struct bide_rmq_courier *courier)
     }
     pthread_mutex_unlock(&courier->lock);
     bide_wakeup_signal(courier->done);
+    atomic_store(&courier->has_outbox, true);
 }
 
 static void connect_again(struct bide_rmq_courier *courier)
@@ -212,11 +235,32 @@ static void connect_again(struct bide_rmq_courier *courier)
     bide_reconnect_failed(&courier->reconnect, now_us(courier));
 }
 
+/* Takes the answer to the last question and asks the next. */
+static void look(struct bide_rmq_courier *courier)
+{
+    struct bide_rmq_publisher *publisher = &courier->publisher;
+    if (publisher->has_answer)
+        atomic_store(
+            &courier->looks[courier->asking], publisher->answer == 0 ? BIDE_RMQ_EMPTY : BIDE_RMQ_SOMETHING);
+    publisher->has_answer = false;
+    if (publisher->is_asking)
+        return;
+    for (size_t i = 0; i < 2 * courier->settings->n_queues; i++) {
+        const struct bide_rmq_queue *queue = &courier->settings->queues[i / 2];
+        if (atomic_load(&courier->looks[i]) != BIDE_RMQ_ASKED)
+            continue;
+        courier->asking = i;
+        bide_rmq_publisher_ask(publisher, i % 2 ? queue->landing : queue->work);
+        return;
+    }
+}
+
 static void publish(struct bide_rmq_courier *courier)
 {
     bide_error error;
     if (now_us(courier) >= courier->pause_until_us)
         put_items(courier);
+    look(courier);
     if (bide_rmq_publisher_serve(&courier->publisher, 0, &error) != BIDE_OK) {
         bide_log(BIDE_LOG_WARN, "publishing connection lost", BIDE_STR("error", error.text));
         bide_reconnect_failed(&courier->reconnect, now_us(courier));
@@ -291,6 +335,7 @@ static void clear(struct bide_rmq_courier *courier)
     list_destroy(&courier->outbox);
     list_destroy(&courier->finished);
     bide_wakeup_close(&courier->wakeup);
+    bide_free(courier->looks);
     pthread_mutex_destroy(&courier->lock);
     bide_free(courier);
 }
@@ -310,7 +355,8 @@ bide_code bide_rmq_courier_create(const struct bide_rmq_settings *settings, cons
     list_init(&courier->outbox);
     list_init(&courier->finished);
     bide_rmq_publisher_init(&courier->publisher, settings, on_outcome, courier);
-    bide_code code = start(courier, error);
+    courier->looks = bide_calloc(2 * settings->n_queues + 1, sizeof *courier->looks);
+    bide_code code = courier->looks ? start(courier, error) : bide_fail(error, BIDE_E_NOMEM, "out of memory");
     if (code != BIDE_OK) {
         clear(courier);
         return code;

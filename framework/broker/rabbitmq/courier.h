@@ -50,8 +50,17 @@ void bide_rmq_job_destroy(struct bide_rmq_job *job);
 void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_job *job);
 /* Lets the thread know of what was handed; once for many. */
 void bide_rmq_courier_wake(struct bide_rmq_courier *courier);
+/* Whether something came back. Costs nothing; set after the signal, so that whoever sees it can drain that.
+ */
+bool bide_rmq_courier_has(const struct bide_rmq_courier *courier);
 /* All that came back, as a list. */
 struct bide_rmq_job *bide_rmq_courier_take(struct bide_rmq_courier *courier);
+/* Questions about the intake's channels (work and landing by turns): is something ready in that queue? Asked
+ * on the courier's connection, because the intake's must not wait for answers. */
+enum bide_rmq_look { BIDE_RMQ_NOT_ASKED, BIDE_RMQ_ASKED, BIDE_RMQ_EMPTY, BIDE_RMQ_SOMETHING };
+void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel);
+/* The answer, once; ASKED while there is none yet. */
+enum bide_rmq_look bide_rmq_courier_seen(struct bide_rmq_courier *courier, size_t channel);
 /* The intake's present connection; 0: none. */
 void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, uint32_t generation);
 

@@ -10,7 +10,8 @@
 #include "broker/broker.h"
 #include "broker/rabbitmq/api.h"
 
-/* The framework's headers; 0 and {NULL, 0} are absent. */
+/* The framework's headers; 0 and {NULL, 0} are absent. An absent sent_ms is that of the properties; an absent
+ * due_ms is sent_ms. */
 struct bide_rmq_marks {
     int64_t due_ms, sent_ms, expires_ms;
     int64_t attempt;           /* of the next run; not written for the first */
@@ -25,13 +26,14 @@ struct bide_rmq_draft {
     amqp_basic_properties_t properties;
     amqp_table_entry_t *entries;
     size_t n_entries, room;
-    char expiration[24];
     amqp_pool_t pool; /* of what was decoded again */
 };
 
 void bide_rmq_draft_init(struct bide_rmq_draft *draft);
 void bide_rmq_draft_release(struct bide_rmq_draft *draft);
-/* What a message says about itself. Borrows its texts. */
+/* What a new message has to say in headers, beyond its properties. Borrows its texts. */
+void bide_rmq_marks_of_new(const struct bide_message *message, struct bide_rmq_marks *ret_marks);
+/* What a received message says about itself, its queue among it. Borrows its texts. */
 void bide_rmq_marks_of(const struct bide_message *message, struct bide_rmq_marks *ret_marks);
 /* A new message's properties. False where there is no memory. */
 bool bide_rmq_draft_new(
@@ -42,7 +44,6 @@ bool bide_rmq_draft_new(
  */
 bool bide_rmq_draft_again(
     struct bide_rmq_draft *draft, struct bide_slice raw, const char *id, const struct bide_rmq_marks *marks);
-void bide_rmq_draft_expire(struct bide_rmq_draft *draft, int64_t ttl_ms);
 
 /* ---- reading ---- */
 

@@ -101,6 +101,8 @@ void bide_rmq_intake_drop(struct bide_rmq_intake *intake)
         struct bide_rmq_channel *channel = &intake->channels[i];
         intake->n_lost += channel->tags.n_done;
         channel->n_consumers = 0;
+        channel->strikes = 0;
+        channel->quiet_us = 0;
         bide_rmq_tags_release(&channel->tags);
         bide_buffer_clear(&channel->coming.body);
         channel->coming.has_head = channel->cancelled = false;
@@ -218,6 +220,8 @@ static bide_code finish_message(
     struct bide_rmq_assembly *coming = &channel->coming;
     struct bide_rmq_delivery *delivery = NULL;
     coming->has_head = false;
+    channel->quiet_us = 0;
+    channel->strikes = 0;
     if (bide_rmq_tags_add(&channel->tags, coming->tag))
         delivery =
             bide_rmq_delivery_create(intake->settings, channel->queue, &coming->head, body, &intake->scratch);

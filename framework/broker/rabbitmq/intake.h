@@ -29,8 +29,10 @@ struct bide_rmq_channel {
     size_t limit;                        /* of all running consumers together; 0: none */
     size_t prefetch[BIDE_RMQ_CONSUMERS]; /* of each */
     size_t n_consumers;
-    unsigned turn;  /* the oldest consumer's tag; the others' follow */
-    bool cancelled; /* by the broker: the queue is gone, or its leader */
+    unsigned turn;    /* the oldest consumer's tag; the others' follow */
+    int64_t quiet_us; /* since when the watch has heard nothing; 0: it has not looked since */
+    unsigned strikes; /* how often in a row something was ready and did not come */
+    bool cancelled;   /* by the broker: the queue is gone, or its leader */
     struct bide_rmq_tags tags;
     struct bide_rmq_assembly coming;
 };

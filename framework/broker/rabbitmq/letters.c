@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "broker/rabbitmq/fault.h"
 
-enum { PIPELINE = 64, PREFIX = 2 * BIDE_RMQ_RUNGS };
+enum { PIPELINE = 64, PREFIX = 2 * BIDE_RMQ_RUNGS, RETURN_MS = 2000, RETURN_STEP_MS = 2, ACKS_MAX = 16 };
 
 size_t bide_rmq_sources(const struct bide_rmq_admin *admin)
 {
@@ -162,6 +162,7 @@ static bide_code finish_letter(struct fetch *fetch, bide_error *error)
     struct bide_rmq_letter *letter = fetch->body.failed ? NULL : create_letter(fetch);
     fetch->n_answered++;
     fetch->n_taken++;
+    fetch->admin->n_letters[fetch->source]++;
     if (!letter)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory for a dead letter");
     if (!matches(fetch->filter, letter)) {
@@ -177,6 +178,11 @@ static bide_code finish_letter(struct fetch *fetch, bide_error *error)
 }
 
 /* ---- fetching ---- */
+
+static bide_code failed(struct bide_rmq_admin *admin, int status, bide_error *error)
+{
+    return bide_rmq_fail_status(admin->settings, status, "working on dead letters", error);
+}
 
 static bide_code on_frame(struct fetch *fetch, const amqp_frame_t *frame, bide_error *error)
 {
@@ -196,6 +202,7 @@ static bide_code on_frame(struct fetch *fetch, const amqp_frame_t *frame, bide_e
     switch (frame->payload.method.id) {
     case AMQP_BASIC_GET_OK_METHOD:
         fetch->got = frame->payload.method.decoded;
+        fetch->admin->last_tag = fetch->got->delivery_tag;
         return BIDE_OK;
     case AMQP_BASIC_GET_EMPTY_METHOD:
         fetch->n_answered++;
@@ -216,7 +223,7 @@ static bide_code ask(struct fetch *fetch, bide_error *error)
         int status =
             amqp_send_method(fetch->admin->link.amqp, channel_of(fetch->source), AMQP_BASIC_GET_METHOD, &get);
         if (status != AMQP_STATUS_OK)
-            return bide_rmq_fail_status(fetch->admin->settings, status, "fetching dead letters", error);
+            return failed(fetch->admin, status, error);
         fetch->n_asked++;
     }
     return BIDE_OK;
@@ -230,7 +237,7 @@ static bide_code run(struct fetch *fetch, bide_error *error)
         amqp_frame_t frame;
         int status = amqp_simple_wait_frame_noblock(fetch->admin->link.amqp, &frame, &patience);
         if (status != AMQP_STATUS_OK)
-            return bide_rmq_fail_status(fetch->admin->settings, status, "fetching dead letters", error);
+            return failed(fetch->admin, status, error);
         code = on_frame(fetch, &frame, error);
         if (code == BIDE_OK)
             code = ask(fetch, error);
@@ -267,20 +274,62 @@ bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, siz
     return BIDE_OK;
 }
 
+/* A channel hands a quorum queue 32 commands at a time and keeps the rest to itself; when it is closed, that
+ * rest is lost, and what was acknowledged is there again. A get goes through the queue's log: when it is
+ * answered, all that was sent before is applied. */
+static bide_code await_applied(struct bide_rmq_admin *admin, size_t source, bide_error *error)
+{
+    static const char *const ids[] = {""};
+    const struct bide_dead_filter nobody = {.ids = ids, .n_ids = 1};
+    struct bide_rmq_pile none = {0};
+    size_t n = 0;
+    admin->n_acks = 0;
+    bide_code code = bide_rmq_letters_take(admin, source, 1, &nobody, &none, &n, error);
+    bide_rmq_pile_clear(&none);
+    if (code != BIDE_OK || n == 0)
+        return code;
+    admin->n_letters[source]--;
+    int status = amqp_basic_nack(admin->link.amqp, channel_of(source), admin->last_tag, 0, 1);
+    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+}
+
 bide_code bide_rmq_letter_acknowledge(
     struct bide_rmq_admin *admin, const struct bide_rmq_letter *letter, bide_error *error)
 {
     int status = amqp_basic_ack(admin->link.amqp, channel_of(letter->source), letter->tag, 0);
-    if (status == AMQP_STATUS_OK)
-        return BIDE_OK;
-    return bide_rmq_fail_status(admin->settings, status, "removing a dead letter", error);
+    if (status != AMQP_STATUS_OK)
+        return failed(admin, status, error);
+    admin->n_letters[letter->source]--;
+    return ++admin->n_acks < ACKS_MAX ? BIDE_OK : await_applied(admin, letter->source, error);
+}
+
+/* A quorum queue takes back what a channel gives up a moment later: a look at it before that would find it
+ * empty, and what was acknowledged before is only then known to be applied. */
+static void await_return(struct bide_rmq_admin *admin, size_t source)
+{
+    const struct bide_clock *clock = admin->settings->clock;
+    int64_t deadline_ms = bide_mono_ms(clock) + RETURN_MS, depth = 0;
+    bide_error ignored;
+    while (admin->link.amqp && bide_mono_ms(clock) < deadline_ms &&
+           bide_rmq_admin_depth(admin, bide_rmq_source_queue(admin, source), &depth, &ignored) == BIDE_OK &&
+           depth >= 0 && (size_t)depth < admin->n_letters[source])
+        poll(NULL, 0, RETURN_STEP_MS);
 }
 
 /* Sources are walked in order, so that the channels of 0 … open_letters-1 are open. */
 void bide_rmq_letters_give_back(struct bide_rmq_admin *admin)
 {
-    for (size_t source = 0; source < admin->open_letters && admin->link.amqp; source++)
-        amqp_channel_close(admin->link.amqp, channel_of(source), AMQP_REPLY_SUCCESS);
+    enum { ALL = 0 };
+    for (size_t source = 0; source < admin->open_letters; source++)
+        if (admin->link.amqp && admin->n_letters[source])
+            amqp_basic_nack(admin->link.amqp, channel_of(source), ALL, 1, 1);
+    for (size_t source = 0; source < admin->open_letters; source++) {
+        await_return(admin, source);
+        admin->n_letters[source] = 0;
+        if (admin->link.amqp)
+            amqp_channel_close(admin->link.amqp, channel_of(source), AMQP_REPLY_SUCCESS);
+    }
+    admin->n_acks = 0;
     if (admin->link.amqp)
         amqp_maybe_release_buffers(admin->link.amqp);
     admin->open_letters = 0;

@@ -8,7 +8,7 @@
 
 /* What may be unconfirmed at once: enough to keep a quorum queue busy, little enough that its confirms never
  * fill a socket that nobody reads meanwhile. */
-enum { WINDOW = 4096, WINDOW_BYTES = 1 << 20, FIRST_SLOTS = 256 };
+enum { WINDOW = 4096, WINDOW_BYTES = 1 << 20, FIRST_SLOTS = 256, FLUSH_BYTES = 1 << 15 };
 
 void bide_rmq_publisher_init(struct bide_rmq_publisher *publisher, const struct bide_rmq_settings *settings,
     bide_rmq_outcome_sink *sink, void *owner)
@@ -81,7 +81,7 @@ static void forget_all(struct bide_rmq_publisher *publisher)
 {
     tell_confirm(publisher, publisher->next - 1, true, BIDE_RMQ_UNKNOWN);
     publisher->first = publisher->next = 1; /* a new channel counts from 1 */
-    publisher->expects_return_head = false;
+    publisher->expects_return_head = publisher->is_asking = publisher->has_answer = false;
     bide_rmq_wire_release(&publisher->wire);
     bide_rmq_wire_init(&publisher->wire, &publisher->link);
 }
@@ -101,6 +101,8 @@ static bide_code prepare(struct bide_rmq_publisher *publisher, bide_error *error
 {
     struct bide_rmq_link *link = &publisher->link;
     bide_code code = bide_rmq_link_open_channel(link, BIDE_RMQ_PUBLISH_CHANNEL, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_link_open_channel(link, BIDE_RMQ_ASK_CHANNEL, error);
     if (code == BIDE_OK)
         code = bide_rmq_topology_declare(link, BIDE_RMQ_PUBLISH_CHANNEL, error);
     if (code != BIDE_OK)
@@ -149,8 +151,6 @@ bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const str
     if (publisher->next - publisher->first == publisher->n_slots && !grow_slots(publisher))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     struct bide_rmq_draft *draft = &publisher->draft;
-    if (address->ttl_ms)
-        bide_rmq_draft_expire(draft, address->ttl_ms);
     amqp_basic_publish_t publish = {.exchange = bide_rmq_text(address->exchange),
         .routing_key = bide_rmq_text(address->key),
         .mandatory = 1};
@@ -161,7 +161,17 @@ bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const str
     *slot_of(publisher, publisher->next++) =
         (struct bide_rmq_in_flight){.item = item, .id_hash = hash(draft->properties.message_id)};
     publisher->n_waiting++;
+    if (bide_rmq_wire_waiting(&publisher->wire) >= FLUSH_BYTES)
+        bide_rmq_wire_flush(&publisher->wire, 0); /* a lost connection shows in the next call of serve */
     return BIDE_OK;
+}
+
+void bide_rmq_publisher_ask(struct bide_rmq_publisher *publisher, const char *queue)
+{
+    amqp_queue_declare_t declare = {.queue = bide_rmq_text(queue), .passive = 1};
+    bide_rmq_wire_method(&publisher->wire, BIDE_RMQ_ASK_CHANNEL, AMQP_QUEUE_DECLARE_METHOD, &declare);
+    publisher->is_asking = true;
+    publisher->has_answer = false;
 }
 
 /* ---- in ---- */
@@ -177,6 +187,23 @@ static void note_returned(struct bide_rmq_publisher *publisher, const amqp_basic
             return;
         }
     }
+}
+
+static void note_answer(struct bide_rmq_publisher *publisher, int64_t ready)
+{
+    publisher->is_asking = false;
+    publisher->has_answer = true;
+    publisher->answer = ready;
+}
+
+/* "No such queue" closes the channel of questions; that is an answer, too. */
+static void reopen_asking(struct bide_rmq_publisher *publisher)
+{
+    amqp_channel_close_ok_t close_ok = {0};
+    amqp_channel_open_t open = {0};
+    bide_rmq_wire_method(&publisher->wire, BIDE_RMQ_ASK_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
+    bide_rmq_wire_method(&publisher->wire, BIDE_RMQ_ASK_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
+    note_answer(publisher, -1);
 }
 
 static bide_code on_method(struct bide_rmq_publisher *publisher, const amqp_frame_t *frame, bide_error *error)
@@ -200,7 +227,15 @@ static bide_code on_method(struct bide_rmq_publisher *publisher, const amqp_fram
     case AMQP_CONNECTION_UNBLOCKED_METHOD:
         publisher->link.blocked = method.id == AMQP_CONNECTION_BLOCKED_METHOD;
         return BIDE_OK;
+    case AMQP_QUEUE_DECLARE_OK_METHOD:
+        note_answer(publisher, ((const amqp_queue_declare_ok_t *)method.decoded)->message_count);
+        return BIDE_OK;
     case AMQP_CHANNEL_CLOSE_METHOD:
+        if (frame->channel == BIDE_RMQ_ASK_CHANNEL) {
+            reopen_asking(publisher);
+            return BIDE_OK;
+        }
+        return bide_rmq_fail_method(publisher->settings, method, "publishing", error);
     case AMQP_CONNECTION_CLOSE_METHOD:
         return bide_rmq_fail_method(publisher->settings, method, "publishing", error);
     default:

@@ -38,7 +38,10 @@ struct bide_rmq_publisher {
     uint64_t first, next;
     size_t n_waiting; /* items not told */
     bool expects_return_head;
-    size_t host; /* which to try first */
+    bool is_asking;  /* a question about a queue is out */
+    bool has_answer; /* to the last one: */
+    int64_t answer;  /* messages ready, or -1: there is no such queue */
+    size_t host;     /* which to try first */
     bide_rmq_outcome_sink *sink;
     void *owner;
 };
@@ -49,7 +52,6 @@ enum { BIDE_RMQ_PUBLISH_CHANNEL = 1, BIDE_RMQ_ASK_CHANNEL = 2 };
 struct bide_rmq_address {
     const char *exchange;
     const char *key;
-    int64_t ttl_ms; /* 0: none */
 };
 
 void bide_rmq_publisher_init(struct bide_rmq_publisher *publisher, const struct bide_rmq_settings *settings,
@@ -71,6 +73,8 @@ bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const str
 /* Writes what it can and reads what there is, waiting at most wait_ms for the first. A failure has dropped
  * the connection. */
 bide_code bide_rmq_publisher_serve(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error);
+/* Asks how many messages are ready in a queue, one question at a time; see has_answer after a later serve. */
+void bide_rmq_publisher_ask(struct bide_rmq_publisher *publisher, const char *queue);
 /* No more should be put in for now: enough is on its way, or the broker has an alarm. */
 bool bide_rmq_publisher_is_full(const struct bide_rmq_publisher *publisher);
 

@@ -12,7 +12,8 @@
 struct bide_rmq_receiver {
     struct bide_receiver base;
     struct bide_rmq_settings *settings;
-    struct bide_wakeup wakeup; /* the courier or the connector has something */
+    struct bide_wakeup wakeup;    /* the courier has something */
+    struct bide_wakeup connected; /* the connector has */
     struct bide_rmq_courier *courier;
     struct bide_rmq_connector connector;
     struct bide_rmq_intake intake;
@@ -24,7 +25,8 @@ struct bide_rmq_receiver {
     bool has_handed;                              /* jobs the courier was not woken for */
     bool stopping;
     int64_t ack_since_us; /* acknowledgements wait since then; 0: none do */
-    bool was_unsettled;   /* so far; the user is called back once when all is settled */
+    bool has_settled;     /* the last that was unsettled: the user is called back once to see it */
+    int64_t watch_us;     /* the next look at quiet channels */
     size_t n_jobs;
     uint64_t n_lost; /* jobs and settlements of lost connections; see also the intake */
     uint64_t n_reconnects;

@@ -21,6 +21,8 @@ struct sender {
     size_t room;
     /* of the call in progress */
     size_t n, n_open; /* parcels, and those without a final answer */
+    size_t cursor;    /* all before it are out or answered */
+    int64_t heard_us; /* the last answer, or the beginning */
     int64_t deadline_us;
     bide_code refusal; /* the first that is final */
 };
@@ -43,8 +45,11 @@ static void on_outcome(void *owner, void *item, enum bide_rmq_outcome outcome)
     struct sender *sender = owner;
     struct parcel *parcel = item;
     parcel->is_out = false;
-    if (outcome != BIDE_RMQ_CONFIRMED)
-        return; /* sent again, as long as there is time */
+    sender->heard_us = now_us(sender);
+    if (outcome != BIDE_RMQ_CONFIRMED) {
+        sender->cursor = 0; /* sent again, as long as there is time */
+        return;
+    }
     *parcel->result = BIDE_SENT_OK;
     sender->n_open--;
 }
@@ -55,7 +60,7 @@ static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *e
     const struct bide_message *message = parcel->message;
     struct bide_rmq_marks marks;
     struct bide_rmq_route route;
-    bide_rmq_marks_of(message, &marks);
+    bide_rmq_marks_of_new(message, &marks);
     if (!bide_rmq_draft_new(&publisher->draft, message, &marks))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_rmq_route_due(&route, sender->settings, message->queue, message->due_ms);
@@ -68,8 +73,8 @@ static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *e
 /* Puts in what is neither out nor answered; what can never be sent is refused. */
 static bide_code put_open(struct sender *sender, bide_error *error)
 {
-    for (size_t i = 0; i < sender->n && !bide_rmq_publisher_is_full(&sender->publisher); i++) {
-        struct parcel *parcel = &sender->parcels[i];
+    for (; sender->cursor < sender->n && !bide_rmq_publisher_is_full(&sender->publisher); sender->cursor++) {
+        struct parcel *parcel = &sender->parcels[sender->cursor];
         if (parcel->is_out || *parcel->result != BIDE_SENT_UNKNOWN)
             continue;
         bide_code code = put(sender, parcel, sender->refusal == BIDE_OK ? error : NULL);
@@ -91,6 +96,7 @@ static bide_code connect_again(struct sender *sender, bide_error *error)
     if (pause_ms > 0)
         poll(NULL, 0, pause_ms);
     bide_code code = bide_rmq_publisher_open(&sender->publisher, "sender", false, error);
+    sender->heard_us = now_us(sender);
     if (code == BIDE_OK)
         bide_reconnect_succeeded(&sender->reconnect);
     else
@@ -104,9 +110,18 @@ static bool is_passing(bide_code code)
     return code == BIDE_E_BROKER || code == BIDE_E_TIMEOUT;
 }
 
+/* A connection cut without a word: what is out gets no answer. Half of the time is kept for another one. */
+static bool is_silent(const struct sender *sender)
+{
+    return sender->publisher.n_waiting && !sender->publisher.link.blocked &&
+           now_us(sender) - sender->heard_us > sender->settings->timeout_ms * 1000 / 2;
+}
+
 static bide_code step(struct sender *sender, bide_error *error)
 {
     bide_code code = BIDE_OK;
+    if (is_silent(sender))
+        bide_rmq_publisher_drop(&sender->publisher);
     if (!bide_rmq_publisher_is_open(&sender->publisher))
         code = connect_again(sender, error);
     if (code == BIDE_OK)
@@ -145,6 +160,8 @@ static bool begin(
     for (size_t i = 0; i < n; i++)
         sender->parcels[i] = (struct parcel){messages[i], &results[i], false};
     sender->n = sender->n_open = n;
+    sender->cursor = 0;
+    sender->heard_us = now_us(sender);
     sender->refusal = BIDE_OK;
     sender->deadline_us = now_us(sender) + sender->settings->timeout_ms * 1000;
     return true;
