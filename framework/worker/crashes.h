@@ -20,6 +20,8 @@
 
 enum { BIDE_CRASH_RECORDS = 1024, BIDE_CRASH_TEXT = 200, BIDE_CRASH_TYPES = 256 };
 
+#define BIDE_CRASH_HUNG "did not return after its timeout"
+
 struct bide_crash_record {
     char id[BIDE_ID_MAX + 1]; /* "": free */
     char text[BIDE_CRASH_TEXT];

@@ -280,7 +280,6 @@ void bide_intake_report_hung(struct bide_intake *intake)
     for (int i = 0; supervised && i < intake->config->worker.threads; i++) {
         const struct bide_slot *slot = &supervised->slots[i];
         if (atomic_load(&slot->state) == BIDE_SLOT_HUNG)
-            bide_crashes_note(
-                supervised->crashes, slot->id, slot->attempt, true, "did not return after its timeout");
+            bide_crashes_note(supervised->crashes, slot->id, slot->attempt, true, BIDE_CRASH_HUNG);
     }
 }

@@ -1,5 +1,6 @@
 #include "bide/worker.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -112,6 +113,15 @@ bide_code bide_worker_supervised_by(
 {
     worker->intake.supervised = supervised;
     return bide_slot_watch_faults(error);
+}
+
+void bide_worker_on_signal(bide_worker *worker, int number)
+{
+    const struct bide_supervised *supervised = worker->intake.supervised;
+    bool first = atomic_load(&worker->intake.stops) == 0;
+    bool orphan = supervised && getppid() != supervised->supervisor;
+    if (first || orphan || number == SIGUSR2)
+        bide_worker_stop(worker);
 }
 
 bool bide_worker_abandoned(const bide_worker *worker)

@@ -13,6 +13,7 @@ from bidetest.harness import expect, main  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 GOOD, BAD, THREADS, CRASH_ATTEMPTS, TOTAL_S = 10000, 20, 8, 3, 60
+FLOOD, FLOOD_S = 1000, 60
 
 
 def mix(order, good=GOOD, bad=BAD):
@@ -48,7 +49,11 @@ def crashes_hurt_nobody_else(project, order, how):
     sent = project.send(mix(order))
     began = time.monotonic()
     worker = project.worker()
-    wait_until(lambda: project.left() == 0, TOTAL_S, lambda: f"everything has ended: {project.status()}")
+
+    def ended():
+        return project.left() == 0 and len({row["id"] for row in project.dead()}) == BAD
+
+    wait_until(ended, TOTAL_S, lambda: f"everything has ended: {project.status()}")
     print(f"{GOOD} good and {BAD} bad ones in {time.monotonic() - began:.1f} s")
     expect(worker.running(), "the worker is gone")
     journal = project.journal()
@@ -69,4 +74,33 @@ def an_exit(project):
     crashes_hurt_nobody_else(project, "exit", "exit status 1")
 
 
-main(a_fault, an_exit)
+def the_other_types_are_served(project):
+    """Every message of a type crashes: those of another type, one for one among them, run on all the same."""
+    good = project.probe(type="good", settings={"path": str(project.dir / "good.ndjson")})
+    project.configure(handlers=[good, project.probe(type="bad")], threads=THREADS)
+    rows = [
+        {"type": kind, "id": f"{kind}{number:04d}", "body": body}
+        for number in range(FLOOD)
+        for kind, body in (("bad", {"crash": True}), ("good", {"sleep_ms": 5}))
+    ]
+    project.send(rows)
+    began = time.monotonic()
+    worker = project.worker()
+
+    def done():
+        return {line["id"] for line in project.journal("good.ndjson")}
+
+    wait_until(lambda: len(done()) == FLOOD, FLOOD_S, lambda: f"{len(done())} of {FLOOD} good ones are done")
+    print(f"{FLOOD} good ones among {FLOOD} that crash in {time.monotonic() - began:.1f} s")
+    lines, crashes = project.journal("good.ndjson"), project.journal()
+    expect({line["attempt"] for line in lines} == {1}, "a neighbour's crash burnt an attempt")
+    print(f"{len(lines) - FLOOD} repeated, {len({line['worker_pid'] for line in lines})} processes")
+    expect(worker.running() and "keeps crashing" in worker.log_text(), worker.log_tail())
+    expect(all(line["attempt"] <= CRASH_ATTEMPTS for line in crashes), "an attempt too many")
+    expect({row["reason"] for row in project.dead()} <= {"crashed"}, f"{project.dead()[:3]}")
+    worker.stop()
+    books = ledger.close([row["id"] for row in rows], lines, project.dead())
+    expect(project.left() >= len(books.lost), f"{project.left()} are left, but {books}")
+
+
+main(a_fault, an_exit, the_other_types_are_served)

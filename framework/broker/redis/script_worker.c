@@ -73,18 +73,20 @@ const char bide_redis_lua_take_over[] = BIDE_REDIS_LUA_WAKE
     "wake(KEYS[4], ARGV[3], ARGV[2], math.max(#names + #ids, 1))\n"
     "return #names + #ids\n";
 
-/* Consumers of a queue's group that are no workers: one that went on after it had been taken over. KEYS: the
- * queue's five, workers, lost. */
+/* Now and then: consumers of a queue's group that are no workers (one that went on after it had been taken
+ * over) are listed as lost, and one waiting worker looks at what foreign producers may have added without a
+ * wake. KEYS: the queue's five, workers, lost. ARGV: queue, wake channel. */
 const char bide_redis_lua_orphans[] =
-    "redis.call('SREM', KEYS[7], '')\n"
-    "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end\n"
-    "local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], 'bide')\n"
-    "if consumers.err then return 0 end\n"
-    "local found = 0\n"
-    "for _, consumer in ipairs(consumers) do\n"
-    "  local name = consumer[2]\n"
-    "  if name ~= 'returned' and redis.call('HEXISTS', KEYS[6], name) == 0 then\n"
-    "    found = found + redis.call('SADD', KEYS[7], name)\n"
-    "  end\n"
-    "end\n"
-    "return found\n";
+    BIDE_REDIS_LUA_WAKE "redis.call('SREM', KEYS[7], '')\n"
+                        "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end\n"
+                        "local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], 'bide')\n"
+                        "if consumers.err then return 0 end\n"
+                        "local found = 0\n"
+                        "for _, consumer in ipairs(consumers) do\n"
+                        "  local name = consumer[2]\n"
+                        "  if name ~= 'returned' and redis.call('HEXISTS', KEYS[6], name) == 0 then\n"
+                        "    found = found + redis.call('SADD', KEYS[7], name)\n"
+                        "  end\n"
+                        "end\n"
+                        "wake(KEYS[4], ARGV[2], ARGV[1], 1)\n"
+                        "return found\n";
