@@ -153,6 +153,11 @@ static void list_unchecked(struct report *report)
             "rabbitmqctl list_policies"},
         {"feature flags", "whether quorum_queue and stream_queue (at-least-once dead-lettering) are enabled",
             "rabbitmqctl list_feature_flags"},
+        {"dead-letter confirms",
+            "dead_letter_worker_publisher_confirm_timeout: after a broker's restart a held message may wait "
+            "that "
+            "long (3 minutes by default) for its next hop; 5000 is better",
+            "rabbitmqctl environment | grep dead_letter_worker"},
         {"consumer timeout", "whether the broker waits longer for an acknowledgement than a handler may take",
             "rabbitmqctl environment | grep consumer_timeout"},
     };

@@ -13,13 +13,16 @@ static void *run(void *user)
     struct bide_rmq_connector *connector = user;
     connector->code =
         bide_rmq_intake_connect(&connector->link, connector->settings, connector->host++, &connector->error);
+    if (connector->code == BIDE_OK && connector->declare_only)
+        bide_rmq_link_close(&connector->link);
     bide_wakeup_signal(connector->done);
     atomic_store(&connector->has_ended, true);
     return NULL;
 }
 
-bide_code bide_rmq_connector_start(struct bide_rmq_connector *connector, bide_error *error)
+bide_code bide_rmq_connector_start(struct bide_rmq_connector *connector, bool declare_only, bide_error *error)
 {
+    connector->declare_only = declare_only;
     atomic_store(&connector->has_ended, false);
     if (pthread_create(&connector->thread, NULL, run, connector) != 0)
         return bide_fail(error, BIDE_E_INTERNAL, "cannot start a thread");

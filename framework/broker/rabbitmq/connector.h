@@ -15,7 +15,8 @@
 struct bide_rmq_connector {
     const struct bide_rmq_settings *settings;
     const struct bide_wakeup *done;
-    bool is_busy; /* from start to finish */
+    bool is_busy;      /* from start to finish */
+    bool declare_only; /* the connection is made to declare what is missing, and not kept */
     pthread_t thread;
     atomic_bool has_ended;
     size_t host;
@@ -30,7 +31,8 @@ void bide_rmq_connector_init(struct bide_rmq_connector *connector, const struct 
     const struct bide_wakeup *done);
 /* Waits for a try in progress (at most the connect timeout for each host) and throws its result away. */
 void bide_rmq_connector_release(struct bide_rmq_connector *connector);
-bide_code bide_rmq_connector_start(struct bide_rmq_connector *connector, bide_error *error);
+bide_code bide_rmq_connector_start(
+    struct bide_rmq_connector *connector, bool declare_only, bide_error *error);
 /* False while a try is in progress, or when none was started. Otherwise its result, once; the link is then
  * the caller's. */
 bool bide_rmq_connector_finish(struct bide_rmq_connector *connector, struct bide_rmq_link *ret_link,

@@ -113,8 +113,9 @@ static void begin_connection(struct bide_rmq_receiver *receiver, struct bide_rmq
 {
     bide_reconnect_succeeded(&receiver->reconnect);
     if (bide_rmq_intake_is_open(&receiver->intake)) {
-        bide_rmq_link_close(link);
         consume_again(receiver);
+    } else if (!link->amqp) {
+        return; /* declared for a connection that was lost meanwhile */
     } else {
         bide_rmq_intake_take(&receiver->intake, link);
         bide_rmq_courier_set_generation(receiver->courier, receiver->intake.generation);
@@ -145,7 +146,8 @@ static void connect_again(struct bide_rmq_receiver *receiver)
     }
     if (!receiver->connector.is_busy && needs_connection(receiver) &&
         bide_reconnect_is_due(&receiver->reconnect, now_us(receiver)) &&
-        bide_rmq_connector_start(&receiver->connector, &error) != BIDE_OK)
+        bide_rmq_connector_start(&receiver->connector, bide_rmq_intake_is_open(&receiver->intake), &error) !=
+            BIDE_OK)
         bide_reconnect_failed(&receiver->reconnect, now_us(receiver));
 }
 
