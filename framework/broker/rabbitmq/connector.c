@@ -13,8 +13,8 @@ static void *run(void *user)
     struct bide_rmq_connector *connector = user;
     connector->code =
         bide_rmq_intake_connect(&connector->link, connector->settings, connector->host++, &connector->error);
-    atomic_store(&connector->has_ended, true);
     bide_wakeup_signal(connector->done);
+    atomic_store(&connector->has_ended, true);
     return NULL;
 }
 

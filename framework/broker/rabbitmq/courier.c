@@ -21,6 +21,7 @@ struct bide_rmq_courier {
     struct bide_wakeup wakeup; /* jobs in the inbox, or the end */
     pthread_t thread;
     atomic_bool ending;
+    atomic_bool has_outbox;
     _Atomic uint32_t generation;
     pthread_mutex_t lock; /* of the two lists */
     struct list inbox, outbox;
@@ -77,8 +78,14 @@ void bide_rmq_courier_wake(struct bide_rmq_courier *courier)
     bide_wakeup_signal(&courier->wakeup);
 }
 
+bool bide_rmq_courier_has(const struct bide_rmq_courier *courier)
+{
+    return atomic_load(&courier->has_outbox);
+}
+
 struct bide_rmq_job *bide_rmq_courier_take(struct bide_rmq_courier *courier)
 {
+    atomic_store(&courier->has_outbox, false);
     pthread_mutex_lock(&courier->lock);
     struct bide_rmq_job *jobs = list_take(&courier->outbox);
     pthread_mutex_unlock(&courier->lock);
@@ -196,6 +203,7 @@ static void deliver_finished(struct bide_rmq_courier *courier)
     }
     pthread_mutex_unlock(&courier->lock);
     bide_wakeup_signal(courier->done);
+    atomic_store(&courier->has_outbox, true);
 }
 
 static void connect_again(struct bide_rmq_courier *courier)

@@ -10,7 +10,8 @@
 #include "broker/broker.h"
 #include "broker/rabbitmq/api.h"
 
-/* The framework's headers; 0 and {NULL, 0} are absent. */
+/* The framework's headers; 0 and {NULL, 0} are absent. An absent sent_ms is that of the properties; an absent
+ * due_ms is sent_ms. */
 struct bide_rmq_marks {
     int64_t due_ms, sent_ms, expires_ms;
     int64_t attempt;           /* of the next run; not written for the first */
@@ -31,7 +32,9 @@ struct bide_rmq_draft {
 
 void bide_rmq_draft_init(struct bide_rmq_draft *draft);
 void bide_rmq_draft_release(struct bide_rmq_draft *draft);
-/* What a message says about itself. Borrows its texts. */
+/* What a new message has to say in headers, beyond its properties. Borrows its texts. */
+void bide_rmq_marks_of_new(const struct bide_message *message, struct bide_rmq_marks *ret_marks);
+/* What a received message says about itself, its queue among it. Borrows its texts. */
 void bide_rmq_marks_of(const struct bide_message *message, struct bide_rmq_marks *ret_marks);
 /* A new message's properties. False where there is no memory. */
 bool bide_rmq_draft_new(

@@ -39,3 +39,20 @@ bool bide_rmq_header_is_own(amqp_bytes_t name)
             return true;
     return false;
 }
+
+int64_t bide_rmq_id_ms(struct bide_slice id)
+{
+    enum { DASH = 8, VERSION = 14, MS_END = 13 };
+    int64_t ms = 0;
+    if (id.size != BIDE_ID_TEXT - 1 || id.bytes[VERSION] != '7')
+        return 0;
+    for (int i = 0; i < MS_END; i++) {
+        const char *digits = "0123456789abcdef", *digit;
+        if (i == DASH)
+            continue;
+        if (!id.bytes[i] || !(digit = strchr(digits, id.bytes[i])))
+            return 0;
+        ms = ms * 16 + (digit - digits);
+    }
+    return ms;
+}

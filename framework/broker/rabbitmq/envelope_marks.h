@@ -15,6 +15,11 @@ struct bide_rmq_mark_row {
 enum { BIDE_RMQ_MARKS = 9 };
 extern const struct bide_rmq_mark_row bide_rmq_mark_rows[BIDE_RMQ_MARKS];
 
+/* The Unix ms in an id generated here (UUID version 7), or 0: together with the standard timestamp it says
+ * when a message was sent, at no cost. Each header costs the broker a third of a message's handling on a
+ * classic queue. */
+int64_t bide_rmq_id_ms(struct bide_slice id);
+
 /* Is it a header of the framework, or one with a meaning to RabbitMQ that must not get back? */
 bool bide_rmq_header_is_own(amqp_bytes_t name);
 

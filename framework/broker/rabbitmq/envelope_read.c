@@ -3,7 +3,7 @@
 
 #include "broker/rabbitmq/envelope_marks.h"
 
-enum { NUMBER_TEXT = 32 };
+enum { NUMBER_TEXT = 32, CLOCKS_APART_S = 86400 };
 
 /* ---- the framework's headers ---- */
 
@@ -148,12 +148,16 @@ static struct bide_slice property(
     return (struct bide_slice){bytes.bytes, bytes.len};
 }
 
-/* The standard property has seconds; one in milliseconds is a mistake to be ignored. */
+/* The standard property has seconds; one in milliseconds is a mistake to be ignored. An id of the same second
+ * has the milliseconds. */
 static int64_t timestamp_ms(const amqp_basic_properties_t *properties, int64_t now_ms)
 {
-    if (!(properties->_flags & AMQP_BASIC_TIMESTAMP_FLAG) || properties->timestamp > (uint64_t)now_ms / 1000)
+    int64_t id_ms = bide_rmq_id_ms(property(properties, AMQP_BASIC_MESSAGE_ID_FLAG, properties->message_id));
+    if (!(properties->_flags & AMQP_BASIC_TIMESTAMP_FLAG) ||
+        properties->timestamp > (uint64_t)now_ms / 1000 + CLOCKS_APART_S)
         return 0;
-    return (int64_t)properties->timestamp * 1000;
+    int64_t timestamp_s = (int64_t)properties->timestamp;
+    return id_ms / 1000 == timestamp_s ? id_ms : timestamp_s * 1000;
 }
 
 static void fill_times(

@@ -36,6 +36,18 @@ void bide_rmq_marks_of(const struct bide_message *message, struct bide_rmq_marks
     };
 }
 
+void bide_rmq_marks_of_new(const struct bide_message *message, struct bide_rmq_marks *ret_marks)
+{
+    struct bide_rmq_marks marks;
+    bide_rmq_marks_of(message, &marks);
+    marks.queue = (struct bide_slice){NULL, 0};
+    if (marks.due_ms == marks.sent_ms)
+        marks.due_ms = 0;
+    if (marks.sent_ms == bide_rmq_id_ms(slice_of(message->id)))
+        marks.sent_ms = 0;
+    *ret_marks = marks;
+}
+
 /* Room for n entries, the earlier ones forgotten. */
 static bool begin_entries(struct bide_rmq_draft *draft, size_t n)
 {
@@ -83,7 +95,11 @@ static void finish(struct bide_rmq_draft *draft)
     draft->properties.headers.num_entries = (int)draft->n_entries;
     draft->properties.headers.entries = draft->entries;
     draft->properties.delivery_mode = AMQP_DELIVERY_PERSISTENT;
-    draft->properties._flags |= AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
+    draft->properties._flags |= AMQP_BASIC_DELIVERY_MODE_FLAG;
+    if (draft->n_entries)
+        draft->properties._flags |= AMQP_BASIC_HEADERS_FLAG;
+    else
+        draft->properties._flags &= ~(amqp_flags_t)AMQP_BASIC_HEADERS_FLAG;
 }
 
 static bool put_header(struct bide_rmq_draft *draft, const struct bide_header *header)

@@ -43,7 +43,7 @@ static bide_code put_send(struct bide_rmq_publisher *publisher, struct bide_rmq_
     const struct bide_message *message = item->send;
     struct bide_rmq_marks marks;
     struct bide_rmq_route route;
-    bide_rmq_marks_of(message, &marks);
+    bide_rmq_marks_of_new(message, &marks);
     if (!bide_rmq_draft_new(&publisher->draft, message, &marks))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_rmq_route_due(&route, publisher->settings, message->queue, message->due_ms);

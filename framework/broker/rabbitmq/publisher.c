@@ -8,7 +8,7 @@
 
 /* What may be unconfirmed at once: enough to keep a quorum queue busy, little enough that its confirms never
  * fill a socket that nobody reads meanwhile. */
-enum { WINDOW = 4096, WINDOW_BYTES = 1 << 20, FIRST_SLOTS = 256 };
+enum { WINDOW = 4096, WINDOW_BYTES = 1 << 20, FIRST_SLOTS = 256, FLUSH_BYTES = 1 << 15 };
 
 void bide_rmq_publisher_init(struct bide_rmq_publisher *publisher, const struct bide_rmq_settings *settings,
     bide_rmq_outcome_sink *sink, void *owner)
@@ -161,6 +161,8 @@ bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const str
     *slot_of(publisher, publisher->next++) =
         (struct bide_rmq_in_flight){.item = item, .id_hash = hash(draft->properties.message_id)};
     publisher->n_waiting++;
+    if (bide_rmq_wire_waiting(&publisher->wire) >= FLUSH_BYTES)
+        bide_rmq_wire_flush(&publisher->wire, 0); /* a lost connection shows in the next call of serve */
     return BIDE_OK;
 }
 

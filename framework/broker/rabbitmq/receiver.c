@@ -4,7 +4,7 @@
 #include "bide/log.h"
 #include "broker/rabbitmq/objects.h"
 
-enum { LANDING_PREFETCH = 5000, EXACT_LIMIT = 8, READ_SPARE = 64 };
+enum { LANDING_PREFETCH = 5000, EXACT_LIMIT = 8, READ_SHARE = 4, READ_LEAST = 16, READ_SPARE = 2 };
 
 static int64_t now_us(const struct bide_rmq_receiver *receiver)
 {
@@ -134,6 +134,7 @@ static void connect_again(struct bide_rmq_receiver *receiver)
     bide_code code;
     bide_error error;
     if (bide_rmq_connector_finish(&receiver->connector, &link, &code, &error)) {
+        bide_wakeup_drain(&receiver->connected);
         if (code == BIDE_OK) {
             begin_connection(receiver, &link);
             return;
@@ -149,12 +150,24 @@ static void connect_again(struct bide_rmq_receiver *receiver)
 
 /* ---- the calls ---- */
 
+/* No more than a share of what the broker lets us have: so it gets acknowledgements, and sends on, while the
+ * user still works on the rest. */
+static size_t share(const struct bide_rmq_receiver *receiver, size_t max)
+{
+    size_t limit = 0;
+    for (size_t i = 0; i < receiver->settings->n_queues; i++)
+        limit += receiver->limits[i];
+    limit = limit / READ_SHARE > READ_LEAST ? limit / READ_SHARE : READ_LEAST;
+    return max < limit ? max : limit;
+}
+
 static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
 {
     bide_error error;
     bide_code code = bide_rmq_receiver_acknowledge(receiver, &error);
     if (code == BIDE_OK)
-        code = bide_rmq_intake_read(&receiver->intake, max + READ_SPARE, &receiver->has_more, &error);
+        code = bide_rmq_intake_read(
+            &receiver->intake, share(receiver, max) + READ_SPARE, &receiver->has_more, &error);
     if (code == BIDE_OK && bide_rmq_wire_waiting(&receiver->intake.wire))
         code = bide_rmq_intake_flush(&receiver->intake, &error);
     if (code != BIDE_OK)
@@ -167,8 +180,10 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
     struct bide_rmq_receiver *receiver = (struct bide_rmq_receiver *)base;
     (void)error;
     bool was_unsettled = bide_rmq_receiver_unsettled(receiver) > 0;
-    bide_wakeup_drain(&receiver->wakeup);
-    bide_rmq_receiver_collect(receiver);
+    if (bide_rmq_courier_has(receiver->courier)) {
+        bide_wakeup_drain(&receiver->wakeup);
+        bide_rmq_receiver_collect(receiver);
+    }
     if (needs_connection(receiver) || receiver->connector.is_busy)
         connect_again(receiver);
     receiver->has_more = false;
@@ -190,6 +205,11 @@ static int64_t sooner(int64_t a, int64_t b)
     return a < 0 ? b : b < 0 ? a : a < b ? a : b;
 }
 
+static void add_fd(struct bide_wait *wait, int fd)
+{
+    wait->fds[wait->n_fds++] = (struct pollfd){.fd = fd, .events = POLLIN};
+}
+
 static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
 {
     struct bide_rmq_receiver *receiver = (struct bide_rmq_receiver *)base;
@@ -203,10 +223,12 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
     if (receiver->has_more || receiver->ready || receiver->has_settled ||
         bide_rmq_wire_waiting(&receiver->intake.wire))
         timeout = 0;
-    *ret_wait = (struct bide_wait){.n_fds = 1, .timeout_us = timeout};
-    ret_wait->fds[0] = (struct pollfd){.fd = receiver->wakeup.fd, .events = POLLIN};
+    *ret_wait = (struct bide_wait){.timeout_us = timeout};
+    add_fd(ret_wait, receiver->wakeup.fd);
+    if (receiver->connector.is_busy)
+        add_fd(ret_wait, receiver->connected.fd);
     if (bide_rmq_intake_is_open(&receiver->intake))
-        ret_wait->fds[ret_wait->n_fds++] = (struct pollfd){.fd = receiver->intake.link.fd, .events = POLLIN};
+        add_fd(ret_wait, receiver->intake.link.fd);
 }
 
 static void stop(struct bide_receiver *base)
@@ -253,6 +275,7 @@ static void destroy(struct bide_receiver *base)
         bide_rmq_intake_release(&receiver->intake);
     }
     bide_wakeup_close(&receiver->wakeup);
+    bide_wakeup_close(&receiver->connected);
     bide_rmq_settings_destroy(receiver->settings);
     bide_free(receiver->limits);
     bide_free(receiver->has_begun);
@@ -280,6 +303,8 @@ static bide_code open_all(struct bide_rmq_receiver *receiver, bide_error *error)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_code code = bide_wakeup_init(&receiver->wakeup, error);
     if (code == BIDE_OK)
+        code = bide_wakeup_init(&receiver->connected, error);
+    if (code == BIDE_OK)
         code = bide_rmq_intake_init(&receiver->intake, settings, on_delivery, receiver, error);
     if (code == BIDE_OK)
         code = bide_rmq_courier_create(settings, &receiver->wakeup, &receiver->courier, error);
@@ -306,9 +331,9 @@ bide_code bide_rmq_open_receiver(
     }
     receiver->base.ops = &ops;
     receiver->settings = settings;
-    receiver->wakeup.fd = -1;
+    receiver->wakeup.fd = receiver->connected.fd = -1;
     receiver->ready_end = &receiver->ready;
-    bide_rmq_connector_init(&receiver->connector, settings, &receiver->wakeup);
+    bide_rmq_connector_init(&receiver->connector, settings, &receiver->connected);
     code = open_all(receiver, error);
     if (code != BIDE_OK) {
         destroy(&receiver->base);

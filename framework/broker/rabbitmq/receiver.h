@@ -12,7 +12,8 @@
 struct bide_rmq_receiver {
     struct bide_receiver base;
     struct bide_rmq_settings *settings;
-    struct bide_wakeup wakeup; /* the courier or the connector has something */
+    struct bide_wakeup wakeup;    /* the courier has something */
+    struct bide_wakeup connected; /* the connector has */
     struct bide_rmq_courier *courier;
     struct bide_rmq_connector connector;
     struct bide_rmq_intake intake;
