@@ -17,6 +17,9 @@
 /* After a server's restart nobody's heartbeat is there: others get the time to come back before they count as
  * dead. */
 enum { GRACE_FIRST_MS = BIDE_REDIS_BEAT_MS + 500, GRACE_AGAIN_MS = BIDE_REDIS_LEASE_MS + BIDE_REDIS_BEAT_MS };
+/* Links that were lost sooner count as a failed try: what ends them at once would else do so without a pause.
+ */
+enum { STABLE_MS = 2000 };
 enum { ORPHANS_EVERY = 30 }; /* beats */
 
 struct bide_redis_keeper {
@@ -28,7 +31,6 @@ struct bide_redis_keeper {
     /* the thread's own */
     struct bide_redis_link *beat; /* NULL: lost */
     struct bide_redis_args args;
-    struct bide_reconnect reconnect;
     size_t host;
     int64_t grace_until_ms; /* monotonic: nobody is declared dead before */
     unsigned beats, names;
@@ -43,6 +45,8 @@ struct bide_redis_keeper {
     bool doubt;
     struct bide_redis_links links;
     bide_error fatal; /* code BIDE_OK: none */
+    struct bide_reconnect reconnect;
+    int64_t connected_ms; /* monotonic */
 };
 
 /* ---- time: the thread waits in real time, whatever clock the adapter was given ---- */
@@ -113,37 +117,20 @@ static bide_code register_worker(struct bide_redis_keeper *keeper, struct bide_r
 
 /* ---- making links ---- */
 
-/* The stream and its group, from the stream's beginning; there already is as good. */
 static bide_code declare_queue(struct bide_redis_keeper *keeper, struct bide_redis_link *link,
     const char *queue, enum bide_redis_trouble *trouble, bide_error *error)
 {
     const char *name_space = keeper->settings->name_space;
     struct bide_redis_args *args = &keeper->args;
     redisReply *reply = NULL;
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "SADD");
+    bide_redis_link_script(link, args, BIDE_REDIS_DECLARE, 3);
+    bide_redis_args_format(args, "{%s}:q:%s:ready", name_space, queue);
+    bide_redis_keys_one(args, name_space, "workers");
     bide_redis_keys_one(args, name_space, "queues");
     bide_redis_args_text(args, queue);
-    bide_code code = bide_redis_link_append(link, args, error);
-    bide_redis_args_clear(args);
-    bide_redis_args_texts(args, (const char *[]){"XGROUP", "CREATE", NULL});
-    bide_redis_args_format(args, "{%s}:q:%s:ready", name_space, queue);
-    bide_redis_args_texts(args, (const char *[]){"bide", "0", "MKSTREAM", NULL});
+    bide_code code = bide_redis_link_call(link, args, "declaring a queue", &reply, trouble, error);
     if (code == BIDE_OK)
-        code = bide_redis_link_append(link, args, error);
-    for (int i = 0; code == BIDE_OK && i < 2; i++) {
-        code = bide_redis_link_reply(link, &reply, error);
-        if (code != BIDE_OK)
-            break;
-        /* A full server refuses to write again what is there already; if it is not there, claiming will say
-         * so. */
-        if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "BUSYGROUP", 9) != 0 &&
-            bide_redis_trouble_of(reply->str) != BIDE_REDIS_FULL) {
-            *trouble = bide_redis_trouble_of(reply->str);
-            code = bide_redis_reply_fail(keeper->settings, reply->str, "declaring a queue", error);
-        }
         freeReplyObject(reply);
-    }
     return code;
 }
 
@@ -274,7 +261,7 @@ static void connect_again(struct bide_redis_keeper *keeper, bool new_name)
         keeper->links = links;
         keeper->fresh = true;
         keeper->wanted = keeper->new_name = keeper->doubt = false;
-        bide_reconnect_succeeded(&keeper->reconnect);
+        keeper->connected_ms = real_ms();
     } else if (trouble == BIDE_REDIS_REFUSED) {
         keeper->fatal = error;
         keeper->wanted = false;
@@ -439,6 +426,10 @@ bool bide_redis_keeper_doubts(struct bide_redis_keeper *keeper)
 void bide_redis_keeper_reconnect(struct bide_redis_keeper *keeper, bool new_name)
 {
     pthread_mutex_lock(&keeper->mutex);
+    if (real_ms() - keeper->connected_ms < STABLE_MS)
+        bide_reconnect_failed(&keeper->reconnect, real_ms() * 1000);
+    else
+        bide_reconnect_succeeded(&keeper->reconnect);
     keeper->wanted = true;
     keeper->new_name |= new_name;
     pthread_cond_signal(&keeper->changed);

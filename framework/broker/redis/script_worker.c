@@ -1,5 +1,14 @@
 #include "broker/redis/scripts.h"
 
+/* A queue: its stream and the group, reading from the stream's beginning. KEYS: ready, workers, queues. ARGV:
+ * queue. Also on a full server: what is there already must be drained. */
+const char bide_redis_lua_declare[] =
+    "redis.call('PERSIST', KEYS[2])\n"
+    "redis.call('SADD', KEYS[3], ARGV[1])\n"
+    "local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], 'bide', '0', 'MKSTREAM')\n"
+    "if type(made) == 'table' and made.err and not made.err:find('BUSYGROUP', 1, true) then return made end\n"
+    "return 1\n";
+
 /* A worker joins, or comes back under a name it has. KEYS: workers, alive, queues. ARGV: worker, what it
  * calls itself, now, ms the heartbeat lasts, 1 if it must be known. Answers 1, or 0: taken over meanwhile,
  * use a new name. */

@@ -26,6 +26,7 @@
     ROW(BIDE_REDIS_MOVE, "move", bide_redis_lua_move)                                                        \
     ROW(BIDE_REDIS_RELEASE, "release", bide_redis_lua_release)                                               \
     ROW(BIDE_REDIS_KEEP, "keep", bide_redis_lua_keep)                                                        \
+    ROW(BIDE_REDIS_DECLARE, "declare", bide_redis_lua_declare)                                               \
     ROW(BIDE_REDIS_JOIN, "join", bide_redis_lua_join)                                                        \
     ROW(BIDE_REDIS_BEAT, "beat", bide_redis_lua_beat)                                                        \
     ROW(BIDE_REDIS_LEAVE, "leave", bide_redis_lua_leave)                                                     \
