@@ -41,6 +41,7 @@ struct flags {
     _Atomic int serving;
     _Atomic int wants_successor;
     _Atomic int returned; /* from options.run: else somebody else ended the process, also with status 0 */
+    struct bide_slot slots[];
 };
 
 struct supervisor {
@@ -82,7 +83,7 @@ static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
         supervisor->places[i].serving = &flags->serving;
         supervisor->places[i].wants_successor = &flags->wants_successor;
         supervisor->places[i].returned = &flags->returned;
-        supervisor->places[i].slots = (struct bide_slot *)(void *)(flags + 1);
+        supervisor->places[i].slots = flags->slots;
     }
     return BIDE_OK;
 }
