@@ -22,7 +22,7 @@ static void on_outcome(void *owner, void *item, enum bide_rmq_outcome outcome)
 static void choose_route(
     const struct bide_rmq_settings *settings, const char *queue, struct bide_rmq_route *route)
 {
-    route->address = (struct bide_rmq_address){"", settings->unrouted, 0};
+    route->address = (struct bide_rmq_address){"", settings->unrouted};
     for (size_t i = 0; i < settings->n_queues; i++)
         if (strcmp(settings->queues[i].name, queue) == 0)
             bide_rmq_route_dead(route, &settings->queues[i]);
