@@ -247,7 +247,8 @@ struct bide_export {
 enum { BIDE_EXPORT_BATCH = 500 };
 
 /* Takes up to BIDE_EXPORT_BATCH messages elsewhere and marks those that have arrived, also when it fails. A
- * failure ends the export; what is not marked although it succeeds stays behind. */
+ * failure ends the export; what is not marked although it succeeds stays behind (and may be offered again).
+ */
 typedef bide_code bide_export_visit(void *user, struct bide_export *batch, size_t n, bide_error *error);
 
 enum bide_severity { BIDE_FINDING_OK, BIDE_FINDING_WARNING, BIDE_FINDING_ERROR, BIDE_FINDING_NOT_CHECKED };

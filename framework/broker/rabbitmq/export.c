@@ -75,20 +75,32 @@ static bide_code visit_pile(
     return code == BIDE_OK ? acknowledged : code;
 }
 
-/* Other queues' messages must not be kept for long: their time goes on. */
+static bide_code export_batch(
+    struct exporter *exporter, size_t source, size_t most, size_t *ret_n, bide_error *error)
+{
+    struct bide_rmq_pile pile = {0};
+    bide_code code =
+        bide_rmq_letters_take(exporter->admin, source, most, &exporter->filter, &pile, ret_n, error);
+    if (code == BIDE_OK)
+        code = visit_pile(exporter, source, &pile, error);
+    weigh(exporter, &pile);
+    bide_rmq_pile_clear(&pile);
+    return code;
+}
+
+/* What was there at the beginning; a later walk finds what comes meanwhile. Other queues' messages must not
+ * be kept for long: their time goes on. */
 static bide_code export_source(struct exporter *exporter, size_t source, bide_error *error)
 {
-    bide_code code = BIDE_OK;
+    int64_t depth = 0;
+    const char *queue = exporter->admin->sources.items[source].queue;
+    bide_code code = bide_rmq_admin_depth(exporter->admin, queue, &depth, error);
+    size_t left = code == BIDE_OK && depth > 0 ? (size_t)depth : 0;
     exporter->most = FIRST_BATCH;
-    for (bool more = true; code == BIDE_OK && more;) {
-        struct bide_rmq_pile pile = {0};
-        size_t n = 0, most = exporter->most;
-        code = bide_rmq_letters_take(exporter->admin, source, most, &exporter->filter, &pile, &n, error);
-        if (code == BIDE_OK)
-            code = visit_pile(exporter, source, &pile, error);
-        more = n == most;
-        weigh(exporter, &pile);
-        bide_rmq_pile_clear(&pile);
+    while (code == BIDE_OK && left > 0) {
+        size_t n = 0, most = left < exporter->most ? left : exporter->most;
+        code = export_batch(exporter, source, most, &n, error);
+        left = n < most ? 0 : left - n;
     }
     if (code == BIDE_OK && exporter->queue)
         code = bide_rmq_letters_return(exporter->admin, source, error);

@@ -257,14 +257,14 @@ static bide_code run(struct fetch *fetch, bide_error *error)
     return code;
 }
 
+/* Channels are opened in order, so that those of 0 … open_letters-1 are open. */
 static bide_code begin(struct fetch *fetch, bide_error *error)
 {
     struct bide_rmq_admin *admin = fetch->admin;
-    amqp_channel_t channel = channel_of(fetch->source);
-    if (admin->open_letters > fetch->source)
-        return BIDE_OK;
-    admin->open_letters = fetch->source + 1;
-    return bide_rmq_link_open_channel(&admin->link, channel, error);
+    bide_code code = BIDE_OK;
+    while (code == BIDE_OK && admin->open_letters <= fetch->source)
+        code = bide_rmq_link_open_channel(&admin->link, channel_of(admin->open_letters++), error);
+    return code;
 }
 
 bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, size_t most,
@@ -348,7 +348,6 @@ static void await_return(struct bide_rmq_admin *admin, size_t source)
         poll(NULL, 0, RETURN_STEP_MS);
 }
 
-/* Sources are walked in order, so that the channels of 0 … open_letters-1 are open. */
 void bide_rmq_letters_give_back(struct bide_rmq_admin *admin)
 {
     enum { ALL = 0 };
