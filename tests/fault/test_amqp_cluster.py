@@ -38,6 +38,15 @@ def rows():
         yield row
 
 
+def where_it_hangs(project, sent, stopped):
+    """What has not run, and what the broker has of it: ready, handed out."""
+    missing = sorted(set(sent) - {line["id"] for line in project.journal() if line["outcome"] == "done"})
+    columns = ("name", "messages", "messages_ready", "messages_unacknowledged", "leader")
+    table = SERVER.ctl("list_queues", *columns, node=1 if stopped != 1 else 2).splitlines()
+    busy = [row for row in table if project.name_space in row and "\t0\t0\t0" not in row]
+    return f"{len(missing)} not: {missing[:20]}; {busy}"
+
+
 def leader_stops(project):
     hosts = ",".join(url.split("@")[1] for url in SERVER.urls)
     project.url = f"amqp://guest:guest@{hosts}?heartbeat=4&connect_timeout=3"
@@ -50,8 +59,8 @@ def leader_stops(project):
     count, since = project.journal_count(), time.monotonic()
     wait_until(lambda: project.journal_count() > count, BACK_S, lambda: f"work goes on: {worker.log_tail()}")
     print(f"node {node} stopped: work goes on after {time.monotonic() - since:.2f} s")
-    wait_until(lambda: len({line["id"] for line in project.journal() if line["outcome"] == "done"}) == MESSAGES, 120,
-               lambda: f"all have run: {project.status()}: {worker.log_tail()}")
+    wait_until(lambda: len({line["id"] for line in project.journal() if line["outcome"] == "done"}) == MESSAGES, 240,
+               lambda: f"all have run: {where_it_hangs(project, sent, node)}")
     SERVER.start_node(node)
     expect(worker.stop() == 0, worker.log_tail())
     books = ledger.close(sent, project.journal(), project.dead())
