@@ -112,7 +112,7 @@ static void judge(
 {
     bool is_unrouted = fetch->source == fetch->admin->settings->n_queues;
     char name[32] = "";
-    if (marks->reason.size < sizeof name)
+    if (marks->reason.size && marks->reason.size < sizeof name)
         memcpy(name, marks->reason.bytes, marks->reason.size);
     letter->reason = is_unrouted ? BIDE_REASON_UNROUTED : BIDE_REASON_NONE;
     if (!is_unrouted)
