@@ -7,15 +7,9 @@
 #include "broker/adapters.h"
 
 static const struct bide_adapter *const adapters[] = {
-#ifdef BIDE_WITH_SQLITE
     &bide_sqlite_adapter,
-#endif
-#ifdef BIDE_WITH_RABBITMQ
     &bide_rabbitmq_adapter,
-#endif
-#ifdef BIDE_WITH_REDIS
     &bide_redis_adapter,
-#endif
     NULL,
 };
 

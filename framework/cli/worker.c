@@ -1,4 +1,5 @@
 /* bide worker: a supervisor, and in each of its children a thin shell around bide/worker.h. */
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,9 +29,10 @@ static _Atomic(bide_worker *) signalled_worker;
 static void on_signal(int number)
 {
     bide_worker *worker = atomic_load(&signalled_worker);
-    (void)number;
+    int error_number = errno;
     if (worker)
-        bide_worker_stop(worker);
+        bide_worker_on_signal(worker, number);
+    errno = error_number;
 }
 
 /* Pool threads block signals, so that handlers see no EINTR; this thread's calls are restarted. */
@@ -41,6 +43,7 @@ static void catch_signals(bide_worker *worker)
     atomic_store(&signalled_worker, worker);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
 }
 
 /* What the children need to know; read before the fork. */
@@ -53,7 +56,6 @@ struct start {
 static bide_code serve(const struct start *start, const struct bide_supervised *shared, bide_error *error)
 {
     bide_worker *worker;
-    signal(SIGPIPE, SIG_IGN);
     bide_code code = bide_worker_create(start->path, &start->options, &worker, error);
     if (code != BIDE_OK)
         return code;
@@ -63,8 +65,10 @@ static bide_code serve(const struct start *start, const struct bide_supervised *
         code = bide_worker_run(worker, error);
         atomic_store(&signalled_worker, NULL);
     }
-    if (bide_worker_abandoned(worker)) /* a handler still runs: what exit() would tear down is in use */
+    if (bide_worker_abandoned(worker)) { /* a handler still runs: what exit() would tear down is in use */
+        atomic_store(shared->returned, 1);
         _exit(bide_code_exit(code));
+    }
     bide_worker_destroy(worker);
     return code;
 }
@@ -102,6 +106,7 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
         .user = &start,
     };
     bide_config_destroy(config);
+    signal(SIGPIPE, SIG_IGN); /* the supervisor's log may go to a pipe, too */
     return bide_supervise(&supervision, &cli->status, error);
 }
 

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 
@@ -12,6 +14,7 @@ enum { SIGNAL_STACK_BYTES = 32 * 1024 };
 /* The slot of this thread, for the fault handler, which has no other way to ask. */
 static _Thread_local struct {
     struct bide_slot *slot;
+    pid_t pid; /* a handler may fork: what happens in its child is not ours */
     void *stack;
 } watched;
 
@@ -34,15 +37,26 @@ void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const 
     atomic_store_explicit(&slot->state, BIDE_SLOT_RUNNING, memory_order_release);
 }
 
+bool bide_slot_give_up(struct bide_slot *slot)
+{
+    int state = BIDE_SLOT_RUNNING;
+    return atomic_compare_exchange_strong(&slot->state, &state, BIDE_SLOT_HUNG) || state == BIDE_SLOT_HUNG;
+}
+
 void bide_slot_end(struct bide_slot *slot)
 {
     atomic_store_explicit(&slot->state, BIDE_SLOT_IDLE, memory_order_release);
 }
 
-static void note_fault(void)
+/* True where this thread was inside a handler. */
+static bool note_fault(void)
 {
-    if (watched.slot && atomic_load(&watched.slot->state) == BIDE_SLOT_RUNNING)
+    if (!watched.slot || watched.pid != getpid())
+        return false;
+    int state = atomic_load(&watched.slot->state);
+    if (state == BIDE_SLOT_RUNNING || state == BIDE_SLOT_HUNG)
         atomic_store(&watched.slot->state, BIDE_SLOT_FAULTED);
+    return state != BIDE_SLOT_IDLE;
 }
 
 static void on_fatal_signal(int number)
@@ -50,6 +64,15 @@ static void on_fatal_signal(int number)
     note_fault();
     signal(number, SIG_DFL);
     raise(number);
+}
+
+/* A handler that calls exit() ends the process as surely as a fault. It does so here: what exit() would go on
+ * to tear down is in use by the other threads, whose faults would then be blamed on their messages. */
+static void on_exit_call(int status, void *user)
+{
+    (void)user;
+    if (note_fault())
+        _exit(status);
 }
 
 bide_code bide_slot_watch_faults(bide_error *error)
@@ -61,7 +84,7 @@ bide_code bide_slot_watch_faults(bide_error *error)
         if (sigaction(fatal_signals[i], &action, NULL) != 0)
             return bide_fail(
                 error, BIDE_E_INTERNAL, "cannot watch signal %d: %s", fatal_signals[i], strerror(errno));
-    if (atexit(note_fault) != 0) /* a handler that calls exit() ends the process as surely as a fault */
+    if (on_exit(on_exit_call, NULL) != 0)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     return BIDE_OK;
 }
@@ -74,6 +97,7 @@ bide_code bide_slot_watch_thread(struct bide_slot *slot, bide_error *error)
     const stack_t stack = {.ss_sp = watched.stack, .ss_size = SIGNAL_STACK_BYTES};
     sigaltstack(&stack, NULL);
     watched.slot = slot;
+    watched.pid = getpid();
     return BIDE_OK;
 }
 

@@ -11,6 +11,7 @@
 #define BIDE_DISPATCH_SLOT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bide/error.h"
@@ -35,6 +36,8 @@ struct bide_slot {
 
 void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const char *plugin, int64_t now_ms);
 void bide_slot_end(struct bide_slot *slot);
+/* Intake thread: the run has gone on for too long. False where it has just returned. */
+bool bide_slot_give_up(struct bide_slot *slot);
 
 /* For the calling thread, from now on: faults on it are noted in `slot`. Gives the thread a signal stack, so
  * that a stack overflow is noted as well. */
@@ -43,7 +46,8 @@ bide_code bide_slot_watch_thread(struct bide_slot *slot, bide_error *error);
 void bide_slot_unwatch_thread(void);
 
 /* Once a process, before its threads: installs the handlers of the fatal signals and of exit(). After noting,
- * the signal takes its default course (core dump and all). Only a supervised worker process calls this. */
+ * the signal takes its default course (core dump and all); an exit() inside a handler ends the process at
+ * once. Only a supervised worker process calls this. */
 bide_code bide_slot_watch_faults(bide_error *error);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -81,4 +83,18 @@ void bide_json_add_compact(struct bide_buffer *to, const char *text, size_t size
         }
     }
     bide_buffer_add(to, run, (size_t)(end - run));
+}
+
+bool bide_json_plain_string(const char *text, size_t size)
+{
+    unsigned control = 0, high = 0;
+    if (size < 2 || text[0] != '"' || text[size - 1] != '"' || memchr(text + 1, '"', size - 2) ||
+        memchr(text + 1, '\\', size - 2))
+        return false;
+    for (size_t i = 1; i < size - 1; i++) {
+        unsigned c = (unsigned char)text[i];
+        control |= c - 0x20; /* the sign bit of a difference below 0 */
+        high |= c;
+    }
+    return control <= 0xFF && (high < 0x80 || bide_utf8_valid(text + 1, size - 2));
 }

@@ -5,7 +5,10 @@
 #include <string.h>
 
 /* How long a lost settlement may take to come back. */
-enum { SETTLED_MS = 3000 };
+enum { SETTLED_MS = 10 * 1000 }; /* Redis hands out what a dead worker had after 5 s */
+
+/* Of a type: a death weighs as much as forty successes; in trouble, where they are few, as much as one. */
+enum { DEATH = 1000, SUCCESS = 25, TROUBLE = 3 * DEATH, MOST_TROUBLE = 20 * DEATH };
 
 void bide_crashes_init(struct bide_crashes *crashes)
 {
@@ -25,10 +28,20 @@ static void lock(struct bide_crashes *crashes)
         pthread_mutex_consistent(&crashes->lock);
 }
 
+static uint32_t hash(const char *id)
+{
+    uint32_t value = 2166136261u; /* FNV-1a */
+    for (; *id; id++)
+        value = (value ^ (uint8_t)*id) * 16777619u;
+    return value;
+}
+
+/* Each message is looked for while there is any record: the hashes lie together, so that it takes little. */
 static struct bide_crash_record *find(struct bide_crashes *crashes, const char *id)
 {
+    uint32_t wanted = hash(id);
     for (size_t i = 0; i < BIDE_CRASH_RECORDS; i++)
-        if (crashes->records[i].id[0] && strcmp(crashes->records[i].id, id) == 0)
+        if (crashes->hashes[i] == wanted && strcmp(crashes->records[i].id, id) == 0)
             return &crashes->records[i];
     return NULL;
 }
@@ -51,6 +64,7 @@ static struct bide_crash_record *find_or_add(struct bide_crashes *crashes, const
             atomic_fetch_add(&crashes->n, 1);
         *record = (struct bide_crash_record){0};
         snprintf(record->id, sizeof record->id, "%s", id);
+        crashes->hashes[record - crashes->records] = hash(record->id);
     }
     record->order = ++crashes->next_order;
     return record;
@@ -78,7 +92,8 @@ void bide_crashes_suspect(
     lock(crashes);
     struct bide_crash_record *record = find_or_add(crashes, id);
     if (++record->suspicions >= limit) {
-        record->crashes = limit - 1;
+        if (record->crashes < limit - 1)
+            record->crashes = limit - 1;
         blame(record, attempt, false, text);
     }
     pthread_mutex_unlock(&crashes->lock);
@@ -90,19 +105,22 @@ static void forget(struct bide_crashes *crashes, struct bide_crash_record *recor
     atomic_fetch_sub(&crashes->n, 1);
 }
 
-/* Of another life of the same id: settled as dead a while ago, or replayed since. */
+/* Of another life of the same id: settled as dead a while ago, or replayed since (a replay begins at 1). */
 static bool is_stale(
     const struct bide_crash_record *record, const struct bide_message *message, int64_t now_ms)
 {
-    return (record->end_ms && now_ms - record->end_ms > SETTLED_MS) || message->attempt < record->attempt;
+    bool replayed = message->attempt == 1 && record->attempt > 1;
+    return record->end_ms && (replayed || now_ms - record->end_ms > SETTLED_MS);
 }
 
+/* An earlier attempt than the last is a copy that a death between a retry's publish and its ack has left: it
+ * has had this run, too. */
 static void tell(const struct bide_crash_record *record, int attempt, struct bide_crash *ret_crash)
 {
     *ret_crash = (struct bide_crash){.crashes = record->crashes,
-        .uncounted = record->attempt == attempt,
+        .uncounted = attempt <= record->attempt,
         .hung = record->hung,
-        .suspect = record->suspicions > 0};
+        .suspect = record->suspicions > 0 || record->crashes > 0};
     memcpy(ret_crash->text, record->text, sizeof ret_crash->text);
 }
 
@@ -143,4 +161,31 @@ void bide_crashes_end(struct bide_crashes *crashes, const char *id, int64_t now_
     if (record)
         record->end_ms = now_ms;
     pthread_mutex_unlock(&crashes->lock);
+}
+
+bool bide_crashes_type_died(struct bide_crashes *crashes, const char *type)
+{
+    _Atomic int *score = &crashes->types[hash(type) % BIDE_CRASH_TYPES];
+    int before = atomic_load(score), after;
+    do
+        after = before + DEATH < MOST_TROUBLE ? before + DEATH : MOST_TROUBLE;
+    while (!atomic_compare_exchange_weak(score, &before, after));
+    return before < TROUBLE && after >= TROUBLE;
+}
+
+void bide_crashes_type_did_well(struct bide_crashes *crashes, const char *type)
+{
+    _Atomic int *score = &crashes->types[hash(type) % BIDE_CRASH_TYPES];
+    int before = atomic_load_explicit(score, memory_order_relaxed), after;
+    do {
+        if (before == 0)
+            return;
+        after = before - (before < TROUBLE ? SUCCESS : DEATH);
+    } while (!atomic_compare_exchange_weak(score, &before, after > 0 ? after : 0));
+}
+
+int bide_crashes_type_trouble(const struct bide_crashes *crashes, const char *type)
+{
+    int score = atomic_load_explicit(&crashes->types[hash(type) % BIDE_CRASH_TYPES], memory_order_relaxed);
+    return score >= TROUBLE ? score / DEATH : 0;
 }

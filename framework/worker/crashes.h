@@ -3,8 +3,8 @@
  * A table in memory shared by the supervisor and its worker processes. The supervisor notes a crash after a
  * death; the worker that gets the message again asks, counts the crashed run as a failed attempt, and lets
  * decide() say what becomes of it. Where several messages were running and none is known to be at fault
- * (SIGKILL, out of memory), all are suspects: each is then run while no other suspect runs, so that the
- * guilty one is soon alone in the company of changing neighbours.
+ * (SIGKILL, out of memory), all are suspects: each is then run while no other suspect runs
+ * (worker/quarantine.h), so that the guilty one is soon alone in the company of changing neighbours.
  *
  * Thread-safety: every call takes the table's robust, process-shared lock; with an empty table the questions
  * cost one atomic read. Bounded: the oldest record makes room for a new one. */
@@ -18,7 +18,9 @@
 
 #include "message/message.h"
 
-enum { BIDE_CRASH_RECORDS = 1024, BIDE_CRASH_TEXT = 200 };
+enum { BIDE_CRASH_RECORDS = 1024, BIDE_CRASH_TEXT = 200, BIDE_CRASH_TYPES = 256 };
+
+#define BIDE_CRASH_HUNG "did not return after its timeout"
 
 struct bide_crash_record {
     char id[BIDE_ID_MAX + 1]; /* "": free */
@@ -26,16 +28,17 @@ struct bide_crash_record {
     uint64_t order; /* of the last change: the lowest makes room */
     int crashes;    /* runs known to have ended a process by this message's fault */
     int suspicions; /* deaths in which it was one of several */
-    int attempt; /* of the last run that ended its process: met with this attempt again, it is not yet settled
-                  */
-    bool hung;   /* … because it did not return */
+    int attempt;    /* of the last run that ended its process: met with it again, that is not yet settled */
+    bool hung;      /* … because it did not return */
     int64_t end_ms; /* monotonic: since when it is settled as dead; 0: it is not */
 };
 
 struct bide_crashes {
     pthread_mutex_t lock;
     _Atomic int n;
+    _Atomic int types[BIDE_CRASH_TYPES]; /* by the hash of the type's name: deaths less successes, weighted */
     uint64_t next_order;
+    uint32_t hashes[BIDE_CRASH_RECORDS]; /* of the records' ids */
     struct bide_crash_record records[BIDE_CRASH_RECORDS];
 };
 
@@ -44,7 +47,7 @@ struct bide_crash {
     int crashes;
     bool uncounted; /* the crashed run is not settled yet: do it, as failed */
     bool hung;
-    bool suspect; /* run it while no other suspect runs */
+    bool suspect; /* run it in quarantine */
     char text[BIDE_CRASH_TEXT];
 };
 
@@ -66,5 +69,14 @@ bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *m
 void bide_crashes_forget(struct bide_crashes *crashes, const char *id);
 /* It is settled as dead: forgotten soon, so that a replay starts anew. */
 void bide_crashes_end(struct bide_crashes *crashes, const char *id, int64_t now_ms);
+
+/* ---- types that keep crashing; no lock ---- */
+
+/* A message of this type ended a process. True where that makes it a type in trouble. */
+bool bide_crashes_type_died(struct bide_crashes *crashes, const char *type);
+void bide_crashes_type_did_well(struct bide_crashes *crashes, const char *type);
+/* 0: none; else the deaths its successes do not make up for, at most some twenty. Two types whose names have
+ * the same hash share their trouble. */
+int bide_crashes_type_trouble(const struct bide_crashes *crashes, const char *type);
 
 #endif

@@ -74,6 +74,13 @@ static void submit(struct bide_intake *intake, struct bide_job_list *jobs)
     settle_all(intake, &refused);
 }
 
+static bool everything_is_final(struct bide_intake *intake)
+{
+    struct bide_receiver_stats stats;
+    intake->receiver->ops->stats(intake->receiver, &stats);
+    return stats.unsettled == 0;
+}
+
 static bide_code receive(struct bide_intake *intake, size_t *ret_n, bide_error *error)
 {
     struct bide_delivery *deliveries[BIDE_INTAKE_BATCH];
@@ -85,10 +92,8 @@ static bide_code receive(struct bide_intake *intake, size_t *ret_n, bide_error *
     intake->counts.received += *ret_n;
     for (size_t i = 0; i < *ret_n; i++)
         bide_intake_triage(intake, deliveries[i], &jobs);
-    if (intake->suspects.first && !intake->suspect_runs) {
-        intake->suspect_runs = true;
-        bide_job_append(&jobs, bide_job_pop(&intake->suspects));
-    }
+    bide_quarantine_admit(
+        &intake->quarantine, &jobs, intake->out, everything_is_final(intake), bide_mono_us(intake->clock));
     submit(intake, &jobs);
     bide_intake_flush(intake);
     return BIDE_OK;
@@ -99,9 +104,14 @@ static void adapt_prefetch(struct bide_intake *intake, int64_t now_us)
     if (intake->stage != BIDE_INTAKE_SERVING)
         return;
     bool dry = bide_pool_ran_dry(intake->pool);
-    for (size_t i = 0; i < intake->config->n_queues; i++)
+    bool strict = intake->config->worker.order == BIDE_ORDER_STRICT;
+    for (size_t i = 0; i < intake->config->n_queues; i++) {
+        bool has_more = intake->prefetch[i].reached;
         if (bide_prefetch_adapt(&intake->prefetch[i], dry, now_us))
             intake->receiver->ops->limit(intake->receiver, i, intake->prefetch[i].limit);
+        if (strict && has_more) /* what the pool lacked was this queue's: the lower ones need no more */
+            dry = false;
+    }
 }
 
 /* ---- the end ---- */
@@ -112,10 +122,13 @@ static void enter(struct bide_intake *intake, enum bide_intake_stage stage, int6
     intake->stage_ends_us = ends_us;
 }
 
-static void release_suspects(struct bide_intake *intake)
+static void release_quarantine(struct bide_intake *intake)
 {
+    struct bide_job_list jobs = {0};
     struct bide_job *job;
-    while ((job = bide_job_pop(&intake->suspects))) {
+    bide_quarantine_empty(&intake->quarantine, &jobs);
+    while ((job = bide_job_pop(&jobs))) {
+        intake->counts.released++;
         bide_intake_settle(
             intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = BIDE_VERDICT_RELEASE});
         bide_job_append(&intake->free_jobs, job);
@@ -130,7 +143,9 @@ static void make_way_when_hung(struct bide_intake *intake)
         return;
     bide_log(BIDE_LOG_ERROR, "a handler does not return: this process is replaced");
     atomic_store(intake->supervised->wants_successor, 1);
-    kill(getppid(), SIGUSR1);
+    if (getppid() ==
+        intake->supervised->supervisor) /* else it is dead, and this one is about to hear of it */
+        kill(intake->supervised->supervisor, SIGUSR1);
     bide_intake_stop(intake);
 }
 
@@ -139,7 +154,7 @@ static void begin_to_drain(struct bide_intake *intake, int64_t now_us)
     struct bide_job_list jobs = {0};
     intake->receiver->ops->stop(intake->receiver);
     bide_pool_withdraw_all(intake->pool, &jobs);
-    release_suspects(intake);
+    release_quarantine(intake);
     bide_log(BIDE_LOG_INFO, "worker draining", BIDE_INT("running", intake->out - jobs.n),
         BIDE_INT("handed_back", jobs.n));
     settle_all(intake, &jobs);
@@ -152,13 +167,6 @@ static void begin_to_cancel(struct bide_intake *intake, int64_t now_us)
     bide_log(BIDE_LOG_WARN, "worker leaves before its handlers are done", BIDE_INT("running", intake->out));
     bide_pool_cancel(intake->pool);
     enter(intake, BIDE_INTAKE_CANCELLING, now_us + CANCEL_GRACE_US);
-}
-
-static bool everything_is_final(struct bide_intake *intake)
-{
-    struct bide_receiver_stats stats;
-    intake->receiver->ops->stats(intake->receiver, &stats);
-    return stats.unsettled == 0;
 }
 
 static bool only_hung_ones_left(struct bide_intake *intake)
@@ -187,7 +195,8 @@ static void advance_stage(struct bide_intake *intake, int64_t now_us)
 
 static void leave_when_idle(struct bide_intake *intake, size_t received, int64_t now_us)
 {
-    if (received > 0 || intake->out > 0 || !everything_is_final(intake))
+    bool waits = bide_quarantine_wait_us(&intake->quarantine) >= 0;
+    if (received > 0 || intake->out > 0 || waits || !everything_is_final(intake))
         intake->busy_us = now_us;
     if (intake->exit_idle_us > 0 && now_us - intake->busy_us >= intake->exit_idle_us &&
         atomic_load(&intake->stops) == 0)
@@ -207,6 +216,7 @@ static int64_t choose_timeout(struct bide_intake *intake, int64_t adapter_us, in
     int64_t timeout_us = LONGEST_SLEEP_US;
     shorten(&timeout_us, adapter_us);
     shorten(&timeout_us, bide_pool_tick(intake->pool));
+    shorten(&timeout_us, bide_quarantine_wait_us(&intake->quarantine));
     if (intake->out > 0)
         shorten(&timeout_us, OVERDUE_US);
     if (intake->stage != BIDE_INTAKE_SERVING)
@@ -243,6 +253,7 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         intake->receiver->ops->limit(intake->receiver, i, intake->prefetch[i].limit);
     }
     intake->busy_us = bide_mono_us(intake->clock);
+    bide_quarantine_init(&intake->quarantine, (size_t)intake->config->worker.threads, intake->busy_us);
     if (intake->supervised)
         atomic_store(intake->supervised->serving, 1);
     for (;;) {
@@ -251,6 +262,8 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         bide_code code = receive(intake, &received, error);
         if (code != BIDE_OK)
             return code;
+        if (bide_handlers_lost(intake->handlers))
+            return bide_fail(error, BIDE_E_INTERNAL, "the process that forks sandboxes has ended");
         int64_t now_us = bide_mono_us(intake->clock);
         adapt_prefetch(intake, now_us);
         make_way_when_hung(intake);
@@ -269,7 +282,6 @@ void bide_intake_report_hung(struct bide_intake *intake)
     for (int i = 0; supervised && i < intake->config->worker.threads; i++) {
         const struct bide_slot *slot = &supervised->slots[i];
         if (atomic_load(&slot->state) == BIDE_SLOT_HUNG)
-            bide_crashes_note(
-                supervised->crashes, slot->id, slot->attempt, true, "did not return after its timeout");
+            bide_crashes_note(supervised->crashes, slot->id, slot->attempt, true, BIDE_CRASH_HUNG);
     }
 }

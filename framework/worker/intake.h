@@ -23,6 +23,7 @@
 #include "dispatch/pool.h"
 #include "outcome/decide.h"
 #include "worker/prefetch.h"
+#include "worker/quarantine.h"
 #include "worker/supervisor.h"
 
 enum { BIDE_INTAKE_BATCH = 512 };
@@ -49,8 +50,7 @@ struct bide_intake {
     struct bide_wakeup wakeup;
     _Atomic int stops;                        /* how often somebody asked it to stop */
     const struct bide_supervised *supervised; /* NULL without a supervisor */
-    struct bide_job_list suspects;            /* wait to run one at a time (worker/crashes.h) */
-    bool suspect_runs;
+    struct bide_quarantine quarantine;        /* known from a crash: run one at a time */
 
     struct bide_prefetch *prefetch; /* one a queue */
     struct bide_arena jobs;

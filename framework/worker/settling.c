@@ -1,6 +1,7 @@
 #include "worker/intake.h"
 
 #include <stdlib.h>
+
 void bide_intake_flush(struct bide_intake *intake)
 {
     if (intake->n_settlements == 0)
@@ -43,14 +44,16 @@ static void count_decision(struct bide_worker_counts *counts, enum bide_verdict 
 void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery *delivery,
     const struct bide_retry_config *policy, const struct bide_run_result *result, const struct bide_run *run)
 {
-    int64_t now_ms = bide_wall_ms(intake->clock);
+    /* Rounded up: due times are whole milliseconds, and a retry must not come one part of them early. */
+    int64_t now_ms = (bide_wall_us(intake->clock) + 999) / 1000;
     double random = result->outcome == BIDE_RETRY ? erand48(intake->random) : 0.5;
     struct bide_decision decision = bide_decide(policy, result, now_ms, random);
     count_decision(&intake->counts, decision.verdict);
     log_decision(delivery->message, &decision, run, now_ms);
-    if (intake->supervised && decision.verdict == BIDE_VERDICT_ACK)
+    if (intake->supervised && decision.verdict == BIDE_VERDICT_ACK) {
         bide_crashes_forget(intake->supervised->crashes, delivery->message->id);
-    else if (intake->supervised && decision.verdict == BIDE_VERDICT_DEAD)
+        bide_crashes_type_did_well(intake->supervised->crashes, delivery->message->type);
+    } else if (intake->supervised && decision.verdict == BIDE_VERDICT_DEAD)
         bide_crashes_end(intake->supervised->crashes, delivery->message->id, bide_mono_ms(intake->clock));
     bide_intake_settle(intake, &(struct bide_settlement){
                                    .delivery = delivery,
@@ -68,7 +71,7 @@ void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery 
 static bool was_cut_short(const struct bide_intake *intake, const struct bide_job *job)
 {
     bool leaving = intake->stage == BIDE_INTAKE_CANCELLING || intake->stage == BIDE_INTAKE_LEAVING;
-    return leaving && job->run.outcome == BIDE_RETRY && !job->run.timed_out;
+    return leaving && job->run.outcome == BIDE_RETRY && !job->run.timed_out && !job->run.crashed;
 }
 
 static void hand_back(struct bide_intake *intake, struct bide_job *job)
@@ -80,6 +83,23 @@ static void hand_back(struct bide_intake *intake, struct bide_job *job)
         intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = BIDE_VERDICT_RELEASE});
 }
 
+/* A run that ended its sandbox: counted where the deaths of this process are, if anywhere. */
+static int count_crash(struct bide_intake *intake, const struct bide_job *job)
+{
+    const struct bide_message *message = job->delivery->message;
+    struct bide_crash crash = {.crashes = 1};
+    bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
+        BIDE_STR("plugin", job->handler->config->plugin), BIDE_INT("attempt", message->attempt),
+        BIDE_STR("how", job->run.error));
+    if (intake->supervised) {
+        struct bide_crashes *crashes = intake->supervised->crashes;
+        const char *how = job->run.error ? job->run.error : "ended its sandbox";
+        bide_crashes_note(crashes, message->id, message->attempt, false, how);
+        bide_crashes_ask(crashes, message, bide_mono_ms(intake->clock), &crash);
+    }
+    return crash.crashes;
+}
+
 static void settle_run(struct bide_intake *intake, struct bide_job *job)
 {
     const struct bide_run_result result = {
@@ -87,6 +107,7 @@ static void settle_run(struct bide_intake *intake, struct bide_job *job)
         .delay_ms = job->run.delay_ms,
         .timed_out = job->run.timed_out,
         .attempt = job->delivery->message->attempt,
+        .crashes = job->run.crashed ? count_crash(intake, job) : 0,
     };
     bide_intake_settle_result(intake, job->delivery, &job->handler->config->retry, &result, &job->run);
 }
@@ -109,7 +130,7 @@ void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job)
 {
     intake->out--;
     if (job->suspect)
-        intake->suspect_runs = false;
+        bide_quarantine_ran(&intake->quarantine, bide_mono_us(intake->clock));
     if (!job->early)
         bide_prefetch_gave(&intake->prefetch[job->delivery->queue], job->run.ran ? job->run.waited_us : -1);
     if (job->run.ran && was_cut_short(intake, job))

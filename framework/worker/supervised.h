@@ -10,6 +10,10 @@
 bide_code bide_worker_supervised_by(
     bide_worker *worker, const struct bide_supervised *supervised, bide_error *error);
 
+/* From a signal handler: SIGTERM and SIGINT are the first stop, however often they come while there is a
+ * supervisor; SIGUSR2, from the supervisor alone, is the second. */
+void bide_worker_on_signal(bide_worker *worker, int number);
+
 /* After run: a handler did not return and still uses what the worker and the process have. */
 bool bide_worker_abandoned(const bide_worker *worker);
 

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/ending.h"
 #include "bide/log.h"
 #include "dispatch/slot.h"
 
@@ -21,10 +22,11 @@ enum {
     LONGEST_PAUSE_MS = 5000, /* … and the next, and the next */
     STEADY_MS = 60 * 1000,   /* a process that lived so long starts the pauses anew */
     SUSPICIONS = 3,          /* deaths a message may have been near, by chance */
+    PLACES = 8,
 };
 
-/* One process, or the place for one. There are twice as many as processes: one that finishes beside its
- * successor. */
+/* One process, or the place for one. There are PLACES times as many as processes, for those that finish
+ * beside their successors. */
 struct place {
     pid_t pid; /* 0: nobody */
     int64_t started_ms;
@@ -32,18 +34,21 @@ struct place {
     struct bide_slot *slots;
     _Atomic int *serving;
     _Atomic int *wants_successor;
+    _Atomic int *returned;
 };
 
 struct flags {
     _Atomic int serving;
     _Atomic int wants_successor;
+    _Atomic int returned; /* from options.run: else somebody else ended the process, also with status 0 */
+    struct bide_slot slots[];
 };
 
 struct supervisor {
     const struct bide_supervisor_options *options;
     const struct bide_clock *clock;
     struct bide_crashes *crashes;
-    struct place places[2 * BIDE_PROCESSES_MAX];
+    struct place places[PLACES * BIDE_PROCESSES_MAX];
     size_t n_places;
     void *memory;
     size_t memory_size;
@@ -52,6 +57,7 @@ struct supervisor {
     int missing;            /* processes to start */
     int64_t start_again_ms; /* not before; monotonic */
     int64_t pause_ms;
+    bool ever_served;
     int stops;
     int status;
 };
@@ -62,7 +68,7 @@ static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
     size_t a_place = sizeof(struct flags) + threads * sizeof(struct bide_slot);
     a_place = (a_place + 63) & ~(size_t)63;
     size_t crashes_size = (sizeof(struct bide_crashes) + 63) & ~(size_t)63;
-    supervisor->n_places = 2 * (size_t)supervisor->options->processes;
+    supervisor->n_places = PLACES * (size_t)supervisor->options->processes;
     supervisor->memory_size = crashes_size + supervisor->n_places * a_place;
     char *memory =
         mmap(NULL, supervisor->memory_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -76,7 +82,8 @@ static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
         struct flags *flags = (struct flags *)(void *)(memory + crashes_size + i * a_place);
         supervisor->places[i].serving = &flags->serving;
         supervisor->places[i].wants_successor = &flags->wants_successor;
-        supervisor->places[i].slots = (struct bide_slot *)(void *)(flags + 1);
+        supervisor->places[i].returned = &flags->returned;
+        supervisor->places[i].slots = flags->slots;
     }
     return BIDE_OK;
 }
@@ -89,9 +96,19 @@ static _Noreturn void become_child(struct supervisor *supervisor, const struct p
     if (getppid() != parent) /* it died before the line above */
         _exit(EXIT_FAILURE);
     sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
+    /* What this process forks itself (sandboxes, commands) has no business in here. */
+    madvise(supervisor->memory, supervisor->memory_size, MADV_DONTFORK);
     const struct bide_supervised shared = {
-        supervisor->crashes, place->slots, place->serving, place->wants_successor};
-    exit(supervisor->options->run(supervisor->options->user, &shared));
+        .supervisor = parent,
+        .crashes = supervisor->crashes,
+        .slots = place->slots,
+        .serving = place->serving,
+        .returned = place->returned,
+        .wants_successor = place->wants_successor,
+    };
+    int status = supervisor->options->run(supervisor->options->user, &shared);
+    atomic_store(place->returned, 1);
+    exit(status);
 }
 
 static struct place *free_place(struct supervisor *supervisor)
@@ -102,13 +119,11 @@ static struct place *free_place(struct supervisor *supervisor)
     return NULL;
 }
 
-static void start_one(struct supervisor *supervisor)
+static void start_one(struct supervisor *supervisor, struct place *place)
 {
-    struct place *place = free_place(supervisor);
-    if (!place) /* so many still finish: the next one that ends makes room */
-        return;
     atomic_store(place->serving, 0);
     atomic_store(place->wants_successor, 0);
+    atomic_store(place->returned, 0);
     memset(place->slots, 0, (size_t)supervisor->options->threads * sizeof *place->slots);
     place->replaced = false;
     place->started_ms = bide_mono_ms(supervisor->clock);
@@ -129,20 +144,13 @@ static void start_missing(struct supervisor *supervisor)
 {
     if (supervisor->stops > 0 || bide_mono_ms(supervisor->clock) < supervisor->start_again_ms)
         return;
-    for (int n = supervisor->missing; n > 0; n--)
-        start_one(supervisor);
+    struct place *place;
+    /* No place: so many still finish that the next one to end makes room. */
+    for (int n = supervisor->missing; n > 0 && (place = free_place(supervisor)); n--)
+        start_one(supervisor, place);
 }
 
 /* ---- deaths ---- */
-
-static void describe(int status, char *to, size_t room)
-{
-    if (WIFSIGNALED(status))
-        snprintf(to, room, "killed by SIG%s%s", sigabbrev_np(WTERMSIG(status)),
-            WCOREDUMP(status) ? " (core dumped)" : "");
-    else
-        snprintf(to, room, "exit status %d", WEXITSTATUS(status));
-}
 
 static void blame(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
 {
@@ -151,6 +159,29 @@ static void blame(struct supervisor *supervisor, const struct bide_slot *slot, c
     bide_crashes_note(supervisor->crashes, slot->id, slot->attempt, false, text);
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
         BIDE_STR("plugin", slot->plugin), BIDE_INT("attempt", slot->attempt), BIDE_STR("how", what));
+    if (bide_crashes_type_died(supervisor->crashes, slot->type))
+        bide_log(BIDE_LOG_ERROR, "handler keeps crashing: its messages run one at a time, with pauses",
+            BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin));
+}
+
+static void suspect(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
+{
+    char text[BIDE_CRASH_TEXT];
+    snprintf(
+        text, sizeof text, "%s, again, while plugin '%s' ran it (one of those that ran)", what, slot->plugin);
+    bide_crashes_suspect(supervisor->crashes, slot->id, slot->attempt, SUSPICIONS, text);
+    bide_log(BIDE_LOG_WARN, "message was running when its process died", BIDE_STR("id", slot->id),
+        BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin), BIDE_INT("attempt", slot->attempt));
+}
+
+/* What a wild pointer may have left unterminated ends all the same. */
+static struct bide_slot read_slot(const struct bide_slot *slot)
+{
+    struct bide_slot copy;
+    memcpy(&copy, slot, sizeof copy);
+    copy.id[sizeof copy.id - 1] = copy.type[sizeof copy.type - 1] = copy.plugin[sizeof copy.plugin - 1] =
+        '\0';
+    return copy;
 }
 
 static size_t count_slots(const struct supervisor *supervisor, const struct place *place, int state)
@@ -161,19 +192,22 @@ static size_t count_slots(const struct supervisor *supervisor, const struct plac
     return n;
 }
 
-/* Who did it? The one that faulted; else the only one that ran; else all of them are suspects. (What hung was
- * noted by the worker itself, before the broker could hand it to its successor.) */
+/* Who did it? Those that faulted; else all that ran are suspects, also one alone: the process may have been
+ * killed for no fault of its own. What hung was noted by the worker itself before the broker could hand it to
+ * its successor, unless the process died before it came to that. */
 static bool find_guilty(struct supervisor *supervisor, const struct place *place, const char *what)
 {
     size_t faulted = count_slots(supervisor, place, BIDE_SLOT_FAULTED);
     size_t running = count_slots(supervisor, place, BIDE_SLOT_RUNNING);
     for (int i = 0; i < supervisor->options->threads; i++) {
-        const struct bide_slot *slot = &place->slots[i];
-        int state = atomic_load(&slot->state);
+        const struct bide_slot slot = read_slot(&place->slots[i]);
+        int state = atomic_load(&slot.state);
         if (state == BIDE_SLOT_FAULTED)
-            blame(supervisor, slot, what);
+            blame(supervisor, &slot, what);
         else if (state == BIDE_SLOT_RUNNING && faulted == 0)
-            bide_crashes_suspect(supervisor->crashes, slot->id, slot->attempt, SUSPICIONS, what);
+            suspect(supervisor, &slot, what);
+        else if (state == BIDE_SLOT_HUNG && !atomic_load(place->returned))
+            bide_crashes_note(supervisor->crashes, slot.id, slot.attempt, true, BIDE_CRASH_HUNG);
     }
     return faulted > 0 || running > 0;
 }
@@ -196,7 +230,7 @@ static void pass_on_stop(struct supervisor *supervisor, int number)
             kill(supervisor->places[i].pid, number);
 }
 
-/* Ended by itself with an error before it ever served: trying again will not help. */
+/* Ended by itself with an error before any ever served: trying again will not help. */
 static void give_up(struct supervisor *supervisor, int status)
 {
     supervisor->status = status;
@@ -206,17 +240,19 @@ static void give_up(struct supervisor *supervisor, int status)
 
 static void bury(struct supervisor *supervisor, struct place *place, int status)
 {
-    char what[64];
+    char what[BIDE_ENDING_TEXT];
     pid_t pid = place->pid;
     place->pid = 0;
-    describe(status, what, sizeof what);
+    bide_ending(status, what);
+    supervisor->ever_served |= atomic_load(place->serving) != 0;
+    bool returned = WIFEXITED(status) && atomic_load(place->returned);
     bool explained = find_guilty(supervisor, place, what);
-    if (place->replaced || (!explained && WIFEXITED(status) && WEXITSTATUS(status) == 0))
-        return; /* its successor serves, or it left as it was told to */
+    if (returned && WEXITSTATUS(status) == 0)
+        return; /* it left as it was told to, or its successor serves */
     bide_log(BIDE_LOG_ERROR, "worker process died", BIDE_INT("pid", pid), BIDE_STR("how", what));
-    if (supervisor->stops > 0)
+    if (supervisor->stops > 0 || place->replaced)
         return;
-    if (WIFEXITED(status) && !explained && !atomic_load(place->serving)) {
+    if (returned && !supervisor->ever_served) {
         give_up(supervisor, WEXITSTATUS(status));
         return;
     }
@@ -267,7 +303,7 @@ static int wait_for_signal(struct supervisor *supervisor)
     if (left_ms < 1)
         left_ms = 1;
     const struct timespec timeout = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
-    bool timed = supervisor->missing > 0 && supervisor->stops == 0;
+    bool timed = supervisor->missing > 0 && supervisor->stops == 0 && free_place(supervisor);
     return timed ? sigtimedwait(&supervisor->signals, NULL, &timeout)
                  : sigwaitinfo(&supervisor->signals, NULL);
 }
@@ -277,8 +313,8 @@ static void watch(struct supervisor *supervisor)
     while (anyone_left(supervisor)) {
         int number = wait_for_signal(supervisor);
         if (number == SIGTERM || number == SIGINT) {
+            pass_on_stop(supervisor, supervisor->stops > 0 ? SIGUSR2 : SIGTERM);
             supervisor->stops++;
-            pass_on_stop(supervisor, SIGTERM);
         }
         bury_the_dead(supervisor);
         start_successors(supervisor);

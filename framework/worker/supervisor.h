@@ -5,11 +5,17 @@
  * guilty one (worker/crashes.h), and starts another. Deaths that no message explains make it wait longer and
  * longer.
  *
- * A child that ends by itself with an error before it ever served is not started again: its exit status is
- * the supervisor's (a wrong password does not get better by trying). Signals: SIGTERM and SIGINT are passed
- * on as a stop, and again for the second one. A child whose parent dies stops by itself. */
+ * A child that ends by itself with an error before any has ever served is not started again: its exit status
+ * is the supervisor's (a wrong password does not get better by trying). Later on, such an end (the broker is
+ * down just now) is a death like others. Signals: the first SIGTERM or SIGINT is passed on as SIGTERM, any
+ * further one as SIGUSR2: a terminal or a service manager sends SIGINT or SIGTERM to every process of a
+ * group, so that these say no more to a child than "stop", however often. A child whose parent dies stops by
+ * itself.
+ */
 #ifndef BIDE_WORKER_SUPERVISOR_H
 #define BIDE_WORKER_SUPERVISOR_H
+
+#include <sys/types.h>
 
 #include "bide/error.h"
 #include "worker/crashes.h"
@@ -20,9 +26,11 @@ struct bide_slot;
 
 /* What a worker process shares with its supervisor; NULL for a worker that has none. */
 struct bide_supervised {
+    pid_t supervisor;
     struct bide_crashes *crashes;
     struct bide_slot *slots;      /* one for each pool thread */
     _Atomic int *serving;         /* set once the worker consumes */
+    _Atomic int *returned;        /* set before an _exit() that stands for a return from `run` */
     _Atomic int *wants_successor; /* set when a handler hangs: start another process, this one is finishing */
 };
 

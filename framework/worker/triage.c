@@ -1,6 +1,13 @@
 #include "worker/intake.h"
 
+#include <stdlib.h>
+
 #include "base/alloc.h"
+
+enum {
+    SHORTEST_PAUSE_MS = 250, /* of what there is no room for in the quarantine */
+    TROUBLE_PAUSE_MS = 250,  /* times the deaths of its type: the pause grows with them */
+};
 
 static void park(
     struct bide_intake *intake, struct bide_delivery *delivery, enum bide_reason reason, char *text)
@@ -23,6 +30,23 @@ static void release(struct bide_intake *intake, struct bide_delivery *delivery)
     intake->counts.released++;
     bide_intake_settle(
         intake, &(struct bide_settlement){.delivery = delivery, .verdict = BIDE_VERDICT_RELEASE});
+}
+
+/* One of too many that may crash: later, and this was no attempt. */
+static void postpone(struct bide_intake *intake, struct bide_delivery *delivery, int trouble)
+{
+    int64_t pause_ms =
+        trouble * TROUBLE_PAUSE_MS > SHORTEST_PAUSE_MS ? trouble * TROUBLE_PAUSE_MS : SHORTEST_PAUSE_MS;
+    pause_ms += (int64_t)((double)pause_ms * erand48(intake->random)); /* not all at once */
+    bide_log(BIDE_LOG_DEBUG, "message waits: others like it crashed", BIDE_STR("id", delivery->message->id),
+        BIDE_STR("type", delivery->message->type), BIDE_INT("in_ms", pause_ms));
+    intake->counts.released++;
+    bide_intake_settle(intake, &(struct bide_settlement){
+                                   .delivery = delivery,
+                                   .verdict = BIDE_VERDICT_RETRY,
+                                   .attempt = delivery->message->attempt,
+                                   .due_ms = bide_wall_ms(intake->clock) + pause_ms,
+                               });
 }
 
 static struct bide_job *take_job(struct bide_intake *intake)
@@ -72,11 +96,18 @@ void bide_intake_triage(
         settle_crashed(intake, delivery, handler, &crash);
         return;
     }
+    int trouble =
+        intake->supervised ? bide_crashes_type_trouble(intake->supervised->crashes, message->type) : 0;
+    bool suspect = crash.suspect || trouble > 0;
+    if (suspect && bide_quarantine_is_full(&intake->quarantine)) {
+        postpone(intake, delivery, trouble);
+        return;
+    }
     struct bide_job *job = take_job(intake);
     if (!job) {
         release(intake, delivery);
         return;
     }
-    *job = (struct bide_job){.delivery = delivery, .handler = handler, .suspect = crash.suspect};
-    bide_job_append(crash.suspect ? &intake->suspects : jobs, job);
+    *job = (struct bide_job){.delivery = delivery, .handler = handler, .suspect = suspect};
+    bide_job_append(suspect ? &intake->quarantine.waiting : jobs, job);
 }

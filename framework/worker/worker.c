@@ -1,5 +1,6 @@
 #include "bide/worker.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -114,6 +115,15 @@ bide_code bide_worker_supervised_by(
     return bide_slot_watch_faults(error);
 }
 
+void bide_worker_on_signal(bide_worker *worker, int number)
+{
+    const struct bide_supervised *supervised = worker->intake.supervised;
+    bool first = atomic_load(&worker->intake.stops) == 0;
+    bool orphan = supervised && getppid() != supervised->supervisor;
+    if (first || orphan || number == SIGUSR2)
+        bide_worker_stop(worker);
+}
+
 bool bide_worker_abandoned(const bide_worker *worker)
 {
     return worker->abandoned;
@@ -147,6 +157,9 @@ static void forget_all(struct bide_intake *intake)
         intake->receiver->ops->forget(intake->receiver, job->delivery);
         intake->out--;
     }
+    bide_quarantine_empty(&intake->quarantine, &jobs);
+    while ((job = bide_job_pop(&jobs)))
+        intake->receiver->ops->forget(intake->receiver, job->delivery);
 }
 
 static void end_pool(struct bide_worker *worker)

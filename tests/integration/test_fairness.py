@@ -59,7 +59,8 @@ def strict_order(project):
     before = sum(line["started_us"] < last for line in project.journal("bulk.ndjson"))
     print(f"{before} of bulk before the last of critical")
     expect(project.journal_count("critical.ndjson") == 1000, "not all critical ones ran before the last of bulk")
-    expect(before <= 20, f"{before} of bulk ran before the last of critical")  # what was fetched at the start
+    # What was fetched at the start, and what filled the gaps while the critical queue's limit grew.
+    expect(before <= 50, f"{before} of bulk ran before the last of critical")
 
 
 main(flood_beside_critical, strict_order)

@@ -80,6 +80,42 @@ static void test_at(void **state)
     bide_message_destroy(message);
 }
 
+/* A long body is not shown to jansson: the line has to mean the same, whatever stands around it and in it. */
+static void test_long_bodies(void **state)
+{
+#define LONG "0123456789012345678901234567890123456789"
+    static const struct {
+        const char *line, *body, *error; /* one of them NULL */
+    } rows[] = {
+        {"{\"type\":\"a\",\"body\":\"" LONG "\"}", LONG, NULL},
+        {" { \"body\" : \"" LONG " {},:[]\" , \"type\" : \"a\" } ", LONG " {},:[]", NULL},
+        {"{\"type\":\"a\",\"body\":\"" LONG "h\xC3\xA9\"}", LONG "h\xC3\xA9", NULL},
+        {"{\"type\":\"a\",\"body\":\"" LONG "\\n\\\"\"}", LONG "\n\"", NULL},
+        {"{\"headers\":{\"body\":\"" LONG "\"},\"type\":\"a\"}", "", NULL},
+        {"{\"type\":\"a\",\"body\":\"" LONG "\",\"body\":\"" LONG "\"}", NULL, "duplicate object key"},
+        {"{\"type\":\"a\",\"body\":\"" LONG "\",\"b\\u006fdy\":\"\"}", NULL, "duplicate object key"},
+        {"{\"type\":\"a\",\"body\":\"" LONG "\" x}", NULL, "near 'x' (byte 63)"},
+        {"{\"type\":\"a\",\"body\":\"" LONG "\"", NULL, "near end of file (byte 61)"},
+        {"{\"type\":\"a\" \"body\":\"" LONG "\"}", NULL, "'}' expected"},
+        {"{\"type\":\"a\",\"body\":\"" LONG "\xFF\"}", NULL, "not valid JSON"},
+        {"{\"type\":\"a\",\"body\":\"" LONG "\t\"}", NULL, "not valid JSON"},
+        {"{\"type\":\"a\",\"body\":\"" LONG "\",\"bdy\":1}", NULL, "unknown key 'bdy'"},
+        {"[\"body\",\"" LONG "\"]", NULL, "must be a JSON object"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bide_message *message = NULL;
+        bide_error error = {.text = ""};
+        bide_code code = bide_envelope_parse(rows[i].line, strlen(rows[i].line), &message, &error);
+        if (rows[i].body)
+            assert_string_equal(bide_message_body(message, NULL), rows[i].body);
+        else if (code != BIDE_E_DATA || !strstr(error.text, rows[i].error))
+            fail_msg("%s: '%s'", rows[i].line, error.text);
+        bide_message_destroy(message);
+    }
+#undef LONG
+}
+
 static const struct {
     const char *line, *expected;
 } bad_lines[] = {
@@ -224,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_key),
         cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_long_bodies),
         cmocka_unit_test(test_at),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_no_memory),

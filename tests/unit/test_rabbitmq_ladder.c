@@ -68,18 +68,6 @@ static void test_arrives_early_within_the_landing_window(void **state)
     }
 }
 
-static void test_expiration_is_that_of_the_first_queue(void **state)
-{
-    struct bide_rmq_climb climb;
-    (void)state;
-    bide_rmq_climb_plan(300, &climb);
-    assert_int_equal(climb.ttl_ms, 260);
-    bide_rmq_climb_plan(5600, &climb);
-    assert_int_equal(climb.ttl_ms, 4960);
-    bide_rmq_climb_plan(99, &climb);
-    assert_int_equal(climb.ttl_ms, 0);
-}
-
 /* What no pass can hold is held again on arrival, until the rest fits. */
 static void test_passes(void **state)
 {
@@ -126,7 +114,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hops_and_keys),
         cmocka_unit_test(test_arrives_early_within_the_landing_window),
-        cmocka_unit_test(test_expiration_is_that_of_the_first_queue),
         cmocka_unit_test(test_passes),
         cmocka_unit_test(test_names),
     };

@@ -7,17 +7,16 @@ void bide_rmq_route_due(
 {
     struct bide_rmq_climb climb;
     int64_t delay_ms = due_ms - bide_wall_ms(settings->clock);
-    route->address = (struct bide_rmq_address){settings->work_exchange, queue, 0};
+    route->address = (struct bide_rmq_address){settings->work_exchange, queue};
     if (delay_ms <= 0)
         return;
     bide_rmq_climb_plan(delay_ms, &climb);
     snprintf(route->key, sizeof route->key, "%s%.*s", climb.path, BIDE_NAME_MAX, queue);
     route->address.key = route->key;
     route->address.exchange = climb.first < 0 ? settings->due_exchange : settings->hold_exchange[climb.first];
-    route->address.ttl_ms = climb.ttl_ms;
 }
 
 void bide_rmq_route_dead(struct bide_rmq_route *route, const struct bide_rmq_queue *queue)
 {
-    route->address = (struct bide_rmq_address){"", queue->dead, 0};
+    route->address = (struct bide_rmq_address){"", queue->dead};
 }

@@ -26,7 +26,6 @@ struct bide_rmq_draft {
     amqp_basic_properties_t properties;
     amqp_table_entry_t *entries;
     size_t n_entries, room;
-    char expiration[24];
     amqp_pool_t pool; /* of what was decoded again */
 };
 
@@ -45,7 +44,6 @@ bool bide_rmq_draft_new(
  */
 bool bide_rmq_draft_again(
     struct bide_rmq_draft *draft, struct bide_slice raw, const char *id, const struct bide_rmq_marks *marks);
-void bide_rmq_draft_expire(struct bide_rmq_draft *draft, int64_t ttl_ms);
 
 /* ---- reading ---- */
 

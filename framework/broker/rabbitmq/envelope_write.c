@@ -1,6 +1,3 @@
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "broker/rabbitmq/envelope_marks.h"
 
@@ -165,11 +162,4 @@ bool bide_rmq_draft_again(
     draft->properties.message_id = bide_rmq_text(id);
     finish(draft);
     return true;
-}
-
-void bide_rmq_draft_expire(struct bide_rmq_draft *draft, int64_t ttl_ms)
-{
-    snprintf(draft->expiration, sizeof draft->expiration, "%" PRId64, ttl_ms);
-    draft->properties.expiration = bide_rmq_text(draft->expiration);
-    draft->properties._flags |= AMQP_BASIC_EXPIRATION_FLAG;
 }

@@ -48,8 +48,6 @@ void bide_rmq_climb_plan(int64_t delay_ms, struct bide_rmq_climb *ret_climb)
         at[0] = (char)('0' + digit);
         at[1] = '.';
     }
-    if (climb.first >= 0)
-        climb.ttl_ms = bide_rmq_rung_ttl_ms(climb.first, climb.digits[climb.first]);
     *ret_climb = climb;
 }
 

@@ -4,8 +4,10 @@
  * the place of unit u sends it into the holding queue of d × u, a 0 past it. Rung 0 is 100 ms, rung 7 is 1
  * 000 000 s; one pass holds up to 115 days, longer delays are held again on arrival.
  *
- * A holding queue has one TTL for all its messages: its nominal time minus what a hop costs. So a message
- * arrives before it is due, by at most a tick and one trim a hop: always within the landing window. */
+ * A holding queue has one TTL for all its messages: its nominal time minus what a hop costs. The messages
+ * have none of their own: one that finds its rung deleted would take it along, and be dropped where it was
+ * parked. So a message arrives before it is due, by at most a tick and one trim a hop: always within the
+ * landing window. */
 #ifndef BIDE_BROKER_RABBITMQ_LADDER_H
 #define BIDE_BROKER_RABBITMQ_LADDER_H
 
@@ -22,7 +24,6 @@ struct bide_rmq_climb {
     int first;                         /* the rung it enters, or -1: too short, straight to the landing */
     int digits[BIDE_RMQ_RUNGS];        /* by rung */
     char path[2 * BIDE_RMQ_RUNGS + 1]; /* the routing key's beginning: "0.0.0.0.0.5.0.0." */
-    int64_t ttl_ms;                    /* of the first rung's queue; 0 where there is none */
     int64_t held_ms;                   /* nominal time of the whole pass */
 };
 

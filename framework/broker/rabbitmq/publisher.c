@@ -151,8 +151,6 @@ bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const str
     if (publisher->next - publisher->first == publisher->n_slots && !grow_slots(publisher))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     struct bide_rmq_draft *draft = &publisher->draft;
-    if (address->ttl_ms)
-        bide_rmq_draft_expire(draft, address->ttl_ms);
     amqp_basic_publish_t publish = {.exchange = bide_rmq_text(address->exchange),
         .routing_key = bide_rmq_text(address->key),
         .mandatory = 1};

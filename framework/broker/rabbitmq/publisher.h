@@ -52,7 +52,6 @@ enum { BIDE_RMQ_PUBLISH_CHANNEL = 1, BIDE_RMQ_ASK_CHANNEL = 2 };
 struct bide_rmq_address {
     const char *exchange;
     const char *key;
-    int64_t ttl_ms; /* 0: none */
 };
 
 void bide_rmq_publisher_init(struct bide_rmq_publisher *publisher, const struct bide_rmq_settings *settings,

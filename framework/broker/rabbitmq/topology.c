@@ -69,10 +69,10 @@ static bool add_rung(struct bide_rmq_topology *topology, const struct bide_rmq_s
 static bool add_user_queue(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings,
     const struct bide_rmq_queue *queue)
 {
-    char key[KEY_SIZE] = "";
+    char key[KEY_SIZE];
     for (int i = 0; i < BIDE_RMQ_RUNGS; i++)
-        strcat(key, "*.");
-    strncat(key, queue->name, BIDE_NAME_MAX);
+        memcpy(key + 2 * i, "*.", 2);
+    snprintf(key + 2 * BIDE_RMQ_RUNGS, sizeof key - 2 * BIDE_RMQ_RUNGS, "%s", queue->name);
     const char *landing_key = bide_arena_copy(&topology->arena, key, strlen(key));
     add_queue(topology, queue->dead);
     add_queue(topology, queue->work);

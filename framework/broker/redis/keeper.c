@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/wakeup.h"
 #include "bide/log.h"
 #include "broker/reconnect.h"
+#include "broker/redis/identity.h"
 #include "broker/redis/keys.h"
 #include "broker/redis/takeover.h"
 #include "message/message.h"
@@ -57,15 +57,6 @@ static int64_t real_ms(void)
 static void choose_name(struct bide_redis_keeper *keeper, char to[BIDE_REDIS_WORKER_TEXT])
 {
     snprintf(to, BIDE_REDIS_WORKER_TEXT, "%s.%u", keeper->base_name, keeper->names);
-}
-
-static void choose_base_name(struct bide_redis_keeper *keeper)
-{
-    char host[64] = "", id[BIDE_ID_TEXT];
-    if (gethostname(host, sizeof host - 1) != 0 || !*host)
-        snprintf(host, sizeof host, "host");
-    bide_id_generate(id, bide_clock_system());
-    snprintf(keeper->base_name, sizeof keeper->base_name, "%s:%ld:%s", host, (long)getpid(), id + 24);
 }
 
 /* Under this name, which is known already when `again`; *ret_joined is false when it was taken over
@@ -338,6 +329,8 @@ static bide_code start(struct bide_redis_keeper *keeper, bide_error *error)
     bide_code code = bide_wakeup_init(&keeper->wakeup, error);
     if (code == BIDE_OK)
         code = make_links(keeper, false, &keeper->links, &trouble, error);
+    if (code == BIDE_OK)
+        code = bide_redis_bury_neighbours(keeper->settings, keeper->beat, error);
     if (code != BIDE_OK)
         return code;
     keeper->fresh = true;
@@ -358,7 +351,7 @@ bide_code bide_redis_keeper_create(
     keeper->settings = settings;
     keeper->wakeup.fd = -1;
     bide_redis_args_init(&keeper->args);
-    choose_base_name(keeper);
+    bide_redis_identity_create(keeper->base_name, sizeof keeper->base_name);
     bide_code code = start(keeper, error);
     if (code == BIDE_OK)
         *ret_keeper = keeper;

@@ -14,7 +14,6 @@
 struct bide_redis_link {
     const struct bide_redis_settings *settings;
     redisContext *context;
-    struct bide_redis_tls *tls;
     char sha[BIDE_REDIS_N_SCRIPTS][41];
 };
 
@@ -192,8 +191,7 @@ static bide_code dial(struct bide_redis_link *link, const struct bide_url_host *
     redisSetTimeout(link->context, timeval_of(settings->timeout_ms));
     if (host)
         redisEnableKeepAlive(link->context);
-    return settings->tls ? bide_redis_tls_start(link->context, settings, host->name, &link->tls, error)
-                         : BIDE_OK;
+    return settings->tls ? bide_redis_tls_start(link->context, settings, host->name, error) : BIDE_OK;
 }
 
 /* One command of the greeting, its reply only looked at for errors. */
@@ -345,6 +343,5 @@ void bide_redis_link_destroy(struct bide_redis_link *link)
         return;
     if (link->context)
         redisFree(link->context);
-    bide_redis_tls_destroy(link->tls);
     bide_free(link);
 }

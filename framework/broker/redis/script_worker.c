@@ -1,5 +1,14 @@
 #include "broker/redis/scripts.h"
 
+/* A queue: its stream and the group, reading from the stream's beginning. KEYS: ready, workers, queues. ARGV:
+ * queue. Also on a full server: what is there already must be drained. */
+const char bide_redis_lua_declare[] =
+    "redis.call('PERSIST', KEYS[2])\n"
+    "redis.call('SADD', KEYS[3], ARGV[1])\n"
+    "local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], 'bide', '0', 'MKSTREAM')\n"
+    "if type(made) == 'table' and made.err and not made.err:find('BUSYGROUP', 1, true) then return made end\n"
+    "return 1\n";
+
 /* A worker joins, or comes back under a name it has. KEYS: workers, alive, queues. ARGV: worker, what it
  * calls itself, now, ms the heartbeat lasts, 1 if it must be known. Answers 1, or 0: taken over meanwhile,
  * use a new name. */
@@ -64,18 +73,20 @@ const char bide_redis_lua_take_over[] = BIDE_REDIS_LUA_WAKE
     "wake(KEYS[4], ARGV[3], ARGV[2], math.max(#names + #ids, 1))\n"
     "return #names + #ids\n";
 
-/* Consumers of a queue's group that are no workers: one that went on after it had been taken over. KEYS: the
- * queue's five, workers, lost. */
+/* Now and then: consumers of a queue's group that are no workers (one that went on after it had been taken
+ * over) are listed as lost, and one waiting worker looks at what foreign producers may have added without a
+ * wake. KEYS: the queue's five, workers, lost. ARGV: queue, wake channel. */
 const char bide_redis_lua_orphans[] =
-    "redis.call('SREM', KEYS[7], '')\n"
-    "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end\n"
-    "local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], 'bide')\n"
-    "if consumers.err then return 0 end\n"
-    "local found = 0\n"
-    "for _, consumer in ipairs(consumers) do\n"
-    "  local name = consumer[2]\n"
-    "  if name ~= 'returned' and redis.call('HEXISTS', KEYS[6], name) == 0 then\n"
-    "    found = found + redis.call('SADD', KEYS[7], name)\n"
-    "  end\n"
-    "end\n"
-    "return found\n";
+    BIDE_REDIS_LUA_WAKE "redis.call('SREM', KEYS[7], '')\n"
+                        "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end\n"
+                        "local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], 'bide')\n"
+                        "if consumers.err then return 0 end\n"
+                        "local found = 0\n"
+                        "for _, consumer in ipairs(consumers) do\n"
+                        "  local name = consumer[2]\n"
+                        "  if name ~= 'returned' and redis.call('HEXISTS', KEYS[6], name) == 0 then\n"
+                        "    found = found + redis.call('SADD', KEYS[7], name)\n"
+                        "  end\n"
+                        "end\n"
+                        "wake(KEYS[4], ARGV[2], ARGV[1], 1)\n"
+                        "return found\n";

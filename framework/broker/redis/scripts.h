@@ -26,13 +26,16 @@
     ROW(BIDE_REDIS_MOVE, "move", bide_redis_lua_move)                                                        \
     ROW(BIDE_REDIS_RELEASE, "release", bide_redis_lua_release)                                               \
     ROW(BIDE_REDIS_KEEP, "keep", bide_redis_lua_keep)                                                        \
+    ROW(BIDE_REDIS_DECLARE, "declare", bide_redis_lua_declare)                                               \
     ROW(BIDE_REDIS_JOIN, "join", bide_redis_lua_join)                                                        \
     ROW(BIDE_REDIS_BEAT, "beat", bide_redis_lua_beat)                                                        \
     ROW(BIDE_REDIS_LEAVE, "leave", bide_redis_lua_leave)                                                     \
     ROW(BIDE_REDIS_TAKE_OVER, "take over", bide_redis_lua_take_over)                                         \
     ROW(BIDE_REDIS_ORPHANS, "orphans", bide_redis_lua_orphans)                                               \
     ROW(BIDE_REDIS_REPLAY, "replay", bide_redis_lua_replay)                                                  \
-    ROW(BIDE_REDIS_DROP, "drop", bide_redis_lua_drop)
+    ROW(BIDE_REDIS_DROP, "drop", bide_redis_lua_drop)                                                        \
+    ROW(BIDE_REDIS_EXPORT, "export", bide_redis_lua_export)                                                  \
+    ROW(BIDE_REDIS_BURY, "bury", bide_redis_lua_bury)
 
 enum bide_redis_script {
 #define BIDE_REDIS_SCRIPT_ENUM(name, text, lua) name,

@@ -1,6 +1,7 @@
 #include "broker/redis/takeover.h"
 
 #include "bide/log.h"
+#include "broker/redis/identity.h"
 #include "broker/redis/keys.h"
 
 enum { BATCH = 200 };
@@ -102,6 +103,25 @@ bide_code bide_redis_leave(const struct bide_redis_settings *settings, struct bi
     return code == BIDE_OK ? bide_redis_take_over(settings, link, worker, error) : code;
 }
 
+bide_code bide_redis_bury_neighbours(
+    const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error)
+{
+    redisReply *workers = NULL;
+    struct bide_redis_args args;
+    bide_redis_args_init(&args);
+    bide_redis_args_text(&args, "HKEYS");
+    bide_redis_keys_one(&args, settings->name_space, "workers");
+    bide_code code = bide_redis_link_call(link, &args, "listing the workers", &workers, NULL, error);
+    bide_redis_args_release(&args);
+    if (code != BIDE_OK)
+        return code;
+    for (size_t i = 0; code == BIDE_OK && i < workers->elements; i++)
+        if (bide_redis_identity_is_gone(workers->element[i]->str))
+            code = bide_redis_leave(settings, link, workers->element[i]->str, error);
+    freeReplyObject(workers);
+    return code;
+}
+
 bide_code bide_redis_find_orphans(
     const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error)
 {
@@ -116,6 +136,8 @@ bide_code bide_redis_find_orphans(
         bide_redis_keys_queue(&args, settings->name_space, queues->element[i]->str);
         bide_redis_keys_one(&args, settings->name_space, "workers");
         bide_redis_keys_one(&args, settings->name_space, "lost");
+        bide_redis_args_text(&args, queues->element[i]->str);
+        bide_redis_keys_wake(&args, settings->name_space);
         int64_t found = 0;
         code = call_number(link, &args, "looking for orphans", &found, error);
     }

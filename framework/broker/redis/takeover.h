@@ -12,6 +12,10 @@ bide_code bide_redis_take_over(const struct bide_redis_settings *settings, struc
 /* Leaves as `worker` and gives back what it has. */
 bide_code bide_redis_leave(const struct bide_redis_settings *settings, struct bide_redis_link *link,
     const char *worker, bide_error *error);
+/* Takes over from workers that ran here and whose process is gone: a crashed one's successor need not wait
+ * until its heartbeat has run out. */
+bide_code bide_redis_bury_neighbours(
+    const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error);
 /* Lists as lost who has messages in hand without being a worker. */
 bide_code bide_redis_find_orphans(
     const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error);

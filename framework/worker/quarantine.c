@@ -1,0 +1,69 @@
+#include "worker/quarantine.h"
+
+enum {
+    TURN_US = 250 * 1000,   /* the others' turn between two of these */
+    IDLE_US = 30 * 1000,    /* nothing else for so long: there are no others */
+    SETTLE_US = 500 * 1000, /* for what has run to be settled before one starts */
+    ALONE_US = 50 * 1000,   /* for one to show what it does before others start beside it */
+    LOOK_US = 5 * 1000,
+};
+
+void bide_quarantine_init(struct bide_quarantine *quarantine, size_t threads, int64_t now_us)
+{
+    *quarantine = (struct bide_quarantine){.room = threads, .others_us = now_us, .turn_us = now_us + TURN_US};
+}
+
+static void hold(struct bide_quarantine *quarantine, struct bide_job_list *jobs)
+{
+    bide_job_append_all(&quarantine->held, jobs);
+}
+
+static void let_go(struct bide_quarantine *quarantine, struct bide_job_list *jobs)
+{
+    bide_job_append_all(&quarantine->held, jobs);
+    bide_job_append_all(jobs, &quarantine->held);
+}
+
+static bool is_its_turn(const struct bide_quarantine *quarantine, int64_t now_us)
+{
+    return now_us >= quarantine->turn_us || now_us - quarantine->others_us >= IDLE_US;
+}
+
+void bide_quarantine_admit(
+    struct bide_quarantine *quarantine, struct bide_job_list *jobs, size_t out, bool settled, int64_t now_us)
+{
+    if (jobs->n > 0 || quarantine->held.n > 0 || out > quarantine->runs)
+        quarantine->others_us = now_us;
+    bool waits = quarantine->waiting.first && !quarantine->runs;
+    if (waits && quarantine->quiet_ends_us == 0 && is_its_turn(quarantine, now_us))
+        quarantine->quiet_ends_us = now_us + SETTLE_US;
+    if (quarantine->quiet_ends_us == 0 || (quarantine->runs && now_us >= quarantine->quiet_ends_us)) {
+        let_go(quarantine, jobs);
+        return;
+    }
+    hold(quarantine, jobs);
+    if (waits && (settled || now_us >= quarantine->quiet_ends_us)) {
+        quarantine->runs = true;
+        quarantine->quiet_ends_us = now_us + ALONE_US;
+        bide_job_append(jobs, bide_job_pop(&quarantine->waiting));
+    }
+}
+
+void bide_quarantine_ran(struct bide_quarantine *quarantine, int64_t now_us)
+{
+    quarantine->runs = false;
+    quarantine->quiet_ends_us = 0;
+    quarantine->turn_us = now_us + TURN_US;
+}
+
+void bide_quarantine_empty(struct bide_quarantine *quarantine, struct bide_job_list *to)
+{
+    bide_job_append_all(to, &quarantine->waiting);
+    bide_job_append_all(to, &quarantine->held);
+}
+
+int64_t bide_quarantine_wait_us(const struct bide_quarantine *quarantine)
+{
+    bool waits = quarantine->waiting.first && !quarantine->runs;
+    return waits || quarantine->held.first ? LOOK_US : -1;
+}

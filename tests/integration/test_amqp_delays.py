@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+# brokers: rabbitmq
+# seconds: 150
+"""The ladder: each delay, each gap between retries, on time and never early; round after round; and as a replay.
+
+What "late" means is the machine's business here (see bidetest/machine.py): the figures promised are measured by test_lateness.py."""
+
+import json
+import sys
+import uuid
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.foreign import Foreign  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.machine import Machine  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+NAME_SPACE = "delays-" + uuid.uuid4().hex[:12]  # one ladder for all cases, a queue of its own for each
+
+
+def running(project, queue, **changes):
+    """A worker for this queue; it is there and has declared everything."""
+    project.name_space = NAME_SPACE
+    project.configure(handlers=[project.probe(queue=queue, **changes)], queues=[{"name": queue, "weight": 1}])
+    worker = project.worker()
+    project.send([{"type": "probe", "id": "ready"}])
+    wait_until(lambda: project.journal_count() == 1, 30, "the worker runs")
+    return worker
+
+
+def lines_of(project, identity):
+    return [line for line in project.journal() if line["id"] == identity]
+
+
+DELAYS = ("50ms", "99ms", "100ms", "101ms", "999ms", "1000ms", "9.95s", "10s")
+
+
+def each_delay_on_time(project):
+    """On both sides of each border: below the ladder, its lowest rung, all digits of a unit, the next unit."""
+    running(project, "each")
+    machine = Machine(11)
+    project.send([{"type": "probe", "id": delay, "delay": delay} for delay in DELAYS])
+    wait_until(lambda: project.journal_count() == len(DELAYS) + 1, 30, lambda: f"all have run: {project.journal()}")
+    lines = [line for line in project.journal() if line["id"] != "ready"]
+    for line in lines:
+        wanted = {"50ms": 50, "99ms": 99, "100ms": 100, "101ms": 101, "999ms": 999, "1000ms": 1000, "9.95s": 9950,
+                  "10s": 10000}[line["id"]]
+        expect(line["due_ms"] - line["sent_ms"] == wanted, f"{line}: held for another time than {wanted} ms")
+    machine.on_time({line["id"]: line["lateness_us"] / 1000 for line in lines})
+
+
+def short_behind_long(project):
+    """A queue expires at its head only: were 30 s and 1 s in one queue, the short one would be 29 s late."""
+    running(project, "behind")
+    machine = Machine(2)
+    project.bide("send", "probe", "{}", "--delay", "30s", "--id", "long")
+    project.bide("send", "probe", "{}", "--delay", "1s", "--id", "short")
+    wait_until(lambda: lines_of(project, "short"), 10, "the short one has run")
+    expect(not lines_of(project, "long"), f"{project.journal()}")
+    machine.on_time({"short": lines_of(project, "short")[0]["lateness_us"] / 1000})
+
+
+def gaps_between_retries(project):
+    """1 s, 2 s, 4 s: counted from the end of an attempt (written to the journal last) to the start of the next."""
+    retry = {"attempts": 4, "backoff": "exponential", "base": "1s", "cap": "10m", "jitter": 0.0}
+    running(project, "gaps", retry=retry)
+    machine = Machine(8)
+    project.bide("send", "probe", '{"fail": 3}', "--id", "again")
+    wait_until(lambda: len(lines_of(project, "again")) == 4, 20, lambda: f"four attempts: {project.journal()}")
+    lines = lines_of(project, "again")
+    expect([line["attempt"] for line in lines] == [1, 2, 3, 4], f"{lines}")
+    late = {}
+    for before, after, gap_ms in zip(lines, lines[1:], (1000, 2000, 4000)):
+        gap = (after["started_us"] - before["started_us"]) / 1000
+        expect(after["due_ms"] - before["started_us"] / 1000 >= gap_ms - 1, f"{after} is due before {gap_ms} ms are over")
+        late[f"gap {gap_ms} ms"] = gap - gap_ms
+        expect(after["lateness_us"] >= 0, f"{after}: early")
+    machine.on_time(late)
+
+
+def ten_rounds(project):
+    """The same rung ten times: the broker drops what it takes for a dead-letter cycle, unless its traces are removed."""
+    retry = {"attempts": 11, "backoff": "fixed", "base": "300ms", "jitter": 0.0}
+    running(project, "rounds", retry=retry)
+    headers = {"text": "Grüße", "number": 2**40, "table": {"a": [1, True]}}
+    with Foreign(project) as foreign:
+        foreign.publish("rounds", b'{"fail": 99}', headers, type="probe", message_id="round")
+        foreign.publish("rounds", b'{"fail": 10}', headers, type="probe", message_id="last")
+        properties, _ = foreign.take("rounds.dead", 30)
+    wait_until(lambda: len(lines_of(project, "last")) == 11, 10, lambda: f"{lines_of(project, 'last')}")
+    for identity in ("round", "last"):
+        attempts = [line["attempt"] for line in lines_of(project, identity)]
+        expect(attempts == list(range(1, 12)), f"{identity}: {attempts}")
+    expect(lines_of(project, "last")[-1]["outcome"] == "done", f"{lines_of(project, 'last')[-1]}")
+    have = {key: properties.headers.get(key) for key in headers}
+    expect(have == headers, f"{have}")
+
+
+def replayed_through_the_ladder(project):
+    """Three times dead, three times replayed: each replay begins anew, with delays and retries as the first time."""
+    retry = {"attempts": 3, "backoff": ["100ms", "400ms"], "jitter": 0.0}
+    running(project, "replayed", retry=retry)
+    project.send([{"type": "probe", "id": "dies", "body": {"fail": 99}, "delay": "200ms", "headers": {"own": "kept"}}])
+    for life in range(1, 5):
+        wait_until(lambda: len(project.dead()) == 1, 15, lambda: f"dead in life {life}: {project.journal()}")
+        attempts = [line["attempt"] for line in lines_of(project, "dies")]
+        expect(attempts == [1, 2, 3] * life, f"life {life}: {attempts}")
+        expect(project.dead()[0]["attempts"] == 3, f"{project.dead()}")
+        if life < 4:
+            project.bide("dead", "retry", "dies")
+    starts = [line["started_us"] / 1000 for line in lines_of(project, "dies")]
+    for life in range(4):
+        first, second, third = starts[3 * life : 3 * life + 3]
+        expect(second - first >= 100 and third - second >= 400, f"life {life + 1}: early: {starts}")
+    with Foreign(project) as foreign:
+        properties, _ = foreign.take("replayed.dead")
+    expect(properties.headers["own"] == "kept", f"{properties.headers}")
+
+
+def retry_with_a_delay_of_its_own(project):
+    """What a handler asks for ("Retry-After") goes up the same ladder."""
+    running(project, "asked")
+    machine = Machine(3)
+    project.bide("send", "probe", '{"retry_after_ms": 1234}', "--id", "asks")
+    wait_until(lambda: len(lines_of(project, "asks")) == 2, 15, "it has run twice")
+    first, second = lines_of(project, "asks")
+    gap = (second["started_us"] - first["started_us"]) / 1000
+    machine.on_time({"gap": gap - 1234})
+
+
+def longer_than_a_pass(project):
+    """400 days: accepted, held by the highest rung; `explain` shows the passes and that they make up the whole."""
+    running(project, "long")
+    project.bide("send", "probe", "{}", "--delay", "400d", "--id", "far")
+    rungs = {rung["name"]: rung["messages"] for rung in project.status()["rungs"]}
+    expect(rungs[f"{NAME_SPACE}.hold.9000000s"] == 1, f"{ {k: v for k, v in rungs.items() if v} }")
+    plan = json.loads(project.bide("explain", "--delay", "400d", "--json").stdout)
+    held = sum(hop["ms"] for hop in plan["hops"])
+    expect(held == plan["delay_ms"] == 400 * 86400 * 1000, f"{plan}")
+    expect(plan["passes"] > 1 and plan["resolution_ms"] == 100, f"{plan}")
+    said = project.bide("explain", "--delay", "400d").stdout
+    expect("9000000s" in said and "landing" in said, said)
+    hour = json.loads(project.bide("explain", "--delay", "1h", "--json").stdout)
+    queues = [hop["where"].rsplit(".", 1)[1] for hop in hour["hops"] if ".hold." in hop["where"]]
+    expect(queues == ["3000s", "600s"] and hour["passes"] == 1, f"{hour}")
+    project.bide("send", "probe", "{}", "--delay", "3651d", expect=64)
+
+
+main(each_delay_on_time, short_behind_long, gaps_between_retries, ten_rounds, replayed_through_the_ladder,
+     retry_with_a_delay_of_its_own, longer_than_a_pass)

@@ -1,0 +1,180 @@
+#!/usr/bin/python3
+# brokers: rabbitmq
+# seconds: 150
+"""What is wrong with a connection to RabbitMQ is said: what, the remedy, 69 or 78, in time, and never a password."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+import uuid
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.foreign import Foreign  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.rabbitmq import Server  # noqa: E402
+
+BROKER, CONFIG = 69, 78
+CONNECT_S, MORE_S = 2, 3  # the URL's connect_timeout; what a process and a busy machine add
+SECRET = "s3cr3t-pa55"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def authority(project):
+    return project.url.split("@")[1]
+
+
+def refused(project, url, code, *patterns, commands=(("worker",), ("check",), ("status",))):
+    """Each command ends with `code` in time and says what each pattern looks for, and not the secret."""
+    project.url = url + ("&" if "?" in url else "?") + f"connect_timeout={CONNECT_S}"
+    project.configure()
+    for command in commands:
+        started = time.monotonic()
+        done = project.bide(*command, expect=None, seconds=30)
+        took, said = time.monotonic() - started, done.stdout + done.stderr
+        print(f"bide {' '.join(command)}: exit {done.returncode} after {took:.2f} s: {done.stderr.strip()[:400]}")
+        expect(done.returncode == code, f"{command}: exit {done.returncode}, not {code}: {said}")
+        expect(took <= CONNECT_S + MORE_S, f"{command}: took {took:.1f} s")
+        expect(SECRET not in said and "guest:guest" not in said, f"{command} shows a password: {said}")
+        for pattern in patterns:
+            expect(re.search(pattern, said, re.I), f"{command}: '{pattern}' is not in: {said}")
+
+
+def sending_is_refused(project, *patterns, code):
+    done = project.bide("send", "probe", "{}", expect=code, seconds=30)
+    for pattern in patterns:
+        expect(re.search(pattern, done.stderr, re.I), f"'{pattern}' is not in: {done.stderr}")
+    expect(not done.stdout, f"an id was printed: {done.stdout}")
+
+
+def wrong_password(project):
+    refused(project, f"amqp://guest:{SECRET}@{authority(project)}", CONFIG, r"refused", r"password")
+    sending_is_refused(project, "password", code=CONFIG)
+
+
+def unknown_vhost(project):
+    refused(project, f"amqp://guest:guest@{authority(project)}/nowhere", CONFIG, r"nowhere", r"vhost")
+    sending_is_refused(project, "vhost", code=CONFIG)
+
+
+def refused_port(project):
+    refused(project, f"amqp://guest:{SECRET}@127.0.0.1:{free_port()}", BROKER, r"nothing answers|refused", r"running|port")
+    sending_is_refused(project, "nothing answers|refused", code=BROKER)
+
+
+def port_that_never_answers(project):
+    """Something listens and says nothing: the connect timeout ends it."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(16)
+        url = f"amqp://guest:{SECRET}@127.0.0.1:{silent.getsockname()[1]}"
+        refused(project, url, BROKER, r"no answer in time|timed? ?out")
+
+
+def something_else_listens(project):
+    """A plain AMQP connection to what speaks another protocol."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(16)
+        port = other.getsockname()[1]
+        answer = ["/usr/bin/python3", "-c", (
+            "import socket,sys\ns=socket.socket(fileno=int(sys.argv[1]))\n"
+            "while True:\n c,_=s.accept()\n c.sendall(b'HTTP/1.1 400 Bad Request\\r\\n\\r\\n')\n c.close()\n"),
+            str(other.fileno())]
+        process = subprocess.Popen(answer, pass_fds=[other.fileno()])
+        try:
+            refused(project, f"amqp://guest:{SECRET}@127.0.0.1:{port}", BROKER, r"AMQP|closed")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def other_queue_arguments(project):
+    """A work queue that exists as a classic one: named, with what differs and what to do."""
+    project.name_space = "err" + uuid.uuid4().hex[:12]
+    with Foreign(project) as foreign:
+        foreign.channel.queue_declare(foreign.name("default"), durable=True)
+    refused(project, project.url, CONFIG, re.escape(f"{project.name_space}.default"), "x-queue-type|arguments|differs",
+            "namespace|delete", commands=(("worker",), ("check",)))
+    sending_is_refused(project, re.escape(f"{project.name_space}.default"), code=CONFIG)
+
+
+def make_certificates(folder):
+    """A CA, another CA, a good certificate of the first and one that expired yesterday, all for localhost."""
+    def openssl(*arguments):
+        done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True)
+        expect(done.returncode == 0, f"openssl {' '.join(arguments)}: {done.stderr}")
+    folder.mkdir()
+    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+    (folder / "ca.conf").write_text(
+        "[ca]\ndefault_ca=own\n[own]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\n"
+        "policy=any\nunique_subject=no\n[any]\ncommonName=supplied\n")
+    (folder / "index").write_text("")
+    (folder / "serial").write_text("1000\n")
+    for name in ("ca", "other"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN=bide {name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    for name, since, until in (("good", "20200101000000Z", "20991231000000Z"),
+                               ("expired", "20200101000000Z", "20210101000000Z")):
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", f"{name}.key",
+                "-out", f"{name}.csr")
+        openssl("ca", "-batch", "-config", "ca.conf", "-cert", "ca.pem", "-keyfile", "ca.key", "-startdate", since,
+                "-enddate", until, "-extfile", "names", "-in", f"{name}.csr", "-out", f"{name}.pem", "-notext")
+    for key in folder.glob("*.key"):
+        key.chmod(0o644)
+
+
+def tls_settings(folder, name, port):
+    return (f"listeners.ssl.default = 127.0.0.1:{port}\nssl_options.cacertfile = {folder}/ca.pem\n"
+            f"ssl_options.certfile = {folder}/{name}.pem\nssl_options.keyfile = {folder}/{name}.key\n")
+
+
+def a_server_of_its_own(project):
+    """TLS and permissions need settings that the shared server does not have; one start serves them all."""
+    folder, port = project.dir / "tls", free_port()
+    make_certificates(folder)
+    with Server(settings=tls_settings(folder, "good", port)) as server:
+        missing_permission(project, server)
+        unknown_authority(project, f"amqps://guest:{SECRET}@localhost:{port}", folder)
+        good = f"amqps://guest:guest@localhost:{port}?cacertfile={folder}/ca.pem"
+        project.name_space = "tls" + uuid.uuid4().hex[:12]
+        project.url = good
+        project.configure()
+        project.bide("send", "probe", "{}", "--id", "over-tls")  # the refusals above are for their reasons
+        project.bide("worker", "--exit-idle", "500ms", seconds=30)
+        expect([line["id"] for line in project.journal()] == ["over-tls"], f"{project.journal()}")
+        refused(project, f"amqps://guest:{SECRET}@localhost:{server.port()}", BROKER, "TLS|closed")
+        server.stop_node()
+        (server.dir / "node1.conf").write_text(
+            (server.dir / "node1.conf").read_text().replace("/good.", "/expired."))
+        server.start_node()
+        refused(project, f"amqps://guest:{SECRET}@localhost:{port}?cacertfile={folder}/ca.pem", BROKER,
+                "TLS", "expired|verif")
+
+
+def unknown_authority(project, url, folder):
+    refused(project, url, BROKER, "TLS", "cacertfile")
+    refused(project, f"{url}?cacertfile={folder}/other.pem", BROKER, "TLS", "cacertfile|verif")
+    done = project.bide("status", "--broker", f"{url}?cacertfile={folder}/nowhere.pem", expect=None)
+    expect(done.returncode in (BROKER, CONFIG), f"exit {done.returncode}: {done.stderr}")
+    expect("nowhere.pem" in done.stderr, f"the file is not named: {done.stderr}")
+
+
+def missing_permission(project, server):
+    """A user who may connect and read but neither declare nor write."""
+    server.ctl("add_user", "reader", SECRET)
+    server.ctl("set_permissions", "reader", "^$", "^$", ".*")
+    url = f"amqp://reader:{SECRET}@127.0.0.1:{server.port()}"
+    refused(project, url, CONFIG, "refused", "permission", "'reader'", commands=(("worker",),))
+    refused(project, url, CONFIG, "permission", "reader", commands=(("check",),))
+    sending_is_refused(project, "permission", code=CONFIG)
+
+
+main(wrong_password, unknown_vhost, refused_port, port_that_never_answers, something_else_listens,
+     other_queue_arguments, a_server_of_its_own)

@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+# brokers: sqlite rabbitmq redis
+# seconds: 300
+"""Handlers that never return: cancelled, then left behind with their process; only their own message pays."""
+
+import sys
+import time
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest import ledger  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+GOOD, HUNG, THREADS, ATTEMPTS, TOTAL_S = 10000, 20, 8, 2, 60
+
+
+def mix():
+    every = GOOD // HUNG
+    for number in range(GOOD):
+        yield {"type": "probe", "id": f"g{number:05d}", "body": {}}
+        if number % every == every // 2:
+            yield {"type": "probe", "id": f"h{number // every:05d}", "body": {"hang": True}}
+
+
+def the_others_go_on(project):
+    retry = {"attempts": ATTEMPTS, "backoff": "fixed", "base": "100ms", "jitter": 0.0}
+    project.configure(handlers=[project.probe(retry=retry, timeout="2s", kill_after="1s")], threads=THREADS)
+    sent = project.send(mix())
+    began = time.monotonic()
+    worker = project.worker()
+
+    def ended():
+        return project.left() == 0 and len(project.dead()) >= HUNG
+
+    wait_until(ended, TOTAL_S, lambda: f"everything has ended: {project.status()}")
+    print(f"{GOOD} good ones and {HUNG} that hang in {time.monotonic() - began:.1f} s")
+    expect(worker.running(), "the worker is gone")
+    journal, dead = project.journal(), project.dead()
+    books = ledger.close(sent, journal, dead)
+    expect(books.balanced() and not books.both and books.done == GOOD, str(books))
+    burnt = [line for line in journal if line["id"][0] == "g" and line["attempt"] != 1]
+    expect(not burnt, f"{len(burnt)} good ones lost an attempt, such as {burnt[:2]}")
+    print(f"{books.duplicate_ends()} ended twice, {len({line['worker_pid'] for line in journal})} processes")
+    expect(sorted(row["id"] for row in dead) == [f"h{number:05d}" for number in range(HUNG)], f"{dead}")
+    for row in dead:
+        expect(row["reason"] == "timeout" and row["attempts"] == ATTEMPTS, f"{row}")
+        expect("did not return" in row["error"], f"{row} does not say what it did")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+main(the_others_go_on)

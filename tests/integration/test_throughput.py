@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+# brokers: sqlite rabbitmq redis
+# seconds: 300
+"""How many messages a second, beside a bare C loop over the same broker with the same batches, in turns in one run.
+
+256-byte bodies and a handler that does nothing; SQLite with synchronous=FULL. And one worker process beside one sender,
+both at work at the same time."""
+
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.speed import TYPICAL, compare, measure_bide, medians, row  # noqa: E402
+
+# At least so many a second; at least this share of the bare loop's rate; at most so many times its CPU time a message.
+LIMITS = {
+    "sqlite": {"send": 40_000, "drain": 40_000, "send_ratio": 0.7, "drain_ratio": 0.7},
+    "rabbitmq": {"send_ratio": 0.85, "drain_ratio": 0.8, "drain_cpu": 2.5},
+    "redis": {"send": 80_000, "drain": 80_000, "send_ratio": 0.6, "drain_ratio": 0.6},
+}
+
+
+def beside_a_bare_loop(project):
+    bare, bide = (medians(runs) for runs in compare(project.broker))
+    have = {
+        "send": bide.send,
+        "drain": bide.drain,
+        "send_ratio": bide.send / bare.send,
+        "drain_ratio": bide.drain / bare.drain,
+        "drain_cpu": bide.drain_us / bare.drain_us if bare.drain_us else 0,
+    }
+    print(f"median bare: {row(bare)}\nmedian bide: {row(bide)}")
+    print(f"ratio: send {have['send_ratio']:.2f}, drain {have['drain_ratio']:.2f}, worker CPU {have['drain_cpu']:.2f}")
+    missed = []
+    for name, limit in LIMITS[project.broker].items():
+        kept = have[name] <= limit if name == "drain_cpu" else have[name] >= limit
+        if not kept:
+            missed.append(f"{name} is {have[name]:.2f}, the limit {limit}")
+    expect(not missed, "; ".join(missed))
+
+
+def sender_and_worker_at_once(project):
+    runs = [measure_bide(project.broker, TYPICAL[project.broker], together=True) for _ in range(3)]
+    have = medians(runs)
+    print(f"at the same time: {row(have)}")
+    for name in ("send", "drain"):
+        limit = LIMITS[project.broker].get(name, 0)
+        expect(getattr(have, name) >= limit, f"{name} is {getattr(have, name):.0f}/s, the limit {limit}")
+
+
+main(beside_a_bare_loop, sender_and_worker_at_once)
