@@ -62,7 +62,8 @@ static const struct {
     {AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED, BIDE_E_BROKER,
         "the host name is unknown: check the URL and the name service"},
     {AMQP_STATUS_SOCKET_ERROR, BIDE_E_BROKER,
-        "nothing answers there: is RabbitMQ running, and are host and port right?"},
+        "nobody answers there in AMQP: is RabbitMQ running, are host and port right, and does that port want "
+        "TLS (amqps)?"},
     {AMQP_STATUS_TIMEOUT, BIDE_E_TIMEOUT,
         "no answer in time: is something else listening there, or a firewall between?"},
     {AMQP_STATUS_HEARTBEAT_TIMEOUT, BIDE_E_BROKER, "no sign of life from the broker (heartbeat)"},

@@ -106,7 +106,7 @@ static void judge_dead(
 {
     char name[32] = "";
     bool is_buried = kind == BIDE_RMQ_DEAD || marks->reason.size > 0;
-    if (marks->reason.size < sizeof name)
+    if (marks->reason.size && marks->reason.size < sizeof name)
         memcpy(name, marks->reason.bytes, marks->reason.size);
     letter->is_dead = true;
     letter->reason = is_buried ? BIDE_REASON_NONE : BIDE_REASON_UNROUTED;
