@@ -39,7 +39,7 @@ def three_kills_lose_nothing(project):
         wait_until(lambda: any(line["worker_pid"] in pids for line in project.journal()), 30, "the victim works")
         victim.kill()
         victim = project.worker()
-    wait_until(lambda: project.left() == 0, 120, lambda: f"everything has ended: {project.status()}")
+    wait_until(lambda: project.all_ended(sent), 120, lambda: f"everything has ended: {project.status()}")
     expect(steady.stop() == 0 and victim.stop() == 0, "a worker did not end with 0")
     books = ledger.close(sent, project.journal(), project.dead())
     print(books)

@@ -59,7 +59,7 @@ def every_id_ends_once(project):
     rows = list(mix(MESSAGES))
     sent = project.send(rows)
     expect(sent == [row["id"] for row in rows], "the ids printed are not those sent, in order")
-    wait_until(lambda: project.left() == 0, 120, lambda: f"everything has ended: {project.status()}")
+    wait_until(lambda: project.all_ended(sent), 120, lambda: f"everything has ended: {project.status()}")
     for worker in workers:
         expect(worker.stop() == 0, f"a worker ended with {worker.process.returncode}: {worker.log_tail()}")
     journal, dead = project.journal(), project.dead()
@@ -83,7 +83,7 @@ def replay_brings_them_home(project):
     project.configure(handlers=[project.probe(retry={"attempts": 2, "backoff": "fixed", "base": "50ms"})])
     project.worker()
     project.bide("dead", "retry", "--all", "--type", "probe")
-    wait_until(lambda: project.left() == 0 and not project.dead(), 60, lambda: f"all came home: {project.status()}")
+    wait_until(lambda: project.all_ended(sent) and not project.dead(), 60, lambda: f"all came home: {project.status()}")
     books = ledger.close(sent, project.journal(), project.dead())
     expect(books.balanced() and books.done == 300, str(books))
 

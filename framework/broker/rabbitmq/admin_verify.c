@@ -104,7 +104,7 @@ static bide_code compare(struct report *report, const struct bide_rmq_row *row, 
         subject, sizeof subject, "%s %s", row->kind == BIDE_RMQ_EXCHANGE ? "exchange" : "queue", row->name);
     snprintf(text, sizeof text, "%.*s", (int)close->reply_text.len, (const char *)close->reply_text.bytes);
     if (close->reply_code == AMQP_NOT_FOUND) {
-        tell(report, BIDE_FINDING_ERROR, subject, "is missing",
+        tell(report, BIDE_FINDING_WARNING, subject, "is missing",
             "a worker declares it when it starts; the user in the URL needs permission to configure it");
         report->n_missing++;
     } else {

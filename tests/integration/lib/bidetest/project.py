@@ -142,3 +142,11 @@ class Project:
         if delayed is None:
             delayed = sum(queue["delayed"] or 0 for queue in status["queues"])
         return waiting + delayed
+
+    def all_ended(self, sent):
+        """Whether each id sent is done or dead and nothing is left, by journal and dead letters: what a RabbitMQ worker
+        holds unacknowledged, the broker shows to nobody."""
+        done = {line["id"] for line in self.journal() if line["outcome"] == "done"}
+        if self.left() > 0 or len(done) + sum(queue["dead"] or 0 for queue in self.status()["queues"]) < len(set(sent)):
+            return False
+        return len(done | {row["id"] for row in self.dead()}) >= len(set(sent))
