@@ -1,6 +1,7 @@
 #include "base/wakeup.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,6 +29,12 @@ void bide_wakeup_signal(const struct bide_wakeup *wakeup)
     ssize_t written = write(wakeup->fd, &one, sizeof one); /* EAGAIN: it is readable already */
     (void)written;
     errno = kept;
+}
+
+bool bide_wakeup_is_signalled(const struct bide_wakeup *wakeup)
+{
+    struct pollfd fd = {.fd = wakeup->fd, .events = POLLIN};
+    return poll(&fd, 1, 0) > 0;
 }
 
 void bide_wakeup_drain(const struct bide_wakeup *wakeup)

@@ -233,6 +233,24 @@ typedef bool bide_dead_visit(void *user, const struct bide_dead_letter *letter);
 /* Called now and then while many are worked on; false interrupts between two messages. */
 typedef bool bide_progress(void *user, uint64_t done, uint64_t total);
 
+/* ---- carrying a backlog elsewhere ---- */
+
+/* A message on its way out, not in circulation meanwhile. */
+struct bide_export {
+    struct bide_message *message; /* the adapter's; dead: `attempt` is how many runs there were */
+    bool dead;                    /* also what a worker would find malformed */
+    enum bide_reason reason;      /* dead */
+    int64_t died_ms;              /* dead */
+    bool carried;                 /* set by the visitor: it is safe elsewhere and may be deleted here */
+};
+
+enum { BIDE_EXPORT_BATCH = 500 };
+
+/* Takes up to BIDE_EXPORT_BATCH messages elsewhere and marks those that have arrived, also when it fails. A
+ * failure ends the export; what is not marked although it succeeds stays behind (and may be offered again).
+ */
+typedef bide_code bide_export_visit(void *user, struct bide_export *batch, size_t n, bide_error *error);
+
 enum bide_severity { BIDE_FINDING_OK, BIDE_FINDING_WARNING, BIDE_FINDING_ERROR, BIDE_FINDING_NOT_CHECKED };
 
 /* What verify found: borrowed texts. remedy: NULL, or what to do (for NOT_CHECKED the command that would show
@@ -260,6 +278,16 @@ struct bide_admin_ops {
         bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
     bide_code (*dead_drop)(struct bide_admin *admin, const struct bide_dead_filter *filter,
         bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+    /* Takes everything that is in nobody's hands, ready, delayed and dead, out of circulation, batch by
+     * batch, and deletes what the visitor marks; the rest goes back at the end, as it was, and so does the
+     * batch of an export that was killed (at the latest when the next one looks for it). queue: of this one
+     * only, or NULL. Ends when nothing more is found. Dead letters must not be replayed or dropped meanwhile.
+     */
+    bide_code (*export_each)(
+        struct bide_admin *admin, const char *queue, bide_export_visit *visit, void *user, bide_error *error);
+    /* Stores dead letters with all that they say; returns when the broker has them (else perhaps some). */
+    bide_code (*dead_add)(
+        struct bide_admin *admin, const struct bide_dead_letter *letters, size_t n, bide_error *error);
     /* Is the broker as a worker needs it? Changes nothing. BIDE_OK also when findings are errors. */
     bide_code (*verify)(struct bide_admin *admin, bide_finding_sink *sink, void *user, bide_error *error);
     void (*destroy)(struct bide_admin *admin);

@@ -17,6 +17,7 @@ static const struct bide_cli_command *const commands[] = {
     &bide_cli_explain,
     &bide_cli_handlers,
     &bide_cli_handlers_new,
+    &bide_cli_move,
     NULL,
 };
 

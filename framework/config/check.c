@@ -81,6 +81,18 @@ static bide_code check_retry(
         bide_format_duration(handler->retry.cap_ms, cap));
 }
 
+static bide_code check_limits(
+    const struct bide_reader *reader, const config_setting_t *at, const struct bide_handler_config *handler)
+{
+    const struct bide_limits_config *limits = &handler->limits;
+    bool limited = limits->memory || limits->cpu_ms || limits->files || limits->no_new_privs;
+    if (!limited || handler->isolation == BIDE_ISOLATION_PROCESS)
+        return BIDE_OK;
+    return bide_reader_fail(reader, config_setting_get_member(at, "limits"),
+        "limits of '%s' need isolation = \"process\": a thread shares all it uses with the whole worker",
+        handler->type);
+}
+
 static bide_code check_handler(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config, size_t i)
 {
@@ -99,7 +111,8 @@ static bide_code check_handler(
             "plugin '%s' must be a name without '/': plugins are found in plugin_dir", handler->plugin);
     if (!find_queue(config, handler->queue, config->n_queues))
         return unlisted_queue(reader, at, config, i);
-    return check_retry(reader, at, handler);
+    bide_code code = check_limits(reader, at, handler);
+    return code == BIDE_OK ? check_retry(reader, at, handler) : code;
 }
 
 bide_code bide_config_check(

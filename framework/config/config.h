@@ -45,6 +45,14 @@ struct bide_setting_value {
     size_t n_items;
 };
 
+/* What a handler's sandbox may use; 0: no limit. */
+struct bide_limits_config {
+    int64_t memory; /* bytes of address space */
+    int64_t cpu_ms; /* for one message */
+    int files;      /* open descriptors */
+    bool no_new_privs;
+};
+
 enum bide_isolation { BIDE_ISOLATION_THREAD, BIDE_ISOLATION_PROCESS };
 
 struct bide_handler_config {
@@ -55,6 +63,7 @@ struct bide_handler_config {
     int64_t timeout_ms; /* 0: none */
     int64_t kill_after_ms;
     enum bide_isolation isolation;
+    struct bide_limits_config limits; /* all 0 but for BIDE_ISOLATION_PROCESS */
     struct bide_retry_config retry;
     struct bide_setting_value *settings;
     size_t n_settings;

@@ -11,6 +11,7 @@ static const char *const kind_names[] = {
     [BIDE_OPTION_QUEUE] = "name",
     [BIDE_OPTION_NAMESPACE] = "name",
     [BIDE_OPTION_INT] = "whole number",
+    [BIDE_OPTION_BOOL] = "true or false",
     [BIDE_OPTION_FRACTION] = "number",
     [BIDE_OPTION_DURATION] = "duration",
     [BIDE_OPTION_SIZE] = "size",
@@ -26,6 +27,12 @@ static bool is_number(const struct bide_option *option)
     return option->kind == BIDE_OPTION_INT || option->kind == BIDE_OPTION_FRACTION;
 }
 
+/* Stands in the file without quotes. */
+static bool is_bare(const struct bide_option *option)
+{
+    return is_number(option) || option->kind == BIDE_OPTION_BOOL;
+}
+
 static bool is_nested(const struct bide_option *option)
 {
     return option->kind == BIDE_OPTION_GROUP || option->kind == BIDE_OPTION_LIST;
@@ -33,8 +40,10 @@ static bool is_nested(const struct bide_option *option)
 
 static void add_size(struct bide_buffer *to, int64_t bytes)
 {
-    const int64_t mib = 1024 * 1024;
-    if (bytes % mib == 0)
+    const int64_t mib = 1024 * 1024, gib = mib * 1024;
+    if (bytes > 0 && bytes % gib == 0)
+        bide_buffer_format(to, "%" PRId64 "GiB", bytes / gib);
+    else if (bytes > 0 && bytes % mib == 0)
         bide_buffer_format(to, "%" PRId64 "MiB", bytes / mib);
     else
         bide_buffer_format(to, "%" PRId64, bytes);
@@ -165,7 +174,7 @@ static void write_sample_option(struct bide_buffer *to, const struct bide_option
     else if (!*value)
         bide_buffer_format(to, "// %s = \"handlers\";\n", option->key);
     else
-        bide_buffer_format(to, is_number(option) ? "%s = %s;\n" : "%s = \"%s\";\n", option->key, value);
+        bide_buffer_format(to, is_bare(option) ? "%s = %s;\n" : "%s = \"%s\";\n", option->key, value);
 }
 
 static void write_sample_section(struct bide_buffer *to, const struct bide_option_section *section, int depth)

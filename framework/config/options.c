@@ -89,6 +89,25 @@ static const struct bide_option retry_options[] = {
 static const struct bide_option_section retry_section = {"handlers.retry", sizeof(struct bide_retry_config),
     "When a message whose handler failed runs again.", retry_options};
 
+#define LIMIT(member) AT(bide_limits_config, member)
+
+static const struct bide_option limit_options[] = {
+    {"memory", BIDE_OPTION_SIZE, LIMIT(memory), .fallback = "0", .min = 0, .max = INT64_C(1) << 40,
+        .help = "Address space of the process, its code and libraries (some 15 MiB) among it: beyond it, "
+                "allocating fails. 0: no limit."},
+    {"cpu", BIDE_OPTION_DURATION, LIMIT(cpu_ms), .fallback = "0s", .min = 0, .max = DAY_MS,
+        .help = "CPU time for one message, in whole seconds (rounded up): beyond it, the process is killed. "
+                "0: no limit."},
+    {"files", BIDE_OPTION_INT, LIMIT(files), .fallback = "0", .min = 0, .max = 1048576,
+        .help = "Open files and sockets of the process, five of which bide needs. 0: no limit of its own."},
+    {"no_new_privs", BIDE_OPTION_BOOL, LIMIT(no_new_privs), .fallback = "false",
+        .help = "`true`: no program that the handler starts gains rights by it (sudo and the like)."},
+    {0},
+};
+
+static const struct bide_option_section limit_section = {"handlers.limits", sizeof(struct bide_limits_config),
+    "What each process of a handler with `isolation = \"process\"` may use.", limit_options};
+
 #define HANDLER(member) AT(bide_handler_config, member)
 
 static const struct bide_option handler_options[] = {
@@ -109,6 +128,8 @@ static const struct bide_option handler_options[] = {
         .help = "`thread`: runs on a thread of the worker. `process`: runs in a process of its own, so that "
                 "it can "
                 "be killed, and a crash hits nothing else."},
+    {"limits", BIDE_OPTION_GROUP, HANDLER(limits), .fallback = "", .section = &limit_section,
+        .help = "What that process may use."},
     {"retry", BIDE_OPTION_GROUP, HANDLER(retry), .fallback = "", .section = &retry_section,
         .help = "When a failed message runs again."},
     {"settings", BIDE_OPTION_SETTINGS, HANDLER(settings), .fallback = "",

@@ -14,6 +14,7 @@ enum bide_option_kind {
     BIDE_OPTION_QUEUE,     /* char *, a queue's name */
     BIDE_OPTION_NAMESPACE, /* char * */
     BIDE_OPTION_INT,       /* int, min … max */
+    BIDE_OPTION_BOOL,      /* bool */
     BIDE_OPTION_FRACTION,  /* double, 0 … 1 */
     BIDE_OPTION_DURATION,  /* int64_t ms, min … max */
     BIDE_OPTION_SIZE,      /* int64_t bytes, min … max */

@@ -104,6 +104,15 @@ static bide_code read_int(const struct value *value)
     return BIDE_OK;
 }
 
+static bide_code read_bool(const struct value *value)
+{
+    if (value->at && config_setting_type(value->at) != CONFIG_TYPE_BOOL)
+        return wrong_kind(value, "true or false, without quotes");
+    *(bool *)target(value) =
+        value->at ? config_setting_get_bool(value->at) != 0 : strcmp(value->text, "true") == 0;
+    return BIDE_OK;
+}
+
 /* "0.2" of a fallback: digits, a point, digits; strtod would obey the locale. */
 static double fraction_of(const char *text)
 {
@@ -256,6 +265,7 @@ static bide_code (*const kinds[])(const struct value *) = {
     [BIDE_OPTION_QUEUE] = read_queue,
     [BIDE_OPTION_NAMESPACE] = read_namespace,
     [BIDE_OPTION_INT] = read_int,
+    [BIDE_OPTION_BOOL] = read_bool,
     [BIDE_OPTION_FRACTION] = read_fraction,
     [BIDE_OPTION_DURATION] = read_duration,
     [BIDE_OPTION_SIZE] = read_size,

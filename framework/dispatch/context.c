@@ -28,8 +28,8 @@ void bide_context_begin(
     context->run = &job->run;
     context->sends_capacity = 0;
     context->deadline_us = timeout_ms > 0 ? now_mono_us + timeout_ms * 1000 : INT64_MAX;
-    context->kill_us =
-        timeout_ms > 0 ? context->deadline_us + job->handler->config->kill_after_ms * 1000 : INT64_MAX;
+    bool hangs = timeout_ms > 0 && !job->handler->sandbox; /* a sandbox sees to its own */
+    context->kill_us = hangs ? context->deadline_us + job->handler->config->kill_after_ms * 1000 : INT64_MAX;
     if (atomic_load_explicit(&context->cancelled, memory_order_relaxed)) {
         atomic_store(&context->cancelled, false);
         if (atomic_load(&context->has_cancel_fd))
@@ -134,7 +134,8 @@ int64_t bide_remaining_ms(const bide_context *context)
 
 bool bide_cancelled(const bide_context *context)
 {
-    return atomic_load(&context->cancelled) || bide_mono_us(context->clock) >= context->deadline_us;
+    return atomic_load(&context->cancelled) || bide_mono_us(context->clock) >= context->deadline_us ||
+           (context->sandboxed && bide_wakeup_is_signalled(&context->cancel));
 }
 
 int bide_cancel_fd(bide_context *context)

@@ -25,6 +25,7 @@ struct bide_context {
     _Atomic bool cancelled;
     _Atomic bool has_cancel_fd; /* `cancel` is open */
     struct bide_wakeup cancel;
+    bool sandboxed; /* in a sandbox child: the worker cancels by `cancel` alone */
     size_t sends_capacity;
 };
 

@@ -4,31 +4,39 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "dispatch/sandbox.h"
+#include "dispatch/sandbox_zygote.h"
 #include "dispatch/settings.h"
+#include "dispatch/slot.h"
 
 enum { UNKNOWN_RUN_US = 1000000 };
 
-static bide_code open_states(struct bide_handler *handler, size_t n, bide_error *error)
+bide_code bide_handler_open_state(const struct bide_handler *handler, void **ret_state, bide_error *error)
 {
     const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
+    bide_error inner = {0};
+    bide_code code = plugin->open ? plugin->open(handler->settings, ret_state, &inner) : BIDE_OK;
+    if (code == BIDE_OK)
+        return BIDE_OK;
+    return bide_fail(error, code, "handler '%s' (plugin '%s') did not open: %s", handler->config->type,
+        handler->config->plugin, inner.text[0] ? inner.text : bide_code_meaning(code));
+}
+
+static bide_code open_states(struct bide_handler *handler, size_t n, bide_error *error)
+{
+    bide_code code = BIDE_OK;
     handler->states = bide_calloc(n, sizeof *handler->states);
     if (!handler->states)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    for (; handler->n_states < n; handler->n_states++) {
-        bide_error inner = {0};
-        bide_code code = BIDE_OK;
-        if (plugin->open)
-            code = plugin->open(handler->settings, &handler->states[handler->n_states], &inner);
-        if (code == BIDE_OK)
-            continue;
-        return bide_fail(error, code, "handler '%s' (plugin '%s') did not open: %s", handler->config->type,
-            handler->config->plugin, inner.text[0] ? inner.text : bide_code_meaning(code));
+    while (code == BIDE_OK && handler->n_states < n) {
+        code = bide_handler_open_state(handler, &handler->states[handler->n_states], error);
+        handler->n_states += code == BIDE_OK;
     }
-    return BIDE_OK;
+    return code;
 }
 
-static bide_code open_handler(
-    struct bide_handler *handler, const struct bide_config *config, int n_threads, bide_error *error)
+static bide_code load_handler(
+    struct bide_handler *handler, const struct bide_config *config, bide_error *error)
 {
     handler->mean_us = UNKNOWN_RUN_US;
     const char *file = config->path ? config->path : "configuration";
@@ -39,11 +47,8 @@ static bide_code open_handler(
     }
     const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
     handler->per_thread = (plugin->flags & BIDE_PLUGIN_STATE_PER_THREAD) != 0;
-    code =
-        bide_settings_create(handler->config, plugin->settings, file, config->dir, &handler->settings, error);
-    if (code != BIDE_OK)
-        return code;
-    return open_states(handler, handler->per_thread ? (size_t)n_threads : 1, error);
+    return bide_settings_create(
+        handler->config, plugin->settings, file, config->dir, &handler->settings, error);
 }
 
 static int by_type(const void *a, const void *b)
@@ -52,23 +57,55 @@ static int by_type(const void *a, const void *b)
     return strcmp(left->config->type, right->config->type);
 }
 
+static bide_code load_all(struct bide_handlers *handlers, const struct bide_config *config, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++) {
+        handlers->rows[i].config = &config->handlers[i];
+        handlers->n = i + 1;
+        code = load_handler(&handlers->rows[i], config, error);
+    }
+    qsort(handlers->rows, handlers->n, sizeof *handlers->rows, by_type);
+    return code;
+}
+
+static bool is_isolated(const struct bide_handler *handler)
+{
+    return handler->config->isolation == BIDE_ISOLATION_PROCESS;
+}
+
+/* The zygote comes between loading and opening: its children have all plugins, and none of what open makes
+ * (threads, descriptors). */
+static bide_code open_all(struct bide_handlers *handlers, size_t n_threads, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; i < handlers->n && code == BIDE_OK && !handlers->zygote; i++)
+        if (is_isolated(&handlers->rows[i]))
+            code = bide_zygote_start(&handlers->zygote, error);
+    for (size_t i = 0; i < handlers->n && code == BIDE_OK; i++) {
+        struct bide_handler *handler = &handlers->rows[i];
+        if (is_isolated(handler))
+            code = bide_sandbox_create(handlers->zygote, handler, &handler->sandbox, error);
+        else
+            code = open_states(handler, handler->per_thread ? n_threads : 1, error);
+    }
+    return code;
+}
+
 bide_code bide_handlers_open(
     const struct bide_config *config, int n_threads, struct bide_handlers *ret_handlers, bide_error *error)
 {
-    struct bide_handlers handlers = {bide_calloc(config->n_handlers + 1, sizeof *handlers.rows), 0};
+    struct bide_handlers handlers = {.rows = bide_calloc(config->n_handlers + 1, sizeof *handlers.rows)};
     bide_code code = handlers.rows ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++) {
-        handlers.rows[i].config = &config->handlers[i];
-        handlers.n = i + 1;
-        code = open_handler(&handlers.rows[i], config, n_threads, error);
-    }
-    if (code != BIDE_OK) {
+    if (code == BIDE_OK)
+        code = load_all(&handlers, config, error);
+    if (code == BIDE_OK)
+        code = open_all(&handlers, (size_t)n_threads, error);
+    if (code == BIDE_OK)
+        *ret_handlers = handlers;
+    else
         bide_handlers_close(&handlers);
-        return code;
-    }
-    qsort(handlers.rows, handlers.n, sizeof *handlers.rows, by_type);
-    *ret_handlers = handlers;
-    return BIDE_OK;
+    return code;
 }
 
 static void close_handler(struct bide_handler *handler)
@@ -86,9 +123,31 @@ static void close_handler(struct bide_handler *handler)
 void bide_handlers_close(struct bide_handlers *handlers)
 {
     for (size_t i = 0; i < handlers->n; i++)
+        bide_sandbox_destroy(handlers->rows[i].sandbox);
+    bide_zygote_stop(handlers->zygote);
+    for (size_t i = 0; i < handlers->n; i++)
         close_handler(&handlers->rows[i]);
     bide_free(handlers->rows);
     *handlers = (struct bide_handlers){0};
+}
+
+bool bide_handlers_lost(const struct bide_handlers *handlers)
+{
+    return handlers->zygote && bide_zygote_is_lost(handlers->zygote);
+}
+
+bide_outcome bide_handler_run(const struct bide_handler *handler, size_t thread,
+    const struct bide_message *message, struct bide_context *context, struct bide_slot *slot)
+{
+    if (handler->sandbox)
+        return bide_sandbox_run(handler->sandbox, message, context);
+    const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
+    if (slot)
+        bide_slot_begin(slot, message, plugin->name, bide_started_us(context) / 1000);
+    bide_outcome outcome = plugin->handle(bide_handler_state(handler, thread), message, context);
+    if (slot)
+        bide_slot_end(slot);
+    return outcome;
 }
 
 struct bide_handler *bide_handlers_find(const struct bide_handlers *handlers, const char *type)

@@ -10,11 +10,16 @@
 #include "dispatch/job.h"
 #include "dispatch/loader.h"
 
+struct bide_sandbox;
+struct bide_slot;
+struct bide_zygote;
+
 struct bide_handler {
     const struct bide_handler_config *config;
     struct bide_plugin *plugin;
     bide_settings *settings;
-    void **states;   /* one, or one for each pool thread */
+    struct bide_sandbox *sandbox; /* isolation = "process": it runs there; NULL: in this process */
+    void **states; /* one, or one for each pool thread; none with a sandbox, whose children open their own */
     size_t n_states; /* those that are open */
     bool per_thread;
 
@@ -26,15 +31,28 @@ struct bide_handler {
 struct bide_handlers {
     struct bide_handler *rows; /* sorted by type */
     size_t n;
+    struct bide_zygote *zygote; /* NULL where no handler is isolated */
 };
 
 /* Loads every plugin, checks every setting, opens every state (n_threads of them where asked for). The
- * configuration must outlive the handlers. */
+ * configuration must outlive the handlers. Where a handler has a process of its own, this forks: the program
+ * must have no other thread then. */
 bide_code bide_handlers_open(
     const struct bide_config *config, int n_threads, struct bide_handlers *ret_handlers, bide_error *error);
 /* Closes and unloads all; no thread may be inside a handler. Also after a failed open. */
 void bide_handlers_close(struct bide_handlers *handlers);
 struct bide_handler *bide_handlers_find(const struct bide_handlers *handlers, const char *type);
+
+/* One more state of a handler, opened by its plugin. A failure says which handler. */
+bide_code bide_handler_open_state(const struct bide_handler *handler, void **ret_state, bide_error *error);
+
+/* Pool thread: runs a message, here or in the handler's sandbox. The slot (NULL: none) tells of what runs
+ * here: a sandbox cannot end this process, and is not to be blamed for its end. */
+bide_outcome bide_handler_run(const struct bide_handler *handler, size_t thread,
+    const struct bide_message *message, struct bide_context *context, struct bide_slot *slot);
+
+/* True where sandboxes can be had no more: this process has to be replaced. */
+bool bide_handlers_lost(const struct bide_handlers *handlers);
 
 /* The state for a pool thread. */
 static inline void *bide_handler_state(const struct bide_handler *handler, size_t thread)

@@ -23,6 +23,7 @@ struct bide_run {
     bide_message **sends; /* owned, with the messages */
     size_t n_sends;
     bool timed_out;
+    bool crashed;       /* it ended its sandbox (a signal, exit …); `error` says how */
     bool ran;           /* false: handed back without a run */
     bool expired;       /* its time had passed when it was to run */
     int64_t started_us; /* wall */

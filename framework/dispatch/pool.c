@@ -152,13 +152,8 @@ static void run_job(struct bide_pool *pool, struct pool_thread *thread, struct b
         wake_intake(pool); /* what waits to be collected shall not wait for this run */
     pthread_mutex_unlock(&pool->lock);
 
-    const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
-    if (thread->slot)
-        bide_slot_begin(thread->slot, job->delivery->message, plugin->name, wall_us / 1000);
     bide_outcome outcome =
-        plugin->handle(bide_handler_state(handler, thread->index), job->delivery->message, &thread->context);
-    if (thread->slot)
-        bide_slot_end(thread->slot);
+        bide_handler_run(handler, thread->index, job->delivery->message, &thread->context, thread->slot);
     bide_context_end(&thread->context, job, outcome);
 
     pthread_mutex_lock(&pool->lock);

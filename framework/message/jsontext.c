@@ -87,13 +87,14 @@ void bide_json_add_compact(struct bide_buffer *to, const char *text, size_t size
 
 bool bide_json_plain_string(const char *text, size_t size)
 {
-    unsigned char odd = 0, high = 0;
-    if (size < 2 || text[0] != '"' || text[size - 1] != '"')
+    unsigned control = 0, high = 0;
+    if (size < 2 || text[0] != '"' || text[size - 1] != '"' || memchr(text + 1, '"', size - 2) ||
+        memchr(text + 1, '\\', size - 2))
         return false;
     for (size_t i = 1; i < size - 1; i++) {
-        unsigned char c = (unsigned char)text[i];
-        odd |= (unsigned char)((c < 0x20) | (c == '"') | (c == '\\'));
+        unsigned c = (unsigned char)text[i];
+        control |= c - 0x20; /* the sign bit of a difference below 0 */
         high |= c;
     }
-    return !odd && (high < 0x80 || bide_utf8_valid(text + 1, size - 2));
+    return control <= 0xFF && (high < 0x80 || bide_utf8_valid(text + 1, size - 2));
 }

@@ -262,6 +262,8 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         bide_code code = receive(intake, &received, error);
         if (code != BIDE_OK)
             return code;
+        if (bide_handlers_lost(intake->handlers))
+            return bide_fail(error, BIDE_E_INTERNAL, "the process that forks sandboxes has ended");
         int64_t now_us = bide_mono_us(intake->clock);
         adapt_prefetch(intake, now_us);
         make_way_when_hung(intake);

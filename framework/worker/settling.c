@@ -71,7 +71,7 @@ void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery 
 static bool was_cut_short(const struct bide_intake *intake, const struct bide_job *job)
 {
     bool leaving = intake->stage == BIDE_INTAKE_CANCELLING || intake->stage == BIDE_INTAKE_LEAVING;
-    return leaving && job->run.outcome == BIDE_RETRY && !job->run.timed_out;
+    return leaving && job->run.outcome == BIDE_RETRY && !job->run.timed_out && !job->run.crashed;
 }
 
 static void hand_back(struct bide_intake *intake, struct bide_job *job)
@@ -83,6 +83,23 @@ static void hand_back(struct bide_intake *intake, struct bide_job *job)
         intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = BIDE_VERDICT_RELEASE});
 }
 
+/* A run that ended its sandbox: counted where the deaths of this process are, if anywhere. */
+static int count_crash(struct bide_intake *intake, const struct bide_job *job)
+{
+    const struct bide_message *message = job->delivery->message;
+    struct bide_crash crash = {.crashes = 1};
+    bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
+        BIDE_STR("plugin", job->handler->config->plugin), BIDE_INT("attempt", message->attempt),
+        BIDE_STR("how", job->run.error));
+    if (intake->supervised) {
+        struct bide_crashes *crashes = intake->supervised->crashes;
+        const char *how = job->run.error ? job->run.error : "ended its sandbox";
+        bide_crashes_note(crashes, message->id, message->attempt, false, how);
+        bide_crashes_ask(crashes, message, bide_mono_ms(intake->clock), &crash);
+    }
+    return crash.crashes;
+}
+
 static void settle_run(struct bide_intake *intake, struct bide_job *job)
 {
     const struct bide_run_result result = {
@@ -90,6 +107,7 @@ static void settle_run(struct bide_intake *intake, struct bide_job *job)
         .delay_ms = job->run.delay_ms,
         .timed_out = job->run.timed_out,
         .attempt = job->delivery->message->attempt,
+        .crashes = job->run.crashed ? count_crash(intake, job) : 0,
     };
     bide_intake_settle_result(intake, job->delivery, &job->handler->config->retry, &result, &job->run);
 }

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/ending.h"
 #include "bide/log.h"
 #include "dispatch/slot.h"
 
@@ -40,6 +41,7 @@ struct flags {
     _Atomic int serving;
     _Atomic int wants_successor;
     _Atomic int returned; /* from options.run: else somebody else ended the process, also with status 0 */
+    struct bide_slot slots[];
 };
 
 struct supervisor {
@@ -81,7 +83,7 @@ static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
         supervisor->places[i].serving = &flags->serving;
         supervisor->places[i].wants_successor = &flags->wants_successor;
         supervisor->places[i].returned = &flags->returned;
-        supervisor->places[i].slots = (struct bide_slot *)(void *)(flags + 1);
+        supervisor->places[i].slots = flags->slots;
     }
     return BIDE_OK;
 }
@@ -94,6 +96,8 @@ static _Noreturn void become_child(struct supervisor *supervisor, const struct p
     if (getppid() != parent) /* it died before the line above */
         _exit(EXIT_FAILURE);
     sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
+    /* What this process forks itself (sandboxes, commands) has no business in here. */
+    madvise(supervisor->memory, supervisor->memory_size, MADV_DONTFORK);
     const struct bide_supervised shared = {
         .supervisor = parent,
         .crashes = supervisor->crashes,
@@ -147,15 +151,6 @@ static void start_missing(struct supervisor *supervisor)
 }
 
 /* ---- deaths ---- */
-
-static void describe(int status, char *to, size_t room)
-{
-    if (WIFSIGNALED(status))
-        snprintf(to, room, "killed by SIG%s%s", sigabbrev_np(WTERMSIG(status)),
-            WCOREDUMP(status) ? " (core dumped)" : "");
-    else
-        snprintf(to, room, "exit status %d", WEXITSTATUS(status));
-}
 
 static void blame(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
 {
@@ -245,10 +240,10 @@ static void give_up(struct supervisor *supervisor, int status)
 
 static void bury(struct supervisor *supervisor, struct place *place, int status)
 {
-    char what[64];
+    char what[BIDE_ENDING_TEXT];
     pid_t pid = place->pid;
     place->pid = 0;
-    describe(status, what, sizeof what);
+    bide_ending(status, what);
     supervisor->ever_served |= atomic_load(place->serving) != 0;
     bool returned = WIFEXITED(status) && atomic_load(place->returned);
     bool explained = find_guilty(supervisor, place, what);

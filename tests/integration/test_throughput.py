@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # brokers: sqlite rabbitmq redis
+# needs: named
 # seconds: 300
 """How many messages a second, beside a bare C loop over the same broker with the same batches, in turns in one run.
 
-256-byte bodies and a handler that does nothing; SQLite with synchronous=FULL and one worker process beside one sender."""
+256-byte bodies and a handler that does nothing; SQLite with synchronous=FULL. By name: a ratio means something on a quiet
+machine only, where both cores are free for the sender's two threads."""
 
 import sys
 

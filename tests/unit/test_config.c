@@ -81,7 +81,8 @@ static const char whole_file[] =
     "queues = ( { name = \"critical\"; weight = 6; }, { name = \"default\"; } );\n"
     "handlers = (\n"
     "  { type = \"receipt\"; plugin = \"journal\"; queue = \"critical\"; concurrency = 4; timeout = 0;\n"
-    "    kill_after = \"250ms\"; isolation = \"process\";\n"
+    "    kill_after = \"250ms\"; isolation = \"process\"; "
+    "limits: { memory = \"256MiB\"; cpu = \"10s\"; files = 64; no_new_privs = true; };\n"
     "    retry: { attempts = 9; backoff = \"fibonacci\"; base = \"2s\"; cap = \"1h\"; jitter = 0; "
     "crash_attempts = 1; };\n"
     "    settings: { path = \"x\"; n = 5000000000; on = true; ratio = 1.5;\n"
@@ -109,12 +110,18 @@ static void test_everything_given(void **state)
     assert_int_equal(receipt->timeout_ms, 0);
     assert_int_equal(receipt->kill_after_ms, 250);
     assert_int_equal(receipt->isolation, BIDE_ISOLATION_PROCESS);
+    assert_int_equal(receipt->limits.memory, 256 << 20);
+    assert_int_equal(receipt->limits.cpu_ms, 10000);
+    assert_int_equal(receipt->limits.files, 64);
+    assert_true(receipt->limits.no_new_privs);
     assert_int_equal(receipt->retry.backoff, BIDE_BACKOFF_FIBONACCI);
     assert_true(receipt->retry.jitter == 0);
     assert_int_equal(receipt->line, 5);
     assert_string_equal(receipt->file, "a.conf");
     const struct bide_handler_config *mail = bide_config_handler(config, "mail");
     assert_string_equal(mail->queue, "default");
+    assert_int_equal(mail->limits.memory, 0);
+    assert_false(mail->limits.no_new_privs);
     assert_int_equal(mail->retry.backoff, BIDE_BACKOFF_LIST);
     assert_int_equal(mail->retry.n_list, 3);
     assert_int_equal(mail->retry.list_ms[2], 30000);
@@ -263,6 +270,12 @@ static const struct {
     {"handlers = ( { type = \"a\"; plugin = \"../p\"; } );",
         "a.conf:1: plugin '../p' must be a name without '/': plugins are found in plugin_dir"},
     {HANDLER("isolation = \"vm\";"), "a.conf:2: isolation is 'vm': it must be \"thread\" or \"process\""},
+    {HANDLER("limits: { memory = \"1GiB\"; };"),
+        "a.conf:2: limits of 'a' need isolation = \"process\": a thread shares all it uses with the whole "
+        "worker"},
+    {HANDLER("limits: { no_new_privs = 1; };"),
+        "a.conf:2: no_new_privs must be true or false, without quotes"},
+    {HANDLER("limits: { memroy = 1; };"), "a.conf:2: unknown key 'memroy' (did you mean 'memory'?)"},
     {HANDLER("retry: { jitter = 1.5; };"), "a.conf:2: jitter is 1.5: it must lie from 0 to 1"},
     {HANDLER("retry: { jitter = \"x\"; };"), "a.conf:2: jitter must be a number from 0 to 1, without quotes"},
     {HANDLER("retry: { base = \"1h\"; };"), "a.conf:2: retry of 'a': base (1h) is longer than cap (10m)"},
@@ -377,7 +390,7 @@ static void test_reference_names_every_key(void **state)
     static const char *const keys[] = {"broker", "namespace", "queue_type", "plugin_dir", "threads",
         "processes", "order", "drain", "max_body", "prefetch", "name", "weight", "type", "plugin", "queue",
         "concurrency", "timeout", "kill_after", "isolation", "attempts", "backoff", "base", "cap", "jitter",
-        "crash_attempts", "settings"};
+        "crash_attempts", "settings", "limits", "memory", "cpu", "files", "no_new_privs"};
     (void)state;
     char *reference = written(bide_config_write_reference);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {

@@ -211,7 +211,7 @@ static void rig_up(struct rig *rig, size_t threads,
     rig->plugin.descriptor.handle = handle;
     rig->handler = (struct bide_handler){
         .config = &rig->config, .plugin = &rig->plugin, .states = &rig->state, .mean_us = 1000};
-    rig->handlers = (struct bide_handlers){&rig->handler, 1};
+    rig->handlers = (struct bide_handlers){.rows = &rig->handler, .n = 1};
     assert_int_equal(bide_wakeup_init(&rig->wakeup, NULL), BIDE_OK);
     const struct bide_pool_options options = {.threads = threads,
         .queues = two_queues,

@@ -85,6 +85,7 @@ static void destroy(struct bide_admin *base)
     bide_rmq_publisher_release(&admin->publisher);
     bide_rmq_link_close(&admin->link);
     bide_buffer_release(&admin->scratch.text);
+    bide_rmq_sources_clear(&admin->sources);
     bide_free(admin->n_letters);
     bide_rmq_settings_destroy(admin->settings);
     bide_free(admin);
@@ -95,6 +96,8 @@ static const struct bide_admin_ops ops = {
     .dead_each = bide_rmq_dead_each,
     .dead_retry = bide_rmq_dead_retry,
     .dead_drop = bide_rmq_dead_drop,
+    .export_each = bide_rmq_export_each,
+    .dead_add = bide_rmq_dead_add,
     .verify = bide_rmq_admin_verify,
     .destroy = destroy,
 };
@@ -115,8 +118,11 @@ bide_code bide_rmq_open_admin(
     admin->settings = settings;
     bide_buffer_init(&admin->scratch.text);
     bide_rmq_publisher_init(&admin->publisher, settings, NULL, NULL);
-    admin->n_letters = bide_calloc(settings->n_queues + 1, sizeof *admin->n_letters);
-    code = admin->n_letters ? open_link(admin, error) : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    code = bide_rmq_sources_init(&admin->sources, settings, error);
+    if (code == BIDE_OK && !(admin->n_letters = bide_calloc(admin->sources.n, sizeof *admin->n_letters)))
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code == BIDE_OK)
+        code = open_link(admin, error);
     if (code != BIDE_OK) {
         destroy(&admin->base);
         return code;

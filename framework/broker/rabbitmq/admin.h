@@ -4,6 +4,7 @@
 
 #include "broker/rabbitmq/objects.h"
 #include "broker/rabbitmq/publisher.h"
+#include "broker/rabbitmq/sources.h"
 
 /* The channel for questions; a queue's letters are fetched on BIDE_RMQ_LETTERS + its number. */
 enum { BIDE_RMQ_QUESTIONS = 1, BIDE_RMQ_LETTERS = 2 };
@@ -14,6 +15,7 @@ struct bide_rmq_admin {
     struct bide_rmq_link link;
     struct bide_rmq_publisher publisher; /* opened by the first replay */
     struct bide_rmq_scratch scratch;
+    struct bide_rmq_sources sources;
     size_t *n_letters;   /* by source: taken and neither acknowledged nor given back */
     uint64_t last_tag;   /* of the letter taken last */
     size_t n_acks;       /* since the broker was known to have applied all of them */
@@ -30,6 +32,10 @@ bide_code bide_rmq_admin_reopen(struct bide_rmq_admin *admin, amqp_channel_t cha
 
 bide_code bide_rmq_admin_stats(
     struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error);
+bide_code bide_rmq_export_each(
+    struct bide_admin *base, const char *queue, bide_export_visit *visit, void *user, bide_error *error);
+bide_code bide_rmq_dead_add(
+    struct bide_admin *base, const struct bide_dead_letter *letters, size_t n, bide_error *error);
 bide_code bide_rmq_admin_verify(
     struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error);
 bide_code bide_rmq_dead_each(struct bide_admin *base, const struct bide_dead_filter *filter,

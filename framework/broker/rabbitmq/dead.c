@@ -29,7 +29,7 @@ static bide_code take_all(struct bide_rmq_admin *admin, size_t source, const str
 {
     int64_t depth = 0;
     size_t n;
-    bide_code code = bide_rmq_admin_depth(admin, bide_rmq_source_queue(admin, source), &depth, error);
+    bide_code code = bide_rmq_admin_depth(admin, admin->sources.items[source].queue, &depth, error);
     if (code != BIDE_OK || depth < 0)
         depth = 0;
     return code != BIDE_OK ? code
@@ -40,7 +40,7 @@ static bide_code take_everything(struct bide_rmq_admin *admin, const struct bide
     struct bide_rmq_pile *pile, bide_error *error)
 {
     bide_code code = BIDE_OK;
-    for (size_t source = 0; source < bide_rmq_sources(admin) && code == BIDE_OK; source++)
+    for (size_t source = 0; source < admin->sources.n_dead && code == BIDE_OK; source++)
         code = take_all(admin, source, filter, pile, error);
     return code;
 }
@@ -80,7 +80,7 @@ static bide_code walk_source(struct walk *walk, size_t source, bide_error *error
 {
     struct bide_rmq_admin *admin = walk->admin;
     int64_t depth = 0;
-    bide_code code = bide_rmq_admin_depth(admin, bide_rmq_source_queue(admin, source), &depth, error);
+    bide_code code = bide_rmq_admin_depth(admin, admin->sources.items[source].queue, &depth, error);
     size_t left = code == BIDE_OK && depth > 0 ? (size_t)depth : 0;
     walk->total += left;
     do { /* also where nothing is left: the channel of each source is opened in turn */
@@ -109,7 +109,7 @@ static bide_code walk_all(struct walk *walk, bide_error *error)
             code = handle(walk, &pile, error);
         bide_rmq_pile_clear(&pile);
     } else {
-        for (size_t i = 0; i < bide_rmq_sources(walk->admin) && code == BIDE_OK && !walk->is_interrupted; i++)
+        for (size_t i = 0; i < walk->admin->sources.n_dead && code == BIDE_OK && !walk->is_interrupted; i++)
             code = walk_source(walk, i, error);
     }
     bide_rmq_letters_give_back(walk->admin);

@@ -7,15 +7,9 @@
 
 enum { PIPELINE = 64, PREFIX = 2 * BIDE_RMQ_RUNGS, RETURN_MS = 2000, RETURN_STEP_MS = 2, ACKS_MAX = 16 };
 
-size_t bide_rmq_sources(const struct bide_rmq_admin *admin)
+static const struct bide_rmq_source *source_of(const struct bide_rmq_admin *admin, size_t source)
 {
-    return admin->settings->n_queues + 1;
-}
-
-const char *bide_rmq_source_queue(const struct bide_rmq_admin *admin, size_t source)
-{
-    const struct bide_rmq_settings *settings = admin->settings;
-    return source < settings->n_queues ? settings->queues[source].dead : settings->unrouted;
+    return &admin->sources.items[source];
 }
 
 static amqp_channel_t channel_of(size_t source)
@@ -96,10 +90,9 @@ static struct bide_slice wanted_queue(const struct fetch *fetch, const struct bi
 {
     const struct bide_rmq_settings *settings = fetch->admin->settings;
     amqp_bytes_t key = fetch->got->routing_key;
-    if (fetch->source < settings->n_queues) {
-        const char *name = settings->queues[fetch->source].name;
+    const char *name = source_of(fetch->admin, fetch->source)->name;
+    if (name)
         return (struct bide_slice){name, strlen(name)};
-    }
     if (bide_rmq_bytes_are(fetch->got->exchange, settings->work_exchange))
         return (struct bide_slice){key.bytes, key.len};
     if (key.len > PREFIX && ((const char *)key.bytes)[1] == '.')
@@ -107,18 +100,33 @@ static struct bide_slice wanted_queue(const struct fetch *fetch, const struct bi
     return marks->queue;
 }
 
-static void judge(
-    const struct fetch *fetch, const struct bide_rmq_marks *marks, struct bide_rmq_letter *letter)
+/* One that was buried says why, and how often it was run; where it lies says the rest. */
+static void judge_dead(
+    const struct bide_rmq_marks *marks, enum bide_rmq_source_kind kind, struct bide_rmq_letter *letter)
 {
-    bool is_unrouted = fetch->source == fetch->admin->settings->n_queues;
     char name[32] = "";
+    bool is_buried = kind == BIDE_RMQ_DEAD || marks->reason.size > 0;
     if (marks->reason.size < sizeof name)
         memcpy(name, marks->reason.bytes, marks->reason.size);
-    letter->reason = is_unrouted ? BIDE_REASON_UNROUTED : BIDE_REASON_NONE;
-    if (!is_unrouted)
+    letter->is_dead = true;
+    letter->reason = is_buried ? BIDE_REASON_NONE : BIDE_REASON_UNROUTED;
+    if (is_buried)
         bide_reason_parse(name, &letter->reason);
     letter->died_ms = marks->died_ms ? marks->died_ms : letter->message->sent_ms;
-    letter->message->attempt = (int)(is_unrouted ? marks->attempt - 1 : marks->attempts);
+    letter->message->attempt = (int)(is_buried ? marks->attempts : marks->attempt - 1);
+}
+
+/* What a worker would make a dead letter of is one already. */
+static void judge_underway(
+    const struct bide_rmq_admin *admin, const char *malformed, struct bide_rmq_letter *letter)
+{
+    if (!malformed)
+        return;
+    letter->is_dead = true;
+    letter->reason = BIDE_REASON_MALFORMED;
+    letter->died_ms = bide_wall_ms(admin->settings->clock);
+    letter->message->error = malformed;
+    letter->message->attempt = 0;
 }
 
 static struct bide_rmq_letter *create_letter(struct fetch *fetch)
@@ -130,7 +138,8 @@ static struct bide_rmq_letter *create_letter(struct fetch *fetch)
         return NULL;
     struct bide_message_parts parts;
     struct bide_rmq_marks marks;
-    bide_rmq_read(
+    enum bide_rmq_source_kind kind = source_of(admin, fetch->source)->kind;
+    const char *malformed = bide_rmq_read(
         fetch->head.payload.properties.decoded, admin->settings->clock, &admin->scratch, &parts, &marks);
     parts.queue = wanted_queue(fetch, &marks);
     parts.body = (struct bide_slice){fetch->body.bytes, fetch->body.size};
@@ -142,7 +151,10 @@ static struct bide_rmq_letter *create_letter(struct fetch *fetch)
     }
     memcpy(letter + 1, raw.bytes, raw.len);
     letter->raw = (struct bide_slice){(const char *)(letter + 1), raw.len};
-    judge(fetch, &marks, letter);
+    if (kind == BIDE_RMQ_UNDERWAY)
+        judge_underway(admin, malformed, letter);
+    else
+        judge_dead(&marks, kind, letter);
     return letter;
 }
 
@@ -217,7 +229,7 @@ static bide_code on_frame(struct fetch *fetch, const amqp_frame_t *frame, bide_e
 /* Questions go ahead of the answers: one round trip for many letters. */
 static bide_code ask(struct fetch *fetch, bide_error *error)
 {
-    amqp_basic_get_t get = {.queue = bide_rmq_text(bide_rmq_source_queue(fetch->admin, fetch->source))};
+    amqp_basic_get_t get = {.queue = bide_rmq_text(source_of(fetch->admin, fetch->source)->queue)};
     while (
         !fetch->is_empty && fetch->n_asked < fetch->most && fetch->n_asked - fetch->n_answered < PIPELINE) {
         int status =
@@ -245,14 +257,14 @@ static bide_code run(struct fetch *fetch, bide_error *error)
     return code;
 }
 
+/* Channels are opened in order, so that those of 0 … open_letters-1 are open. */
 static bide_code begin(struct fetch *fetch, bide_error *error)
 {
     struct bide_rmq_admin *admin = fetch->admin;
-    amqp_channel_t channel = channel_of(fetch->source);
-    if (admin->open_letters > fetch->source)
-        return BIDE_OK;
-    admin->open_letters = fetch->source + 1;
-    return bide_rmq_link_open_channel(&admin->link, channel, error);
+    bide_code code = BIDE_OK;
+    while (code == BIDE_OK && admin->open_letters <= fetch->source)
+        code = bide_rmq_link_open_channel(&admin->link, channel_of(admin->open_letters++), error);
+    return code;
 }
 
 bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, size_t most,
@@ -303,6 +315,26 @@ bide_code bide_rmq_letter_acknowledge(
     return ++admin->n_acks < ACKS_MAX ? BIDE_OK : await_applied(admin, letter->source, error);
 }
 
+bide_code bide_rmq_letters_acknowledge_all(struct bide_rmq_admin *admin, size_t source, bide_error *error)
+{
+    enum { ALL = 0 };
+    if (admin->n_letters[source] == 0)
+        return BIDE_OK;
+    int status = amqp_basic_ack(admin->link.amqp, channel_of(source), ALL, 1);
+    admin->n_letters[source] = 0;
+    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+}
+
+bide_code bide_rmq_letters_return(struct bide_rmq_admin *admin, size_t source, bide_error *error)
+{
+    enum { ALL = 0 };
+    if (admin->n_letters[source] == 0)
+        return BIDE_OK;
+    int status = amqp_basic_nack(admin->link.amqp, channel_of(source), ALL, 1, 1);
+    admin->n_letters[source] = 0;
+    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+}
+
 /* A quorum queue takes back what a channel gives up a moment later: a look at it before that would find it
  * empty, and what was acknowledged before is only then known to be applied. */
 static void await_return(struct bide_rmq_admin *admin, size_t source)
@@ -311,12 +343,11 @@ static void await_return(struct bide_rmq_admin *admin, size_t source)
     int64_t deadline_ms = bide_mono_ms(clock) + RETURN_MS, depth = 0;
     bide_error ignored;
     while (admin->link.amqp && bide_mono_ms(clock) < deadline_ms &&
-           bide_rmq_admin_depth(admin, bide_rmq_source_queue(admin, source), &depth, &ignored) == BIDE_OK &&
+           bide_rmq_admin_depth(admin, source_of(admin, source)->queue, &depth, &ignored) == BIDE_OK &&
            depth >= 0 && (size_t)depth < admin->n_letters[source])
         poll(NULL, 0, RETURN_STEP_MS);
 }
 
-/* Sources are walked in order, so that the channels of 0 … open_letters-1 are open. */
 void bide_rmq_letters_give_back(struct bide_rmq_admin *admin)
 {
     enum { ALL = 0 };
@@ -324,7 +355,8 @@ void bide_rmq_letters_give_back(struct bide_rmq_admin *admin)
         if (admin->link.amqp && admin->n_letters[source])
             amqp_basic_nack(admin->link.amqp, channel_of(source), ALL, 1, 1);
     for (size_t source = 0; source < admin->open_letters; source++) {
-        await_return(admin, source);
+        if (source < admin->sources.n_dead) /* a holding queue may well pass on what it gets back at once */
+            await_return(admin, source);
         admin->n_letters[source] = 0;
         if (admin->link.amqp)
             amqp_channel_close(admin->link.amqp, channel_of(source), AMQP_REPLY_SUCCESS);

@@ -178,10 +178,12 @@ static bide_code send_all(struct bide_sender *base, struct bide_message *const *
         code = step(sender, error);
     if (sender->n_open == 0)
         return sender->refusal;
+    if (code == BIDE_OK || is_passing(code))
+        code = timed_out(sender, code, error); /* looks at the connection: before it is dropped */
     /* The broker may still answer what is out; nobody would be there to hear it. */
     if (sender->publisher.n_waiting)
         bide_rmq_publisher_drop(&sender->publisher);
-    return code != BIDE_OK && !is_passing(code) ? code : timed_out(sender, code, error);
+    return code;
 }
 
 static void destroy(struct bide_sender *base)

@@ -50,6 +50,8 @@ bide_code bide_redis_open_admin(
         .dead_each = bide_redis_admin_dead_each,
         .dead_retry = bide_redis_admin_dead_retry,
         .dead_drop = bide_redis_admin_dead_drop,
+        .export_each = bide_redis_admin_export_each,
+        .dead_add = bide_redis_admin_dead_add,
         .verify = bide_redis_admin_verify,
         .destroy = admin_destroy,
     };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "broker/redis/entry.h"
 #include "broker/redis/receiver.h"
 
 /* ---- chains ---- */
@@ -136,11 +137,7 @@ static bide_code deliver(struct bide_redis_receiver *receiver, struct bide_redis
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     struct bide_message_parts *parts = &receiver->wire.parts;
     judge(receiver, delivery);
-    parts->queue = (struct bide_slice){queue->name, strlen(queue->name)};
-    if (parts->id.size == 0)
-        parts->id = (struct bide_slice){source, strlen(source)};
-    if (parts->due_ms == 0)
-        parts->due_ms = token ? bide_wall_ms(receiver->settings->clock) : parts->sent_ms;
+    bide_redis_wire_complete(&receiver->wire, queue->name, source, bide_wall_ms(receiver->settings->clock));
     delivery->base.message = bide_message_from_parts(parts);
     if (!delivery->base.message) {
         bide_free(delivery);
@@ -168,37 +165,16 @@ static void weigh(struct bide_redis_queue *queue, size_t size)
     queue->mean_size = queue->mean_size - queue->mean_size / 8 + size / 8;
 }
 
-/* Stream ids begin with the ms at which they were made: when a foreign producer's message was sent. */
-static void read_entry(
-    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, const redisReply *entry)
-{
-    struct bide_redis_wire *wire = &receiver->wire;
-    const redisReply *fields = entry->element[1];
-    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-        redisReply *name = fields->element[i], *value = fields->element[i + 1];
-        weigh(queue, value->len);
-        if (strcmp(name->str, "m") == 0) {
-            bide_redis_wire_init(wire);
-            bide_redis_wire_read(wire, value->str, value->len);
-            return;
-        }
-        bide_redis_wire_field(wire, name->str, value->str, value->len);
-    }
-    if (wire->parts.sent_ms == 0)
-        wire->parts.sent_ms = strtoll(entry->element[0]->str, NULL, 10);
-}
-
 bide_code bide_redis_take_entries(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
     const redisReply *entries, bide_error *error)
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < entries->elements; i++) {
         const redisReply *entry = entries->element[i];
-        if (entry->type != REDIS_REPLY_ARRAY || entry->elements < 2)
+        size_t size;
+        if (!bide_redis_entry_read(&receiver->wire, entry, &size))
             continue;
-        bide_redis_wire_init(&receiver->wire);
-        if (entry->element[1]->type == REDIS_REPLY_ARRAY)
-            read_entry(receiver, queue, entry);
+        weigh(queue, size);
         code = deliver(receiver, queue, entry->element[0]->str, false, error);
     }
     return code;
@@ -211,10 +187,7 @@ bide_code bide_redis_take_tokens(struct bide_redis_receiver *receiver, struct bi
     for (size_t i = 0; code == BIDE_OK && i + 2 < tokens->elements; i += 3) {
         redisReply *text = tokens->element[i + 2];
         weigh(queue, text->len);
-        bide_redis_wire_init(&receiver->wire);
-        bide_redis_wire_read(&receiver->wire, text->str, text->len);
-        /* The set's time is the one that counts: it is what a replay or an operator may have changed. */
-        receiver->wire.parts.due_ms = (int64_t)strtod(tokens->element[i + 1]->str, NULL);
+        bide_redis_held_read(&receiver->wire, tokens->element[i + 1], text);
         code = deliver(receiver, queue, tokens->element[i]->str, true, error);
     }
     return code;

@@ -33,7 +33,9 @@
     ROW(BIDE_REDIS_TAKE_OVER, "take over", bide_redis_lua_take_over)                                         \
     ROW(BIDE_REDIS_ORPHANS, "orphans", bide_redis_lua_orphans)                                               \
     ROW(BIDE_REDIS_REPLAY, "replay", bide_redis_lua_replay)                                                  \
-    ROW(BIDE_REDIS_DROP, "drop", bide_redis_lua_drop)
+    ROW(BIDE_REDIS_DROP, "drop", bide_redis_lua_drop)                                                        \
+    ROW(BIDE_REDIS_EXPORT, "export", bide_redis_lua_export)                                                  \
+    ROW(BIDE_REDIS_BURY, "bury", bide_redis_lua_bury)
 
 enum bide_redis_script {
 #define BIDE_REDIS_SCRIPT_ENUM(name, text, lua) name,

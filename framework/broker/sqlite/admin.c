@@ -246,6 +246,7 @@ static void admin_destroy(struct bide_admin *base)
     for (size_t i = 0; i < admin->n_queues; i++)
         bide_free(admin->queues[i]);
     bide_free(admin->queues);
+    bide_free(admin->client_name);
     bide_free(admin);
 }
 
@@ -254,15 +255,18 @@ static const struct bide_admin_ops admin_ops = {
     .dead_each = bide_sqlite_dead_each,
     .dead_retry = bide_sqlite_dead_retry,
     .dead_drop = bide_sqlite_dead_drop,
+    .export_each = bide_sqlite_export_each,
+    .dead_add = bide_sqlite_dead_add,
     .verify = bide_sqlite_verify,
     .destroy = admin_destroy,
 };
 
-static bide_code copy_queues(
+static bide_code copy_texts(
     struct bide_sqlite_admin *admin, const struct bide_broker_options *options, bide_error *error)
 {
+    admin->client_name = bide_strdup(options->client_name ? options->client_name : "bide");
     admin->queues = bide_calloc(options->n_queues ? options->n_queues : 1, sizeof *admin->queues);
-    if (!admin->queues)
+    if (!admin->queues || !admin->client_name)
         return no_memory(error);
     for (size_t i = 0; i < options->n_queues; i++) {
         admin->queues[i] = bide_strdup(options->queues[i]);
@@ -281,7 +285,7 @@ bide_code bide_sqlite_open_admin(
         return no_memory(error);
     admin->base.ops = &admin_ops;
     admin->timeout_us = options->timeout_ms * 1000;
-    bide_code code = copy_queues(admin, options, error);
+    bide_code code = copy_texts(admin, options, error);
     if (code == BIDE_OK)
         code = bide_sqlite_file_init(&admin->file, options, error);
     if (code != BIDE_OK) {

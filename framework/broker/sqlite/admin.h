@@ -10,6 +10,7 @@ struct bide_sqlite_admin {
     char **queues;
     size_t n_queues;
     int64_t timeout_us;
+    char *client_name;
 };
 
 /* Opens the file for one call; *ret_empty: there is none, or nothing of ours in it. */
@@ -22,6 +23,10 @@ bide_code bide_sqlite_dead_retry(struct bide_admin *base, const struct bide_dead
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
 bide_code bide_sqlite_dead_drop(struct bide_admin *base, const struct bide_dead_filter *filter,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+bide_code bide_sqlite_export_each(
+    struct bide_admin *base, const char *queue, bide_export_visit *visit, void *user, bide_error *error);
+bide_code bide_sqlite_dead_add(
+    struct bide_admin *base, const struct bide_dead_letter *added, size_t n, bide_error *error);
 bide_code bide_sqlite_verify(struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error);
 
 #endif

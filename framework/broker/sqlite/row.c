@@ -91,6 +91,24 @@ bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_me
     return bide_sqlite_run(file, wait, error);
 }
 
+bide_code bide_sqlite_insert_dead(struct bide_sqlite_file *file, const struct bide_dead_letter *letter,
+    struct bide_buffer *scratch, bide_error *error)
+{
+    const struct bide_message *message = letter->message;
+    sqlite3_stmt *insert;
+    bide_code code = bide_sqlite_use(file, BIDE_SQL_INSERT_DEAD, &insert, error);
+    if (code != BIDE_OK)
+        return code;
+    if (message->n_headers)
+        write_headers(scratch, message);
+    if (scratch->failed)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    bind_message(insert, message, message->n_headers ? scratch->bytes : "");
+    bind_text(insert, 12, bide_reason_name(letter->reason));
+    sqlite3_bind_int64(insert, 13, letter->died_ms);
+    return bide_sqlite_run(file, insert, error);
+}
+
 /* ---- reading ---- */
 
 enum { ID, TYPE, QUEUE, ATTEMPT, SENT_MS, EXPIRES_MS, CONTENT_TYPE, HEADERS, ERROR, BODY };

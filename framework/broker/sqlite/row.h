@@ -12,6 +12,10 @@
 bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_message *message,
     struct bide_buffer *scratch, bide_error *error);
 
+/* Stores a dead letter. */
+bide_code bide_sqlite_insert_dead(struct bide_sqlite_file *file, const struct bide_dead_letter *letter,
+    struct bide_buffer *scratch, bide_error *error);
+
 /* Where a message's columns stand in a result: id, type, queue, attempt, sent_ms, expires_ms, content_type,
  * headers, error, body (its size where longer than wanted), in this order from `first`. */
 struct bide_sqlite_row {

@@ -66,6 +66,9 @@
         "headers, body) SELECT id, type, queue, ?2, 1, sent_ms, "                                            \
         "CASE WHEN expires_ms > ?2 THEN expires_ms END, content_type, headers, body "                        \
         "FROM {dead} WHERE seq = ?1")                                                                        \
+    ROW(BIDE_SQL_INSERT_DEAD,                                                                                \
+        "INSERT INTO {dead}(id, type, queue, due_ms, attempts, sent_ms, expires_ms, content_type, headers, " \
+        "error, body, reason, died_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")      \
     ROW(BIDE_SQL_DEAD_DELETE, "DELETE FROM {dead} WHERE seq = ?1")
 
 enum bide_sql {

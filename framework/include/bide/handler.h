@@ -12,6 +12,8 @@
  *    the state is per thread.
  *  - close: when no thread is inside handle any more; once for each open that succeeded.
  *
+ * With isolation = "process" this is the life of each child process, which has one thread and one state.
+ *
  * Two configured handlers may share one plugin: each has its own state.
  *
  * Delivery is at least once: the same id may come again after a crash. The pair (id, attempt) tells runs

@@ -28,7 +28,8 @@ typedef struct bide_worker_options {
     int64_t exit_idle_ms; /* leave after so long with nothing to run, to land or to settle; 0: never */
 } bide_worker_options;
 
-/* Reads the configuration, loads the plugins, opens the handlers; connects in run. options may be NULL. */
+/* Reads the configuration, loads the plugins, opens the handlers; connects in run. options may be NULL. With
+ * a handler of isolation = "process" it forks: the program should have no other thread yet. */
 BIDE_API bide_code bide_worker_create(const char *config_path, const bide_worker_options *options,
     bide_worker **ret_worker, bide_error *error) BIDE_MUST_USE;
 

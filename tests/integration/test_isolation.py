@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+# brokers: sqlite rabbitmq redis
+# seconds: 300
+"""isolation = "process": what a handler does to its process, it does to its own message alone; and what that costs."""
+
+import json
+import os
+import signal
+import sys
+from datetime import datetime
+from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.plugins import build_plugin  # noqa: E402
+from bidetest.process import status_kib  # noqa: E402
+from bidetest.project import BUILD  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+GOOD, SLOWER_AT_MOST, MESSAGES, EXIT_IDLE_S = 300, 4.0, 20000, 0.5
+
+PLUGIN = """
+#include <bide/handler.h>
+#include <stdlib.h>
+static bide_outcome handle(void *state, const bide_message *message, bide_context *context)
+{
+    size_t size;
+    bide_message_body(message, &size);
+    while (size == 4) /* "more": takes what it gets, and then uses what it did not get */
+        *(volatile char *)malloc(1 << 20) = 1;
+    return BIDE_DONE;
+}
+const bide_plugin_descriptor bide_plugin = {BIDE_PLUGIN_HEAD, .name = "NAME", .handle = handle};
+"""
+
+
+def boxed(project, **changes):
+    retry = {"attempts": 3, "crash_attempts": 2, "base": "50ms"}
+    return project.probe(**{"type": "boxed", "isolation": "process", "retry": retry, **changes})
+
+
+def own_plugin(project, name):
+    """A plugin folder with the built ones and one more."""
+    folder = project.dir / "plugins"
+    folder.mkdir(exist_ok=True)
+    for file in (BUILD / "handlers").glob("*.so"):
+        if not (folder / file.name).exists():
+            (folder / file.name).symlink_to(file)
+    build_plugin(PLUGIN.replace("NAME", name), folder / f"{name}.so")
+    return str(folder)
+
+
+def processes(worker):
+    """[supervisor, worker, zygote, child, …] of a worker with one process."""
+    return worker.tree()
+
+
+def no_worker_died(worker, before):
+    expect(processes(worker)[:3] == before[:3], f"{before} became {processes(worker)}: {worker.log_tail()}")
+    expect("worker process died" not in worker.log_text(), worker.log_tail())
+
+
+def ended(project, n):
+    return lambda: len({line["id"] for line in project.journal() if line["outcome"] == "done"}) == n
+
+
+def a_death_is_for_one_message(project):
+    project.configure(handlers=[boxed(project, timeout="1s", kill_after="200ms"), project.probe(type="plain")])
+    worker = project.worker()
+    before = wait_until(lambda: len(processes(worker)) >= 4 and processes(worker), 30, "the worker runs")
+    bad = {"crash": "crashed", "exit": "crashed", "hang": "timeout"}
+    rows = [{"type": kind, "id": f"{kind}{i}", "body": {}} for i in range(GOOD) for kind in ("boxed", "plain")]
+    for i, order in enumerate(list(bad) * 4):
+        rows.insert(i * 40, {"type": "boxed", "id": f"bad-{order}-{i}", "body": {order: True}})
+    project.send(rows)
+    wait_until(ended(project, 2 * GOOD), 60, "the good ones are done")
+    wait_until(lambda: len(project.dead()) == 12, 60, lambda: f"the bad ones are dead: {project.dead()}")
+    no_worker_died(worker, before)
+    attempts = {line["attempt"] for line in project.journal() if line["outcome"] == "done"}
+    expect(attempts == {1}, f"a neighbour's end burnt an attempt: {attempts}")
+    for row in project.dead():
+        order = row["id"].split("-")[1]
+        expect(row["reason"] == bad[order], f"{row} should be {bad[order]}")
+        expect(row["attempts"] == (3 if order == "hang" else 2), f"{row}: wrong number of attempts")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def allocating_without_end(project):
+    """With a limit: the child alone dies of it, or its handler is told that there is no more."""
+    folder = own_plugin(project, "hog")
+    limits = {"memory": "256MiB", "files": 32, "no_new_privs": True}
+    hog = {"type": "hog", "plugin": "hog", "isolation": "process", "limits": limits,
+           "retry": {"attempts": 5, "crash_attempts": 2, "base": "50ms"}}
+    project.configure(handlers=[hog, boxed(project, limits=limits), project.probe(type="plain")], plugin_dir=folder)
+    worker = project.worker()
+    before = wait_until(lambda: len(processes(worker)) >= 5 and processes(worker), 30, "the worker runs")
+    project.send(
+        [{"type": "hog", "id": "hog", "body": "more"}, {"type": "boxed", "id": "big", "body": {"alloc_mb": 100000}}]
+        + [{"type": kind, "body": {}} for kind in ("boxed", "plain") for _ in range(50)]
+    )
+    wait_until(ended(project, 100), 60, "the good ones are done")
+    wait_until(lambda: len(project.dead()) == 2, 60, lambda: f"two are dead: {project.dead()}")
+    reasons = {row["id"]: row["reason"] for row in project.dead()}
+    expect(reasons == {"hog": "crashed", "big": "exhausted"}, f"{reasons}")
+    no_worker_died(worker, before)
+
+
+def gone(pids):
+    return lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def processes_come_and_go(project):
+    """No process more than needed; none is left behind, however a worker ends."""
+    project.configure(handlers=[project.probe()])
+    worker = project.worker()
+    project.send([{"type": "probe", "id": "one", "body": {}}])
+    wait_until(ended(project, 1), 30, "the worker runs")
+    expect(len(processes(worker)) == 2, f"nothing is isolated, and there are {processes(worker)}")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+    project.configure(handlers=[boxed(project)], worker={"drain": "500ms"})
+    worker = project.worker()
+    project.send([{"type": "boxed", "id": "two", "body": {}}])
+    wait_until(ended(project, 2), 30, "the worker runs")
+    before = processes(worker)
+    expect(len(before) == 4, f"supervisor, worker, zygote and child are not {before}")
+    print(f"KiB resident: {[status_kib(pid, 'RssAnon') for pid in before]} of its own, "
+          f"address space of a child {status_kib(before[3], 'VmSize')}")
+    project.send([{"type": "boxed", "id": "long", "body": {"sleep_ms": 60000}}])
+    os.kill(before[1], signal.SIGKILL)
+    wait_until(gone(before[1:]), 10, "its zygote and children are gone, too")
+    wait_until(lambda: len(processes(worker)) >= 4, 30, "there is another")
+    last = processes(worker)
+    worker.stop()
+    wait_until(gone(last), 10, "all are gone")
+
+
+def a_signal_to_all_is_the_workers(project):
+    """A service manager stops a service by SIGTERM to each of its processes: what runs is finished."""
+    project.configure(handlers=[boxed(project)])
+    worker = project.worker()
+    project.send([{"type": "boxed", "id": "slow", "body": {"sleep_ms": 1500}}])
+    wait_until(lambda: project.queue("default")["ready"] == 0 and len(processes(worker)) >= 4, 30, "it runs")
+    for pid in reversed(processes(worker)):
+        os.kill(pid, signal.SIGTERM)
+    expect(worker.wait(30) == 0, "the worker did not end with 0")
+    lines = [(line["id"], line["attempt"], line["outcome"]) for line in project.journal()]
+    expect(lines == [("slow", 1, "done")], f"{lines}")
+
+
+def without_zygote_the_worker_is_replaced(project):
+    project.configure(handlers=[boxed(project)])
+    worker = project.worker()
+    project.send([{"type": "boxed", "id": "before", "body": {}}])
+    wait_until(ended(project, 1), 30, "the worker runs")
+    old = processes(worker)
+    os.kill(old[2], signal.SIGKILL)
+    project.send([{"type": "boxed", "id": f"after{i}", "body": {}} for i in range(50)])
+    wait_until(ended(project, 51), 60, lambda: f"all are done: {worker.log_tail()}")
+    expect(processes(worker)[1] != old[1], "the worker process is the same")
+    attempts = {line["attempt"] for line in project.journal()}
+    expect(attempts == {1} and not project.dead(), f"attempts {attempts}, dead {project.dead()}")
+
+
+def seconds_for(project, kind):
+    """From a worker's start to its last message, for MESSAGES that do nothing."""
+    project.send({"type": kind, "body": {}} for _ in range(MESSAGES))
+    worker = project.worker("--exit-idle", f"{EXIT_IDLE_S}s")
+    expect(worker.wait(120) == 0, worker.log_tail())
+    events = {row["message"]: row for row in map(json.loads, worker.log_text().splitlines())}
+    done = events["worker stopped"]["done"]
+    expect(done == MESSAGES, f"{done} done of {MESSAGES}")
+    at = [datetime.fromisoformat(events[what]["time"].replace("Z", "+00:00"))
+          for what in ("worker started", "worker draining")]
+    return (at[1] - at[0]).total_seconds() - EXIT_IDLE_S
+
+
+def throughput(project):
+    """Of handlers that do nothing; the best of several, since the machine has other things to do."""
+    folder = own_plugin(project, "nothing")
+    handlers = [{"type": kind, "plugin": "nothing", "isolation": kind} for kind in ("thread", "process")]
+    project.configure(handlers=handlers, plugin_dir=folder)
+    best = {"thread": 1e9, "process": 1e9}
+    for _ in range(4):
+        for kind in best:
+            best[kind] = min(best[kind], seconds_for(project, kind))
+    rates = {kind: MESSAGES / seconds for kind, seconds in best.items()}
+    print(", ".join(f"{kind}: {rate:.0f}/s" for kind, rate in rates.items()))
+    factor = rates["thread"] / rates["process"]
+    print(f"a process is slower by {factor:.2f}")
+    expect(factor <= SLOWER_AT_MOST, f"slower by {factor:.2f}, at most {SLOWER_AT_MOST}")
+
+
+main(
+    a_death_is_for_one_message,
+    allocating_without_end,
+    processes_come_and_go,
+    a_signal_to_all_is_the_workers,
+    without_zygote_the_worker_is_replaced,
+    throughput,
+)
