@@ -125,7 +125,7 @@ static void look_for_damage(const struct look *look)
         return;
     }
     bide_code code = bide_sqlite_number(
-        &look->admin->file, "SELECT quick_check = 'ok' FROM pragma_quick_check(1)", &fine, &error);
+        &look->admin->file, "SELECT quick_check = 'ok' FROM pragma_quick_check LIMIT 1", &fine, &error);
     if (code != BIDE_OK)
         report(look, BIDE_FINDING_ERROR, NULL, "%s", error.text);
     else if (fine)
