@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # brokers: rabbitmq
+# needs: named
 # seconds: 300
 """The broker goes and comes, connections are cut or die in silence, an operator does what operators do: nothing is
 lost, duplicates are only what was unacknowledged, and work goes on by itself within 10 s of the broker being back."""
