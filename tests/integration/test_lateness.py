@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # brokers: sqlite rabbitmq redis
-# seconds: 120
+# seconds: 240
 """How late delayed messages start: never early; p50, p99 and max within the limits the project promises.
 
 A control process measures how late this machine wakes a sleeping thread in the same seconds; where that is worse than
-0.2 ms at p99 it is added to the limits, and its worst to the limit of the worst."""
+0.2 ms at p99 the machine is not quiet: it is added to the limits, and a round that misses them is measured again."""
 
 import json
 import multiprocessing
@@ -20,6 +20,7 @@ from bidetest.waiting import pace, wait_until  # noqa: E402
 MESSAGES, RATE = 10000, 1000
 LIMITS_MS = {"sqlite": (0.3, 1.5, 15), "rabbitmq": (0.3, 1.5, 15), "redis": (0.5, 2.0, 15)}
 USUAL_MS = 0.2  # of the control's p99
+ROUNDS = 3
 
 
 def measure_machine(seconds, pipe):
@@ -52,28 +53,39 @@ def ready_worker(project, threads=4):
     return worker
 
 
-def ten_thousand_random_delays(project):
-    ready_worker(project)
-    draw = random.Random(2)
+def one_round(project, number):
+    """Sends, waits for all; returns (first, [p50, p99, max], limits, whether the machine was quiet)."""
+    draw = random.Random(number)
     rows = (
-        {"type": "journal", "id": f"l{number}", "delay": f"{draw.randrange(200, 10001)}ms", "body": "x" * 200}
-        for number in range(MESSAGES)
+        {"type": "journal", "id": f"l{number}-{n}", "delay": f"{draw.randrange(200, 10001)}ms", "body": "x" * 200}
+        for n in range(MESSAGES)
     )
     machine = control(MESSAGES / RATE + 8)
     feed(project, rows, RATE)
-    wait_until(lambda: project.journal_count() == MESSAGES + 1, 60, lambda: f"{project.journal_count()} have run")
-    late = lateness_ms(line for line in project.journal() if line["id"] != "ready")
+    wanted = MESSAGES * number + 1
+    wait_until(lambda: project.journal_count() == wanted, 90, lambda: f"{project.journal_count()} have run")
+    late = lateness_ms(line for line in project.journal() if line["id"].startswith(f"l{number}-"))
     usual, worse, worst = machine.recv()
     have = [percentile(late, share) for share in (0.5, 0.99, 1)]
-    extra = worse if worse > USUAL_MS else 0
-    wanted = [limit + extra for limit in LIMITS_MS[project.broker]]
-    if extra:
-        wanted[2] = LIMITS_MS[project.broker][2] + worst
+    limits = list(LIMITS_MS[project.broker])
+    if worse > USUAL_MS:  # each process on the message's way is held up like the control
+        ways = 1 if project.broker == "sqlite" else 3
+        limits = [limits[0] + worse, limits[1] + ways * worse, limits[2] + ways * worst]
     print("lateness ms: first {:.3f} p50 {:.3f} p99 {:.3f} max {:.3f}".format(late[0], *have))
-    print(f"the machine's own: p50 {usual:.3f} p99 {worse:.3f} max {worst:.3f}; limits {wanted}")
+    print(f"the machine's own: p50 {usual:.3f} p99 {worse:.3f} max {worst:.3f}; limits {limits}")
     expect(late[0] >= 0, f"one ran {-late[0]} ms early")
-    for name, value, limit in zip(("p50", "p99", "max"), have, wanted):
-        expect(value <= limit, f"{name} is {value:.3f} ms, more than {limit:.3f}")
+    return have, limits, worse <= USUAL_MS
+
+
+def ten_thousand_random_delays(project):
+    """A round on a quiet machine decides; one that missed while the machine was not quiet is measured again."""
+    ready_worker(project)
+    for number in range(1, ROUNDS + 1):
+        have, limits, quiet = one_round(project, number)
+        missed = [f"{value:.3f} of {limit:.3f} ms" for value, limit in zip(have, limits) if value > limit]
+        if not missed:
+            return
+        expect(not quiet and number < ROUNDS, "p50, p99, max: " + ", ".join(missed))
 
 
 def short_after_long(project):
