@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# brokers: sqlite rabbitmq redis
+# brokers: sqlite redis
 # seconds: 300
 """Tens of thousands of delayed messages cost a worker nothing: memory, lateness and `bide status` are as without them."""
 
