@@ -53,12 +53,6 @@ def reaches(project, worker, goal, seconds=90):
                lambda: f"{project.journal_count()} lines of {goal}: {worker.log_tail()}")
 
 
-def all_ended(project, sent):
-    """By the journal and the dead letters: what a worker holds unacknowledged, RabbitMQ shows to nobody."""
-    done = {line["id"] for line in project.journal() if line["outcome"] == "done"}
-    return len(done) + project.queue("default")["dead"] >= len(set(sent)) and project.left() == 0
-
-
 def where_it_hangs(project, sent):
     missing = set(sent) - {line["id"] for line in project.journal() if line["outcome"] == "done"}
     missing -= {row["id"] for row in project.dead()}
@@ -68,7 +62,7 @@ def where_it_hangs(project, sent):
 
 
 def close_books(project, worker, sent, faults, seconds=90):
-    wait_until(lambda: all_ended(project, sent), seconds, lambda: f"everything has ended: {where_it_hangs(project, sent)}")
+    wait_until(lambda: project.all_ended(sent), seconds, lambda: f"everything has ended: {where_it_hangs(project, sent)}")
     expect(worker.stop() == 0, f"the worker ended with {worker.process.returncode}: {worker.log_tail()}")
     expect("worker process died" not in worker.log_text(), worker.log_tail(40))
     books = ledger.close(sent, project.journal(), project.dead())
