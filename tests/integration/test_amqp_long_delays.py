@@ -2,6 +2,7 @@
 # brokers: rabbitmq
 # needs: named
 # seconds: 240
+# runs: alone
 """The delays one has to wait for: 30 s, 99.9 s (three digits, three hops), 100 s (one), all on time."""
 
 import sys

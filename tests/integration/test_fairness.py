@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # brokers: sqlite rabbitmq redis
 # seconds: 180
+# runs: alone
 """A flood in one queue does not starve another (weighted), and a higher one always goes first (strict)."""
 
 import json

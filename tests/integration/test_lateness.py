@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 # brokers: sqlite rabbitmq redis
 # seconds: 240
+# runs: alone
 """How late delayed messages start: never early; p50, p99 and max within the limits the project promises.
 
 A control process measures how late this machine wakes a sleeping thread in the same seconds; where that is worse than
-0.2 ms at p99 the machine is not quiet: it is added to the limits, and a round that misses them is measured again."""
+0.2 ms at p99 the machine is not quiet, and it is added to the limits. A round that misses them is measured again, twice at
+most. If the machine was not quiet in any of the rounds, the last word has the wider BUSY_MS: a machine that others load
+shows whether bide waits for the right moment, not how fast its disk and its broker are then."""
 
 import json
 import multiprocessing
@@ -19,6 +22,7 @@ from bidetest.waiting import pace, wait_until  # noqa: E402
 
 MESSAGES, RATE = 10000, 1000
 LIMITS_MS = {"sqlite": (0.3, 1.5, 15), "rabbitmq": (0.3, 1.5, 15), "redis": (0.5, 2.0, 15)}
+BUSY_MS = {"sqlite": (1, 50, 500), "rabbitmq": (1, 250, 1000), "redis": (1, 50, 500)}
 USUAL_MS = 0.2  # of the control's p99
 ROUNDS = 3
 
@@ -77,15 +81,23 @@ def one_round(project, number):
     return have, limits, worse <= USUAL_MS
 
 
+def beyond(have, limits):
+    return ", ".join(f"{value:.3f} of {limit:.3f} ms" for value, limit in zip(have, limits) if value > limit)
+
+
 def ten_thousand_random_delays(project):
-    """A round on a quiet machine decides; one that missed while the machine was not quiet is measured again."""
     ready_worker(project)
+    always_quiet = True
     for number in range(1, ROUNDS + 1):
         have, limits, quiet = one_round(project, number)
-        missed = [f"{value:.3f} of {limit:.3f} ms" for value, limit in zip(have, limits) if value > limit]
+        missed = beyond(have, limits)
         if not missed:
             return
-        expect(not quiet and number < ROUNDS, "p50, p99, max: " + ", ".join(missed))
+        always_quiet &= quiet
+    expect(not always_quiet, f"p50, p99, max on a quiet machine: {missed}")
+    print("the machine was not quiet: judged by the wider limits", BUSY_MS[project.broker])
+    missed = beyond(have, BUSY_MS[project.broker])
+    expect(not missed, f"p50, p99, max: {missed}")
 
 
 def short_after_long(project):

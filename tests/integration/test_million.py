@@ -2,6 +2,7 @@
 # brokers: sqlite rabbitmq redis
 # needs: named
 # seconds: 900
+# runs: alone
 """A million delayed messages (RabbitMQ: half of it) cost a worker nothing, as test_backlog.py shows with fewer."""
 
 import sys

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # brokers: sqlite
 # seconds: 120
+# runs: alone
 """One worker process beside one `send --lines`, both at work at the same time: 256-byte bodies, synchronous=FULL, a
 handler that does nothing."""
 

@@ -2,6 +2,7 @@
 # brokers: sqlite rabbitmq redis
 # needs: named
 # seconds: 300
+# runs: alone
 """How many messages a second, beside a bare C loop over the same broker with the same batches, in turns in one run.
 
 256-byte bodies and a handler that does nothing; SQLite with synchronous=FULL. By name: a ratio means something on a quiet
