@@ -18,12 +18,10 @@ static void run_example(void)
 #include "unit/example_producer.inc"
 }
 
-/* A file beside this one, or by a path from here. */
-static FILE *open_beside(const char *name)
+static FILE *open_source(const char *name)
 {
     char path[4096];
-    const char *slash = strrchr(__FILE__, '/');
-    snprintf(path, sizeof path, "%.*s/%s", (int)(slash - __FILE__), __FILE__, name);
+    snprintf(path, sizeof path, "%s/%s", BIDE_SOURCE_DIR, name);
     FILE *file = fopen(path, "r");
     if (!file)
         fail_msg("cannot open %s", path);
@@ -35,8 +33,8 @@ static void producer_example_is_the_headers(void **state)
 {
     (void)state;
     static const char margin[] = " *     ";
-    FILE *header = open_beside("../../framework/include/bide/producer.h");
-    FILE *example = open_beside("example_producer.inc");
+    FILE *header = open_source("framework/include/bide/producer.h");
+    FILE *example = open_source("tests/unit/example_producer.inc");
     char shown[256], compiled[256];
     int lines = 0;
     while (fgets(shown, sizeof shown, header) && strncmp(shown, " *\n", 4) != 0) {
