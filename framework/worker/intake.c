@@ -8,10 +8,10 @@
 #include "base/alloc.h"
 
 enum {
-    OVERDUE_US = 100 * 1000,         /* a landed message no thread is free for goes back after so long */
-    CANCEL_GRACE_US = 500 * 1000,    /* for handlers to return once cancelled */
-    LEAVE_US = 5 * 1000 * 1000,      /* for the last settlements */
-    LONGEST_SLEEP_US = 60 * 1000000, /* a bound, so that a lost wake-up would be seen */
+    OVERDUE_US = 100 * 1000,        /* a landed message no thread is free for goes back after so long */
+    CANCEL_GRACE_US = 500 * 1000,   /* for handlers to return once cancelled */
+    LEAVE_US = 5 * 1000 * 1000,     /* for the last settlements */
+    LONGEST_SLEEP_US = 5 * 1000000, /* a bound, so that the supervisor sees it is awake */
 };
 
 bide_code bide_intake_init(struct bide_intake *intake, const struct bide_config *config,
@@ -135,6 +135,13 @@ static void release_quarantine(struct bide_intake *intake)
     }
 }
 
+static void wake_supervisor(const struct bide_intake *intake)
+{
+    if (getppid() ==
+        intake->supervised->supervisor) /* else it is dead, and this one is about to hear of it */
+        kill(intake->supervised->supervisor, SIGUSR1);
+}
+
 /* A handler that went on beyond timeout + kill_after cannot be stopped within this process: the supervisor
  * starts another one, and this one finishes what else it has. */
 static void make_way_when_hung(struct bide_intake *intake)
@@ -143,9 +150,7 @@ static void make_way_when_hung(struct bide_intake *intake)
         return;
     bide_log(BIDE_LOG_ERROR, "a handler does not return: this process is replaced");
     atomic_store(intake->supervised->wants_successor, 1);
-    if (getppid() ==
-        intake->supervised->supervisor) /* else it is dead, and this one is about to hear of it */
-        kill(intake->supervised->supervisor, SIGUSR1);
+    wake_supervisor(intake);
     bide_intake_stop(intake);
 }
 
@@ -254,8 +259,10 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
     }
     intake->busy_us = bide_mono_us(intake->clock);
     bide_quarantine_init(&intake->quarantine, (size_t)intake->config->worker.threads, intake->busy_us);
-    if (intake->supervised)
+    if (intake->supervised) {
         atomic_store(intake->supervised->serving, 1);
+        wake_supervisor(intake);
+    }
     for (;;) {
         size_t received;
         collect(intake);
@@ -265,6 +272,8 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         if (bide_handlers_lost(intake->handlers))
             return bide_fail(error, BIDE_E_INTERNAL, "the process that forks sandboxes has ended");
         int64_t now_us = bide_mono_us(intake->clock);
+        if (intake->supervised)
+            atomic_store_explicit(intake->supervised->beat_ms, now_us / 1000, memory_order_relaxed);
         adapt_prefetch(intake, now_us);
         make_way_when_hung(intake);
         leave_when_idle(intake, received, now_us);

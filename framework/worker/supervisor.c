@@ -16,6 +16,7 @@
 #include "base/ending.h"
 #include "bide/log.h"
 #include "dispatch/slot.h"
+#include "worker/notify.h"
 
 enum {
     FIRST_PAUSE_MS = 100,    /* after a death that no message explains */
@@ -33,12 +34,14 @@ struct place {
     bool replaced; /* its successor has been started */
     struct bide_slot *slots;
     _Atomic int *serving;
+    _Atomic int64_t *beat_ms;
     _Atomic int *wants_successor;
     _Atomic int *returned;
 };
 
 struct flags {
     _Atomic int serving;
+    _Atomic int64_t beat_ms;
     _Atomic int wants_successor;
     _Atomic int returned; /* from options.run: else somebody else ended the process, also with status 0 */
     struct bide_slot slots[];
@@ -52,6 +55,7 @@ struct supervisor {
     size_t n_places;
     void *memory;
     size_t memory_size;
+    struct bide_notify notify;
     sigset_t signals;
     sigset_t before;
     int missing;            /* processes to start */
@@ -81,6 +85,7 @@ static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
     for (size_t i = 0; i < supervisor->n_places; i++) {
         struct flags *flags = (struct flags *)(void *)(memory + crashes_size + i * a_place);
         supervisor->places[i].serving = &flags->serving;
+        supervisor->places[i].beat_ms = &flags->beat_ms;
         supervisor->places[i].wants_successor = &flags->wants_successor;
         supervisor->places[i].returned = &flags->returned;
         supervisor->places[i].slots = flags->slots;
@@ -103,6 +108,7 @@ static _Noreturn void become_child(struct supervisor *supervisor, const struct p
         .crashes = supervisor->crashes,
         .slots = place->slots,
         .serving = place->serving,
+        .beat_ms = place->beat_ms,
         .returned = place->returned,
         .wants_successor = place->wants_successor,
     };
@@ -127,6 +133,7 @@ static void start_one(struct supervisor *supervisor, struct place *place)
     memset(place->slots, 0, (size_t)supervisor->options->threads * sizeof *place->slots);
     place->replaced = false;
     place->started_ms = bide_mono_ms(supervisor->clock);
+    atomic_store(place->beat_ms, place->started_ms);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
         become_child(supervisor, place, parent);
@@ -296,22 +303,42 @@ static bool anyone_left(const struct supervisor *supervisor)
     return false;
 }
 
-/* A worker tells by SIGUSR1 that it wants a successor, SIGCHLD that it has died. */
-static int wait_for_signal(struct supervisor *supervisor)
+/* Returns when to do it again, in ms; -1: when something changes. */
+static int64_t tell_manager(struct supervisor *supervisor)
 {
-    int64_t left_ms = supervisor->start_again_ms - bide_mono_ms(supervisor->clock);
-    if (left_ms < 1)
-        left_ms = 1;
+    int64_t now_ms = bide_mono_ms(supervisor->clock);
+    struct bide_notify_news news = {
+        .wanted = supervisor->options->processes, .stopping = supervisor->stops > 0};
+    for (size_t i = 0; i < supervisor->n_places; i++) {
+        const struct place *place = &supervisor->places[i];
+        if (place->pid == 0)
+            continue;
+        news.serving += !place->replaced && atomic_load(place->serving);
+        int64_t asleep_ms = now_ms - atomic_load(place->beat_ms);
+        if (asleep_ms > news.asleep_ms)
+            news.asleep_ms = asleep_ms;
+    }
+    return bide_notify_tell(&supervisor->notify, &news, now_ms);
+}
+
+/* A worker tells by SIGUSR1 that it serves or wants a successor, SIGCHLD that it has died. left_ms: -1:
+ * without a limit of its own. */
+static int wait_for_signal(struct supervisor *supervisor, int64_t left_ms)
+{
+    if (supervisor->missing > 0 && supervisor->stops == 0 && free_place(supervisor)) {
+        int64_t start_ms = supervisor->start_again_ms - bide_mono_ms(supervisor->clock);
+        start_ms = start_ms < 1 ? 1 : start_ms;
+        left_ms = left_ms < 0 || start_ms < left_ms ? start_ms : left_ms;
+    }
     const struct timespec timeout = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
-    bool timed = supervisor->missing > 0 && supervisor->stops == 0 && free_place(supervisor);
-    return timed ? sigtimedwait(&supervisor->signals, NULL, &timeout)
-                 : sigwaitinfo(&supervisor->signals, NULL);
+    return left_ms >= 0 ? sigtimedwait(&supervisor->signals, NULL, &timeout)
+                        : sigwaitinfo(&supervisor->signals, NULL);
 }
 
 static void watch(struct supervisor *supervisor)
 {
     while (anyone_left(supervisor)) {
-        int number = wait_for_signal(supervisor);
+        int number = wait_for_signal(supervisor, tell_manager(supervisor));
         if (number == SIGTERM || number == SIGINT) {
             pass_on_stop(supervisor, supervisor->stops > 0 ? SIGUSR2 : SIGTERM);
             supervisor->stops++;
@@ -337,8 +364,10 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
             sigaddset(&supervisor->signals, numbers[i]);
         sigprocmask(SIG_BLOCK, &supervisor->signals, &supervisor->before);
+        bide_notify_open(&supervisor->notify);
         start_missing(supervisor);
         watch(supervisor);
+        bide_notify_close(&supervisor->notify);
         sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
         *ret_status = supervisor->status;
         munmap(supervisor->memory, supervisor->memory_size);

@@ -29,7 +29,8 @@ struct bide_supervised {
     pid_t supervisor;
     struct bide_crashes *crashes;
     struct bide_slot *slots;      /* one for each pool thread */
-    _Atomic int *serving;         /* set once the worker consumes */
+    _Atomic int *serving;         /* set once the worker consumes; SIGUSR1 to the supervisor says so */
+    _Atomic int64_t *beat_ms;     /* monotonic: when the intake thread last went round its loop */
     _Atomic int *returned;        /* set before an _exit() that stands for a return from `run` */
     _Atomic int *wants_successor; /* set when a handler hangs: start another process, this one is finishing */
 };

@@ -25,9 +25,11 @@ def start(command, log, **options):
 class Worker:
     """A running `bide worker`."""
 
-    def __init__(self, command, cwd, log):
+    def __init__(self, command, cwd, log, env=None):
         self.log = Path(log)
-        self.process = start(command, log, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.process = start(
+            command, log, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={**os.environ, **(env or {})}
+        )
         self.pid = self.process.pid
 
     def running(self):

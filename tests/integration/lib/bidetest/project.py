@@ -108,9 +108,9 @@ class Project:
                 cwd=self.dir, stdin=subprocess.PIPE, stdout=out, stderr=log, preexec_fn=die_with_parent,
             )
 
-    def worker(self, *arguments):
+    def worker(self, *arguments, env=None):
         log = self.dir / f"worker-{len(self.workers) + 1}.log"
-        worker = Worker([str(BUILD / "bide"), "worker", *map(str, arguments)], self.dir, log)
+        worker = Worker([str(BUILD / "bide"), "worker", *map(str, arguments)], self.dir, log, env)
         self.workers.append(worker)
         return worker
 
