@@ -18,6 +18,8 @@
  * dead. */
 enum { GRACE_FIRST_MS = BIDE_REDIS_BEAT_MS + 500, GRACE_AGAIN_MS = BIDE_REDIS_LEASE_MS + BIDE_REDIS_BEAT_MS };
 enum { ORPHANS_EVERY = 30 }; /* beats */
+/* Links that are given up sooner were no success: the next ones wait as after a failure. */
+enum { PROVEN_MS = 1000 };
 
 struct bide_redis_keeper {
     const struct bide_redis_settings *settings;
@@ -42,7 +44,8 @@ struct bide_redis_keeper {
     bool new_name; /* the next links come with another name */
     bool doubt;
     struct bide_redis_links links;
-    bide_error fatal; /* code BIDE_OK: none */
+    int64_t linked_ms; /* monotonic: when they were made */
+    bide_error fatal;  /* code BIDE_OK: none */
 };
 
 /* ---- time: the thread waits in real time, whatever clock the adapter was given ---- */
@@ -104,37 +107,20 @@ static bide_code register_worker(struct bide_redis_keeper *keeper, struct bide_r
 
 /* ---- making links ---- */
 
-/* The stream and its group, from the stream's beginning; there already is as good. */
 static bide_code declare_queue(struct bide_redis_keeper *keeper, struct bide_redis_link *link,
     const char *queue, enum bide_redis_trouble *trouble, bide_error *error)
 {
     const char *name_space = keeper->settings->name_space;
     struct bide_redis_args *args = &keeper->args;
-    redisReply *reply = NULL;
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "SADD");
+    bide_redis_link_script(link, args, BIDE_REDIS_DECLARE, 3);
+    bide_redis_args_format(args, "{%s}:q:%s:ready", name_space, queue);
+    bide_redis_keys_one(args, name_space, "workers");
     bide_redis_keys_one(args, name_space, "queues");
     bide_redis_args_text(args, queue);
-    bide_code code = bide_redis_link_append(link, args, error);
-    bide_redis_args_clear(args);
-    bide_redis_args_texts(args, (const char *[]){"XGROUP", "CREATE", NULL});
-    bide_redis_args_format(args, "{%s}:q:%s:ready", name_space, queue);
-    bide_redis_args_texts(args, (const char *[]){"bide", "0", "MKSTREAM", NULL});
+    redisReply *reply = NULL;
+    bide_code code = bide_redis_link_call(link, args, "declaring a queue", &reply, trouble, error);
     if (code == BIDE_OK)
-        code = bide_redis_link_append(link, args, error);
-    for (int i = 0; code == BIDE_OK && i < 2; i++) {
-        code = bide_redis_link_reply(link, &reply, error);
-        if (code != BIDE_OK)
-            break;
-        /* A full server refuses to write again what is there already; if it is not there, claiming will say
-         * so. */
-        if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "BUSYGROUP", 9) != 0 &&
-            bide_redis_trouble_of(reply->str) != BIDE_REDIS_FULL) {
-            *trouble = bide_redis_trouble_of(reply->str);
-            code = bide_redis_reply_fail(keeper->settings, reply->str, "declaring a queue", error);
-        }
         freeReplyObject(reply);
-    }
     return code;
 }
 
@@ -265,7 +251,7 @@ static void connect_again(struct bide_redis_keeper *keeper, bool new_name)
         keeper->links = links;
         keeper->fresh = true;
         keeper->wanted = keeper->new_name = keeper->doubt = false;
-        bide_reconnect_succeeded(&keeper->reconnect);
+        keeper->linked_ms = real_ms();
     } else if (trouble == BIDE_REDIS_REFUSED) {
         keeper->fatal = error;
         keeper->wanted = false;
@@ -334,6 +320,7 @@ static bide_code start(struct bide_redis_keeper *keeper, bide_error *error)
     if (code != BIDE_OK)
         return code;
     keeper->fresh = true;
+    keeper->linked_ms = real_ms();
     keeper->grace_until_ms = real_ms() + GRACE_FIRST_MS;
     if (pthread_create(&keeper->thread, NULL, keep, keeper) != 0)
         return bide_fail(error, BIDE_E_INTERNAL, "cannot start a thread");
@@ -432,6 +419,10 @@ bool bide_redis_keeper_doubts(struct bide_redis_keeper *keeper)
 void bide_redis_keeper_reconnect(struct bide_redis_keeper *keeper, bool new_name)
 {
     pthread_mutex_lock(&keeper->mutex);
+    if (real_ms() - keeper->linked_ms < PROVEN_MS)
+        bide_reconnect_failed(&keeper->reconnect, real_ms() * 1000);
+    else
+        bide_reconnect_succeeded(&keeper->reconnect);
     keeper->wanted = true;
     keeper->new_name |= new_name;
     pthread_cond_signal(&keeper->changed);
