@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+# brokers: redis
+# seconds: 150
+"""What a Redis does to its clients: it forgets its scripts, is busy, loads, becomes a replica. Nothing is lost, and
+work goes on by itself."""
+
+import re
+import sys
+import threading
+from contextlib import contextmanager
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
+from bidetest.faults import PREFETCH, THREADS, close_books, configure, goes_on, mix, reaches  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.redis import Server  # noqa: E402
+from bidetest.waiting import TooLate, wait_until  # noqa: E402
+
+EARLY = 1024  # a worker claims at most so many that are nearly due
+IN_FLIGHT = PREFETCH + THREADS + EARLY
+
+
+def forget(server, worker):
+    """Until the worker meets it: one that is just connecting loads its scripts again without having missed any."""
+    met = worker.log_text().count("NOSCRIPT")
+    for _ in range(5):
+        server.ask("SCRIPT", "FLUSH")
+        try:
+            return wait_until(lambda: worker.log_text().count("NOSCRIPT") > met, 2, worker.log_tail)
+        except TooLate:
+            continue
+    raise AssertionError(f"the worker never missed a script: {worker.log_tail()}")
+
+
+def scripts_forgotten(project):
+    with Server() as server:
+        configure(project, server.url)
+        worker = project.worker()
+        sent = []
+        for round_ in range(4):
+            sent += project.send(mix(400, f"s{round_}"))
+            forget(server, worker)
+            goes_on(project, worker, f"SCRIPT FLUSH {round_ + 1}")
+        close_books(project, [worker], sent, 0)
+
+
+def a_script_that_is_killed(project):
+    """Somebody's endless script: BUSY for everyone, until it is killed."""
+    with Server("busy-reply-threshold 100") as server:
+        configure(project, server.url)
+        sent = project.send(mix(2000))
+        worker = project.worker()
+        reaches(project, worker, 300)
+        endless = threading.Thread(target=server.run, args=("cli", "EVAL", "while true do end", "0"))
+        endless.start()
+        wait_until(lambda: server.ask("PING").startswith("BUSY"), 10, "the server is busy")
+        refused = project.bide("send", "probe", "{}", expect=69)
+        expect("BUSY" in refused.stderr, refused.stderr)
+        wait_until(lambda: "BUSY" in worker.log_text(), 10, worker.log_tail)
+        expect(server.ask("SCRIPT", "KILL") == "OK", "the script was not killed")
+        endless.join(10)
+        goes_on(project, worker, "SCRIPT KILL")
+        close_books(project, [worker], sent, IN_FLIGHT)
+
+
+@contextmanager
+def a_pair(project):
+    """A master and its replica; the project's URL names both, and a message counts as sent when both have it."""
+    with Server("repl-diskless-sync-delay 0") as one, Server("repl-diskless-sync-delay 0") as two:
+        follow(two, one)
+        hosts = ",".join(f"127.0.0.1:{server.port()}" for server in (one, two))
+        configure(project, f"redis://{hosts}/0?wait=1&timeout=2")
+        yield one, two
+
+
+def follow(replica, master):
+    replica.ask("REPLICAOF", "127.0.0.1", master.port())
+    wait_until(lambda: replica.info("replication").get("master_link_status") == "up", 20, "the replica follows")
+    wait_until(lambda: "state=online" in master.info("replication").get("slave0", ""), 20, "the master knows it")
+
+
+def orderly_failover(project):
+    """There and back: the old master answers READONLY, and the URL's other host serves."""
+    with a_pair(project) as (one, two):
+        sent = project.send(mix(2500))
+        worker = project.worker()
+        reaches(project, worker, 400)
+        for old, new in ((one, two), (two, one)):
+            old.ask("FAILOVER", "TO", "127.0.0.1", new.port())
+            wait_until(lambda: old.info("replication")["role"] == "slave", 20, "the roles are changed")
+            goes_on(project, worker, f"failover to {new.port()}")
+            wait_until(lambda: "state=online" in new.info("replication").get("slave0", ""), 20, "a replica again")
+            sent += project.send(mix(100, f"to{new.port()}-"))
+        expect(re.search("READONLY|replica", worker.log_text()), worker.log_tail(40))
+        close_books(project, [worker], sent, 2 * IN_FLIGHT)
+
+
+def master_dies(project):
+    """The replica becomes the master. What was sent, it has; of the last settlements it may not know."""
+    with a_pair(project) as (one, two):
+        sent = project.send(mix(2500))
+        worker = project.worker()
+        reaches(project, worker, 400)
+        one.kill()
+        two.ask("REPLICAOF", "NO", "ONE")
+        goes_on(project, worker, "the replica became master")
+        one.restart()
+        follow(one, two)
+        sent += project.send(mix(100, "again"))
+        close_books(project, [worker], sent, 2 * IN_FLIGHT)
+
+
+def a_server_that_loads(project):
+    """After its restart it answers LOADING for seconds: those wait who can, and say why who cannot."""
+    with Server("appendonly yes", "appendfsync always", "key-load-delay 200",
+                "loading-process-events-interval-bytes 1024") as server:
+        configure(project, server.url)
+        sent = project.send(mix(2000))
+        server.ask("DEBUG", "POPULATE", 15_000)
+        server.ask("BGREWRITEAOF")
+        worker = project.worker()
+        reaches(project, worker, 300)
+        wait_until(lambda: server.info("persistence")["aof_rewrite_in_progress"] == "0", 20, "rewritten")
+        restart = threading.Thread(target=server.restart)
+        restart.start()
+        wait_until(lambda: "LOADING" in worker.log_text(), 20, lambda: f"LOADING is seen: {worker.log_tail()}")
+        said = project.bide("send", "probe", "{}", "--id", "never", expect=None, seconds=60)
+        print(f"while it loads: exit {said.returncode}, {said.stderr.strip()[-200:]}")
+        expect(said.returncode == 0 or said.returncode == 69 and "LOADING" in said.stderr, said.stderr)
+        sent += said.stdout.split()
+        restart.join(60)
+        goes_on(project, worker, "LOADING")
+        close_books(project, [worker], sent, IN_FLIGHT)
+
+
+main(scripts_forgotten, a_script_that_is_killed, orderly_failover, master_dies, a_server_that_loads)

@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+# brokers: redis
+# seconds: 120
+"""What a worker may ask of a Redis: no more memory than there is, no more commands than are documented, and hardly any
+while it idles."""
+
+import re
+import sys
+import time
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
+from bidetest import ledger  # noqa: E402
+from bidetest.faults import close_books, configure, mix, reaches  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.project import ROOT  # noqa: E402
+from bidetest.redis import Server  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+IDLE_WORKERS, IDLE_S = 10, 5
+IDLE_COMMANDS = 8  # a second of each, inside its one script; and one for each of the others it looks at
+
+
+def fill(project):
+    """Sends until the server takes no more; returns the ids it has confirmed."""
+    sender = project.sender()
+    line = '{"type":"probe","id":"full%06d","body":{"sleep_ms":0,"pad":"' + "x" * 2000 + '"}}\n'
+    try:
+        for number in range(50_000):
+            sender.stdin.write((line % number).encode())
+        sender.stdin.close()
+    except BrokenPipeError:
+        pass  # it has given up; its exit code says so
+    code, said = sender.wait(60), (project.dir / "send.log").read_text()
+    expect(code == 69 and "maxmemory" in said, f"exit {code}: {said[-500:]}")
+    print(f"a full server: exit 69, {said.strip()[-300:]}")
+    return (project.dir / "send.out").read_text().split()
+
+
+def full_memory(project):
+    """Sending fails clearly, draining goes on with retries and dead letters, then sending works again."""
+    with Server("maxmemory 16mb", "maxmemory-policy noeviction") as server:
+        configure(project, server.url)
+        first = project.send(mix(200))
+        confirmed = fill(project)
+        expect(len(confirmed) > 1000, f"{len(confirmed)} confirmed before the server was full")
+        worker = project.worker()
+        wait_until(lambda: project.left() == 0, 60, lambda: f"drained: {project.status()} {worker.log_tail()}")
+        last = project.send(mix(100, "after"))
+        close_books(project, [worker], [*first, *confirmed, *last], 0)
+
+
+def documented_user(name_space):
+    """The rule of docs/redis.md, for a namespace."""
+    text = (ROOT / "docs" / "redis.md").read_text()
+    rule = re.search(r"^    (user bide-worker on .*)$", text, re.MULTILINE).group(1)
+    return rule.replace("{bide}", "{" + name_space + "}")
+
+
+def only_the_documented_commands(project):
+    """The user of docs/redis.md sends, works, retries, fails over to others, replays, drops and looks."""
+    with Server(documented_user(project.name_space), "requirepass another") as server:
+        configure(project, server.url.replace("://", "://bide-worker:PASSWORD@"))
+        sent = project.send(mix(1000))
+        victim, steady = project.worker(), project.worker()
+        reaches(project, victim, 200)
+        victim.kill()
+        wait_until(lambda: project.all_ended(sent), 60, lambda: f"{project.status()} {steady.log_tail()}")
+        expect("NOPERM" not in steady.log_text(), steady.log_tail())
+        project.bide("dead", "retry", "--all")
+        wait_until(lambda: len(project.dead()) == 50, 30, lambda: f"dead again: {len(project.dead())}")
+        wait_until(lambda: project.left() == 0, 20, lambda: f"{project.status()}")
+        checked = project.bide("check", expect=None)
+        expect("NOPERM" not in checked.stdout, checked.stdout)
+        project.bide("dead", "drop", "--all")
+        expect(project.dead() == [] and steady.stop() == 0, steady.log_tail())
+        books = ledger.close(sent, project.journal(), [])
+        expect(not books.strangers and books.done == 950, f"{books}")
+        denied = server.ask("ACL", "LOG")
+        expect(not re.search("bide-worker", denied) or "check" in denied, f"denied: {denied[:1000]}")
+
+
+def ten_idle_workers(project):
+    with Server() as server:
+        configure(project, server.url)
+        workers = [project.worker() for _ in range(IDLE_WORKERS)]
+        wait_until(lambda: all("worker started" in worker.log_text() for worker in workers), 20, "all have started")
+        wait_until(lambda: server.ask("HLEN", "{%s}:workers" % project.name_space) == str(IDLE_WORKERS), 20, "all work")
+        time.sleep(1.5)  # what starting causes is over
+        before = server.info("commandstats")
+        time.sleep(IDLE_S)  # a measurement has to last that long
+        after = server.info("commandstats")
+        calls = {name: count(value) - count(before.get(name, "calls=0,")) for name, value in after.items()}
+        sent = calls.get("cmdstat_evalsha", 0) / IDLE_S
+        inside = sum(calls.values()) / IDLE_S
+        print(f"{IDLE_WORKERS} idle workers: {sent:.1f} scripts a second, {inside:.1f} commands with those inside them")
+        expect(sent <= 1.5 * IDLE_WORKERS, f"{sent} scripts a second: {calls}")
+        expect(inside <= (IDLE_COMMANDS + IDLE_WORKERS) * IDLE_WORKERS, f"{inside} commands a second: {calls}")
+        expect(all(worker.stop() == 0 for worker in workers), "one did not end well")
+
+
+def count(statistics):
+    return int(statistics.split("calls=")[1].split(",")[0])
+
+
+main(full_memory, only_the_documented_commands, ten_idle_workers)

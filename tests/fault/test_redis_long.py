@@ -1,0 +1,28 @@
+#!/usr/bin/python3
+# brokers: redis
+# needs: named
+# seconds: 240
+"""A delay and a handler of 70 s each, where a heartbeat lasts 3 s: every message runs once."""
+
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
+from bidetest.faults import THREADS, close_books, configure  # noqa: E402
+from bidetest.harness import main  # noqa: E402
+from bidetest.redis import Server  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+SECONDS = 70
+
+
+def seventy_seconds(project):
+    with Server() as server:
+        configure(project, server.url)
+        row = {"type": "probe", "delay": f"{SECONDS}s", "body": {"sleep_ms": SECONDS * 1000}}
+        sent = project.send({**row, "id": f"long{n}"} for n in range(2 * THREADS))
+        workers = [project.worker(), project.worker()]
+        wait_until(lambda: project.journal_count() == len(sent), 3 * SECONDS, "all have run")
+        close_books(project, workers, sent, 0)
+
+
+main(seventy_seconds)

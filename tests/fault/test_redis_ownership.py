@@ -1,0 +1,65 @@
+#!/usr/bin/python3
+# brokers: redis
+# seconds: 120
+"""Who owns a message: a worker that stands still loses it to others, a slow one keeps it, however long it takes."""
+
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
+from bidetest.faults import PREFETCH, THREADS, close_books, configure, mix  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.redis import Server  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+EARLY = 1024  # a worker claims at most so many that are nearly due
+IN_FLIGHT = PREFETCH + THREADS + EARLY
+STOPPED_S = float(os.environ.get("BIDE_STOPPED_S", 8))  # dead after 3 s, taken over a second later
+
+
+def runs(project):
+    return sorted((line["id"], line["attempt"], line["outcome"]) for line in project.journal())
+
+
+def stopped_worker(project):
+    """All its processes stop for longer than it takes to count as dead. When it goes on, it settles nothing of what others
+    have by then: the ends of its runs are all that it adds."""
+    with Server() as server:
+        configure(project, server.url)
+        sent = project.send(mix(3000, sleep_ms=20))
+        sleeper, steady = project.worker(), project.worker()
+        wait_until(lambda: {line["worker_pid"] for line in project.journal()} & set(sleeper.tree()), 20, "it works")
+        pids = sleeper.tree()
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGSTOP)
+        since, before = time.monotonic(), project.journal_count()
+        wait_until(lambda: "gave back what a worker had in hand" in steady.log_text(), 6, steady.log_tail)
+        print(f"taken over after {time.monotonic() - since:.1f} s")
+        wait_until(lambda: time.monotonic() - since > STOPPED_S, STOPPED_S + 1, "the time of standing still is over")
+        expect(project.journal_count() > before, "the other one has not worked")
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: "others took over" in sleeper.log_text(), 10, lambda: f"it notices: {sleeper.log_tail()}")
+        more = project.send(mix(400, "later"))
+        reached = project.journal_count()
+        wait_until(lambda: {line["worker_pid"] for line in project.journal()[reached:]} & set(pids), 20,
+                   lambda: f"it works again: {sleeper.log_tail()}")
+        close_books(project, [sleeper, steady], [*sent, *more], IN_FLIGHT)
+
+
+def longer_than_the_lease(project):
+    """A delay and handlers that both outlast a heartbeat (3 s), two workers, no thread left: once each."""
+    with Server() as server:
+        configure(project, server.url)
+        rows = [{"type": "probe", "id": f"long{n}", "delay": "3500ms", "body": {"sleep_ms": 7000}}
+                for n in range(2 * THREADS)]
+        sent = project.send(rows)
+        workers = [project.worker(), project.worker()]
+        wait_until(lambda: project.journal_count() == len(rows), 30, lambda: f"all have run: {runs(project)}")
+        close_books(project, workers, sent, 0)
+        expect({line["attempt"] for line in project.journal()} == {1}, f"{runs(project)}")
+
+
+main(stopped_worker, longer_than_the_lease)
