@@ -290,6 +290,10 @@ struct bide_admin_ops {
         struct bide_admin *admin, const struct bide_dead_letter *letters, size_t n, bide_error *error);
     /* Is the broker as a worker needs it? Changes nothing. BIDE_OK also when findings are errors. */
     bide_code (*verify)(struct bide_admin *admin, bide_finding_sink *sink, void *user, bide_error *error);
+    /* Deletes the namespace: messages, dead letters, queues (those of the options and those the broker can
+     * list), and whatever keeps them. Nobody else may be using it. Nothing there is no failure; whoever opens
+     * next makes it anew. */
+    bide_code (*erase)(struct bide_admin *admin, bide_error *error);
     void (*destroy)(struct bide_admin *admin);
 };
 

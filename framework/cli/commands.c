@@ -18,6 +18,8 @@ static const struct bide_cli_command *const commands[] = {
     &bide_cli_handlers,
     &bide_cli_handlers_new,
     &bide_cli_move,
+    &bide_cli_bench_throughput,
+    &bide_cli_bench_delay,
     NULL,
 };
 
@@ -116,7 +118,7 @@ void bide_cli_help_all(struct bide_buffer *to)
     bide_buffer_text(
         to, "bide runs messages later, or again.\n\nUsage: bide COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        bide_buffer_format(to, "  %-15s %s\n", commands[i]->name, commands[i]->summary);
+        bide_buffer_format(to, "  %-17s %s\n", commands[i]->name, commands[i]->summary);
     bide_buffer_text(to, "\nOptions of every command:\n");
     bide_cli_options_help(to, global_options);
     bide_buffer_text(to,

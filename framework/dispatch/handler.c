@@ -108,6 +108,28 @@ bide_code bide_handlers_open(
     return code;
 }
 
+bide_code bide_handlers_builtin(const struct bide_config *config, const bide_plugin_descriptor *plugin,
+    void *state, struct bide_handlers *ret_handlers, bide_error *error)
+{
+    struct bide_handlers handlers = {.rows = bide_calloc(1, sizeof *handlers.rows), .n = 1};
+    struct bide_handler *handler = handlers.rows;
+    if (!handler)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    handler->config = &config->handlers[0];
+    handler->mean_us = UNKNOWN_RUN_US;
+    handler->plugin = bide_calloc(1, sizeof *handler->plugin);
+    handler->states = bide_calloc(1, sizeof *handler->states);
+    if (!handler->plugin || !handler->states) {
+        bide_handlers_close(&handlers);
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    }
+    handler->plugin->descriptor = *plugin;
+    handler->states[0] = state;
+    handler->n_states = 1;
+    *ret_handlers = handlers;
+    return BIDE_OK;
+}
+
 static void close_handler(struct bide_handler *handler)
 {
     while (handler->n_states > 0) {

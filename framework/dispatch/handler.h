@@ -39,6 +39,9 @@ struct bide_handlers {
  * must have no other thread then. */
 bide_code bide_handlers_open(
     const struct bide_config *config, int n_threads, struct bide_handlers *ret_handlers, bide_error *error);
+/* One handler that the program brings itself, for the configuration's only one; state is what handle gets. */
+bide_code bide_handlers_builtin(const struct bide_config *config, const bide_plugin_descriptor *plugin,
+    void *state, struct bide_handlers *ret_handlers, bide_error *error);
 /* Closes and unloads all; no thread may be inside a handler. Also after a failed open. */
 void bide_handlers_close(struct bide_handlers *handlers);
 struct bide_handler *bide_handlers_find(const struct bide_handlers *handlers, const char *type);

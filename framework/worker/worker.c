@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "dispatch/context.h"
+#include "worker/assemble.h"
 #include "worker/intake.h"
 #include "worker/supervised.h"
 
@@ -23,6 +24,14 @@ struct bide_worker {
     bool abandoned; /* a handler did not return: what it may use stays */
 };
 
+static bide_code find_broker(struct bide_worker *worker, const char *broker, bide_error *error)
+{
+    bide_code code = bide_url_parse(broker, &worker->url, error);
+    if (code == BIDE_OK)
+        code = bide_adapter_find(&worker->url, &worker->adapter, error);
+    return code;
+}
+
 static bide_code read_config(
     struct bide_worker *worker, const char *path, const bide_worker_options *options, bide_error *error)
 {
@@ -34,20 +43,25 @@ static bide_code read_config(
     const char *broker = options && options->broker ? options->broker : worker->config->broker;
     if (!broker)
         return bide_fail(error, BIDE_E_CONFIG, "%s: no broker: add broker = \"sqlite:bide.db\";", path);
-    code = bide_url_parse(broker, &worker->url, error);
-    if (code == BIDE_OK)
-        code = bide_adapter_find(&worker->url, &worker->adapter, error);
-    return code;
+    return find_broker(worker, broker, error);
+}
+
+static bide_worker *allocate(void)
+{
+    struct bide_worker *worker = bide_calloc(1, sizeof *worker);
+    if (!worker)
+        return NULL;
+    worker->clock = bide_clock_system();
+    worker->intake.wakeup.fd = -1;
+    return worker;
 }
 
 bide_code bide_worker_create(
     const char *config_path, const bide_worker_options *options, bide_worker **ret_worker, bide_error *error)
 {
-    struct bide_worker *worker = bide_calloc(1, sizeof *worker);
+    struct bide_worker *worker = allocate();
     if (!worker)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    worker->clock = bide_clock_system();
-    worker->intake.wakeup.fd = -1;
     bide_code code = read_config(worker, config_path, options, error);
     if (code == BIDE_OK && worker->config->n_handlers == 0)
         code = bide_fail(error, BIDE_E_CONFIG, "%s: no handlers: a worker needs at least one", config_path);
@@ -60,6 +74,30 @@ bide_code bide_worker_create(
         return code;
     }
     worker->intake.exit_idle_us = options ? options->exit_idle_ms * 1000 : 0;
+    *ret_worker = worker;
+    return BIDE_OK;
+}
+
+bide_code bide_worker_assemble(struct bide_config *config, struct bide_handlers *handlers,
+    int64_t exit_idle_ms, bide_worker **ret_worker, bide_error *error)
+{
+    struct bide_worker *worker = allocate();
+    if (!worker) {
+        bide_handlers_close(handlers);
+        bide_config_destroy(config);
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    }
+    worker->config = config;
+    worker->handlers = *handlers;
+    *handlers = (struct bide_handlers){0};
+    bide_code code = find_broker(worker, config->broker, error);
+    if (code == BIDE_OK)
+        code = bide_intake_init(&worker->intake, config, &worker->handlers, worker->clock, error);
+    if (code != BIDE_OK) {
+        bide_worker_destroy(worker);
+        return code;
+    }
+    worker->intake.exit_idle_us = exit_idle_ms * 1000;
     *ret_worker = worker;
     return BIDE_OK;
 }

@@ -24,6 +24,7 @@ static const struct case_group *const groups[] = {
     &stats_cases,
     &ownership_cases,
     &validation_cases,
+    &erasing_cases,
     &ledger_cases,
 };
 

@@ -77,6 +77,17 @@ bide_code bide_rmq_admin_depth(
     return code;
 }
 
+static bide_code erase(struct bide_admin *base, bide_error *error)
+{
+    struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
+    bide_code code = bide_rmq_admin_ready(admin, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_topology_delete(&admin->link, BIDE_RMQ_QUESTIONS, error);
+    if (code != BIDE_OK)
+        bide_rmq_link_drop(&admin->link);
+    return code;
+}
+
 /* ---- its life ---- */
 
 static void destroy(struct bide_admin *base)
@@ -99,6 +110,7 @@ static const struct bide_admin_ops ops = {
     .export_each = bide_rmq_export_each,
     .dead_add = bide_rmq_dead_add,
     .verify = bide_rmq_admin_verify,
+    .erase = erase,
     .destroy = destroy,
 };
 

@@ -225,13 +225,31 @@ int bide_rmq_row_declare(
     return declare[row->kind](link, channel, row, nowait);
 }
 
-static bide_code declare_rows(struct bide_rmq_link *link, amqp_channel_t channel,
-    const struct bide_rmq_topology *topology, bide_error *error)
+static int declare_at_once(struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row)
 {
-    static const char doing[] = "declaring exchanges and queues";
+    return bide_rmq_row_declare(link, channel, row, true);
+}
+
+/* Bindings go with what they bind. */
+static int delete_at_once(struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row)
+{
+    amqp_exchange_delete_t exchange = {.exchange = bide_rmq_text(row->name), .nowait = 1};
+    amqp_queue_delete_t queue = {.queue = bide_rmq_text(row->name), .nowait = 1};
+    if (row->kind == BIDE_RMQ_EXCHANGE)
+        return amqp_send_method(link->amqp, channel, AMQP_EXCHANGE_DELETE_METHOD, &exchange);
+    if (row->kind == BIDE_RMQ_QUEUE)
+        return amqp_send_method(link->amqp, channel, AMQP_QUEUE_DELETE_METHOD, &queue);
+    return AMQP_STATUS_OK;
+}
+
+typedef int row_action(struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row);
+
+static bide_code act_on_rows(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, row_action *act, const char *doing, bide_error *error)
+{
     int status = AMQP_STATUS_OK;
     for (size_t i = 0; i < topology->n_rows && status == AMQP_STATUS_OK; i++)
-        status = bide_rmq_row_declare(link, channel, &topology->rows[i], true);
+        status = act(link, channel, &topology->rows[i]);
     if (status != AMQP_STATUS_OK)
         return bide_rmq_fail_status(link->settings, status, doing, error);
     /* The answer to this comes after all the others' refusals. */
@@ -239,17 +257,28 @@ static bide_code declare_rows(struct bide_rmq_link *link, amqp_channel_t channel
     return bide_rmq_check(link->settings, amqp_get_rpc_reply(link->amqp), doing, error);
 }
 
-bide_code bide_rmq_topology_declare(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
+static bide_code act_on_topology(
+    struct bide_rmq_link *link, amqp_channel_t channel, row_action *act, const char *doing, bide_error *error)
 {
     struct bide_rmq_topology topology;
     bide_code code = bide_rmq_topology_init(&topology, link->settings, error);
     if (code != BIDE_OK)
         return code;
-    struct timeval patience = bide_rmq_timeval(60000); /* new quorum queues take a while */
+    struct timeval patience = bide_rmq_timeval(60000); /* quorum queues take a while */
     struct timeval usual = bide_rmq_timeval(link->settings->timeout_ms);
     amqp_set_rpc_timeout(link->amqp, &patience);
-    code = declare_rows(link, channel, &topology, error);
+    code = act_on_rows(link, channel, &topology, act, doing, error);
     amqp_set_rpc_timeout(link->amqp, &usual);
     bide_rmq_topology_clear(&topology);
     return code;
+}
+
+bide_code bide_rmq_topology_declare(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
+{
+    return act_on_topology(link, channel, declare_at_once, "declaring exchanges and queues", error);
+}
+
+bide_code bide_rmq_topology_delete(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
+{
+    return act_on_topology(link, channel, delete_at_once, "deleting exchanges and queues", error);
 }

@@ -40,5 +40,7 @@ int bide_rmq_row_declare(
 
 /* Declares all, in one round trip. Uses the open channel, which an error closes. */
 bide_code bide_rmq_topology_declare(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error);
+/* Deletes all, with what is in it; what is missing is no failure. The channel as above. */
+bide_code bide_rmq_topology_delete(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error);
 
 #endif

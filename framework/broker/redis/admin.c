@@ -53,6 +53,7 @@ bide_code bide_redis_open_admin(
         .export_each = bide_redis_admin_export_each,
         .dead_add = bide_redis_admin_dead_add,
         .verify = bide_redis_admin_verify,
+        .erase = bide_redis_admin_erase,
         .destroy = admin_destroy,
     };
     struct bide_redis_admin *admin = bide_calloc(1, sizeof *admin);

@@ -38,5 +38,6 @@ bide_code bide_redis_admin_dead_add(
     struct bide_admin *admin, const struct bide_dead_letter *letters, size_t n, bide_error *error);
 bide_code bide_redis_admin_verify(
     struct bide_admin *admin, bide_finding_sink *sink, void *user, bide_error *error);
+bide_code bide_redis_admin_erase(struct bide_admin *admin, bide_error *error);
 
 #endif

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "broker/sqlite/schema.h"
 #include "broker/sqlite/sqlite.h"
 
 bide_code bide_sqlite_admin_open(
@@ -239,6 +240,18 @@ static bide_code admin_stats(struct bide_admin *base, struct bide_broker_stats *
     return code;
 }
 
+static bide_code admin_erase(struct bide_admin *base, bide_error *error)
+{
+    struct bide_sqlite_admin *admin = (struct bide_sqlite_admin *)base;
+    bool empty;
+    bide_code code = bide_sqlite_admin_open(admin, BIDE_SQLITE_WRITE, &empty, error);
+    if (code != BIDE_OK || empty)
+        return code;
+    code = bide_sqlite_schema_drop(&admin->file, error);
+    bide_sqlite_file_close(&admin->file);
+    return code;
+}
+
 static void admin_destroy(struct bide_admin *base)
 {
     struct bide_sqlite_admin *admin = (struct bide_sqlite_admin *)base;
@@ -258,6 +271,7 @@ static const struct bide_admin_ops admin_ops = {
     .export_each = bide_sqlite_export_each,
     .dead_add = bide_sqlite_dead_add,
     .verify = bide_sqlite_verify,
+    .erase = admin_erase,
     .destroy = admin_destroy,
 };
 

@@ -99,3 +99,19 @@ bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *er
     bide_sqlite_rollback(file);
     return code;
 }
+
+bide_code bide_sqlite_schema_drop(struct bide_sqlite_file *file, bide_error *error)
+{
+    int64_t wait_us = file->busy_until_us - bide_mono_us(file->clock);
+    bide_code code = bide_sqlite_begin(file, true, wait_us, error);
+    if (code != BIDE_OK)
+        return code;
+    code = bide_sqlite_exec(file,
+        "DROP TABLE IF EXISTS {message}; DROP TABLE IF EXISTS {waiting}; DROP TABLE IF EXISTS {claim};"
+        "DROP TABLE IF EXISTS {worker}; DROP TABLE IF EXISTS {dead}",
+        error);
+    if (code == BIDE_OK)
+        return bide_sqlite_commit(file, error);
+    bide_sqlite_rollback(file);
+    return code;
+}

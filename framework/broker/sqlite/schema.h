@@ -22,5 +22,7 @@ bide_code bide_sqlite_schema_check(
     struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error);
 /* Makes or upgrades what is missing, in one transaction. */
 bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *error);
+/* Drops the namespace's tables with all that is in them, in one transaction. */
+bide_code bide_sqlite_schema_drop(struct bide_sqlite_file *file, bide_error *error);
 
 #endif
