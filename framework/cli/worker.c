@@ -44,6 +44,7 @@ static void catch_signals(bide_worker *worker)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGUSR2, &action, NULL);
+    sigaction(SIGURG, &action, NULL);
 }
 
 /* What the children need to know; read before the fork. */

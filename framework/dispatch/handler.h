@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "dispatch/job.h"
 #include "dispatch/loader.h"
+#include "metrics/metrics.h"
 
 struct bide_sandbox;
 struct bide_slot;
@@ -22,6 +23,7 @@ struct bide_handler {
     void **states; /* one, or one for each pool thread; none with a sandbox, whose children open their own */
     size_t n_states; /* those that are open */
     bool per_thread;
+    struct bide_type_metrics *metrics; /* where its messages are counted; NULL: nowhere */
 
     int running;                  /* (pool) */
     struct bide_job_list blocked; /* (pool) wait for `running` to fall below the concurrency */

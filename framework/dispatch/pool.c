@@ -42,6 +42,7 @@ struct bide_pool {
     const struct bide_wakeup *wakeup;
     const struct bide_clock *clock;
     struct bide_slot *slots;
+    struct bide_metrics *metrics;
     struct bide_job_list done;
     struct pool_thread *idle;   /* a stack: the one that slept last wakes first, the others stay cold */
     struct pool_thread *lander; /* sleeps until the next landing job is due */
@@ -135,6 +136,16 @@ static void call_for_help(struct bide_pool *pool, const struct bide_job *job)
         wake_one(pool);
 }
 
+/* n: 1 or -1 runs of the handler. */
+static void count_running(struct bide_pool *pool, const struct bide_handler *handler, int n)
+{
+    pool->running += (size_t)n;
+    if (pool->metrics)
+        bide_metrics_gauge_add(&pool->metrics->busy, n);
+    if (handler->metrics)
+        bide_metrics_gauge_add(&handler->metrics->running, n);
+}
+
 static void run_job(struct bide_pool *pool, struct pool_thread *thread, struct bide_job *job, int64_t wall_us,
     int64_t mono_us)
 {
@@ -145,7 +156,7 @@ static void run_job(struct bide_pool *pool, struct pool_thread *thread, struct b
         wake_intake(pool); /* rarely: the bound stays when runs end before their deadline */
     }
     thread->inside = true;
-    pool->running++;
+    count_running(pool, handler, 1);
     pool->taken++;
     call_for_help(pool, job);
     if (!is_quick(handler) && pool->done.first)
@@ -158,7 +169,7 @@ static void run_job(struct bide_pool *pool, struct pool_thread *thread, struct b
 
     pthread_mutex_lock(&pool->lock);
     thread->inside = false;
-    pool->running--;
+    count_running(pool, handler, -1);
 }
 
 /* The job is the intake's from here on. */
@@ -290,6 +301,7 @@ bide_code bide_pool_create(
     pool->wakeup = options->wakeup;
     pool->clock = options->clock;
     pool->slots = options->slots;
+    pool->metrics = options->metrics;
     pool->next_deadline_us = INT64_MAX;
     bide_code code = bide_board_init(&pool->board, options->queues, options->n_queues, options->order, error);
     if (code == BIDE_OK)

@@ -30,6 +30,7 @@ struct bide_pool_options {
     struct bide_handlers *handlers; /* borrowed until destroy */
     const struct bide_wakeup *wakeup;
     const struct bide_clock *clock;
+    struct bide_metrics *metrics; /* whose `busy` is kept; NULL: nobody's */
     struct bide_slot *slots; /* one for each thread, in memory shared with a supervisor; NULL without one */
 };
 

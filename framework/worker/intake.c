@@ -128,7 +128,7 @@ static void release_quarantine(struct bide_intake *intake)
     struct bide_job *job;
     bide_quarantine_empty(&intake->quarantine, &jobs);
     while ((job = bide_job_pop(&jobs))) {
-        intake->counts.released++;
+        bide_intake_count(intake, job->delivery->message, job->handler, BIDE_COUNT_RELEASED, NULL, NULL);
         bide_intake_settle(
             intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = BIDE_VERDICT_RELEASE});
         bide_job_append(&intake->free_jobs, job);
@@ -280,6 +280,7 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         advance_stage(intake, now_us);
         if (intake->stage == BIDE_INTAKE_ENDED)
             return BIDE_OK;
+        bide_intake_measure(intake, now_us);
         if (received < BIDE_INTAKE_BATCH)
             wait_for_something(intake, now_us);
     }

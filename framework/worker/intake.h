@@ -21,6 +21,7 @@
 #include "config/config.h"
 #include "dispatch/handler.h"
 #include "dispatch/pool.h"
+#include "metrics/metrics.h"
 #include "outcome/decide.h"
 #include "worker/prefetch.h"
 #include "worker/quarantine.h"
@@ -38,7 +39,7 @@ enum bide_intake_stage {
 };
 
 struct bide_worker_counts {
-    uint64_t received, done, retried, dead, expired, released;
+    uint64_t received, by_kind[BIDE_COUNTS];
 };
 
 struct bide_intake {
@@ -50,7 +51,12 @@ struct bide_intake {
     struct bide_wakeup wakeup;
     _Atomic int stops;                        /* how often somebody asked it to stop */
     const struct bide_supervised *supervised; /* NULL without a supervisor */
-    struct bide_quarantine quarantine;        /* known from a crash: run one at a time */
+    struct bide_metrics *metrics;             /* NULL without a supervisor */
+    struct {
+        uint64_t received, reconnects, lost; /* what `metrics` knows of */
+    } measured;
+    int64_t measured_us;               /* monotonic: when the pool was last asked */
+    struct bide_quarantine quarantine; /* known from a crash: run one at a time */
 
     struct bide_prefetch *prefetch; /* one a queue */
     struct bide_arena jobs;
@@ -83,7 +89,18 @@ void bide_intake_stop(struct bide_intake *intake);
  * out. */
 void bide_intake_report_hung(struct bide_intake *intake);
 
-/* ---- between intake.c, triage.c and settling.c ---- */
+/* ---- between intake.c, triage.c, settling.c and measuring.c ---- */
+
+/* Gives each handler its row in `metrics` and tells there what handles its type: before run, and again after
+ * handlers were added or replaced. */
+void bide_intake_count_handlers(struct bide_intake *intake);
+/* Once a round, before waiting: the gauges. */
+void bide_intake_measure(struct bide_intake *intake, int64_t now_us);
+/* A message is about to be settled: counts it, by its handler's type (NULL: no such), and tells those who
+ * follow. run: NULL where nothing ran. */
+void bide_intake_count(struct bide_intake *intake, const struct bide_message *message,
+    const struct bide_handler *handler, enum bide_outcome_kind kind, const struct bide_run *run,
+    const char *error);
 
 /* Routes one delivery: a job for the pool in `jobs`, or a settlement at once where it cannot be run. */
 void bide_intake_triage(
@@ -92,7 +109,7 @@ void bide_intake_triage(
 void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job);
 /* The same for a run that is known: asks decide(), logs, counts, settles. Takes over what the run carries. */
 void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery *delivery,
-    const struct bide_retry_config *policy, const struct bide_run_result *result, const struct bide_run *run);
+    const struct bide_handler *handler, const struct bide_run_result *result, const struct bide_run *run);
 /* Adds a settlement; hands the batch over when it is full. */
 void bide_intake_settle(struct bide_intake *intake, const struct bide_settlement *settlement);
 void bide_intake_flush(struct bide_intake *intake);

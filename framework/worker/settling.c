@@ -34,21 +34,26 @@ static void log_decision(const struct bide_message *message, const struct bide_d
             BIDE_STR("reason", bide_reason_name(decision->reason)), BIDE_STR("error", run->error));
 }
 
-static void count_decision(struct bide_worker_counts *counts, enum bide_verdict verdict)
+static enum bide_outcome_kind kind_of(enum bide_verdict verdict)
 {
-    counts->done += verdict == BIDE_VERDICT_ACK;
-    counts->retried += verdict == BIDE_VERDICT_RETRY;
-    counts->dead += verdict == BIDE_VERDICT_DEAD;
+    static const enum bide_outcome_kind kinds[] = {
+        [BIDE_VERDICT_ACK] = BIDE_COUNT_DONE,
+        [BIDE_VERDICT_RETRY] = BIDE_COUNT_RETRIED,
+        [BIDE_VERDICT_DEAD] = BIDE_COUNT_DEAD,
+        [BIDE_VERDICT_RELEASE] = BIDE_COUNT_RELEASED,
+    };
+    return kinds[verdict];
 }
 
 void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery *delivery,
-    const struct bide_retry_config *policy, const struct bide_run_result *result, const struct bide_run *run)
+    const struct bide_handler *handler, const struct bide_run_result *result, const struct bide_run *run)
 {
     /* Rounded up: due times are whole milliseconds, and a retry must not come one part of them early. */
     int64_t now_ms = (bide_wall_us(intake->clock) + 999) / 1000;
     double random = result->outcome == BIDE_RETRY ? erand48(intake->random) : 0.5;
-    struct bide_decision decision = bide_decide(policy, result, now_ms, random);
-    count_decision(&intake->counts, decision.verdict);
+    struct bide_decision decision = bide_decide(&handler->config->retry, result, now_ms, random);
+    bide_intake_count(
+        intake, delivery->message, handler, kind_of(decision.verdict), run->ran ? run : NULL, run->error);
     log_decision(delivery->message, &decision, run, now_ms);
     if (intake->supervised && decision.verdict == BIDE_VERDICT_ACK) {
         bide_crashes_forget(intake->supervised->crashes, delivery->message->id);
@@ -78,7 +83,7 @@ static void hand_back(struct bide_intake *intake, struct bide_job *job)
 {
     bide_settlement_release(&(struct bide_settlement){
         .error = job->run.error, .sends = job->run.sends, .n_sends = job->run.n_sends});
-    intake->counts.released++;
+    bide_intake_count(intake, job->delivery->message, job->handler, BIDE_COUNT_RELEASED, NULL, NULL);
     bide_intake_settle(
         intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = BIDE_VERDICT_RELEASE});
 }
@@ -109,20 +114,18 @@ static void settle_run(struct bide_intake *intake, struct bide_job *job)
         .attempt = job->delivery->message->attempt,
         .crashes = job->run.crashed ? count_crash(intake, job) : 0,
     };
-    bide_intake_settle_result(intake, job->delivery, &job->handler->config->retry, &result, &job->run);
+    bide_intake_settle_result(intake, job->delivery, job->handler, &result, &job->run);
 }
 
 static void settle_unrun(struct bide_intake *intake, struct bide_job *job)
 {
     const struct bide_message *message = job->delivery->message;
     enum bide_verdict verdict = job->run.expired ? BIDE_VERDICT_ACK : BIDE_VERDICT_RELEASE;
-    if (job->run.expired) {
-        intake->counts.expired++;
+    if (job->run.expired)
         bide_log(
             BIDE_LOG_INFO, "message expired", BIDE_STR("id", message->id), BIDE_STR("type", message->type));
-    } else {
-        intake->counts.released++;
-    }
+    bide_intake_count(intake, message, job->handler,
+        job->run.expired ? BIDE_COUNT_EXPIRED : BIDE_COUNT_RELEASED, NULL, NULL);
     bide_intake_settle(intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = verdict});
 }
 

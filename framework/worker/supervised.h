@@ -11,7 +11,8 @@ bide_code bide_worker_supervised_by(
     bide_worker *worker, const struct bide_supervised *supervised, bide_error *error);
 
 /* From a signal handler: SIGTERM and SIGINT are the first stop, however often they come while there is a
- * supervisor; SIGUSR2, from the supervisor alone, is the second. */
+ * supervisor; SIGUSR2, from the supervisor alone, is the second. SIGURG: the controls (metrics/controls.h)
+ * were changed; the intake's next round comes at once. */
 void bide_worker_on_signal(bide_worker *worker, int number);
 
 /* After run: a handler did not return and still uses what the worker and the process have. */

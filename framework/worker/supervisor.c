@@ -32,6 +32,7 @@ struct place {
     pid_t pid; /* 0: nobody */
     int64_t started_ms;
     bool replaced; /* its successor has been started */
+    struct bide_metrics *metrics;
     struct bide_slot *slots;
     _Atomic int *serving;
     _Atomic int64_t *beat_ms;
@@ -51,6 +52,7 @@ struct supervisor {
     const struct bide_supervisor_options *options;
     const struct bide_clock *clock;
     struct bide_crashes *crashes;
+    struct bide_shared *shared;
     struct place places[PLACES * BIDE_PROCESSES_MAX];
     size_t n_places;
     void *memory;
@@ -90,7 +92,11 @@ static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
         supervisor->places[i].returned = &flags->returned;
         supervisor->places[i].slots = flags->slots;
     }
-    return BIDE_OK;
+    bide_code code =
+        bide_shared_map(supervisor->n_places, bide_wall_ms(supervisor->clock), &supervisor->shared, error);
+    for (size_t i = 0; code == BIDE_OK && i < supervisor->n_places; i++)
+        supervisor->places[i].metrics = &supervisor->shared->places[i];
+    return code;
 }
 
 /* ---- starting ---- */
@@ -103,10 +109,13 @@ static _Noreturn void become_child(struct supervisor *supervisor, const struct p
     sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
     /* What this process forks itself (sandboxes, commands) has no business in here. */
     madvise(supervisor->memory, supervisor->memory_size, MADV_DONTFORK);
+    madvise(supervisor->shared, bide_shared_size(supervisor->n_places), MADV_DONTFORK);
     const struct bide_supervised shared = {
         .supervisor = parent,
         .crashes = supervisor->crashes,
         .slots = place->slots,
+        .shared = supervisor->shared,
+        .metrics = place->metrics,
         .serving = place->serving,
         .beat_ms = place->beat_ms,
         .returned = place->returned,
@@ -131,6 +140,7 @@ static void start_one(struct supervisor *supervisor, struct place *place)
     atomic_store(place->wants_successor, 0);
     atomic_store(place->returned, 0);
     memset(place->slots, 0, (size_t)supervisor->options->threads * sizeof *place->slots);
+    bide_metrics_begin(place->metrics, supervisor->options->threads, bide_wall_ms(supervisor->clock));
     place->replaced = false;
     place->started_ms = bide_mono_ms(supervisor->clock);
     atomic_store(place->beat_ms, place->started_ms);
@@ -143,6 +153,7 @@ static void start_one(struct supervisor *supervisor, struct place *place)
         return;
     }
     place->pid = pid;
+    atomic_store(&place->metrics->pid, pid);
     supervisor->missing--;
     bide_log(BIDE_LOG_DEBUG, "worker process started", BIDE_INT("pid", pid));
 }
@@ -250,12 +261,14 @@ static void bury(struct supervisor *supervisor, struct place *place, int status)
     char what[BIDE_ENDING_TEXT];
     pid_t pid = place->pid;
     place->pid = 0;
+    bide_metrics_end(place->metrics);
     bide_ending(status, what);
     supervisor->ever_served |= atomic_load(place->serving) != 0;
     bool returned = WIFEXITED(status) && atomic_load(place->returned);
     bool explained = find_guilty(supervisor, place, what);
     if (returned && WEXITSTATUS(status) == 0)
         return; /* it left as it was told to, or its successor serves */
+    bide_shared_count_death(supervisor->shared, status);
     bide_log(BIDE_LOG_ERROR, "worker process died", BIDE_INT("pid", pid), BIDE_STR("how", what));
     if (supervisor->stops > 0 || place->replaced)
         return;
@@ -285,6 +298,7 @@ static void start_successors(struct supervisor *supervisor)
         if (place->pid == 0 || place->replaced || !atomic_load(place->wants_successor))
             continue;
         place->replaced = true;
+        bide_metrics_add(&supervisor->shared->deaths.hung, 1);
         supervisor->missing++;
         bide_log(BIDE_LOG_WARN, "worker process is replaced: a handler does not return",
             BIDE_INT("pid", place->pid));
@@ -370,8 +384,10 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
         bide_notify_close(&supervisor->notify);
         sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
         *ret_status = supervisor->status;
-        munmap(supervisor->memory, supervisor->memory_size);
+        bide_shared_unmap(supervisor->shared);
     }
+    if (supervisor->memory)
+        munmap(supervisor->memory, supervisor->memory_size);
     bide_free(supervisor);
     return code;
 }

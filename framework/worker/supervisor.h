@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "bide/error.h"
+#include "metrics/metrics.h"
 #include "worker/crashes.h"
 
 enum { BIDE_PROCESSES_MAX = 256 };
@@ -29,6 +30,8 @@ struct bide_supervised {
     pid_t supervisor;
     struct bide_crashes *crashes;
     struct bide_slot *slots;      /* one for each pool thread */
+    struct bide_shared *shared;   /* what all processes of this worker tell and are told */
+    struct bide_metrics *metrics; /* this one's place in it */
     _Atomic int *serving;         /* set once the worker consumes; SIGUSR1 to the supervisor says so */
     _Atomic int64_t *beat_ms;     /* monotonic: when the intake thread last went round its loop */
     _Atomic int *returned;        /* set before an _exit() that stands for a return from `run` */

@@ -15,7 +15,7 @@ static void park(
     const struct bide_message *message = delivery->message;
     bide_log(BIDE_LOG_WARN, "message parked", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
         BIDE_STR("reason", bide_reason_name(reason)), BIDE_STR("error", text));
-    intake->counts.dead++;
+    bide_intake_count(intake, message, NULL, BIDE_COUNT_DEAD, NULL, text);
     bide_intake_settle(intake, &(struct bide_settlement){
                                    .delivery = delivery,
                                    .verdict = BIDE_VERDICT_DEAD,
@@ -25,22 +25,24 @@ static void park(
                                });
 }
 
-static void release(struct bide_intake *intake, struct bide_delivery *delivery)
+static void release(
+    struct bide_intake *intake, struct bide_delivery *delivery, const struct bide_handler *handler)
 {
-    intake->counts.released++;
+    bide_intake_count(intake, delivery->message, handler, BIDE_COUNT_RELEASED, NULL, NULL);
     bide_intake_settle(
         intake, &(struct bide_settlement){.delivery = delivery, .verdict = BIDE_VERDICT_RELEASE});
 }
 
 /* One of too many that may crash: later, and this was no attempt. */
-static void postpone(struct bide_intake *intake, struct bide_delivery *delivery, int trouble)
+static void postpone(struct bide_intake *intake, struct bide_delivery *delivery,
+    const struct bide_handler *handler, int trouble)
 {
     int64_t pause_ms =
         trouble * TROUBLE_PAUSE_MS > SHORTEST_PAUSE_MS ? trouble * TROUBLE_PAUSE_MS : SHORTEST_PAUSE_MS;
     pause_ms += (int64_t)((double)pause_ms * erand48(intake->random)); /* not all at once */
     bide_log(BIDE_LOG_DEBUG, "message waits: others like it crashed", BIDE_STR("id", delivery->message->id),
         BIDE_STR("type", delivery->message->type), BIDE_INT("in_ms", pause_ms));
-    intake->counts.released++;
+    bide_intake_count(intake, delivery->message, handler, BIDE_COUNT_RELEASED, NULL, NULL);
     bide_intake_settle(intake, &(struct bide_settlement){
                                    .delivery = delivery,
                                    .verdict = BIDE_VERDICT_RETRY,
@@ -66,8 +68,8 @@ static void settle_crashed(struct bide_intake *intake, struct bide_delivery *del
         .attempt = delivery->message->attempt,
         .crashes = crash->crashes,
     };
-    bide_intake_settle_result(intake, delivery, &handler->config->retry, &result,
-        &(struct bide_run){.error = bide_strdup(crash->text)});
+    bide_intake_settle_result(
+        intake, delivery, handler, &result, &(struct bide_run){.error = bide_strdup(crash->text)});
 }
 
 void bide_intake_triage(
@@ -100,12 +102,12 @@ void bide_intake_triage(
         intake->supervised ? bide_crashes_type_trouble(intake->supervised->crashes, message->type) : 0;
     bool suspect = crash.suspect || trouble > 0;
     if (suspect && bide_quarantine_is_full(&intake->quarantine)) {
-        postpone(intake, delivery, trouble);
+        postpone(intake, delivery, handler, trouble);
         return;
     }
     struct bide_job *job = take_job(intake);
     if (!job) {
-        release(intake, delivery);
+        release(intake, delivery, handler);
         return;
     }
     *job = (struct bide_job){.delivery = delivery, .handler = handler, .suspect = suspect};

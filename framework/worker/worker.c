@@ -150,12 +150,18 @@ bide_code bide_worker_supervised_by(
     bide_worker *worker, const struct bide_supervised *supervised, bide_error *error)
 {
     worker->intake.supervised = supervised;
+    worker->intake.metrics = supervised->metrics;
+    bide_intake_count_handlers(&worker->intake);
     return bide_slot_watch_faults(error);
 }
 
 void bide_worker_on_signal(bide_worker *worker, int number)
 {
     const struct bide_supervised *supervised = worker->intake.supervised;
+    if (number == SIGURG) {
+        bide_wakeup_signal(&worker->intake.wakeup);
+        return;
+    }
     bool first = atomic_load(&worker->intake.stops) == 0;
     bool orphan = supervised && getppid() != supervised->supervisor;
     if (first || orphan || number == SIGUSR2)
@@ -178,6 +184,7 @@ static bide_code start_pool(struct bide_worker *worker, bide_error *error)
         .handlers = &worker->handlers,
         .wakeup = &worker->intake.wakeup,
         .clock = worker->clock,
+        .metrics = worker->intake.metrics,
         .slots = worker->intake.supervised ? worker->intake.supervised->slots : NULL,
     };
     return bide_pool_create(&options, &worker->intake.pool, error);
@@ -221,10 +228,10 @@ static void log_start(const struct bide_worker *worker)
 
 static void log_end(const struct bide_worker *worker)
 {
-    const struct bide_worker_counts *counts = &worker->intake.counts;
-    bide_log(BIDE_LOG_INFO, "worker stopped", BIDE_INT("done", counts->done),
-        BIDE_INT("retried", counts->retried), BIDE_INT("dead", counts->dead),
-        BIDE_INT("expired", counts->expired), BIDE_INT("released", counts->released));
+    const uint64_t *counts = worker->intake.counts.by_kind;
+    bide_log(BIDE_LOG_INFO, "worker stopped", BIDE_INT("done", counts[BIDE_COUNT_DONE]),
+        BIDE_INT("retried", counts[BIDE_COUNT_RETRIED]), BIDE_INT("dead", counts[BIDE_COUNT_DEAD]),
+        BIDE_INT("expired", counts[BIDE_COUNT_EXPIRED]), BIDE_INT("released", counts[BIDE_COUNT_RELEASED]));
 }
 
 bide_code bide_worker_run(bide_worker *worker, bide_error *error)

@@ -1,0 +1,129 @@
+#include "metrics/metrics.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+size_t bide_shared_size(size_t n_places)
+{
+    return sizeof(struct bide_shared) + n_places * sizeof(struct bide_metrics);
+}
+
+bide_code bide_shared_map(size_t n_places, int64_t now_ms, struct bide_shared **ret_shared, bide_error *error)
+{
+    size_t size = bide_shared_size(n_places);
+    struct bide_shared *shared =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (shared == MAP_FAILED)
+        return bide_fail(error, BIDE_E_NOMEM, "cannot share %zu bytes of memory: %s", size, strerror(errno));
+    bide_controls_init(&shared->controls);
+    shared->started_ms = now_ms;
+    shared->supervisor = getpid();
+    shared->n_places = n_places;
+    *ret_shared = shared;
+    return BIDE_OK;
+}
+
+void bide_shared_unmap(struct bide_shared *shared)
+{
+    if (!shared)
+        return;
+    pthread_mutex_destroy(&shared->controls.lock);
+    munmap(shared, bide_shared_size(shared->n_places));
+}
+
+void bide_shared_wake(const struct bide_shared *shared)
+{
+    for (size_t i = 0; i < shared->n_places; i++) {
+        pid_t pid = atomic_load(&shared->places[i].pid);
+        if (pid > 0)
+            kill(pid, SIGURG);
+    }
+}
+
+/* ---- the supervisor ---- */
+
+void bide_metrics_begin(struct bide_metrics *metrics, int threads, int64_t now_ms)
+{
+    bide_metrics_end(metrics);
+    atomic_store(&metrics->threads, threads);
+    atomic_store(&metrics->started_ms, now_ms);
+    atomic_store(&metrics->state, BIDE_PROCESS_STARTING);
+}
+
+void bide_metrics_end(struct bide_metrics *metrics)
+{
+    _Atomic int *const gauges[] = {&metrics->state, &metrics->connected, &metrics->threads, &metrics->busy,
+        &metrics->in_flight, &metrics->landing};
+    atomic_store(&metrics->pid, 0);
+    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
+        atomic_store(gauges[i], 0);
+    for (uint32_t i = 0, n = atomic_load(&metrics->n_types); i < n; i++) {
+        atomic_store(&metrics->types[i].running, 0);
+        atomic_store(&metrics->types[i].circuit, BIDE_CIRCUIT_CLOSED);
+    }
+}
+
+void bide_shared_count_death(struct bide_shared *shared, int wait_status)
+{
+    int number = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
+    if (number >= 0 && number < BIDE_METRICS_SIGNALS)
+        bide_metrics_add(&shared->deaths.by_signal[number], 1);
+}
+
+/* ---- a worker process ---- */
+
+static struct bide_type_metrics *add_row(struct bide_metrics *metrics, uint32_t n, const char *type)
+{
+    struct bide_type_metrics *row = &metrics->types[n];
+    size_t size = strlen(type) + 1;
+    if (n >= BIDE_METRICS_TYPES || size > sizeof row->type)
+        return &metrics->types[0];
+    memcpy(row->type, type, size);
+    atomic_store_explicit(&metrics->n_types, n + 1, memory_order_release);
+    return row;
+}
+
+struct bide_type_metrics *bide_metrics_type(struct bide_metrics *metrics, const char *type)
+{
+    if (!metrics)
+        return NULL;
+    uint32_t n = atomic_load(&metrics->n_types);
+    if (n == 0) {
+        add_row(metrics, 0, BIDE_METRICS_OTHER);
+        n = 1;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (!type || strcmp(metrics->types[i].type, type) == 0)
+            return &metrics->types[i];
+    return add_row(metrics, n, type);
+}
+
+void bide_metrics_describe(
+    struct bide_type_metrics *row, const char *plugin, const char *version, const char *build)
+{
+    if (!row)
+        return;
+    bide_event_text(row->plugin, sizeof row->plugin, plugin);
+    bide_event_text(row->version, sizeof row->version, version);
+    bide_event_text(row->build, sizeof row->build, build);
+}
+
+void bide_metrics_count(struct bide_type_metrics *row, enum bide_outcome_kind kind)
+{
+    if (row)
+        bide_metrics_add(&row->counts[kind], 1);
+}
+
+void bide_metrics_run(struct bide_type_metrics *row, int64_t took_us, int64_t waited_us, int64_t lateness_us)
+{
+    if (!row)
+        return;
+    bide_histogram_add(&row->duration, took_us);
+    bide_histogram_add(&row->wait, waited_us);
+    if (lateness_us >= 0)
+        bide_histogram_add(&row->lateness, lateness_us);
+}

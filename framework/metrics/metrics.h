@@ -1,0 +1,138 @@
+/* metrics/metrics.h: what the processes of a worker tell of themselves, in memory they share.
+ *
+ *   struct bide_shared          one a supervisor: controls, deaths, and a place for each process
+ *     struct bide_metrics       one a place: gauges of the process that is there now, counters of all that
+ * were struct bide_type_metrics  one a message type struct bide_ring          its last settled runs, written
+ * while somebody listens
+ *
+ * The supervisor maps it (zeroed) before any fork. Counters are NOT reset when a process is replaced, so that
+ * they survive crashes; gauges are. Who reads sums over the places.
+ *
+ * Thread-safety: what a place says is written by its process, by one thread at a time: the intake, except
+ * `busy` and a type's `running`, which pool threads change under the pool's lock. All of it is relaxed
+ * atomics without locked instructions, to be read by any thread of any process meanwhile.
+ *
+ * Every function that records takes NULL for "nobody keeps count" (a worker without a supervisor). */
+#ifndef BIDE_METRICS_METRICS_H
+#define BIDE_METRICS_METRICS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "bide/error.h"
+#include "metrics/controls.h"
+#include "metrics/histogram.h"
+#include "metrics/ring.h"
+
+/* Types beyond the maximum are counted together with those that no handler is configured for. */
+enum { BIDE_METRICS_TYPES = 1024, BIDE_METRICS_SIGNALS = 65, BIDE_METRICS_BUILD = 80 };
+
+#define BIDE_METRICS_OTHER "(other)" /* the name of row 0; no type can have it */
+
+/* Whether a type's messages are run (see bide_circuit_state in docs/metrics.md). */
+enum bide_circuit { BIDE_CIRCUIT_CLOSED, BIDE_CIRCUIT_HALF_OPEN, BIDE_CIRCUIT_OPEN };
+
+struct bide_type_metrics {
+    char type[BIDE_NAME_MAX + 1];
+    char
+        plugin[BIDE_NAME_MAX + 1]; /* of its handler now; may be read while it changes, and is always ended */
+    char version[BIDE_METRICS_BUILD];
+    char build[BIDE_METRICS_BUILD];
+    _Atomic uint64_t counts[BIDE_COUNTS]; /* by enum bide_outcome_kind */
+    struct bide_histogram duration;       /* of runs */
+    struct bide_histogram wait;           /* from when it could have run to the start */
+    struct bide_histogram lateness;       /* start - due, of what was delayed or retried */
+    _Atomic int running;                  /* gauge */
+    _Atomic int circuit;                  /* gauge; enum bide_circuit */
+};
+
+enum bide_process_state {
+    BIDE_PROCESS_NONE, /* nobody in this place */
+    BIDE_PROCESS_STARTING,
+    BIDE_PROCESS_SERVING,
+    BIDE_PROCESS_DRAINING,
+};
+
+struct bide_metrics {
+    _Atomic pid_t pid; /* 0: nobody; the supervisor's, like started_ms */
+    _Atomic int64_t started_ms;
+    /* gauges */
+    _Atomic int state; /* enum bide_process_state */
+    _Atomic int connected;
+    _Atomic int threads;
+    _Atomic int busy;      /* threads inside a handler */
+    _Atomic int in_flight; /* messages in this process's hands */
+    _Atomic int landing;   /* … of which so many wait for their due time */
+    /* counters */
+    _Atomic uint64_t received;
+    _Atomic uint64_t reconnects;
+    _Atomic uint64_t lost; /* settlements that could not be made: the broker hands those messages out again */
+    _Atomic uint32_t n_types; /* rows in use; published last */
+    struct bide_type_metrics types[BIDE_METRICS_TYPES];
+    struct bide_ring ring;
+};
+
+/* Deaths of worker processes: by the signal's number; 0: they ended by themselves with an error. */
+struct bide_deaths {
+    _Atomic uint64_t by_signal[BIDE_METRICS_SIGNALS];
+    _Atomic uint64_t hung; /* replaced because a handler did not return */
+};
+
+struct bide_shared {
+    struct bide_controls controls;
+    struct bide_deaths deaths;
+    int64_t started_ms; /* of the supervisor; constant */
+    pid_t supervisor;   /* constant */
+    size_t n_places;    /* constant */
+    struct bide_metrics places[];
+};
+
+/* Only what is used of it takes up memory. The mapping is inherited by forks until bide_shared_unmap. */
+bide_code bide_shared_map(
+    size_t n_places, int64_t now_ms, struct bide_shared **ret_shared, bide_error *error);
+void bide_shared_unmap(struct bide_shared *shared); /* NULL is fine */
+size_t bide_shared_size(size_t n_places);
+
+/* After the controls were changed: has each worker process look at them (SIGURG, which does nothing to one
+ * that is not listening yet). Any process of the worker. */
+void bide_shared_wake(const struct bide_shared *shared);
+
+/* ---- the supervisor ---- */
+
+/* A process begins in this place: the gauges start anew. */
+void bide_metrics_begin(struct bide_metrics *metrics, int threads, int64_t now_ms);
+/* It has ended. */
+void bide_metrics_end(struct bide_metrics *metrics);
+/* A worker process died of this, as waitpid says. */
+void bide_shared_count_death(struct bide_shared *shared, int wait_status);
+
+/* ---- a worker process ---- */
+
+/* The row of a type: found, or added. Row 0 where there is no room, and for NULL. Slow: once a handler. */
+struct bide_type_metrics *bide_metrics_type(struct bide_metrics *metrics, const char *type);
+
+/* What handles it now, for people; NULL reads as "". */
+void bide_metrics_describe(
+    struct bide_type_metrics *row, const char *plugin, const char *version, const char *build);
+
+/* A message was settled, or decided upon. */
+void bide_metrics_count(struct bide_type_metrics *row, enum bide_outcome_kind kind);
+/* A run has ended. lateness_us: -1 where it was neither delayed nor retried. */
+void bide_metrics_run(struct bide_type_metrics *row, int64_t took_us, int64_t waited_us, int64_t lateness_us);
+
+/* One writer at a time: no locked instruction. */
+static inline void bide_metrics_gauge_add(_Atomic int *gauge, int n)
+{
+    atomic_store_explicit(gauge, atomic_load_explicit(gauge, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void bide_metrics_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(
+        counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+#endif
