@@ -3,6 +3,7 @@
 # seconds: 150
 """What is wrong with a connection to RabbitMQ is said: what, the remedy, 69 or 78, in time, and never a password."""
 
+import json
 import re
 import socket
 import subprocess
@@ -105,6 +106,15 @@ def other_queue_arguments(project):
     sending_is_refused(project, re.escape(f"{project.name_space}.default"), code=CONFIG)
 
 
+def findings(project, **how):
+    return [json.loads(line) for line in project.bide("check", "--json", **how).stdout.splitlines()]
+
+
+def warnings(project):
+    """What `bide check` warns of: subjects and texts."""
+    return [(row["subject"], row["text"]) for row in findings(project) if row["severity"] == "warning"]
+
+
 def make_certificates(folder):
     """A CA, another CA, a good certificate of the first and one that expired yesterday, all for localhost."""
     def openssl(*arguments):
@@ -141,6 +151,7 @@ def a_server_of_its_own(project):
     make_certificates(folder)
     with Server(settings=tls_settings(folder, "good", port)) as server:
         missing_permission(project, server)
+        nothing_declared_yet(project, server)
         unknown_authority(project, f"amqps://guest:{SECRET}@localhost:{port}", folder)
         good = f"amqps://guest:guest@localhost:{port}?cacertfile={folder}/ca.pem"
         project.name_space = "tls" + uuid.uuid4().hex[:12]
@@ -174,6 +185,25 @@ def missing_permission(project, server):
     refused(project, url, CONFIG, "refused", "permission", "'reader'", commands=(("worker",),))
     refused(project, url, CONFIG, "permission", "reader", commands=(("check",),))
     sending_is_refused(project, "permission", code=CONFIG)
+
+
+def nothing_declared_yet(project, server):
+    """One line a kind on an empty namespace; once there is something, what is missing of it by name."""
+    project.name_space = "err" + uuid.uuid4().hex[:12]
+    server.ctl("set_permissions", "reader", "^$", ".*", ".*")  # it cannot declare what it looks for
+    project.url = f"amqp://reader:{SECRET}@127.0.0.1:{server.port()}"
+    project.configure()
+    found = warnings(project)
+    expect([subject for subject, _ in found] == ["exchanges", "queues"], f"{found}")
+    expect(all(re.fullmatch(r"none of [1-9]\d* is declared yet", text) for _, text in found), f"{found}")
+    project.bide("send", "probe", "{}", "--broker", server.urls[0])
+    refused = [row for row in findings(project, expect=CONFIG) if row["severity"] == "error"]
+    expect(len(refused) == 1 and "permission" in refused[0]["remedy"], f"{refused}")
+    server.ctl("set_permissions", "reader", r"^(?!.*\.hold\.5s$)", ".*", ".*")
+    with Foreign(project, server.urls[0]) as foreign:
+        foreign.delete_queue("hold.5s")
+    found = warnings(project)
+    expect(found == [(f"queue {project.name_space}.hold.5s", "is missing")], f"{found}")
 
 
 main(wrong_password, unknown_vhost, refused_port, port_that_never_answers, something_else_listens,

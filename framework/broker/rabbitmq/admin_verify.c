@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "broker/rabbitmq/admin.h"
 #include "broker/rabbitmq/fault.h"
 #include "broker/rabbitmq/topology.h"
@@ -11,7 +12,9 @@ struct report {
     struct bide_rmq_admin *admin;
     bide_finding_sink *sink;
     void *user;
+    bool *missing; /* by row of the topology */
     size_t n_missing, n_different;
+    bool has_refusal; /* told once: what one needs permission for, all need it for */
 };
 
 static void tell(struct report *report, enum bide_severity severity, const char *subject, const char *text,
@@ -83,9 +86,41 @@ static amqp_rpc_reply_t declare_passive(struct bide_rmq_link *link, const struct
     return amqp_get_rpc_reply(link->amqp);
 }
 
+static const struct {
+    const char *one, *many;
+} kind_names[] = {
+    [BIDE_RMQ_EXCHANGE] = {"exchange", "exchanges"},
+    [BIDE_RMQ_QUEUE] = {"queue", "queues"},
+};
+
+static void name_row(const struct bide_rmq_row *row, char to[TEXT_SIZE])
+{
+    snprintf(to, TEXT_SIZE, "%s %s", kind_names[row->kind].one, row->name);
+}
+
+static void tell_difference(
+    struct report *report, const struct bide_rmq_row *row, const amqp_channel_close_t *close)
+{
+    char subject[TEXT_SIZE], text[TEXT_SIZE];
+    bool is_refusal = close->reply_code == AMQP_ACCESS_REFUSED;
+    report->n_different++;
+    if (is_refusal && report->has_refusal)
+        return;
+    report->has_refusal |= is_refusal;
+    name_row(row, subject);
+    snprintf(text, sizeof text, "%.*s", (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+    tell(report, BIDE_FINDING_ERROR, subject, text,
+        is_refusal
+            ? "give the user permission for all of the namespace: rabbitmqctl set_permissions -p VHOST "
+              "USER '.*' '.*' '.*'"
+            : "arguments cannot be changed: use another namespace, or stop all workers, empty it, "
+              "delete it and start again");
+}
+
 /* What exists under the name, declared once more, changes nothing where it is equal and is refused where not.
  */
-static bide_code compare(struct report *report, const struct bide_rmq_row *row, bide_error *error)
+static bide_code compare(
+    struct report *report, const struct bide_rmq_row *row, bool *ret_missing, bide_error *error)
 {
     struct bide_rmq_link *link = &report->admin->link;
     amqp_rpc_reply_t reply = declare_passive(link, row);
@@ -99,45 +134,73 @@ static bide_code compare(struct report *report, const struct bide_rmq_row *row, 
     if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD)
         return bide_rmq_check(report->admin->settings, reply, "comparing", error);
     const amqp_channel_close_t *close = reply.reply.decoded;
-    char subject[TEXT_SIZE], text[TEXT_SIZE];
-    snprintf(
-        subject, sizeof subject, "%s %s", row->kind == BIDE_RMQ_EXCHANGE ? "exchange" : "queue", row->name);
-    snprintf(text, sizeof text, "%.*s", (int)close->reply_text.len, (const char *)close->reply_text.bytes);
-    if (close->reply_code == AMQP_NOT_FOUND) {
-        tell(report, BIDE_FINDING_WARNING, subject, "is missing",
-            "a worker declares it when it starts; the user in the URL needs permission to configure it");
-        report->n_missing++;
-    } else {
-        tell(report, BIDE_FINDING_ERROR, subject, text,
-            close->reply_code == AMQP_ACCESS_REFUSED
-                ? "give the user permission: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
-                : "arguments cannot be changed: use another namespace, or stop all workers, empty it, delete "
-                  "it "
-                  "and start again");
-        report->n_different++;
-    }
+    *ret_missing = close->reply_code == AMQP_NOT_FOUND;
+    if (!*ret_missing)
+        tell_difference(report, row, close);
     return bide_rmq_admin_reopen(report->admin, BIDE_RMQ_QUESTIONS, error);
+}
+
+/* Those of a kind that are missing, each by its name; where all are, nothing has been declared yet, and one
+ * line says so. */
+static void tell_missing(
+    struct report *report, const struct bide_rmq_topology *topology, enum bide_rmq_row_kind kind)
+{
+    static const char remedy[] = "the first worker or `bide send` whose user may configure declares it: "
+                                 "rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'";
+    char text[TEXT_SIZE];
+    size_t n = 0, n_missing = 0;
+    for (size_t i = 0; i < topology->n_rows; i++) {
+        n += topology->rows[i].kind == kind;
+        n_missing += topology->rows[i].kind == kind && report->missing[i];
+    }
+    report->n_missing += n_missing;
+    if (n_missing == n) {
+        snprintf(text, sizeof text, "none of %zu is declared yet", n);
+        tell(report, BIDE_FINDING_WARNING, kind_names[kind].many, text, remedy);
+        return;
+    }
+    for (size_t i = 0; i < topology->n_rows; i++) {
+        if (topology->rows[i].kind != kind || !report->missing[i])
+            continue;
+        name_row(&topology->rows[i], text);
+        tell(report, BIDE_FINDING_WARNING, text, "is missing", remedy);
+    }
+}
+
+static bide_code compare_all(
+    struct report *report, const struct bide_rmq_topology *topology, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    size_t n = 0;
+    for (size_t i = 0; i < topology->n_rows && code == BIDE_OK; i++) {
+        const struct bide_rmq_row *row = &topology->rows[i];
+        if (row->kind != BIDE_RMQ_EXCHANGE && row->kind != BIDE_RMQ_QUEUE)
+            continue;
+        code = compare(report, row, &report->missing[i], error);
+        n++;
+    }
+    if (code != BIDE_OK)
+        return code;
+    tell_missing(report, topology, BIDE_RMQ_EXCHANGE);
+    tell_missing(report, topology, BIDE_RMQ_QUEUE);
+    if (report->n_missing + report->n_different == 0) {
+        char text[TEXT_SIZE];
+        snprintf(text, sizeof text, "%zu exchanges and queues are as they should be", n);
+        tell(report, BIDE_FINDING_OK, "topology", text, NULL);
+    }
+    return BIDE_OK;
 }
 
 static bide_code check_topology(struct report *report, bide_error *error)
 {
     struct bide_rmq_topology topology;
-    size_t n = 0;
     bide_code code = bide_rmq_topology_init(&topology, report->admin->settings, error);
     if (code != BIDE_OK)
         return code;
-    for (size_t i = 0; i < topology.n_rows && code == BIDE_OK; i++) {
-        const struct bide_rmq_row *row = &topology.rows[i];
-        if (row->kind != BIDE_RMQ_EXCHANGE && row->kind != BIDE_RMQ_QUEUE)
-            continue;
-        code = compare(report, row, error);
-        n++;
-    }
-    if (code == BIDE_OK && report->n_missing + report->n_different == 0) {
-        char text[TEXT_SIZE];
-        snprintf(text, sizeof text, "%zu exchanges and queues are as they should be", n);
-        tell(report, BIDE_FINDING_OK, "topology", text, NULL);
-    }
+    report->missing = bide_calloc(topology.n_rows, sizeof *report->missing);
+    code = report->missing ? compare_all(report, &topology, error)
+                           : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    bide_free(report->missing);
     bide_rmq_topology_clear(&topology);
     return code;
 }
