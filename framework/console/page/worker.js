@@ -1,0 +1,73 @@
+// The worker: its processes, quiet mode, and what the broker knows of other workers and of what it holds.
+function fillThreads(cell, process) {
+  if (!cell.firstChild) cell.append(el("span"), el("meter", {min: "0", "aria-hidden": "true"}));
+  const [text, meter] = cell.children;
+  setText(text, `${exactly(process.busy)} of ${exactly(process.threads)}`);
+  meter.max = process.threads || 1;
+  meter.value = process.busy || 0;
+}
+
+function fillState(cell, process) {
+  if (!cell.firstChild) cell.append(el("span", {class: "state"}));
+  setText(cell.firstChild, process.state);
+  setAttribute(cell.firstChild, "data-state", process.state);
+}
+
+const processesTable = makeTable(byId("processes-table"), {
+  label: "Processes",
+  key: (process) => String(process.pid),
+  empty: "No process is running.",
+  columns: [
+    {name: "pid", label: "Process", kind: "title", text: (process) => String(process.pid)},
+    {name: "state", label: "State", kind: "text", fill: fillState},
+    {name: "busy", label: "Threads busy", kind: "text", fill: fillThreads},
+    figureColumn("in_flight", "In flight"),
+    figureColumn("landing", "Landing", {hint: "in hand a little early: begin on their due millisecond"}),
+  ],
+});
+
+const peersTable = makeTable(byId("peers-table"), {
+  label: "All workers the broker knows",
+  key: (worker) => worker.name,
+  empty: "This broker does not tell.",
+  columns: [
+    {name: "name", label: "Worker", kind: "title", text: (worker) => worker.name},
+    figureColumn("in_flight", "In flight"),
+    {name: "seen", label: "Seen", kind: "number", text: (worker) => ago(worker.seen_ms)},
+  ],
+});
+
+const rungsTable = makeTable(byId("rungs-table"), {
+  label: "Held by the broker",
+  key: (rung) => rung.name,
+  empty: "",
+  columns: [
+    {name: "name", label: "Held in", kind: "title", text: (rung) => rung.name},
+    {name: "ms", label: "For", kind: "number", text: (rung) => milliseconds(rung.ms)},
+    figureColumn("messages", "Messages"),
+  ],
+});
+
+let quiet = false;
+
+function showWorker(status) {
+  const {worker, rungs} = status, held = rungs.filter((rung) => rung.messages > 0);
+  setText(byId("worker-note"), `pid ${worker.pid} · up ${span(worker.uptime_s * SECOND)} · ${worker.config}`);
+  processesTable.update(worker.processes);
+  peersTable.update(status.workers);
+  rungsTable.update(held);
+  byId("rungs-title").hidden = held.length === 0;
+  quiet = worker.quiet;
+  byId("quiet").disabled = false;
+  setText(byId("quiet"), quiet ? "End quiet" : "Go quiet");
+  document.body.classList.toggle("is-quiet", quiet);
+}
+
+byId("quiet").addEventListener("click", async () => {
+  const text = "The worker takes nothing new; what runs finishes. Messages wait in the broker until quiet ends.";
+  if (!quiet && !await confirmed("Go quiet?", text, "Go quiet", "primary")) return;
+  const ended = quiet;
+  if (!await act(ended ? "unquiet" : "quiet")) return;
+  toast(ended ? "The worker takes messages again." : "Quiet: nothing new is taken.");
+  pollNow();
+});
