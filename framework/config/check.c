@@ -93,6 +93,22 @@ static bide_code check_limits(
         handler->type);
 }
 
+static bide_code check_breaker(
+    const struct bide_reader *reader, const config_setting_t *at, const struct bide_handler_config *handler)
+{
+    char pause[BIDE_DURATION_TEXT], longest[BIDE_DURATION_TEXT];
+    const config_setting_t *group = config_setting_get_member(at, "breaker");
+    if (group && !config_setting_get_member(group, "failure_rate"))
+        return bide_reader_fail(reader, group,
+            "breaker of '%s' needs a failure_rate (0.5: it opens when half of the runs fail)", handler->type);
+    if (handler->breaker.pause_ms <= handler->breaker.max_pause_ms)
+        return BIDE_OK;
+    return bide_reader_fail(reader, group ? group : at,
+        "breaker of '%s': pause (%s) is longer than max_pause (%s)", handler->type,
+        bide_format_duration(handler->breaker.pause_ms, pause),
+        bide_format_duration(handler->breaker.max_pause_ms, longest));
+}
+
 static bide_code check_handler(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config, size_t i)
 {
@@ -112,6 +128,8 @@ static bide_code check_handler(
     if (!find_queue(config, handler->queue, config->n_queues))
         return unlisted_queue(reader, at, config, i);
     bide_code code = check_limits(reader, at, handler);
+    if (code == BIDE_OK)
+        code = check_breaker(reader, at, handler);
     return code == BIDE_OK ? check_retry(reader, at, handler) : code;
 }
 

@@ -53,6 +53,15 @@ struct bide_limits_config {
     bool no_new_privs;
 };
 
+/* When a handler's circuit opens: outcome/breaker.h. failure_rate 0: never. */
+struct bide_breaker_config {
+    double failure_rate; /* of the runs in the window, 0 … 1 */
+    int64_t window_ms;
+    int min_runs;
+    int64_t pause_ms;
+    int64_t max_pause_ms;
+};
+
 enum bide_isolation { BIDE_ISOLATION_THREAD, BIDE_ISOLATION_PROCESS };
 
 struct bide_handler_config {
@@ -65,6 +74,7 @@ struct bide_handler_config {
     enum bide_isolation isolation;
     struct bide_limits_config limits; /* all 0 but for BIDE_ISOLATION_PROCESS */
     struct bide_retry_config retry;
+    struct bide_breaker_config breaker;
     struct bide_setting_value *settings;
     size_t n_settings;
     char *file; /* where it stands, for messages: bide_config.path or a file that it includes */

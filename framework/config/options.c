@@ -108,6 +108,31 @@ static const struct bide_option limit_options[] = {
 static const struct bide_option_section limit_section = {"handlers.limits", sizeof(struct bide_limits_config),
     "What each process of a handler with `isolation = \"process\"` may use.", limit_options};
 
+#define BREAKER(member) AT(bide_breaker_config, member)
+
+static const struct bide_option breaker_options[] = {
+    {"failure_rate", BIDE_OPTION_FRACTION, BREAKER(failure_rate), .fallback = "0", .sample = "0.5", .min = 0,
+        .max = 1,
+        .help = "The circuit opens when this share of the runs in `window` failed (runs to be retried, and "
+                "timeouts; what the handler rejects does not count). 0: never."},
+    {"window", BIDE_OPTION_DURATION, BREAKER(window_ms), .fallback = "10s", .min = 100, .max = DAY_MS,
+        .help = "How far back runs count."},
+    {"min_runs", BIDE_OPTION_INT, BREAKER(min_runs), .fallback = "20", .min = 1, .max = 1000000,
+        .help = "Fewer runs in `window` than these never open it; so many failures in a row always do."},
+    {"pause", BIDE_OPTION_DURATION, BREAKER(pause_ms), .fallback = "5s", .min = 10, .max = DAY_MS,
+        .help = "How long it stays open before one message is run as a probe; twice as long after each probe "
+                "that fails."},
+    {"max_pause", BIDE_OPTION_DURATION, BREAKER(max_pause_ms), .fallback = "1m", .min = 10, .max = DAY_MS,
+        .help = "The longest such pause, and so how long a downstream may be back before it is noticed."},
+    {0},
+};
+
+static const struct bide_option_section breaker_section = {"handlers.breaker",
+    sizeof(struct bide_breaker_config),
+    "A circuit breaker: while what the handler calls is down, its messages stay in the broker and burn no "
+    "attempts. Processes of one worker share it.",
+    breaker_options};
+
 #define HANDLER(member) AT(bide_handler_config, member)
 
 static const struct bide_option handler_options[] = {
@@ -132,6 +157,8 @@ static const struct bide_option handler_options[] = {
         .help = "What that process may use."},
     {"retry", BIDE_OPTION_GROUP, HANDLER(retry), .fallback = "", .section = &retry_section,
         .help = "When a failed message runs again."},
+    {"breaker", BIDE_OPTION_GROUP, HANDLER(breaker), .fallback = "", .section = &breaker_section,
+        .help = "When to pause the handler because what it calls is down."},
     {"settings", BIDE_OPTION_SETTINGS, HANDLER(settings), .fallback = "",
         .help = "What the plugin itself takes: `bide handlers` shows the names, kinds and defaults."},
     {0},

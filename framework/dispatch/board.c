@@ -129,6 +129,41 @@ void bide_board_withdraw_overdue(struct bide_board *board, int64_t limit_wall_us
     }
 }
 
+static void sort_out(struct bide_job_list *list, const struct bide_handler *handler, struct bide_job_list *to)
+{
+    struct bide_job_list others = {0};
+    struct bide_job *job;
+    while ((job = bide_job_pop(list)))
+        bide_job_append(job->handler == handler ? to : &others, job);
+    *list = others;
+}
+
+/* Rare, and a heap is no list: all come out, and the others go in again (there is room: it was theirs). */
+static void withdraw_early(
+    struct bide_board *board, const struct bide_handler *handler, struct bide_job_list *to)
+{
+    struct bide_job_list early = {0};
+    struct bide_job *job;
+    bide_board_withdraw_overdue(board, INT64_MAX, &early);
+    while ((job = bide_job_pop(&early)))
+        if (job->handler == handler || !bide_heap_insert(&board->landing, &job->landing))
+            bide_job_append(to, job);
+}
+
+void bide_board_withdraw_handler(
+    struct bide_board *board, struct bide_handler *handler, struct bide_job_list *to)
+{
+    size_t before = to->n;
+    for (size_t i = 0; i < board->n_queues; i++) {
+        sort_out(&board->queues[i].due, handler, to);
+        sort_out(&board->queues[i].ready, handler, to);
+    }
+    board->n_ready -= to->n - before;
+    board->n_blocked -= handler->blocked.n;
+    bide_job_append_all(to, &handler->blocked);
+    withdraw_early(board, handler, to);
+}
+
 void bide_board_withdraw_all(
     struct bide_board *board, struct bide_handlers *handlers, struct bide_job_list *to)
 {

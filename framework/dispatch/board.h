@@ -48,6 +48,9 @@ int64_t bide_board_next_due_us(const struct bide_board *board);
 
 /* Takes out what fell due before `limit_wall_us` and still waits in the landing heap. */
 void bide_board_withdraw_overdue(struct bide_board *board, int64_t limit_wall_us, struct bide_job_list *to);
+/* Takes out what waits to run by this handler, early ones among it. */
+void bide_board_withdraw_handler(
+    struct bide_board *board, struct bide_handler *handler, struct bide_job_list *to);
 /* Takes out everything. */
 void bide_board_withdraw_all(
     struct bide_board *board, struct bide_handlers *handlers, struct bide_job_list *to);

@@ -1,7 +1,8 @@
 /* dispatch/handler.h: the configured handlers, their plugins and states, and how a type finds its handler.
  *
  * Thread-safety: created and destroyed by the thread that owns the worker; finding is for any thread in
- * between. The fields marked (pool) are guarded by the pool's lock. */
+ * between. The fields marked (pool) are guarded by the pool's lock,
+ * those marked (intake) are the intake thread's. */
 #ifndef BIDE_DISPATCH_HANDLER_H
 #define BIDE_DISPATCH_HANDLER_H
 
@@ -11,6 +12,7 @@
 #include "dispatch/loader.h"
 #include "metrics/metrics.h"
 
+struct bide_circuit_row;
 struct bide_sandbox;
 struct bide_slot;
 struct bide_zygote;
@@ -24,6 +26,10 @@ struct bide_handler {
     size_t n_states; /* those that are open */
     bool per_thread;
     struct bide_type_metrics *metrics; /* where its messages are counted; NULL: nowhere */
+
+    struct bide_circuit_row *circuit; /* (intake) its breaker; NULL: none, or no message yet */
+    bool paused;                      /* (intake) by an operator: its type, its queue, or everything */
+    bool held;                        /* (intake) nothing of it is to begin now, for whatever reason */
 
     int running;                  /* (pool) */
     struct bide_job_list blocked; /* (pool) wait for `running` to fall below the concurrency */

@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 #include "bide/error.h"
+#include "metrics/circuit.h"
 #include "metrics/controls.h"
 #include "metrics/histogram.h"
 #include "metrics/ring.h"
@@ -31,9 +32,6 @@
 enum { BIDE_METRICS_TYPES = 1024, BIDE_METRICS_SIGNALS = 65, BIDE_METRICS_BUILD = 80 };
 
 #define BIDE_METRICS_OTHER "(other)" /* the name of row 0; no type can have it */
-
-/* Whether a type's messages are run (see bide_circuit_state in docs/metrics.md). */
-enum bide_circuit { BIDE_CIRCUIT_CLOSED, BIDE_CIRCUIT_HALF_OPEN, BIDE_CIRCUIT_OPEN };
 
 struct bide_type_metrics {
     char type[BIDE_NAME_MAX + 1];

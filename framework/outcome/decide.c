@@ -24,11 +24,14 @@ struct bide_decision bide_decide(
         return dead(BIDE_REASON_REJECTED, run->attempt);
     if (run->crashes > 0 && run->crashes >= policy->crash_attempts)
         return dead(BIDE_REASON_CRASHED, run->attempt);
-    if (run->attempt >= policy->attempts)
+    if (run->attempt >= policy->attempts && run->spared_ms == 0)
         return dead(out_of_attempts(run), run->attempt);
     int64_t delay_ms = run->delay_ms >= 0 ? run->delay_ms : bide_backoff_ms(policy, run->attempt, random);
+    if (delay_ms < run->spared_ms)
+        delay_ms = run->spared_ms;
     if (delay_ms > BIDE_DELAY_MAX_MS)
         delay_ms = BIDE_DELAY_MAX_MS;
-    return (struct bide_decision){
-        .verdict = BIDE_VERDICT_RETRY, .attempt = run->attempt + 1, .due_ms = now_ms + delay_ms};
+    return (struct bide_decision){.verdict = BIDE_VERDICT_RETRY,
+        .attempt = run->attempt + (run->spared_ms == 0),
+        .due_ms = now_ms + delay_ms};
 }

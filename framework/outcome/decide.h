@@ -2,6 +2,7 @@
  * thread.
  *
  *   done                              -> ack
+ *   retry, spared                     -> retry with the same attempt, once its circuit may be closed again
  *   retry, attempts left              -> retry at now + delay (the handler's own, else the policy's)
  *   retry, none left                  -> dead "exhausted", or "timeout" where the last run was cancelled by
  * it dead                              -> dead "rejected" crashed or hung (it ended its process): as a
@@ -24,6 +25,8 @@ struct bide_run_result {
     bool timed_out;   /* it went on beyond its timeout */
     int attempt;      /* of this run */
     int crashes; /* runs of the message that ended their process, this one included; 0: this one returned */
+    int64_t spared_ms; /* > 0: it failed because what it calls is down (outcome/breaker.h): no attempt is
+                          burnt, and it waits at least so long */
 };
 
 struct bide_decision {

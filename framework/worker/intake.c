@@ -30,6 +30,7 @@ bide_code bide_intake_init(struct bide_intake *intake, const struct bide_config 
 void bide_intake_clear(struct bide_intake *intake)
 {
     bide_wakeup_close(&intake->wakeup);
+    bide_holding_clear(intake);
     bide_free(intake->prefetch);
     bide_arena_release(&intake->jobs);
 }
@@ -107,8 +108,7 @@ static void adapt_prefetch(struct bide_intake *intake, int64_t now_us)
     bool strict = intake->config->worker.order == BIDE_ORDER_STRICT;
     for (size_t i = 0; i < intake->config->n_queues; i++) {
         bool has_more = intake->prefetch[i].reached;
-        if (bide_prefetch_adapt(&intake->prefetch[i], dry, now_us))
-            intake->receiver->ops->limit(intake->receiver, i, intake->prefetch[i].limit);
+        bide_prefetch_adapt(&intake->prefetch[i], dry, now_us);
         if (strict && has_more) /* what the pool lacked was this queue's: the lower ones need no more */
             dry = false;
     }
@@ -222,6 +222,7 @@ static int64_t choose_timeout(struct bide_intake *intake, int64_t adapter_us, in
     shorten(&timeout_us, adapter_us);
     shorten(&timeout_us, bide_pool_tick(intake->pool));
     shorten(&timeout_us, bide_quarantine_wait_us(&intake->quarantine));
+    shorten(&timeout_us, intake->holding.wait_us);
     if (intake->out > 0)
         shorten(&timeout_us, OVERDUE_US);
     if (intake->stage != BIDE_INTAKE_SERVING)
@@ -252,12 +253,14 @@ static void wait_for_something(struct bide_intake *intake, int64_t now_us)
 
 bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
 {
-    for (size_t i = 0; i < intake->config->n_queues; i++) {
+    bide_code code = bide_holding_init(intake, error);
+    if (code != BIDE_OK)
+        return code;
+    for (size_t i = 0; i < intake->config->n_queues; i++)
         bide_prefetch_init(
             &intake->prefetch[i], intake->config->worker.prefetch, (size_t)intake->config->worker.threads);
-        intake->receiver->ops->limit(intake->receiver, i, intake->prefetch[i].limit);
-    }
     intake->busy_us = bide_mono_us(intake->clock);
+    bide_holding_look(intake, intake->busy_us);
     bide_quarantine_init(&intake->quarantine, (size_t)intake->config->worker.threads, intake->busy_us);
     if (intake->supervised) {
         atomic_store(intake->supervised->serving, 1);
@@ -266,7 +269,7 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
     for (;;) {
         size_t received;
         collect(intake);
-        bide_code code = receive(intake, &received, error);
+        code = receive(intake, &received, error);
         if (code != BIDE_OK)
             return code;
         if (bide_handlers_lost(intake->handlers))
@@ -275,6 +278,8 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         if (intake->supervised)
             atomic_store_explicit(intake->supervised->beat_ms, now_us / 1000, memory_order_relaxed);
         adapt_prefetch(intake, now_us);
+        bide_holding_look(intake, now_us);
+        bide_intake_flush(intake);
         make_way_when_hung(intake);
         leave_when_idle(intake, received, now_us);
         advance_stage(intake, now_us);

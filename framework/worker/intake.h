@@ -23,6 +23,7 @@
 #include "dispatch/pool.h"
 #include "metrics/metrics.h"
 #include "outcome/decide.h"
+#include "worker/holding.h"
 #include "worker/prefetch.h"
 #include "worker/quarantine.h"
 #include "worker/supervisor.h"
@@ -59,6 +60,7 @@ struct bide_intake {
     struct bide_quarantine quarantine; /* known from a crash: run one at a time */
 
     struct bide_prefetch *prefetch; /* one a queue */
+    struct bide_holding holding;
     struct bide_arena jobs;
     struct bide_job_list free_jobs;
     size_t out; /* jobs in the pool's hands */
@@ -89,7 +91,7 @@ void bide_intake_stop(struct bide_intake *intake);
  * out. */
 void bide_intake_report_hung(struct bide_intake *intake);
 
-/* ---- between intake.c, triage.c, settling.c and measuring.c ---- */
+/* ---- between intake.c, triage.c, settling.c, holding.c and measuring.c ---- */
 
 /* Gives each handler its row in `metrics` and tells there what handles its type: before run, and again after
  * handlers were added or replaced. */
@@ -105,6 +107,8 @@ void bide_intake_count(struct bide_intake *intake, const struct bide_message *me
 /* Routes one delivery: a job for the pool in `jobs`, or a settlement at once where it cannot be run. */
 void bide_intake_triage(
     struct bide_intake *intake, struct bide_delivery *delivery, struct bide_job_list *jobs);
+/* The job is out of the pool: no longer counted as in its hands. */
+void bide_intake_take_back(struct bide_intake *intake, struct bide_job *job);
 /* The job is out of the pool: what becomes of its delivery. */
 void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job);
 /* The same for a run that is known: asks decide(), logs, counts, settles. Takes over what the run carries. */

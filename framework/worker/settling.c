@@ -81,6 +81,7 @@ static bool was_cut_short(const struct bide_intake *intake, const struct bide_jo
 
 static void hand_back(struct bide_intake *intake, struct bide_job *job)
 {
+    bide_holding_report(intake, job, BIDE_SIGN_NONE);
     bide_settlement_release(&(struct bide_settlement){
         .error = job->run.error, .sends = job->run.sends, .n_sends = job->run.n_sends});
     bide_intake_count(intake, job->delivery->message, job->handler, BIDE_COUNT_RELEASED, NULL, NULL);
@@ -105,14 +106,24 @@ static int count_crash(struct bide_intake *intake, const struct bide_job *job)
     return crash.crashes;
 }
 
+/* A crash is the handler's own; what it rejects, the message's. */
+static enum bide_sign sign_of(const struct bide_run *run)
+{
+    if (run->crashed || run->outcome == BIDE_DEAD)
+        return BIDE_SIGN_NONE;
+    return run->outcome == BIDE_DONE ? BIDE_SIGN_GOOD : BIDE_SIGN_BAD;
+}
+
 static void settle_run(struct bide_intake *intake, struct bide_job *job)
 {
+    bool spared = bide_holding_report(intake, job, sign_of(&job->run)) && sign_of(&job->run) == BIDE_SIGN_BAD;
     const struct bide_run_result result = {
         .outcome = job->run.outcome,
         .delay_ms = job->run.delay_ms,
         .timed_out = job->run.timed_out,
         .attempt = job->delivery->message->attempt,
         .crashes = job->run.crashed ? count_crash(intake, job) : 0,
+        .spared_ms = spared ? bide_holding_pause_ms(intake, job->handler) : 0,
     };
     bide_intake_settle_result(intake, job->delivery, job->handler, &result, &job->run);
 }
@@ -120,6 +131,7 @@ static void settle_run(struct bide_intake *intake, struct bide_job *job)
 static void settle_unrun(struct bide_intake *intake, struct bide_job *job)
 {
     const struct bide_message *message = job->delivery->message;
+    bide_holding_report(intake, job, BIDE_SIGN_NONE);
     enum bide_verdict verdict = job->run.expired ? BIDE_VERDICT_ACK : BIDE_VERDICT_RELEASE;
     if (job->run.expired)
         bide_log(
@@ -129,13 +141,18 @@ static void settle_unrun(struct bide_intake *intake, struct bide_job *job)
     bide_intake_settle(intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = verdict});
 }
 
-void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job)
+void bide_intake_take_back(struct bide_intake *intake, struct bide_job *job)
 {
     intake->out--;
     if (job->suspect)
         bide_quarantine_ran(&intake->quarantine, bide_mono_us(intake->clock));
     if (!job->early)
         bide_prefetch_gave(&intake->prefetch[job->delivery->queue], job->run.ran ? job->run.waited_us : -1);
+}
+
+void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job)
+{
+    bide_intake_take_back(intake, job);
     if (job->run.ran && was_cut_short(intake, job))
         hand_back(intake, job);
     else if (job->run.ran)

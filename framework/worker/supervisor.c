@@ -53,6 +53,7 @@ struct supervisor {
     const struct bide_clock *clock;
     struct bide_crashes *crashes;
     struct bide_shared *shared;
+    struct bide_circuits *circuits;
     struct place places[PLACES * BIDE_PROCESSES_MAX];
     size_t n_places;
     void *memory;
@@ -68,14 +69,19 @@ struct supervisor {
     int status;
 };
 
+static size_t whole_lines(size_t size)
+{
+    return (size + 63) & ~(size_t)63;
+}
+
 static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
 {
     size_t threads = (size_t)supervisor->options->threads;
-    size_t a_place = sizeof(struct flags) + threads * sizeof(struct bide_slot);
-    a_place = (a_place + 63) & ~(size_t)63;
-    size_t crashes_size = (sizeof(struct bide_crashes) + 63) & ~(size_t)63;
+    size_t a_place = whole_lines(sizeof(struct flags) + threads * sizeof(struct bide_slot));
+    size_t crashes_size = whole_lines(sizeof(struct bide_crashes));
+    size_t tables_size = crashes_size + whole_lines(sizeof(struct bide_circuits));
     supervisor->n_places = PLACES * (size_t)supervisor->options->processes;
-    supervisor->memory_size = crashes_size + supervisor->n_places * a_place;
+    supervisor->memory_size = tables_size + supervisor->n_places * a_place;
     char *memory =
         mmap(NULL, supervisor->memory_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
@@ -84,8 +90,10 @@ static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
     supervisor->memory = memory;
     supervisor->crashes = (struct bide_crashes *)(void *)memory;
     bide_crashes_init(supervisor->crashes);
+    supervisor->circuits = (struct bide_circuits *)(void *)(memory + crashes_size);
+    bide_circuits_init(supervisor->circuits);
     for (size_t i = 0; i < supervisor->n_places; i++) {
-        struct flags *flags = (struct flags *)(void *)(memory + crashes_size + i * a_place);
+        struct flags *flags = (struct flags *)(void *)(memory + tables_size + i * a_place);
         supervisor->places[i].serving = &flags->serving;
         supervisor->places[i].beat_ms = &flags->beat_ms;
         supervisor->places[i].wants_successor = &flags->wants_successor;
@@ -113,6 +121,7 @@ static _Noreturn void become_child(struct supervisor *supervisor, const struct p
     const struct bide_supervised shared = {
         .supervisor = parent,
         .crashes = supervisor->crashes,
+        .circuits = supervisor->circuits,
         .slots = place->slots,
         .shared = supervisor->shared,
         .metrics = place->metrics,

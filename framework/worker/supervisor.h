@@ -19,6 +19,7 @@
 
 #include "bide/error.h"
 #include "metrics/metrics.h"
+#include "worker/circuits.h"
 #include "worker/crashes.h"
 
 enum { BIDE_PROCESSES_MAX = 256 };
@@ -29,6 +30,7 @@ struct bide_slot;
 struct bide_supervised {
     pid_t supervisor;
     struct bide_crashes *crashes;
+    struct bide_circuits *circuits;
     struct bide_slot *slots;      /* one for each pool thread */
     struct bide_shared *shared;   /* what all processes of this worker tell and are told */
     struct bide_metrics *metrics; /* this one's place in it */

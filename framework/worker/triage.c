@@ -105,11 +105,15 @@ void bide_intake_triage(
         postpone(intake, delivery, handler, trouble);
         return;
     }
+    enum bide_admission admission = bide_holding_admit(intake, handler, delivery);
+    if (admission == BIDE_ADMIT_HOLD)
+        return;
     struct bide_job *job = take_job(intake);
     if (!job) {
         release(intake, delivery, handler);
         return;
     }
-    *job = (struct bide_job){.delivery = delivery, .handler = handler, .suspect = suspect};
+    *job = (struct bide_job){
+        .delivery = delivery, .handler = handler, .suspect = suspect, .probe = admission == BIDE_ADMIT_PROBE};
     bide_job_append(suspect ? &intake->quarantine.waiting : jobs, job);
 }
