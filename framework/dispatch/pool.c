@@ -393,18 +393,13 @@ void bide_pool_withdraw_overdue(struct bide_pool *pool, int64_t grace_us, struct
     pthread_mutex_unlock(&pool->lock);
 }
 
-void bide_pool_withdraw_handler(
-    struct bide_pool *pool, struct bide_handler *handler, struct bide_job_list *to)
+void bide_pool_withdraw(struct bide_pool *pool, struct bide_handler *handler, struct bide_job_list *to)
 {
     pthread_mutex_lock(&pool->lock);
-    bide_board_withdraw_handler(&pool->board, handler, to);
-    pthread_mutex_unlock(&pool->lock);
-}
-
-void bide_pool_withdraw_all(struct bide_pool *pool, struct bide_job_list *to)
-{
-    pthread_mutex_lock(&pool->lock);
-    bide_board_withdraw_all(&pool->board, pool->handlers, to);
+    if (handler)
+        bide_board_withdraw_handler(&pool->board, handler, to);
+    else
+        bide_board_withdraw_all(&pool->board, pool->handlers, to);
     pthread_mutex_unlock(&pool->lock);
 }
 

@@ -46,11 +46,8 @@ void bide_pool_collect(struct bide_pool *pool, struct bide_job_list *to);
 
 /* Jobs that fell due more than grace_us ago and that no thread was free to run. */
 void bide_pool_withdraw_overdue(struct bide_pool *pool, int64_t grace_us, struct bide_job_list *to);
-/* Jobs of this handler that have not begun. */
-void bide_pool_withdraw_handler(
-    struct bide_pool *pool, struct bide_handler *handler, struct bide_job_list *to);
-/* All jobs that have not begun. */
-void bide_pool_withdraw_all(struct bide_pool *pool, struct bide_job_list *to);
+/* Jobs of this handler (NULL: all) that have not begun. */
+void bide_pool_withdraw(struct bide_pool *pool, struct bide_handler *handler, struct bide_job_list *to);
 
 /* Once a round of the intake: wakes a thread where jobs wait and a quick handler turned out slow; cancels
  * runs whose timeout has passed. Says how soon (µs) the next call is needed, -1: not by itself. */

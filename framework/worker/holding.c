@@ -172,7 +172,7 @@ static void give_back_waiting(struct bide_intake *intake, struct bide_handler *h
 {
     struct bide_job_list jobs = {0};
     struct bide_job *job;
-    bide_pool_withdraw_handler(intake->pool, handler, &jobs);
+    bide_pool_withdraw(intake->pool, handler, &jobs);
     while ((job = bide_job_pop(&jobs))) {
         bide_intake_take_back(intake, job);
         bide_holding_report(intake, job, BIDE_SIGN_NONE);

@@ -158,7 +158,7 @@ static void begin_to_drain(struct bide_intake *intake, int64_t now_us)
 {
     struct bide_job_list jobs = {0};
     intake->receiver->ops->stop(intake->receiver);
-    bide_pool_withdraw_all(intake->pool, &jobs);
+    bide_pool_withdraw(intake->pool, NULL, &jobs);
     release_quarantine(intake);
     bide_log(BIDE_LOG_INFO, "worker draining", BIDE_INT("running", intake->out - jobs.n),
         BIDE_INT("handed_back", jobs.n));

@@ -196,7 +196,7 @@ static void forget_all(struct bide_intake *intake)
     struct bide_job_list jobs = {0};
     struct bide_job *job;
     bide_pool_collect(intake->pool, &jobs);
-    bide_pool_withdraw_all(intake->pool, &jobs);
+    bide_pool_withdraw(intake->pool, NULL, &jobs);
     while ((job = bide_job_pop(&jobs))) {
         bide_run_release(&job->run);
         intake->receiver->ops->forget(intake->receiver, job->delivery);

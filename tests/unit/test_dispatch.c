@@ -335,7 +335,7 @@ static void test_withdrawn_jobs_did_not_run(void **state)
     bide_pool_submit(rig.pool, &jobs, &refused);
     bide_pool_withdraw_overdue(rig.pool, 0, &back);
     assert_int_equal(back.n, 0);
-    bide_pool_withdraw_all(rig.pool, &back);
+    bide_pool_withdraw(rig.pool, NULL, &back);
     assert_int_equal(back.n, 10);
     assert_false(back.first->run.ran);
     free_all(&back);
