@@ -447,8 +447,7 @@ bool bide_pool_may_sleep(struct bide_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     bool busy = pool->running > 0 && pool->board.n_ready > 0 && pool->done.n < COLLECT_BATCH;
-    bool sleeps = !pool->done.first || busy;
-    pool->intake_sleeps = sleeps;
+    bool sleeps = pool->intake_sleeps = !pool->done.first || busy;
     pthread_mutex_unlock(&pool->lock);
     return sleeps;
 }
