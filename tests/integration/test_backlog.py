@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # brokers: sqlite redis
 # seconds: 300
+# runs: alone
 """Tens of thousands of delayed messages cost a worker nothing: memory, lateness and `bide status` are as without them."""
 
 import sys

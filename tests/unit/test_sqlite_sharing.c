@@ -233,6 +233,46 @@ static void test_plans(void **state)
     bide_sqlite_file_clear(&file);
 }
 
+/* Opens the database once the pipe is closed; the exit status of the process. */
+static _Noreturn void open_at_once(const struct place *place, const int start[2])
+{
+    struct bide_sqlite_file file;
+    bide_error error;
+    char byte;
+    close(start[1]);
+    (void)!read(start[0], &byte, 1);
+    bide_code code = bide_sqlite_file_init(&file, &place->options, &error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_file_open(&file, BIDE_SQLITE_WRITE, 10000000, &error);
+    if (code != BIDE_OK)
+        fprintf(stderr, "%s\n", error.text);
+    bide_sqlite_file_clear(&file);
+    _exit(code == BIDE_OK ? 0 : 1);
+}
+
+/* A file that is not there yet is made by one of those that come at the same moment; none of them finds it
+ * half made. */
+static void test_made_by_many_at_once(void **state)
+{
+    enum { ROUNDS = 60, PROCESSES = 6 };
+    struct place *place = *state;
+    for (int round = 0; round < ROUNDS; round++) {
+        int start[2], status;
+        pid_t children[PROCESSES];
+        assert_int_equal(pipe2(start, O_CLOEXEC), 0);
+        for (int i = 0; i < PROCESSES; i++)
+            if ((children[i] = fork()) == 0)
+                open_at_once(place, start);
+        close(start[0]);
+        close(start[1]);
+        for (int i = 0; i < PROCESSES; i++) {
+            assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+            assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        }
+        assert_int_equal(unlink(place->path), 0);
+    }
+}
+
 static int64_t cpu_us(void)
 {
     struct rusage usage;
@@ -318,6 +358,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_early),
     CASE(test_headers_that_are_no_text),
     CASE(test_headers_meddled_with),
+    CASE(test_made_by_many_at_once),
     CASE(test_plans),
     CASE(test_idle),
     CASE(test_no_memory),

@@ -52,6 +52,8 @@ bide_code bide_sqlite_fail(struct bide_sqlite_file *file, int result, bide_error
         primary = SQLITE_FULL;
     if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT)
         file->hopeless = true;
+    /* The last to close deletes the files beside the database, while another one opens them. */
+    file->collided = result == SQLITE_IOERR_DELETE_NOENT || result == SQLITE_IOERR_FSTAT;
     const struct meaning *meaning = meaning_of(primary);
     if (meaning)
         return bide_fail(error, meaning->code, meaning->text, file->path);

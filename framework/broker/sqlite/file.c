@@ -187,11 +187,14 @@ static bide_code open_to_read(struct bide_sqlite_file *file, bide_error *error)
 bide_code bide_sqlite_file_open(
     struct bide_sqlite_file *file, enum bide_sqlite_access access, int64_t wait_us, bide_error *error)
 {
+    bide_code code;
     file->busy_until_us = bide_mono_us(file->clock) + wait_us;
-    file->hopeless = false;
-    bide_code code = access == BIDE_SQLITE_WRITE ? open_to_write(file, error) : open_to_read(file, error);
-    if (code != BIDE_OK)
-        bide_sqlite_file_close(file);
+    do {
+        file->hopeless = file->collided = false;
+        code = access == BIDE_SQLITE_WRITE ? open_to_write(file, error) : open_to_read(file, error);
+        if (code != BIDE_OK)
+            bide_sqlite_file_close(file);
+    } while (code != BIDE_OK && file->collided && wait_for_others(file, 0));
     return code;
 }
 

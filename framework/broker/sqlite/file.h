@@ -33,6 +33,7 @@ struct bide_sqlite_file {
     int checked_pages;     /* of these, when a checkpoint was last tried */
     bool synced;           /* does a commit wait for the disk? */
     bool hopeless;         /* the last failure is one that no waiting mends: damaged, or not ours */
+    bool collided;         /* the last failure came of another one opening or closing at the same moment */
 };
 
 /* What for: a writer makes a missing file and its tables, a reader does neither and needs no side file. */

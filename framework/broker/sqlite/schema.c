@@ -43,8 +43,7 @@ static bide_code check_owner(struct bide_sqlite_file *file, int64_t version, bid
         "%s: is another program's SQLite database: name a file of bide's own in `broker`", file->path);
 }
 
-bide_code bide_sqlite_schema_check(
-    struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
+static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
 {
     int64_t version, present;
     bide_code code = bide_sqlite_number(file, "PRAGMA user_version", &version, error);
@@ -64,6 +63,18 @@ bide_code bide_sqlite_schema_check(
         error);
     if (code == BIDE_OK)
         *ret_schema = version == BIDE_SQLITE_VERSION && present ? BIDE_SQLITE_CURRENT : BIDE_SQLITE_ABSENT;
+    return code;
+}
+
+/* All it looks at belongs to one moment: another process may be making the tables just now. */
+bide_code bide_sqlite_schema_check(
+    struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
+{
+    bide_code code = bide_sqlite_exec(file, "SAVEPOINT look", error);
+    if (code != BIDE_OK)
+        return code;
+    code = check(file, ret_schema, error);
+    (void)sqlite3_exec(file->db, "RELEASE look", NULL, NULL, NULL);
     return code;
 }
 
