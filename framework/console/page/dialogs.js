@@ -31,6 +31,8 @@ function showToken() {
   setText(byId("token"), storedToken() ? "Forget token" : "Enter token");
 }
 
+byId("ask-cancel").addEventListener("click", () => byId("ask").close());
+
 byId("token").addEventListener("click", () => {
   if (!storedToken()) return askToken("Retry, drop, pause and quiet need it.");
   sessionStorage.removeItem(TOKEN_KEY);

@@ -1,14 +1,28 @@
 // Asks every two seconds. When no answer comes, the figures stay, marked as what they are: old.
 const POLL_MS = 2000;
-let lastGood = null, timer = 0, polling = false, wanted = false;
+let lastGood = null, lastBroker = null, timer = 0, polling = false, wanted = false;
 
+// Without the broker the worker's own figures go on, and those of the queues stay as they were.
 function showAll(status, history) {
-  showTotals(status);
-  showQueues(status);
+  pausedNames = status.worker.paused;
+  if (!status.broker_error) {
+    lastBroker = Date.now();
+    showTotals(status);
+    showQueues(status);
+    showBroker(status);
+    noteDead(status);
+  }
   showHandlers(status);
   showWorker(status);
-  noteDead(status);
   drawSparks(showHistory(history));
+}
+
+// since: when the figures were good for the last time; null: never.
+function showNotice(title, reason, since) {
+  setText(byId("lost-title"), title);
+  setText(byId("lost-text"), (reason ? `${reason.replace(/\.$/, "")}. ` : "") + (since ? `The figures are from ${clock(since)}` : "No figures yet."));
+  setText(byId("lost-ago"), since ? `(${span(Date.now() - since)} ago).` : "");
+  byId("lost").hidden = false;
 }
 
 function showLink(state, text) {
@@ -17,19 +31,17 @@ function showLink(state, text) {
   document.body.classList.toggle("is-stale", state === "lost");
 }
 
-function connected() {
+function connected(brokerError) {
   lastGood = Date.now();
-  byId("lost").hidden = true;
   showLink("live", "Live");
+  document.body.classList.toggle("is-brokerless", Boolean(brokerError));
+  if (brokerError) showNotice("The broker does not answer.", brokerError, lastBroker);
+  else byId("lost").hidden = true;
 }
 
 function lost(error) {
-  const title = error.status === 0 ? "Connection lost." : "The console cannot answer.";
-  const reason = error.status === 0 ? "" : `${error.message.replace(/\.$/, "")}. `;
-  setText(byId("lost-title"), title);
-  setText(byId("lost-text"), reason + (lastGood ? `The figures are from ${clock(lastGood)}.` : "No figures yet."));
-  setText(byId("lost-ago"), lastGood ? `${span(Date.now() - lastGood)} ago` : "");
-  byId("lost").hidden = false;
+  const silent = error.status === 0;
+  showNotice(silent ? "Connection lost." : "The console cannot answer.", silent ? "" : error.message, lastGood);
   showLink("lost", lastGood ? `Lost ${clock(lastGood)}` : "No connection");
   document.title = "(no connection) bide";
 }
@@ -49,7 +61,7 @@ async function poll() {
   try {
     const [status, history] = await Promise.all([fetchJson("status"), fetchJson("history")]);
     showAll(status, history);
-    connected();
+    connected(status.broker_error);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     lost(error);

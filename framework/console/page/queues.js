@@ -67,7 +67,6 @@ const queuesTable = makeTable(byId("queues-table"), {
 });
 
 function showQueues(status) {
-  pausedNames = status.worker.paused;
   queuesTable.update(status.queues);
   setText(byId("queues-note"), status.unrouted > 0 ? `${count(status.unrouted)} for queues that do not exist` : "");
 }

@@ -50,13 +50,16 @@ const rungsTable = makeTable(byId("rungs-table"), {
 
 let quiet = false;
 
-function showWorker(status) {
-  const {worker, rungs} = status, held = rungs.filter((rung) => rung.messages > 0);
-  setText(byId("worker-note"), `pid ${worker.pid} · up ${span(worker.uptime_s * SECOND)} · ${worker.config}`);
-  processesTable.update(worker.processes);
-  peersTable.update(status.workers);
+function showBroker({workers, rungs}) {
+  const held = rungs.filter((rung) => rung.messages > 0);
+  peersTable.update(workers);
   rungsTable.update(held);
   byId("rungs-title").hidden = held.length === 0;
+}
+
+function showWorker({worker}) {
+  setText(byId("worker-note"), `pid ${worker.pid} · up ${span(worker.uptime_s * SECOND)} · ${worker.config}`);
+  processesTable.update(worker.processes);
   quiet = worker.quiet;
   byId("quiet").disabled = false;
   setText(byId("quiet"), quiet ? "End quiet" : "Go quiet");
