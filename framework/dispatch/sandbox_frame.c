@@ -6,6 +6,7 @@
 #include "dispatch/context.h"
 
 enum { LOG_FIELDS_MAX = 64 };
+#define LATEST_MS (INT64_MAX / 1000) /* in microseconds still a number */
 
 /* ---- writing ---- */
 
@@ -296,9 +297,13 @@ bool bide_frame_relay_log(const struct bide_frame *frame)
     return true;
 }
 
-/* The broker must not get a name that a handler's stray pointer has written. */
+/* The broker must not get a name or a time that a handler's stray pointer has written. */
 static bool is_sendable(const struct bide_message *message)
 {
+    const int64_t times[] = {message->due_ms, message->sent_ms, message->expires_ms};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        if (times[i] < 0 || times[i] > LATEST_MS)
+            return false;
     return *message->id && bide_name_valid(message->type) && bide_queue_name_valid(message->queue);
 }
 

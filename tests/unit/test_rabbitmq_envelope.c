@@ -134,6 +134,21 @@ static void test_foreign_with_nothing(void **state)
     assert_true(ground->parts.due_ms >= before);
 }
 
+/* Found by fuzz_amqp_properties: they ended as an empty id, and as a due time of their own. */
+static void test_id_and_time_that_are_none(void **state)
+{
+    struct ground *ground = *state;
+    int64_t now_ms = bide_wall_ms(bide_clock_system());
+    amqp_table_entry_t entries[] = {number("bide-sent", AMQP_FIELD_KIND_I64, now_ms + 172800000)};
+    amqp_basic_properties_t properties = foreign(entries, 1);
+    properties._flags |= AMQP_BASIC_MESSAGE_ID_FLAG;
+    properties.message_id = bide_rmq_bytes("\0id", 3);
+    assert_null(read_back(ground, &properties));
+    assert_int_equal(ground->parts.id.size, BIDE_ID_TEXT - 1);
+    assert_int_equal(ground->parts.sent_ms, 0);
+    assert_true(ground->parts.due_ms >= now_ms && ground->parts.due_ms <= now_ms + 60000);
+}
+
 static void test_every_kind_of_number(void **state)
 {
     static const uint8_t kinds[] = {AMQP_FIELD_KIND_I8, AMQP_FIELD_KIND_U8, AMQP_FIELD_KIND_I16,
@@ -214,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_there_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_with_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_id_and_time_that_are_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_kind_of_number, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again_leaves_out_what_harms, setup, teardown),

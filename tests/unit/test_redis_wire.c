@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
-#include "broker/redis/wire.h"
+#include "broker/redis/entry.h"
 
 /* Reads a writable copy that ends exactly where the text does, so that ASan sees a step too far. */
 struct reading {
@@ -164,6 +164,100 @@ static void too_many_headers_are_a_defect(void **state)
     free(reading.bytes);
 }
 
+/* Found by fuzz_redis_wire: the name of a key was read beyond its end. */
+static void a_key_with_a_nul_is_another_key(void **state)
+{
+    (void)state;
+    struct reading reading;
+    READ(&reading, "id\0 and so on, longer than the table's names are a\n\nbody");
+    assert_null(reading.wire.defect);
+    assert_int_equal(reading.wire.parts.id.size, 0);
+    free(reading.bytes);
+    READ(&reading, "type\0\0\0\0\0\0\0\0 x\n\n");
+    assert_int_equal(reading.wire.parts.type.size, 0);
+    free(reading.bytes);
+}
+
+static void completed(struct reading *reading, const char *text, size_t size, int64_t now_ms)
+{
+    read_text(reading, text, size);
+    bide_redis_wire_complete(&reading->wire, "default", "1-0", now_ms);
+}
+
+#define COMPLETED(reading, text, now_ms) completed(reading, text, sizeof(text) - 1, now_ms)
+
+static void absurd_times_and_ids(void **state)
+{
+    (void)state;
+    struct reading reading;
+    const int64_t now_ms = 1790000000000;
+    COMPLETED(&reading, "id \0x\ndue 4000000000000\n\n", now_ms);
+    assert_string_equal(reading.wire.parts.id.bytes, "1-0");
+    assert_non_null(strstr(reading.wire.defect, "3650 days"));
+    assert_int_equal(reading.wire.parts.due_ms, now_ms);
+    free(reading.bytes);
+    COMPLETED(&reading, "due 9223372036854775\n\n", now_ms); /* microseconds would overflow with one more */
+    assert_non_null(strstr(reading.wire.defect, "3650 days"));
+    free(reading.bytes);
+    COMPLETED(&reading, "due 9223372036854776\n\n", now_ms);
+    assert_non_null(strstr(reading.wire.defect, "out of range"));
+    free(reading.bytes);
+}
+
+/* The first reply in these bytes. */
+static redisReply *reply_of(const char *bytes)
+{
+    redisReader *reader = redisReaderCreate();
+    void *reply = NULL;
+    assert_non_null(reader);
+    assert_int_equal(redisReaderFeed(reader, bytes, strlen(bytes)), REDIS_OK);
+    assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_OK);
+    redisReaderFree(reader);
+    assert_non_null(reply);
+    return reply;
+}
+
+static void replies_of_another_shape_are_passed_over(void **state)
+{
+    (void)state;
+    static const char *const none[] = {
+        "$-1\r\n", "*1\r\n$3\r\n1-0\r\n", "*2\r\n:5\r\n*0\r\n", "*2\r\n$-1\r\n*0\r\n"};
+    struct bide_redis_wire wire;
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        redisReply *entry = reply_of(none[i]);
+        assert_false(bide_redis_entry_read(&wire, entry, NULL));
+        freeReplyObject(entry);
+    }
+    redisReply *entry =
+        reply_of("*2\r\n$22\r\n18446744073709551615-1\r\n*4\r\n$-1\r\n:1\r\n$4\r\nbody\r\n$-1\r\n");
+    assert_true(bide_redis_entry_read(&wire, entry, NULL));
+    assert_int_equal(wire.parts.sent_ms, 0); /* an id somebody chose says nothing about when */
+    freeReplyObject(entry);
+}
+
+static void tokens_of_another_shape_are_passed_over(void **state)
+{
+    (void)state;
+    struct bide_redis_wire wire;
+    static const struct {
+        const char *reply;
+        int64_t due_ms; /* -1: passed over */
+    } rows[] = {
+        {"*3\r\n$1\r\n7\r\n$3\r\ninf\r\n$1\r\n\n\r\n", BIDE_REDIS_LATEST_MS},
+        {"*3\r\n$1\r\n7\r\n$4\r\n-inf\r\n$1\r\n\n\r\n", 0},
+        {"*3\r\n$1\r\n7\r\n$3\r\nnan\r\n$1\r\n\n\r\n", 0},
+        {"*3\r\n$1\r\n7\r\n$2\r\n12\r\n$-1\r\n", -1},
+        {"*3\r\n$-1\r\n$2\r\n12\r\n$1\r\n\n\r\n", -1},
+        {"*3\r\n$1\r\n7\r\n:12\r\n$1\r\n\n\r\n", -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        redisReply *three = reply_of(rows[i].reply);
+        bool read = bide_redis_held_read(&wire, three->element[0], three->element[1], three->element[2]);
+        assert_int_equal(read ? wire.parts.due_ms : -1, rows[i].due_ms);
+        freeReplyObject(three);
+    }
+}
+
 static void plain_fields_of_foreign_producers(void **state)
 {
     (void)state;
@@ -191,6 +285,10 @@ int main(void)
         cmocka_unit_test(what_can_be_read_is_read_despite_a_defect),
         cmocka_unit_test(keys_of_later_versions_are_passed_over),
         cmocka_unit_test(too_many_headers_are_a_defect),
+        cmocka_unit_test(a_key_with_a_nul_is_another_key),
+        cmocka_unit_test(absurd_times_and_ids),
+        cmocka_unit_test(replies_of_another_shape_are_passed_over),
+        cmocka_unit_test(tokens_of_another_shape_are_passed_over),
         cmocka_unit_test(plain_fields_of_foreign_producers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,17 +143,28 @@ static void heads_that_are_none(void **state)
     }
 }
 
-/* Names that no broker should get. */
+/* The i-th way to be what no broker should get: names, and times that overflow. */
+static struct bide_message spoilt(const struct bide_message *message, int i)
+{
+    struct bide_message bad = *message;
+    const char **const names[] = {&bad.id, &bad.type, &bad.queue};
+    int64_t *const times[] = {&bad.due_ms, &bad.sent_ms, &bad.expires_ms};
+    if (i < 3)
+        *names[i] = i == 0 ? "" : "no name";
+    else
+        *times[i % 3] = i < 6 ? -1 : INT64_MAX / 1000 + 1;
+    return bad;
+}
+
 static void sends_must_be_sendable(void **state)
 {
     struct bide_message *message = new_message();
     (void)state;
-    for (int i = 0; i < 3; i++) {
-        struct bide_message bad = *message;
+    for (int i = 0; i < 9; i++) {
+        struct bide_message bad = spoilt(message, i);
         struct bide_buffer buffer;
         struct bide_frame frame;
         size_t offset = 0;
-        *(i == 0 ? &bad.id : i == 1 ? &bad.type : &bad.queue) = i == 0 ? "" : "no name";
         bide_buffer_init(&buffer);
         add_answer(&buffer, &bad);
         assert_int_equal(bide_frame_next(buffer.bytes, buffer.size, &offset, &frame), BIDE_FRAME_WHOLE);

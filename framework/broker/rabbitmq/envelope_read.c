@@ -163,7 +163,7 @@ static int64_t timestamp_ms(const amqp_basic_properties_t *properties, int64_t n
 static void fill_times(
     struct bide_rmq_marks *marks, const amqp_basic_properties_t *properties, int64_t now_ms)
 {
-    if (marks->sent_ms == 0)
+    if (marks->sent_ms == 0 || marks->sent_ms - now_ms > CLOCKS_APART_S * 1000)
         marks->sent_ms = timestamp_ms(properties, now_ms);
     if (marks->due_ms == 0)
         marks->due_ms = marks->sent_ms ? marks->sent_ms : now_ms;
@@ -189,7 +189,7 @@ const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struc
     if (malformed)
         marks.due_ms = marks.attempt = 0;
     fill_times(&marks, properties, now_ms);
-    if (parts.id.size == 0) {
+    if (parts.id.size == 0 || !*parts.id.bytes) { /* an id is a text, whatever stands behind a NUL */
         bide_id_generate(scratch->id, clock);
         parts.id = (struct bide_slice){scratch->id, BIDE_ID_TEXT - 1};
     }

@@ -136,8 +136,8 @@ static bide_code deliver(struct bide_redis_receiver *receiver, struct bide_redis
     if (!delivery)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     struct bide_message_parts *parts = &receiver->wire.parts;
-    judge(receiver, delivery);
     bide_redis_wire_complete(&receiver->wire, queue->name, source, bide_wall_ms(receiver->settings->clock));
+    judge(receiver, delivery);
     delivery->base.message = bide_message_from_parts(parts);
     if (!delivery->base.message) {
         bide_free(delivery);
@@ -186,8 +186,9 @@ bide_code bide_redis_take_tokens(struct bide_redis_receiver *receiver, struct bi
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i + 2 < tokens->elements; i += 3) {
         redisReply *text = tokens->element[i + 2];
+        if (!bide_redis_held_read(&receiver->wire, tokens->element[i], tokens->element[i + 1], text))
+            continue;
         weigh(queue, text->len);
-        bide_redis_held_read(&receiver->wire, tokens->element[i + 1], text);
         code = deliver(receiver, queue, tokens->element[i]->str, true, error);
     }
     return code;

@@ -96,8 +96,9 @@ static bide_code read_taken(
         if (bide_redis_entry_read(&exporter->wire, entries->element[i], NULL))
             code = add_read(exporter, queue, entries->element[i]->element[0]->str, error);
     for (size_t i = 0; code == BIDE_OK && i + 2 < tokens->elements; i += 3) {
-        bide_redis_held_read(&exporter->wire, tokens->element[i + 1], tokens->element[i + 2]);
-        code = add_read(exporter, queue, tokens->element[i]->str, error);
+        const redisReply *token = tokens->element[i];
+        if (bide_redis_held_read(&exporter->wire, token, tokens->element[i + 1], tokens->element[i + 2]))
+            code = add_read(exporter, queue, token->str, error);
     }
     return code;
 }

@@ -31,7 +31,7 @@ static const struct key {
 static const struct key *find_key(const char *name, size_t size)
 {
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (strncmp(keys[i].name, name, size) == 0 && keys[i].name[size] == '\0')
+        if (strlen(keys[i].name) == size && memcmp(keys[i].name, name, size) == 0)
             return &keys[i];
     return NULL;
 }
@@ -162,11 +162,11 @@ static void take_value(struct bide_redis_wire *wire, const struct key *key, char
     if (key->kind == TEXT)
         *(struct bide_slice *)(void *)part = (struct bide_slice){text, size};
     else if (key->kind == NUMBER)
-        *(int64_t *)(void *)part = read_number(wire, text, 0, INT64_MAX / 2);
+        *(int64_t *)(void *)part = read_number(wire, text, 0, BIDE_REDIS_LATEST_MS);
     else if (key->kind == ATTEMPT)
         wire->parts.attempt = (int)read_number(wire, text, 1, INT32_MAX);
     else if (key->kind == DIED)
-        wire->died_ms = read_number(wire, text, 0, INT64_MAX / 2);
+        wire->died_ms = read_number(wire, text, 0, BIDE_REDIS_LATEST_MS);
     else if (!bide_reason_parse(text, &wire->reason))
         complain(wire, "unknown reason of a dead letter");
 }

@@ -21,6 +21,9 @@
 #include "broker/broker.h"
 #include "message/message.h"
 
+/* The latest time that a line may give: in microseconds it is still a number. */
+#define BIDE_REDIS_LATEST_MS (INT64_MAX / 1000)
+
 /* What a stored message's lines may say differently from the message itself. */
 struct bide_redis_lines {
     const char *queue; /* dead letters only: elsewhere the key says it; NULL: no such line */
