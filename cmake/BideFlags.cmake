@@ -10,10 +10,20 @@ target_compile_definitions(bide_flags INTERFACE _GNU_SOURCE)
 target_compile_options(bide_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
   -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wno-format-nonliteral $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> -Wvla -Wundef
   -fno-strict-aliasing -fstack-protector-strong)
+
+# Each where compiler and processor have it; tests/check/hardening looks at what came of it.
+include(CheckCCompilerFlag)
+foreach(flag -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard)
+  string(MAKE_C_IDENTIFIER "BIDE_HAVE${flag}" has_it)
+  check_c_compiler_flag(${flag} ${has_it})
+  if(${has_it})
+    target_compile_options(bide_flags INTERFACE ${flag})
+  endif()
+endforeach()
 if(BIDE_WERROR)
   target_compile_options(bide_flags INTERFACE -Werror)
 endif()
-target_link_options(bide_flags INTERFACE LINKER:-z,relro LINKER:-z,now)
+target_link_options(bide_flags INTERFACE LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
 
 if(BIDE_SANITIZE)
   target_compile_options(bide_flags INTERFACE -fsanitize=${BIDE_SANITIZE} -fno-omit-frame-pointer

@@ -92,7 +92,8 @@ static void check_handler(struct report *report, const struct bide_config *confi
     bide_error error;
     char subject[BIDE_NAME_MAX + 16], text[160];
     snprintf(subject, sizeof subject, "handler %s", handler->type);
-    if (bide_plugin_load(config->plugin_dir, handler->plugin, &plugin, &error) != BIDE_OK) {
+    if (bide_plugin_load(
+            config->plugin_dir, handler->plugin, config->allow_unsafe_plugins, &plugin, &error) != BIDE_OK) {
         add_failure(report, subject, &error, "`bide handlers` lists the plugins found in plugin_dir");
         return;
     }

@@ -154,11 +154,11 @@ static bide_code read_names(const char *dir, struct names *names, bide_error *er
 }
 
 /* False where it cannot be used: then said on standard error. */
-static bool show(const struct bide_cli *cli, const char *dir, const char *name, bool first)
+static bool show(const struct bide_cli *cli, const char *dir, const char *name, bool allow_unsafe, bool first)
 {
     struct bide_plugin *plugin;
     bide_error why;
-    if (bide_plugin_load(dir, name, &plugin, &why) != BIDE_OK) {
+    if (bide_plugin_load(dir, name, allow_unsafe, &plugin, &why) != BIDE_OK) {
         fprintf(stderr, "bide handlers: %s\n", why.text);
         return false;
     }
@@ -170,13 +170,14 @@ static bool show(const struct bide_cli *cli, const char *dir, const char *name, 
     return true;
 }
 
-static bide_code list_folder(const struct bide_cli *cli, const char *dir, bide_error *error)
+static bide_code list_folder(
+    const struct bide_cli *cli, const char *dir, bool allow_unsafe, bide_error *error)
 {
     struct names names = {0};
     size_t n_bad = 0, n = 0;
     bide_code code = read_names(dir, &names, error);
     for (size_t i = 0; i < names.n && code == BIDE_OK; i++, n++)
-        n_bad += !show(cli, dir, names.items[i], i == n_bad);
+        n_bad += !show(cli, dir, names.items[i], allow_unsafe, i == n_bad);
     release_names(&names);
     if (code == BIDE_OK && n == 0)
         fprintf(stderr, "No plugins in %s; `bide handlers new NAME` writes one.\n", dir);
@@ -191,11 +192,11 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
     const char *path = bide_cli_config_path(cli);
     struct bide_config *config;
     if (values->dir)
-        return list_folder(cli, values->dir, error);
+        return list_folder(cli, values->dir, false, error);
     bide_code code = path ? bide_config_load(path, &config, error) : bide_config_default(&config, error);
     if (code != BIDE_OK)
         return code;
-    code = list_folder(cli, config->plugin_dir, error);
+    code = list_folder(cli, config->plugin_dir, config->allow_unsafe_plugins, error);
     bide_config_destroy(config);
     return code;
 }

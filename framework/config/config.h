@@ -104,6 +104,7 @@ struct bide_config {
     char *name_space;
     int classic_queues; /* 1: queue_type = "classic" */
     char *plugin_dir;
+    bool allow_unsafe_plugins; /* also those that others could change */
     struct bide_worker_config worker;
     struct bide_queue_config *queues; /* never empty: without `queues`, those of the handlers and "default" */
     size_t n_queues;

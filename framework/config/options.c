@@ -187,6 +187,12 @@ static const struct bide_option root_options[] = {
                 "message of `classic` ones in a hop."},
     {"plugin_dir", BIDE_OPTION_STRING, ROOT(plugin_dir), .fallback = "",
         .help = "Folder of the plugins. Default: where the package installed them."},
+    {"allow_unsafe_plugins", BIDE_OPTION_BOOL, ROOT(allow_unsafe_plugins), .fallback = "false",
+        .help =
+            "`false`: a plugin is refused when its file or folder belongs to anybody but root or the "
+            "worker's "
+            "user, or can be written by others (a folder like `/tmp`, where others cannot replace it, will "
+            "do)."},
     {"worker", BIDE_OPTION_GROUP, ROOT(worker), .fallback = "", .section = &worker_section,
         .help = "The worker process."},
     {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",

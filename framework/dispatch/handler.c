@@ -40,7 +40,8 @@ static bide_code load_handler(
 {
     handler->mean_us = UNKNOWN_RUN_US;
     const char *file = config->path ? config->path : "configuration";
-    bide_code code = bide_plugin_load(config->plugin_dir, handler->config->plugin, &handler->plugin, error);
+    bide_code code = bide_plugin_load(
+        config->plugin_dir, handler->config->plugin, config->allow_unsafe_plugins, &handler->plugin, error);
     if (code != BIDE_OK) {
         bide_fail_within(error, "%s:%d", file, handler->config->line);
         return code;
@@ -165,7 +166,7 @@ bide_outcome bide_handler_run(const struct bide_handler *handler, size_t thread,
         return bide_sandbox_run(handler->sandbox, message, context);
     const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
     if (slot)
-        bide_slot_begin(slot, message, plugin->name, bide_started_us(context) / 1000);
+        bide_slot_begin(slot, message, plugin->name, handler->plugin->build, bide_started_us(context) / 1000);
     bide_outcome outcome = plugin->handle(bide_handler_state(handler, thread), message, context);
     if (slot)
         bide_slot_end(slot);

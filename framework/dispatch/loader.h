@@ -9,7 +9,10 @@
 #ifndef BIDE_DISPATCH_LOADER_H
 #define BIDE_DISPATCH_LOADER_H
 
+#include <stdbool.h>
+
 #include "bide/handler.h"
+#include "dispatch/build_id.h"
 
 struct bide_plugin {
     char *name;
@@ -17,11 +20,13 @@ struct bide_plugin {
     void *library;                     /* from dlopen */
     bide_plugin_descriptor descriptor; /* our copy: fields newer than the plugin's are zero */
     uint16_t abi_minor;                /* the plugin's */
+    char build[BIDE_BUILD_ID_TEXT];    /* "": unknown */
 };
 
-/* Loads `dir`/`name`.so. The same file may be loaded several times: the system counts. */
+/* Loads `dir`/`name`.so. The same file may be loaded several times: the system counts. allow_unsafe: also one
+ * that others could change (dispatch/trust.h). */
 bide_code bide_plugin_load(
-    const char *dir, const char *name, struct bide_plugin **ret_plugin, bide_error *error);
+    const char *dir, const char *name, bool allow_unsafe, struct bide_plugin **ret_plugin, bide_error *error);
 /* Unloads it; no code of it may be running or be called later. NULL is fine. */
 void bide_plugin_unload(struct bide_plugin *plugin);
 

@@ -27,11 +27,13 @@ static void copy_text(char *to, size_t room, const char *from)
     to[size] = '\0';
 }
 
-void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const char *plugin, int64_t now_ms)
+void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const char *plugin,
+    const char *build, int64_t now_ms)
 {
     copy_text(slot->id, sizeof slot->id, bide_message_id(message));
     copy_text(slot->type, sizeof slot->type, bide_message_type(message));
     copy_text(slot->plugin, sizeof slot->plugin, plugin);
+    copy_text(slot->build, sizeof slot->build, build);
     slot->attempt = bide_message_attempt(message);
     slot->started_ms = now_ms;
     atomic_store_explicit(&slot->state, BIDE_SLOT_RUNNING, memory_order_release);

@@ -16,6 +16,7 @@
 
 #include "bide/error.h"
 #include "bide/message.h"
+#include "dispatch/build_id.h"
 
 enum bide_slot_state {
     BIDE_SLOT_IDLE,
@@ -32,9 +33,11 @@ struct bide_slot {
     char id[BIDE_ID_MAX + 1];
     char type[BIDE_NAME_MAX + 1];
     char plugin[BIDE_NAME_MAX + 1];
+    char build[BIDE_BUILD_ID_TEXT]; /* of the plugin */
 };
 
-void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const char *plugin, int64_t now_ms);
+void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const char *plugin,
+    const char *build, int64_t now_ms);
 void bide_slot_end(struct bide_slot *slot);
 /* Intake thread: the run has gone on for too long. False where it has just returned. */
 bool bide_slot_give_up(struct bide_slot *slot);

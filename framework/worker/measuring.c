@@ -9,8 +9,8 @@ void bide_intake_count_handlers(struct bide_intake *intake)
     for (size_t i = 0; i < handlers->n; i++) {
         struct bide_handler *handler = &handlers->rows[i];
         handler->metrics = bide_metrics_type(intake->metrics, handler->config->type);
-        bide_metrics_describe(
-            handler->metrics, handler->config->plugin, handler->plugin->descriptor.version, NULL);
+        bide_metrics_describe(handler->metrics, handler->config->plugin, handler->plugin->descriptor.version,
+            handler->plugin->build);
     }
 }
 

@@ -95,8 +95,8 @@ static int count_crash(struct bide_intake *intake, const struct bide_job *job)
     const struct bide_message *message = job->delivery->message;
     struct bide_crash crash = {.crashes = 1};
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
-        BIDE_STR("plugin", job->handler->config->plugin), BIDE_INT("attempt", message->attempt),
-        BIDE_STR("how", job->run.error));
+        BIDE_STR("plugin", job->handler->config->plugin), BIDE_STR("build", job->handler->plugin->build),
+        BIDE_INT("attempt", message->attempt), BIDE_STR("how", job->run.error));
     if (intake->supervised) {
         struct bide_crashes *crashes = intake->supervised->crashes;
         const char *how = job->run.error ? job->run.error : "ended its sandbox";

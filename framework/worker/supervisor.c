@@ -16,6 +16,7 @@
 #include "base/ending.h"
 #include "bide/log.h"
 #include "dispatch/slot.h"
+#include "worker/oom.h"
 #include "worker/notify.h"
 
 enum {
@@ -24,6 +25,7 @@ enum {
     STEADY_MS = 60 * 1000,   /* a process that lived so long starts the pauses anew */
     SUSPICIONS = 3,          /* deaths a message may have been near, by chance */
     PLACES = 8,
+    END_TEXT = 96,
 };
 
 /* One process, or the place for one. There are PLACES times as many as processes, for those that finish
@@ -64,6 +66,7 @@ struct supervisor {
     int missing;            /* processes to start */
     int64_t start_again_ms; /* not before; monotonic */
     int64_t pause_ms;
+    int64_t oom_kills; /* as of the last SIGKILL: see worker/oom.h */
     bool ever_served;
     int stops;
     int status;
@@ -185,7 +188,8 @@ static void blame(struct supervisor *supervisor, const struct bide_slot *slot, c
     snprintf(text, sizeof text, "%s while plugin '%s' ran it", what, slot->plugin);
     bide_crashes_note(supervisor->crashes, slot->id, slot->attempt, false, text);
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
-        BIDE_STR("plugin", slot->plugin), BIDE_INT("attempt", slot->attempt), BIDE_STR("how", what));
+        BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build), BIDE_INT("attempt", slot->attempt),
+        BIDE_STR("how", what));
     if (bide_crashes_type_died(supervisor->crashes, slot->type))
         bide_log(BIDE_LOG_ERROR, "handler keeps crashing: its messages run one at a time, with pauses",
             BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin));
@@ -198,7 +202,8 @@ static void suspect(struct supervisor *supervisor, const struct bide_slot *slot,
         text, sizeof text, "%s, again, while plugin '%s' ran it (one of those that ran)", what, slot->plugin);
     bide_crashes_suspect(supervisor->crashes, slot->id, slot->attempt, SUSPICIONS, text);
     bide_log(BIDE_LOG_WARN, "message was running when its process died", BIDE_STR("id", slot->id),
-        BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin), BIDE_INT("attempt", slot->attempt));
+        BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build),
+        BIDE_INT("attempt", slot->attempt));
 }
 
 /* What a wild pointer may have left unterminated ends all the same. */
@@ -206,8 +211,8 @@ static struct bide_slot read_slot(const struct bide_slot *slot)
 {
     struct bide_slot copy;
     memcpy(&copy, slot, sizeof copy);
-    copy.id[sizeof copy.id - 1] = copy.type[sizeof copy.type - 1] = copy.plugin[sizeof copy.plugin - 1] =
-        '\0';
+    copy.build[sizeof copy.build - 1] = copy.id[sizeof copy.id - 1] = copy.type[sizeof copy.type - 1] =
+        copy.plugin[sizeof copy.plugin - 1] = '\0';
     return copy;
 }
 
@@ -265,13 +270,27 @@ static void give_up(struct supervisor *supervisor, int status)
     pass_on_stop(supervisor, SIGTERM);
 }
 
+/* As bide_ending says it, and of a SIGKILL also why. */
+static void describe_end(struct supervisor *supervisor, int status, char what[END_TEXT])
+{
+    char ending[BIDE_ENDING_TEXT];
+    bide_ending(status, ending);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+        snprintf(what, END_TEXT, "%s", ending);
+        return;
+    }
+    int64_t kills = bide_oom_kills();
+    snprintf(what, END_TEXT, "%s (%s)", ending, bide_oom_verdict(supervisor->oom_kills, kills));
+    supervisor->oom_kills = kills;
+}
+
 static void bury(struct supervisor *supervisor, struct place *place, int status)
 {
-    char what[BIDE_ENDING_TEXT];
+    char what[END_TEXT];
     pid_t pid = place->pid;
     place->pid = 0;
     bide_metrics_end(place->metrics);
-    bide_ending(status, what);
+    describe_end(supervisor, status, what);
     supervisor->ever_served |= atomic_load(place->serving) != 0;
     bool returned = WIFEXITED(status) && atomic_load(place->returned);
     bool explained = find_guilty(supervisor, place, what);
@@ -380,6 +399,7 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
     supervisor->options = options;
     supervisor->clock = bide_clock_system();
     supervisor->missing = options->processes;
+    supervisor->oom_kills = bide_oom_kills();
     bide_code code = share_memory(supervisor, error);
     if (code == BIDE_OK) {
         static const int numbers[] = {SIGTERM, SIGINT, SIGCHLD, SIGUSR1};

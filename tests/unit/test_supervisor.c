@@ -117,8 +117,8 @@ static void run_two(const struct bide_supervised *shared)
     if (bide_slot_watch_faults(&error) != BIDE_OK ||
         bide_slot_watch_thread(&shared->slots[0], &error) != BIDE_OK)
         _exit(99);
-    bide_slot_begin(&shared->slots[0], &m1, "p", 0);
-    bide_slot_begin(&shared->slots[1], &m2, "p", 0);
+    bide_slot_begin(&shared->slots[0], &m1, "p", "b", 0);
+    bide_slot_begin(&shared->slots[1], &m2, "p", "b", 0);
     atomic_store(shared->serving, 1);
 }
 
