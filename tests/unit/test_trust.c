@@ -1,4 +1,5 @@
-/* dispatch/trust, dispatch/build_id, worker/oom: whose code a plugin is, which build, and why a process was killed. */
+/* dispatch/trust, dispatch/build_id, worker/oom: whose code a plugin is, which build, and why a process was
+ * killed. */
 #include "dispatch/trust.h"
 
 #include <dlfcn.h>
