@@ -44,16 +44,7 @@ bide_code bide_rmq_admin_ready(struct bide_rmq_admin *admin, bide_error *error)
 
 bide_code bide_rmq_admin_reopen(struct bide_rmq_admin *admin, amqp_channel_t channel, bide_error *error)
 {
-    amqp_channel_close_ok_t close_ok = {0};
-    amqp_send_method(admin->link.amqp, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
-    return bide_rmq_link_open_channel(&admin->link, channel, error);
-}
-
-static bool is_not_found(amqp_rpc_reply_t reply)
-{
-    return reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
-           reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD &&
-           ((const amqp_channel_close_t *)reply.reply.decoded)->reply_code == AMQP_NOT_FOUND;
+    return bide_rmq_link_reopen_channel(&admin->link, channel, error);
 }
 
 bide_code bide_rmq_admin_depth(
@@ -65,7 +56,7 @@ bide_code bide_rmq_admin_depth(
     int64_t ready = ok ? (int64_t)ok->message_count : -1;
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(amqp);
     bide_code code = BIDE_OK;
-    if (is_not_found(reply))
+    if (bide_rmq_is_not_found(reply))
         code = bide_rmq_admin_reopen(admin, BIDE_RMQ_QUESTIONS, error);
     else
         code = bide_rmq_check(admin->settings, reply, "asking for a queue's length", error);

@@ -112,3 +112,10 @@ bide_code bide_rmq_check(
     }
     return bide_fail(error, BIDE_E_BROKER, "%s: no answer while %s", settings->redacted, doing);
 }
+
+bool bide_rmq_is_not_found(amqp_rpc_reply_t reply)
+{
+    return reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
+           reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD &&
+           ((const amqp_channel_close_t *)reply.reply.decoded)->reply_code == AMQP_NOT_FOUND;
+}

@@ -140,6 +140,13 @@ bide_code bide_rmq_link_open_channel(struct bide_rmq_link *link, amqp_channel_t 
     return bide_rmq_check(link->settings, amqp_get_rpc_reply(link->amqp), "opening a channel", error);
 }
 
+bide_code bide_rmq_link_reopen_channel(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
+{
+    amqp_channel_close_ok_t close_ok = {0};
+    amqp_send_method(link->amqp, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
+    return bide_rmq_link_open_channel(link, channel, error);
+}
+
 int64_t bide_rmq_link_beat_us(const struct bide_rmq_link *link)
 {
     int heartbeat_s = link->amqp ? amqp_get_heartbeat(link->amqp) : 0;

@@ -28,6 +28,8 @@ void bide_rmq_link_close(struct bide_rmq_link *link);
 void bide_rmq_link_drop(struct bide_rmq_link *link);
 
 bide_code bide_rmq_link_open_channel(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error);
+/* After the broker has closed the channel. */
+bide_code bide_rmq_link_reopen_channel(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error);
 /* How long the link may go without a library call: half of the heartbeat interval, in microseconds; -1: for
  * ever. */
 int64_t bide_rmq_link_beat_us(const struct bide_rmq_link *link);

@@ -104,7 +104,7 @@ static bide_code prepare(struct bide_rmq_publisher *publisher, bide_error *error
     if (code == BIDE_OK)
         code = bide_rmq_link_open_channel(link, BIDE_RMQ_ASK_CHANNEL, error);
     if (code == BIDE_OK)
-        code = bide_rmq_topology_declare(link, BIDE_RMQ_PUBLISH_CHANNEL, error);
+        code = bide_rmq_topology_ensure(link, BIDE_RMQ_PUBLISH_CHANNEL, error);
     if (code != BIDE_OK)
         return code;
     amqp_confirm_select(link->amqp, BIDE_RMQ_PUBLISH_CHANNEL);

@@ -244,11 +244,12 @@ static int delete_at_once(struct bide_rmq_link *link, amqp_channel_t channel, co
 
 typedef int row_action(struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row);
 
+/* On the first n rows. */
 static bide_code act_on_rows(struct bide_rmq_link *link, amqp_channel_t channel,
-    const struct bide_rmq_topology *topology, row_action *act, const char *doing, bide_error *error)
+    const struct bide_rmq_topology *topology, size_t n, row_action *act, const char *doing, bide_error *error)
 {
     int status = AMQP_STATUS_OK;
-    for (size_t i = 0; i < topology->n_rows && status == AMQP_STATUS_OK; i++)
+    for (size_t i = 0; i < n && status == AMQP_STATUS_OK; i++)
         status = act(link, channel, &topology->rows[i]);
     if (status != AMQP_STATUS_OK)
         return bide_rmq_fail_status(link->settings, status, doing, error);
@@ -257,8 +258,11 @@ static bide_code act_on_rows(struct bide_rmq_link *link, amqp_channel_t channel,
     return bide_rmq_check(link->settings, amqp_get_rpc_reply(link->amqp), doing, error);
 }
 
+typedef bide_code topology_action(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, bide_error *error);
+
 static bide_code act_on_topology(
-    struct bide_rmq_link *link, amqp_channel_t channel, row_action *act, const char *doing, bide_error *error)
+    struct bide_rmq_link *link, amqp_channel_t channel, topology_action *act, bide_error *error)
 {
     struct bide_rmq_topology topology;
     bide_code code = bide_rmq_topology_init(&topology, link->settings, error);
@@ -267,18 +271,65 @@ static bide_code act_on_topology(
     struct timeval patience = bide_rmq_timeval(60000); /* quorum queues take a while */
     struct timeval usual = bide_rmq_timeval(link->settings->timeout_ms);
     amqp_set_rpc_timeout(link->amqp, &patience);
-    code = act_on_rows(link, channel, &topology, act, doing, error);
+    code = act(link, channel, &topology, error);
     amqp_set_rpc_timeout(link->amqp, &usual);
     bide_rmq_topology_clear(&topology);
     return code;
 }
 
+static const char declaring[] = "declaring exchanges and queues";
+
+static bide_code declare_all(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, bide_error *error)
+{
+    return act_on_rows(link, channel, topology, topology->n_rows, declare_at_once, declaring, error);
+}
+
+static bide_code delete_all(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, bide_error *error)
+{
+    return act_on_rows(
+        link, channel, topology, topology->n_rows, delete_at_once, "deleting exchanges and queues", error);
+}
+
+/* Rows are declared in order: where the last queue is, everything was. */
+static bide_code ask_for_last_queue(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, bool *ret_there, bide_error *error)
+{
+    size_t last = topology->n_rows;
+    while (topology->rows[--last].kind != BIDE_RMQ_QUEUE)
+        ;
+    amqp_queue_declare(
+        link->amqp, channel, bide_rmq_text(topology->rows[last].name), 1, 0, 0, 0, amqp_empty_table);
+    amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->amqp);
+    *ret_there = reply.reply_type == AMQP_RESPONSE_NORMAL;
+    if (bide_rmq_is_not_found(reply))
+        return bide_rmq_link_reopen_channel(link, channel, error);
+    return bide_rmq_check(link->settings, reply, "asking for the delay store's last queue", error);
+}
+
+static bide_code ensure_all(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, bide_error *error)
+{
+    bool there;
+    size_t n = topology->n_rows - BIDE_RMQ_RUNGS * RUNG_ROWS; /* those in front of the delay store's */
+    bide_code code = ask_for_last_queue(link, channel, topology, &there, error);
+    if (code == BIDE_OK && there)
+        return act_on_rows(link, channel, topology, n, declare_at_once, declaring, error);
+    return code == BIDE_OK ? declare_all(link, channel, topology, error) : code;
+}
+
 bide_code bide_rmq_topology_declare(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
 {
-    return act_on_topology(link, channel, declare_at_once, "declaring exchanges and queues", error);
+    return act_on_topology(link, channel, declare_all, error);
+}
+
+bide_code bide_rmq_topology_ensure(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
+{
+    return act_on_topology(link, channel, ensure_all, error);
 }
 
 bide_code bide_rmq_topology_delete(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
 {
-    return act_on_topology(link, channel, delete_at_once, "deleting exchanges and queues", error);
+    return act_on_topology(link, channel, delete_all, error);
 }
