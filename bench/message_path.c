@@ -94,6 +94,7 @@ static void prepare(struct path *path, const struct bide_adapter *adapter,
     check(bide_intake_init(intake, config, &path->handlers, path->clock, error), error);
     check(
         bide_board_init(&path->board, config->queues, config->n_queues, config->worker.order, error), error);
+    check(bide_holding_init(intake, error), error);
     bide_context_init(&path->context, path->clock);
     bide_quarantine_init(&intake->quarantine, 1, bide_mono_us(path->clock));
     bide_prefetch_init(&intake->prefetch[0], BIDE_INTAKE_BATCH, 1);
