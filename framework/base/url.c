@@ -181,7 +181,25 @@ static bide_code parse(struct bide_url *url, const char *text)
     return code == BIDE_OK && query ? parse_params(url, query + 1) : code;
 }
 
-char *bide_url_redact(const char *text)
+/* Hides the values of a query in place: at most three stars for each. */
+static void hide_values(char *text)
+{
+    char *to = strchr(text, '?');
+    if (!to)
+        return;
+    for (const char *from = to; *from;) {
+        *to++ = *from;
+        if (*from++ != '=')
+            continue;
+        size_t size = strcspn(from, "&");
+        for (size_t i = 0; i < size && i < 3; i++)
+            *to++ = '*';
+        from += size;
+    }
+    *to = '\0';
+}
+
+static char *hide_password(const char *text)
 {
     const char *colon = strchr(text, ':'), *at = strrchr(text, '@');
     const char *user = text;
@@ -193,6 +211,14 @@ char *bide_url_redact(const char *text)
     if (!colon)
         return bide_strdup(text);
     return bide_asprintf("%.*s:***%s", (int)(colon - text), text, at);
+}
+
+char *bide_url_redact(const char *text)
+{
+    char *shown = hide_password(text);
+    if (shown)
+        hide_values(shown);
+    return shown;
 }
 
 bide_code bide_url_parse(const char *text, struct bide_url *ret_url, bide_error *error)

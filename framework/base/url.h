@@ -33,7 +33,7 @@ struct bide_url {
                    rest */
     struct bide_url_param params[BIDE_URL_PARAMS_MAX];
     size_t n_params;
-    char *redacted; /* for logs and messages: the password is *** */
+    char *redacted; /* for logs and messages: the password and the values of the query are *** */
 };
 
 /* BIDE_E_CONFIG (the text shows the URL without its password) or BIDE_E_NOMEM. */
@@ -41,9 +41,9 @@ bide_code bide_url_parse(const char *text, struct bide_url *ret_url, bide_error 
 void bide_url_clear(struct bide_url *url); /* also a zeroed one */
 /* The last value of a parameter, or NULL. */
 const char *bide_url_param(const struct bide_url *url, const char *name);
-/* The text with what stands between the first ':' behind "scheme://" and the last '@' hidden, also for what
- * does not parse: a password may hold a raw '/', '?' or '@'. (So an '@' in a parameter is better written
- * %40.) bide_free it; NULL where there is no memory. */
+/* The text with the values of its query hidden, and with what stands between the first ':' behind "scheme://"
+ * and the last '@', also for what does not parse: a password may hold a raw '/', '?' or '@'. (So an '@' in a
+ * parameter is better written %40.) bide_free it; NULL where there is no memory. */
 char *bide_url_redact(const char *text);
 
 /* Refuses parameters not in `known` (ended by NULL): "unknown option 'x' … (did you mean 'y'?)". */
