@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bide/worker.h"
+#include "cli/generation.h"
 #include "cli/session.h"
 #include "worker/supervised.h"
 
@@ -51,13 +52,42 @@ static void catch_signals(bide_worker *worker)
 struct start {
     struct bide_cli *cli;
     const char *path;
+    int threads; /* 0: the configuration's */
     bide_worker_options options;
+    struct bide_cli_generation now;
+    struct bide_cli_generation next; /* a reload's, until it is concluded */
 };
 
-static bide_code serve(const struct start *start, const struct bide_supervised *shared, bide_error *error)
+/* This process's own copy of the generation it belongs to. */
+static struct bide_config *take_config(struct start *start, const struct bide_supervised *shared)
+{
+    struct bide_cli_generation *generation = shared->candidate ? &start->next : &start->now;
+    struct bide_config *config = generation->config;
+    generation->config = NULL;
+    return config;
+}
+
+static void set_log_level(const struct start *start, const struct bide_config *config)
+{
+    if (start->cli->log_level < 0)
+        bide_log_set_level((bide_log_level)config->worker.log_level);
+}
+
+/* Why a candidate fails is for the supervisor to say. */
+static void explain(const struct start *start, const struct bide_supervised *shared, const bide_error *error)
+{
+    if (shared->candidate && !atomic_load(shared->serving))
+        snprintf(shared->failure, BIDE_ERROR_SIZE, "%s", error->text);
+    else
+        bide_cli_print_error(start->cli, error);
+}
+
+static bide_code serve(struct start *start, const struct bide_supervised *shared, bide_error *error)
 {
     bide_worker *worker;
-    bide_code code = bide_worker_create(start->path, &start->options, &worker, error);
+    struct bide_config *config = take_config(start, shared);
+    set_log_level(start, config);
+    bide_code code = bide_worker_create_from(config, &start->options, &worker, error);
     if (code != BIDE_OK)
         return code;
     code = bide_worker_supervised_by(worker, shared, error);
@@ -67,6 +97,8 @@ static bide_code serve(const struct start *start, const struct bide_supervised *
         atomic_store(&signalled_worker, NULL);
     }
     if (bide_worker_abandoned(worker)) { /* a handler still runs: what exit() would tear down is in use */
+        if (code != BIDE_OK)
+            explain(start, shared, error);
         atomic_store(shared->returned, 1);
         _exit(bide_code_exit(code));
     }
@@ -76,39 +108,86 @@ static bide_code serve(const struct start *start, const struct bide_supervised *
 
 static int child_main(void *user, const struct bide_supervised *shared)
 {
-    const struct start *start = user;
+    struct start *start = user;
     bide_error error = {0};
     bide_code code = serve(start, shared, &error);
     if (code != BIDE_OK)
-        bide_cli_print_error(start->cli, &error);
+        explain(start, shared, &error);
     return bide_code_exit(code);
+}
+
+static struct bide_workforce force_of(const struct start *start, const struct bide_config *config)
+{
+    return (struct bide_workforce){
+        .processes = config->worker.processes,
+        .threads = start->threads ? start->threads : config->worker.threads,
+    };
+}
+
+/* ---- reloading ---- */
+
+static bide_code prepare(void *user, struct bide_workforce *ret_force, bide_error *error)
+{
+    struct start *start = user;
+    bide_code code = bide_cli_generation_read(start->path, &start->next, error);
+    if (code == BIDE_OK)
+        *ret_force = force_of(start, start->next.config);
+    return code;
+}
+
+/* What changes is said at the more talkative of both levels. */
+static void conclude(void *user, bool accepted)
+{
+    struct start *start = user;
+    if (!accepted) {
+        bide_cli_generation_release(&start->next);
+        return;
+    }
+    if (start->next.config->worker.log_level < start->now.config->worker.log_level)
+        set_log_level(start, start->next.config);
+    bide_cli_generation_log_changes(&start->now, &start->next);
+    set_log_level(start, start->next.config);
+    bide_cli_generation_release(&start->now);
+    start->now = start->next;
+    start->next = (struct bide_cli_generation){0};
+}
+
+/* ---- starting ---- */
+
+static bide_code supervise(struct start *start, bide_error *error)
+{
+    bide_code code = bide_cli_generation_read(start->path, &start->now, error);
+    if (code != BIDE_OK)
+        return code;
+    set_log_level(start, start->now.config);
+    const struct bide_supervisor_options supervision = {
+        .force = force_of(start, start->now.config),
+        .run = child_main,
+        .prepare = prepare,
+        .conclude = conclude,
+        .user = start,
+    };
+    signal(SIGPIPE, SIG_IGN); /* the supervisor's log may go to a pipe, too */
+    code = bide_supervise(&supervision, &start->cli->status, error);
+    bide_cli_generation_release(&start->now);
+    return code;
 }
 
 static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
 {
     const struct values *values = given;
     struct start start = {.cli = cli, .path = bide_cli_config_path(cli)};
-    struct bide_config *config;
     if (!start.path)
         return bide_fail(error, BIDE_E_CONFIG,
             "a worker needs a configuration with handlers: there is neither ./bide.conf nor "
             "/etc/bide/bide.conf; give one with -c FILE");
     bide_code code = bide_cli_broker_override(cli, &start.options.broker, error);
-    if (code == BIDE_OK)
-        code = bide_config_load(start.path, &config, error);
     if (code != BIDE_OK)
         return code;
-    start.options.threads = values->threads == BIDE_CLI_UNSET ? config->worker.threads : (int)values->threads;
+    start.threads = values->threads == BIDE_CLI_UNSET ? 0 : (int)values->threads;
+    start.options.threads = start.threads;
     start.options.exit_idle_ms = values->exit_idle_ms == BIDE_CLI_UNSET ? 0 : values->exit_idle_ms;
-    const struct bide_supervisor_options supervision = {
-        .processes = config->worker.processes,
-        .threads = start.options.threads,
-        .run = child_main,
-        .user = &start,
-    };
-    bide_config_destroy(config);
-    signal(SIGPIPE, SIG_IGN); /* the supervisor's log may go to a pipe, too */
-    return bide_supervise(&supervision, &cli->status, error);
+    return supervise(&start, error);
 }
 
 const struct bide_cli_command bide_cli_worker = {
@@ -117,7 +196,9 @@ const struct bide_cli_command bide_cli_worker = {
     .summary = "Runs handlers until SIGTERM or SIGINT.",
     .details = "At the first signal it takes nothing new and finishes what runs, at most worker.drain long; "
                "then, or "
-               "at a second\nsignal, it hands back what is in flight and leaves.",
+               "at a second\nsignal, it hands back what is in flight and leaves. SIGHUP: reads the "
+               "configuration and the plugins again, without\nlosing a message; what is wrong with them is "
+               "logged, and the old ones stay in use.",
     .options = options,
     .values_size = sizeof(struct values),
     .log_level = BIDE_LOG_INFO,

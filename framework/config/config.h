@@ -86,6 +86,8 @@ struct bide_queue_config {
     int weight;
 };
 
+enum { BIDE_THREADS_MAX = 256, BIDE_PROCESSES_MAX = 64 };
+
 enum bide_order { BIDE_ORDER_WEIGHTED, BIDE_ORDER_STRICT };
 
 struct bide_worker_config {
@@ -95,6 +97,7 @@ struct bide_worker_config {
     int64_t drain_ms;
     int64_t max_body; /* bytes */
     int prefetch;     /* 0: automatic */
+    int log_level;    /* a bide_log_level */
 };
 
 struct bide_config {

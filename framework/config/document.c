@@ -38,7 +38,7 @@ static bool is_nested(const struct bide_option *option)
     return option->kind == BIDE_OPTION_GROUP || option->kind == BIDE_OPTION_LIST;
 }
 
-static void add_size(struct bide_buffer *to, int64_t bytes)
+void bide_option_add_size(struct bide_buffer *to, int64_t bytes)
 {
     const int64_t mib = 1024 * 1024, gib = mib * 1024;
     if (bytes > 0 && bytes % gib == 0)
@@ -57,9 +57,9 @@ static void add_range(struct bide_buffer *to, const struct bide_option *option)
         bide_buffer_format(
             to, "%s … %s", bide_format_duration(option->min, min), bide_format_duration(option->max, max));
     } else if (option->kind == BIDE_OPTION_SIZE) {
-        add_size(to, option->min);
+        bide_option_add_size(to, option->min);
         bide_buffer_text(to, " … ");
-        add_size(to, option->max);
+        bide_option_add_size(to, option->max);
     } else if (is_number(option)) {
         bide_buffer_format(to, "%" PRId64 " … %" PRId64, option->min, option->max);
     }

@@ -8,6 +8,7 @@ enum { DAY_MS = 86400 * 1000, MIB = 1024 * 1024 };
 #define LONGEST_MS (INT64_C(3650) * DAY_MS)
 
 static const char *const queue_types[] = {"quorum", "classic", NULL};
+static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
 static const char *const orders[] = {"weighted", "strict", NULL};
 static const char *const isolations[] = {"thread", "process", NULL};
 static const char *const backoffs[] = {"fixed", "linear", "exponential", "fibonacci", NULL};
@@ -19,9 +20,9 @@ static const char *const backoffs[] = {"fixed", "linear", "exponential", "fibona
 #define WORKER(member) AT(bide_worker_config, member)
 
 static const struct bide_option worker_options[] = {
-    {"threads", BIDE_OPTION_INT, WORKER(threads), .fallback = "8", .min = 1, .max = 256,
+    {"threads", BIDE_OPTION_INT, WORKER(threads), .fallback = "8", .min = 1, .max = BIDE_THREADS_MAX,
         .help = "Handlers that run at once in one process."},
-    {"processes", BIDE_OPTION_INT, WORKER(processes), .fallback = "1", .min = 1, .max = 64,
+    {"processes", BIDE_OPTION_INT, WORKER(processes), .fallback = "1", .min = 1, .max = BIDE_PROCESSES_MAX,
         .help = "Worker processes kept running by one `bide worker`, each with its own threads."},
     {"order", BIDE_OPTION_CHOICE, WORKER(order), .fallback = "weighted", .choices = orders,
         .help = "`weighted`: queues share the threads in proportion to their weights, so that a flood in one "
@@ -36,6 +37,8 @@ static const struct bide_option worker_options[] = {
                 "(`oversized`) when it arrives from elsewhere."},
     {"prefetch", BIDE_OPTION_INT, WORKER(prefetch), .fallback = "0", .min = 0, .max = 65535,
         .help = "Messages fetched ahead of the threads, per process; 0: automatic."},
+    {"log_level", BIDE_OPTION_CHOICE, WORKER(log_level), .fallback = "info", .choices = log_levels,
+        .help = "What `bide worker` logs: lines of this level and above. `--log-level` wins over it."},
     {0},
 };
 

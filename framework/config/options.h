@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
+
 enum bide_option_kind {
     BIDE_OPTION_STRING,    /* char *, never empty */
     BIDE_OPTION_TYPE,      /* char *, a message type */
@@ -49,5 +51,8 @@ struct bide_option_section {
 
 /* The top level: struct bide_config. */
 const struct bide_option_section *bide_option_root(void);
+
+/* As in the file, without quotes: "64MiB", 1000. */
+void bide_option_add_size(struct bide_buffer *to, int64_t bytes);
 
 #endif

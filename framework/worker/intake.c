@@ -154,6 +154,14 @@ static void make_way_when_hung(struct bide_intake *intake)
     bide_intake_stop(intake);
 }
 
+/* A process that a reload replaces is in nobody's way: its handlers get all the time they take, until the
+ * whole worker stops. */
+static int64_t drain_ends_us(const struct bide_intake *intake, int64_t now_us)
+{
+    bool unhurried = intake->supervised && atomic_load(intake->supervised->unhurried);
+    return unhurried ? INT64_MAX : now_us + intake->config->worker.drain_ms * 1000;
+}
+
 static void begin_to_drain(struct bide_intake *intake, int64_t now_us)
 {
     struct bide_job_list jobs = {0};
@@ -164,7 +172,7 @@ static void begin_to_drain(struct bide_intake *intake, int64_t now_us)
         BIDE_INT("handed_back", jobs.n));
     settle_all(intake, &jobs);
     bide_intake_flush(intake);
-    enter(intake, BIDE_INTAKE_DRAINING, now_us + intake->config->worker.drain_ms * 1000);
+    enter(intake, BIDE_INTAKE_DRAINING, drain_ends_us(intake, now_us));
 }
 
 static void begin_to_cancel(struct bide_intake *intake, int64_t now_us)
@@ -185,6 +193,8 @@ static void advance_stage(struct bide_intake *intake, int64_t now_us)
     bool late = now_us >= intake->stage_ends_us;
     if (intake->stage == BIDE_INTAKE_SERVING && stops > 0)
         begin_to_drain(intake, now_us);
+    if (intake->stage == BIDE_INTAKE_DRAINING && intake->stage_ends_us == INT64_MAX)
+        intake->stage_ends_us = drain_ends_us(intake, now_us);
     if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 && only_hung_ones_left(intake))
         enter(intake, BIDE_INTAKE_LEAVING, now_us + LEAVE_US);
     if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 &&

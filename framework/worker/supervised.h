@@ -6,6 +6,10 @@
 #include "bide/worker.h"
 #include "worker/supervisor.h"
 
+/* bide_worker_create from a configuration, which it takes over, also on failure. */
+bide_code bide_worker_create_from(struct bide_config *config, const bide_worker_options *options,
+    bide_worker **ret_worker, bide_error *error);
+
 /* Before bide_worker_run. `supervised` is borrowed until the process ends. */
 bide_code bide_worker_supervised_by(
     bide_worker *worker, const struct bide_supervised *supervised, bide_error *error);

@@ -1,6 +1,7 @@
 #include "worker/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,59 +18,15 @@
 #include "bide/log.h"
 #include "dispatch/slot.h"
 #include "worker/oom.h"
-#include "worker/notify.h"
+#include "worker/supervising.h"
 
 enum {
     FIRST_PAUSE_MS = 100,    /* after a death that no message explains */
     LONGEST_PAUSE_MS = 5000, /* … and the next, and the next */
     STEADY_MS = 60 * 1000,   /* a process that lived so long starts the pauses anew */
     SUSPICIONS = 3,          /* deaths a message may have been near, by chance */
-    PLACES = 8,
+    LEAST_FORCE = 8,         /* processes there are places for in any case: a reload may ask for more */
     END_TEXT = 96,
-};
-
-/* One process, or the place for one. There are PLACES times as many as processes, for those that finish
- * beside their successors. */
-struct place {
-    pid_t pid; /* 0: nobody */
-    int64_t started_ms;
-    bool replaced; /* its successor has been started */
-    struct bide_metrics *metrics;
-    struct bide_slot *slots;
-    _Atomic int *serving;
-    _Atomic int64_t *beat_ms;
-    _Atomic int *wants_successor;
-    _Atomic int *returned;
-};
-
-struct flags {
-    _Atomic int serving;
-    _Atomic int64_t beat_ms;
-    _Atomic int wants_successor;
-    _Atomic int returned; /* from options.run: else somebody else ended the process, also with status 0 */
-    struct bide_slot slots[];
-};
-
-struct supervisor {
-    const struct bide_supervisor_options *options;
-    const struct bide_clock *clock;
-    struct bide_crashes *crashes;
-    struct bide_shared *shared;
-    struct bide_circuits *circuits;
-    struct place places[PLACES * BIDE_PROCESSES_MAX];
-    size_t n_places;
-    void *memory;
-    size_t memory_size;
-    struct bide_notify notify;
-    sigset_t signals;
-    sigset_t before;
-    int missing;            /* processes to start */
-    int64_t start_again_ms; /* not before; monotonic */
-    int64_t pause_ms;
-    int64_t oom_kills; /* as of the last SIGKILL: see worker/oom.h */
-    bool ever_served;
-    int stops;
-    int status;
 };
 
 static size_t whole_lines(size_t size)
@@ -79,14 +36,14 @@ static size_t whole_lines(size_t size)
 
 static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
 {
-    size_t threads = (size_t)supervisor->options->threads;
-    size_t a_place = whole_lines(sizeof(struct flags) + threads * sizeof(struct bide_slot));
+    size_t processes = (size_t)supervisor->force.processes;
+    size_t a_place = whole_lines(sizeof(struct flags) + BIDE_THREADS_MAX * sizeof(struct bide_slot));
     size_t crashes_size = whole_lines(sizeof(struct bide_crashes));
     size_t tables_size = crashes_size + whole_lines(sizeof(struct bide_circuits));
-    supervisor->n_places = PLACES * (size_t)supervisor->options->processes;
+    supervisor->n_places = BIDE_PLACES_EACH * (processes > LEAST_FORCE ? processes : LEAST_FORCE);
     supervisor->memory_size = tables_size + supervisor->n_places * a_place;
-    char *memory =
-        mmap(NULL, supervisor->memory_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char *memory = mmap(NULL, supervisor->memory_size, PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); /* only what is used takes up memory */
     if (memory == MAP_FAILED)
         return bide_fail(error, BIDE_E_NOMEM, "cannot share %zu bytes of memory: %s", supervisor->memory_size,
             strerror(errno));
@@ -98,6 +55,8 @@ static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
     for (size_t i = 0; i < supervisor->n_places; i++) {
         struct flags *flags = (struct flags *)(void *)(memory + tables_size + i * a_place);
         supervisor->places[i].serving = &flags->serving;
+        supervisor->places[i].unhurried = &flags->unhurried;
+        supervisor->places[i].failure = flags->failure;
         supervisor->places[i].beat_ms = &flags->beat_ms;
         supervisor->places[i].wants_successor = &flags->wants_successor;
         supervisor->places[i].returned = &flags->returned;
@@ -112,11 +71,26 @@ static bide_code share_memory(struct supervisor *supervisor, bide_error *error)
 
 /* ---- starting ---- */
 
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+/* A terminal sends SIGHUP to every process of its group; what it means is the supervisor's business. Not
+ * SIG_IGN, which programs that a handler starts would inherit. */
+static void ignore_hangups(void)
+{
+    struct sigaction action = {.sa_handler = do_nothing, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGHUP, &action, NULL);
+}
+
 static _Noreturn void become_child(struct supervisor *supervisor, const struct place *place, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* it died before the line above */
         _exit(EXIT_FAILURE);
+    ignore_hangups();
     sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
     /* What this process forks itself (sandboxes, commands) has no business in here. */
     madvise(supervisor->memory, supervisor->memory_size, MADV_DONTFORK);
@@ -129,6 +103,9 @@ static _Noreturn void become_child(struct supervisor *supervisor, const struct p
         .shared = supervisor->shared,
         .metrics = place->metrics,
         .serving = place->serving,
+        .unhurried = place->unhurried,
+        .candidate = place == supervisor->candidate,
+        .failure = place->failure,
         .beat_ms = place->beat_ms,
         .returned = place->returned,
         .wants_successor = place->wants_successor,
@@ -138,21 +115,28 @@ static _Noreturn void become_child(struct supervisor *supervisor, const struct p
     exit(status);
 }
 
-static struct place *free_place(struct supervisor *supervisor)
+struct place *bide_supervisor_free_place(struct supervisor *supervisor)
 {
+    struct place *place = NULL;
+    int taken = 0;
     for (size_t i = 0; i < supervisor->n_places; i++)
-        if (supervisor->places[i].pid == 0)
-            return &supervisor->places[i];
-    return NULL;
+        if (supervisor->places[i].pid != 0)
+            taken++;
+        else if (!place)
+            place = &supervisor->places[i];
+    return taken < BIDE_PLACES_EACH * supervisor->force.processes ? place : NULL;
 }
 
-static void start_one(struct supervisor *supervisor, struct place *place)
+bool bide_supervisor_start(struct supervisor *supervisor, struct place *place, int threads)
 {
     atomic_store(place->serving, 0);
+    atomic_store(place->unhurried, 0);
     atomic_store(place->wants_successor, 0);
     atomic_store(place->returned, 0);
-    memset(place->slots, 0, (size_t)supervisor->options->threads * sizeof *place->slots);
-    bide_metrics_begin(place->metrics, supervisor->options->threads, bide_wall_ms(supervisor->clock));
+    memset(place->slots, 0, (size_t)threads * sizeof *place->slots);
+    bide_metrics_begin(place->metrics, threads, bide_wall_ms(supervisor->clock));
+    *place->failure = '\0';
+    place->threads = threads;
     place->replaced = false;
     place->started_ms = bide_mono_ms(supervisor->clock);
     atomic_store(place->beat_ms, place->started_ms);
@@ -161,23 +145,26 @@ static void start_one(struct supervisor *supervisor, struct place *place)
         become_child(supervisor, place, parent);
     if (pid < 0) {
         bide_log(BIDE_LOG_ERROR, "cannot start a worker process", BIDE_STR("error", strerror(errno)));
-        supervisor->start_again_ms = place->started_ms + LONGEST_PAUSE_MS;
-        return;
+        return false;
     }
     place->pid = pid;
     atomic_store(&place->metrics->pid, pid);
-    supervisor->missing--;
     bide_log(BIDE_LOG_DEBUG, "worker process started", BIDE_INT("pid", pid));
+    return true;
 }
 
-static void start_missing(struct supervisor *supervisor)
+void bide_supervisor_start_missing(struct supervisor *supervisor)
 {
-    if (supervisor->stops > 0 || bide_mono_ms(supervisor->clock) < supervisor->start_again_ms)
-        return;
+    int64_t now_ms = bide_mono_ms(supervisor->clock);
     struct place *place;
+    if (supervisor->stops > 0 || now_ms < supervisor->start_again_ms)
+        return;
     /* No place: so many still finish that the next one to end makes room. */
-    for (int n = supervisor->missing; n > 0 && (place = free_place(supervisor)); n--)
-        start_one(supervisor, place);
+    for (int n = supervisor->missing; n > 0 && (place = bide_supervisor_free_place(supervisor)); n--)
+        if (bide_supervisor_start(supervisor, place, supervisor->force.threads))
+            supervisor->missing--;
+        else
+            supervisor->start_again_ms = now_ms + LONGEST_PAUSE_MS;
 }
 
 /* ---- deaths ---- */
@@ -216,10 +203,10 @@ static struct bide_slot read_slot(const struct bide_slot *slot)
     return copy;
 }
 
-static size_t count_slots(const struct supervisor *supervisor, const struct place *place, int state)
+static size_t count_slots(const struct place *place, int state)
 {
     size_t n = 0;
-    for (int i = 0; i < supervisor->options->threads; i++)
+    for (int i = 0; i < place->threads; i++)
         n += atomic_load(&place->slots[i].state) == state;
     return n;
 }
@@ -229,9 +216,9 @@ static size_t count_slots(const struct supervisor *supervisor, const struct plac
  * its successor, unless the process died before it came to that. */
 static bool find_guilty(struct supervisor *supervisor, const struct place *place, const char *what)
 {
-    size_t faulted = count_slots(supervisor, place, BIDE_SLOT_FAULTED);
-    size_t running = count_slots(supervisor, place, BIDE_SLOT_RUNNING);
-    for (int i = 0; i < supervisor->options->threads; i++) {
+    size_t faulted = count_slots(place, BIDE_SLOT_FAULTED);
+    size_t running = count_slots(place, BIDE_SLOT_RUNNING);
+    for (int i = 0; i < place->threads; i++) {
         const struct bide_slot slot = read_slot(&place->slots[i]);
         int state = atomic_load(&slot.state);
         if (state == BIDE_SLOT_FAULTED)
@@ -257,9 +244,11 @@ static void pause_before_restart(struct supervisor *supervisor, const struct pla
 
 static void pass_on_stop(struct supervisor *supervisor, int number)
 {
-    for (size_t i = 0; i < supervisor->n_places; i++)
+    for (size_t i = 0; i < supervisor->n_places; i++) {
+        atomic_store(supervisor->places[i].unhurried, 0);
         if (supervisor->places[i].pid > 0)
             kill(supervisor->places[i].pid, number);
+    }
 }
 
 /* Ended by itself with an error before any ever served: trying again will not help. */
@@ -291,11 +280,15 @@ static void bury(struct supervisor *supervisor, struct place *place, int status)
     place->pid = 0;
     bide_metrics_end(place->metrics);
     describe_end(supervisor, status, what);
+    if (place == supervisor->candidate && bide_supervisor_candidate_ended(supervisor, what))
+        return;
     supervisor->ever_served |= atomic_load(place->serving) != 0;
     bool returned = WIFEXITED(status) && atomic_load(place->returned);
     bool explained = find_guilty(supervisor, place, what);
     if (returned && WEXITSTATUS(status) == 0)
         return; /* it left as it was told to, or its successor serves */
+    if ((supervisor->stops > 0 || place->replaced) && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)
+        return; /* it was told to before it listened */
     bide_shared_count_death(supervisor->shared, status);
     bide_log(BIDE_LOG_ERROR, "worker process died", BIDE_INT("pid", pid), BIDE_STR("how", what));
     if (supervisor->stops > 0 || place->replaced)
@@ -349,8 +342,7 @@ static bool anyone_left(const struct supervisor *supervisor)
 static int64_t tell_manager(struct supervisor *supervisor)
 {
     int64_t now_ms = bide_mono_ms(supervisor->clock);
-    struct bide_notify_news news = {
-        .wanted = supervisor->options->processes, .stopping = supervisor->stops > 0};
+    struct bide_notify_news news = {.wanted = supervisor->force.processes, .stopping = supervisor->stops > 0};
     for (size_t i = 0; i < supervisor->n_places; i++) {
         const struct place *place = &supervisor->places[i];
         if (place->pid == 0)
@@ -367,7 +359,7 @@ static int64_t tell_manager(struct supervisor *supervisor)
  * without a limit of its own. */
 static int wait_for_signal(struct supervisor *supervisor, int64_t left_ms)
 {
-    if (supervisor->missing > 0 && supervisor->stops == 0 && free_place(supervisor)) {
+    if (supervisor->missing > 0 && supervisor->stops == 0 && bide_supervisor_free_place(supervisor)) {
         int64_t start_ms = supervisor->start_again_ms - bide_mono_ms(supervisor->clock);
         start_ms = start_ms < 1 ? 1 : start_ms;
         left_ms = left_ms < 0 || start_ms < left_ms ? start_ms : left_ms;
@@ -377,17 +369,41 @@ static int wait_for_signal(struct supervisor *supervisor, int64_t left_ms)
                         : sigwaitinfo(&supervisor->signals, NULL);
 }
 
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* SIGHUP means "read the configuration again", unless it tells of a terminal that is gone. */
+static void obey(struct supervisor *supervisor, int number)
+{
+    bool hung_up = number == SIGHUP && supervisor->has_terminal && !has_terminal();
+    if (number == SIGTERM || number == SIGINT || hung_up) {
+        pass_on_stop(supervisor, supervisor->stops > 0 ? SIGUSR2 : SIGTERM);
+        supervisor->stops++;
+    } else if (number == SIGHUP) {
+        supervisor->reload_wanted = true;
+    }
+}
+
+/* The shorter of two waits, of which -1 means for ever. */
+static int64_t sooner(int64_t one_ms, int64_t other_ms)
+{
+    return one_ms < 0 || (other_ms >= 0 && other_ms < one_ms) ? other_ms : one_ms;
+}
+
 static void watch(struct supervisor *supervisor)
 {
     while (anyone_left(supervisor)) {
-        int number = wait_for_signal(supervisor, tell_manager(supervisor));
-        if (number == SIGTERM || number == SIGINT) {
-            pass_on_stop(supervisor, supervisor->stops > 0 ? SIGUSR2 : SIGTERM);
-            supervisor->stops++;
-        }
+        int64_t wait_ms = sooner(tell_manager(supervisor), bide_supervisor_reload_wait_ms(supervisor));
+        obey(supervisor, wait_for_signal(supervisor, wait_ms));
         bury_the_dead(supervisor);
         start_successors(supervisor);
-        start_missing(supervisor);
+        bide_supervisor_reload(supervisor);
+        bide_supervisor_start_missing(supervisor);
     }
 }
 
@@ -398,17 +414,19 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     supervisor->options = options;
     supervisor->clock = bide_clock_system();
-    supervisor->missing = options->processes;
+    supervisor->force = options->force;
+    supervisor->missing = options->force.processes;
+    supervisor->has_terminal = has_terminal();
     supervisor->oom_kills = bide_oom_kills();
     bide_code code = share_memory(supervisor, error);
     if (code == BIDE_OK) {
-        static const int numbers[] = {SIGTERM, SIGINT, SIGCHLD, SIGUSR1};
+        static const int numbers[] = {SIGTERM, SIGINT, SIGCHLD, SIGUSR1, SIGHUP};
         sigemptyset(&supervisor->signals);
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
             sigaddset(&supervisor->signals, numbers[i]);
         sigprocmask(SIG_BLOCK, &supervisor->signals, &supervisor->before);
         bide_notify_open(&supervisor->notify);
-        start_missing(supervisor);
+        bide_supervisor_start_missing(supervisor);
         watch(supervisor);
         bide_notify_close(&supervisor->notify);
         sigprocmask(SIG_SETMASK, &supervisor->before, NULL);

@@ -11,6 +11,12 @@
  * further one as SIGUSR2: a terminal or a service manager sends SIGINT or SIGTERM to every process of a
  * group, so that these say no more to a child than "stop", however often. A child whose parent dies stops by
  * itself.
+ *
+ * SIGHUP: the configuration is read again (options.prepare). One process, the candidate, is started with it
+ * beside those that serve; when it serves too, it is joined by others, and the old ones get SIGTERM with all
+ * the time they need: they finish what runs, hand back the rest, and leave. A candidate that ends before it
+ * serves, or does not within a minute, is the end of the matter: the old ones never knew. A further SIGHUP
+ * meanwhile begins another reload afterwards. In a process whose terminal is gone it means SIGTERM.
  */
 #ifndef BIDE_WORKER_SUPERVISOR_H
 #define BIDE_WORKER_SUPERVISOR_H
@@ -18,11 +24,10 @@
 #include <sys/types.h>
 
 #include "bide/error.h"
+#include "config/config.h"
 #include "metrics/metrics.h"
 #include "worker/circuits.h"
 #include "worker/crashes.h"
-
-enum { BIDE_PROCESSES_MAX = 256 };
 
 struct bide_slot;
 
@@ -37,21 +42,32 @@ struct bide_supervised {
     _Atomic int *serving;         /* set once the worker consumes; SIGUSR1 to the supervisor says so */
     _Atomic int64_t *beat_ms;     /* monotonic: when the intake thread last went round its loop */
     _Atomic int *returned;        /* set before an _exit() that stands for a return from `run` */
+    _Atomic int *unhurried;       /* while set, the stop leaves it all the time its handlers take */
+    bool candidate;               /* runs with what options.prepare read last */
+    char *failure;                /* BIDE_ERROR_SIZE: a candidate says here why it ends */
     _Atomic int *wants_successor; /* set when a handler hangs: start another process, this one is finishing */
 };
 
 /* Runs in each child, after the fork: returns the exit status of the process. */
 typedef int bide_supervised_main(void *user, const struct bide_supervised *shared);
 
+struct bide_workforce {
+    int processes; /* at most BIDE_PROCESSES_MAX */
+    int threads;   /* slots for each; at most BIDE_THREADS_MAX */
+};
+
 struct bide_supervisor_options {
-    int processes;
-    int threads; /* slots for each */
+    struct bide_workforce force;
     bide_supervised_main *run;
+    /* SIGHUP: reads what a candidate is to run with. The error is logged. NULL: SIGHUP does nothing. */
+    bide_code (*prepare)(void *user, struct bide_workforce *ret_force, bide_error *error);
+    /* After a successful prepare: every process to come runs with it, or none does; and it says so. */
+    void (*conclude)(void *user, bool accepted);
     void *user;
 };
 
 /* Until all children have ended (told to, or by themselves with 0): the exit status for this process. Called
- * with one thread running; SIGTERM, SIGINT and SIGCHLD are blocked from here on in the parent and restored in
+ * with one thread running; the signals it obeys are blocked from here on in the parent and restored in
  * the child. */
 bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret_status, bide_error *error);
 

@@ -86,6 +86,10 @@ void bide_intake_triage(
         return;
     }
     struct bide_handler *handler = bide_handlers_find(intake->handlers, message->type);
+    if (intake->stage != BIDE_INTAKE_SERVING) { /* was under way when the broker was told to stop */
+        release(intake, delivery, handler);
+        return;
+    }
     if (!handler) {
         park(intake, delivery, BIDE_REASON_UNKNOWN_TYPE,
             bide_asprintf("no handler is configured for type '%s'", message->type));

@@ -32,17 +32,18 @@ static bide_code find_broker(struct bide_worker *worker, const char *broker, bid
     return code;
 }
 
-static bide_code read_config(
-    struct bide_worker *worker, const char *path, const bide_worker_options *options, bide_error *error)
+static bide_code apply_options(
+    struct bide_worker *worker, const bide_worker_options *options, bide_error *error)
 {
-    bide_code code = bide_config_load(path, &worker->config, error);
-    if (code != BIDE_OK)
-        return code;
+    const struct bide_config *config = worker->config;
     if (options && options->threads > 0)
         worker->config->worker.threads = options->threads;
-    const char *broker = options && options->broker ? options->broker : worker->config->broker;
+    const char *broker = options && options->broker ? options->broker : config->broker;
     if (!broker)
-        return bide_fail(error, BIDE_E_CONFIG, "%s: no broker: add broker = \"sqlite:bide.db\";", path);
+        return bide_fail(
+            error, BIDE_E_CONFIG, "%s: no broker: add broker = \"sqlite:bide.db\";", config->path);
+    if (config->n_handlers == 0)
+        return bide_fail(error, BIDE_E_CONFIG, "%s: no handlers: a worker needs at least one", config->path);
     return find_broker(worker, broker, error);
 }
 
@@ -59,12 +60,21 @@ static bide_worker *allocate(void)
 bide_code bide_worker_create(
     const char *config_path, const bide_worker_options *options, bide_worker **ret_worker, bide_error *error)
 {
+    struct bide_config *config;
+    bide_code code = bide_config_load(config_path, &config, error);
+    return code == BIDE_OK ? bide_worker_create_from(config, options, ret_worker, error) : code;
+}
+
+bide_code bide_worker_create_from(struct bide_config *config, const bide_worker_options *options,
+    bide_worker **ret_worker, bide_error *error)
+{
     struct bide_worker *worker = allocate();
-    if (!worker)
+    if (!worker) {
+        bide_config_destroy(config);
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    bide_code code = read_config(worker, config_path, options, error);
-    if (code == BIDE_OK && worker->config->n_handlers == 0)
-        code = bide_fail(error, BIDE_E_CONFIG, "%s: no handlers: a worker needs at least one", config_path);
+    }
+    worker->config = config;
+    bide_code code = apply_options(worker, options, error);
     if (code == BIDE_OK)
         code = bide_handlers_open(worker->config, worker->config->worker.threads, &worker->handlers, error);
     if (code == BIDE_OK)
@@ -166,6 +176,8 @@ void bide_worker_on_signal(bide_worker *worker, int number)
     bool orphan = supervised && getppid() != supervised->supervisor;
     if (first || orphan || number == SIGUSR2)
         bide_worker_stop(worker);
+    else
+        bide_wakeup_signal(&worker->intake.wakeup); /* it may not be unhurried any more */
 }
 
 bool bide_worker_abandoned(const bide_worker *worker)

@@ -187,7 +187,7 @@ static int child_main(void *user, const struct bide_supervised *shared)
 static _Noreturn void supervise(struct stage *stage)
 {
     const struct bide_supervisor_options options = {
-        .processes = stage->processes, .threads = THREADS, .run = child_main, .user = stage};
+        .force = {stage->processes, THREADS}, .run = child_main, .user = stage};
     const struct rlimit no_core = {0};
     bide_error error = {0};
     int status = 99;

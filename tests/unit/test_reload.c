@@ -1,0 +1,247 @@
+/* worker/reload: what SIGHUP does to a supervisor and its children, with real forks. */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bide/log.h"
+#include "support/deadline.h"
+#include "unit/unit.h"
+#include "worker/supervisor.h"
+
+enum { PATIENCE_MS = 15000 };
+
+/* Shared by the test, its supervisor and the supervisor's children. */
+struct stage {
+    pid_t supervisor;
+    int processes, next_processes;
+    bool bad_file, bad_candidate, slow;
+    _Atomic int starts, candidates, ready, told, stopped, prepared, accepted, refused;
+    char said[BIDE_ERROR_SIZE]; /* the last refusal's reason */
+};
+
+static _Atomic int terms; /* this child's */
+
+static void on_term(int number)
+{
+    (void)number;
+    atomic_fetch_add(&terms, 1);
+}
+
+static void await_terms(int wanted)
+{
+    struct deadline deadline = deadline_in_ms(2 * PATIENCE_MS);
+    while (atomic_load(&terms) < wanted && !deadline_passed(&deadline))
+        deadline_nap(&deadline);
+}
+
+static int child_main(void *user, const struct bide_supervised *shared)
+{
+    struct stage *stage = user;
+    atomic_fetch_add(&stage->starts, 1);
+    atomic_fetch_add(&stage->candidates, shared->candidate);
+    if (shared->candidate && stage->bad_candidate) {
+        strcpy(shared->failure, "a bad plugin");
+        return 78;
+    }
+    signal(SIGTERM, on_term);
+    atomic_store(shared->serving, 1);
+    kill(shared->supervisor, SIGUSR1);
+    atomic_fetch_add(&stage->ready, 1);
+    await_terms(1);
+    atomic_fetch_add(&stage->told, 1);
+    if (stage->slow && atomic_load(shared->unhurried)) { /* until nobody has time any more */
+        await_terms(2);
+        if (atomic_load(shared->unhurried))
+            return 1;
+    }
+    atomic_fetch_add(&stage->stopped, 1);
+    return 0;
+}
+
+static bide_code prepare(void *user, struct bide_workforce *ret_force, bide_error *error)
+{
+    struct stage *stage = user;
+    atomic_fetch_add(&stage->prepared, 1);
+    if (stage->bad_file)
+        return bide_fail(error, BIDE_E_CONFIG, "a bad file");
+    *ret_force = (struct bide_workforce){stage->next_processes, 2};
+    return BIDE_OK;
+}
+
+static void conclude(void *user, bool accepted)
+{
+    struct stage *stage = user;
+    atomic_fetch_add(accepted ? &stage->accepted : &stage->refused, 1);
+}
+
+static void keep_reason(void *user, bide_log_level level, const char *text, const bide_log_field *fields)
+{
+    (void)text;
+    if (level == BIDE_LOG_ERROR && fields->kind == BIDE_LOG_STR)
+        snprintf(((struct stage *)user)->said, BIDE_ERROR_SIZE, "%s", fields->str);
+}
+
+static _Noreturn void supervise(struct stage *stage)
+{
+    const struct bide_supervisor_options options = {
+        .force = {stage->processes, 1},
+        .run = child_main,
+        .prepare = prepare,
+        .conclude = conclude,
+        .user = stage,
+    };
+    int status = 99;
+    bide_log_set_sink(keep_reason, stage);
+    setsid(); /* no terminal: SIGHUP means what it says */
+    if (bide_supervise(&options, &status, NULL) != BIDE_OK)
+        _exit(98);
+    _exit(status);
+}
+
+/* ---- the stage ---- */
+
+static int set_stage(void **state)
+{
+    struct stage *stage =
+        mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (stage == MAP_FAILED)
+        return -1;
+    stage->processes = stage->next_processes = 1;
+    *state = stage;
+    return 0;
+}
+
+static int clear_stage(void **state)
+{
+    struct stage *stage = *state;
+    if (stage->supervisor > 0) { /* a test has failed: its children are told by the system */
+        kill(stage->supervisor, SIGKILL);
+        waitpid(stage->supervisor, NULL, 0);
+    }
+    return munmap(stage, sizeof *stage);
+}
+
+static void await(_Atomic int *count, int wanted)
+{
+    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
+    while (atomic_load(count) < wanted && !deadline_passed(&deadline))
+        deadline_nap(&deadline);
+    assert_true(atomic_load(count) >= wanted);
+}
+
+static void begin(struct stage *stage)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        supervise(stage);
+    assert_true(pid > 0);
+    stage->supervisor = pid;
+    await(&stage->ready, stage->processes);
+}
+
+static int stop(struct stage *stage)
+{
+    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
+    int status;
+    pid_t pid;
+    kill(stage->supervisor, SIGTERM);
+    while ((pid = waitpid(stage->supervisor, &status, WNOHANG)) == 0 && !deadline_passed(&deadline))
+        deadline_nap(&deadline);
+    assert_int_equal(pid, stage->supervisor);
+    stage->supervisor = 0;
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* ---- tests ---- */
+
+static void test_all_are_replaced(void **state)
+{
+    struct stage *stage = *state;
+    stage->processes = 2;
+    stage->next_processes = 3;
+    begin(stage);
+    kill(stage->supervisor, SIGHUP);
+    await(&stage->ready, 5);
+    await(&stage->stopped, 2);
+    assert_int_equal(stage->accepted, 1);
+    assert_int_equal(stage->candidates, 1);
+    stage->next_processes = 1;
+    kill(stage->supervisor, SIGHUP);
+    await(&stage->stopped, 5);
+    assert_int_equal(stop(stage), 0);
+    assert_int_equal(stage->starts, 6);
+    assert_int_equal(stage->stopped, 6);
+    assert_int_equal(stage->refused, 0);
+}
+
+static void test_a_refusal_touches_nobody(void **state)
+{
+    struct stage *stage = *state;
+    stage->bad_candidate = true;
+    begin(stage);
+    kill(stage->supervisor, SIGHUP);
+    await(&stage->refused, 1);
+    stage->next_processes = BIDE_PROCESSES_MAX; /* more than there are places for */
+    kill(stage->supervisor, SIGHUP);
+    await(&stage->refused, 2);
+    stage->bad_file = true;
+    kill(stage->supervisor, SIGHUP);
+    await(&stage->prepared, 3);
+    assert_int_equal(stage->told, 0);
+    assert_int_equal(stop(stage), 0);
+    assert_int_equal(stage->starts, 2);
+    assert_int_equal(stage->accepted, 0);
+}
+
+static void test_the_reason_is_the_candidates(void **state)
+{
+    struct stage *stage = *state;
+    stage->bad_candidate = true;
+    begin(stage);
+    kill(stage->supervisor, SIGHUP);
+    await(&stage->refused, 1);
+    assert_int_equal(stop(stage), 0);
+    assert_string_equal(stage->said, "a bad plugin");
+}
+
+static void test_many_are_one_more(void **state)
+{
+    struct stage *stage = *state;
+    begin(stage);
+    kill(stage->supervisor, SIGSTOP);
+    for (int i = 0; i < 20; i++)
+        kill(stage->supervisor, SIGHUP);
+    kill(stage->supervisor, SIGCONT);
+    await(&stage->stopped, 1);
+    assert_int_equal(stop(stage), 0);
+    assert_int_equal(stage->accepted, 1);
+}
+
+static void test_there_is_time_until_all_stop(void **state)
+{
+    struct stage *stage = *state;
+    stage->slow = true;
+    begin(stage);
+    kill(stage->supervisor, SIGHUP);
+    await(&stage->told, 1);
+    await(&stage->ready, 2);
+    assert_int_equal(stage->stopped, 0);
+    assert_int_equal(stop(stage), 0);
+    assert_int_equal(stage->stopped, 2);
+}
+
+#define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, set_stage, clear_stage)
+
+static const struct CMUnitTest tests[] = {
+    ON_STAGE(test_all_are_replaced),
+    ON_STAGE(test_a_refusal_touches_nobody),
+    ON_STAGE(test_the_reason_is_the_candidates),
+    ON_STAGE(test_many_are_one_more),
+    ON_STAGE(test_there_is_time_until_all_stop),
+};
+
+UNIT_MAIN(tests)
