@@ -221,8 +221,8 @@ static const struct {
 } bad_files[] = {
     {"\nworker: { thread = 4; };", "a.conf:2: unknown key 'thread' (did you mean 'threads'?)"},
     {"\n\nbrokker = \"x\";", "a.conf:3: unknown key 'brokker' (did you mean 'broker'?)"},
-    {"worker: { colour = 1; };",
-        "a.conf:1: unknown key 'colour': worker takes threads, processes, order, drain, max_body, prefetch"},
+    {"worker: { colour = 1; };", "a.conf:1: unknown key 'colour': worker takes threads, processes, order, "
+                                 "drain, max_body, prefetch, log_level"},
     {HANDLER("retry: { atempts = 1; };"), "a.conf:2: unknown key 'atempts' (did you mean 'attempts'?)"},
     {"broker = 5;", "a.conf:1: broker must be a string in quotes"},
     {"broker = \"\";", "a.conf:1: broker must be a string that is not empty"},

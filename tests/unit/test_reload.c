@@ -42,7 +42,7 @@ static int child_main(void *user, const struct bide_supervised *shared)
     atomic_fetch_add(&stage->starts, 1);
     atomic_fetch_add(&stage->candidates, shared->candidate);
     if (shared->candidate && stage->bad_candidate) {
-        strcpy(shared->failure, "a bad plugin");
+        snprintf(shared->failure, BIDE_ERROR_SIZE, "a bad plugin");
         return 78;
     }
     signal(SIGTERM, on_term);
