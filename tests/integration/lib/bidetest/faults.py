@@ -1,5 +1,6 @@
 """What the fault runs share: a mix of messages, and the books at the end."""
 
+import json
 import time
 
 from bidetest import ledger
@@ -25,6 +26,11 @@ def mix(count, prefix="f", sleep_ms=2, latest_ms=4000):
         elif number % 20 == 5:
             row["body"] = {"dead": True}
         yield row
+
+
+def line(row):
+    """As `send --lines` reads it."""
+    return json.dumps(row) + "\n"
 
 
 def reaches(project, worker, goal, seconds=60):

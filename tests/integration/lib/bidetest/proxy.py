@@ -1,18 +1,25 @@
-"""A TCP proxy on 127.0.0.1 that can cut its connections, or hold everything back as a dead network does."""
+"""A TCP proxy on 127.0.0.1 that does to its connections what networks do: cuts them, also in the middle of a frame; holds
+everything back as a dead network does; delays what passes."""
 
 import socket
 import threading
+import time
 
 
 class Proxy:
-    """Use it in a with statement. Connect to `port`; it goes on to `target` on 127.0.0.1."""
+    """Use it in a with statement. Connect to `port`; it goes on to `target` on 127.0.0.1.
+
+    `delay`: seconds that each piece is held back, in both directions."""
 
     def __init__(self, target):
         self.target = target
+        self.delay = 0
         self.flowing = threading.Event()
         self.flowing.set()
         self.lock = threading.Lock()
         self.sockets = []  # both ends of each connection
+        self.allowed = None  # bytes that still pass before the connection that carries the last is cut; None: all
+        self.truncated = 0  # how many were cut so
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -40,6 +47,8 @@ class Proxy:
         except OSError:
             client.close()
             return
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self.lock:
             self.sockets += [client, server]
         threading.Thread(target=self.pump, args=(client, server), daemon=True).start()
@@ -49,7 +58,11 @@ class Proxy:
         try:
             while data := source.recv(65536):
                 self.flowing.wait()
-                to.sendall(data)
+                time.sleep(self.delay)
+                passing = self.let_pass(data)
+                to.sendall(passing)
+                if len(passing) < len(data):
+                    break
         except OSError:
             pass
         self.flowing.wait()  # not even its end is seen on the other side
@@ -58,6 +71,23 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def let_pass(self, data):
+        """As much of it as may still pass; less than all means that this connection ends here."""
+        with self.lock:
+            if self.allowed is None:
+                return data
+            passing = data[: self.allowed]
+            self.allowed -= len(passing)
+            if len(passing) < len(data):
+                self.allowed = None
+                self.truncated += 1
+            return passing
+
+    def truncate_after(self, size):
+        """Once: after so many bytes more, in either direction, the connection that carries the next is cut before it."""
+        with self.lock:
+            self.allowed = size
 
     def cut(self):
         """All connections end, on both sides."""
