@@ -8,7 +8,13 @@
 
 /* What may be unconfirmed at once: enough to keep a quorum queue busy, little enough that its confirms never
  * fill a socket that nobody reads meanwhile. */
-enum { WINDOW = 4096, WINDOW_BYTES = 1 << 20, FIRST_SLOTS = 256, FLUSH_BYTES = 1 << 15 };
+enum {
+    WINDOW = 4096,
+    WINDOW_BYTES = 1 << 20,
+    FIRST_SLOTS = 256,
+    FLUSH_BYTES = 1 << 15,
+    REFUSING_US = 1000000
+};
 
 void bide_rmq_publisher_init(struct bide_rmq_publisher *publisher, const struct bide_rmq_settings *settings,
     bide_rmq_outcome_sink *sink, void *owner)
@@ -115,6 +121,7 @@ bide_code bide_rmq_publisher_open(
     struct bide_rmq_publisher *publisher, const char *role, bool beats, bide_error *error)
 {
     bide_rmq_publisher_close(publisher);
+    publisher->refused_since_us = publisher->refused_us = 0;
     bide_code code =
         bide_rmq_link_open(&publisher->link, publisher->settings, publisher->host++, role, beats, error);
     if (code == BIDE_OK)
@@ -189,6 +196,21 @@ static void note_returned(struct bide_rmq_publisher *publisher, const amqp_basic
     }
 }
 
+static void note_refusal(struct bide_rmq_publisher *publisher)
+{
+    int64_t now = bide_mono_us(publisher->settings->clock);
+    if (now - publisher->refused_us > REFUSING_US)
+        publisher->refused_since_us = now;
+    publisher->refused_us = now;
+}
+
+/* A channel that first publishes to a quorum queue while the node of its last leader is down is refused by
+ * RabbitMQ 3.10 until that node is back, however many others elect a new leader. A new channel is not. */
+static bool is_stale(const struct bide_rmq_publisher *publisher)
+{
+    return publisher->n_waiting == 0 && publisher->refused_us - publisher->refused_since_us >= REFUSING_US;
+}
+
 static void note_answer(struct bide_rmq_publisher *publisher, int64_t ready)
 {
     publisher->is_asking = false;
@@ -217,6 +239,7 @@ static bide_code on_method(struct bide_rmq_publisher *publisher, const amqp_fram
     }
     case AMQP_BASIC_NACK_METHOD: {
         const amqp_basic_nack_t *nack = method.decoded;
+        note_refusal(publisher);
         tell_confirm(publisher, nack->delivery_tag, nack->multiple, BIDE_RMQ_REFUSED);
         return BIDE_OK;
     }
@@ -295,6 +318,10 @@ static bide_code write_and_read(struct bide_rmq_publisher *publisher, int wait_m
 bide_code bide_rmq_publisher_serve(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error)
 {
     bide_code code = write_and_read(publisher, wait_ms, error);
+    if (code == BIDE_OK && is_stale(publisher))
+        code = bide_fail(error, BIDE_E_BROKER,
+            "%s: the broker refuses what is published: a queue's nodes may be down",
+            publisher->settings->redacted);
     if (code != BIDE_OK)
         bide_rmq_publisher_drop(publisher);
     return code;

@@ -42,6 +42,8 @@ struct bide_rmq_publisher {
     bool has_answer; /* to the last one: */
     int64_t answer;  /* messages ready, or -1: there is no such queue */
     size_t host;     /* which to try first */
+    int64_t refused_since_us,
+        refused_us; /* the first refusal of a row without a longer pause, and the last */
     bide_rmq_outcome_sink *sink;
     void *owner;
 };
@@ -71,7 +73,7 @@ void bide_rmq_publisher_drop(struct bide_rmq_publisher *publisher);
 bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const struct bide_rmq_address *address,
     struct bide_slice body, void *item, bide_error *error);
 /* Writes what it can and reads what there is, waiting at most wait_ms for the first. A failure has dropped
- * the connection. */
+ * the connection; it is one, too, when the broker has been refusing for a while (docs/decisions/0018). */
 bide_code bide_rmq_publisher_serve(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error);
 /* Asks how many messages are ready in a queue, one question at a time; see has_answer after a later serve. */
 void bide_rmq_publisher_ask(struct bide_rmq_publisher *publisher, const char *queue);

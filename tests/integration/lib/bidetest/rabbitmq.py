@@ -1,6 +1,9 @@
 """A RabbitMQ of the test's own, beside the shared one: to be stopped, alarmed, given TLS or three nodes."""
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -51,6 +54,23 @@ class Server:
 
     def start_node(self, node=1):
         self.run("start-node", node)
+
+    def kill_node(self, node=1):
+        self.run("kill-node", node)
+
+    @contextlib.contextmanager
+    def frozen_node(self, node):
+        """While in it the node answers nobody."""
+        pid = int((self.dir / f"node{node}.pid").read_text())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def drain_node(self, node=1):
+        """What an operator does before stopping a node: its queues' leaders go elsewhere, and its clients."""
+        self.run("drain", node)
 
     def ctl(self, *arguments, node=1):
         """rabbitmqctl; what it prints."""
