@@ -221,6 +221,52 @@ static void check_plan(struct bide_sqlite_file *file, const char *sql)
     sqlite3_finalize(statement);
 }
 
+static void delete_claim_of(const struct place *place, const char *id)
+{
+    char sql[128];
+    sqlite3 *db;
+    snprintf(sql, sizeof sql,
+        "DELETE FROM bide_claim WHERE seq = (SELECT seq FROM bide_message WHERE id = '%s')", id);
+    assert_int_equal(sqlite3_open(place->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* Acknowledged together, in whatever order: gone, but for the one whose claim somebody took away, and what
+ * was not acknowledged. */
+static void test_acknowledged_together(void **state)
+{
+    enum { MESSAGES = 20, LEFT = 12 };
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *receiver = open_receiver(place);
+    struct bide_delivery *deliveries[BATCH];
+    struct bide_receiver_stats stats;
+    char id[16];
+    for (int i = 0; i < MESSAGES; i++) {
+        snprintf(id, sizeof id, "m%d", i);
+        send_ok(sender, id, 0);
+    }
+    assert_int_equal(take(receiver, deliveries, MESSAGES, SOON_MS), MESSAGES);
+    delete_claim_of(place, "m5");
+    for (int i = 0; i < MESSAGES; i++) {
+        int at = i * 7 % MESSAGES; /* each once */
+        if (at != LEFT)
+            settle(
+                receiver, (struct bide_settlement){.delivery = deliveries[at], .verdict = BIDE_VERDICT_ACK});
+    }
+    flush(receiver);
+    receiver->ops->stats(receiver, &stats);
+    assert_int_equal(stats.settled, MESSAGES - 2);
+    assert_int_equal(stats.lost, 1);
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_message WHERE id IN ('m5', 'm12')"), 2);
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_message"), 2);
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_claim"), 1);
+    forget_all(receiver, &deliveries[LEFT], 1);
+    bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
 static void test_plans(void **state)
 {
     struct place *place = *state;
@@ -359,6 +405,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_headers_that_are_no_text),
     CASE(test_headers_meddled_with),
     CASE(test_made_by_many_at_once),
+    CASE(test_acknowledged_together),
     CASE(test_plans),
     CASE(test_idle),
     CASE(test_no_memory),

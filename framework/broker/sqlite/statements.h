@@ -31,6 +31,9 @@
     /* settling */                                                                                           \
     ROW(BIDE_SQL_UNCLAIM, "DELETE FROM {claim} WHERE seq = ?1 AND worker = ?2")                              \
     ROW(BIDE_SQL_DELETE_MESSAGE, "DELETE FROM {message} WHERE seq = ?1")                                     \
+    ROW(BIDE_SQL_COUNT_CLAIMS, "SELECT count(*) FROM {claim} WHERE seq BETWEEN ?1 AND ?2 AND worker = ?3")   \
+    ROW(BIDE_SQL_UNCLAIM_RUN, "DELETE FROM {claim} WHERE seq BETWEEN ?1 AND ?2")                             \
+    ROW(BIDE_SQL_DELETE_RUN, "DELETE FROM {message} WHERE seq BETWEEN ?1 AND ?2")                            \
     ROW(BIDE_SQL_RETRY_MESSAGE,                                                                              \
         "UPDATE {message} SET queue = ?2, due_ms = ?3, attempt = ?4, error = coalesce(?5, error) "           \
         "WHERE seq = ?1")                                                                                    \
