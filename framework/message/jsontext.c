@@ -16,13 +16,21 @@ static const char *skip_blanks(const char *at, const char *end)
     return at;
 }
 
-/* Behind the string that begins at `at`. */
+/* Behind the string that begins at `at`. The quote is looked for again only once it was passed: a string of
+ * nothing but escapes takes no longer than another. */
 static const char *skip_string(const char *at, const char *end)
 {
-    for (at++; at < end && *at != '"'; at++)
-        if (*at == '\\' && at + 1 < end)
-            at++;
-    return at < end ? at + 1 : end;
+    const char *quote = at, *escape;
+    for (at++; at < end; at = escape + 2) {
+        if (quote < at)
+            quote = memchr(at, '"', (size_t)(end - at));
+        if (!quote)
+            break;
+        escape = memchr(at, '\\', (size_t)(quote - at));
+        if (!escape)
+            return quote + 1;
+    }
+    return end;
 }
 
 /* Behind the value that begins at `at`: at the ',' or '}' that follows it, or at the blanks before those. */
@@ -85,16 +93,28 @@ void bide_json_add_compact(struct bide_buffer *to, const char *text, size_t size
     bide_buffer_add(to, run, (size_t)(end - run));
 }
 
+/* Eight bytes at a time: is one of them below 0x20? (x - n sets the highest bit of those below, ~x keeps it.)
+ */
+static uint64_t control_in(uint64_t eight)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    return (eight - ones * 0x20) & ~eight & ones * 0x80;
+}
+
 bool bide_json_plain_string(const char *text, size_t size)
 {
-    unsigned control = 0, high = 0;
+    uint64_t control = 0, high = 0, eight, rest = UINT64_C(0x2020202020202020);
     if (size < 2 || text[0] != '"' || text[size - 1] != '"' || memchr(text + 1, '"', size - 2) ||
         memchr(text + 1, '\\', size - 2))
         return false;
-    for (size_t i = 1; i < size - 1; i++) {
-        unsigned c = (unsigned char)text[i];
-        control |= c - 0x20; /* the sign bit of a difference below 0 */
-        high |= c;
+    const char *at = text + 1, *end = text + size - 1;
+    for (; at + sizeof eight <= end; at += sizeof eight) {
+        memcpy(&eight, at, sizeof eight);
+        control |= control_in(eight);
+        high |= eight;
     }
-    return control <= 0xFF && (high < 0x80 || bide_utf8_valid(text + 1, size - 2));
+    memcpy(&rest, at, (size_t)(end - at));
+    if (control | control_in(rest))
+        return false;
+    return !((high | rest) & UINT64_C(0x8080808080808080)) || bide_utf8_valid(text + 1, size - 2);
 }
