@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # brokers: redis
 # seconds: 120
-"""What a worker may ask of a Redis: no more memory than there is, no more commands than are documented, and hardly any
-while it idles."""
+"""What a worker may ask of a Redis: no more memory than there is, no more commands than are documented, hardly any
+while it idles, and none that takes long."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ from bidetest.project import ROOT  # noqa: E402
 from bidetest.redis import Server  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
-IDLE_WORKERS, IDLE_S = 10, 5
+IDLE_WORKERS, IDLE_S, SCRIPT_MS = 10, 5, 5
 IDLE_COMMANDS = 8  # a second of each, inside its one script; and one for each of the others it looks at
 
 
@@ -98,8 +98,50 @@ def ten_idle_workers(project):
         expect(all(worker.stop() == 0 for worker in workers), "one did not end well")
 
 
+# ---- how long a script takes ----
+
+
+def cpu_ms(server):
+    """Of the thread that runs commands. What the clock says would count other processes of the machine too."""
+    info = server.info("cpu")
+    return 1000 * (float(info["used_cpu_user_main_thread"]) + float(info["used_cpu_sys_main_thread"]))
+
+
+def cost_of_scripts(server, what, doing):
+    """CPU per script on average while `doing` runs, all else that the server does counted as theirs."""
+    server.ask("CONFIG", "RESETSTAT")
+    before = cpu_ms(server)
+    doing()
+    spent = cpu_ms(server) - before
+    scripts = count(server.info("commandstats")["cmdstat_evalsha"])
+    print(f"{what}: {spent / scripts:.2f} ms CPU a script ({scripts} scripts)")
+    expect(scripts >= 3 and spent / scripts < SCRIPT_MS, f"{what}: {spent / scripts:.2f} ms a script")
+
+
+def drain(project):
+    worker = project.worker("--exit-idle", "2s")
+    expect(worker.wait(60) == 0 and project.left() == 0, f"{project.status()} {worker.log_tail()}")
+
+
+def move(project, to):
+    project.bide("move", "--from", project.url, "--to", to)
+
+
+def no_script_holds_the_server_up(project):
+    """Batches are what they are: none keeps others waiting for more than 5 ms."""
+    with Server() as server:
+        configure(project, server.url)
+        far = [{"type": "probe", "id": f"d{n}", "body": {"pad": "x" * 256}, "delay": "30d"} for n in range(10_000)]
+        cost_of_scripts(server, "sending delayed ones", lambda: project.send(far))
+        cost_of_scripts(server, "moving them away", lambda: move(project, "sqlite:x"))
+        cost_of_scripts(server, "sending", lambda: project.send(mix(5000, sleep_ms=0, latest_ms=500)))
+        cost_of_scripts(server, "working", lambda: drain(project))
+        cost_of_scripts(server, "replaying", lambda: project.bide("dead", "retry", "--all"))
+
+
 def count(statistics):
     return int(statistics.split("calls=")[1].split(",")[0])
 
 
-main(full_memory, only_the_documented_commands, ten_idle_workers)
+main(full_memory, only_the_documented_commands, ten_idle_workers,
+     no_script_holds_the_server_up)
