@@ -6,7 +6,7 @@ set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 add_library(bide_flags INTERFACE)
-target_compile_definitions(bide_flags INTERFACE _GNU_SOURCE)
+target_compile_definitions(bide_flags INTERFACE _GNU_SOURCE $<$<BOOL:${BIDE_KILL_POINTS}>:BIDE_KILL_POINTS>)
 target_compile_options(bide_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
   -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wno-format-nonliteral $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> -Wvla -Wundef
   -fno-strict-aliasing -fstack-protector-strong)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/killpoint.h"
 #include "base/alloc.h"
 #include "dispatch/sandbox.h"
 #include "dispatch/sandbox_zygote.h"
@@ -170,6 +171,7 @@ bide_outcome bide_handler_run(const struct bide_handler *handler, size_t thread,
     bide_outcome outcome = plugin->handle(bide_handler_state(handler, thread), message, context);
     if (slot)
         bide_slot_end(slot);
+    BIDE_KILL_POINT("worker/ran");
     return outcome;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/killpoint.h"
 #include "base/alloc.h"
 #include "broker/broker.h"
 #include "message/message.h"
@@ -120,8 +121,10 @@ static bide_code send_run(struct bide_producer *producer, bide_message *const *m
 {
     if (n == 0)
         return before;
+    BIDE_KILL_POINT("send/begin");
     bide_code code =
         bide_sender_send(producer->sender, messages, n, results, before == BIDE_OK ? error : NULL);
+    BIDE_KILL_POINT("send/confirmed");
     return before == BIDE_OK ? code : before;
 }
 

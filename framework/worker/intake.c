@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/killpoint.h"
 #include "base/alloc.h"
 
 enum {
@@ -91,6 +92,8 @@ static bide_code receive(struct bide_intake *intake, size_t *ret_n, bide_error *
     if (code != BIDE_OK)
         return code;
     intake->counts.received += *ret_n;
+    if (*ret_n > 0)
+        BIDE_KILL_POINT("worker/received");
     for (size_t i = 0; i < *ret_n; i++)
         bide_intake_triage(intake, deliveries[i], &jobs);
     bide_quarantine_admit(

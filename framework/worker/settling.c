@@ -1,12 +1,16 @@
 #include "worker/intake.h"
 
+#include "base/killpoint.h"
+
 #include <stdlib.h>
 
 void bide_intake_flush(struct bide_intake *intake)
 {
     if (intake->n_settlements == 0)
         return;
+    BIDE_KILL_POINT("worker/decided");
     intake->receiver->ops->settle(intake->receiver, intake->settlements, intake->n_settlements);
+    BIDE_KILL_POINT("worker/handed-over");
     intake->n_settlements = 0;
 }
 

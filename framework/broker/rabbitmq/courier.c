@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/killpoint.h"
 #include "base/alloc.h"
 #include "bide/log.h"
 #include "broker/rabbitmq/parcel.h"
@@ -146,6 +147,7 @@ static void on_outcome(void *owner, void *user, enum bide_rmq_outcome outcome)
     struct bide_rmq_courier *courier = owner;
     struct bide_rmq_item *item = user;
     if (outcome == BIDE_RMQ_CONFIRMED) {
+        BIDE_KILL_POINT("worker/rabbitmq-confirmed");
         close_item(courier, item->job);
         return;
     }
@@ -182,8 +184,10 @@ static void put_items(struct bide_rmq_courier *courier)
             give_up(courier, item);
             continue;
         }
-        if (bide_rmq_parcel_put(&courier->publisher, item, &error) == BIDE_OK)
+        if (bide_rmq_parcel_put(&courier->publisher, item, &error) == BIDE_OK) {
+            BIDE_KILL_POINT("worker/rabbitmq-published");
             continue;
+        }
         bide_log(BIDE_LOG_ERROR, "cannot publish", BIDE_STR("id", item->job->delivery->base.message->id),
             BIDE_STR("error", error.text));
         give_up(courier, item);

@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "broker/rabbitmq/address.h"
+#include "base/killpoint.h"
 #include "broker/rabbitmq/fault.h"
 #include "broker/rabbitmq/letters.h"
 
@@ -203,6 +204,7 @@ static bide_code put(struct walk *walk, struct bide_rmq_letter *letter, bide_err
     bide_code code = bide_rmq_publisher_put(
         publisher, &route.address, (struct bide_slice){message->body, message->body_size}, letter, error);
     walk->n_out += code == BIDE_OK;
+    BIDE_KILL_POINT("replay/rabbitmq-published");
     return code;
 }
 
@@ -244,7 +246,9 @@ static bide_code retry_pile(struct walk *walk, struct bide_rmq_pile *pile, bide_
     for (size_t i = 0; i < pile->n; i++) {
         if (!pile->letters[i]->is_confirmed)
             continue;
+        BIDE_KILL_POINT("replay/rabbitmq-confirmed");
         bide_code acknowledged = bide_rmq_letter_acknowledge(walk->admin, pile->letters[i], error);
+        BIDE_KILL_POINT("replay/rabbitmq-acknowledged");
         walk->n_done += acknowledged == BIDE_OK;
         code = code == BIDE_OK ? acknowledged : code;
     }

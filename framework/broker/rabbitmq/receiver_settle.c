@@ -1,5 +1,7 @@
 #include "broker/rabbitmq/receiver.h"
 
+#include "base/killpoint.h"
+
 /* Acknowledgements wait this long for others to go with them. */
 enum { ACK_DELAY_US = 3000, ACK_SHARE = 4 };
 
@@ -15,6 +17,7 @@ static struct bide_rmq_delivery *delivery_of(const struct bide_settlement *settl
 
 static void mark_done(struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery)
 {
+    BIDE_KILL_POINT("worker/rabbitmq-acknowledging");
     bide_rmq_tags_done(&bide_rmq_intake_channel(&receiver->intake, delivery)->tags, delivery->tag);
     if (receiver->ack_since_us == 0)
         receiver->ack_since_us = now_us(receiver);

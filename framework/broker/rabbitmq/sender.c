@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/killpoint.h"
 #include "broker/rabbitmq/address.h"
 #include "broker/rabbitmq/objects.h"
 #include "broker/reconnect.h"
@@ -51,6 +52,7 @@ static void on_outcome(void *owner, void *item, enum bide_rmq_outcome outcome)
         return;
     }
     *parcel->result = BIDE_SENT_OK;
+    BIDE_KILL_POINT("send/rabbitmq-confirmed");
     sender->n_open--;
 }
 
@@ -67,6 +69,7 @@ static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *e
     bide_code code = bide_rmq_publisher_put(
         publisher, &route.address, (struct bide_slice){message->body, message->body_size}, parcel, error);
     parcel->is_out = code == BIDE_OK;
+    BIDE_KILL_POINT("send/rabbitmq-published");
     return code;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/killpoint.h"
 #include "broker/redis/admin.h"
 #include "broker/redis/keys.h"
 #include "broker/redis/wire.h"
@@ -287,7 +288,10 @@ static bide_code retry_batch(
         if (texts->element[i]->type == REDIS_REPLY_STRING)
             add_new_lines(admin, &marks[i], texts->element[i]);
     freeReplyObject(texts);
-    return answer_number(admin, "replaying dead letters", ret_n, error);
+    BIDE_KILL_POINT("replay/redis-chosen");
+    code = answer_number(admin, "replaying dead letters", ret_n, error);
+    BIDE_KILL_POINT("replay/redis-moved");
+    return code;
 }
 
 bide_code bide_redis_admin_dead_retry(struct bide_admin *admin, const struct bide_dead_filter *filter,

@@ -3,6 +3,8 @@
 
 #include "broker/redis/receiver.h"
 
+#include "base/killpoint.h"
+
 /* A claim is expected to bring at most so many bytes. Below STREAM_ROOM the script reads the stream as well;
  * above, the stream is read by a command of its own, which is faster: handing entries through Lua costs half
  * as much again. */
@@ -169,6 +171,7 @@ static bide_code answer_script(struct bide_redis_receiver *receiver, const struc
     struct bide_redis_queue *queue = command->queue;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5)
         return bide_fail(error, BIDE_E_BROKER, "%s: claiming: unexpected answer", receiver->settings->shown);
+    BIDE_KILL_POINT("worker/redis-claimed");
     bide_code code = bide_redis_take_tokens(receiver, queue, reply->element[3], error);
     if (code == BIDE_OK)
         code = bide_redis_take_entries(receiver, queue, reply->element[4], error);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/killpoint.h"
 #include "base/alloc.h"
 #include "broker/reconnect.h"
 #include "broker/redis/keys.h"
@@ -208,7 +209,12 @@ static bide_code send_round(struct redis_sender *sender, struct job *job, bool *
         return code;
     }
     *ret_done = n == 0;
-    return code == BIDE_OK && n > 0 ? read_round(sender, job, chunks, n, trouble, error) : code;
+    if (code != BIDE_OK || n == 0)
+        return code;
+    BIDE_KILL_POINT("send/redis-written");
+    code = read_round(sender, job, chunks, n, trouble, error);
+    BIDE_KILL_POINT("send/redis-answered");
+    return code;
 }
 
 /* ---- a whole call ---- */

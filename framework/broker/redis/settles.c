@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/killpoint.h"
 #include "bide/log.h"
 #include "broker/redis/receiver.h"
 
@@ -213,6 +214,7 @@ static bide_code send_some(struct bide_redis_receiver *receiver, struct bide_red
     bide_redis_chain_init(&command->chain);
     bide_redis_chain_prepend(&command->chain, &batch);
     receiver->settles_under_way++;
+    BIDE_KILL_POINT("worker/redis-settle-written");
     return BIDE_OK;
 }
 
@@ -231,6 +233,7 @@ void bide_redis_settles_final(struct bide_redis_receiver *receiver, struct bide_
 {
     struct bide_redis_delivery *delivery;
     receiver->settles_under_way--;
+    BIDE_KILL_POINT("worker/redis-settled");
     while ((delivery = bide_redis_chain_take(&command->chain))) {
         receiver->stats.settled++;
         finish(receiver, delivery);

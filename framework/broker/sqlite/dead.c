@@ -1,6 +1,7 @@
 /* Dead letters: first those meant are chosen (their numbers, in a temporary table), then walked one by one,
  * so that no read lasts while a caller prints, and what dies meanwhile is not touched. */
 #include "broker/sqlite/admin.h"
+#include "base/killpoint.h"
 #include "broker/sqlite/row.h"
 
 enum { BATCH = 256 };
@@ -214,6 +215,7 @@ static bide_code treat_all(struct bide_sqlite_admin *admin, sqlite3_stmt *next, 
         if (code != BIDE_OK)
             break;
         code = treat_batch(file, next, &batch, fate, error);
+        BIDE_KILL_POINT("replay/sqlite-moved");
         if (code == BIDE_OK)
             code = bide_sqlite_commit(file, error);
         else
@@ -221,6 +223,7 @@ static bide_code treat_all(struct bide_sqlite_admin *admin, sqlite3_stmt *next, 
         if (code != BIDE_OK)
             break;
         *done = batch.n;
+        BIDE_KILL_POINT("replay/sqlite-committed");
         bide_sqlite_lock_ring(&file->lock);
         if (progress && !progress(user, batch.n, (uint64_t)total))
             break;

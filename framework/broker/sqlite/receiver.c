@@ -1,5 +1,6 @@
 #include "broker/sqlite/receiver.h"
 
+#include "base/killpoint.h"
 #include "base/alloc.h"
 #include "bide/log.h"
 #include "broker/sqlite/sqlite.h"
@@ -133,16 +134,19 @@ static bide_code settle_and_claim(struct bide_sqlite_receiver *receiver,
         return code;
     receiver->waits = false;
     code = bide_sqlite_settle_apply(receiver, error);
+    BIDE_KILL_POINT("worker/sqlite-settled");
     if (receiver->waits)
         bide_sqlite_claim_forget_queues(receiver);
     if (code == BIDE_OK)
         code = free_dead(receiver, error);
     if (code == BIDE_OK)
         code = bide_sqlite_claim(receiver, deliveries, max, &n, error);
+    BIDE_KILL_POINT("worker/sqlite-claimed");
     if (code == BIDE_OK)
         code = bide_sqlite_commit(file, error);
     else
         bide_sqlite_rollback(file);
+    BIDE_KILL_POINT("worker/sqlite-committed");
     if (code != BIDE_OK) {
         discard(deliveries, n);
         bide_sqlite_claim_forget_queues(receiver);

@@ -1,5 +1,6 @@
 #include "broker/sqlite/sqlite.h"
 
+#include "base/killpoint.h"
 #include "base/alloc.h"
 #include "broker/sqlite/row.h"
 
@@ -18,10 +19,12 @@ static bide_code send_once(struct sender *sender, struct bide_message *const *me
         return code;
     for (size_t i = 0; code == BIDE_OK && i < n; i++)
         code = bide_sqlite_insert(&sender->file, messages[i], &sender->scratch, error);
+    BIDE_KILL_POINT("send/sqlite-inserted");
     if (code == BIDE_OK)
         code = bide_sqlite_commit(&sender->file, error);
     else
         bide_sqlite_rollback(&sender->file);
+    BIDE_KILL_POINT("send/sqlite-committed");
     if (code != BIDE_OK || bide_sqlite_file_is_gone(&sender->file))
         return code;
     bide_sqlite_lock_ring(&sender->file.lock);

@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+# brokers: sqlite rabbitmq redis
+# needs: dev
+# seconds: 150
+"""SIGKILL at each step of send, receive, retry, dead and replay: every BIDE_KILL_POINT of the sources (base/killpoint.h),
+one after another, and the books after each. A point that is never reached is a failure."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+os.environ["BIDE_BUILD"] = os.environ.get("BIDE_KILL_BUILD", str(ROOT / "build" / "dev"))
+sys.path.insert(0, str(ROOT / "tests" / "integration" / "lib"))
+from bidetest import ledger  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+MESSAGES, THREADS, PREFETCH = 60, 2, 8
+BROKERS = ("sqlite", "rabbitmq", "redis")
+
+
+def points(project, command):
+    """The names in the sources that this command passes on this broker."""
+    found = set()
+    for path in (ROOT / "framework").rglob("*.c"):
+        found |= set(re.findall(r'BIDE_KILL_POINT\("([^"]+)"\)', path.read_text()))
+    strangers = [name for name in found if name.split("/")[0] not in ("send", "worker", "replay")]
+    expect(not strangers, f"nobody walks through {strangers}")
+    others = tuple(f"{command}/{broker}-" for broker in BROKERS if broker != project.broker)
+    mine = sorted(name for name in found if name.startswith(command + "/") and not name.startswith(others))
+    expect(len(mine) > 1, f"no points of {command} in the sources")
+    return mine
+
+
+def bodies(prefix):
+    """Good ones, some that fail once, some that are rejected, some delayed."""
+    for number in range(MESSAGES):
+        row = {"type": "probe", "id": f"{prefix}-{number:03d}", "body": {}}
+        if number % 6 == 1:
+            row["body"] = {"fail": 1}
+        elif number % 6 == 2:
+            row["body"] = {"dead": True}
+        elif number % 6 == 3:
+            row["delay"] = f"{100 + number}ms"
+        yield row
+
+
+def environment(project, name, passage):
+    """BIDE_KILL_AT for a point, and the file that says that it was reached."""
+    reached = project.dir / ("reached-" + name.replace("/", "-"))
+    return {"BIDE_KILL_AT": f"{name}:{passage}:{reached}"}, reached
+
+
+def close(project, prefix, sent, most, name):
+    """Waits until all of `prefix` has ended; at most `most` ends beyond the first."""
+    def books():
+        runs = [line for line in project.journal() if line["id"].startswith(prefix)]
+        return ledger.close(sent, runs, [row for row in project.dead() if row["id"].startswith(prefix)])
+    wait_until(lambda: project.left() == 0 and not books().lost, 20, lambda: f"{name}: {books()}; {project.status()}")
+    found = books()
+    expect(found.balanced(), f"{name}: {found}")
+    expect(found.duplicate_ends() <= most, f"{name}: more than {most} ended twice: {found}")
+    print(f"{name}: {found.duplicate_ends()} of {found.sent} ended twice")
+
+
+def a_sender_is_killed(project):
+    """What it has printed is sent; what it has not is sent again by whoever cares, and may then be there twice."""
+    project.configure(threads=THREADS)
+    worker = project.worker()
+    for number, name in enumerate(points(project, "send")):
+        env, reached = environment(project, name, 1)
+        rows = list(bodies(f"s{number}"))
+        text = "".join(f"{line}\n" for line in map(json.dumps, rows))
+        done = project.bide("send", "--lines", text=text, expect=None, env=env)
+        expect(reached.exists() and done.returncode == -9, f"{name} was not reached: {done.returncode} {done.stderr}")
+        confirmed = set(done.stdout.split())
+        project.send(row for row in rows if row["id"] not in confirmed)
+        close(project, f"s{number}-", [row["id"] for row in rows], len(rows) - len(confirmed), name)
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+def a_worker_is_killed(project):
+    """Its successor goes on; twice runs at most what was in its hands."""
+    project.configure(threads=THREADS, worker={"prefetch": PREFETCH})
+    for number, name in enumerate(points(project, "worker")):
+        env, reached = environment(project, name, 2)
+        sent = project.send(bodies(f"w{number}"))
+        os.environ.update(env)
+        worker = project.worker()
+        os.environ.pop("BIDE_KILL_AT")
+        wait_until(reached.exists, 20, lambda: f"{name} was not reached: {worker.log_tail()}")
+        close(project, f"w{number}-", sent, PREFETCH + THREADS + MESSAGES // 6, name)
+        expect("SIGKILL" in worker.log_text(), f"{name}: nobody was killed: {worker.log_tail()}")
+        expect(worker.stop() == 0, worker.log_tail())
+
+
+def a_replay_is_killed(project):
+    """Each dead letter is replayed or still dead; those between may be both."""
+    project.configure(handlers=[project.probe(retry={"attempts": 1})], threads=THREADS)
+    for number, name in enumerate(points(project, "replay")):
+        env, reached = environment(project, name, 1)
+        sent = project.send({"type": "probe", "id": f"r{number}-{k:03d}", "body": {"dead": True}} for k in range(MESSAGES))
+        project.bide("worker", "--exit-idle", "300ms")
+        done = project.bide("dead", "retry", "--all", expect=None, env=env)
+        expect(reached.exists() and done.returncode == -9, f"{name} was not reached: {done.returncode} {done.stderr}")
+        project.bide("worker", "--exit-idle", "300ms")
+        close(project, f"r{number}-", sent, MESSAGES, name)
+        project.bide("dead", "retry", "--all")
+        project.bide("worker", "--exit-idle", "300ms")
+        close(project, f"r{number}-", sent, MESSAGES, f"{name}, again")
+        project.bide("dead", "drop", "--all")
+
+
+main(a_sender_is_killed, a_worker_is_killed, a_replay_is_killed)
