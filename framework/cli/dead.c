@@ -7,8 +7,8 @@
 
 #include "base/units.h"
 #include "base/utf8.h"
+#include "broker/report.h"
 #include "cli/output.h"
-#include "message/envelope.h"
 
 enum { FLUSH_ROWS = 200, ERROR_COLUMN = 60 };
 
@@ -23,19 +23,6 @@ struct bide_dead_filter bide_cli_dead_filter(
     filter.limit = (size_t)choice->limit;
     filter.reason = (enum bide_reason)(choice->reason + 1); /* -1: NONE, any */
     return filter;
-}
-
-void bide_cli_dead_json(struct bide_buffer *to, const struct bide_dead_letter *letter)
-{
-    const struct bide_message *message = letter->message;
-    bide_cli_json_text(to, "id", message->id);
-    bide_cli_json_text(to, "type", message->type);
-    bide_cli_json_text(to, "queue", message->queue);
-    bide_cli_json_text(to, "reason", bide_reason_name(letter->reason));
-    bide_cli_json_text(to, "error", message->error);
-    bide_cli_json_int(to, "attempts", message->attempt);
-    bide_cli_json_int(to, "died_ms", letter->died_ms);
-    bide_cli_json_int(to, "sent_ms", message->sent_ms);
 }
 
 /* ---- list ---- */
@@ -85,7 +72,7 @@ static bool list_one(void *user, const struct bide_dead_letter *letter)
         return true;
     }
     bide_buffer_char(&listing->line, '{');
-    bide_cli_dead_json(&listing->line, letter);
+    bide_report_dead(&listing->line, letter);
     bide_buffer_char(&listing->line, '}');
     bide_cli_print_line(&listing->line);
     return !ferror(stdout);
@@ -131,13 +118,8 @@ const struct bide_cli_command bide_cli_dead_list = {
 
 static void show_json(struct listing *listing, const struct bide_dead_letter *letter)
 {
-    const struct bide_message *message = letter->message;
     bide_buffer_char(&listing->line, '{');
-    bide_cli_dead_json(&listing->line, letter);
-    bide_cli_json_int(&listing->line, "due_ms", message->due_ms);
-    bide_cli_json_count(&listing->line, "expires_ms", message->expires_ms ? message->expires_ms : -1);
-    bide_cli_json_name(&listing->line, NULL);
-    bide_envelope_add_content(&listing->line, message);
+    bide_report_dead_whole(&listing->line, letter);
     bide_buffer_char(&listing->line, '}');
     bide_cli_print_line(&listing->line);
 }

@@ -31,7 +31,4 @@ extern const char *const bide_cli_dead_reasons[];
 struct bide_dead_filter bide_cli_dead_filter(
     const struct bide_cli_dead_choice *choice, const struct bide_cli *cli);
 
-/* Appends the keys that scripts read: id type queue reason error attempts died_ms sent_ms. */
-void bide_cli_dead_json(struct bide_buffer *to, const struct bide_dead_letter *letter);
-
 #endif

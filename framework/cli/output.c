@@ -8,39 +8,6 @@
 
 #include "base/utf8.h"
 
-/* ---- JSON ---- */
-
-void bide_cli_json_name(struct bide_buffer *to, const char *name)
-{
-    char last = to->size ? to->bytes[to->size - 1] : '{';
-    if (last != '{' && last != '[')
-        bide_buffer_char(to, ',');
-    if (!name)
-        return;
-    bide_buffer_json(to, name, strlen(name));
-    bide_buffer_char(to, ':');
-}
-
-void bide_cli_json_text(struct bide_buffer *to, const char *name, const char *text)
-{
-    bide_cli_json_name(to, name);
-    bide_buffer_json(to, text, text ? strlen(text) : 0);
-}
-
-void bide_cli_json_int(struct bide_buffer *to, const char *name, int64_t value)
-{
-    bide_cli_json_name(to, name);
-    bide_buffer_format(to, "%" PRId64, value);
-}
-
-void bide_cli_json_count(struct bide_buffer *to, const char *name, int64_t value)
-{
-    if (value < 0)
-        bide_cli_json_text(to, name, NULL);
-    else
-        bide_cli_json_int(to, name, value);
-}
-
 void bide_cli_print_line(struct bide_buffer *line)
 {
     bide_buffer_char(line, '\n');

@@ -10,14 +10,14 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/json.h"
 
-/* ---- JSON: members of an object or array under way; the commas come by themselves ---- */
+/* ---- JSON ---- */
 
-void bide_cli_json_text(struct bide_buffer *to, const char *name, const char *text); /* NULL: null */
-void bide_cli_json_int(struct bide_buffer *to, const char *name, int64_t value);
-void bide_cli_json_count(struct bide_buffer *to, const char *name, int64_t value); /* negative: null */
-/* "name": and what the caller appends next; name NULL: only the comma. */
-void bide_cli_json_name(struct bide_buffer *to, const char *name);
+#define bide_cli_json_text bide_json_text
+#define bide_cli_json_int bide_json_int
+#define bide_cli_json_count bide_json_count
+#define bide_cli_json_name bide_json_name
 
 /* Writes to standard output (with a newline), then empties the buffer. */
 void bide_cli_print_line(struct bide_buffer *line);

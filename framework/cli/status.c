@@ -2,72 +2,16 @@
 #include <stdio.h>
 
 #include "base/units.h"
+#include "broker/report.h"
 #include "cli/output.h"
 #include "cli/session.h"
-
-static void json_queues(struct bide_buffer *to, const struct bide_broker_stats *stats)
-{
-    bide_cli_json_name(to, "queues");
-    bide_buffer_char(to, '[');
-    for (size_t i = 0; i < stats->n_queues; i++) {
-        const struct bide_queue_stats *queue = &stats->queues[i];
-        bide_cli_json_name(to, NULL);
-        bide_buffer_char(to, '{');
-        bide_cli_json_text(to, "name", queue->name);
-        bide_cli_json_count(to, "ready", queue->ready);
-        bide_cli_json_count(to, "delayed", queue->delayed);
-        bide_cli_json_count(to, "in_flight", queue->in_flight);
-        bide_cli_json_count(to, "dead", queue->dead);
-        if (queue->landing != BIDE_UNKNOWN_COUNT)
-            bide_cli_json_count(to, "landing", queue->landing);
-        bide_buffer_char(to, '}');
-    }
-    bide_buffer_char(to, ']');
-}
-
-static void json_rungs(struct bide_buffer *to, const struct bide_broker_stats *stats)
-{
-    bide_cli_json_name(to, "rungs");
-    bide_buffer_char(to, '[');
-    for (size_t i = 0; i < stats->n_rungs; i++) {
-        bide_cli_json_name(to, NULL);
-        bide_buffer_char(to, '{');
-        bide_cli_json_text(to, "name", stats->rungs[i].name);
-        bide_cli_json_int(to, "ms", stats->rungs[i].ms);
-        bide_cli_json_count(to, "messages", stats->rungs[i].messages);
-        bide_buffer_char(to, '}');
-    }
-    bide_buffer_char(to, ']');
-}
-
-static void json_workers(struct bide_buffer *to, const struct bide_broker_stats *stats)
-{
-    bide_cli_json_name(to, "workers");
-    bide_buffer_char(to, '[');
-    for (size_t i = 0; i < stats->n_workers; i++) {
-        const struct bide_worker_stats *worker = &stats->workers[i];
-        bide_cli_json_name(to, NULL);
-        bide_buffer_char(to, '{');
-        bide_cli_json_text(to, "name", worker->name);
-        bide_cli_json_count(to, "in_flight", worker->in_flight);
-        bide_cli_json_count(to, "seen_ms", worker->seen_ms > 0 ? worker->seen_ms : BIDE_UNKNOWN_COUNT);
-        bide_buffer_char(to, '}');
-    }
-    bide_buffer_char(to, ']');
-}
 
 static void print_json(const struct bide_cli_session *session, const struct bide_broker_stats *stats)
 {
     struct bide_buffer text;
     bide_buffer_init(&text);
     bide_buffer_char(&text, '{');
-    json_queues(&text, stats);
-    bide_cli_json_count(&text, "delayed_total", stats->delayed_total);
-    bide_cli_json_count(&text, "unrouted", stats->unrouted);
-    json_rungs(&text, stats);
-    json_workers(&text, stats);
-    bide_cli_json_text(&text, "broker", session->url.redacted);
-    bide_cli_json_text(&text, "namespace", session->config->name_space);
+    bide_report_stats(&text, stats, session->url.redacted, session->config->name_space);
     bide_buffer_char(&text, '}');
     bide_cli_print_line(&text);
     bide_buffer_release(&text);

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/suggest.h"
 #include "base/units.h"
+#include "config/listen.h"
 
 static const config_setting_t *element(const config_t *file, const char *list, size_t index)
 {
@@ -133,10 +134,30 @@ static bide_code check_handler(
     return code == BIDE_OK ? check_retry(reader, at, handler) : code;
 }
 
+static bide_code check_http(
+    const struct bide_reader *reader, const config_t *file, const struct bide_http_config *http)
+{
+    struct bide_listen listen;
+    bide_error inner = {0};
+    const config_setting_t *at = config_lookup(file, "http.listen");
+    if (!http->listen)
+        return BIDE_OK;
+    if (bide_listen_parse(http->listen, &listen, &inner) != BIDE_OK)
+        return bide_reader_fail(reader, at, "http.listen: %s", inner.text);
+    if (!listen.loopback && !http->token)
+        return bide_reader_fail(reader, at,
+            "http.listen: '%s' can be reached from other machines: add token = \"${BIDE_HTTP_TOKEN}\"; or "
+            "listen on 127.0.0.1",
+            http->listen);
+    return BIDE_OK;
+}
+
 bide_code bide_config_check(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config)
 {
     bide_code code = check_queues(reader, file, config);
+    if (code == BIDE_OK)
+        code = check_http(reader, file, &config->http);
     if (code == BIDE_OK && config->n_queues == 0) {
         bide_free(config->queues);
         config->queues = NULL;

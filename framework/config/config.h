@@ -100,6 +100,13 @@ struct bide_worker_config {
     int log_level;    /* a bide_log_level */
 };
 
+/* Where the console listens beside its Unix socket. */
+struct bide_http_config {
+    char *listen; /* NULL: nowhere; else bide_listen_parse takes it */
+    char *token;  /* NULL: none. "${NAME}" stands in it still where that variable is not set: only those who
+                     serve need it */
+};
+
 struct bide_config {
     char *path; /* of the file, for messages; NULL for built-in defaults */
     char *dir;  /* where relative paths start */
@@ -109,6 +116,7 @@ struct bide_config {
     char *plugin_dir;
     bool allow_unsafe_plugins; /* also those that others could change */
     struct bide_worker_config worker;
+    struct bide_http_config http;
     struct bide_queue_config *queues; /* never empty: without `queues`, those of the handlers and "default" */
     size_t n_queues;
     struct bide_handler_config *handlers;

@@ -47,7 +47,7 @@ static bide_code expand_one(const struct bide_reader *reader, const config_setti
     return BIDE_OK;
 }
 
-bide_code bide_config_expand(
+static bide_code expand_broker(
     const struct bide_reader *reader, const config_setting_t *at, struct bide_config *config)
 {
     struct bide_buffer url;
@@ -72,4 +72,31 @@ bide_code bide_config_expand(
     bide_free(config->broker);
     config->broker = text;
     return BIDE_OK;
+}
+
+/* "${NAME}" and nothing else: the token as a whole. One that is not set stays as it is. */
+static bide_code expand_token(const struct bide_reader *reader, char **token)
+{
+    char name[128];
+    size_t size = *token ? strlen(*token) : 0;
+    if (size < 4 || size - 3 >= sizeof name || strncmp(*token, "${", 2) != 0 || (*token)[size - 1] != '}')
+        return BIDE_OK;
+    memcpy(name, *token + 2, size - 3);
+    name[size - 3] = '\0';
+    const char *value = getenv(name);
+    if (!value || !*value)
+        return BIDE_OK;
+    char *copy = bide_strdup(value);
+    if (!copy)
+        return bide_reader_nomem(reader);
+    bide_free(*token);
+    *token = copy;
+    return BIDE_OK;
+}
+
+bide_code bide_config_expand(
+    const struct bide_reader *reader, const config_setting_t *root, struct bide_config *config)
+{
+    bide_code code = expand_broker(reader, config_setting_get_member(root, "broker"), config);
+    return code == BIDE_OK ? expand_token(reader, &config->http.token) : code;
 }

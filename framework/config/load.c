@@ -58,7 +58,7 @@ static bide_code fill(
     if (code == BIDE_OK)
         code = bide_config_check(reader, file, config);
     if (code == BIDE_OK)
-        code = bide_config_expand(reader, config_setting_get_member(root, "broker"), config);
+        code = bide_config_expand(reader, root, config);
     return code == BIDE_OK ? set_plugin_dir(reader, config) : code;
 }
 

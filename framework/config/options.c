@@ -45,6 +45,24 @@ static const struct bide_option worker_options[] = {
 static const struct bide_option_section worker_section = {
     "worker", sizeof(struct bide_worker_config), "The worker process.", worker_options};
 
+/* ---- http ---- */
+
+#define HTTP(member) AT(bide_http_config, member)
+
+static const struct bide_option http_options[] = {
+    {"listen", BIDE_OPTION_STRING, HTTP(listen), .fallback = "", .sample = "127.0.0.1:9470",
+        .help = "Address and port (`127.0.0.1:9470`, `[::1]:9470`, `0.0.0.0:9470`). Without it, there is "
+                "only the Unix socket that `bide top` and its like find by themselves."},
+    {"token", BIDE_OPTION_STRING, HTTP(token), .fallback = "", .sample = "${BIDE_HTTP_TOKEN}",
+        .help = "What callers show as `Authorization: Bearer TOKEN`: for each action, and on an address that "
+                "is not loopback for everything but `/healthz`, `/readyz` and the empty dashboard. "
+                "`${NAME}` takes it from the environment."},
+    {0},
+};
+
+static const struct bide_option_section http_section = {"http", sizeof(struct bide_http_config),
+    "The console: metrics, health, dashboard and actions by HTTP (docs/metrics.md).", http_options};
+
 /* ---- queues ---- */
 
 #define QUEUE(member) AT(bide_queue_config, member)
@@ -198,6 +216,8 @@ static const struct bide_option root_options[] = {
             "do)."},
     {"worker", BIDE_OPTION_GROUP, ROOT(worker), .fallback = "", .section = &worker_section,
         .help = "The worker process."},
+    {"http", BIDE_OPTION_GROUP, ROOT(http), .fallback = "", .section = &http_section,
+        .help = "Where the console listens."},
     {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",
         .section = &queue_section, .max = 1000, .help = "The queues this worker serves."},
     {"handlers", BIDE_OPTION_LIST, ROOT(handlers), offsetof(struct bide_config, n_handlers), .fallback = "",

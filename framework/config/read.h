@@ -39,8 +39,8 @@ void bide_settings_release(struct bide_handler_config *from);
 bide_code bide_config_check(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config);
 
-/* Replaces ${NAME} in config->broker. */
+/* Replaces ${NAME} in config->broker, and in http.token where that variable is set. */
 bide_code bide_config_expand(
-    const struct bide_reader *reader, const config_setting_t *at, struct bide_config *config);
+    const struct bide_reader *reader, const config_setting_t *root, struct bide_config *config);
 
 #endif

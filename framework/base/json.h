@@ -1,0 +1,23 @@
+/* base/json.h: writing JSON: members of an object or array under way; the commas come by themselves.
+ *
+ * The caller writes the brackets ('{', '['), with bide_json_name before those that are a member or an
+ * element. Thread-safety: as the buffer. */
+#ifndef BIDE_BASE_JSON_H
+#define BIDE_BASE_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+
+/* "name": and what the caller appends next; name NULL: only the comma. */
+void bide_json_name(struct bide_buffer *to, const char *name);
+void bide_json_text(struct bide_buffer *to, const char *name, const char *text); /* NULL: null */
+void bide_json_int(struct bide_buffer *to, const char *name, int64_t value);
+void bide_json_count(struct bide_buffer *to, const char *name, int64_t value); /* negative: null */
+void bide_json_bool(struct bide_buffer *to, const char *name, bool value);
+void bide_json_number(struct bide_buffer *to, const char *name, double value); /* not finite: null */
+/* "name":[ or "name":{ ; the caller closes it. */
+void bide_json_open(struct bide_buffer *to, const char *name, char bracket);
+
+#endif
