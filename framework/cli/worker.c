@@ -5,10 +5,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "bide/worker.h"
 #include "cli/generation.h"
 #include "cli/session.h"
+#include "console/console.h"
 #include "worker/supervised.h"
+
+enum { CONSOLE_TIMEOUT_MS = 3000 }; /* of one question to the broker */
 
 struct values {
     int64_t threads, exit_idle_ms;
@@ -56,6 +60,7 @@ struct start {
     bide_worker_options options;
     struct bide_cli_generation now;
     struct bide_cli_generation next; /* a reload's, until it is concluded */
+    struct bide_listeners listeners;
 };
 
 /* This process's own copy of the generation it belongs to. */
@@ -110,6 +115,7 @@ static int child_main(void *user, const struct bide_supervised *shared)
 {
     struct start *start = user;
     bide_error error = {0};
+    bide_listeners_close(&start->listeners);
     bide_code code = serve(start, shared, &error);
     if (code != BIDE_OK)
         explain(start, shared, &error);
@@ -152,6 +158,54 @@ static void conclude(void *user, bool accepted)
     start->next = (struct bide_cli_generation){0};
 }
 
+/* ---- the console ---- */
+
+/* This process's own copy of the configuration that holds now, with the broker that the command line names.
+ */
+static bide_code open_session(struct start *start, struct bide_cli_session *ret_session, bide_error *error)
+{
+    struct bide_config *config = start->now.config;
+    start->now.config = NULL;
+    if (start->options.broker) {
+        bide_free(config->broker);
+        config->broker = bide_strdup(start->options.broker);
+        if (!config->broker) {
+            bide_config_destroy(config);
+            return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+        }
+    }
+    return bide_cli_session_from(start->cli, config, ret_session, error);
+}
+
+static bide_code serve_console(struct start *start, struct bide_shared *shared, bide_error *error)
+{
+    struct bide_cli_session session;
+    bide_code code = open_session(start, &session, error);
+    if (code != BIDE_OK)
+        return code;
+    session.options.timeout_ms = CONSOLE_TIMEOUT_MS;
+    const struct bide_console_options console = {
+        .config = session.config,
+        .adapter = session.adapter,
+        .broker = &session.options,
+        .listeners = &start->listeners,
+        .shared = shared,
+    };
+    code = bide_console_run(&console, error);
+    bide_cli_session_close(&session);
+    return code;
+}
+
+static int console_main(void *user, struct bide_shared *shared)
+{
+    struct start *start = user;
+    bide_error error = {0};
+    bide_code code = serve_console(start, shared, &error);
+    if (code != BIDE_OK)
+        bide_cli_print_error(start->cli, &error);
+    return bide_code_exit(code);
+}
+
 /* ---- starting ---- */
 
 static bide_code supervise(struct start *start, bide_error *error)
@@ -165,10 +219,15 @@ static bide_code supervise(struct start *start, bide_error *error)
         .run = child_main,
         .prepare = prepare,
         .conclude = conclude,
+        .attend = console_main,
         .user = start,
     };
     signal(SIGPIPE, SIG_IGN); /* the supervisor's log may go to a pipe, too */
-    code = bide_supervise(&supervision, &start->cli->status, error);
+    code = bide_listeners_open(start->now.config, &start->listeners, error);
+    if (code == BIDE_OK) {
+        code = bide_supervise(&supervision, &start->cli->status, error);
+        bide_listeners_remove(&start->listeners);
+    }
     bide_cli_generation_release(&start->now);
     return code;
 }

@@ -66,6 +66,7 @@ static void take_over(struct supervisor *supervisor)
     supervisor->missing = supervisor->force.processes - 1;
     supervisor->start_again_ms = supervisor->pause_ms = 0;
     options->conclude(options->user, true);
+    bide_attendant_renew(&supervisor->attendant);
     retire_the_old(supervisor, candidate);
     bide_supervisor_start_missing(supervisor);
 }

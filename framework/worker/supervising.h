@@ -52,6 +52,7 @@ struct supervisor {
     void *memory;
     size_t memory_size;
     struct bide_notify notify;
+    struct bide_attendant attendant;
     sigset_t signals;
     sigset_t before;
     struct bide_workforce force;

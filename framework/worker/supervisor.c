@@ -305,10 +305,13 @@ static void bury_the_dead(struct supervisor *supervisor)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (bide_attendant_bury(&supervisor->attendant, pid, status, supervisor->clock))
+            continue;
         for (size_t i = 0; i < supervisor->n_places; i++)
             if (supervisor->places[i].pid == pid)
                 bury(supervisor, &supervisor->places[i], status);
+    }
 }
 
 /* A process with a hung handler finishes its other messages beside its successor. */
@@ -398,8 +401,10 @@ static int64_t sooner(int64_t one_ms, int64_t other_ms)
 static void watch(struct supervisor *supervisor)
 {
     while (anyone_left(supervisor)) {
+        int64_t tend_ms = bide_attendant_tend(
+            &supervisor->attendant, supervisor->shared, &supervisor->before, supervisor->clock);
         int64_t wait_ms = sooner(tell_manager(supervisor), bide_supervisor_reload_wait_ms(supervisor));
-        obey(supervisor, wait_for_signal(supervisor, wait_ms));
+        obey(supervisor, wait_for_signal(supervisor, sooner(wait_ms, tend_ms)));
         bury_the_dead(supervisor);
         start_successors(supervisor);
         bide_supervisor_reload(supervisor);
@@ -418,6 +423,7 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
     supervisor->missing = options->force.processes;
     supervisor->has_terminal = has_terminal();
     supervisor->oom_kills = bide_oom_kills();
+    supervisor->attendant = (struct bide_attendant){.run = options->attend, .user = options->user};
     bide_code code = share_memory(supervisor, error);
     if (code == BIDE_OK) {
         static const int numbers[] = {SIGTERM, SIGINT, SIGCHLD, SIGUSR1, SIGHUP};
@@ -428,6 +434,7 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
         bide_notify_open(&supervisor->notify);
         bide_supervisor_start_missing(supervisor);
         watch(supervisor);
+        bide_attendant_end(&supervisor->attendant);
         bide_notify_close(&supervisor->notify);
         sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
         *ret_status = supervisor->status;

@@ -26,6 +26,7 @@
 #include "bide/error.h"
 #include "config/config.h"
 #include "metrics/metrics.h"
+#include "worker/attendant.h"
 #include "worker/circuits.h"
 #include "worker/crashes.h"
 
@@ -64,6 +65,7 @@ struct bide_supervisor_options {
     /* After a successful prepare: every process to come runs with it, or none does; and it says so. */
     void (*conclude)(void *user, bool accepted);
     void *user;
+    bide_attendant_main *attend; /* the console, with the same `user`; NULL: none */
 };
 
 /* Until all children have ended (told to, or by themselves with 0): the exit status for this process. Called

@@ -1,0 +1,81 @@
+/* POST /pause/NAME, /resume/NAME, /quiet, /unquiet: the controls, and a wake-up for the workers. */
+#include <string.h>
+
+#include "base/json.h"
+#include "bide/log.h"
+#include "console/serving.h"
+
+static bool is_known(const struct bide_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_queues; i++)
+        if (strcmp(config->queues[i].name, name) == 0)
+            return true;
+    return bide_config_handler(config, name) != NULL;
+}
+
+static void answer(struct bide_reply *reply, const char *key, const char *name)
+{
+    bide_buffer_char(&reply->body, '{');
+    if (name)
+        bide_json_text(&reply->body, key, name);
+    else
+        bide_json_bool(&reply->body, key, true);
+    bide_buffer_char(&reply->body, '}');
+}
+
+void bide_serve_pause(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
+{
+    struct bide_shared *shared = console->options->shared;
+    if (!is_known(console->options->config, request->name)) {
+        bide_reply_error(reply, 404, "neither a queue nor a type of this worker's configuration");
+        return;
+    }
+    if (!bide_controls_pause(&shared->controls, request->name)) {
+        bide_reply_error(reply, 409, "too many names are paused");
+        return;
+    }
+    bide_shared_wake(shared);
+    bide_log(BIDE_LOG_WARN, "paused", BIDE_STR("name", request->name));
+    answer(reply, "paused", request->name);
+}
+
+/* What was paused may be resumed even when the configuration no longer knows it. */
+void bide_serve_resume(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
+{
+    struct bide_shared *shared = console->options->shared;
+    bool was = bide_controls_resume(&shared->controls, request->name);
+    if (!was && !is_known(console->options->config, request->name)) {
+        bide_reply_error(reply, 404, "neither paused nor a queue or a type of this worker's configuration");
+        return;
+    }
+    bide_shared_wake(shared);
+    if (was)
+        bide_log(BIDE_LOG_WARN, "resumed", BIDE_STR("name", request->name));
+    answer(reply, "resumed", request->name);
+}
+
+static void set_quiet(struct bide_console *console, bool quiet)
+{
+    struct bide_shared *shared = console->options->shared;
+    bide_controls_set_quiet(&shared->controls, quiet);
+    bide_shared_wake(shared);
+    bide_log(BIDE_LOG_WARN, quiet ? "quiet: nothing new is taken" : "no longer quiet");
+}
+
+void bide_serve_quiet(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
+{
+    (void)request;
+    set_quiet(console, true);
+    answer(reply, "quiet", NULL);
+}
+
+void bide_serve_unquiet(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
+{
+    (void)request;
+    set_quiet(console, false);
+    answer(reply, "unquiet", NULL);
+}

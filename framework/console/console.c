@@ -1,0 +1,102 @@
+#include "console/console.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "console/server.h"
+
+enum { STEP_MS = BIDE_HISTORY_STEP_S * 1000, LOOKED_AT_MS = 10 * 1000 };
+
+/* ---- the history ---- */
+
+static void step(struct bide_console *console)
+{
+    int64_t asked_ms = atomic_load(&console->history.asked_ms);
+    bool looked_at = asked_ms > 0 && bide_mono_ms(console->clock) - asked_ms < LOOKED_AT_MS;
+    const struct bide_broker_stats *stats = NULL;
+    struct bide_totals totals;
+    if (bide_totals_take(console->options->shared, &totals, NULL) != BIDE_OK)
+        return; /* the next step covers this one's time, too */
+    struct bide_type_total sum = bide_totals_sum(&totals);
+    bool knows = looked_at && bide_depths_borrow(console, &stats, NULL) == BIDE_OK;
+    bide_history_step(&console->history, &sum, bide_wall_ms(console->clock) / 1000, stats);
+    if (knows)
+        bide_depths_give_back(console);
+    bide_totals_clear(&totals);
+}
+
+/* Until SIGUSR2. */
+static void keep_history(struct bide_console *console, const sigset_t *signals)
+{
+    int64_t next_ms = bide_mono_ms(console->clock);
+    for (;;) {
+        int64_t left_ms = next_ms - bide_mono_ms(console->clock);
+        left_ms = left_ms > 0 ? left_ms : 0;
+        const struct timespec timeout = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
+        if (sigtimedwait(signals, NULL, &timeout) == SIGUSR2)
+            return;
+        if (bide_mono_ms(console->clock) < next_ms)
+            continue;
+        step(console);
+        next_ms += STEP_MS;
+        if (next_ms < bide_mono_ms(console->clock)) /* it was stopped, or the broker slow */
+            next_ms = bide_mono_ms(console->clock) + STEP_MS;
+    }
+}
+
+/* ---- start and end ---- */
+
+/* A terminal and a service manager signal every process of a group: the supervisor decides when this one
+ * ends. */
+static void arrange_signals(sigset_t *ret_signals)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(ret_signals);
+    sigaddset(ret_signals, SIGUSR2);
+    sigprocmask(SIG_BLOCK, ret_signals, NULL);
+}
+
+static bide_code serve(struct bide_console *console, const sigset_t *signals, bide_error *error)
+{
+    const struct bide_listeners *listeners = console->options->listeners;
+    struct bide_server tcp = {0}, local = {0};
+    bide_code code = BIDE_OK;
+    if (listeners->tcp >= 0)
+        code = bide_server_start(&tcp, console, listeners->tcp, false, error);
+    if (code == BIDE_OK && listeners->local >= 0)
+        code = bide_server_start(&local, console, listeners->local, true, error);
+    if (code == BIDE_OK)
+        keep_history(console, signals);
+    atomic_store(&console->stopping, 1);
+    bide_server_stop(&tcp);
+    bide_server_stop(&local);
+    return code;
+}
+
+bide_code bide_console_run(const struct bide_console_options *options, bide_error *error)
+{
+    sigset_t signals;
+    struct bide_console *console = bide_calloc(1, sizeof *console);
+    if (!console)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    prctl(PR_SET_NAME, "bide-console", 0, 0, 0);
+    arrange_signals(&signals);
+    console->options = options;
+    console->clock = bide_clock_system();
+    pthread_mutex_init(&console->depths.lock, NULL);
+    bide_history_init(&console->history);
+    atomic_store(&options->shared->controls.listeners, 0); /* those of a console that crashed */
+    bide_code code = serve(console, &signals, error);
+    bide_history_clear(&console->history);
+    bide_broker_stats_clear(&console->depths.stats);
+    pthread_mutex_destroy(&console->depths.lock);
+    bide_free(console);
+    return code;
+}

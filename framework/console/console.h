@@ -1,0 +1,44 @@
+/* console/console.h: one process beside the workers that answers by HTTP: metrics, health, status, dead
+ * letters, events, pause, quiet, and the dashboard.
+ *
+ * It reads what the workers write into shared memory (metrics/metrics.h), asks the broker only when it is
+ * asked something the broker knows, and changes nothing but the controls and dead letters. Each connection
+ * has a thread, so that a slow broker delays nobody's health check. Who may do what: access.h. */
+#ifndef BIDE_CONSOLE_CONSOLE_H
+#define BIDE_CONSOLE_CONSOLE_H
+
+#include "broker/broker.h"
+#include "config/config.h"
+#include "console/place.h"
+#include "metrics/metrics.h"
+
+/* The sockets, opened before the console is forked, so that they outlive a crash of it and a port that is
+ * taken is an error at the start. */
+struct bide_listeners {
+    int tcp;   /* -1: not configured */
+    int local; /* -1: no folder for it could be had */
+    bool loopback;
+    char path[BIDE_PLACE_PATH]; /* of the Unix socket */
+};
+
+/* BIDE_E_CONFIG: http.token is not set in the environment; BIDE_E_BROKER never; BIDE_E_INTERNAL: the port is
+ * taken. A Unix socket that cannot be had is logged and left out. */
+bide_code bide_listeners_open(
+    const struct bide_config *config, struct bide_listeners *ret_listeners, bide_error *error);
+/* In a process that does not serve: closes its copies. */
+void bide_listeners_close(struct bide_listeners *listeners);
+/* At the end: and removes the Unix socket's name. */
+void bide_listeners_remove(struct bide_listeners *listeners);
+
+struct bide_console_options {
+    const struct bide_config *config;
+    const struct bide_adapter *adapter;
+    const struct bide_broker_options *broker;
+    const struct bide_listeners *listeners;
+    struct bide_shared *shared;
+};
+
+/* Serves until SIGUSR2. The process is its own: SIGTERM and SIGINT are for the workers and ignored here. */
+bide_code bide_console_run(const struct bide_console_options *options, bide_error *error);
+
+#endif

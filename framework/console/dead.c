@@ -1,0 +1,168 @@
+/* GET /dead, GET /dead/ID, POST /dead/ID/retry, POST /dead/ID/drop. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "broker/report.h"
+#include "console/serving.h"
+
+enum { USUAL = 100, MOST = 1000 };
+
+struct listing {
+    struct bide_buffer *to;
+    const char *search; /* NULL: all */
+    size_t limit, n;
+    bool whole;
+};
+
+static bool contains(const char *text, const char *wanted)
+{
+    return strcasestr(text, wanted) != NULL;
+}
+
+static bool add_letter(void *user, const struct bide_dead_letter *letter)
+{
+    struct listing *listing = user;
+    const struct bide_message *message = letter->message;
+    const char *search = listing->search;
+    if (search && !contains(message->id, search) && !contains(message->type, search) &&
+        !contains(message->error, search))
+        return true;
+    bide_json_open(listing->to, NULL, '{');
+    if (listing->whole)
+        bide_report_dead_whole(listing->to, letter);
+    else
+        bide_report_dead(listing->to, letter);
+    bide_buffer_char(listing->to, '}');
+    return ++listing->n < listing->limit && !listing->to->failed;
+}
+
+static bide_code each(struct bide_console *console, const struct bide_dead_filter *filter,
+    struct listing *listing, bide_error *error)
+{
+    const struct bide_console_options *options = console->options;
+    struct bide_admin *admin;
+    bide_code code = options->adapter->open_admin(options->broker, &admin, error);
+    if (code != BIDE_OK)
+        return code;
+    code = admin->ops->dead_each(admin, filter, add_letter, listing, error);
+    bide_admin_destroy(admin);
+    return code;
+}
+
+/* ---- the list ---- */
+
+static const char *given(const struct bide_request *request, const char *name)
+{
+    const char *value = bide_request_query(request, name);
+    return value && *value ? value : NULL;
+}
+
+static bool read_limit(const char *text, size_t *ret_limit)
+{
+    char *end;
+    *ret_limit = USUAL;
+    if (!text)
+        return true;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (*end || end == text || errno || value < 1 || value > MOST)
+        return false;
+    *ret_limit = (size_t)value;
+    return true;
+}
+
+static bool read_filter(
+    const struct bide_request *request, struct bide_dead_filter *filter, struct listing *listing)
+{
+    const char *reason = given(request, "reason");
+    *filter = (struct bide_dead_filter){.type = given(request, "type"), .queue = given(request, "queue")};
+    listing->search = given(request, "search");
+    return read_limit(given(request, "limit"), &listing->limit) &&
+           (!reason || bide_reason_parse(reason, &filter->reason));
+}
+
+void bide_serve_dead_list(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
+{
+    struct listing listing = {.to = &reply->body};
+    struct bide_dead_filter filter;
+    bide_error error = {0};
+    if (!read_filter(request, &filter, &listing)) {
+        bide_reply_error(reply, 400, "limit is a number from 1 to 1000; reason one of `bide dead list`");
+        return;
+    }
+    if (!listing.search)
+        filter.limit = listing.limit;
+    bide_buffer_char(&reply->body, '[');
+    bide_code code = each(console, &filter, &listing, &error);
+    bide_buffer_char(&reply->body, ']');
+    if (code != BIDE_OK)
+        bide_reply_failure(reply, code, &error);
+}
+
+/* ---- one ---- */
+
+static void not_found(struct bide_reply *reply)
+{
+    bide_reply_error(reply, 404, "no dead letter has this id");
+}
+
+void bide_serve_dead_show(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
+{
+    struct listing listing = {.to = &reply->body, .limit = 1, .whole = true};
+    const char *const ids[] = {request->name};
+    bide_error error = {0};
+    bide_code code = each(console, &(struct bide_dead_filter){.ids = ids, .n_ids = 1}, &listing, &error);
+    if (code != BIDE_OK)
+        bide_reply_failure(reply, code, &error);
+    else if (listing.n == 0)
+        not_found(reply);
+}
+
+static bool go_on(void *user, uint64_t done, uint64_t total)
+{
+    (void)user;
+    (void)done;
+    (void)total;
+    return true;
+}
+
+static void act(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply, bool retry)
+{
+    const struct bide_console_options *options = console->options;
+    const char *const ids[] = {request->name};
+    const struct bide_dead_filter filter = {.ids = ids, .n_ids = 1};
+    struct bide_admin *admin;
+    bide_error error = {0};
+    uint64_t n = 0;
+    bide_code code = options->adapter->open_admin(options->broker, &admin, &error);
+    if (code == BIDE_OK) {
+        code =
+            (retry ? admin->ops->dead_retry : admin->ops->dead_drop)(admin, &filter, go_on, NULL, &n, &error);
+        bide_admin_destroy(admin);
+    }
+    if (code != BIDE_OK)
+        bide_reply_failure(reply, code, &error);
+    else if (n == 0)
+        not_found(reply);
+    else
+        bide_buffer_format(&reply->body, "{\"count\":%" PRIu64 "}", n);
+}
+
+void bide_serve_dead_retry(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
+{
+    act(console, request, reply, true);
+}
+
+void bide_serve_dead_drop(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
+{
+    act(console, request, reply, false);
+}

@@ -1,0 +1,94 @@
+#include "console/history.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/json.h"
+
+void bide_history_init(struct bide_history *history)
+{
+    memset(history, 0, sizeof *history);
+    pthread_mutex_init(&history->lock, NULL);
+}
+
+void bide_history_clear(struct bide_history *history)
+{
+    for (size_t i = 0; i < BIDE_HISTORY_POINTS; i++)
+        bide_free(history->points[i].queues);
+    pthread_mutex_destroy(&history->lock);
+}
+
+static void copy_queues(struct bide_history_point *point, const struct bide_broker_stats *stats)
+{
+    if (!stats || stats->n_queues == 0)
+        return;
+    point->queues = bide_calloc(stats->n_queues, sizeof *point->queues);
+    if (!point->queues)
+        return; /* a point without depths, as if nobody had looked */
+    memcpy(point->queues, stats->queues, stats->n_queues * sizeof *point->queues);
+    point->n_queues = stats->n_queues;
+}
+
+void bide_history_step(struct bide_history *history, const struct bide_type_total *now, int64_t t_s,
+    const struct bide_broker_stats *stats)
+{
+    pthread_mutex_lock(&history->lock);
+    const uint64_t *before = history->before.counts;
+    struct bide_histogram_sum lateness = now->lateness;
+    struct bide_history_point *point = &history->points[history->n % BIDE_HISTORY_POINTS];
+    bide_histogram_subtract(&lateness, &history->before.lateness);
+    bide_free(point->queues);
+    *point = (struct bide_history_point){
+        .t_s = t_s,
+        .done = now->counts[BIDE_COUNT_DONE] - before[BIDE_COUNT_DONE],
+        .retried = now->counts[BIDE_COUNT_RETRIED] - before[BIDE_COUNT_RETRIED],
+        .dead = now->counts[BIDE_COUNT_DEAD] - before[BIDE_COUNT_DEAD],
+        .late_p99_us = bide_histogram_quantile_us(&lateness, 0.99),
+    };
+    copy_queues(point, stats);
+    history->before = *now;
+    history->n++;
+    pthread_mutex_unlock(&history->lock);
+}
+
+static void add_queues(struct bide_buffer *to, const struct bide_history_point *point)
+{
+    bide_json_open(to, "queues", '{');
+    for (size_t i = 0; i < point->n_queues; i++) {
+        const struct bide_queue_stats *queue = &point->queues[i];
+        bide_json_open(to, queue->name, '{');
+        bide_json_count(to, "ready", queue->ready);
+        bide_json_count(to, "delayed", queue->delayed);
+        bide_json_count(to, "in_flight", queue->in_flight);
+        bide_json_count(to, "dead", queue->dead);
+        bide_buffer_char(to, '}');
+    }
+    bide_buffer_char(to, '}');
+}
+
+static void add_point(struct bide_buffer *to, const struct bide_history_point *point)
+{
+    bide_json_open(to, NULL, '{');
+    bide_json_int(to, "t", point->t_s);
+    bide_json_int(to, "done", (int64_t)point->done);
+    bide_json_int(to, "retried", (int64_t)point->retried);
+    bide_json_int(to, "dead", (int64_t)point->dead);
+    if (point->late_p99_us < 0)
+        bide_json_text(to, "late_p99_ms", NULL);
+    else
+        bide_json_number(to, "late_p99_ms", point->late_p99_us / 1000);
+    add_queues(to, point);
+    bide_buffer_char(to, '}');
+}
+
+void bide_history_json(struct bide_history *history, struct bide_buffer *to)
+{
+    pthread_mutex_lock(&history->lock);
+    uint64_t first = history->n > BIDE_HISTORY_POINTS ? history->n - BIDE_HISTORY_POINTS : 0;
+    bide_json_int(to, "step_s", BIDE_HISTORY_STEP_S);
+    bide_json_open(to, "points", '[');
+    for (uint64_t i = first; i < history->n; i++)
+        add_point(to, &history->points[i % BIDE_HISTORY_POINTS]);
+    bide_buffer_char(to, ']');
+    pthread_mutex_unlock(&history->lock);
+}

@@ -1,0 +1,92 @@
+#include "console/console.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "bide/log.h"
+#include "config/listen.h"
+
+enum { BACKLOG = 32 };
+
+static int open_socket(const struct sockaddr *address, socklen_t size)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, address, size) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static bide_code open_tcp(
+    const struct bide_http_config *http, struct bide_listeners *listeners, bide_error *error)
+{
+    struct bide_listen listen;
+    if (!http->listen)
+        return BIDE_OK;
+    if (http->token && strncmp(http->token, "${", 2) == 0)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "http.token: the environment variable in '%.100s' is not set: export it before starting a worker",
+            http->token);
+    bide_code code = bide_listen_parse(http->listen, &listen, error);
+    if (code != BIDE_OK)
+        return code;
+    listeners->loopback = listen.loopback;
+    listeners->tcp = open_socket((const struct sockaddr *)&listen.address, listen.size);
+    if (listeners->tcp < 0)
+        return bide_fail(
+            error, BIDE_E_CONFIG, "http.listen: cannot listen on %s: %s", http->listen, strerror(errno));
+    return BIDE_OK;
+}
+
+static void open_local(const struct bide_config *config, struct bide_listeners *listeners)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    bide_error error = {0};
+    bide_code code = bide_place_own(config, getpid(), listeners->path, &error);
+    if (code == BIDE_OK) {
+        memcpy(address.sun_path, listeners->path, strlen(listeners->path) + 1);
+        unlink(listeners->path);
+        mode_t before = umask(0177);
+        listeners->local = open_socket((const struct sockaddr *)&address, sizeof address);
+        umask(before);
+        if (listeners->local < 0)
+            bide_fail(&error, BIDE_E_INTERNAL, "%s: %s", listeners->path, strerror(errno));
+    }
+    if (listeners->local < 0)
+        bide_log(BIDE_LOG_WARN, "no Unix socket for `bide top` and its like", BIDE_STR("error", error.text));
+}
+
+bide_code bide_listeners_open(
+    const struct bide_config *config, struct bide_listeners *ret_listeners, bide_error *error)
+{
+    *ret_listeners = (struct bide_listeners){.tcp = -1, .local = -1};
+    bide_code code = open_tcp(&config->http, ret_listeners, error);
+    if (code == BIDE_OK)
+        open_local(config, ret_listeners);
+    return code;
+}
+
+void bide_listeners_close(struct bide_listeners *listeners)
+{
+    if (listeners->tcp >= 0)
+        close(listeners->tcp);
+    if (listeners->local >= 0)
+        close(listeners->local);
+    listeners->tcp = listeners->local = -1;
+}
+
+void bide_listeners_remove(struct bide_listeners *listeners)
+{
+    if (listeners->local >= 0)
+        unlink(listeners->path);
+    bide_listeners_close(listeners);
+}

@@ -1,0 +1,101 @@
+#include "console/place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FOLDERS = 3 };
+
+/* The candidates, best first; "" where there is none. */
+static void list_folders(char folders[FOLDERS][BIDE_PLACE_PATH])
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    snprintf(folders[0], BIDE_PLACE_PATH, "/run/bide");
+    snprintf(folders[1], BIDE_PLACE_PATH, "%s%s", runtime && *runtime == '/' ? runtime : "",
+        runtime && *runtime == '/' ? "/bide" : "");
+    snprintf(folders[2], BIDE_PLACE_PATH, "/tmp/bide-%u", (unsigned)geteuid());
+}
+
+/* Nobody but this user (and root) can put or replace something there. */
+static bool is_ours(const char *folder)
+{
+    struct stat found;
+    return lstat(folder, &found) == 0 && S_ISDIR(found.st_mode) && (found.st_mode & 022) == 0 &&
+           (found.st_uid == geteuid() || found.st_uid == 0);
+}
+
+static void write_stem(const struct bide_config *config, char to[BIDE_PLACE_PATH])
+{
+    char real[PATH_MAX];
+    const char *path = config->path && realpath(config->path, real) ? real : config->dir;
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (; *path; path++)
+        hash = (hash ^ (uint8_t)*path) * UINT64_C(1099511628211);
+    snprintf(to, BIDE_PLACE_PATH, "%.40s-%08" PRIx32, config->name_space, (uint32_t)(hash ^ hash >> 32));
+}
+
+bide_code bide_place_own(
+    const struct bide_config *config, pid_t pid, char to[BIDE_PLACE_PATH], bide_error *error)
+{
+    char folders[FOLDERS][BIDE_PLACE_PATH], stem[BIDE_PLACE_PATH];
+    list_folders(folders);
+    write_stem(config, stem);
+    for (size_t i = 0; i < FOLDERS; i++) {
+        if (!*folders[i] || (mkdir(folders[i], 0700) != 0 && errno != EEXIST))
+            continue;
+        int size = snprintf(to, BIDE_PLACE_PATH, "%s/%s.%d.sock", folders[i], stem, (int)pid);
+        if (is_ours(folders[i]) && access(folders[i], W_OK | X_OK) == 0 && size < BIDE_PLACE_PATH)
+            return BIDE_OK;
+    }
+    *to = '\0';
+    return bide_fail(error, BIDE_E_INTERNAL,
+        "none of /run/bide, $XDG_RUNTIME_DIR/bide and %s is a folder only this user can write to",
+        folders[FOLDERS - 1]);
+}
+
+/* The supervisor's number in "STEM.PID.sock", or 0. */
+static pid_t pid_in(const char *name, const char *stem)
+{
+    size_t size = strlen(stem);
+    char *end;
+    if (strncmp(name, stem, size) != 0 || name[size] != '.')
+        return 0;
+    long pid = strtol(name + size + 1, &end, 10);
+    return pid > 0 && pid <= INT_MAX && strcmp(end, ".sock") == 0 ? (pid_t)pid : 0;
+}
+
+static bool visit_folder(const char *folder, const char *stem, bide_place_visit *visit, void *user)
+{
+    bool goes_on = true;
+    DIR *entries = is_ours(folder) ? opendir(folder) : NULL;
+    for (struct dirent *entry; entries && goes_on && (entry = readdir(entries));) {
+        char path[BIDE_PLACE_PATH];
+        pid_t pid = pid_in(entry->d_name, stem);
+        if (pid == 0 || snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= BIDE_PLACE_PATH)
+            continue;
+        if (kill(pid, 0) != 0 && errno == ESRCH)
+            unlink(path);
+        else
+            goes_on = visit(user, path, pid);
+    }
+    if (entries)
+        closedir(entries);
+    return goes_on;
+}
+
+void bide_place_each(const struct bide_config *config, bide_place_visit *visit, void *user)
+{
+    char folders[FOLDERS][BIDE_PLACE_PATH], stem[BIDE_PLACE_PATH];
+    list_folders(folders);
+    write_stem(config, stem);
+    for (size_t i = 0; i < FOLDERS; i++)
+        if (*folders[i] && !visit_folder(folders[i], stem, visit, user))
+            return;
+}

@@ -1,0 +1,25 @@
+/* console/place.h: where a worker's Unix socket is, and how a command finds it.
+ *
+ * /run/bide, else $XDG_RUNTIME_DIR/bide, else /tmp/bide-UID, each only where it is this user's (or root's)
+ * and nobody else can write there; in it NAMESPACE-HASH.PID.sock: HASH of the configuration's real path, PID
+ * the supervisor's. Any thread. */
+#ifndef BIDE_CONSOLE_PLACE_H
+#define BIDE_CONSOLE_PLACE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+
+enum { BIDE_PLACE_PATH = 104 }; /* fits into sockaddr_un.sun_path */
+
+/* The path for this process's socket; makes the folder. */
+bide_code bide_place_own(
+    const struct bide_config *config, pid_t pid, char to[BIDE_PLACE_PATH], bide_error *error);
+
+/* Called for each socket whose worker is alive; false ends the walk. */
+typedef bool bide_place_visit(void *user, const char *path, pid_t pid);
+/* Those of a configuration. Removes names that a killed worker left behind. */
+void bide_place_each(const struct bide_config *config, bide_place_visit *visit, void *user);
+
+#endif

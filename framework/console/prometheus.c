@@ -1,0 +1,295 @@
+/* GET /metrics: the Prometheus text format, version 0.0.4. Each metric is explained in docs/metrics.md. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "console/serving.h"
+#include "console/usage.h"
+
+enum family {
+    MESSAGES,
+    DURATION,
+    LATENESS,
+    WAIT,
+    IN_FLIGHT,
+    RECEIVED,
+    LOST,
+    THREADS,
+    BUSY,
+    LANDING,
+    PROCESSES,
+    CONNECTED,
+    RECONNECTS,
+    DEATHS,
+    CIRCUIT,
+    PAUSED,
+    QUIET,
+    QUEUE,
+    BUILD,
+    CPU,
+    RESIDENT,
+    VIRTUAL,
+    FDS,
+    START,
+};
+
+static const struct {
+    const char *name, *kind, *help;
+} families[] = {
+    [MESSAGES] = {"bide_messages_total", "counter", "Settlements by message type and outcome."},
+    [DURATION] = {"bide_handler_duration_seconds", "histogram", "How long runs of a handler took."},
+    [LATENESS] = {"bide_message_lateness_seconds", "histogram",
+        "Start of a run after the due time, of delayed and retried messages."},
+    [WAIT] = {"bide_message_wait_seconds", "histogram",
+        "From when a message could have run (taken in and due) to the start of its run."},
+    [IN_FLIGHT] = {"bide_messages_in_flight", "gauge", "Messages in the hands of this worker's processes."},
+    [RECEIVED] = {"bide_messages_received_total", "counter",
+        "Messages the broker handed out to this worker."},
+    [LOST] = {"bide_settlements_lost_total", "counter",
+        "Settlements the broker did not get: it hands those messages out again."},
+    [THREADS] = {"bide_pool_threads", "gauge", "Threads that run handlers."},
+    [BUSY] = {"bide_pool_threads_busy", "gauge", "Threads inside a handler."},
+    [LANDING] = {"bide_landing_messages", "gauge",
+        "Messages taken in a little early that wait for their time."},
+    [PROCESSES] = {"bide_worker_processes", "gauge", "Worker processes: wanted, alive, and ready."},
+    [CONNECTED] = {"bide_broker_connected", "gauge",
+        "1 where all worker processes are connected and consume."},
+    [RECONNECTS] = {"bide_broker_reconnects_total", "counter", "Connections to the broker made again."},
+    [DEATHS] = {"bide_process_deaths_total", "counter",
+        "Worker processes that died: by signal, by an exit with an error, or replaced because of a hung "
+        "handler."},
+    [CIRCUIT] = {"bide_circuit_state", "gauge", "Circuit breaker of a type: 0 closed, 1 half-open, 2 open."},
+    [PAUSED] = {"bide_paused", "gauge", "1 for each queue or type an operator has paused."},
+    [QUIET] = {"bide_quiet", "gauge", "1 while the worker takes nothing new on an operator's wish."},
+    [QUEUE] = {"bide_queue_messages", "gauge", "Messages in the broker, by queue and state."},
+    [BUILD] = {"bide_build_info", "gauge", "1, with the version as label."},
+    [CPU] = {"process_cpu_seconds_total", "counter", "CPU time of all processes of this worker."},
+    [RESIDENT] = {"process_resident_memory_bytes", "gauge",
+        "Resident memory of all processes of this worker."},
+    [VIRTUAL] = {"process_virtual_memory_bytes", "gauge", "Virtual memory of all processes of this worker."},
+    [FDS] = {"process_open_fds", "gauge", "Open descriptors of all processes of this worker."},
+    [START] = {"process_start_time_seconds", "gauge", "When the supervisor started, in Unix seconds."},
+};
+
+static void head(struct bide_buffer *to, enum family family)
+{
+    bide_buffer_format(to, "# HELP %s %s\n# TYPE %s %s\n", families[family].name, families[family].help,
+        families[family].name, families[family].kind);
+}
+
+static void integer(struct bide_buffer *to, enum family family, int64_t value)
+{
+    head(to, family);
+    bide_buffer_format(to, "%s %" PRId64 "\n", families[family].name, value);
+}
+
+/* Seconds of whole µs, exactly and in any locale. */
+static void add_seconds(struct bide_buffer *to, uint64_t us)
+{
+    bide_buffer_format(to, "%" PRIu64 ".%06" PRIu64, us / 1000000, us % 1000000);
+}
+
+static void seconds(struct bide_buffer *to, enum family family, uint64_t us)
+{
+    head(to, family);
+    bide_buffer_format(to, "%s ", families[family].name);
+    add_seconds(to, us);
+    bide_buffer_char(to, '\n');
+}
+
+/* {name="text" with what the format demands escaped */
+static void label(struct bide_buffer *to, const char *name, const char *text)
+{
+    bide_buffer_char(to, to->size && to->bytes[to->size - 1] == '"' ? ',' : '{');
+    bide_buffer_format(to, "%s=\"", name);
+    for (; *text; text++)
+        if (*text == '\\' || *text == '"')
+            bide_buffer_format(to, "\\%c", *text);
+        else if (*text == '\n')
+            bide_buffer_text(to, "\\n");
+        else
+            bide_buffer_char(to, *text);
+    bide_buffer_char(to, '"');
+}
+
+static void labelled(
+    struct bide_buffer *to, enum family family, const char *name, const char *text, int64_t value)
+{
+    bide_buffer_text(to, families[family].name);
+    label(to, name, text);
+    bide_buffer_format(to, "} %" PRId64 "\n", value);
+}
+
+/* ---- by type ---- */
+
+static void messages(struct bide_buffer *to, const struct bide_totals *totals)
+{
+    head(to, MESSAGES);
+    for (size_t i = 0; i < totals->n_types; i++)
+        for (size_t kind = 0; kind < BIDE_COUNTS; kind++) {
+            bide_buffer_text(to, families[MESSAGES].name);
+            label(to, "type", totals->types[i].row->type);
+            label(to, "outcome", bide_outcome_kind_name((enum bide_outcome_kind)kind));
+            bide_buffer_format(to, "} %" PRIu64 "\n", totals->types[i].counts[kind]);
+        }
+}
+
+static void one_histogram(
+    struct bide_buffer *to, enum family family, const char *type, const struct bide_histogram_sum *sum)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i <= BIDE_HISTOGRAM_BOUNDS; i++) {
+        n += sum->counts[i];
+        bide_buffer_format(to, "%s_bucket", families[family].name);
+        label(to, "type", type);
+        bide_buffer_text(to, ",le=\"");
+        if (i == BIDE_HISTOGRAM_BOUNDS)
+            bide_buffer_text(to, "+Inf");
+        else
+            bide_buffer_format(to, "%g", (double)bide_histogram_bound_us(i) / 1e6);
+        bide_buffer_format(to, "\"} %" PRIu64 "\n", n);
+    }
+    bide_buffer_format(to, "%s_sum", families[family].name);
+    label(to, "type", type);
+    bide_buffer_text(to, "} ");
+    add_seconds(to, sum->sum_us);
+    bide_buffer_format(to, "\n%s_count", families[family].name);
+    label(to, "type", type);
+    bide_buffer_format(to, "} %" PRIu64 "\n", n);
+}
+
+static void histograms(struct bide_buffer *to, const struct bide_totals *totals)
+{
+    static const struct {
+        enum family family;
+        size_t offset;
+    } kinds[] = {{DURATION, offsetof(struct bide_type_total, duration)},
+        {LATENESS, offsetof(struct bide_type_total, lateness)},
+        {WAIT, offsetof(struct bide_type_total, wait)}};
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        head(to, kinds[k].family);
+        for (size_t i = 1; i < totals->n_types; i++) { /* nothing of row 0 is ever run */
+            const void *sum = (const char *)&totals->types[i] + kinds[k].offset;
+            one_histogram(to, kinds[k].family, totals->types[i].row->type, sum);
+        }
+    }
+}
+
+static void circuits(struct bide_buffer *to, const struct bide_totals *totals)
+{
+    head(to, CIRCUIT);
+    for (size_t i = 1; i < totals->n_types; i++)
+        labelled(to, CIRCUIT, "type", totals->types[i].row->type, totals->types[i].circuit);
+}
+
+/* ---- of the worker ---- */
+
+static void deaths(struct bide_buffer *to, const struct bide_deaths *counts)
+{
+    head(to, DEATHS);
+    labelled(to, DEATHS, "cause", "exit", (int64_t)atomic_load(&counts->by_signal[0]));
+    labelled(to, DEATHS, "cause", "hung", (int64_t)atomic_load(&counts->hung));
+    for (int i = 1; i < BIDE_METRICS_SIGNALS; i++) {
+        uint64_t n = atomic_load(&counts->by_signal[i]);
+        char name[24];
+        if (n == 0 && i != SIGKILL && i != SIGSEGV && i != SIGABRT)
+            continue;
+        snprintf(name, sizeof name, "SIG%s", sigabbrev_np(i) ? sigabbrev_np(i) : "RT");
+        labelled(to, DEATHS, "cause", name, (int64_t)n);
+    }
+}
+
+static void pauses(struct bide_buffer *to, const struct bide_controls *controls)
+{
+    char name[BIDE_NAME_MAX + 1];
+    integer(to, QUIET, bide_controls_is_quiet(controls));
+    head(to, PAUSED);
+    for (size_t i = 0; i < BIDE_PAUSED_MAX; i++)
+        if (bide_controls_paused_name(controls, i, name))
+            labelled(to, PAUSED, "name", name, 1);
+}
+
+static void processes(struct bide_buffer *to, const struct bide_totals *totals, int wanted)
+{
+    head(to, PROCESSES);
+    labelled(to, PROCESSES, "state", "wanted", wanted);
+    labelled(to, PROCESSES, "state", "alive", totals->processes);
+    labelled(to, PROCESSES, "state", "ready", totals->ready);
+    integer(to, CONNECTED, totals->processes > 0 && totals->connected == totals->processes);
+    integer(to, RECONNECTS, (int64_t)totals->reconnects);
+}
+
+static void usage(struct bide_buffer *to, const struct bide_shared *shared)
+{
+    struct bide_usage taken;
+    bide_usage_take(shared, &taken);
+    seconds(to, CPU, (uint64_t)(taken.cpu_s * 1e6));
+    integer(to, RESIDENT, taken.resident);
+    integer(to, VIRTUAL, taken.virtual_size);
+    integer(to, FDS, taken.open_fds);
+    seconds(to, START, (uint64_t)shared->started_ms * 1000);
+}
+
+/* ---- of the broker: left out while it does not answer ---- */
+
+static void one_queue(struct bide_buffer *to, const struct bide_queue_stats *queue)
+{
+    const struct {
+        const char *state;
+        int64_t n;
+    } states[] = {{"ready", queue->ready}, {"delayed", queue->delayed}, {"in_flight", queue->in_flight},
+        {"dead", queue->dead}};
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        if (states[i].n == BIDE_UNKNOWN_COUNT)
+            continue;
+        bide_buffer_text(to, families[QUEUE].name);
+        label(to, "queue", queue->name);
+        label(to, "state", states[i].state);
+        bide_buffer_format(to, "} %" PRId64 "\n", states[i].n);
+    }
+}
+
+static void queues(struct bide_buffer *to, struct bide_console *console)
+{
+    const struct bide_broker_stats *stats;
+    if (bide_depths_borrow(console, &stats, NULL) != BIDE_OK)
+        return;
+    head(to, QUEUE);
+    for (size_t i = 0; i < stats->n_queues; i++)
+        one_queue(to, &stats->queues[i]);
+    bide_depths_give_back(console);
+}
+
+void bide_serve_metrics(
+    struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
+{
+    const struct bide_shared *shared = console->options->shared;
+    struct bide_buffer *to = &reply->body;
+    struct bide_totals totals;
+    bide_error error = {0};
+    (void)request;
+    bide_code code = bide_totals_take(shared, &totals, &error);
+    if (code != BIDE_OK) {
+        bide_reply_failure(reply, code, &error);
+        return;
+    }
+    reply->type = "text/plain; version=0.0.4; charset=utf-8";
+    messages(to, &totals);
+    histograms(to, &totals);
+    integer(to, IN_FLIGHT, totals.in_flight);
+    integer(to, RECEIVED, (int64_t)totals.received);
+    integer(to, LOST, (int64_t)totals.lost);
+    integer(to, THREADS, totals.threads);
+    integer(to, BUSY, totals.busy);
+    integer(to, LANDING, totals.landing);
+    processes(to, &totals, console->options->config->worker.processes);
+    deaths(to, &shared->deaths);
+    circuits(to, &totals);
+    pauses(to, &shared->controls);
+    queues(to, console);
+    head(to, BUILD);
+    labelled(to, BUILD, "version", BIDE_VERSION, 1);
+    usage(to, shared);
+    bide_totals_clear(&totals);
+}

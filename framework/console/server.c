@@ -1,0 +1,238 @@
+#include "console/server.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "console/access.h"
+
+enum {
+    CONNECTIONS_MAX = 64,
+    IDLE_S = 30,
+    MEMORY_BYTES = 32 * 1024, /* of one connection: bounds a request's head */
+    BODY_BYTES = 4096,        /* nobody here reads a body; so much may come all the same */
+    STACK_BYTES = 1024 * 1024,
+    STREAM_BLOCK = 16 * 1024,
+};
+
+/* '*' stands for a name. */
+static const struct route {
+    const char *method, *path;
+    enum bide_right right;
+    bide_endpoint *serve;
+} routes[] = {
+    {"GET", "/", BIDE_RIGHT_PUBLIC, bide_serve_page},
+    {"GET", "/healthz", BIDE_RIGHT_PUBLIC, bide_serve_health},
+    {"GET", "/readyz", BIDE_RIGHT_PUBLIC, bide_serve_ready},
+    {"GET", "/metrics", BIDE_RIGHT_READ, bide_serve_metrics},
+    {"GET", "/status", BIDE_RIGHT_READ, bide_serve_status},
+    {"GET", "/history", BIDE_RIGHT_READ, bide_serve_history},
+    {"GET", "/events", BIDE_RIGHT_READ, bide_serve_events},
+    {"GET", "/dead", BIDE_RIGHT_READ, bide_serve_dead_list},
+    {"GET", "/dead/*", BIDE_RIGHT_READ, bide_serve_dead_show},
+    {"POST", "/dead/*/retry", BIDE_RIGHT_ACT, bide_serve_dead_retry},
+    {"POST", "/dead/*/drop", BIDE_RIGHT_ACT, bide_serve_dead_drop},
+    {"POST", "/pause/*", BIDE_RIGHT_ACT, bide_serve_pause},
+    {"POST", "/resume/*", BIDE_RIGHT_ACT, bide_serve_resume},
+    {"POST", "/quiet", BIDE_RIGHT_ACT, bide_serve_quiet},
+    {"POST", "/unquiet", BIDE_RIGHT_ACT, bide_serve_unquiet},
+};
+
+static const struct {
+    const char *name, *value;
+} headers[] = {
+    {"Cache-Control", "no-store"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"X-Frame-Options", "DENY"},
+    {"Referrer-Policy", "no-referrer"},
+};
+
+/* ---- what endpoints use ---- */
+
+const char *bide_request_query(const struct bide_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+void bide_reply_error(struct bide_reply *reply, unsigned status, const char *text)
+{
+    reply->status = status;
+    reply->type = "application/json";
+    bide_buffer_clear(&reply->body);
+    bide_buffer_char(&reply->body, '{');
+    bide_json_text(&reply->body, "error", text);
+    bide_buffer_char(&reply->body, '}');
+}
+
+void bide_reply_failure(struct bide_reply *reply, bide_code code, const bide_error *error)
+{
+    static const unsigned statuses[] = {
+        [BIDE_E_NOT_FOUND] = 404, [BIDE_E_BROKER] = 503, [BIDE_E_TIMEOUT] = 504, [BIDE_E_CONFIG] = 503};
+    size_t n = sizeof statuses / sizeof statuses[0];
+    unsigned status = (size_t)code < n && statuses[code] ? statuses[code] : 500;
+    bide_reply_error(reply, status, error->text);
+}
+
+/* ---- routing ---- */
+
+/* `to` gets what '*' stands for; it may hold slashes, but not be empty. */
+static bool matches(const char *pattern, const char *path, char to[BIDE_ID_MAX + 1])
+{
+    const char *star = strchr(pattern, '*');
+    if (!star)
+        return strcmp(pattern, path) == 0;
+    size_t before = (size_t)(star - pattern), after = strlen(star + 1), size = strlen(path);
+    if (size <= before + after || strncmp(path, pattern, before) != 0 ||
+        strcmp(path + size - after, star + 1) != 0 || size - before - after > BIDE_ID_MAX)
+        return false;
+    snprintf(to, BIDE_ID_MAX + 1, "%.*s", (int)(size - before - after), path + before);
+    return true;
+}
+
+static const struct route *find_route(
+    const char *method, const char *path, struct bide_request *request, struct bide_reply *reply)
+{
+    bool known = false;
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET";
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if (!matches(routes[i].path, path, request->name))
+            continue;
+        if (strcmp(method, routes[i].method) == 0)
+            return &routes[i];
+        known = true;
+    }
+    bide_reply_error(reply, known ? 405 : 404, known ? "not by this method" : "there is no such page");
+    return NULL;
+}
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+static bool may(const struct bide_server *server, struct MHD_Connection *connection, enum bide_right right,
+    struct bide_reply *reply)
+{
+    const struct bide_console_options *options = server->console->options;
+    const char *why = NULL;
+    const struct bide_access access = {
+        .local = server->local,
+        .loopback = options->listeners->loopback,
+        .token = options->config->http.token,
+        .authorization = header(connection, "Authorization"),
+        .host = header(connection, "Host"),
+        .origin = header(connection, "Origin"),
+    };
+    unsigned status = bide_access_judge(&access, right, &why);
+    if (status)
+        bide_reply_error(reply, status, why);
+    return status == 0;
+}
+
+/* ---- answering ---- */
+
+static ssize_t read_stream(void *user, uint64_t position, char *to, size_t size)
+{
+    (void)position;
+    ptrdiff_t n = bide_follower_read(user, to, size);
+    return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)n;
+}
+
+static void end_stream(void *user)
+{
+    bide_follower_destroy(user);
+}
+
+static enum MHD_Result send_reply(struct MHD_Connection *connection, struct bide_reply *reply)
+{
+    struct MHD_Response *response;
+    if (reply->body.failed)
+        bide_reply_error(reply, 500, "out of memory");
+    if (reply->follower)
+        response = MHD_create_response_from_callback(
+            MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, reply->follower, end_stream);
+    else
+        response =
+            MHD_create_response_from_buffer(reply->body.size, reply->body.bytes, MHD_RESPMEM_MUST_COPY);
+    if (!response) {
+        if (reply->follower)
+            bide_follower_destroy(reply->follower);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", reply->type);
+    MHD_add_response_header(response, "Content-Security-Policy", reply->policy);
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        MHD_add_response_header(response, headers[i].name, headers[i].value);
+    if (reply->status == 401)
+        MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+    enum MHD_Result result = MHD_queue_response(connection, reply->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static bool brings_too_much(struct MHD_Connection *connection)
+{
+    const char *size = header(connection, "Content-Length");
+    return header(connection, "Transfer-Encoding") || (size && strtoll(size, NULL, 10) > BODY_BYTES);
+}
+
+static enum MHD_Result answer(
+    struct bide_server *server, struct MHD_Connection *connection, const char *path, const char *method)
+{
+    const union MHD_ConnectionInfo *socket =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct bide_request request = {.connection = connection, .fd = socket ? socket->connect_fd : -1};
+    struct bide_reply reply = {.status = 200, .type = "application/json", .policy = "default-src 'none'"};
+    bide_buffer_init(&reply.body);
+    const struct route *route = find_route(method, path, &request, &reply);
+    if (brings_too_much(connection))
+        bide_reply_error(&reply, 413, "a body of this size is not for here");
+    else if (may(server, connection, route ? route->right : BIDE_RIGHT_PUBLIC, &reply) && route)
+        route->serve(server->console, &request, &reply);
+    enum MHD_Result result = send_reply(connection, &reply);
+    bide_buffer_release(&reply.body);
+    return result;
+}
+
+static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *path,
+    const char *method, const char *version, const char *upload, size_t *upload_size, void **state)
+{
+    static char seen;
+    (void)version;
+    (void)upload;
+    if (!*state && !brings_too_much(connection)) {
+        *state = &seen;
+        return MHD_YES; /* the rest of it comes first */
+    }
+    if (*upload_size > 0) {
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    return answer(user, connection, path, method);
+}
+
+/* ---- start and stop ---- */
+
+bide_code bide_server_start(
+    struct bide_server *server, struct bide_console *console, int fd, bool local, bide_error *error)
+{
+    *server = (struct bide_server){.console = console, .local = local};
+    server->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC, 0, NULL,
+        NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)STACK_BYTES, MHD_OPTION_END);
+    return server->daemon ? BIDE_OK
+                          : bide_fail(error, BIDE_E_INTERNAL, "the HTTP server of the console did not start");
+}
+
+void bide_server_stop(struct bide_server *server)
+{
+    if (server->daemon)
+        MHD_stop_daemon(server->daemon);
+    server->daemon = NULL;
+}

@@ -1,0 +1,31 @@
+/* console/totals.h: what the worker processes tell, added up over all places. Any thread. */
+#ifndef BIDE_CONSOLE_TOTALS_H
+#define BIDE_CONSOLE_TOTALS_H
+
+#include "metrics/metrics.h"
+
+struct bide_type_total {
+    const struct bide_type_metrics *row; /* one of those added: for its texts */
+    uint64_t counts[BIDE_COUNTS];
+    struct bide_histogram_sum duration, wait, lateness;
+    int running;
+    int circuit; /* the worst of them */
+};
+
+struct bide_totals {
+    struct bide_type_total *types; /* row "(other)" first, the others as they came */
+    size_t n_types;
+    uint64_t received, reconnects, lost;
+    int processes; /* alive */
+    int ready;     /* serving and connected */
+    int threads, busy, in_flight, landing, connected;
+};
+
+bide_code bide_totals_take(
+    const struct bide_shared *shared, struct bide_totals *ret_totals, bide_error *error);
+void bide_totals_clear(struct bide_totals *totals);
+
+/* All types together. */
+struct bide_type_total bide_totals_sum(const struct bide_totals *totals);
+
+#endif

@@ -1,0 +1,84 @@
+#include "worker/attendant.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/ending.h"
+#include "bide/log.h"
+
+enum { PAUSE_MS = 1000, END_MS = 1000, END_STEP_MS = 5 };
+
+static _Noreturn void become_child(
+    const struct bide_attendant *attendant, struct bide_shared *shared, const sigset_t *before, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before the line above */
+        _exit(EXIT_FAILURE);
+    sigprocmask(SIG_SETMASK, before, NULL);
+    exit(attendant->run(attendant->user, shared));
+}
+
+int64_t bide_attendant_tend(struct bide_attendant *attendant, struct bide_shared *shared,
+    const sigset_t *before, const struct bide_clock *clock)
+{
+    int64_t left_ms = attendant->start_again_ms - bide_mono_ms(clock);
+    if (!attendant->run || attendant->pid > 0)
+        return -1;
+    if (left_ms > 0)
+        return left_ms;
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        become_child(attendant, shared, before, parent);
+    if (pid > 0) {
+        attendant->pid = pid;
+        return -1;
+    }
+    bide_log(BIDE_LOG_ERROR, "cannot start the console", BIDE_STR("error", strerror(errno)));
+    attendant->start_again_ms = bide_mono_ms(clock) + PAUSE_MS;
+    return PAUSE_MS;
+}
+
+bool bide_attendant_bury(
+    struct bide_attendant *attendant, pid_t pid, int status, const struct bide_clock *clock)
+{
+    char what[BIDE_ENDING_TEXT];
+    if (pid != attendant->pid)
+        return false;
+    attendant->pid = 0;
+    attendant->start_again_ms = bide_mono_ms(clock);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    attendant->start_again_ms += PAUSE_MS;
+    bide_log(
+        BIDE_LOG_ERROR, "console died", BIDE_INT("pid", pid), BIDE_STR("how", bide_ending(status, what)));
+    return true;
+}
+
+void bide_attendant_renew(const struct bide_attendant *attendant)
+{
+    if (attendant->pid > 0)
+        kill(attendant->pid, SIGUSR2);
+}
+
+void bide_attendant_end(struct bide_attendant *attendant)
+{
+    const struct timespec step = {.tv_nsec = END_STEP_MS * 1000000};
+    if (attendant->pid <= 0)
+        return;
+    kill(attendant->pid, SIGUSR2);
+    for (int waited_ms = 0; waited_ms < END_MS; waited_ms += END_STEP_MS) {
+        if (waitpid(attendant->pid, NULL, WNOHANG) != 0) {
+            attendant->pid = 0;
+            return;
+        }
+        nanosleep(&step, NULL);
+    }
+    kill(attendant->pid, SIGKILL);
+    waitpid(attendant->pid, NULL, 0);
+    attendant->pid = 0;
+}

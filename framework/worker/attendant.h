@@ -1,0 +1,37 @@
+/* worker/attendant.h: the console's process, which the supervisor keeps alive beside the workers.
+ *
+ * It serves HTTP (console/), touches no message, and its death is nobody's trouble: it is started again after
+ * a second, at once where it ended by itself with 0 (SIGUSR2 makes it do that). Thread-safety: the
+ * supervisor's. */
+#ifndef BIDE_WORKER_ATTENDANT_H
+#define BIDE_WORKER_ATTENDANT_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "metrics/metrics.h"
+
+/* Runs in the child: returns its exit status. */
+typedef int bide_attendant_main(void *user, struct bide_shared *shared);
+
+struct bide_attendant {
+    bide_attendant_main *run; /* NULL: there is none */
+    void *user;
+    pid_t pid;              /* 0: it does not run */
+    int64_t start_again_ms; /* monotonic, not before */
+};
+
+/* Starts it where it does not run and may. before: the signal mask to restore in the child. Returns how soon
+ * (ms) to call this again, -1: not by itself. */
+int64_t bide_attendant_tend(struct bide_attendant *attendant, struct bide_shared *shared,
+    const sigset_t *before, const struct bide_clock *clock);
+/* True where it was this one that ended. */
+bool bide_attendant_bury(
+    struct bide_attendant *attendant, pid_t pid, int status, const struct bide_clock *clock);
+/* Has it end and start again, with the configuration that holds now. */
+void bide_attendant_renew(const struct bide_attendant *attendant);
+/* Ends it, within a second or by force. */
+void bide_attendant_end(struct bide_attendant *attendant);
+
+#endif
