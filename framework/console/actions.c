@@ -36,7 +36,7 @@ void bide_serve_pause(
         return;
     }
     bide_shared_wake(shared);
-    bide_log(BIDE_LOG_WARN, "paused", BIDE_STR("name", request->name));
+    bide_log(BIDE_LOG_INFO, "paused", BIDE_STR("name", request->name));
     answer(reply, "paused", request->name);
 }
 
@@ -52,7 +52,7 @@ void bide_serve_resume(
     }
     bide_shared_wake(shared);
     if (was)
-        bide_log(BIDE_LOG_WARN, "resumed", BIDE_STR("name", request->name));
+        bide_log(BIDE_LOG_INFO, "resumed", BIDE_STR("name", request->name));
     answer(reply, "resumed", request->name);
 }
 
@@ -61,7 +61,7 @@ static void set_quiet(struct bide_console *console, bool quiet)
     struct bide_shared *shared = console->options->shared;
     bide_controls_set_quiet(&shared->controls, quiet);
     bide_shared_wake(shared);
-    bide_log(BIDE_LOG_WARN, quiet ? "quiet: nothing new is taken" : "no longer quiet");
+    bide_log(BIDE_LOG_INFO, quiet ? "quiet: nothing new is taken" : "no longer quiet");
 }
 
 void bide_serve_quiet(

@@ -62,7 +62,7 @@ static void open_local(const struct bide_config *config, struct bide_listeners *
             bide_fail(&error, BIDE_E_INTERNAL, "%s: %s", listeners->path, strerror(errno));
     }
     if (listeners->local < 0)
-        bide_log(BIDE_LOG_WARN, "no Unix socket for `bide top` and its like", BIDE_STR("error", error.text));
+        bide_log(BIDE_LOG_WARN, "no Unix socket for the console", BIDE_STR("error", error.text));
 }
 
 bide_code bide_listeners_open(
