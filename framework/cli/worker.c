@@ -257,7 +257,7 @@ const struct bide_cli_command bide_cli_worker = {
                "then, or "
                "at a second\nsignal, it hands back what is in flight and leaves. SIGHUP: reads the "
                "configuration and the plugins again, without\nlosing a message; what is wrong with them is "
-               "logged, and the old ones stay in use.",
+               "logged, and the old ones stay in use. SIGTSTP: begins nothing new, until SIGCONT.",
     .options = options,
     .values_size = sizeof(struct values),
     .log_level = BIDE_LOG_INFO,

@@ -76,13 +76,14 @@ static void do_nothing(int number)
     (void)number;
 }
 
-/* A terminal sends SIGHUP to every process of its group; what it means is the supervisor's business. Not
+/* A terminal sends these to every process of its group; what they mean is the supervisor's business. Not
  * SIG_IGN, which programs that a handler starts would inherit. */
-static void ignore_hangups(void)
+static void ignore_terminal(void)
 {
     struct sigaction action = {.sa_handler = do_nothing, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGTSTP, &action, NULL);
 }
 
 static _Noreturn void become_child(struct supervisor *supervisor, const struct place *place, pid_t parent)
@@ -90,7 +91,7 @@ static _Noreturn void become_child(struct supervisor *supervisor, const struct p
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* it died before the line above */
         _exit(EXIT_FAILURE);
-    ignore_hangups();
+    ignore_terminal();
     sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
     /* What this process forks itself (sandboxes, commands) has no business in here. */
     madvise(supervisor->memory, supervisor->memory_size, MADV_DONTFORK);
@@ -380,6 +381,17 @@ static bool has_terminal(void)
     return fd >= 0;
 }
 
+/* SIGTSTP and SIGCONT: nothing new is begun, what runs finishes. The processes stay, also those that come. */
+static void be_quiet(struct supervisor *supervisor, bool quiet)
+{
+    struct bide_controls *controls = &supervisor->shared->controls;
+    if (bide_controls_is_quiet(controls) == quiet)
+        return;
+    bide_controls_set_quiet(controls, quiet);
+    bide_shared_wake(supervisor->shared);
+    bide_log(BIDE_LOG_INFO, quiet ? "quiet: nothing new is begun" : "quiet no more");
+}
+
 /* SIGHUP means "read the configuration again", unless it tells of a terminal that is gone. */
 static void obey(struct supervisor *supervisor, int number)
 {
@@ -389,6 +401,8 @@ static void obey(struct supervisor *supervisor, int number)
         supervisor->stops++;
     } else if (number == SIGHUP) {
         supervisor->reload_wanted = true;
+    } else if (number == SIGTSTP || number == SIGCONT) {
+        be_quiet(supervisor, number == SIGTSTP);
     }
 }
 
@@ -426,7 +440,7 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
     supervisor->attendant = (struct bide_attendant){.run = options->attend, .user = options->user};
     bide_code code = share_memory(supervisor, error);
     if (code == BIDE_OK) {
-        static const int numbers[] = {SIGTERM, SIGINT, SIGCHLD, SIGUSR1, SIGHUP};
+        static const int numbers[] = {SIGTERM, SIGINT, SIGCHLD, SIGUSR1, SIGHUP, SIGTSTP, SIGCONT};
         sigemptyset(&supervisor->signals);
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
             sigaddset(&supervisor->signals, numbers[i]);

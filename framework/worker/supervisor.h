@@ -17,6 +17,8 @@
  * the time they need: they finish what runs, hand back the rest, and leave. A candidate that ends before it
  * serves, or does not within a minute, is the end of the matter: the old ones never knew. A further SIGHUP
  * meanwhile begins another reload afterwards. In a process whose terminal is gone it means SIGTERM.
+ *
+ * SIGTSTP: quiet; no process begins anything new until SIGCONT, and each finishes what it runs.
  */
 #ifndef BIDE_WORKER_SUPERVISOR_H
 #define BIDE_WORKER_SUPERVISOR_H
