@@ -7,7 +7,10 @@ What "late" means is the machine's business here (see bidetest/machine.py): the 
 
 import json
 import sys
+import time
 import uuid
+
+import pika
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.foreign import Foreign  # noqa: E402
@@ -144,7 +147,31 @@ def longer_than_a_pass(project):
     queues = [hop["where"].rsplit(".", 1)[1] for hop in hour["hops"] if ".hold." in hop["where"]]
     expect(queues == ["3000s", "600s"] and hour["passes"] == 1, f"{hour}")
     project.bide("send", "probe", "{}", "--delay", "3651d", expect=64)
+    with Foreign(project) as foreign:
+        method, properties, _ = foreign.get("hold.9000000s")
+    expect((method.routing_key, properties.message_id) == ("9.0.0.0.0.0.0.0.long", "far"), f"{method} {properties}")
+
+
+DAY_S = 86400
+# What is left when a pass ends, in days, and where the next one goes: the highest rung, or by all its digits.
+PASSES = (("296", "hold.9000000s", "9.0.0.0.0.0.0.0."), ("192", "hold.9000000s", "9.0.0.0.0.0.0.0."),
+          ("46", "hold.3000000s", "3.9.7.4."), ("1", "hold.80000s", "0.0.8.6."))
+
+
+def pass_after_pass(project):
+    """What the ladder hands over long before it is due goes up again, for what is then left."""
+    running(project, "passes")
+    with Foreign(project) as foreign:
+        for days, rung, path in PASSES:
+            due_ms = int((time.time() + int(days) * DAY_S + 5) * 1000)
+            foreign.channel.basic_publish(
+                foreign.name("due"), "0.0.0.0.0.0.0.0.passes", b"{}",
+                pika.BasicProperties(type="probe", message_id=f"d{days}", headers={"bide-due": due_ms}))
+            got = wait_until(lambda: foreign.get(rung), 10, f"{days} days are held in {rung}")
+            expect(got[0].routing_key.startswith(path) and got[0].routing_key.endswith(".passes"), f"{got}")
+            expect(got[1].headers["bide-due"] == due_ms and got[1].expiration is None, f"{got}")
+    expect(project.journal_count() == 1, f"one ran early: {project.journal()}")
 
 
 main(each_delay_on_time, short_behind_long, gaps_between_retries, ten_rounds, replayed_through_the_ladder,
-     retry_with_a_delay_of_its_own, longer_than_a_pass)
+     retry_with_a_delay_of_its_own, longer_than_a_pass, pass_after_pass)

@@ -39,12 +39,14 @@ class Foreign:
             self.name("work"), queue, body, pika.BasicProperties(headers=headers, **properties), mandatory=True
         )
 
+    def get(self, queue):
+        """Reads one message of <namespace>.<queue>, for good: how it came, its properties, its body; None: there is none."""
+        got = self.channel.basic_get(self.name(queue), auto_ack=True)
+        return got if got[0] else None
+
     def take(self, queue, seconds=10):
-        """Reads one message of <namespace>.<queue>, for good: its properties and its body."""
-        def get():
-            method, properties, body = self.channel.basic_get(self.name(queue), auto_ack=True)
-            return method and (properties, body)
-        return wait_until(get, seconds, f"a message in {self.name(queue)}")
+        """The same as soon as there is one: its properties and its body."""
+        return wait_until(lambda: self.get(queue), seconds, f"a message in {self.name(queue)}")[1:]
 
     def depth(self, queue):
         """How many messages are ready there; None where there is no such queue."""
