@@ -126,7 +126,7 @@ def installs_works_and_goes(project):
     own_plugin(folder)
     folder.sh("echo '// changed' >>/etc/bide/bide.conf && runuser -u bide -- bide send receipt x -c /etc/bide/bide.conf")
     folder.sh("apt-get remove -y bide && grep -q changed /etc/bide/bide.conf && test -s /var/lib/bide/bide.db")
-    folder.sh("apt-get install -y /root/bide.deb && grep -q changed /etc/bide/bide.conf")
+    folder.sh("apt-get install -y --no-install-recommends /root/bide.deb && grep -q changed /etc/bide/bide.conf")
     folder.sh("apt-get purge -y bide && apt-get autoremove --purge -y")
     left = {path for path in folder.files() - before if "bide" in path or "/etc/" in path}
     expect(not left - {"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"}, f"purged, but: {sorted(left)}")
