@@ -134,4 +134,38 @@ def everysec_power_cut(project):
         expect(books.lost, "nothing was lost: the cut has cut nothing")
 
 
-main(always, everysec_killed, everysec_power_cut)
+def tokens_given_out_again(project):
+    """What a worker still runs was forgotten, and its place given to another message: that one must not end with it."""
+    with Server("appendonly yes", "appendfsync everysec", "aof-load-truncated yes") as server:
+        configure(project, server.url)
+        worker = project.worker()
+        project.send([{"type": "probe", "id": "first"}])
+        reaches(project, worker, 1)
+        wait_until(lambda: project.left() == 0, 10, "settled")
+        file = last_file(server)
+        size = file.stat().st_size
+        project.send([{"type": "probe", "id": "forgotten", "delay": "300ms", "body": {"sleep_ms": 2500}}])
+        wait_until(lambda: in_hand(server, project) and project.queue("default")["delayed"] == 0, 10, "it runs")
+        server.kill()
+        os.truncate(file, size)
+        server.restart()
+        wait_until(lambda: "redis: connected" in worker.log_text(), 10, worker.log_tail)
+        project.send([{"type": "probe", "id": "second", "delay": "300ms", "body": {"sleep_ms": 4500}}])
+        reaches(project, worker, 2)  # the forgotten one has ended, and wants to settle
+        expect(project.journal()[-1]["id"] == "forgotten", f"{project.journal()}")
+        for _ in pace(range(10), 10):
+            expect(project.left() == 1, f"the second one was settled with the forgotten one: {project.status()}")
+        worker.kill()
+        heir = project.worker()
+        wait_until(lambda: any(line["id"] == "second" for line in project.journal()), 25,
+                   lambda: f"the second one has run: {project.status()} {heir.log_tail()}")
+        expect(heir.stop() == 0, heir.log_tail())
+
+
+def in_hand(server, project):
+    """Tokens in workers' hands."""
+    keys = server.ask("KEYS", "{%s}:q:default:claimed:*" % project.name_space).split()
+    return sum(int(server.ask("ZCARD", key)) for key in keys)
+
+
+main(tokens_given_out_again, always, everysec_killed, everysec_power_cut)

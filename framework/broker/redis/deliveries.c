@@ -215,3 +215,22 @@ bide_code bide_redis_deliveries_audit(
         code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
     return code;
 }
+
+/* What is settled already was so before the audit on the same connection: its owner was checked then. */
+static void disown(struct bide_redis_receiver *receiver, const char *source)
+{
+    for (struct bide_redis_delivery *delivery = receiver->all; delivery; delivery = delivery->all_next) {
+        if (delivery->incarnation != receiver->incarnation || delivery->settlement.delivery ||
+            strcmp(delivery->source, source) != 0)
+            continue;
+        bide_redis_delivery_uncount(receiver, delivery);
+        delivery->incarnation = receiver->incarnation - 1;
+    }
+}
+
+void bide_redis_deliveries_audited(struct bide_redis_receiver *receiver, const redisReply *reply)
+{
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+        if (reply->element[i]->type == REDIS_REPLY_STRING)
+            disown(receiver, reply->element[i]->str);
+}

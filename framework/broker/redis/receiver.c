@@ -121,7 +121,9 @@ static bide_code act_on(struct bide_redis_receiver *receiver, const redisReply *
     bide_code code = BIDE_OK;
     if (command->kind == BIDE_REDIS_COMMAND_SETTLE)
         bide_redis_settles_final(receiver, command);
-    else if (command->kind != BIDE_REDIS_COMMAND_KEEP)
+    else if (command->kind == BIDE_REDIS_COMMAND_KEEP)
+        bide_redis_deliveries_audited(receiver, reply);
+    else
         code = bide_redis_claims_answer(receiver, command, reply, error);
     bide_free(command);
     return code;

@@ -135,6 +135,8 @@ void bide_redis_delivery_free(struct bide_redis_delivery *delivery);
 /* Asks the server to take back what this worker does not know it has. */
 bide_code bide_redis_deliveries_audit(
     struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, bide_error *error);
+/* Its answer: what is named there and not settled yet is lost. */
+void bide_redis_deliveries_audited(struct bide_redis_receiver *receiver, const redisReply *reply);
 /* No longer in hand (settled, forgotten or lost). */
 void bide_redis_delivery_uncount(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery);
 /* Early ones whose time has come count as in hand. */

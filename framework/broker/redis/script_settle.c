@@ -1,8 +1,8 @@
 #include "broker/redis/scripts.h"
 
-/* All: KEYS: the queue's five, workers, claimed, …; ARGV: worker, … They answer 1, or -1 when the worker's
- * messages have been taken over: nothing was done. Doing one again (its answer was lost) does nothing the
- * second time. */
+/* All: KEYS: the queue's five, workers, claimed, …; ARGV: worker, … They answer 1 (but for the last), or -1
+ * when the worker's messages have been taken over: nothing was done. Doing one again (its answer was lost)
+ * does nothing the second time. */
 
 /* ARGV: worker, how many stream ids, those, tokens. */
 const char bide_redis_lua_ack[] = "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
@@ -98,13 +98,15 @@ const char bide_redis_lua_release[] = BIDE_REDIS_LUA_WAKE
     "return 1\n";
 
 /* After a lost connection: what was claimed for this worker without its getting to know goes back. ARGV:
- * worker, queue, wake channel, the stream ids and tokens that it does have. */
+ * worker, queue, wake channel, the stream ids and tokens that it does have. Answers which of these are not
+ * its own (any more): a server that forgot its last second gives tokens out again. */
 const char bide_redis_lua_keep[] = BIDE_REDIS_LUA_WAKE
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
     "redis.call('PERSIST', KEYS[6])\n"
-    "local known, n = {}, 0\n"
+    "local known, mine, lost, n = {}, {}, {}, 0\n"
     "for i = 4, #ARGV do known[ARGV[i]] = true end\n"
     "for _, entry in ipairs(redis.call('XPENDING', KEYS[1], 'bide', '-', '+', 10000, ARGV[1])) do\n"
+    "  mine[entry[1]] = true\n"
     "  if not known[entry[1]] then\n"
     "    redis.call('XCLAIM', KEYS[1], 'bide', 'returned', 0, entry[1], 'JUSTID')\n"
     "    n = n + 1\n"
@@ -112,6 +114,7 @@ const char bide_redis_lua_keep[] = BIDE_REDIS_LUA_WAKE
     "end\n"
     "local owned = redis.call('ZRANGE', KEYS[7], 0, -1, 'WITHSCORES')\n"
     "for i = 1, #owned, 2 do\n"
+    "  mine[owned[i]] = true\n"
     "  if not known[owned[i]] then\n"
     "    redis.call('ZREM', KEYS[7], owned[i])\n"
     "    redis.call('ZADD', KEYS[2], owned[i + 1], owned[i])\n"
@@ -119,4 +122,7 @@ const char bide_redis_lua_keep[] = BIDE_REDIS_LUA_WAKE
     "  end\n"
     "end\n"
     "wake(KEYS[4], ARGV[3], ARGV[2], n)\n"
-    "return 1\n";
+    "for i = 4, #ARGV do\n"
+    "  if not mine[ARGV[i]] then lost[#lost + 1] = ARGV[i] end\n"
+    "end\n"
+    "return lost\n";
