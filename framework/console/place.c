@@ -41,36 +41,18 @@ static void write_stem(const struct bide_config *config, char to[BIDE_PLACE_PATH
     snprintf(to, BIDE_PLACE_PATH, "%.40s-%08" PRIx32, config->name_space, (uint32_t)(hash ^ hash >> 32));
 }
 
-bide_code bide_place_own(
-    const struct bide_config *config, pid_t pid, char to[BIDE_PLACE_PATH], bide_error *error)
-{
-    char folders[FOLDERS][BIDE_PLACE_PATH], stem[BIDE_PLACE_PATH];
-    list_folders(folders);
-    write_stem(config, stem);
-    for (size_t i = 0; i < FOLDERS; i++) {
-        if (!*folders[i] || (mkdir(folders[i], 0700) != 0 && errno != EEXIST))
-            continue;
-        int size = snprintf(to, BIDE_PLACE_PATH, "%s/%s.%d.sock", folders[i], stem, (int)pid);
-        if (is_ours(folders[i]) && access(folders[i], W_OK | X_OK) == 0 && size < BIDE_PLACE_PATH)
-            return BIDE_OK;
-    }
-    *to = '\0';
-    return bide_fail(error, BIDE_E_INTERNAL,
-        "none of /run/bide, $XDG_RUNTIME_DIR/bide and %s is a folder only this user can write to",
-        folders[FOLDERS - 1]);
-}
-
-/* The supervisor's number in "STEM.PID.sock", or 0. */
+/* The supervisor's number in "STEM.PID.sock", or 0; stem NULL: any. */
 static pid_t pid_in(const char *name, const char *stem)
 {
-    size_t size = strlen(stem);
+    size_t size = stem ? strlen(stem) : strcspn(name, ".");
     char *end;
-    if (strncmp(name, stem, size) != 0 || name[size] != '.')
+    if ((stem && strncmp(name, stem, size) != 0) || name[size] != '.')
         return 0;
     long pid = strtol(name + size + 1, &end, 10);
     return pid > 0 && pid <= INT_MAX && strcmp(end, ".sock") == 0 ? (pid_t)pid : 0;
 }
 
+/* Removes what killed workers left behind, and shows the rest. */
 static bool visit_folder(const char *folder, const char *stem, bide_place_visit *visit, void *user)
 {
     bool goes_on = true;
@@ -88,6 +70,35 @@ static bool visit_folder(const char *folder, const char *stem, bide_place_visit 
     if (entries)
         closedir(entries);
     return goes_on;
+}
+
+static bool go_on(void *user, const char *path, pid_t pid)
+{
+    (void)user;
+    (void)path;
+    (void)pid;
+    return true;
+}
+
+bide_code bide_place_own(
+    const struct bide_config *config, pid_t pid, char to[BIDE_PLACE_PATH], bide_error *error)
+{
+    char folders[FOLDERS][BIDE_PLACE_PATH], stem[BIDE_PLACE_PATH];
+    list_folders(folders);
+    write_stem(config, stem);
+    for (size_t i = 0; i < FOLDERS; i++) {
+        if (!*folders[i] || (mkdir(folders[i], 0700) != 0 && errno != EEXIST))
+            continue;
+        int size = snprintf(to, BIDE_PLACE_PATH, "%s/%s.%d.sock", folders[i], stem, (int)pid);
+        if (is_ours(folders[i]) && access(folders[i], W_OK | X_OK) == 0 && size < BIDE_PLACE_PATH) {
+            visit_folder(folders[i], NULL, go_on, NULL);
+            return BIDE_OK;
+        }
+    }
+    *to = '\0';
+    return bide_fail(error, BIDE_E_INTERNAL,
+        "none of /run/bide, $XDG_RUNTIME_DIR/bide and %s is a folder only this user can write to",
+        folders[FOLDERS - 1]);
 }
 
 void bide_place_each(const struct bide_config *config, bide_place_visit *visit, void *user)

@@ -13,13 +13,13 @@
 
 enum { BIDE_PLACE_PATH = 104 }; /* fits into sockaddr_un.sun_path */
 
-/* The path for this process's socket; makes the folder. */
+/* The path for this process's socket; makes the folder, and removes names that killed workers left there. */
 bide_code bide_place_own(
     const struct bide_config *config, pid_t pid, char to[BIDE_PLACE_PATH], bide_error *error);
 
 /* Called for each socket whose worker is alive; false ends the walk. */
 typedef bool bide_place_visit(void *user, const char *path, pid_t pid);
-/* Those of a configuration. Removes names that a killed worker left behind. */
+/* Those of a configuration. */
 void bide_place_each(const struct bide_config *config, bide_place_visit *visit, void *user);
 
 #endif

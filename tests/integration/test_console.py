@@ -1,0 +1,220 @@
+#!/usr/bin/python3
+# brokers: sqlite rabbitmq redis
+# seconds: 240
+"""The console: its figures are those of the books, it knows when the worker is ready, and who may do what."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from urllib.parse import urlsplit
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.console import Console, free_port  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.proxy import Proxy  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+MESSAGES = {"sqlite": 20000, "redis": 20000, "rabbitmq": 5000}
+TOKEN = "a-token-of-this-test"
+
+
+def start(project, **settings):
+    console = Console(free_port(), TOKEN)
+    http = {"listen": f"127.0.0.1:{console.port}", "token": "${BIDE_TEST_TOKEN}"}
+    project.configure(http=http, **settings)
+    worker = project.worker(env={"BIDE_TEST_TOKEN": TOKEN})
+    console.wait_ready()
+    return console, worker
+
+
+def rows(count):
+    for number in range(count):
+        row = {"type": "probe", "id": f"m{number:06d}", "body": {}}
+        kind = number % 20
+        if kind < 5:
+            row["delay"] = f"{1 + number * 7919 % 1500}ms"
+        elif kind == 5:
+            row["body"] = {"fail": 1}
+        elif kind == 6:
+            row["body"] = {"dead": True}
+        yield row
+
+
+def promtool(text):
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+    expect(done.returncode == 0 and not done.stderr, f"promtool: {done.stdout}{done.stderr}")
+
+
+def figures_are_those_of_the_books(project):
+    count = MESSAGES[project.broker]
+    console, worker = start(project, worker={"processes": 2})
+    sent = project.send(rows(count))
+    wait_until(lambda: project.all_ended(sent), 120, lambda: f"everything has ended: {project.status()}")
+    outcomes, dead = Counter(line["outcome"] for line in project.journal()), len(project.dead())
+    wanted = {"done": outcomes["done"], "retried": outcomes["retry"], "dead": dead}
+    expect(wanted == {"done": count - dead, "retried": count // 20, "dead": count // 20}, f"the books: {wanted}")
+    text, metrics = console.metrics_text(), console.metrics()
+    counted = {kind: metrics["bide_messages_total", kind, "probe"] for kind in wanted}
+    expect(counted == wanted, f"the console counted {counted}, the books {wanted}")
+    runs = sum(wanted.values())
+    expect(metrics["bide_handler_duration_seconds_count", "probe"] == runs, f"runs are not {runs}")
+    expect(metrics["bide_message_lateness_seconds_count", "probe"] == count // 4 + count // 20, "delayed and retried")
+    expect(metrics["bide_queue_messages", "default", "dead"] == dead, "dead letters in the queue")
+    promtool(text)
+    handler = console.read_json("/status")["worker"]["handlers"][0]
+    expect({kind: handler[kind] for kind in wanted} == wanted, f"/status: {handler}")
+    expect(console.read_json("/status")["queues"] == project.status()["queues"], "not the queues of bide status")
+    points = console.read_json("/history")["points"]
+    expect(points and sum(point["done"] for point in points) <= wanted["done"], f"/history: {points[-3:]}")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def pid_of_process(console):
+    return console.read_json("/status")["worker"]["processes"][0]["pid"]
+
+
+def counters_survive_a_crash(project):
+    console, worker = start(project)
+    sent = project.send({"type": "probe", "body": {}} for _ in range(50))
+    wait_until(lambda: project.all_ended(sent), 30, "fifty are done")
+    os.kill(pid_of_process(console), signal.SIGKILL)
+    wait_until(lambda: console.metrics()["bide_process_deaths_total", "SIGKILL"] == 1, 30, "the death is counted")
+    console.wait_ready()
+    again = project.send({"type": "probe", "body": {}} for _ in range(7))
+    wait_until(lambda: project.all_ended(sent + again), 30, "seven more are done")
+    done = console.metrics()["bide_messages_total", "done", "probe"]
+    expect(done == 57, f"{done} done, not 57")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def a_console_that_dies_comes_again(project):
+    console, worker = start(project)
+    status = console.read_json("/status")["worker"]
+    known = {worker.pid, *(process["pid"] for process in status["processes"])}
+    own = [pid for pid in worker.tree() if pid not in known]
+    expect(len(own) == 1, f"one further process, not {own}")
+    os.kill(own[0], signal.SIGKILL)
+    wait_until(lambda: not console.answers() or own[0] not in worker.tree(), 10, "it is dead")
+    console.wait_ready()
+    processes = [process["pid"] for process in console.read_json("/status")["worker"]["processes"]]
+    expect(processes == [process["pid"] for process in status["processes"]], "a worker process was replaced")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def not_ready_without_broker_or_when_quiet(project):
+    url = urlsplit(project.url)
+    with Proxy(url.port or 1) as proxy:
+        if project.broker != "sqlite":
+            project.url = project.url.replace(f":{url.port}", f":{proxy.port}", 1)
+        console, worker = start(project)
+        expect(console.act("/quiet")[0] == 200 and not console.is_ready(), "ready although quiet")
+        expect(console.metrics()[("bide_quiet",)] == 1, "bide_quiet is not 1")
+        console.act("/unquiet")
+        console.wait_ready()
+        if project.broker != "sqlite":
+            proxy.target, target = free_port(), proxy.target
+            proxy.cut()
+            wait_until(lambda: not console.is_ready(), 30, "it is not ready without its broker")
+            expect(console.ask("GET", "/metrics")[0] == 200, "no metrics without the broker")
+            wait_until(lambda: "broker_error" in console.read_json("/status"), 10, "/status tells of the broker")
+            proxy.target = target
+            console.wait_ready(60)
+            expect(console.metrics()[("bide_broker_reconnects_total",)] >= 1, "no reconnection counted")
+        expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def who_may_do_what(project):
+    console, worker = start(project)
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    evil, own = {"Origin": "http://evil.example"}, {"Origin": f"http://127.0.0.1:{console.port}"}
+    cases = (
+        (200, "GET", "/status", {}, None),
+        (200, "GET", "/", {}, None),
+        (403, "GET", "/status", {}, "evil.example"),
+        (200, "GET", "/healthz", {}, f"localhost:{console.port}"),
+        (401, "POST", "/quiet", {}, None),
+        (401, "POST", "/quiet", {"Authorization": f"Bearer {TOKEN}x"}, None),
+        (401, "POST", "/quiet", {"Authorization": f"Bearer {TOKEN[:-1]}"}, None),
+        (403, "POST", "/quiet", {**token, **evil}, None),
+        (200, "POST", "/unquiet", {**token, **own}, None),
+        (404, "POST", "/pause/nothing", token, None),
+        (200, "POST", "/pause/probe", token, None),
+        (200, "POST", "/resume/probe", token, None),
+        (404, "GET", "/nothing", {}, None),
+        (405, "DELETE", "/status", {}, None),
+        (413, "POST", "/quiet", {**token, "Content-Length": "100000000"}, None),
+        (400, "GET", "/dead?limit=none", {}, None),
+    )
+    for wanted, method, path, headers, host in cases:
+        status, text = console.ask(method, path, headers, host)
+        expect(status == wanted, f"{method} {path} {headers} {host}: {status}, not {wanted}: {text[:200]}")
+        expect(status < 400 or json.loads(text)["error"], f"{path}: no error text")
+    expect(TOKEN not in worker.log_text(), "the token is in the log")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def elsewhere_needs_a_token(project):
+    port = free_port()
+    project.configure(http={"listen": f"0.0.0.0:{port}"})
+    said = project.bide("worker", expect=78).stderr
+    expect("http.listen" in said and "token" in said, said)
+    project.configure(http={"listen": f"0.0.0.0:{port}", "token": "${BIDE_TEST_UNSET}"})
+    expect("BIDE_TEST_UNSET" in project.bide("worker", expect=78).stderr, "an unset token")
+    project.configure(http={"listen": f"0.0.0.0:{port}", "token": TOKEN})
+    worker, console = project.worker(), Console(port, TOKEN)
+    console.wait_ready()
+    expect(console.ask("GET", "/status")[0] == 401, "/status without a token")
+    expect(console.ask("GET", "/status", {"Authorization": f"Bearer {TOKEN}"})[0] == 200, "/status with it")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def dead_letters(project):
+    console, worker = start(project)
+    ids = project.send({"type": "probe", "body": {"dead": True}, "id": f"d{number}"} for number in range(3))
+    wait_until(lambda: len(project.dead()) == 3, 30, "three dead letters")
+    expect(console.read_json("/dead") == project.dead(), "not what `bide dead list` shows")
+    expect(len(console.read_json("/dead?limit=2")) == 2 and len(console.read_json("/dead?search=d1")) == 1, "choosing")
+    expect(console.read_json("/dead?type=other") == [], "another type")
+    shown = json.loads(project.bide("dead", "show", ids[0], "--json").stdout)
+    expect(console.read_json(f"/dead/{ids[0]}") == shown, "not what `bide dead show` shows")
+    expect(console.act(f"/dead/{ids[1]}/drop") == (200, '{"count":1}'), "drop")
+    expect(console.act(f"/dead/{ids[1]}/drop")[0] == 404, "a second drop")
+    expect(console.act(f"/dead/{ids[2]}/retry") == (200, '{"count":1}'), "retry")
+    wait_until(lambda: {row["id"] for row in project.dead()} == {ids[0], ids[2]}, 30, "the retried one is dead again")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def events_are_followed(project):
+    console, worker = start(project)
+    with socket.create_connection(("127.0.0.1", console.port), timeout=30) as follower:
+        follower.sendall(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{console.port}\r\n\r\n".encode())
+        stream, seen = follower.makefile("rb"), []
+        while stream.readline().strip():  # the head comes before the first event
+            pass
+        sent = project.send([{"type": "probe", "body": {"fail": 1}}, {"type": "probe", "body": {}}])
+        while len(seen) < 3:
+            line = stream.readline()
+            expect(line, f"the stream has ended after {seen}")
+            if line.startswith(b"{"):
+                seen.append(json.loads(line))
+        stream.close()
+    found = sorted((event["id"], event["attempt"], event["outcome"]) for event in seen)
+    expect(found == sorted([(sent[0], 1, "retried"), (sent[0], 2, "done"), (sent[1], 1, "done")]), f"{found}")
+    expect(any(event["error"] for event in seen), "the retried one says why")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+main(
+    figures_are_those_of_the_books,
+    counters_survive_a_crash,
+    a_console_that_dies_comes_again,
+    not_ready_without_broker_or_when_quiet,
+    who_may_do_what,
+    elsewhere_needs_a_token,
+    dead_letters,
+    events_are_followed,
+)
