@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "dispatch/handler.h"
+#include "message/trace.h"
 
 enum { ERROR_TEXT_MAX = 1024, LOG_FIELDS_MAX = 24 };
 
@@ -170,6 +171,8 @@ bide_code bide_context_send(bide_context *context, bide_message *message, bide_e
 {
     bide_code code = make_room(context, error);
     if (code == BIDE_OK)
+        bide_trace_pass_on(context->job->delivery->message, message);
+    if (code == BIDE_OK)
         code = bide_message_stamp(message, context->job->delivery->message->queue, context->clock, error);
     if (code == BIDE_OK)
         context->run->sends[context->run->n_sends++] = message;
@@ -184,10 +187,12 @@ void bide_context_log(
     if (!bide_log_enabled(level))
         return;
     const struct bide_message *message = context->job->delivery->message;
-    bide_log_field all[LOG_FIELDS_MAX + 4] = {
+    char trace[BIDE_TRACE_ID_TEXT];
+    bide_log_field all[LOG_FIELDS_MAX + 5] = {
         BIDE_STR("id", message->id), BIDE_STR("type", message->type), BIDE_INT("attempt", message->attempt)};
-    size_t n = 3;
-    while (fields && fields->kind != BIDE_LOG_END && n < LOG_FIELDS_MAX + 3)
+    all[3] = bide_trace_field(message, trace);
+    size_t first = all[3].kind == BIDE_LOG_END ? 3 : 4, n = first;
+    while (fields && fields->kind != BIDE_LOG_END && n < LOG_FIELDS_MAX + first)
         all[n++] = *fields++;
     bide_log_write(level, text, all);
 }

@@ -1,3 +1,4 @@
+#include "message/trace.h"
 #include "worker/intake.h"
 
 #include "base/killpoint.h"
@@ -27,15 +28,16 @@ static void log_decision(const struct bide_message *message, const struct bide_d
     if (decision->verdict == BIDE_VERDICT_ACK)
         bide_log(BIDE_LOG_DEBUG, "message done", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
             BIDE_INT("attempt", message->attempt), BIDE_INT("took_us", run->took_us),
-            BIDE_INT("waited_us", run->waited_us));
+            BIDE_INT("waited_us", run->waited_us), BIDE_TRACE(message));
     else if (decision->verdict == BIDE_VERDICT_RETRY)
         bide_log(BIDE_LOG_INFO, "message will be retried", BIDE_STR("id", message->id),
             BIDE_STR("type", message->type), BIDE_INT("attempt", message->attempt),
-            BIDE_INT("in_ms", decision->due_ms - now_ms), BIDE_STR("error", run->error));
+            BIDE_INT("in_ms", decision->due_ms - now_ms), BIDE_STR("error", run->error), BIDE_TRACE(message));
     else
         bide_log(BIDE_LOG_WARN, "message parked", BIDE_STR("id", message->id),
             BIDE_STR("type", message->type), BIDE_INT("attempt", message->attempt),
-            BIDE_STR("reason", bide_reason_name(decision->reason)), BIDE_STR("error", run->error));
+            BIDE_STR("reason", bide_reason_name(decision->reason)), BIDE_STR("error", run->error),
+            BIDE_TRACE(message));
 }
 
 static enum bide_outcome_kind kind_of(enum bide_verdict verdict)
@@ -100,7 +102,7 @@ static int count_crash(struct bide_intake *intake, const struct bide_job *job)
     struct bide_crash crash = {.crashes = 1};
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
         BIDE_STR("plugin", job->handler->config->plugin), BIDE_STR("build", job->handler->plugin->build),
-        BIDE_INT("attempt", message->attempt), BIDE_STR("how", job->run.error));
+        BIDE_INT("attempt", message->attempt), BIDE_STR("how", job->run.error), BIDE_TRACE(message));
     if (intake->supervised) {
         struct bide_crashes *crashes = intake->supervised->crashes;
         const char *how = job->run.error ? job->run.error : "ended its sandbox";
@@ -138,8 +140,8 @@ static void settle_unrun(struct bide_intake *intake, struct bide_job *job)
     bide_holding_report(intake, job, BIDE_SIGN_NONE);
     enum bide_verdict verdict = job->run.expired ? BIDE_VERDICT_ACK : BIDE_VERDICT_RELEASE;
     if (job->run.expired)
-        bide_log(
-            BIDE_LOG_INFO, "message expired", BIDE_STR("id", message->id), BIDE_STR("type", message->type));
+        bide_log(BIDE_LOG_INFO, "message expired", BIDE_STR("id", message->id),
+            BIDE_STR("type", message->type), BIDE_TRACE(message));
     bide_intake_count(intake, message, job->handler,
         job->run.expired ? BIDE_COUNT_EXPIRED : BIDE_COUNT_RELEASED, NULL, NULL);
     bide_intake_settle(intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = verdict});

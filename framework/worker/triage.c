@@ -1,3 +1,4 @@
+#include "message/trace.h"
 #include "worker/intake.h"
 
 #include <stdlib.h>
@@ -14,7 +15,7 @@ static void park(
 {
     const struct bide_message *message = delivery->message;
     bide_log(BIDE_LOG_WARN, "message parked", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
-        BIDE_STR("reason", bide_reason_name(reason)), BIDE_STR("error", text));
+        BIDE_STR("reason", bide_reason_name(reason)), BIDE_STR("error", text), BIDE_TRACE(message));
     bide_intake_count(intake, message, NULL, BIDE_COUNT_DEAD, NULL, text);
     bide_intake_settle(intake, &(struct bide_settlement){
                                    .delivery = delivery,

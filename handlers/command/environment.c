@@ -6,7 +6,16 @@
 #include "command.h"
 
 static const char *const names[] = {"BIDE_ID=", "BIDE_TYPE=", "BIDE_QUEUE=", "BIDE_CONTENT_TYPE=",
-    "BIDE_ATTEMPT=", "BIDE_DUE_MS=", "BIDE_SENT_MS=", "BIDE_LAST_ERROR=", "BIDE_HEADER_"};
+    "BIDE_ATTEMPT=", "BIDE_DUE_MS=", "BIDE_SENT_MS=", "BIDE_LAST_ERROR=", "BIDE_HEADER_",
+    "TRACEPARENT=", "TRACESTATE="};
+
+/* Where programs look for their trace by convention; what of these the worker itself has is not the
+ * message's. */
+static const struct {
+    const char *header, *variable;
+} traces[] = {{"traceparent", "TRACEPARENT"}, {"tracestate", "TRACESTATE"}};
+
+enum { N_FIELDS = 8 };
 
 bool environment_is_ours(const char *entry)
 {
@@ -25,6 +34,18 @@ static void write_header(FILE *to, const char *name, const char *value)
     fprintf(to, "=%s%c", value, '\0');
 }
 
+static size_t write_traces(FILE *to, const bide_message *message)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
+        const char *value = bide_message_header(message, traces[i].header);
+        if (value)
+            fprintf(to, "%s=%s%c", traces[i].variable, value, '\0');
+        n += value != NULL;
+    }
+    return n;
+}
+
 /* All strings, each with its NUL, one behind another. */
 static size_t write_block(FILE *to, const bide_message *message)
 {
@@ -39,7 +60,7 @@ static size_t write_block(FILE *to, const bide_message *message)
     size_t n_headers = bide_message_header_count(message);
     for (size_t i = 0; i < n_headers; i++)
         write_header(to, bide_message_header_name(message, i), bide_message_header_value(message, i));
-    return sizeof names / sizeof names[0] - 1 + n_headers;
+    return N_FIELDS + write_traces(to, message) + n_headers;
 }
 
 bool environment_make(
