@@ -43,7 +43,8 @@ const ago = (ms) => (known(ms) && ms > 0 ? `${roughly(Math.max(0, Date.now() - m
 function percent(part, whole) {
   if (!whole) return NOTHING;
   const value = (100 * part) / whole;
-  return value > 0 && value < 0.1 ? "<0.1 %" : `${value.toFixed(value < 10 ? 1 : 0)} %`;
+  if (value === 0) return "0 %";
+  return value < 0.1 ? "<0.1 %" : `${value.toFixed(value < 10 ? 1 : 0)} %`;
 }
 
 const pad = (n) => String(n).padStart(2, "0");
