@@ -67,15 +67,20 @@ static bool tell_state(struct bide_notify *notify, const struct bide_notify_news
 {
     char text[128];
     bool ready = notify->ready || (news->serving >= news->wanted && !news->stopping);
-    if (news->serving == notify->serving && news->stopping == notify->stopping)
+    if (news->serving == notify->serving && news->reloading == notify->reloading &&
+        news->stopping == notify->stopping)
         return true;
-    snprintf(text, sizeof text, "%sSTATUS=%s%d of %d worker processes serve\n",
-        news->stopping ? "STOPPING=1\n" : (ready ? "READY=1\n" : ""), news->stopping ? "stopping, " : "",
-        news->serving, news->wanted);
+    const char *state = news->stopping    ? "STOPPING=1\n"
+                        : news->reloading ? "RELOADING=1\n"
+                        : ready           ? "READY=1\n"
+                                          : "";
+    snprintf(text, sizeof text, "%sSTATUS=%s%d of %d worker processes serve\n", state,
+        news->stopping ? "stopping, " : "", news->serving, news->wanted);
     if (!say(notify, text))
         return false;
     notify->ready = ready;
     notify->serving = news->serving;
+    notify->reloading = news->reloading;
     notify->stopping = news->stopping;
     return true;
 }

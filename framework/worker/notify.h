@@ -3,9 +3,10 @@
  * set.
  *
  * What is said: READY=1 once every wanted process serves (later ones that are replaced do not take it back),
- * STATUS=… when the number of serving processes changes, STOPPING=1, and WATCHDOG=1 at half of $WATCHDOG_USEC
- * for as long as every process is awake. A process that is stuck lets the manager end the whole service: a
- * supervisor that only looks whether a process exists would never notice.
+ * RELOADING=1 until a new configuration is taken over or refused, STATUS=… when the number of serving
+ * processes changes, STOPPING=1, and WATCHDOG=1 at half of $WATCHDOG_USEC for as long as every process is
+ * awake. A process that is stuck lets the manager end the whole service: a supervisor that only looks whether
+ * a process exists would never notice.
  *
  * It is nobody's error when the manager does not listen. Thread-safety: one thread. */
 #ifndef BIDE_WORKER_NOTIFY_H
@@ -23,14 +24,14 @@ struct bide_notify {
     int64_t watchdog_ms; /* the manager's limit; 0: none */
     int64_t ticked_ms;   /* monotonic: the last WATCHDOG=1 */
     int serving;         /* as last told; -1: nothing yet */
-    bool ready, stopping;
+    bool ready, reloading, stopping;
 };
 
 /* How it is now. */
 struct bide_notify_news {
     int wanted, serving; /* processes */
     int64_t asleep_ms;   /* how long ago the sleepiest process last went round its loop */
-    bool stopping;
+    bool reloading, stopping;
 };
 
 /* Reads the environment, and clears it, so that no child speaks for the service. */

@@ -346,7 +346,9 @@ static bool anyone_left(const struct supervisor *supervisor)
 static int64_t tell_manager(struct supervisor *supervisor)
 {
     int64_t now_ms = bide_mono_ms(supervisor->clock);
-    struct bide_notify_news news = {.wanted = supervisor->force.processes, .stopping = supervisor->stops > 0};
+    struct bide_notify_news news = {.wanted = supervisor->force.processes,
+        .stopping = supervisor->stops > 0,
+        .reloading = supervisor->candidate != NULL};
     for (size_t i = 0; i < supervisor->n_places; i++) {
         const struct place *place = &supervisor->places[i];
         if (place->pid == 0)

@@ -43,8 +43,11 @@ class Manager:
         raise AssertionError(f"not heard within {seconds} s: {line}; but {self.heard}")
 
 
-def children(worker):
-    return [pid for pid in worker.tree() if pid != worker.pid]
+def a_worker_process(project):
+    """The pid of one that has run a message; the supervisor has other children, too."""
+    project.send([{"type": "probe", "id": "m1"}])
+    wait_until(lambda: project.journal_count() == 1, 20, "the message has run")
+    return project.journal()[0]["worker_pid"]
 
 
 def ready_only_when_all_serve(project):
@@ -58,14 +61,24 @@ def ready_only_when_all_serve(project):
     expect(manager.heard[-1][1] == "STATUS=2 of 2 worker processes serve", f"{manager.heard}")
     expect(not any("READY=1" in said for said in manager.heard[:-1]), f"{manager.heard}")
     expect(worker.log_text().count('"worker started"') == 2, worker.log_tail())
-    project.send([{"type": "probe", "id": "m1"}])
-    wait_until(lambda: project.journal_count() == 1, 20, "the message has run")
-    os.kill(children(worker)[0], signal.SIGKILL)  # no service manager's business but as a status
+    os.kill(a_worker_process(project), signal.SIGKILL)  # no service manager's business but as a status
     manager.hear_line("STATUS=1 of 2 worker processes serve", 10)
     manager.hear_line("STATUS=2 of 2 worker processes serve", 10)
     worker.process.terminate()
     manager.hear_line("STOPPING=1", 10)
     expect(worker.wait(20) == 0, worker.log_tail())
+
+
+def a_reload_is_told(project):
+    project.configure(threads=2)
+    manager = Manager(str(project.dir / "notify"))
+    worker = project.worker(env=manager.environment())
+    manager.hear_line("READY=1", 30)
+    project.configure(threads=3)
+    worker.process.send_signal(signal.SIGHUP)
+    manager.hear_line("RELOADING=1", 20)
+    manager.hear_line("READY=1", 20)
+    expect(worker.stop() == 0, worker.log_tail())
 
 
 def a_worker_that_cannot_start_is_never_ready(project):
@@ -86,7 +99,7 @@ def the_watchdog_sees_a_stuck_process(project):
     manager.hear_line("READY=1", 30)
     for _ in range(2):
         manager.hear_line("WATCHDOG=1", LIMIT_S)
-    (child,) = children(worker)
+    child = a_worker_process(project)
     os.kill(child, signal.SIGSTOP)
     deadline = time.monotonic() + 4 * LIMIT_S
     while manager.hear(1.2 * LIMIT_S) is not None:
@@ -107,6 +120,7 @@ def a_watchdog_of_somebody_else_is_not_fed(project):
 
 main(
     ready_only_when_all_serve,
+    a_reload_is_told,
     a_worker_that_cannot_start_is_never_ready,
     a_watchdog_of_somebody_else_is_not_fed,
     the_watchdog_sees_a_stuck_process,
