@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.console import Console, free_port  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.process import die_with_parent  # noqa: E402
 from bidetest.project import BUILD  # noqa: E402
@@ -97,7 +98,9 @@ def titles(worker):
 
 
 def a_running_worker_does_not(project):
-    project.configure(handlers=[hook(), project.probe()], worker={"processes": 2})
+    console = Console(free_port(), f"{MARK}-token")
+    http = {"listen": f"127.0.0.1:{console.port}", "token": console.token}
+    project.configure(handlers=[hook(), project.probe()], worker={"processes": 2}, http=http)
     worker = project.worker("--log-level", "debug")
     project.send([{"type": "hook", "id": "hook1", "body": {}}, {"type": "probe", "id": "crash", "body": {"crash": True}}])
     wait_until(lambda: any(row["id"] == "hook1" for row in project.dead()), 30, lambda: f"dead: {worker.log_tail()}")
@@ -106,6 +109,11 @@ def a_running_worker_does_not(project):
         told(title, where)
     shown = run(project, "dead", "show", "hook1", "--json").stdout
     expect("127.0.0.1:1/in" in json.loads(shown.splitlines()[0])["error"], f"the error does not say where: {shown}")
+    console.wait_ready()
+    expect(console.act("/quiet")[0] == 200, "the token is not taken")
+    for path in ("/status", "/metrics", "/history", "/dead", "/dead/hook1", "/nonsense", "/"):
+        told(console.ask("GET", path)[1], path)
+    told(console.ask("POST", "/quiet", {"Authorization": "Bearer wrong"})[1], "a refusal")
     expect(worker.stop() == 0, worker.log_tail())
     told(worker.log_text(), "the worker's log")
     for path in project.dir.rglob("*"):
