@@ -75,10 +75,10 @@ static void begin_json(struct bide_buffer *line, const struct bide_cli_bench *be
 {
     bide_buffer_init(line);
     bide_buffer_char(line, '{');
-    bide_cli_json_text(line, "broker", bench->session.url.redacted);
-    bide_cli_json_int(line, "messages", bench->values->messages);
-    bide_cli_json_int(line, "body_bytes", bench->values->body);
-    bide_cli_json_int(line, "threads", bench->threads);
+    bide_json_text(line, "broker", bench->session.url.redacted);
+    bide_json_int(line, "messages", bench->values->messages);
+    bide_json_int(line, "body_bytes", bench->values->body);
+    bide_json_int(line, "threads", bench->threads);
 }
 
 static void end_json(struct bide_buffer *line)
@@ -129,11 +129,11 @@ static bide_code run_all(struct bide_cli_bench *bench, struct half *half, bide_e
 static void json_half(
     struct bide_buffer *line, const char *name, const struct half *half, const struct bide_cli_bench *bench)
 {
-    bide_cli_json_name(line, name);
+    bide_json_name(line, name);
     bide_buffer_char(line, '{');
-    bide_cli_json_int(line, "per_second", rate_of(half, bench->values->messages));
-    bide_cli_json_int(line, "took_us", half->took_us);
-    bide_cli_json_int(line, "cpu_ns_a_message", cpu_ns_of(half, bench->values->messages));
+    bide_json_int(line, "per_second", rate_of(half, bench->values->messages));
+    bide_json_int(line, "took_us", half->took_us);
+    bide_json_int(line, "cpu_ns_a_message", cpu_ns_of(half, bench->values->messages));
     bide_buffer_char(line, '}');
 }
 
@@ -240,12 +240,12 @@ static void print_delay(struct bide_cli_bench *bench)
     if (bench->cli->json) {
         struct bide_buffer line;
         begin_json(&line, bench);
-        bide_cli_json_int(&line, "rate", bench->values->rate);
-        bide_cli_json_int(&line, "delay_ms", bench->values->delay_ms);
-        bide_cli_json_name(&line, "lateness_us");
+        bide_json_int(&line, "rate", bench->values->rate);
+        bide_json_int(&line, "delay_ms", bench->values->delay_ms);
+        bide_json_name(&line, "lateness_us");
         bide_buffer_char(&line, '{');
         for (size_t i = 0; i < N_QUANTILES; i++)
-            bide_cli_json_int(&line, quantiles[i].name, quantile(bench, i));
+            bide_json_int(&line, quantiles[i].name, quantile(bench, i));
         bide_buffer_char(&line, '}');
         end_json(&line);
         return;

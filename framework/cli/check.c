@@ -31,10 +31,10 @@ static void print_json(const struct bide_finding *finding)
     struct bide_buffer line;
     bide_buffer_init(&line);
     bide_buffer_char(&line, '{');
-    bide_cli_json_text(&line, "severity", severities[finding->severity].key);
-    bide_cli_json_text(&line, "subject", finding->subject);
-    bide_cli_json_text(&line, "text", finding->text);
-    bide_cli_json_text(&line, "remedy", finding->remedy);
+    bide_json_text(&line, "severity", severities[finding->severity].key);
+    bide_json_text(&line, "subject", finding->subject);
+    bide_json_text(&line, "text", finding->text);
+    bide_json_text(&line, "remedy", finding->remedy);
     bide_buffer_char(&line, '}');
     bide_cli_print_line(&line);
     bide_buffer_release(&line);

@@ -20,18 +20,18 @@ static void print_json(const struct bide_cli_session *session, int64_t delay_ms,
     struct bide_buffer text;
     bide_buffer_init(&text);
     bide_buffer_char(&text, '{');
-    bide_cli_json_text(&text, "broker", session->adapter->name);
-    bide_cli_json_int(&text, "delay_ms", delay_ms);
-    bide_cli_json_text(&text, "method", plan->method);
-    bide_cli_json_int(&text, "resolution_ms", plan->resolution_ms);
-    bide_cli_json_int(&text, "passes", plan->passes);
-    bide_cli_json_name(&text, "hops");
+    bide_json_text(&text, "broker", session->adapter->name);
+    bide_json_int(&text, "delay_ms", delay_ms);
+    bide_json_text(&text, "method", plan->method);
+    bide_json_int(&text, "resolution_ms", plan->resolution_ms);
+    bide_json_int(&text, "passes", plan->passes);
+    bide_json_name(&text, "hops");
     bide_buffer_char(&text, '[');
     for (size_t i = 0; i < plan->n_hops; i++) {
-        bide_cli_json_name(&text, NULL);
+        bide_json_name(&text, NULL);
         bide_buffer_char(&text, '{');
-        bide_cli_json_text(&text, "where", plan->hops[i].where);
-        bide_cli_json_int(&text, "ms", plan->hops[i].ms);
+        bide_json_text(&text, "where", plan->hops[i].where);
+        bide_json_int(&text, "ms", plan->hops[i].ms);
         bide_buffer_char(&text, '}');
     }
     bide_buffer_text(&text, "]}");

@@ -33,17 +33,17 @@ static int64_t built_ms(const char *path)
 
 static void json_settings(struct bide_buffer *to, const bide_setting_spec *spec)
 {
-    bide_cli_json_name(to, "settings");
+    bide_json_name(to, "settings");
     bide_buffer_char(to, '[');
     for (; spec && spec->name; spec++) {
-        bide_cli_json_name(to, NULL);
+        bide_json_name(to, NULL);
         bide_buffer_char(to, '{');
-        bide_cli_json_text(to, "name", spec->name);
-        bide_cli_json_text(to, "kind", bide_setting_kind_name(spec->kind));
-        bide_cli_json_text(to, "default", spec->fallback);
-        bide_cli_json_name(to, "required");
+        bide_json_text(to, "name", spec->name);
+        bide_json_text(to, "kind", bide_setting_kind_name(spec->kind));
+        bide_json_text(to, "default", spec->fallback);
+        bide_json_name(to, "required");
         bide_buffer_text(to, spec->fallback ? "false" : "true");
-        bide_cli_json_text(to, "help", spec->help);
+        bide_json_text(to, "help", spec->help);
         bide_buffer_char(to, '}');
     }
     bide_buffer_char(to, ']');
@@ -57,12 +57,12 @@ static void print_json(const struct bide_plugin *plugin)
     snprintf(abi, sizeof abi, "%d.%d", descriptor->abi_major, plugin->abi_minor);
     bide_buffer_init(&line);
     bide_buffer_char(&line, '{');
-    bide_cli_json_text(&line, "name", plugin->name);
-    bide_cli_json_text(&line, "version", descriptor->version);
-    bide_cli_json_text(&line, "abi", abi);
-    bide_cli_json_text(&line, "file", plugin->path);
-    bide_cli_json_int(&line, "built_ms", built_ms(plugin->path));
-    bide_cli_json_text(&line, "summary", descriptor->summary);
+    bide_json_text(&line, "name", plugin->name);
+    bide_json_text(&line, "version", descriptor->version);
+    bide_json_text(&line, "abi", abi);
+    bide_json_text(&line, "file", plugin->path);
+    bide_json_int(&line, "built_ms", built_ms(plugin->path));
+    bide_json_text(&line, "summary", descriptor->summary);
     json_settings(&line, descriptor->settings);
     bide_buffer_char(&line, '}');
     bide_cli_print_line(&line);

@@ -139,11 +139,11 @@ static void print_result(const struct bide_cli *cli, const struct bide_carrier *
     struct bide_buffer line;
     bide_buffer_init(&line);
     bide_buffer_char(&line, '{');
-    bide_cli_json_int(&line, "moved", (int64_t)moved);
-    bide_cli_json_int(&line, "ready", (int64_t)carrier->ready);
-    bide_cli_json_int(&line, "delayed", (int64_t)carrier->delayed);
-    bide_cli_json_int(&line, "dead", (int64_t)carrier->dead);
-    bide_cli_json_int(&line, "refused", (int64_t)carrier->refused.n);
+    bide_json_int(&line, "moved", (int64_t)moved);
+    bide_json_int(&line, "ready", (int64_t)carrier->ready);
+    bide_json_int(&line, "delayed", (int64_t)carrier->delayed);
+    bide_json_int(&line, "dead", (int64_t)carrier->dead);
+    bide_json_int(&line, "refused", (int64_t)carrier->refused.n);
     bide_buffer_char(&line, '}');
     bide_cli_print_line(&line);
     bide_buffer_release(&line);

@@ -12,13 +12,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-/* ---- JSON ---- */
-
-#define bide_cli_json_text bide_json_text
-#define bide_cli_json_int bide_json_int
-#define bide_cli_json_count bide_json_count
-#define bide_cli_json_name bide_json_name
-
 /* Writes to standard output (with a newline), then empties the buffer. */
 void bide_cli_print_line(struct bide_buffer *line);
 

@@ -69,9 +69,9 @@ void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message
     }
     bide_buffer_init(&line);
     bide_buffer_char(&line, '{');
-    bide_cli_json_text(&line, "id", bide_message_id(message));
-    bide_cli_json_text(&line, "queue", bide_message_queue(message));
-    bide_cli_json_int(&line, "due_ms", bide_message_due_ms(message));
+    bide_json_text(&line, "id", bide_message_id(message));
+    bide_json_text(&line, "queue", bide_message_queue(message));
+    bide_json_int(&line, "due_ms", bide_message_due_ms(message));
     bide_buffer_char(&line, '}');
     bide_cli_print_line(&line);
     bide_buffer_release(&line);
