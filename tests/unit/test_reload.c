@@ -213,6 +213,7 @@ static void test_many_are_one_more(void **state)
     struct stage *stage = *state;
     begin(stage);
     kill(stage->supervisor, SIGSTOP);
+    assert_int_equal(waitpid(stage->supervisor, NULL, WUNTRACED), stage->supervisor);
     for (int i = 0; i < 20; i++)
         kill(stage->supervisor, SIGHUP);
     kill(stage->supervisor, SIGCONT);
