@@ -1,6 +1,6 @@
-/* The dashboard: one page without any request to elsewhere, put together by cmake/EmbedPage.cmake from
- * console/page/. It holds no data and no secret, so it may be served to whoever asks; what it shows it
- * fetches from the API. */
+/* console/page.h: the dashboard: one page without any request to elsewhere, put together by
+ * cmake/EmbedPage.cmake from console/page/. It holds no data and no secret, so it may be served to whoever
+ * asks; what it shows it fetches from the API. */
 #ifndef BIDE_CONSOLE_PAGE_H
 #define BIDE_CONSOLE_PAGE_H
 

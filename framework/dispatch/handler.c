@@ -5,8 +5,8 @@
 
 #include "base/killpoint.h"
 #include "base/alloc.h"
-#include "dispatch/sandbox.h"
-#include "dispatch/sandbox_zygote.h"
+#include "dispatch/sandbox/sandbox.h"
+#include "dispatch/sandbox/zygote.h"
 #include "dispatch/settings.h"
 #include "dispatch/slot.h"
 

@@ -1,4 +1,4 @@
-/* command.h: the parts of the plugin command.
+/* handlers/command/command.h: the parts of the plugin command.
  *
  * One `struct command` a configured handler, read-only after open, shared by the pool's threads. A `struct
  * child` belongs to the thread that runs it. */

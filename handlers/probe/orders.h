@@ -1,4 +1,5 @@
-/* orders.h: what a probe's body tells it to do. Any thread; fails with a text for the one who wrote the body.
+/* handlers/probe/orders.h: what a probe's body tells it to do. Any thread; fails with a text for the one who
+ * wrote the body.
  */
 #ifndef PROBE_ORDERS_H
 #define PROBE_ORDERS_H

@@ -1,4 +1,5 @@
-/* journal_line.h: one JSON line for each run of a message; the plugins journal and probe are built with it.
+/* handlers/shared/journal_line.h: one JSON line for each run of a message; the plugins journal and probe are
+ * built with it.
  *
  * A line is written by one write(2) to a descriptor in append mode, so that several threads and processes may
  * share a file. Thread-safety: any thread. Fails where the file cannot be opened or written. */

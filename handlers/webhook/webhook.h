@@ -1,4 +1,5 @@
-/* webhook.h: the parts of the plugin webhook. One `struct webhook` a pool thread, used by that thread alone.
+/* handlers/webhook/webhook.h: the parts of the plugin webhook. One `struct webhook` a pool thread, used by
+ * that thread alone.
  */
 #ifndef WEBHOOK_H
 #define WEBHOOK_H

@@ -1,5 +1,5 @@
-/* manual.h: manual pages and shell completions, written from the tables of framework/cli and framework/config
- * while the program is built, so that they say what --help says. See
+/* packaging/manual/manual.h: manual pages and shell completions, written from the tables of framework/cli and
+ * framework/config while the program is built, so that they say what --help says. See
  * docs/decisions/0014-manual-at-build-time.md. */
 #ifndef BIDE_MANUAL_H
 #define BIDE_MANUAL_H

@@ -2,7 +2,7 @@
 #include "fuzz/fuzz.h"
 
 #include "base/alloc.h"
-#include "broker/rabbitmq/envelope.h"
+#include "broker/rabbitmq/envelope/envelope.h"
 
 static char encoded[1 << 16];
 

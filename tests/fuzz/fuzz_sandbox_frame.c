@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "base/names.h"
 #include "bide/log.h"
-#include "dispatch/sandbox_frame.h"
+#include "dispatch/sandbox/frame.h"
 
 static void read_run(const struct bide_frame *frame)
 {

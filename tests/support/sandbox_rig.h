@@ -8,8 +8,8 @@
 
 #include "dispatch/context.h"
 #include "dispatch/handler.h"
-#include "dispatch/sandbox.h"
-#include "dispatch/sandbox_zygote.h"
+#include "dispatch/sandbox/sandbox.h"
+#include "dispatch/sandbox/zygote.h"
 
 struct sandbox_rig {
     struct bide_handler_config config; /* set what differs from 0 before sandbox_open */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "broker/rabbitmq/envelope.h"
+#include "broker/rabbitmq/envelope/envelope.h"
 #include "support/test.h"
 
 struct ground {

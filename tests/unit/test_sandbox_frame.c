@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "dispatch/context.h"
-#include "dispatch/sandbox_frame.h"
+#include "dispatch/sandbox/frame.h"
 
 static char error_text[] = "why";
 

@@ -5,7 +5,7 @@
 #ifndef BIDE_BROKER_RABBITMQ_DELIVERY_H
 #define BIDE_BROKER_RABBITMQ_DELIVERY_H
 
-#include "broker/rabbitmq/envelope.h"
+#include "broker/rabbitmq/envelope/envelope.h"
 #include "broker/rabbitmq/settings.h"
 
 struct bide_rmq_delivery {

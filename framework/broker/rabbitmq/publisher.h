@@ -8,7 +8,7 @@
 #ifndef BIDE_BROKER_RABBITMQ_PUBLISHER_H
 #define BIDE_BROKER_RABBITMQ_PUBLISHER_H
 
-#include "broker/rabbitmq/envelope.h"
+#include "broker/rabbitmq/envelope/envelope.h"
 #include "broker/rabbitmq/link.h"
 #include "broker/rabbitmq/wire.h"
 

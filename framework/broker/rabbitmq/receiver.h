@@ -5,7 +5,7 @@
 
 #include "base/wakeup.h"
 #include "broker/rabbitmq/connector.h"
-#include "broker/rabbitmq/courier.h"
+#include "broker/rabbitmq/courier/courier.h"
 #include "broker/rabbitmq/intake.h"
 #include "broker/reconnect.h"
 

@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "broker/adapters.h"
-#include "broker/redis/admin.h"
+#include "broker/redis/admin/admin.h"
 #include "broker/redis/receiver.h"
 #include "broker/redis/sender.h"
 

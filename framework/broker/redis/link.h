@@ -14,7 +14,7 @@
 
 #include "bide/error.h"
 #include "broker/redis/args.h"
-#include "broker/redis/scripts.h"
+#include "broker/redis/scripts/scripts.h"
 #include "broker/redis/settings.h"
 
 struct bide_redis_link;

@@ -1,4 +1,4 @@
-/* sqlite/file.h: one connection to the database file, and how its transactions take turns.
+/* broker/sqlite/file.h: one connection to the database file, and how its transactions take turns.
  *
  * Each sender, receiver and admin has a connection of its own. Writers stand in line: whoever wants to write
  * takes the front place (a lock in the side file), waits there for SQLite's own write lock, and gives the

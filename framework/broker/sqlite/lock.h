@@ -1,4 +1,4 @@
-/* sqlite/lock.h: the side file FILE-lock: who is alive, whose turn it is, and a bell.
+/* broker/sqlite/lock.h: the side file FILE-lock: who is alive, whose turn it is, and a bell.
  *
  * Its content means nothing. What counts are open-file-description locks on single bytes of it, which the
  * kernel drops when the last descriptor of an open file goes, thus also when a process is killed, and what

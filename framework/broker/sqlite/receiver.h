@@ -1,4 +1,4 @@
-/* sqlite/receiver.h: the inside of a receiver, shared by receiver.c, claim.c and settle.c.
+/* broker/sqlite/receiver.h: the inside of a receiver, shared by receiver.c, claim.c and settle.c.
  *
  * One transaction settles all that was handed over and claims what there is room for: a worker with work
  * waits for the disk once a batch. Thread-safety: one thread (the intake). */

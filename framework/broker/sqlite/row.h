@@ -1,4 +1,4 @@
-/* sqlite/row.h: messages to and from rows.
+/* broker/sqlite/row.h: messages to and from rows.
  *
  * Application headers are kept as the text of a JSON object, for people who look into the file.
  * Thread-safety: one thread at a time. */

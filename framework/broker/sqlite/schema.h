@@ -1,4 +1,4 @@
-/* sqlite/schema.h: the tables, their version, and the way from an older one.
+/* broker/sqlite/schema.h: the tables, their version, and the way from an older one.
  *
  * The version (PRAGMA user_version) belongs to the file, the tables to a namespace: each namespace has its
  * own five, named after it. Thread-safety: one thread at a time. */

@@ -1,4 +1,5 @@
-/* sqlite/sqlite.h: the adapter's three objects, each in a file of its own; contract as in broker/broker.h. */
+/* broker/sqlite/sqlite.h: the adapter's three objects, each in a file of its own; contract as in
+ * broker/broker.h. */
 #ifndef BIDE_BROKER_SQLITE_SQLITE_H
 #define BIDE_BROKER_SQLITE_SQLITE_H
 

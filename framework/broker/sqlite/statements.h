@@ -1,4 +1,4 @@
-/* sqlite/statements.h: every statement the adapter runs in steady state, in one table.
+/* broker/sqlite/statements.h: every statement the adapter runs in steady state, in one table.
  *
  * {name} stands for a table of the namespace. Each is prepared once a connection, at first use, and each
  * finds its rows by a key or an index: a unit test reads SQLite's plans of all of them. */

@@ -1,4 +1,4 @@
-/* sqlite/watch.h: what wakes a receiver: inotify on the side file (see lock.h) and the database file.
+/* broker/sqlite/watch.h: what wakes a receiver: inotify on the side file (see lock.h) and the database file.
  *
  * The log (FILE-wal) is not watched: it is written before its commit can be seen, and at every page.
  * Thread-safety: one thread at a time. */

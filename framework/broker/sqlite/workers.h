@@ -1,4 +1,4 @@
-/* sqlite/workers.h: who holds claims, who of them is dead, and giving their claims back.
+/* broker/sqlite/workers.h: who holds claims, who of them is dead, and giving their claims back.
  *
  * A worker is a row and a lock: the row is written and the lock taken in one transaction, so that, seen with
  * the write lock in hand, a row without its lock is a worker that has died. Thread-safety: one thread at a

@@ -1,0 +1,135 @@
+#include "broker/rabbitmq/admin/admin.h"
+
+#include "base/alloc.h"
+#include "broker/rabbitmq/fault.h"
+#include "broker/rabbitmq/topology.h"
+
+/* ---- the connection ---- */
+
+/* Declares what is missing, as far as it can: an admin has to be able to look at what is wrong, too. */
+static void declare(struct bide_rmq_admin *admin)
+{
+    bide_error ignored;
+    if (bide_rmq_topology_declare(&admin->link, BIDE_RMQ_QUESTIONS, &ignored) != BIDE_OK && admin->link.amqp)
+        bide_rmq_admin_reopen(admin, BIDE_RMQ_QUESTIONS, &ignored);
+}
+
+static bide_code open_link(struct bide_rmq_admin *admin, bide_error *error)
+{
+    bide_rmq_link_drop(&admin->link);
+    bide_code code = bide_rmq_link_open(&admin->link, admin->settings, 0, "admin", false, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_link_open_channel(&admin->link, BIDE_RMQ_QUESTIONS, error);
+    if (code != BIDE_OK) {
+        bide_rmq_link_drop(&admin->link);
+        return code;
+    }
+    declare(admin);
+    return BIDE_OK;
+}
+
+/* A question whose answer is known: is anybody there? */
+static bool answers(struct bide_rmq_admin *admin)
+{
+    if (!admin->link.amqp)
+        return false;
+    amqp_basic_qos(admin->link.amqp, BIDE_RMQ_QUESTIONS, 0, 0, 0);
+    return amqp_get_rpc_reply(admin->link.amqp).reply_type == AMQP_RESPONSE_NORMAL;
+}
+
+bide_code bide_rmq_admin_ready(struct bide_rmq_admin *admin, bide_error *error)
+{
+    return answers(admin) ? BIDE_OK : open_link(admin, error);
+}
+
+bide_code bide_rmq_admin_reopen(struct bide_rmq_admin *admin, amqp_channel_t channel, bide_error *error)
+{
+    return bide_rmq_link_reopen_channel(&admin->link, channel, error);
+}
+
+bide_code bide_rmq_admin_depth(
+    struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready, bide_error *error)
+{
+    amqp_connection_state_t amqp = admin->link.amqp;
+    const amqp_queue_declare_ok_t *ok =
+        amqp_queue_declare(amqp, BIDE_RMQ_QUESTIONS, bide_rmq_text(queue), 1, 0, 0, 0, amqp_empty_table);
+    int64_t ready = ok ? (int64_t)ok->message_count : -1;
+    amqp_rpc_reply_t reply = amqp_get_rpc_reply(amqp);
+    bide_code code = BIDE_OK;
+    if (bide_rmq_is_not_found(reply))
+        code = bide_rmq_admin_reopen(admin, BIDE_RMQ_QUESTIONS, error);
+    else
+        code = bide_rmq_check(admin->settings, reply, "asking for a queue's length", error);
+    amqp_maybe_release_buffers(amqp);
+    if (code != BIDE_OK)
+        bide_rmq_link_drop(&admin->link);
+    else
+        *ret_ready = ready;
+    return code;
+}
+
+static bide_code erase(struct bide_admin *base, bide_error *error)
+{
+    struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
+    bide_code code = bide_rmq_admin_ready(admin, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_topology_delete(&admin->link, BIDE_RMQ_QUESTIONS, error);
+    if (code != BIDE_OK)
+        bide_rmq_link_drop(&admin->link);
+    return code;
+}
+
+/* ---- its life ---- */
+
+static void destroy(struct bide_admin *base)
+{
+    struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
+    bide_rmq_publisher_release(&admin->publisher);
+    bide_rmq_link_close(&admin->link);
+    bide_buffer_release(&admin->scratch.text);
+    bide_rmq_sources_clear(&admin->sources);
+    bide_free(admin->n_letters);
+    bide_rmq_settings_destroy(admin->settings);
+    bide_free(admin);
+}
+
+static const struct bide_admin_ops ops = {
+    .stats = bide_rmq_admin_stats,
+    .dead_each = bide_rmq_dead_each,
+    .dead_retry = bide_rmq_dead_retry,
+    .dead_drop = bide_rmq_dead_drop,
+    .export_each = bide_rmq_export_each,
+    .dead_add = bide_rmq_dead_add,
+    .verify = bide_rmq_admin_verify,
+    .erase = erase,
+    .destroy = destroy,
+};
+
+bide_code bide_rmq_open_admin(
+    const struct bide_broker_options *options, struct bide_admin **ret_admin, bide_error *error)
+{
+    struct bide_rmq_settings *settings;
+    bide_code code = bide_rmq_settings_create(options, &settings, error);
+    if (code != BIDE_OK)
+        return code;
+    struct bide_rmq_admin *admin = bide_calloc(1, sizeof *admin);
+    if (!admin) {
+        bide_rmq_settings_destroy(settings);
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    }
+    admin->base.ops = &ops;
+    admin->settings = settings;
+    bide_buffer_init(&admin->scratch.text);
+    bide_rmq_publisher_init(&admin->publisher, settings, NULL, NULL);
+    code = bide_rmq_sources_init(&admin->sources, settings, error);
+    if (code == BIDE_OK && !(admin->n_letters = bide_calloc(admin->sources.n, sizeof *admin->n_letters)))
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code == BIDE_OK)
+        code = open_link(admin, error);
+    if (code != BIDE_OK) {
+        destroy(&admin->base);
+        return code;
+    }
+    *ret_admin = &admin->base;
+    return BIDE_OK;
+}

@@ -1,0 +1,48 @@
+/* broker/rabbitmq/admin/admin.h: the admin object's own struct, for this folder. One thread at a time. */
+#ifndef BIDE_BROKER_RABBITMQ_ADMIN_ADMIN_H
+#define BIDE_BROKER_RABBITMQ_ADMIN_ADMIN_H
+
+#include "broker/rabbitmq/objects.h"
+#include "broker/rabbitmq/publisher.h"
+#include "broker/rabbitmq/admin/sources.h"
+
+/* The channel for questions; a queue's letters are fetched on BIDE_RMQ_LETTERS + its number. */
+enum { BIDE_RMQ_QUESTIONS = 1, BIDE_RMQ_LETTERS = 2 };
+
+struct bide_rmq_admin {
+    struct bide_admin base;
+    struct bide_rmq_settings *settings;
+    struct bide_rmq_link link;
+    struct bide_rmq_publisher publisher; /* opened by the first replay */
+    struct bide_rmq_scratch scratch;
+    struct bide_rmq_sources sources;
+    size_t *n_letters;   /* by source: taken and neither acknowledged nor given back */
+    uint64_t last_tag;   /* of the letter taken last */
+    size_t n_acks;       /* since the broker was known to have applied all of them */
+    size_t open_letters; /* channels for letters that are open: of sources 0 … open_letters-1 */
+};
+
+/* Connected, with an open channel for questions. */
+bide_code bide_rmq_admin_ready(struct bide_rmq_admin *admin, bide_error *error);
+/* Messages ready in a queue, or -1: there is no such queue. */
+bide_code bide_rmq_admin_depth(
+    struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready, bide_error *error);
+/* After the broker has closed a channel: open again. */
+bide_code bide_rmq_admin_reopen(struct bide_rmq_admin *admin, amqp_channel_t channel, bide_error *error);
+
+bide_code bide_rmq_admin_stats(
+    struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error);
+bide_code bide_rmq_export_each(
+    struct bide_admin *base, const char *queue, bide_export_visit *visit, void *user, bide_error *error);
+bide_code bide_rmq_dead_add(
+    struct bide_admin *base, const struct bide_dead_letter *letters, size_t n, bide_error *error);
+bide_code bide_rmq_admin_verify(
+    struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error);
+bide_code bide_rmq_dead_each(struct bide_admin *base, const struct bide_dead_filter *filter,
+    bide_dead_visit *visit, void *user, bide_error *error);
+bide_code bide_rmq_dead_retry(struct bide_admin *base, const struct bide_dead_filter *filter,
+    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+bide_code bide_rmq_dead_drop(struct bide_admin *base, const struct bide_dead_filter *filter,
+    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+
+#endif

@@ -1,0 +1,281 @@
+#include <stdio.h>
+
+#include "broker/rabbitmq/address.h"
+#include "base/killpoint.h"
+#include "broker/rabbitmq/fault.h"
+#include "broker/rabbitmq/admin/letters.h"
+
+enum { BATCH = 500, SERVE_MS = 200 };
+
+/* A walk through dead letters that changes them. */
+struct walk {
+    struct bide_rmq_admin *admin;
+    const struct bide_dead_filter *filter;
+    bide_code (*handle)(struct walk *walk, struct bide_rmq_pile *pile, bide_error *error);
+    bide_progress *progress;
+    void *user;
+    uint64_t n_done, total;
+    bool is_interrupted;
+    size_t n_out;                        /* replay: published, unanswered */
+    char known_queue[BIDE_NAME_MAX + 1]; /* of the last unrouted letter, and whether it exists */
+    bool is_known;
+};
+
+/* ---- taking ---- */
+
+/* All of a source, but no more than were there at the beginning: what dies meanwhile waits for the next time.
+ */
+static bide_code take_all(struct bide_rmq_admin *admin, size_t source, const struct bide_dead_filter *filter,
+    struct bide_rmq_pile *pile, bide_error *error)
+{
+    int64_t depth = 0;
+    size_t n;
+    bide_code code = bide_rmq_admin_depth(admin, admin->sources.items[source].queue, &depth, error);
+    if (code != BIDE_OK || depth < 0)
+        depth = 0;
+    return code != BIDE_OK ? code
+                           : bide_rmq_letters_take(admin, source, (size_t)depth, filter, pile, &n, error);
+}
+
+static bide_code take_everything(struct bide_rmq_admin *admin, const struct bide_dead_filter *filter,
+    struct bide_rmq_pile *pile, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t source = 0; source < admin->sources.n_dead && code == BIDE_OK; source++)
+        code = take_all(admin, source, filter, pile, error);
+    return code;
+}
+
+bide_code bide_rmq_dead_each(struct bide_admin *base, const struct bide_dead_filter *filter,
+    bide_dead_visit *visit, void *user, bide_error *error)
+{
+    struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
+    struct bide_rmq_pile pile = {0};
+    bide_code code = bide_rmq_admin_ready(admin, error);
+    if (code == BIDE_OK)
+        code = take_everything(admin, filter, &pile, error);
+    bide_rmq_letters_give_back(admin);
+    bide_rmq_pile_sort(&pile);
+    for (size_t i = 0; i < pile.n && code == BIDE_OK; i++) {
+        const struct bide_rmq_letter *letter = pile.letters[i];
+        struct bide_dead_letter shown = {letter->message, letter->reason, letter->died_ms};
+        if (!visit(user, &shown))
+            break;
+    }
+    bide_rmq_pile_clear(&pile);
+    return code;
+}
+
+/* ---- walking in batches ---- */
+
+static bide_code handle(struct walk *walk, struct bide_rmq_pile *pile, bide_error *error)
+{
+    bide_code code = walk->handle(walk, pile, error);
+    bide_rmq_pile_clear(pile);
+    if (code == BIDE_OK && walk->progress && !walk->progress(walk->user, walk->n_done, walk->total))
+        walk->is_interrupted = true;
+    return code;
+}
+
+static bide_code walk_source(struct walk *walk, size_t source, bide_error *error)
+{
+    struct bide_rmq_admin *admin = walk->admin;
+    int64_t depth = 0;
+    bide_code code = bide_rmq_admin_depth(admin, admin->sources.items[source].queue, &depth, error);
+    size_t left = code == BIDE_OK && depth > 0 ? (size_t)depth : 0;
+    walk->total += left;
+    do { /* also where nothing is left: the channel of each source is opened in turn */
+        struct bide_rmq_pile pile = {0};
+        size_t n = 0, most = left < BATCH ? left : BATCH;
+        if (code == BIDE_OK)
+            code = bide_rmq_letters_take(admin, source, most, walk->filter, &pile, &n, error);
+        if (code == BIDE_OK)
+            code = handle(walk, &pile, error);
+        bide_rmq_pile_clear(&pile);
+        left = n < most ? 0 : left - n;
+    } while (left && code == BIDE_OK && !walk->is_interrupted);
+    return code;
+}
+
+/* With a limit it takes all to know which are the newest; without, batch by batch. */
+static bide_code walk_all(struct walk *walk, bide_error *error)
+{
+    struct bide_rmq_pile pile = {0};
+    bide_code code = bide_rmq_admin_ready(walk->admin, error);
+    if (walk->filter->limit) {
+        if (code == BIDE_OK)
+            code = take_everything(walk->admin, walk->filter, &pile, error);
+        walk->total = pile.n;
+        if (code == BIDE_OK)
+            code = handle(walk, &pile, error);
+        bide_rmq_pile_clear(&pile);
+    } else {
+        for (size_t i = 0; i < walk->admin->sources.n_dead && code == BIDE_OK && !walk->is_interrupted; i++)
+            code = walk_source(walk, i, error);
+    }
+    bide_rmq_letters_give_back(walk->admin);
+    return code;
+}
+
+/* ---- dropping ---- */
+
+static bide_code drop_pile(struct walk *walk, struct bide_rmq_pile *pile, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; i < pile->n && code == BIDE_OK; i++) {
+        code = bide_rmq_letter_acknowledge(walk->admin, pile->letters[i], error);
+        walk->n_done += code == BIDE_OK;
+    }
+    return code;
+}
+
+bide_code bide_rmq_dead_drop(struct bide_admin *base, const struct bide_dead_filter *filter,
+    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
+{
+    struct walk walk = {.admin = (struct bide_rmq_admin *)base,
+        .filter = filter,
+        .handle = drop_pile,
+        .progress = progress,
+        .user = user};
+    bide_code code = walk_all(&walk, error);
+    if (code == BIDE_OK)
+        *ret_n = walk.n_done;
+    return code;
+}
+
+/* ---- replaying ---- */
+
+static void on_outcome(void *owner, void *item, enum bide_rmq_outcome outcome)
+{
+    struct walk *walk = owner;
+    struct bide_rmq_letter *letter = item;
+    walk->n_out--;
+    letter->is_confirmed = outcome == BIDE_RMQ_CONFIRMED;
+}
+
+/* An unrouted letter whose queue still does not exist stays where it is: published, it would come back. */
+static bide_code has_home(
+    struct walk *walk, const struct bide_rmq_letter *letter, bool *ret_has, bide_error *error)
+{
+    const char *queue = letter->message->queue;
+    char name[2 * BIDE_NAME_MAX + 2];
+    int64_t depth = 0;
+    *ret_has = true;
+    if (letter->source < walk->admin->settings->n_queues)
+        return BIDE_OK;
+    if (strcmp(queue, walk->known_queue) != 0) {
+        snprintf(name, sizeof name, "%s.%s", walk->admin->settings->name_space, queue);
+        bide_code code = bide_rmq_admin_depth(walk->admin, name, &depth, error);
+        if (code != BIDE_OK)
+            return code;
+        walk->is_known = depth >= 0 && bide_queue_name_valid(queue);
+        snprintf(walk->known_queue, sizeof walk->known_queue, "%s", queue);
+    }
+    *ret_has = walk->is_known;
+    return BIDE_OK;
+}
+
+/* A dead letter begins anew; an unrouted message goes on where it was: not before it is due, and with what it
+ * has been through. */
+static void replay_marks(
+    const struct bide_rmq_letter *letter, const struct bide_clock *clock, struct bide_rmq_marks *marks)
+{
+    bide_rmq_marks_of(letter->message, marks);
+    if (letter->reason == BIDE_REASON_UNROUTED) {
+        marks->attempt = letter->message->attempt + 1;
+        return;
+    }
+    marks->due_ms = bide_wall_ms(clock);
+    marks->attempt = 1;
+    marks->expires_ms = 0;
+    marks->error = (struct bide_slice){NULL, 0};
+}
+
+static bide_code put(struct walk *walk, struct bide_rmq_letter *letter, bide_error *error)
+{
+    struct bide_rmq_publisher *publisher = &walk->admin->publisher;
+    const struct bide_message *message = letter->message;
+    struct bide_rmq_marks marks;
+    struct bide_rmq_route route;
+    replay_marks(letter, walk->admin->settings->clock, &marks);
+    bide_rmq_route_due(&route, walk->admin->settings, message->queue, marks.due_ms);
+    if (!bide_rmq_draft_again(&publisher->draft, letter->raw, message->id, &marks))
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    bide_code code = bide_rmq_publisher_put(
+        publisher, &route.address, (struct bide_slice){message->body, message->body_size}, letter, error);
+    walk->n_out += code == BIDE_OK;
+    BIDE_KILL_POINT("replay/rabbitmq-published");
+    return code;
+}
+
+static bide_code serve_until(struct walk *walk, size_t n_out, bide_error *error)
+{
+    const struct bide_rmq_settings *settings = walk->admin->settings;
+    int64_t deadline_ms = bide_mono_ms(settings->clock) + settings->timeout_ms;
+    while (walk->n_out > n_out || bide_rmq_publisher_is_full(&walk->admin->publisher)) {
+        bide_code code = bide_rmq_publisher_serve(&walk->admin->publisher, SERVE_MS, error);
+        if (code != BIDE_OK)
+            return code;
+        if (bide_mono_ms(settings->clock) > deadline_ms)
+            return bide_fail(error, BIDE_E_TIMEOUT, "%s: the broker did not confirm in time%s",
+                settings->redacted,
+                walk->admin->publisher.link.blocked ? ": it has an alarm (memory or disk)" : "");
+    }
+    return BIDE_OK;
+}
+
+static bide_code publish_pile(struct walk *walk, struct bide_rmq_pile *pile, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; i < pile->n && code == BIDE_OK; i++) {
+        bool has = false;
+        code = has_home(walk, pile->letters[i], &has, error);
+        if (code == BIDE_OK && has)
+            code = put(walk, pile->letters[i], error);
+        if (code == BIDE_OK && bide_rmq_publisher_is_full(&walk->admin->publisher))
+            code = serve_until(walk, SIZE_MAX, error);
+    }
+    return code == BIDE_OK ? serve_until(walk, 0, error) : code;
+}
+
+static bide_code retry_pile(struct walk *walk, struct bide_rmq_pile *pile, bide_error *error)
+{
+    bide_code code = publish_pile(walk, pile, error);
+    if (code != BIDE_OK)
+        bide_rmq_publisher_drop(&walk->admin->publisher); /* nobody waits for what is still out */
+    for (size_t i = 0; i < pile->n; i++) {
+        if (!pile->letters[i]->is_confirmed)
+            continue;
+        BIDE_KILL_POINT("replay/rabbitmq-confirmed");
+        bide_code acknowledged = bide_rmq_letter_acknowledge(walk->admin, pile->letters[i], error);
+        BIDE_KILL_POINT("replay/rabbitmq-acknowledged");
+        walk->n_done += acknowledged == BIDE_OK;
+        code = code == BIDE_OK ? acknowledged : code;
+    }
+    return code;
+}
+
+static bide_code connect_publisher(struct walk *walk, bide_error *error)
+{
+    struct bide_rmq_publisher *publisher = &walk->admin->publisher;
+    publisher->sink = on_outcome;
+    publisher->owner = walk;
+    return bide_rmq_publisher_open(publisher, "replay", false, error);
+}
+
+bide_code bide_rmq_dead_retry(struct bide_admin *base, const struct bide_dead_filter *filter,
+    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
+{
+    struct walk walk = {.admin = (struct bide_rmq_admin *)base,
+        .filter = filter,
+        .handle = retry_pile,
+        .progress = progress,
+        .user = user};
+    bide_code code = connect_publisher(&walk, error);
+    if (code == BIDE_OK)
+        code = walk_all(&walk, error);
+    bide_rmq_publisher_close(&walk.admin->publisher);
+    if (code == BIDE_OK)
+        *ret_n = walk.n_done;
+    return code;
+}

@@ -1,0 +1,368 @@
+#include "broker/rabbitmq/admin/letters.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "broker/rabbitmq/fault.h"
+
+enum { PIPELINE = 64, PREFIX = 2 * BIDE_RMQ_RUNGS, RETURN_MS = 2000, RETURN_STEP_MS = 2, ACKS_MAX = 16 };
+
+static const struct bide_rmq_source *source_of(const struct bide_rmq_admin *admin, size_t source)
+{
+    return &admin->sources.items[source];
+}
+
+static amqp_channel_t channel_of(size_t source)
+{
+    return (amqp_channel_t)(BIDE_RMQ_LETTERS + source);
+}
+
+/* ---- a pile ---- */
+
+static void destroy_letter(struct bide_rmq_letter *letter)
+{
+    bide_message_destroy(letter->message);
+    bide_free(letter);
+}
+
+void bide_rmq_pile_clear(struct bide_rmq_pile *pile)
+{
+    for (size_t i = 0; i < pile->n; i++)
+        destroy_letter(pile->letters[i]);
+    bide_free(pile->letters);
+    *pile = (struct bide_rmq_pile){0};
+}
+
+static int newer(const void *a, const void *b)
+{
+    const struct bide_rmq_letter *x = *(struct bide_rmq_letter *const *)a;
+    const struct bide_rmq_letter *y = *(struct bide_rmq_letter *const *)b;
+    if (x->died_ms != y->died_ms)
+        return x->died_ms < y->died_ms ? 1 : -1;
+    return x->tag < y->tag ? 1 : x->tag > y->tag ? -1 : 0;
+}
+
+void bide_rmq_pile_sort(struct bide_rmq_pile *pile)
+{
+    if (pile->n)
+        qsort(pile->letters, pile->n, sizeof *pile->letters, newer);
+}
+
+/* Keeps the newest; called when twice as many have come together, so that each is sorted a few times only. */
+static void trim(struct bide_rmq_pile *pile, size_t limit)
+{
+    bide_rmq_pile_sort(pile);
+    while (pile->n > limit)
+        destroy_letter(pile->letters[--pile->n]);
+}
+
+static bool add(struct bide_rmq_pile *pile, struct bide_rmq_letter *letter)
+{
+    if (pile->n == pile->room) {
+        size_t room = pile->room ? 2 * pile->room : 64;
+        struct bide_rmq_letter **letters = bide_realloc(pile->letters, room * sizeof *letters);
+        if (!letters)
+            return false;
+        pile->letters = letters;
+        pile->room = room;
+    }
+    pile->letters[pile->n++] = letter;
+    return true;
+}
+
+/* ---- one letter ---- */
+
+struct fetch {
+    struct bide_rmq_admin *admin;
+    size_t source;
+    const struct bide_dead_filter *filter;
+    struct bide_rmq_pile *pile;
+    size_t most, n_asked, n_answered, n_taken;
+    bool is_empty;
+    /* the one coming in */
+    amqp_basic_get_ok_t *got;
+    amqp_frame_t head;
+    struct bide_buffer body;
+};
+
+/* Where an unrouted message wanted to go: what follows the digits, if it came by the ladder. */
+static struct bide_slice wanted_queue(const struct fetch *fetch, const struct bide_rmq_marks *marks)
+{
+    const struct bide_rmq_settings *settings = fetch->admin->settings;
+    amqp_bytes_t key = fetch->got->routing_key;
+    const char *name = source_of(fetch->admin, fetch->source)->name;
+    if (name)
+        return (struct bide_slice){name, strlen(name)};
+    if (bide_rmq_bytes_are(fetch->got->exchange, settings->work_exchange))
+        return (struct bide_slice){key.bytes, key.len};
+    if (key.len > PREFIX && ((const char *)key.bytes)[1] == '.')
+        return (struct bide_slice){(const char *)key.bytes + PREFIX, key.len - PREFIX};
+    return marks->queue;
+}
+
+/* One that was buried says why, and how often it was run; where it lies says the rest. */
+static void judge_dead(
+    const struct bide_rmq_marks *marks, enum bide_rmq_source_kind kind, struct bide_rmq_letter *letter)
+{
+    char name[32] = "";
+    bool is_buried = kind == BIDE_RMQ_DEAD || marks->reason.size > 0;
+    if (marks->reason.size && marks->reason.size < sizeof name)
+        memcpy(name, marks->reason.bytes, marks->reason.size);
+    letter->is_dead = true;
+    letter->reason = is_buried ? BIDE_REASON_NONE : BIDE_REASON_UNROUTED;
+    if (is_buried)
+        bide_reason_parse(name, &letter->reason);
+    letter->died_ms = marks->died_ms ? marks->died_ms : letter->message->sent_ms;
+    letter->message->attempt = (int)(is_buried ? marks->attempts : marks->attempt - 1);
+}
+
+/* What a worker would make a dead letter of is one already. */
+static void judge_underway(
+    const struct bide_rmq_admin *admin, const char *malformed, struct bide_rmq_letter *letter)
+{
+    if (!malformed)
+        return;
+    letter->is_dead = true;
+    letter->reason = BIDE_REASON_MALFORMED;
+    letter->died_ms = bide_wall_ms(admin->settings->clock);
+    letter->message->error = malformed;
+    letter->message->attempt = 0;
+}
+
+static struct bide_rmq_letter *create_letter(struct fetch *fetch)
+{
+    struct bide_rmq_admin *admin = fetch->admin;
+    amqp_bytes_t raw = fetch->head.payload.properties.raw;
+    struct bide_rmq_letter *letter = bide_malloc(sizeof *letter + raw.len);
+    if (!letter)
+        return NULL;
+    struct bide_message_parts parts;
+    struct bide_rmq_marks marks;
+    enum bide_rmq_source_kind kind = source_of(admin, fetch->source)->kind;
+    const char *malformed = bide_rmq_read(
+        fetch->head.payload.properties.decoded, admin->settings->clock, &admin->scratch, &parts, &marks);
+    parts.queue = wanted_queue(fetch, &marks);
+    parts.body = (struct bide_slice){fetch->body.bytes, fetch->body.size};
+    *letter = (struct bide_rmq_letter){
+        .message = bide_message_from_parts(&parts), .tag = fetch->got->delivery_tag, .source = fetch->source};
+    if (!letter->message) {
+        bide_free(letter);
+        return NULL;
+    }
+    memcpy(letter + 1, raw.bytes, raw.len);
+    letter->raw = (struct bide_slice){(const char *)(letter + 1), raw.len};
+    if (kind == BIDE_RMQ_UNDERWAY)
+        judge_underway(admin, malformed, letter);
+    else
+        judge_dead(&marks, kind, letter);
+    return letter;
+}
+
+static bool matches(const struct bide_dead_filter *filter, const struct bide_rmq_letter *letter)
+{
+    const struct bide_message *message = letter->message;
+    bool has_id = filter->n_ids == 0;
+    for (size_t i = 0; i < filter->n_ids && !has_id; i++)
+        has_id = strcmp(filter->ids[i], message->id) == 0;
+    return has_id && (!filter->type || strcmp(filter->type, message->type) == 0) &&
+           (!filter->queue || strcmp(filter->queue, message->queue) == 0) &&
+           (!filter->reason || filter->reason == letter->reason);
+}
+
+static bide_code finish_letter(struct fetch *fetch, bide_error *error)
+{
+    struct bide_rmq_letter *letter = fetch->body.failed ? NULL : create_letter(fetch);
+    fetch->n_answered++;
+    fetch->n_taken++;
+    fetch->admin->n_letters[fetch->source]++;
+    if (!letter)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory for a dead letter");
+    if (!matches(fetch->filter, letter)) {
+        destroy_letter(letter);
+    } else if (!add(fetch->pile, letter)) {
+        destroy_letter(letter);
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory for dead letters");
+    } else if (fetch->filter->limit && fetch->pile->n >= 2 * fetch->filter->limit) {
+        trim(fetch->pile, fetch->filter->limit);
+    }
+    amqp_maybe_release_buffers_on_channel(fetch->admin->link.amqp, channel_of(fetch->source));
+    return BIDE_OK;
+}
+
+/* ---- fetching ---- */
+
+static bide_code failed(struct bide_rmq_admin *admin, int status, bide_error *error)
+{
+    return bide_rmq_fail_status(admin->settings, status, "working on dead letters", error);
+}
+
+static bide_code on_frame(struct fetch *fetch, const amqp_frame_t *frame, bide_error *error)
+{
+    uint64_t whole = fetch->head.payload.properties.body_size;
+    if (frame->frame_type == AMQP_FRAME_HEADER) {
+        fetch->head = *frame;
+        bide_buffer_clear(&fetch->body);
+        return frame->payload.properties.body_size == 0 ? finish_letter(fetch, error) : BIDE_OK;
+    }
+    if (frame->frame_type == AMQP_FRAME_BODY) {
+        bide_buffer_add(&fetch->body, frame->payload.body_fragment.bytes, frame->payload.body_fragment.len);
+        bool is_whole = fetch->body.failed || fetch->body.size >= whole;
+        return is_whole ? finish_letter(fetch, error) : BIDE_OK;
+    }
+    if (frame->frame_type != AMQP_FRAME_METHOD)
+        return BIDE_OK;
+    switch (frame->payload.method.id) {
+    case AMQP_BASIC_GET_OK_METHOD:
+        fetch->got = frame->payload.method.decoded;
+        fetch->admin->last_tag = fetch->got->delivery_tag;
+        return BIDE_OK;
+    case AMQP_BASIC_GET_EMPTY_METHOD:
+        fetch->n_answered++;
+        fetch->is_empty = true;
+        return BIDE_OK;
+    default:
+        return bide_rmq_fail_method(
+            fetch->admin->settings, frame->payload.method, "fetching dead letters", error);
+    }
+}
+
+/* Questions go ahead of the answers: one round trip for many letters. */
+static bide_code ask(struct fetch *fetch, bide_error *error)
+{
+    amqp_basic_get_t get = {.queue = bide_rmq_text(source_of(fetch->admin, fetch->source)->queue)};
+    while (
+        !fetch->is_empty && fetch->n_asked < fetch->most && fetch->n_asked - fetch->n_answered < PIPELINE) {
+        int status =
+            amqp_send_method(fetch->admin->link.amqp, channel_of(fetch->source), AMQP_BASIC_GET_METHOD, &get);
+        if (status != AMQP_STATUS_OK)
+            return failed(fetch->admin, status, error);
+        fetch->n_asked++;
+    }
+    return BIDE_OK;
+}
+
+static bide_code run(struct fetch *fetch, bide_error *error)
+{
+    struct timeval patience = bide_rmq_timeval(fetch->admin->settings->timeout_ms);
+    bide_code code = ask(fetch, error);
+    while (code == BIDE_OK && fetch->n_answered < fetch->n_asked) {
+        amqp_frame_t frame;
+        int status = amqp_simple_wait_frame_noblock(fetch->admin->link.amqp, &frame, &patience);
+        if (status != AMQP_STATUS_OK)
+            return failed(fetch->admin, status, error);
+        code = on_frame(fetch, &frame, error);
+        if (code == BIDE_OK)
+            code = ask(fetch, error);
+    }
+    return code;
+}
+
+/* Channels are opened in order, so that those of 0 … open_letters-1 are open. */
+static bide_code begin(struct fetch *fetch, bide_error *error)
+{
+    struct bide_rmq_admin *admin = fetch->admin;
+    bide_code code = BIDE_OK;
+    while (code == BIDE_OK && admin->open_letters <= fetch->source)
+        code = bide_rmq_link_open_channel(&admin->link, channel_of(admin->open_letters++), error);
+    return code;
+}
+
+bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, size_t most,
+    const struct bide_dead_filter *filter, struct bide_rmq_pile *pile, size_t *ret_n, bide_error *error)
+{
+    struct fetch fetch = {.admin = admin, .source = source, .filter = filter, .pile = pile, .most = most};
+    bide_buffer_init(&fetch.body);
+    bide_code code = begin(&fetch, error);
+    if (code == BIDE_OK)
+        code = run(&fetch, error);
+    bide_buffer_release(&fetch.body);
+    if (code != BIDE_OK) {
+        bide_rmq_link_drop(&admin->link);
+        return code;
+    }
+    if (filter->limit && pile->n > filter->limit)
+        trim(pile, filter->limit);
+    *ret_n = fetch.n_taken;
+    return BIDE_OK;
+}
+
+/* A channel hands a quorum queue 32 commands at a time and keeps the rest to itself; when it is closed, that
+ * rest is lost, and what was acknowledged is there again. A get goes through the queue's log: when it is
+ * answered, all that was sent before is applied. */
+static bide_code await_applied(struct bide_rmq_admin *admin, size_t source, bide_error *error)
+{
+    static const char *const ids[] = {""};
+    const struct bide_dead_filter nobody = {.ids = ids, .n_ids = 1};
+    struct bide_rmq_pile none = {0};
+    size_t n = 0;
+    admin->n_acks = 0;
+    bide_code code = bide_rmq_letters_take(admin, source, 1, &nobody, &none, &n, error);
+    bide_rmq_pile_clear(&none);
+    if (code != BIDE_OK || n == 0)
+        return code;
+    admin->n_letters[source]--;
+    int status = amqp_basic_nack(admin->link.amqp, channel_of(source), admin->last_tag, 0, 1);
+    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+}
+
+bide_code bide_rmq_letter_acknowledge(
+    struct bide_rmq_admin *admin, const struct bide_rmq_letter *letter, bide_error *error)
+{
+    int status = amqp_basic_ack(admin->link.amqp, channel_of(letter->source), letter->tag, 0);
+    if (status != AMQP_STATUS_OK)
+        return failed(admin, status, error);
+    admin->n_letters[letter->source]--;
+    return ++admin->n_acks < ACKS_MAX ? BIDE_OK : await_applied(admin, letter->source, error);
+}
+
+bide_code bide_rmq_letters_acknowledge_all(struct bide_rmq_admin *admin, size_t source, bide_error *error)
+{
+    enum { ALL = 0 };
+    if (admin->n_letters[source] == 0)
+        return BIDE_OK;
+    int status = amqp_basic_ack(admin->link.amqp, channel_of(source), ALL, 1);
+    admin->n_letters[source] = 0;
+    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+}
+
+bide_code bide_rmq_letters_return(struct bide_rmq_admin *admin, size_t source, bide_error *error)
+{
+    enum { ALL = 0 };
+    if (admin->n_letters[source] == 0)
+        return BIDE_OK;
+    int status = amqp_basic_nack(admin->link.amqp, channel_of(source), ALL, 1, 1);
+    admin->n_letters[source] = 0;
+    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+}
+
+/* A quorum queue takes back what a channel gives up a moment later: a look at it before that would find it
+ * empty, and what was acknowledged before is only then known to be applied. */
+static void await_return(struct bide_rmq_admin *admin, size_t source)
+{
+    const struct bide_clock *clock = admin->settings->clock;
+    int64_t deadline_ms = bide_mono_ms(clock) + RETURN_MS, depth = 0;
+    bide_error ignored;
+    while (admin->link.amqp && bide_mono_ms(clock) < deadline_ms &&
+           bide_rmq_admin_depth(admin, source_of(admin, source)->queue, &depth, &ignored) == BIDE_OK &&
+           depth >= 0 && (size_t)depth < admin->n_letters[source])
+        poll(NULL, 0, RETURN_STEP_MS);
+}
+
+void bide_rmq_letters_give_back(struct bide_rmq_admin *admin)
+{
+    enum { ALL = 0 };
+    for (size_t source = 0; source < admin->open_letters; source++)
+        if (admin->link.amqp && admin->n_letters[source])
+            amqp_basic_nack(admin->link.amqp, channel_of(source), ALL, 1, 1);
+    for (size_t source = 0; source < admin->open_letters; source++) {
+        if (source < admin->sources.n_dead) /* a holding queue may well pass on what it gets back at once */
+            await_return(admin, source);
+        admin->n_letters[source] = 0;
+        if (admin->link.amqp)
+            amqp_channel_close(admin->link.amqp, channel_of(source), AMQP_REPLY_SUCCESS);
+    }
+    admin->n_acks = 0;
+    if (admin->link.amqp)
+        amqp_maybe_release_buffers(admin->link.amqp);
+    admin->open_letters = 0;
+}

@@ -1,0 +1,45 @@
+/* broker/rabbitmq/admin/letters.h: dead letters, taken without acknowledging them: they are the broker's
+ * until one is acknowledged, and go back where they were when the channel gives them up.
+ *
+ * What is not dead is taken the same way by an export. One thread at a time.
+ */
+#ifndef BIDE_BROKER_RABBITMQ_ADMIN_LETTERS_H
+#define BIDE_BROKER_RABBITMQ_ADMIN_LETTERS_H
+
+#include "broker/rabbitmq/admin/admin.h"
+
+struct bide_rmq_letter {
+    struct bide_message *message; /* owned */
+    struct bide_slice raw;        /* properties as they came; behind this struct */
+    uint64_t tag;
+    size_t source;
+    bool is_dead;
+    enum bide_reason reason;
+    int64_t died_ms;
+    bool is_confirmed; /* its copy is in its queue */
+};
+
+struct bide_rmq_pile {
+    struct bide_rmq_letter **letters; /* owned */
+    size_t n, room;
+};
+
+/* Takes up to `most` letters and keeps those that match; with a limit, the newest so many of the pile. ret_n:
+ * how many were taken, fewer than `most` when there are no more. */
+bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, size_t most,
+    const struct bide_dead_filter *filter, struct bide_rmq_pile *pile, size_t *ret_n, bide_error *error);
+/* Acknowledges one: it is gone. */
+bide_code bide_rmq_letter_acknowledge(
+    struct bide_rmq_admin *admin, const struct bide_rmq_letter *letter, bide_error *error);
+/* Acknowledges all that were taken from a source. */
+bide_code bide_rmq_letters_acknowledge_all(struct bide_rmq_admin *admin, size_t source, bide_error *error);
+/* What was taken from one source and not acknowledged goes back; its channel stays open. */
+bide_code bide_rmq_letters_return(struct bide_rmq_admin *admin, size_t source, bide_error *error);
+/* All that is not acknowledged goes back; the channels close. Also after a failure. */
+void bide_rmq_letters_give_back(struct bide_rmq_admin *admin);
+
+/* Newest first. */
+void bide_rmq_pile_sort(struct bide_rmq_pile *pile);
+void bide_rmq_pile_clear(struct bide_rmq_pile *pile);
+
+#endif

@@ -1,0 +1,82 @@
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "broker/rabbitmq/admin/admin.h"
+
+enum { HOLDING_QUEUES = 9 * BIDE_RMQ_RUNGS };
+
+/* A missing queue holds nothing. */
+static bide_code depth(struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready, bide_error *error)
+{
+    int64_t ready = 0;
+    bide_code code = bide_rmq_admin_depth(admin, queue, &ready, error);
+    if (code == BIDE_OK)
+        *ret_ready = ready > 0 ? ready : 0;
+    return code;
+}
+
+/* What is unacknowledged, and for which queue a rung holds what, AMQP does not tell. */
+static bide_code queue_stats(struct bide_rmq_admin *admin, const struct bide_rmq_queue *queue,
+    struct bide_queue_stats *ret_stats, bide_error *error)
+{
+    struct bide_queue_stats stats = {.delayed = BIDE_UNKNOWN_COUNT, .in_flight = BIDE_UNKNOWN_COUNT};
+    snprintf(stats.name, sizeof stats.name, "%s", queue->name);
+    bide_code code = depth(admin, queue->work, &stats.ready, error);
+    if (code == BIDE_OK)
+        code = depth(admin, queue->landing, &stats.landing, error);
+    if (code == BIDE_OK)
+        code = depth(admin, queue->dead, &stats.dead, error);
+    *ret_stats = stats;
+    return code;
+}
+
+static bide_code rung_stats(
+    struct bide_rmq_admin *admin, int rung, int digit, struct bide_rung_stats *ret_stats, bide_error *error)
+{
+    struct bide_rung_stats stats = {.ms = digit * bide_rmq_rung_unit_ms(rung)};
+    char text[BIDE_RMQ_RUNG_TEXT];
+    snprintf(stats.name, sizeof stats.name, "%s.hold.%s", admin->settings->name_space,
+        bide_rmq_rung_text(rung, digit, text));
+    bide_code code = depth(admin, stats.name, &stats.messages, error);
+    *ret_stats = stats;
+    return code;
+}
+
+static bide_code fill(struct bide_rmq_admin *admin, struct bide_broker_stats *stats, bide_error *error)
+{
+    const struct bide_rmq_settings *settings = admin->settings;
+    bide_code code = depth(admin, settings->unrouted, &stats->unrouted, error);
+    for (size_t i = 0; i < settings->n_queues && code == BIDE_OK; i++) {
+        code = queue_stats(admin, &settings->queues[i], &stats->queues[i], error);
+        stats->n_queues++;
+        stats->delayed_total += stats->queues[i].landing;
+    }
+    for (int i = 0; i < HOLDING_QUEUES && code == BIDE_OK; i++) {
+        code = rung_stats(admin, i / 9, i % 9 + 1, &stats->rungs[i], error);
+        stats->n_rungs++;
+        stats->delayed_total += stats->rungs[i].messages;
+    }
+    return code;
+}
+
+bide_code bide_rmq_admin_stats(
+    struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error)
+{
+    struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
+    struct bide_broker_stats stats = {
+        .queues = bide_calloc(admin->settings->n_queues + 1, sizeof *stats.queues),
+        .rungs = bide_calloc(HOLDING_QUEUES, sizeof *stats.rungs),
+    };
+    bide_code code = BIDE_OK;
+    if (!stats.queues || !stats.rungs)
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code == BIDE_OK)
+        code = bide_rmq_admin_ready(admin, error);
+    if (code == BIDE_OK)
+        code = fill(admin, &stats, error);
+    if (code == BIDE_OK)
+        *ret_stats = stats;
+    else
+        bide_broker_stats_clear(&stats);
+    return code;
+}

@@ -1,0 +1,246 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "broker/rabbitmq/admin/admin.h"
+#include "broker/rabbitmq/fault.h"
+#include "broker/rabbitmq/topology.h"
+
+enum { TEXT_SIZE = 700, OLDEST_MAJOR = 3, OLDEST_MINOR = 10 };
+
+struct report {
+    struct bide_rmq_admin *admin;
+    bide_finding_sink *sink;
+    void *user;
+    bool *missing; /* by row of the topology */
+    size_t n_missing, n_different;
+    bool has_refusal; /* told once: what one needs permission for, all need it for */
+};
+
+static void tell(struct report *report, enum bide_severity severity, const char *subject, const char *text,
+    const char *remedy)
+{
+    struct bide_finding finding = {severity, subject, text, remedy};
+    report->sink(report->user, &finding);
+}
+
+/* ---- the broker ---- */
+
+static void check_version(struct report *report)
+{
+    const amqp_table_t *properties = amqp_get_server_properties(report->admin->link.amqp);
+    char version[64] = "unknown";
+    for (int i = 0; properties && i < properties->num_entries; i++) {
+        const amqp_table_entry_t *entry = &properties->entries[i];
+        if (bide_rmq_bytes_are(entry->key, "version") && entry->value.kind == AMQP_FIELD_KIND_UTF8)
+            snprintf(version, sizeof version, "%.*s", (int)entry->value.value.bytes.len,
+                (const char *)entry->value.value.bytes.bytes);
+    }
+    char text[128];
+    char *rest = NULL;
+    long major = strtol(version, &rest, 10), minor = *rest == '.' ? strtol(rest + 1, NULL, 10) : 0;
+    bool is_old = major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR);
+    snprintf(text, sizeof text, "version %s", version);
+    tell(report, is_old ? BIDE_FINDING_ERROR : BIDE_FINDING_OK, "broker", text,
+        is_old ? "holding queues need at-least-once dead-lettering: upgrade to RabbitMQ 3.10 or newer"
+               : NULL);
+}
+
+/* What is published to nowhere comes back at once, unless the broker has an alarm: then it says so. */
+static void check_alarms(struct report *report)
+{
+    struct bide_rmq_link *link = &report->admin->link;
+    struct timeval patience = bide_rmq_timeval(2000);
+    amqp_basic_properties_t properties = {0};
+    amqp_basic_publish(link->amqp, BIDE_RMQ_QUESTIONS, amqp_empty_bytes, bide_rmq_text("bide check: nowhere"),
+        1, 0, &properties, amqp_empty_bytes);
+    bool has_returned = false, has_alarm = false;
+    amqp_frame_t frame = {0};
+    while (!has_returned && !has_alarm &&
+           amqp_simple_wait_frame_noblock(link->amqp, &frame, &patience) == AMQP_STATUS_OK) {
+        has_alarm = frame.frame_type == AMQP_FRAME_METHOD &&
+                    frame.payload.method.id == AMQP_CONNECTION_BLOCKED_METHOD;
+        has_returned = frame.frame_type == AMQP_FRAME_HEADER;
+    }
+    if (has_returned)
+        tell(report, BIDE_FINDING_OK, "alarms", "the broker takes messages", NULL);
+    else
+        tell(report, BIDE_FINDING_ERROR, "alarms",
+            has_alarm ? "the broker has an alarm (memory or disk) and takes no messages"
+                      : "the broker did not answer a message",
+            "see 'rabbitmqctl status' and 'rabbitmq-diagnostics alarms'");
+    if (!has_returned)
+        bide_rmq_link_drop(link);
+}
+
+/* ---- exchanges and queues ---- */
+
+static amqp_rpc_reply_t declare_passive(struct bide_rmq_link *link, const struct bide_rmq_row *row)
+{
+    if (row->kind == BIDE_RMQ_EXCHANGE)
+        amqp_exchange_declare(link->amqp, BIDE_RMQ_QUESTIONS, bide_rmq_text(row->name),
+            bide_rmq_text(row->type), 1, 1, 0, 0, amqp_empty_table);
+    else
+        amqp_queue_declare(
+            link->amqp, BIDE_RMQ_QUESTIONS, bide_rmq_text(row->name), 1, 1, 0, 0, amqp_empty_table);
+    return amqp_get_rpc_reply(link->amqp);
+}
+
+static const struct {
+    const char *one, *many;
+} kind_names[] = {
+    [BIDE_RMQ_EXCHANGE] = {"exchange", "exchanges"},
+    [BIDE_RMQ_QUEUE] = {"queue", "queues"},
+};
+
+static void name_row(const struct bide_rmq_row *row, char to[TEXT_SIZE])
+{
+    snprintf(to, TEXT_SIZE, "%s %s", kind_names[row->kind].one, row->name);
+}
+
+static void tell_difference(
+    struct report *report, const struct bide_rmq_row *row, const amqp_channel_close_t *close)
+{
+    char subject[TEXT_SIZE], text[TEXT_SIZE];
+    bool is_refusal = close->reply_code == AMQP_ACCESS_REFUSED;
+    report->n_different++;
+    if (is_refusal && report->has_refusal)
+        return;
+    report->has_refusal |= is_refusal;
+    name_row(row, subject);
+    snprintf(text, sizeof text, "%.*s", (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+    tell(report, BIDE_FINDING_ERROR, subject, text,
+        is_refusal
+            ? "give the user permission for all of the namespace: rabbitmqctl set_permissions -p VHOST "
+              "USER '.*' '.*' '.*'"
+            : "arguments cannot be changed: use another namespace, or stop all workers, empty it, "
+              "delete it and start again");
+}
+
+/* What exists under the name, declared once more, changes nothing where it is equal and is refused where not.
+ */
+static bide_code compare(
+    struct report *report, const struct bide_rmq_row *row, bool *ret_missing, bide_error *error)
+{
+    struct bide_rmq_link *link = &report->admin->link;
+    amqp_rpc_reply_t reply = declare_passive(link, row);
+    bool exists = reply.reply_type == AMQP_RESPONSE_NORMAL;
+    if (exists) {
+        bide_rmq_row_declare(link, BIDE_RMQ_QUESTIONS, row, false);
+        reply = amqp_get_rpc_reply(link->amqp);
+    }
+    if (reply.reply_type == AMQP_RESPONSE_NORMAL)
+        return BIDE_OK;
+    if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD)
+        return bide_rmq_check(report->admin->settings, reply, "comparing", error);
+    const amqp_channel_close_t *close = reply.reply.decoded;
+    *ret_missing = close->reply_code == AMQP_NOT_FOUND;
+    if (!*ret_missing)
+        tell_difference(report, row, close);
+    return bide_rmq_admin_reopen(report->admin, BIDE_RMQ_QUESTIONS, error);
+}
+
+/* Those of a kind that are missing, each by its name; where all are, nothing has been declared yet, and one
+ * line says so. */
+static void tell_missing(
+    struct report *report, const struct bide_rmq_topology *topology, enum bide_rmq_row_kind kind)
+{
+    static const char remedy[] = "the first worker or `bide send` whose user may configure declares it: "
+                                 "rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'";
+    char text[TEXT_SIZE];
+    size_t n = 0, n_missing = 0;
+    for (size_t i = 0; i < topology->n_rows; i++) {
+        n += topology->rows[i].kind == kind;
+        n_missing += topology->rows[i].kind == kind && report->missing[i];
+    }
+    report->n_missing += n_missing;
+    if (n_missing == n) {
+        snprintf(text, sizeof text, "none of %zu is declared yet", n);
+        tell(report, BIDE_FINDING_WARNING, kind_names[kind].many, text, remedy);
+        return;
+    }
+    for (size_t i = 0; i < topology->n_rows; i++) {
+        if (topology->rows[i].kind != kind || !report->missing[i])
+            continue;
+        name_row(&topology->rows[i], text);
+        tell(report, BIDE_FINDING_WARNING, text, "is missing", remedy);
+    }
+}
+
+static bide_code compare_all(
+    struct report *report, const struct bide_rmq_topology *topology, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    size_t n = 0;
+    for (size_t i = 0; i < topology->n_rows && code == BIDE_OK; i++) {
+        const struct bide_rmq_row *row = &topology->rows[i];
+        if (row->kind != BIDE_RMQ_EXCHANGE && row->kind != BIDE_RMQ_QUEUE)
+            continue;
+        code = compare(report, row, &report->missing[i], error);
+        n++;
+    }
+    if (code != BIDE_OK)
+        return code;
+    tell_missing(report, topology, BIDE_RMQ_EXCHANGE);
+    tell_missing(report, topology, BIDE_RMQ_QUEUE);
+    if (report->n_missing + report->n_different == 0) {
+        char text[TEXT_SIZE];
+        snprintf(text, sizeof text, "%zu exchanges and queues are as they should be", n);
+        tell(report, BIDE_FINDING_OK, "topology", text, NULL);
+    }
+    return BIDE_OK;
+}
+
+static bide_code check_topology(struct report *report, bide_error *error)
+{
+    struct bide_rmq_topology topology;
+    bide_code code = bide_rmq_topology_init(&topology, report->admin->settings, error);
+    if (code != BIDE_OK)
+        return code;
+    report->missing = bide_calloc(topology.n_rows, sizeof *report->missing);
+    code = report->missing ? compare_all(report, &topology, error)
+                           : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    bide_free(report->missing);
+    bide_rmq_topology_clear(&topology);
+    return code;
+}
+
+/* ---- what AMQP cannot show ---- */
+
+static void list_unchecked(struct report *report)
+{
+    static const char *const rows[][3] = {
+        {"bindings", "whether all bindings exist (a worker makes them when it starts)",
+            "rabbitmqctl list_bindings"},
+        {"policies", "whether a policy adds a TTL, a length limit or dead-lettering to these queues",
+            "rabbitmqctl list_policies"},
+        {"feature flags", "whether quorum_queue and stream_queue (at-least-once dead-lettering) are enabled",
+            "rabbitmqctl list_feature_flags"},
+        {"dead-letter confirms",
+            "dead_letter_worker_publisher_confirm_timeout: after a broker's restart a held message may wait "
+            "that "
+            "long (3 minutes by default) for its next hop; 5000 is better",
+            "rabbitmqctl environment | grep dead_letter_worker"},
+        {"consumer timeout", "whether the broker waits longer for an acknowledgement than a handler may take",
+            "rabbitmqctl environment | grep consumer_timeout"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        tell(report, BIDE_FINDING_NOT_CHECKED, rows[i][0], rows[i][1], rows[i][2]);
+}
+
+bide_code bide_rmq_admin_verify(
+    struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error)
+{
+    struct report report = {.admin = (struct bide_rmq_admin *)base, .sink = sink, .user = user};
+    bide_code code = bide_rmq_admin_ready(report.admin, error);
+    if (code != BIDE_OK)
+        return code;
+    check_version(&report);
+    code = check_topology(&report, error);
+    if (code == BIDE_OK)
+        check_alarms(&report);
+    else
+        bide_rmq_link_drop(&report.admin->link);
+    list_unchecked(&report);
+    return code;
+}

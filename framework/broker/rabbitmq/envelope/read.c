@@ -1,0 +1,204 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "broker/rabbitmq/envelope/marks.h"
+
+enum { NUMBER_TEXT = 32, CLOCKS_APART_S = 86400 };
+
+/* ---- the framework's headers ---- */
+
+/* A whole number, of whatever width the sender's library chose. */
+static bool read_number(const amqp_field_value_t *value, int64_t *ret_number)
+{
+    switch (value->kind) {
+    case AMQP_FIELD_KIND_I8:
+        *ret_number = value->value.i8;
+        return true;
+    case AMQP_FIELD_KIND_U8:
+        *ret_number = value->value.u8;
+        return true;
+    case AMQP_FIELD_KIND_I16:
+        *ret_number = value->value.i16;
+        return true;
+    case AMQP_FIELD_KIND_U16:
+        *ret_number = value->value.u16;
+        return true;
+    case AMQP_FIELD_KIND_I32:
+        *ret_number = value->value.i32;
+        return true;
+    case AMQP_FIELD_KIND_U32:
+        *ret_number = value->value.u32;
+        return true;
+    case AMQP_FIELD_KIND_I64:
+    case AMQP_FIELD_KIND_U64:
+        *ret_number = value->value.i64;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_text(const amqp_field_value_t *value)
+{
+    return value->kind == AMQP_FIELD_KIND_UTF8 || value->kind == AMQP_FIELD_KIND_BYTES;
+}
+
+/* NULL, or what is wrong. */
+static const char *read_mark(const amqp_table_entry_t *entry, struct bide_rmq_marks *marks)
+{
+    for (size_t i = 0; i < BIDE_RMQ_MARKS; i++) {
+        const struct bide_rmq_mark_row *row = &bide_rmq_mark_rows[i];
+        if (!bide_rmq_bytes_are(entry->key, row->name))
+            continue;
+        void *field = (char *)marks + row->offset;
+        if (row->is_text) {
+            if (!is_text(&entry->value))
+                return row->malformed;
+            *(struct bide_slice *)field =
+                (struct bide_slice){entry->value.value.bytes.bytes, entry->value.value.bytes.len};
+            return NULL;
+        }
+        int64_t number;
+        if (!read_number(&entry->value, &number) || number < 0 || number > row->max)
+            return row->malformed;
+        *(int64_t *)field = number;
+        return NULL;
+    }
+    return NULL; /* a later version's */
+}
+
+/* ---- the application's headers, as texts ---- */
+
+/* False for what has no text: such a header stays on the message but a handler does not see it. */
+static bool value_text(const amqp_field_value_t *value, struct bide_buffer *to)
+{
+    int64_t number;
+    if (is_text(value))
+        bide_buffer_add(to, value->value.bytes.bytes, value->value.bytes.len);
+    else if (read_number(value, &number))
+        bide_buffer_format(to, "%" PRId64, number);
+    else if (value->kind == AMQP_FIELD_KIND_BOOLEAN)
+        bide_buffer_text(to, value->value.boolean ? "true" : "false");
+    else if (value->kind == AMQP_FIELD_KIND_TIMESTAMP)
+        bide_buffer_format(to, "%" PRIu64, value->value.u64);
+    else if (value->kind == AMQP_FIELD_KIND_F64 || value->kind == AMQP_FIELD_KIND_F32)
+        bide_buffer_format(
+            to, "%.17g", value->kind == AMQP_FIELD_KIND_F64 ? value->value.f64 : (double)value->value.f32);
+    else
+        return false;
+    return true;
+}
+
+static size_t text_room(const amqp_table_t *table)
+{
+    size_t room = 0;
+    for (int i = 0; i < table->num_entries; i++) {
+        const amqp_table_entry_t *entry = &table->entries[i];
+        room += entry->key.len + NUMBER_TEXT + (is_text(&entry->value) ? entry->value.value.bytes.len : 0);
+    }
+    return room;
+}
+
+/* The room for all is made first, so that the texts do not move afterwards. */
+static bool add_header(
+    struct bide_rmq_scratch *scratch, const amqp_table_entry_t *entry, struct bide_header *ret_header)
+{
+    struct bide_buffer *text = &scratch->text;
+    const char *name = text->bytes + text->size;
+    size_t skip = bide_rmq_bytes_begin(entry->key, BIDE_RMQ_KEPT) ? strlen(BIDE_RMQ_KEPT) : 0;
+    bide_buffer_add(text, (const char *)entry->key.bytes + skip, entry->key.len - skip);
+    bide_buffer_char(text, '\0');
+    const char *value = text->bytes + text->size;
+    if (!value_text(&entry->value, text))
+        return false;
+    bide_buffer_char(text, '\0');
+    *ret_header = (struct bide_header){name, value};
+    return true;
+}
+
+static const char *read_headers(const amqp_table_t *table, struct bide_rmq_scratch *scratch,
+    struct bide_message_parts *parts, struct bide_rmq_marks *marks)
+{
+    const char *malformed = NULL;
+    size_t n = 0;
+    bide_buffer_clear(&scratch->text);
+    if (table->num_entries && !bide_buffer_reserve(&scratch->text, text_room(table)))
+        return "out of memory for its headers";
+    for (int i = 0; i < table->num_entries; i++) {
+        const amqp_table_entry_t *entry = &table->entries[i];
+        if (bide_rmq_bytes_begin(entry->key, "bide-") && bide_rmq_header_is_own(entry->key)) {
+            const char *wrong = read_mark(entry, marks);
+            malformed = wrong ? wrong : malformed;
+        } else if (n < BIDE_HEADERS_MAX && !bide_rmq_header_is_own(entry->key)) {
+            n += add_header(scratch, entry, &scratch->headers[n]);
+        }
+    }
+    parts->headers = scratch->headers;
+    parts->n_headers = n;
+    return malformed;
+}
+
+/* ---- the whole ---- */
+
+static struct bide_slice property(
+    const amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t bytes)
+{
+    if (!(properties->_flags & flag))
+        return (struct bide_slice){NULL, 0};
+    return (struct bide_slice){bytes.bytes, bytes.len};
+}
+
+/* The standard property has seconds; one in milliseconds is a mistake to be ignored. An id of the same second
+ * has the milliseconds. */
+static int64_t timestamp_ms(const amqp_basic_properties_t *properties, int64_t now_ms)
+{
+    int64_t id_ms = bide_rmq_id_ms(property(properties, AMQP_BASIC_MESSAGE_ID_FLAG, properties->message_id));
+    if (!(properties->_flags & AMQP_BASIC_TIMESTAMP_FLAG) ||
+        properties->timestamp > (uint64_t)now_ms / 1000 + CLOCKS_APART_S)
+        return 0;
+    int64_t timestamp_s = (int64_t)properties->timestamp;
+    return id_ms / 1000 == timestamp_s ? id_ms : timestamp_s * 1000;
+}
+
+static void fill_times(
+    struct bide_rmq_marks *marks, const amqp_basic_properties_t *properties, int64_t now_ms)
+{
+    if (marks->sent_ms == 0 || marks->sent_ms - now_ms > CLOCKS_APART_S * 1000)
+        marks->sent_ms = timestamp_ms(properties, now_ms);
+    if (marks->due_ms == 0)
+        marks->due_ms = marks->sent_ms ? marks->sent_ms : now_ms;
+    if (marks->attempt == 0)
+        marks->attempt = 1;
+}
+
+const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struct bide_clock *clock,
+    struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts, struct bide_rmq_marks *ret_marks)
+{
+    struct bide_rmq_marks marks = {0};
+    struct bide_message_parts parts = {
+        .id = property(properties, AMQP_BASIC_MESSAGE_ID_FLAG, properties->message_id),
+        .type = property(properties, AMQP_BASIC_TYPE_FLAG, properties->type),
+        .content_type = property(properties, AMQP_BASIC_CONTENT_TYPE_FLAG, properties->content_type),
+    };
+    int64_t now_ms = bide_wall_ms(clock);
+    const char *malformed = NULL;
+    if (properties->_flags & AMQP_BASIC_HEADERS_FLAG)
+        malformed = read_headers(&properties->headers, scratch, &parts, &marks);
+    if (!malformed && marks.due_ms - now_ms > BIDE_DELAY_MAX_MS + 86400000)
+        malformed = "header bide-due is more than 3650 days from now";
+    if (malformed)
+        marks.due_ms = marks.attempt = 0;
+    fill_times(&marks, properties, now_ms);
+    if (parts.id.size == 0 || !*parts.id.bytes) { /* an id is a text, whatever stands behind a NUL */
+        bide_id_generate(scratch->id, clock);
+        parts.id = (struct bide_slice){scratch->id, BIDE_ID_TEXT - 1};
+    }
+    parts.due_ms = marks.due_ms;
+    parts.sent_ms = marks.sent_ms;
+    parts.expires_ms = marks.expires_ms;
+    parts.attempt = (int)marks.attempt;
+    parts.error = marks.error;
+    *ret_parts = parts;
+    *ret_marks = marks;
+    return malformed;
+}

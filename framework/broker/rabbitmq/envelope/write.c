@@ -1,0 +1,165 @@
+#include "base/alloc.h"
+#include "broker/rabbitmq/envelope/marks.h"
+
+enum { POOL_PAGE = 4096, DROPPED_FLAGS = AMQP_BASIC_USER_ID_FLAG | AMQP_BASIC_EXPIRATION_FLAG };
+
+void bide_rmq_draft_init(struct bide_rmq_draft *draft)
+{
+    *draft = (struct bide_rmq_draft){.n_entries = 0};
+    init_amqp_pool(&draft->pool, POOL_PAGE);
+}
+
+void bide_rmq_draft_release(struct bide_rmq_draft *draft)
+{
+    bide_free(draft->entries);
+    empty_amqp_pool(&draft->pool);
+    *draft = (struct bide_rmq_draft){.n_entries = 0};
+}
+
+static struct bide_slice slice_of(const char *text)
+{
+    return (struct bide_slice){text, strlen(text)};
+}
+
+void bide_rmq_marks_of(const struct bide_message *message, struct bide_rmq_marks *ret_marks)
+{
+    *ret_marks = (struct bide_rmq_marks){
+        .due_ms = message->due_ms,
+        .sent_ms = message->sent_ms,
+        .expires_ms = message->expires_ms,
+        .attempt = message->attempt,
+        .queue = slice_of(message->queue),
+        .error = slice_of(message->error),
+    };
+}
+
+void bide_rmq_marks_of_new(const struct bide_message *message, struct bide_rmq_marks *ret_marks)
+{
+    struct bide_rmq_marks marks;
+    bide_rmq_marks_of(message, &marks);
+    marks.queue = (struct bide_slice){NULL, 0};
+    if (marks.due_ms == marks.sent_ms)
+        marks.due_ms = 0;
+    if (marks.sent_ms == bide_rmq_id_ms(slice_of(message->id)))
+        marks.sent_ms = 0;
+    *ret_marks = marks;
+}
+
+/* Room for n entries, the earlier ones forgotten. */
+static bool begin_entries(struct bide_rmq_draft *draft, size_t n)
+{
+    draft->n_entries = 0;
+    if (n <= draft->room)
+        return true;
+    amqp_table_entry_t *entries = bide_realloc(draft->entries, n * sizeof *entries);
+    if (!entries)
+        return false;
+    draft->entries = entries;
+    draft->room = n;
+    return true;
+}
+
+static amqp_table_entry_t *next_entry(struct bide_rmq_draft *draft, amqp_bytes_t key, uint8_t kind)
+{
+    amqp_table_entry_t *entry = &draft->entries[draft->n_entries++];
+    entry->key = key;
+    entry->value.kind = kind;
+    return entry;
+}
+
+static void put_marks(struct bide_rmq_draft *draft, const struct bide_rmq_marks *marks)
+{
+    for (size_t i = 0; i < BIDE_RMQ_MARKS; i++) {
+        const struct bide_rmq_mark_row *row = &bide_rmq_mark_rows[i];
+        const void *field = (const char *)marks + row->offset;
+        const struct bide_slice *text = field;
+        const int64_t *number = field;
+        if (row->is_text ? text->size == 0 : *number == 0)
+            continue;
+        if (number == &marks->attempt && *number == 1)
+            continue;
+        amqp_table_entry_t *entry = next_entry(
+            draft, bide_rmq_text(row->name), row->is_text ? AMQP_FIELD_KIND_UTF8 : AMQP_FIELD_KIND_I64);
+        if (row->is_text)
+            entry->value.value.bytes = bide_rmq_bytes(text->bytes, text->size);
+        else
+            entry->value.value.i64 = *number;
+    }
+}
+
+static void finish(struct bide_rmq_draft *draft)
+{
+    draft->properties.headers.num_entries = (int)draft->n_entries;
+    draft->properties.headers.entries = draft->entries;
+    draft->properties.delivery_mode = AMQP_DELIVERY_PERSISTENT;
+    draft->properties._flags |= AMQP_BASIC_DELIVERY_MODE_FLAG;
+    if (draft->n_entries)
+        draft->properties._flags |= AMQP_BASIC_HEADERS_FLAG;
+    else
+        draft->properties._flags &= ~(amqp_flags_t)AMQP_BASIC_HEADERS_FLAG;
+}
+
+static bool put_header(struct bide_rmq_draft *draft, const struct bide_header *header)
+{
+    amqp_bytes_t name = bide_rmq_text(header->name);
+    if (bide_rmq_header_is_own(name)) {
+        size_t size = strlen(BIDE_RMQ_KEPT) + name.len;
+        char *kept = size < 256 ? amqp_pool_alloc(&draft->pool, size) : NULL;
+        if (!kept)
+            return false;
+        memcpy(kept, BIDE_RMQ_KEPT, strlen(BIDE_RMQ_KEPT));
+        memcpy(kept + strlen(BIDE_RMQ_KEPT), name.bytes, name.len);
+        name = bide_rmq_bytes(kept, size);
+    }
+    next_entry(draft, name, AMQP_FIELD_KIND_UTF8)->value.value.bytes = bide_rmq_text(header->value);
+    return true;
+}
+
+bool bide_rmq_draft_new(
+    struct bide_rmq_draft *draft, const struct bide_message *message, const struct bide_rmq_marks *marks)
+{
+    recycle_amqp_pool(&draft->pool);
+    if (!begin_entries(draft, BIDE_RMQ_MARKS + message->n_headers))
+        return false;
+    put_marks(draft, marks);
+    for (size_t i = 0; i < message->n_headers; i++)
+        if (!put_header(draft, &message->headers[i]))
+            return false;
+    draft->properties = (amqp_basic_properties_t){
+        ._flags = AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_TIMESTAMP_FLAG,
+        .message_id = bide_rmq_text(message->id),
+        .type = bide_rmq_text(message->type),
+        .timestamp = (uint64_t)message->sent_ms / 1000,
+    };
+    if (*message->content_type) {
+        draft->properties.content_type = bide_rmq_text(message->content_type);
+        draft->properties._flags |= AMQP_BASIC_CONTENT_TYPE_FLAG;
+    }
+    finish(draft);
+    return true;
+}
+
+bool bide_rmq_draft_again(
+    struct bide_rmq_draft *draft, struct bide_slice raw, const char *id, const struct bide_rmq_marks *marks)
+{
+    void *decoded = NULL;
+    recycle_amqp_pool(&draft->pool);
+    if (amqp_decode_properties(
+            AMQP_BASIC_CLASS, &draft->pool, bide_rmq_bytes(raw.bytes, raw.size), &decoded) < 0)
+        return false;
+    draft->properties = *(const amqp_basic_properties_t *)decoded;
+    amqp_table_t kept = {0};
+    if (draft->properties._flags & AMQP_BASIC_HEADERS_FLAG)
+        kept = draft->properties.headers;
+    if (!begin_entries(draft, BIDE_RMQ_MARKS + (size_t)kept.num_entries))
+        return false;
+    put_marks(draft, marks);
+    for (int i = 0; i < kept.num_entries; i++)
+        if (!bide_rmq_header_is_own(kept.entries[i].key))
+            draft->entries[draft->n_entries++] = kept.entries[i];
+    draft->properties._flags &= ~(amqp_flags_t)DROPPED_FLAGS;
+    draft->properties._flags |= AMQP_BASIC_MESSAGE_ID_FLAG;
+    draft->properties.message_id = bide_rmq_text(id);
+    finish(draft);
+    return true;
+}

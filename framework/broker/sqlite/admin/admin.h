@@ -1,0 +1,32 @@
+/* broker/sqlite/admin/admin.h: the inside of an admin, shared by the files of this folder. */
+#ifndef BIDE_BROKER_SQLITE_ADMIN_ADMIN_H
+#define BIDE_BROKER_SQLITE_ADMIN_ADMIN_H
+
+#include "broker/sqlite/file.h"
+
+struct bide_sqlite_admin {
+    struct bide_admin base;
+    struct bide_sqlite_file file; /* opened by each call, so that a missing file is no failure */
+    char **queues;
+    size_t n_queues;
+    int64_t timeout_us;
+    char *client_name;
+};
+
+/* Opens the file for one call; *ret_empty: there is none, or nothing of ours in it. */
+bide_code bide_sqlite_admin_open(
+    struct bide_sqlite_admin *admin, enum bide_sqlite_access access, bool *ret_empty, bide_error *error);
+
+bide_code bide_sqlite_dead_each(struct bide_admin *base, const struct bide_dead_filter *filter,
+    bide_dead_visit *visit, void *user, bide_error *error);
+bide_code bide_sqlite_dead_retry(struct bide_admin *base, const struct bide_dead_filter *filter,
+    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+bide_code bide_sqlite_dead_drop(struct bide_admin *base, const struct bide_dead_filter *filter,
+    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+bide_code bide_sqlite_export_each(
+    struct bide_admin *base, const char *queue, bide_export_visit *visit, void *user, bide_error *error);
+bide_code bide_sqlite_dead_add(
+    struct bide_admin *base, const struct bide_dead_letter *added, size_t n, bide_error *error);
+bide_code bide_sqlite_verify(struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error);
+
+#endif

@@ -1,0 +1,340 @@
+/* Exporting: the mover is a worker that claims whatever waits, due or not. When it is killed, its lock goes
+ * and with that its claims, as every worker's. */
+#include <string.h>
+
+#include "broker/export.h"
+#include "broker/sqlite/admin/admin.h"
+#include "broker/sqlite/row.h"
+#include "broker/sqlite/workers.h"
+
+struct exporter {
+    struct bide_sqlite_admin *admin;
+    struct bide_sqlite_file *file;
+    const char *queue; /* NULL: all */
+    bide_export_visit *visit;
+    void *user;
+    int64_t worker;
+    bool carried; /* something, in this round */
+    struct bide_export_batch batch;
+    int64_t seqs[BIDE_EXPORT_BATCH];
+};
+
+static bide_code no_memory(bide_error *error)
+{
+    return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
+/* Ends a transaction according to how its work went. */
+static bide_code finish(struct bide_sqlite_file *file, bide_code code, bide_error *error)
+{
+    if (code == BIDE_OK)
+        return bide_sqlite_commit(file, error);
+    bide_sqlite_rollback(file);
+    return code;
+}
+
+static bide_code run_by_seq(
+    struct exporter *exporter, enum bide_sql which, int64_t seq, bool with_worker, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    bide_code code = bide_sqlite_use(exporter->file, which, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_int64(statement, 1, seq);
+    if (with_worker)
+        sqlite3_bind_int64(statement, 2, exporter->worker);
+    return bide_sqlite_run(exporter->file, statement, error);
+}
+
+/* ---- visiting a batch, and deleting what was carried ---- */
+
+static bide_code delete_one(
+    struct exporter *exporter, const struct bide_export *item, int64_t seq, bool is_letter, bide_error *error)
+{
+    if (!item->carried)
+        return BIDE_OK;
+    exporter->carried = true;
+    if (is_letter)
+        return run_by_seq(exporter, BIDE_SQL_DEAD_DELETE, seq, false, error);
+    bide_code code = run_by_seq(exporter, BIDE_SQL_UNCLAIM, seq, true, error);
+    return code == BIDE_OK ? run_by_seq(exporter, BIDE_SQL_DELETE_MESSAGE, seq, false, error) : code;
+}
+
+/* What was carried is deleted even where the visit failed in the end: each other order makes duplicates. */
+static bide_code visit_batch(struct exporter *exporter, bool are_letters, bide_error *error)
+{
+    struct bide_export_batch *batch = &exporter->batch;
+    bide_error later;
+    bide_code visited = exporter->visit(exporter->user, batch->items, batch->n, error);
+    bide_error *unsaid = visited == BIDE_OK ? error : &later;
+    bide_code code = bide_sqlite_begin(exporter->file, true, exporter->admin->timeout_us, unsaid);
+    if (code != BIDE_OK)
+        return visited == BIDE_OK ? code : visited;
+    for (size_t i = 0; code == BIDE_OK && i < batch->n; i++)
+        code = delete_one(exporter, &batch->items[i], exporter->seqs[i], are_letters, unsaid);
+    code = finish(exporter->file, code, unsaid);
+    return visited == BIDE_OK ? code : visited;
+}
+
+/* ---- what waits ---- */
+
+static bide_code read_one(struct exporter *exporter, sqlite3_stmt *statement, bide_error *error)
+{
+    struct bide_sqlite_row row = {.first = 2, .due_ms = sqlite3_column_int64(statement, 1)};
+    struct bide_export_batch *batch = &exporter->batch;
+    enum bide_reason defect;
+    const char *text;
+    struct bide_message *message = bide_sqlite_read(statement, &row, &defect, &text);
+    if (!message)
+        return no_memory(error);
+    exporter->seqs[batch->n] = sqlite3_column_int64(statement, 0);
+    bide_export_batch_add(batch, message, text, bide_wall_ms(exporter->file->clock));
+    return BIDE_OK;
+}
+
+static bide_code read_waiting(struct exporter *exporter, const char *queue, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = true;
+    bide_code code = bide_sqlite_use(exporter->file, BIDE_SQL_CLAIM_READ, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_text(statement, 1, queue, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, INT64_MAX); /* no body is too large */
+    while (code == BIDE_OK && row && !bide_export_batch_is_full(&exporter->batch)) {
+        code = bide_sqlite_step(exporter->file, statement, &row, error);
+        if (code == BIDE_OK && row)
+            code = read_one(exporter, statement, error);
+    }
+    sqlite3_reset(statement);
+    return code;
+}
+
+static bide_code claim_read(struct exporter *exporter, const char *queue, bide_error *error)
+{
+    static const enum bide_sql steps[] = {BIDE_SQL_CLAIM_INSERT, BIDE_SQL_CLAIM_DELETE};
+    size_t last = exporter->batch.n - 1;
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < 2; i++) {
+        sqlite3_stmt *statement;
+        code = bide_sqlite_use(exporter->file, steps[i], &statement, error);
+        if (code != BIDE_OK)
+            return code;
+        sqlite3_bind_text(statement, 1, queue, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 2, exporter->batch.items[last].message->due_ms);
+        sqlite3_bind_int64(statement, 3, exporter->seqs[last]);
+        if (steps[i] == BIDE_SQL_CLAIM_INSERT)
+            sqlite3_bind_int64(statement, 4, exporter->worker);
+        code = bide_sqlite_run(exporter->file, statement, error);
+    }
+    return code;
+}
+
+static bide_code claim_batch(struct exporter *exporter, const char *queue, bide_error *error)
+{
+    bide_code code = bide_sqlite_begin(exporter->file, false, exporter->admin->timeout_us, error);
+    if (code != BIDE_OK)
+        return code;
+    code = read_waiting(exporter, queue, error);
+    if (code == BIDE_OK && exporter->batch.n > 0)
+        code = claim_read(exporter, queue, error);
+    return finish(exporter->file, code, error);
+}
+
+static bide_code export_queue(struct exporter *exporter, const char *queue, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (bool more = true; code == BIDE_OK && more;) {
+        code = claim_batch(exporter, queue, error);
+        more = exporter->batch.n > 0;
+        if (code == BIDE_OK && more)
+            code = visit_batch(exporter, false, error);
+        bide_export_batch_clear(&exporter->batch);
+    }
+    return code;
+}
+
+static bide_code next_queue(
+    struct exporter *exporter, char name[BIDE_NAME_MAX + 1], bool *ret_found, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    bide_code code = bide_sqlite_use(exporter->file, BIDE_SQL_NEXT_WAITING_QUEUE, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_TRANSIENT);
+    code = bide_sqlite_step(exporter->file, statement, &row, error);
+    if (code != BIDE_OK)
+        return code;
+    const char *text = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    *ret_found = text && strlen(text) <= BIDE_NAME_MAX; /* a longer one is no name of ours */
+    if (*ret_found)
+        memcpy(name, text, strlen(text) + 1);
+    sqlite3_reset(statement);
+    return BIDE_OK;
+}
+
+static bide_code export_waiting(struct exporter *exporter, bide_error *error)
+{
+    char name[BIDE_NAME_MAX + 1] = "";
+    if (exporter->queue)
+        return export_queue(exporter, exporter->queue, error);
+    for (;;) {
+        bool found = false;
+        bide_code code = next_queue(exporter, name, &found, error);
+        if (code == BIDE_OK && found)
+            code = export_queue(exporter, name, error);
+        if (code != BIDE_OK || !found)
+            return code;
+    }
+}
+
+/* ---- dead letters ---- */
+
+static const char letters[] =
+    "SELECT seq, due_ms, id, type, queue, attempts, sent_ms, expires_ms, content_type, headers, error, body, "
+    "reason, died_ms FROM {dead} WHERE seq > ?1 AND (?2 IS NULL OR queue = ?2) ORDER BY seq";
+
+enum { REASON_COLUMN = 12, DIED_COLUMN = 13 };
+
+static bide_code read_letter(struct exporter *exporter, sqlite3_stmt *statement, bide_error *error)
+{
+    struct bide_sqlite_row row = {.first = 2, .due_ms = sqlite3_column_int64(statement, 1)};
+    struct bide_export_batch *batch = &exporter->batch;
+    enum bide_reason defect, reason = BIDE_REASON_NONE;
+    const char *text, *name = (const char *)sqlite3_column_text(statement, REASON_COLUMN);
+    int runs = sqlite3_column_int(statement, row.first + 3);
+    struct bide_message *message = bide_sqlite_read(statement, &row, &defect, &text);
+    if (!message)
+        return no_memory(error);
+    if (name)
+        (void)bide_reason_parse(name, &reason);
+    message->attempt = runs;
+    exporter->seqs[batch->n] = sqlite3_column_int64(statement, 0);
+    bide_export_batch_add_dead(batch, message, reason, sqlite3_column_int64(statement, DIED_COLUMN));
+    return BIDE_OK;
+}
+
+static bide_code read_letters(
+    struct exporter *exporter, sqlite3_stmt *statement, int64_t after, bide_error *error)
+{
+    bool row = true;
+    bide_code code = BIDE_OK;
+    sqlite3_bind_int64(statement, 1, after);
+    sqlite3_bind_text(statement, 2, exporter->queue, -1, SQLITE_STATIC); /* NULL binds NULL */
+    while (code == BIDE_OK && row && !bide_export_batch_is_full(&exporter->batch)) {
+        code = bide_sqlite_step(exporter->file, statement, &row, error);
+        if (code == BIDE_OK && row)
+            code = read_letter(exporter, statement, error);
+    }
+    sqlite3_reset(statement);
+    return code;
+}
+
+static bide_code export_letters(struct exporter *exporter, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    int64_t after = INT64_MIN;
+    bide_code code = bide_sqlite_prepare(exporter->file, letters, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    for (bool more = true; code == BIDE_OK && more;) {
+        code = read_letters(exporter, statement, after, error);
+        more = exporter->batch.n > 0;
+        if (code == BIDE_OK && more) {
+            after = exporter->seqs[exporter->batch.n - 1];
+            code = visit_batch(exporter, true, error);
+        }
+        bide_export_batch_clear(&exporter->batch);
+    }
+    sqlite3_finalize(statement);
+    return code;
+}
+
+/* ---- rounds ---- */
+
+static bide_code free_worker(struct exporter *exporter, int64_t number, bide_error *error)
+{
+    bide_code code = bide_sqlite_begin(exporter->file, true, exporter->admin->timeout_us, error);
+    if (code != BIDE_OK)
+        return code;
+    return finish(exporter->file, bide_sqlite_worker_free(exporter->file, number, error), error);
+}
+
+/* What a killed worker, or an earlier export, had in hand waits again. */
+static bide_code free_dead(struct exporter *exporter, bide_error *error)
+{
+    for (;;) {
+        int64_t number = 0;
+        bide_code code = bide_sqlite_worker_find_dead(exporter->file, exporter->worker, &number, error);
+        if (code == BIDE_OK && number)
+            code = free_worker(exporter, number, error);
+        if (code != BIDE_OK || !number)
+            return code;
+    }
+}
+
+static bide_code run_rounds(struct exporter *exporter, bide_error *error)
+{
+    bide_code code;
+    do {
+        exporter->carried = false;
+        code = free_dead(exporter, error);
+        if (code == BIDE_OK)
+            code = export_waiting(exporter, error);
+        if (code == BIDE_OK)
+            code = export_letters(exporter, error);
+    } while (code == BIDE_OK && exporter->carried);
+    return code;
+}
+
+static bide_code export_as_worker(struct exporter *exporter, bide_error *error)
+{
+    bide_error later;
+    bide_code code = bide_sqlite_worker_register(
+        exporter->file, exporter->admin->client_name, exporter->admin->timeout_us, &exporter->worker, error);
+    if (code != BIDE_OK)
+        return code;
+    code = run_rounds(exporter, error);
+    /* What cannot be given back now will be found by whoever comes next: the lock goes with the file. */
+    bide_code freed = free_worker(exporter, exporter->worker, code == BIDE_OK ? error : &later);
+    bide_sqlite_lock_ring(&exporter->file->lock);
+    return code == BIDE_OK ? freed : code;
+}
+
+bide_code bide_sqlite_export_each(
+    struct bide_admin *base, const char *queue, bide_export_visit *visit, void *user, bide_error *error)
+{
+    struct bide_sqlite_admin *admin = (struct bide_sqlite_admin *)base;
+    struct exporter exporter = {
+        .admin = admin, .file = &admin->file, .queue = queue, .visit = visit, .user = user};
+    bool empty;
+    bide_code code = bide_sqlite_admin_open(admin, BIDE_SQLITE_WRITE, &empty, error);
+    if (code != BIDE_OK || empty)
+        return code;
+    code = export_as_worker(&exporter, error);
+    bide_sqlite_file_close(&admin->file);
+    return code;
+}
+
+/* ---- the other way: dead letters from elsewhere ---- */
+
+bide_code bide_sqlite_dead_add(
+    struct bide_admin *base, const struct bide_dead_letter *added, size_t n, bide_error *error)
+{
+    struct bide_sqlite_admin *admin = (struct bide_sqlite_admin *)base;
+    struct bide_buffer scratch;
+    bide_code code = bide_sqlite_file_open(&admin->file, BIDE_SQLITE_WRITE, admin->timeout_us, error);
+    if (code != BIDE_OK)
+        return code;
+    bide_buffer_init(&scratch);
+    code = bide_sqlite_begin(&admin->file, true, admin->timeout_us, error);
+    if (code == BIDE_OK) {
+        for (size_t i = 0; code == BIDE_OK && i < n; i++)
+            code = bide_sqlite_insert_dead(&admin->file, &added[i], &scratch, error);
+        code = finish(&admin->file, code, error);
+    }
+    bide_buffer_release(&scratch);
+    bide_sqlite_file_close(&admin->file);
+    return code;
+}

@@ -1,0 +1,230 @@
+#include "dispatch/sandbox/sandbox.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/alloc.h"
+#include "base/ending.h"
+#include "base/units.h"
+#include "dispatch/context.h"
+#include "dispatch/handler.h"
+#include "dispatch/sandbox/cell.h"
+
+struct bide_sandbox {
+    struct bide_zygote *zygote;
+    const struct bide_handler *handler;
+    pthread_mutex_t lock;
+    struct bide_cell *idle; /* the last one used comes first: the others may be paged out */
+};
+
+/* ---- the idle ones ---- */
+
+static struct bide_cell *pop_idle(struct bide_sandbox *sandbox)
+{
+    pthread_mutex_lock(&sandbox->lock);
+    struct bide_cell *cell = sandbox->idle;
+    if (cell)
+        sandbox->idle = cell->next;
+    pthread_mutex_unlock(&sandbox->lock);
+    return cell;
+}
+
+static void push_idle(struct bide_sandbox *sandbox, struct bide_cell *cell)
+{
+    bide_cell_rest(cell);
+    pthread_mutex_lock(&sandbox->lock);
+    cell->next = sandbox->idle;
+    sandbox->idle = cell;
+    pthread_mutex_unlock(&sandbox->lock);
+}
+
+/* One that died while it had nothing to do (killed from outside, a thread of the plugin's) is no message's
+ * fault. */
+static struct bide_cell *find_idle(struct bide_sandbox *sandbox)
+{
+    struct bide_cell *cell;
+    int status;
+    while ((cell = pop_idle(sandbox)) && !bide_cell_is_alive(cell))
+        bide_cell_bury(cell, sandbox->zygote, &status);
+    return cell;
+}
+
+/* ---- getting a child ready ---- */
+
+static struct bide_errand errand_of(const struct bide_sandbox *sandbox, struct bide_context *context)
+{
+    int64_t kill_after_us = sandbox->handler->config->kill_after_ms * 1000;
+    bool ends = context && context->deadline_us != INT64_MAX;
+    return (struct bide_errand){
+        .context = context,
+        .kill_us = ends ? context->deadline_us + kill_after_us : INT64_MAX,
+        .kill_after_us = kill_after_us,
+    };
+}
+
+/* Buries the cell, and says why it will not do. */
+static bide_code fail_to_open(
+    struct bide_sandbox *sandbox, struct bide_cell *cell, enum bide_cell_ending ending, bide_error *error)
+{
+    const char *type = sandbox->handler->config->type;
+    char how[BIDE_ENDING_TEXT];
+    int status;
+    bool known = bide_cell_bury(cell, sandbox->zygote, &status);
+    if (ending == BIDE_CELL_HUNG)
+        return bide_fail(error, BIDE_E_INTERNAL, "handler '%s' did not open in time", type);
+    if (ending != BIDE_CELL_DIED || !known)
+        return bide_fail(error, BIDE_E_INTERNAL, "the sandbox of handler '%s' did not start", type);
+    return bide_fail(error, BIDE_E_INTERNAL, "handler '%s' ended its sandbox while it opened: %s", type,
+        bide_ending(status, how));
+}
+
+static bide_code open_cell(struct bide_sandbox *sandbox, struct bide_errand *errand, bide_error *error)
+{
+    struct bide_frame frame;
+    const char *said;
+    bide_code code = bide_cell_start(sandbox->zygote, sandbox->handler, &errand->cell, error);
+    if (code != BIDE_OK)
+        return code;
+    enum bide_cell_ending ending = bide_cell_await(errand, BIDE_FRAME_READY, &frame);
+    if (ending != BIDE_CELL_SAID || !bide_frame_read_ready(&frame, &code, &said))
+        return fail_to_open(sandbox, errand->cell, ending, error);
+    if (code == BIDE_OK)
+        return BIDE_OK;
+    int status;
+    bide_fail(error, code, "%s", said);
+    bide_cell_bury(errand->cell, sandbox->zygote, &status);
+    return code;
+}
+
+bide_code bide_sandbox_create(struct bide_zygote *zygote, const struct bide_handler *handler,
+    struct bide_sandbox **ret_sandbox, bide_error *error)
+{
+    struct bide_sandbox *sandbox = bide_calloc(1, sizeof *sandbox);
+    if (!sandbox)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    sandbox->zygote = zygote;
+    sandbox->handler = handler;
+    pthread_mutex_init(&sandbox->lock, NULL);
+    struct bide_errand errand = errand_of(sandbox, NULL);
+    bide_code code = open_cell(sandbox, &errand, error);
+    if (code != BIDE_OK) {
+        bide_sandbox_destroy(sandbox);
+        return code;
+    }
+    push_idle(sandbox, errand.cell);
+    *ret_sandbox = sandbox;
+    return BIDE_OK;
+}
+
+void bide_sandbox_destroy(struct bide_sandbox *sandbox)
+{
+    struct bide_cell *cell;
+    if (!sandbox)
+        return;
+    while ((cell = pop_idle(sandbox)))
+        bide_cell_close(cell);
+    pthread_mutex_destroy(&sandbox->lock);
+    bide_free(sandbox);
+}
+
+/* ---- a run ---- */
+
+static bide_outcome after_answer(
+    struct bide_sandbox *sandbox, struct bide_errand *errand, const struct bide_frame *frame)
+{
+    bide_outcome outcome;
+    int status;
+    if (!bide_frame_read_answer(frame, &outcome, errand->context->run)) {
+        bide_cell_bury(errand->cell, sandbox->zygote, &status);
+        return bide_retry(errand->context, BIDE_BY_POLICY, "the sandbox gave an answer that cannot be read");
+    }
+    if (errand->told) /* not for the next message */
+        bide_wakeup_drain(&errand->cell->cancel);
+    push_idle(sandbox, errand->cell);
+    return outcome;
+}
+
+/* What the kernel's signal means here. */
+static const char *hint(int status)
+{
+    if (!WIFSIGNALED(status))
+        return "";
+    if (WTERMSIG(status) == SIGXCPU)
+        return " (it had used up limits.cpu)";
+    return WTERMSIG(status) == SIGKILL ? " (out of memory, or killed by hand)" : "";
+}
+
+static bide_outcome never_ran(struct bide_context *context)
+{
+    context->run->ran = false;
+    return BIDE_RETRY;
+}
+
+static bide_outcome after_death(struct bide_sandbox *sandbox, struct bide_errand *errand)
+{
+    char how[BIDE_ENDING_TEXT];
+    int status;
+    if (!bide_cell_bury(errand->cell, sandbox->zygote, &status))
+        return never_ran(errand->context);
+    errand->context->run->crashed = true;
+    return bide_retry(errand->context, BIDE_BY_POLICY, "%s%s while plugin '%s' ran it",
+        bide_ending(status, how), hint(status), sandbox->handler->config->plugin);
+}
+
+static bide_outcome after_hang(struct bide_sandbox *sandbox, struct bide_errand *errand)
+{
+    char after[BIDE_DURATION_TEXT];
+    int status;
+    bide_cell_bury(errand->cell, sandbox->zygote, &status);
+    return bide_retry(errand->context, BIDE_BY_POLICY,
+        "killed: it did not return within %s of its cancellation",
+        bide_format_duration(errand->kill_after_us / 1000, after));
+}
+
+static bide_outcome after_nonsense(struct bide_sandbox *sandbox, struct bide_errand *errand)
+{
+    int status;
+    bide_cell_bury(errand->cell, sandbox->zygote, &status);
+    return bide_retry(errand->context, BIDE_BY_POLICY,
+        "what the sandbox says cannot be understood: its memory is damaged, or there is none left here");
+}
+
+static bide_outcome fail_to_start(
+    const struct bide_sandbox *sandbox, struct bide_context *context, const bide_error *error)
+{
+    if (bide_zygote_is_lost(sandbox->zygote))
+        return never_ran(context);
+    return bide_retry(context, BIDE_BY_POLICY, "%s", error->text);
+}
+
+bide_outcome bide_sandbox_run(
+    struct bide_sandbox *sandbox, const bide_message *message, bide_context *context)
+{
+    struct bide_errand errand = errand_of(sandbox, context);
+    struct bide_frame frame;
+    bide_error error = {0};
+    errand.cell = find_idle(sandbox);
+    if (!errand.cell && open_cell(sandbox, &errand, &error) != BIDE_OK)
+        return fail_to_start(sandbox, context, &error);
+    const struct bide_frame_times times = {context->run->started_us, context->deadline_us};
+    struct bide_cell *cell = errand.cell;
+    bide_buffer_clear(&cell->out);
+    cell->out_sent = 0;
+    bide_frame_add_run(&cell->out, message, &times);
+    if (cell->out.failed) {
+        push_idle(sandbox, cell);
+        return bide_retry(context, BIDE_BY_POLICY, "out of memory");
+    }
+    switch (bide_cell_await(&errand, BIDE_FRAME_ANSWER, &frame)) {
+    case BIDE_CELL_SAID:
+        return after_answer(sandbox, &errand, &frame);
+    case BIDE_CELL_DIED:
+        return after_death(sandbox, &errand);
+    case BIDE_CELL_HUNG:
+        return after_hang(sandbox, &errand);
+    case BIDE_CELL_GARBLED:
+        break;
+    }
+    return after_nonsense(sandbox, &errand);
+}

@@ -1,0 +1,38 @@
+/* dispatch/sandbox/zygote.h: the process from which sandbox children are forked.
+ *
+ * A process with threads cannot fork safely, so a worker forks this one first: it has the plugins loaded, no
+ * thread, no descriptor but the standard ones, and forks a child whenever the worker asks. It is the
+ * children's parent: it kills, buries, and ends all of them, with their process groups, when the worker has
+ * gone.
+ *
+ * Thread-safety: any thread; requests take turns. */
+#ifndef BIDE_DISPATCH_SANDBOX_ZYGOTE_H
+#define BIDE_DISPATCH_SANDBOX_ZYGOTE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "bide/error.h"
+
+struct bide_handler;
+struct bide_zygote;
+
+/* Forks: the program must have one thread, and the handlers be loaded. */
+bide_code bide_zygote_start(struct bide_zygote **ret_zygote, bide_error *error);
+/* The children end by themselves as their sockets close; what has not within a second is killed. NULL is
+ * fine. */
+void bide_zygote_stop(struct bide_zygote *zygote);
+
+/* Forks a child that opens `handler` (a row of before the start) and serves it at the other end of `fd`;
+ * `cancel` is its eventfd. Both descriptors stay the caller's. */
+bide_code bide_zygote_spawn(struct bide_zygote *zygote, const struct bide_handler *handler, int fd,
+    int cancel, pid_t *ret_pid, bide_error *error);
+
+/* Kills what is left of a child and its process group; *ret_status as waitpid gives it. False where that
+ * cannot be known: the zygote has ended, and all children with it. */
+bool bide_zygote_bury(struct bide_zygote *zygote, pid_t pid, int *ret_status);
+
+/* It has ended, by no will of ours. */
+bool bide_zygote_is_lost(const struct bide_zygote *zygote);
+
+#endif
