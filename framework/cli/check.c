@@ -94,6 +94,7 @@ static void check_handler(struct report *report, const struct bide_config *confi
     snprintf(subject, sizeof subject, "handler %s", handler->type);
     if (bide_plugin_load(
             config->plugin_dir, handler->plugin, config->allow_unsafe_plugins, &plugin, &error) != BIDE_OK) {
+        bide_fail_within(&error, "%s:%d", handler->file, handler->line);
         add_failure(report, subject, &error, "`bide handlers` lists the plugins found in plugin_dir");
         return;
     }

@@ -46,6 +46,8 @@ bide_code bide_cli_find(
     char *const *argv, const struct bide_cli_command **ret_command, size_t *ret_words, bide_error *error);
 
 void bide_cli_help_all(struct bide_buffer *to);
+/* Of a first word that is no command without a second, such as "dead"; false: `word` is none such. */
+bool bide_cli_help_group(struct bide_buffer *to, const char *word);
 void bide_cli_help_command(struct bide_buffer *to, const struct bide_cli_command *command);
 
 /* "bide COMMAND: text" on standard error. */

@@ -66,15 +66,22 @@ static const struct bide_cli_command *named(const char *name)
     return NULL;
 }
 
+/* The second word of a command whose first is `word`, or NULL. */
+static const char *second_word(const struct bide_cli_command *command, const char *word)
+{
+    size_t size = strlen(word);
+    return strncmp(command->name, word, size) == 0 && command->name[size] == ' ' ? command->name + size + 1
+                                                                                 : NULL;
+}
+
 /* "dead" alone: says which words may follow. */
 static bide_code incomplete(const char *word, const char *second, bide_error *error)
 {
     const char *known[N_COMMANDS + 1] = {0};
     char all[BIDE_SUGGEST_TEXT] = "", hint[BIDE_SUGGEST_TEXT];
-    size_t size = strlen(word), n = 0, used = 0;
+    size_t n = 0, used = 0;
     for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strncmp(commands[i]->name, word, size) == 0 && commands[i]->name[size] == ' ') {
-            known[n] = commands[i]->name + size + 1;
+        if ((known[n] = second_word(commands[i], word))) {
             used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", n ? ", " : "", known[n]);
             n++;
         }
@@ -130,6 +137,22 @@ void bide_cli_help_all(struct bide_buffer *to)
         "error,\n78 configuration.\n");
 }
 
+bool bide_cli_help_group(struct bide_buffer *to, const char *word)
+{
+    size_t n = 0;
+    if (named(word))
+        return false;
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (second_word(commands[i], word)) {
+            if (n++ == 0)
+                bide_buffer_format(to, "Usage: bide %s COMMAND [options]\n\nCommands:\n", word);
+            bide_buffer_format(to, "  %-17s %s\n", commands[i]->name, commands[i]->summary);
+        }
+    if (n)
+        bide_buffer_format(to, "\n`bide %s COMMAND --help` shows the options of one.\n", word);
+    return n > 0;
+}
+
 void bide_cli_help_command(struct bide_buffer *to, const struct bide_cli_command *command)
 {
     const char *usage = command->usage;
@@ -142,7 +165,7 @@ void bide_cli_help_command(struct bide_buffer *to, const struct bide_cli_command
     bide_buffer_format(to, "\n%s\n", command->summary);
     if (command->details)
         bide_buffer_format(to, "\n%s\n", command->details);
-    if (command->options) {
+    if (command->options && command->options->name) {
         bide_buffer_text(to, "\nOptions:\n");
         bide_cli_options_help(to, command->options);
     }

@@ -15,7 +15,7 @@ struct values {
 
 static const struct bide_cli_option options[] = {
     {"all", BIDE_CLI_FLAG, offsetof(struct values, all),
-        .help = "Every dead letter that the other options choose, instead of ids."},
+        .help = "Every dead letter (that the other options choose), instead of ids."},
     BIDE_CLI_DEAD_OPTIONS(struct values, choice),
     {0},
 };
@@ -26,15 +26,13 @@ typedef bide_code act(struct bide_admin *admin, const struct bide_dead_filter *f
 static bide_code check_choice(const struct bide_cli *cli, const struct values *values, bide_error *error)
 {
     const struct bide_cli_dead_choice *choice = &values->choice;
-    bool chosen = choice->type || choice->queue || choice->reason >= 0 || choice->limit > 0;
-    if (values->all && cli->arguments.n)
-        return bide_fail(error, BIDE_E_USAGE, "ids and --all: give one of them");
-    if (!values->all && cli->arguments.n == 0)
+    bool chosen = values->all || choice->type || choice->queue || choice->reason >= 0 || choice->limit > 0;
+    if (chosen && cli->arguments.n)
+        return bide_fail(error, BIDE_E_USAGE,
+            "ids, or --all, --type, --queue, --reason and --limit: not both, an id means all that have it");
+    if (!chosen && cli->arguments.n == 0)
         return bide_fail(
-            error, BIDE_E_USAGE, "which? Give ids, or --all with --type, --queue, --reason or --limit");
-    if (!values->all && chosen)
-        return bide_fail(
-            error, BIDE_E_USAGE, "--type, --queue, --reason and --limit go with --all, not with ids");
+            error, BIDE_E_USAGE, "which? Give ids, or --type, --queue, --reason or --limit, or --all");
     return BIDE_OK;
 }
 
@@ -97,7 +95,7 @@ static bide_code act_on(struct bide_cli *cli, const struct values *values, struc
     if (code != BIDE_OK)
         return code;
     bide_cli_progress_init(&progress, retry ? "queued again" : "dropped");
-    if (values->all || n_unknown < cli->arguments.n)
+    if (cli->arguments.n == 0 || n_unknown < cli->arguments.n)
         code = chosen(admin, &filter, bide_cli_progress_visit, &progress, &n, error);
     bide_cli_progress_end(&progress);
     if (code == BIDE_OK)
@@ -136,7 +134,7 @@ static bide_code run_drop(struct bide_cli *cli, void *values, bide_error *error)
 
 const struct bide_cli_command bide_cli_dead_retry = {
     .name = "dead retry",
-    .usage = "ID… [options]\n--all [--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
+    .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
     .summary = "Queues dead letters again, due at once, with all their attempts.",
     .details = "None is lost between leaving the dead letters and being queued; an interruption leaves the "
                "rest where "
@@ -150,7 +148,7 @@ const struct bide_cli_command bide_cli_dead_retry = {
 
 const struct bide_cli_command bide_cli_dead_drop = {
     .name = "dead drop",
-    .usage = "ID… [options]\n--all [--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
+    .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
     .summary = "Deletes dead letters for good.",
     .details = "An id means every copy of it. There is no question and no way back.",
     .options = options,

@@ -36,6 +36,19 @@ static void show_help(const struct bide_cli_command *command)
     show(&text);
 }
 
+/* `bide dead --help`; false: that is not what was asked for. */
+static bool show_group(char *const *argv)
+{
+    struct bide_buffer text;
+    if (!argv[1] || (strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0))
+        return false;
+    bide_buffer_init(&text);
+    bool shown = bide_cli_help_group(&text, argv[0]);
+    if (shown)
+        show(&text);
+    return shown;
+}
+
 static bide_code check_arguments(const struct bide_cli *cli, bide_error *error)
 {
     const struct bide_cli_command *command = cli->command;
@@ -101,6 +114,8 @@ static bide_code run(struct bide_cli *cli, char *const *argv, bide_error *error)
     }
     if (!argv[used])
         return bide_fail(error, BIDE_E_USAGE, "no command given");
+    if (show_group(argv + used))
+        return BIDE_OK;
     code = bide_cli_find(argv + used, &cli->command, &words, error);
     return code == BIDE_OK ? parse_and_run(cli, argv + used + words, error) : code;
 }

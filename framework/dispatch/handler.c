@@ -40,17 +40,16 @@ static bide_code load_handler(
     struct bide_handler *handler, const struct bide_config *config, bide_error *error)
 {
     handler->mean_us = UNKNOWN_RUN_US;
-    const char *file = config->path ? config->path : "configuration";
     bide_code code = bide_plugin_load(
         config->plugin_dir, handler->config->plugin, config->allow_unsafe_plugins, &handler->plugin, error);
     if (code != BIDE_OK) {
-        bide_fail_within(error, "%s:%d", file, handler->config->line);
+        bide_fail_within(error, "%s:%d", handler->config->file, handler->config->line);
         return code;
     }
     const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
     handler->per_thread = (plugin->flags & BIDE_PLUGIN_STATE_PER_THREAD) != 0;
     return bide_settings_create(
-        handler->config, plugin->settings, file, config->dir, &handler->settings, error);
+        handler->config, plugin->settings, handler->config->file, config->dir, &handler->settings, error);
 }
 
 static int by_type(const void *a, const void *b)

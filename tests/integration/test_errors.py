@@ -67,7 +67,19 @@ def two_handlers_of_one_type(project):
 
 def missing_plugin(project):
     project.configure(handlers=[project.probe(plugin="nosuch")])
-    refused(project, "nosuch")
+    refused(project, r"bide\.conf:\d+: no plugin 'nosuch'")
+
+
+def in_an_included_file(project):
+    """The line is that of the file it stands in, not of the one that includes it."""
+    project.configure(handlers=[])
+    text = project.config.read_text().replace("handlers = ", "unused = ")
+    included = project.dir / "more.conf"
+    row = 'handlers = (\n  { type = "a"; plugin = "%s"; settings: { %s; }; }\n);\n'
+    project.config.write_text(re.sub(r"(?s)\n *unused = .*", "\n", text) + '@include "more.conf"\n')
+    for plugin, setting, said in (("nosuch", 'path = "x"', "no plugin"), ("journal", "path = 1", r"settings\.path")):
+        included.write_text(row % (plugin, setting))
+        refused(project, rf"more\.conf:2: .*{said}")
 
 
 def own_plugin(project, name, source):
@@ -99,7 +111,7 @@ def plugin_of_another_abi(project):
         "BIDE_PLUGIN_HEAD", ".abi_major = 99, .abi_minor = 7, .size = sizeof(bide_plugin_descriptor)"
     )
     own_plugin(project, "foreign", source)
-    refused(project, r"foreign\.so", r"99\.7")
+    refused(project, r"bide\.conf:\d+: .*foreign\.so", r"99\.7")
 
 
 def plugin_without_descriptor(project):
@@ -109,7 +121,7 @@ def plugin_without_descriptor(project):
 
 def plugin_with_a_missing_symbol(project):
     own_plugin(project, "partial", PLUGIN % ("int nobody_defines_this(void);", "nobody_defines_this();", "partial"))
-    refused(project, r"partial\.so", "nobody_defines_this")
+    refused(project, r"bide\.conf:\d+: .*partial\.so", "nobody_defines_this")
 
 
 def a_good_plugin_from_outside(project):
@@ -207,6 +219,27 @@ def unknown_id(project):
         says(project.bide("dead", *command, expect=DATA), "nobody")
 
 
+def chosen_dead_letters(project):
+    """A filter chooses, with or without --all; nothing at all chooses nothing."""
+    project.configure(handlers=[project.probe(), project.journal_handler(type="other")])
+    project.send([{"type": "probe", "id": f"d{n}", "body": {"dead": True}} for n in range(3)] +
+                 [{"type": "nobody", "id": "n1"}])
+    project.bide("worker", "--exit-idle", "300ms", seconds=30)
+    ids = lambda: sorted(row["id"] for row in project.dead())  # noqa: E731
+    expect(ids() == ["d0", "d1", "d2", "n1"], f"{project.dead()}")
+    for action in ("retry", "drop"):
+        says(project.bide("dead", action, expect=USAGE), "which")
+        says(project.bide("dead", action, "d0", "--reason", "rejected", expect=USAGE), "--reason")
+        says(project.bide("dead", action, "d0", "--all", expect=USAGE), "--all")
+        says(project.bide("dead", action, "--reason", "bored", expect=USAGE), "bored")
+    expect(ids() == ["d0", "d1", "d2", "n1"], f"a refused command did something: {project.dead()}")
+    expect('"retried":1' in project.bide("dead", "retry", "--reason", "unknown-type", "--json").stdout, f"{ids()}")
+    expect(ids() == ["d0", "d1", "d2"], f"{project.dead()}")
+    expect('"dropped":1' in project.bide("dead", "drop", "--limit", "1", "--json").stdout, f"{ids()}")
+    expect('"dropped":2' in project.bide("dead", "drop", "--all", "--type", "probe", "--json").stdout, f"{ids()}")
+    expect(ids() == [], f"{project.dead()}")
+
+
 def unknown_commands(project):
     says(project.bide("sned", expect=USAGE), "sned", "send")
     project.bide("dead", "frobnicate", expect=USAGE)
@@ -284,7 +317,7 @@ def file_deleted_under_a_worker(project):
 
 
 main(unknown_key, wrong_type_of_a_value, bad_syntax, missing_file, two_handlers_of_one_type, missing_plugin,
-     plugin_of_another_abi, plugin_without_descriptor, plugin_with_a_missing_symbol, a_good_plugin_from_outside,
-     unknown_message_type, bad_lines, bad_lines_strict, body_over_the_maximum, bad_options_of_send,
-     bad_values_in_lines, past_at_runs_at_once, unknown_id, unknown_commands, newer_schema, not_a_database,
-     read_only_folder, full_disk, file_deleted_under_a_worker)
+     in_an_included_file, plugin_of_another_abi, plugin_without_descriptor, plugin_with_a_missing_symbol,
+     a_good_plugin_from_outside, unknown_message_type, bad_lines, bad_lines_strict, body_over_the_maximum,
+     bad_options_of_send, bad_values_in_lines, past_at_runs_at_once, unknown_id, chosen_dead_letters, unknown_commands,
+     newer_schema, not_a_database, read_only_folder, full_disk, file_deleted_under_a_worker)

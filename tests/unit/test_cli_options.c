@@ -216,6 +216,25 @@ static void test_finding_commands(void **state)
     }
 }
 
+static void test_help_of_groups(void **state)
+{
+    struct bide_buffer text;
+    (void)state;
+    bide_buffer_init(&text);
+    assert_false(bide_cli_help_group(&text, "send"));
+    assert_false(bide_cli_help_group(&text, "handlers")); /* a command of its own: has its own help */
+    assert_false(bide_cli_help_group(&text, "nothing"));
+    assert_true(bide_cli_help_group(&text, "dead"));
+    assert_non_null(strstr(text.bytes, "Usage: bide dead COMMAND"));
+    assert_non_null(strstr(text.bytes, "  dead retry "));
+    assert_null(strstr(text.bytes, "bench"));
+    bide_buffer_release(&text);
+    bide_buffer_init(&text);
+    bide_cli_help_command(&text, &bide_cli_resume);
+    assert_null(strstr(text.bytes, "\nOptions:\n\n")); /* no head without rows */
+    bide_buffer_release(&text);
+}
+
 /* Every row is whole, its defaults parse, and no option is there twice. */
 static void test_command_tables(void **state)
 {
@@ -270,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_bad_usage),
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_finding_commands),
+        cmocka_unit_test(test_help_of_groups),
         cmocka_unit_test(test_command_tables),
         cmocka_unit_test(test_every_command_has_help),
     };
