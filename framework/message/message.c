@@ -140,17 +140,39 @@ static bide_code check_header(const char *name, const char *value, bide_error *e
     return BIDE_OK;
 }
 
+size_t bide_headers_bytes(const struct bide_header *headers, size_t n)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += strlen(headers[i].name) + strlen(headers[i].value);
+    return bytes;
+}
+
+/* Have all headers room beside each other, with this value in the place of `old` (NULL: in a new one)? */
+static bide_code check_all_headers(const struct bide_message *message, const struct bide_header *old,
+    const char *name, const char *value, bide_error *error)
+{
+    size_t bytes = bide_headers_bytes(message->headers, message->n_headers) + strlen(value);
+    bytes = old ? bytes - strlen(old->value) : bytes + strlen(name);
+    if (bytes > BIDE_HEADERS_BYTES)
+        return bide_fail(error, BIDE_E_DATA, "header '%.100s': all headers together have at most %d bytes",
+            name, BIDE_HEADERS_BYTES);
+    if (!old && message->n_headers == BIDE_HEADERS_MAX)
+        return bide_fail(error, BIDE_E_DATA, "a message has at most %d headers", BIDE_HEADERS_MAX);
+    return BIDE_OK;
+}
+
 bide_code bide_message_set_header(
     bide_message *message, const char *name, const char *value, bide_error *error)
 {
+    struct bide_header *header = find_header(message, name);
     bide_code code = check_header(name, value, error);
+    if (code == BIDE_OK)
+        code = check_all_headers(message, header, name, value, error);
     if (code != BIDE_OK)
         return code;
-    struct bide_header *header = find_header(message, name);
     if (header)
         return set_text(message, &header->value, value, error);
-    if (message->n_headers == BIDE_HEADERS_MAX)
-        return bide_fail(error, BIDE_E_DATA, "a message has at most %d headers", BIDE_HEADERS_MAX);
     struct bide_header added = {"", ""};
     struct bide_header *headers =
         bide_arena_alloc(&message->arena, (message->n_headers + 1) * sizeof *headers);

@@ -53,6 +53,9 @@ struct bide_message_parts {
     int attempt; /* less than 1 is read as 1 */
 };
 
+/* What n headers' names and values take together: at most BIDE_HEADERS_BYTES in a message that we made. */
+size_t bide_headers_bytes(const struct bide_header *headers, size_t n);
+
 /* A message of its own from parts, in one allocation; NULL where there is no memory. Checks nothing: names
  * are judged by bide_name_valid and by routing. A NUL inside a name ends it. */
 struct bide_message *bide_message_from_parts(const struct bide_message_parts *parts);

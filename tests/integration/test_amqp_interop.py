@@ -88,6 +88,22 @@ def a_due_time_that_is_none(project):
     expect(not lines_of(project, "tomorrow"), "it ran")
 
 
+def headers_that_fill_a_frame(project):
+    """What a worker could neither retry nor read again is dead at once, without them; a little less is as any other."""
+    running(project, "heads")
+    body = b'{"fail": 99}'
+    with Foreign(project) as foreign:
+        for identity, size in (("full", 1980), ("much", 1400)):
+            foreign.publish("heads", body, {f"h{n}": "x" * size for n in range(64)}, type="probe", message_id=identity)
+        letters = {properties.message_id: (properties.headers, got) for properties, got in
+                   (foreign.take("heads.dead") for _ in range(2))}
+    full, much = letters["full"][0], letters["much"][0]
+    expect(full["bide-reason"] == "malformed" and "96 KiB" in full["bide-error"] and "h0" not in full, f"{full}")
+    expect(much["bide-reason"] == "exhausted" and len(much["h63"]) == 1400, f"{much['bide-reason']}")
+    expect(all(got == body for _, got in letters.values()), "a body is another one")
+    expect([len(lines_of(project, name)) for name in ("full", "much")] == [0, 4], f"{project.journal()}")
+
+
 APPLICATION = {
     "text": "Grüße, \U0001f407",
     "small": 7,
@@ -190,5 +206,5 @@ def what_amqp_treats_specially(project):
     expect(not left and properties.headers["own"] == "kept", f"{properties.headers}")
 
 
-main(sent_at_once, sent_without_an_id, sent_delayed, a_due_time_that_is_none, dead_letter_is_understood, body_is_bytes,
-     no_type_and_unknown_type, what_amqp_treats_specially)
+main(sent_at_once, sent_without_an_id, sent_delayed, a_due_time_that_is_none, headers_that_fill_a_frame,
+     dead_letter_is_understood, body_is_bytes, no_type_and_unknown_type, what_amqp_treats_specially)

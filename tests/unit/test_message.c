@@ -131,6 +131,28 @@ static void limits_of_headers(void **state)
     bide_message_destroy(message);
 }
 
+static void limit_of_all_headers_together(void **state)
+{
+    (void)state;
+    enum { N = BIDE_HEADERS_BYTES / BIDE_HEADER_MAX };
+    struct bide_message *message = new_message();
+    bide_error error;
+    char name[8];
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "h%02d", i);
+        assert_ok(bide_message_set_header(message, name, text_of(BIDE_HEADER_MAX - 3), &error), &error);
+    }
+    assert_int_equal(bide_headers_bytes(message->headers, message->n_headers), BIDE_HEADERS_BYTES);
+    assert_int_equal(bide_message_set_header(message, "n", "", &error), BIDE_E_DATA);
+    assert_non_null(strstr(error.text, "65536"));
+    assert_ok(bide_message_set_header(message, "h07", text_of(BIDE_HEADER_MAX - 5), &error), &error);
+    assert_ok(bide_message_set_header(message, "n", "v", &error), &error);
+    assert_int_equal(
+        bide_message_set_header(message, "h07", text_of(BIDE_HEADER_MAX - 4), &error), BIDE_E_DATA);
+    assert_int_equal(bide_message_header_count(message), N + 1);
+    bide_message_destroy(message);
+}
+
 static void limits_of_times(void **state)
 {
     (void)state;
@@ -435,6 +457,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(keeps_what_it_is_given),
     cmocka_unit_test(limits_of_names),
     cmocka_unit_test(limits_of_headers),
+    cmocka_unit_test(limit_of_all_headers_together),
     cmocka_unit_test(limits_of_times),
     cmocka_unit_test(stamp_fills_what_is_open),
     cmocka_unit_test(stamp_of_due_times),

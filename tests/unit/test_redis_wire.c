@@ -164,6 +164,25 @@ static void too_many_headers_are_a_defect(void **state)
     free(reading.bytes);
 }
 
+static void headers_too_large_together_are_a_defect(void **state)
+{
+    (void)state;
+    enum { N = BIDE_HEADERS_BYTES / BIDE_HEADER_MAX };
+    for (int more = 0; more <= 1; more++) {
+        struct bide_buffer text;
+        bide_buffer_init(&text);
+        for (int i = 0; i < N; i++)
+            bide_buffer_format(&text, "h n%02d\t%0*d\n", i, BIDE_HEADER_MAX - 3 + (more && i == 0), 7);
+        bide_buffer_char(&text, '\n');
+        struct reading reading;
+        read_text(&reading, text.bytes, text.size);
+        assert_int_equal(reading.wire.defect != NULL, more);
+        assert_int_equal(reading.wire.parts.n_headers, N - more);
+        bide_buffer_release(&text);
+        free(reading.bytes);
+    }
+}
+
 /* Found by fuzz_redis_wire: the name of a key was read beyond its end. */
 static void a_key_with_a_nul_is_another_key(void **state)
 {
@@ -285,6 +304,7 @@ int main(void)
         cmocka_unit_test(what_can_be_read_is_read_despite_a_defect),
         cmocka_unit_test(keys_of_later_versions_are_passed_over),
         cmocka_unit_test(too_many_headers_are_a_defect),
+        cmocka_unit_test(headers_too_large_together_are_a_defect),
         cmocka_unit_test(a_key_with_a_nul_is_another_key),
         cmocka_unit_test(absurd_times_and_ids),
         cmocka_unit_test(replies_of_another_shape_are_passed_over),

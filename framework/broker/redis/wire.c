@@ -119,6 +119,7 @@ void bide_redis_wire_write(
 void bide_redis_wire_init(struct bide_redis_wire *wire)
 {
     wire->parts = (struct bide_message_parts){.headers = wire->headers};
+    wire->headers_bytes = 0;
     wire->reason = BIDE_REASON_NONE;
     wire->died_ms = 0;
     wire->defect = NULL;
@@ -175,6 +176,11 @@ static void add_header(struct bide_redis_wire *wire, const char *name, const cha
 {
     if (wire->parts.n_headers == BIDE_HEADERS_MAX) {
         complain(wire, "too many headers");
+        return;
+    }
+    wire->headers_bytes += strlen(name) + strlen(value);
+    if (wire->headers_bytes > BIDE_HEADERS_BYTES) {
+        complain(wire, "its headers are too large together");
         return;
     }
     wire->headers[wire->parts.n_headers++] = (struct bide_header){name, value};

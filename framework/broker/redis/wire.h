@@ -44,6 +44,7 @@ void bide_redis_wire_write(
 struct bide_redis_wire {
     struct bide_message_parts parts;
     struct bide_header headers[BIDE_HEADERS_MAX];
+    size_t headers_bytes; /* of their names and values */
     enum bide_reason reason;
     int64_t died_ms;
     const char *defect; /* static: why it is malformed; NULL: it is not */

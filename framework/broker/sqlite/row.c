@@ -152,7 +152,7 @@ static bool list_headers(
         headers[n++] = (struct bide_header){name, text};
     }
     *ret_n = n;
-    return true;
+    return bide_headers_bytes(headers, n) <= BIDE_HEADERS_BYTES;
 }
 
 static struct bide_message *with_headers(
@@ -195,7 +195,7 @@ struct bide_message *bide_sqlite_read(sqlite3_stmt *statement, const struct bide
         headers.size ? with_headers(&parts, headers, &malformed) : bide_message_from_parts(&parts);
     *ret_defect = oversized ? BIDE_REASON_OVERSIZED : malformed ? BIDE_REASON_MALFORMED : BIDE_REASON_NONE;
     *ret_defect_text = oversized   ? "the body is larger than worker.max_body"
-                       : malformed ? "the headers are not a JSON object of texts"
+                       : malformed ? "the headers are not a JSON object of texts, or too large"
                                    : NULL;
     return message;
 }

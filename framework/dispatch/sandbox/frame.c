@@ -196,6 +196,7 @@ static struct bide_message *take_message(struct reader *reader)
         headers[i].name = take_text(reader);
         headers[i].value = take_text(reader);
     }
+    reader->broken |= bide_headers_bytes(headers, parts.n_headers) > BIDE_HEADERS_BYTES;
     struct bide_message *message = reader->broken ? NULL : bide_message_from_parts(&parts);
     if (message) {
         message->delay_ms = delay_ms;

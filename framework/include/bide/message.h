@@ -26,6 +26,8 @@ enum {
     BIDE_ID_MAX = 255,      /* bytes of an id: AMQP's short string */
     BIDE_HEADERS_MAX = 64,  /* headers of a message */
     BIDE_HEADER_MAX = 4096, /* bytes of a header's name and value together */
+    BIDE_HEADERS_BYTES =
+        65536, /* bytes of all headers' names and values: a frame of AMQP, with room for more */
 };
 #define BIDE_DELAY_MAX_MS (INT64_C(3650) * 86400 * 1000) /* the longest delay: 3650 days */
 

@@ -29,6 +29,11 @@ struct bide_rmq_draft {
     amqp_pool_t pool; /* of what was decoded again */
 };
 
+/* Bytes of encoded properties that a worker takes: with what is added to them by us (an error, reason, times)
+ * and by the broker, they still fit into a frame of 128 KiB, or the message could be neither retried nor read
+ * again. */
+enum { BIDE_RMQ_PROPERTIES_MAX = 98304 };
+
 void bide_rmq_draft_init(struct bide_rmq_draft *draft);
 void bide_rmq_draft_release(struct bide_rmq_draft *draft);
 /* What a new message has to say in headers, beyond its properties. Borrows its texts. */
@@ -40,7 +45,9 @@ bool bide_rmq_draft_new(
     struct bide_rmq_draft *draft, const struct bide_message *message, const struct bide_rmq_marks *marks);
 /* A received message's properties, once more, under `id` and with these marks only. Left out: what RabbitMQ
  * notes about dead-lettering (a message that carries it is dropped as a cycle), CC and BCC (it would be
- * delivered twice), user_id (another user's closes the channel), expiration. False where there is no memory.
+ * delivered twice), user_id (another user's closes the channel), expiration; and all of
+ * the sender's headers where the properties are larger than BIDE_RMQ_PROPERTIES_MAX. False where there is no
+ * memory.
  */
 bool bide_rmq_draft_again(
     struct bide_rmq_draft *draft, struct bide_slice raw, const char *id, const struct bide_rmq_marks *marks);

@@ -149,7 +149,7 @@ bool bide_rmq_draft_again(
         return false;
     draft->properties = *(const amqp_basic_properties_t *)decoded;
     amqp_table_t kept = {0};
-    if (draft->properties._flags & AMQP_BASIC_HEADERS_FLAG)
+    if ((draft->properties._flags & AMQP_BASIC_HEADERS_FLAG) && raw.size <= BIDE_RMQ_PROPERTIES_MAX)
         kept = draft->properties.headers;
     if (!begin_entries(draft, BIDE_RMQ_MARKS + (size_t)kept.num_entries))
         return false;
