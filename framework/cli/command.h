@@ -33,7 +33,7 @@ struct bide_cli_command {
 };
 
 extern const struct bide_cli_command bide_cli_worker, bide_cli_pause, bide_cli_resume, bide_cli_tail,
-    bide_cli_send, bide_cli_status, bide_cli_dead_list, bide_cli_dead_show, bide_cli_dead_retry,
+    bide_cli_top, bide_cli_send, bide_cli_status, bide_cli_dead_list, bide_cli_dead_show, bide_cli_dead_retry,
     bide_cli_dead_drop, bide_cli_check, bide_cli_explain, bide_cli_handlers, bide_cli_handlers_new,
     bide_cli_move, bide_cli_bench_throughput, bide_cli_bench_delay;
 

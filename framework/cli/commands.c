@@ -21,6 +21,7 @@ static const struct bide_cli_command *const commands[] = {
     &bide_cli_pause,
     &bide_cli_resume,
     &bide_cli_tail,
+    &bide_cli_top,
     &bide_cli_bench_throughput,
     &bide_cli_bench_delay,
     NULL,

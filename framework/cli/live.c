@@ -22,26 +22,38 @@ static bool keep_path(void *user, const char *path, pid_t pid)
 
 bide_code bide_cli_live_open(struct bide_cli *cli, struct bide_cli_live *ret_live, bide_error *error)
 {
-    struct bide_config *config;
-    bide_code code = bide_cli_load(cli, &config, error);
+    *ret_live = (struct bide_cli_live){0};
+    bide_code code = bide_cli_load(cli, &ret_live->config, error);
     if (code != BIDE_OK)
         return code;
-    *ret_live = (struct bide_cli_live){0};
-    bide_place_each(config, keep_path, ret_live);
-    if (ret_live->n == 0)
-        code = bide_fail(error, BIDE_E_BROKER,
-            "no worker of yours runs on this host with %s: start one with `bide worker`, or name its file "
-            "with -c",
-            config->path ? config->path : "no configuration file");
-    bide_config_destroy(config);
+    bide_cli_live_look(ret_live);
+    if (ret_live->n > 0)
+        return BIDE_OK;
+    code = bide_fail(error, BIDE_E_BROKER,
+        "no worker of yours runs on this host with %s: start one with `bide worker`, or name its file "
+        "with -c",
+        ret_live->config->path ? ret_live->config->path : "no configuration file");
+    bide_cli_live_close(ret_live);
     return code;
 }
 
-void bide_cli_live_close(struct bide_cli_live *live)
+static void forget_paths(struct bide_cli_live *live)
 {
     for (size_t i = 0; i < live->n; i++)
         bide_free(live->paths[i]);
     live->n = 0;
+}
+
+void bide_cli_live_look(struct bide_cli_live *live)
+{
+    forget_paths(live);
+    bide_place_each(live->config, keep_path, live);
+}
+
+void bide_cli_live_close(struct bide_cli_live *live)
+{
+    forget_paths(live);
+    bide_config_destroy(live->config);
 }
 
 static CURL *open_request(const char *socket, const char *path, curl_write_callback write, void *user)
@@ -78,16 +90,17 @@ static bide_code refusal(long status, const struct bide_buffer *answer, bide_err
     return code;
 }
 
-static bide_code post_to(const char *socket, const char *path, bide_error *error)
+/* Whatever it answers goes to `answer`. */
+static bide_code ask(
+    const char *socket, const char *path, bool post, struct bide_buffer *answer, bide_error *error)
 {
-    struct bide_buffer answer;
-    bide_buffer_init(&answer);
-    CURL *easy = open_request(socket, path, keep_answer, &answer);
+    CURL *easy = open_request(socket, path, keep_answer, answer);
     if (!easy)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     long status = 0;
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
+    if (post)
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
     CURLcode result = curl_easy_perform(easy);
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     bide_code code = BIDE_OK;
@@ -95,8 +108,22 @@ static bide_code post_to(const char *socket, const char *path, bide_error *error
         code = bide_fail(
             error, BIDE_E_BROKER, "the worker at %s does not answer: %s", socket, curl_easy_strerror(result));
     else if (status != OK)
-        code = refusal(status, &answer, error);
+        code = refusal(status, answer, error);
     curl_easy_cleanup(easy);
+    return code;
+}
+
+bide_code bide_cli_live_get(const struct bide_cli_live *live, size_t i, const char *path,
+    struct bide_buffer *answer, bide_error *error)
+{
+    return ask(live->paths[i], path, false, answer, error);
+}
+
+static bide_code post_to(const char *socket, const char *path, bide_error *error)
+{
+    struct bide_buffer answer;
+    bide_buffer_init(&answer);
+    bide_code code = ask(socket, path, true, &answer, error);
     bide_buffer_release(&answer);
     return code;
 }

@@ -1,11 +1,16 @@
 #!/usr/bin/python3
 # brokers: sqlite redis
 # seconds: 60
-"""`bide pause`, `resume` and `tail` against running workers, and without any."""
+"""`bide pause`, `resume`, `tail` and `top` against running workers, and without any."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.harness import expect, main  # noqa: E402
@@ -29,7 +34,7 @@ def started(project):
 
 def without_a_worker(project):
     project.configure()
-    for command in (["pause", "probe"], ["resume", "probe"], ["tail"]):
+    for command in (["pause", "probe"], ["resume", "probe"], ["tail"], ["top"]):
         said = project.bide(*command, expect=69).stderr
         expect("no worker" in said and "bide.conf" in said, said)
 
@@ -79,4 +84,77 @@ def what_runs_is_shown(project):
     expect([process.wait(20) for process in tails] == [0, 0], "tail did not end with the worker")
 
 
-main(without_a_worker, a_pause_holds, what_runs_is_shown)
+class Screen:
+    """A terminal with `bide top` on it."""
+
+    def __init__(self, project, columns, **env):
+        self.keys, terminal = pty.openpty()
+        os.set_blocking(self.keys, False)
+        self.resize(columns)
+        self.before, self.seen = termios.tcgetattr(terminal), b""
+        self.process = subprocess.Popen(
+            [str(BUILD / "bide"), "top"], cwd=project.dir, stdin=terminal, stdout=terminal, stderr=terminal,
+            start_new_session=True, preexec_fn=lambda: (die_with_parent(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
+            env={**os.environ, "TERM": "xterm", **env},
+        )  # fmt: skip
+        self.terminal = terminal
+
+    def resize(self, columns):
+        fcntl.ioctl(self.keys, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def read(self):
+        try:
+            self.seen += os.read(self.keys, 1 << 16)
+        except BlockingIOError:
+            pass
+        return self.seen.decode("utf-8", "replace")
+
+    def frame(self):
+        """The last that is whole."""
+        parts = self.read().split("\033[H")
+        return parts[-2] if len(parts) > 2 else ""
+
+    def ends(self, key):
+        os.write(self.keys, key)
+        wait_until(lambda: self.process.poll() is not None, 20, f"{key} ends it")
+        said, after = self.read(), termios.tcgetattr(self.terminal)
+        os.close(self.terminal)
+        os.close(self.keys)
+        expect(self.process.returncode == 0, f"exit {self.process.returncode}")
+        expect(said.startswith("\033[?1049h") and said.rstrip().endswith("\033[?1049l"), f"the screen is not left: {said!r}")
+        expect(after == self.before, "the terminal is not as it was")
+
+
+def a_screen_shows_it(project):
+    name = "a-rather-long-type." + "x" * 60
+    project.configure([project.probe(), project.probe(type=name, queue="slow")])
+    worker = started(project)
+    screen = Screen(project, 80)
+    project.send([{"type": "probe", "body": {}}, {"type": "probe", "body": {"dead": True}}])
+    project.bide("pause", "slow")
+    frame = wait_until(lambda: (frame := screen.frame()) and "paused" in frame and frame, 20, screen.read)
+    expect(all(word in frame for word in (str(worker.pid), "default", "serving", "\033[1m")), frame)
+    expect(name not in frame and "…" in frame, "a long name is not cut")
+    screen.resize(200)
+    wait_until(lambda: name in screen.frame(), 20, lambda: f"it takes the new width: {screen.frame()}")
+    screen.ends(b"q")
+    plain = Screen(project, 100, NO_COLOR="1")
+    frame = wait_until(plain.frame, 20, plain.read)
+    expect("\033[1m" not in frame and "\033[3" not in frame, f"colours: {frame!r}")
+    plain.ends(b"\x03")
+
+    def counted():
+        """What is counted is that of a moment ago."""
+        top = json.loads(project.bide("top", "--json").stdout)
+        handler = next(row for row in top["handlers"] if row["type"] == "probe")
+        return top if (handler["done"], handler["dead"]) == (1, 1) and handler["done_per_s"] is not None else None
+
+    top = wait_until(counted, 20, "one is done and one is dead")
+    expect([row["paused"] for row in top["queues"] if row["name"] == "slow"] == [True], f"{top['queues']}")
+    expect(top["workers"][0]["pid"] == worker.pid and top["errors"] == [], f"{top}")
+    said = project.bide("top", "--once").stdout
+    expect(name in said and "\033" not in said, said)
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+main(without_a_worker, a_pause_holds, what_runs_is_shown, a_screen_shows_it)
