@@ -24,7 +24,8 @@ struct values {
 };
 
 static const struct bide_cli_option options[] = {
-    {"once", BIDE_CLI_FLAG, offsetof(struct values, once), .help = "Prints one screenful and ends."},
+    {"once", BIDE_CLI_FLAG, offsetof(struct values, once),
+        .help = "Prints one frame, whole, and ends; so does --json."},
     {0},
 };
 
@@ -238,10 +239,10 @@ const struct bide_cli_command bide_cli_top = {
     .usage = "[--once] [options]",
     .summary = "Shows queues, handlers and workers as they change.",
     .details = "Of all workers of the configuration that run on this host as this user, every second, until "
-               "'q' or Ctrl-C. What does not fit the window is left out.\n"
-               "Once, as with --once or --json, where standard output is no terminal. Rates are those of the "
-               "last second; P50, P99 and LATE99 (how late the latest of 100 delayed messages begins) are "
-               "those since the worker's start. '-' is what is not known.",
+               "'q' or Ctrl-C.\nWhat does not fit the window is left out. Where standard output is no "
+               "terminal, it is as with --once.\nRates are those of the last second; P50, P99 and LATE99 (99 "
+               "of 100 delayed messages begin no later)\nthose since the worker's start. '-' is what is not "
+               "known.",
     .options = options,
     .values_size = sizeof(struct values),
     .log_level = BIDE_LOG_WARN,
