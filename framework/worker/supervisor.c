@@ -290,14 +290,15 @@ static void bury(struct supervisor *supervisor, struct place *place, int status)
         return; /* it left as it was told to, or its successor serves */
     if ((supervisor->stops > 0 || place->replaced) && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)
         return; /* it was told to before it listened */
-    bide_shared_count_death(supervisor->shared, status);
-    bide_log(BIDE_LOG_ERROR, "worker process died", BIDE_INT("pid", pid), BIDE_STR("how", what));
-    if (supervisor->stops > 0 || place->replaced)
-        return;
-    if (returned && !supervisor->ever_served) {
-        give_up(supervisor, WEXITSTATUS(status));
+    bool stays_ended = supervisor->stops > 0 || place->replaced;
+    if (returned && !supervisor->ever_served && !stays_ended) {
+        give_up(supervisor, WEXITSTATUS(status)); /* it has said itself what is wrong */
         return;
     }
+    bide_shared_count_death(supervisor->shared, status);
+    bide_log(BIDE_LOG_ERROR, "worker process died", BIDE_INT("pid", pid), BIDE_STR("how", what));
+    if (stays_ended)
+        return;
     supervisor->missing++;
     pause_before_restart(supervisor, place, explained);
 }

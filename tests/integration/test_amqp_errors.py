@@ -5,6 +5,7 @@
 
 import json
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -115,6 +116,31 @@ def warnings(project):
     return [(row["subject"], row["text"]) for row in findings(project) if row["severity"] == "warning"]
 
 
+UNCHECKED = {"bindings": "list_bindings -p '{}'", "policies": "list_policies -p '{}'",
+             "feature flags": "list_feature_flags", "dead-letter confirms": "environment", "consumer timeout": "environment"}
+
+
+def what_amqp_cannot_show(project, server):
+    """Listed as not checked, each with the command that shows it, which the server knows, for the URL's vhost."""
+    server.ctl("add_vhost", "shop")
+    server.ctl("set_permissions", "-p", "shop", "guest", ".*", ".*", ".*")
+    project.url = server.urls[0] + "/shop"
+    project.configure()
+    project.bide("send", "probe", "{}")
+    found = findings(project)
+    expect({row["severity"] for row in found} == {"ok", "not_checked"}, f"{found}")
+    unchecked = {row["subject"]: row["remedy"] for row in found if row["severity"] == "not_checked"}
+    expect(set(unchecked) == set(UNCHECKED), f"{unchecked}")
+    for subject, command in UNCHECKED.items():
+        expect(unchecked[subject].startswith("rabbitmqctl " + command.format("shop")), f"{unchecked[subject]}")
+    shown = server.ctl(*shlex.split(unchecked["bindings"])[1:])
+    expect(f"{project.name_space}.default.landing" in shown, f"the command does not show the bindings: {shown[:500]}")
+    for subject in ("policies", "feature flags"):
+        server.ctl(*shlex.split(unchecked[subject])[1:])
+    said = project.bide("check").stdout
+    expect(said.count("not checked") == len(UNCHECKED), said)
+
+
 def make_certificates(folder):
     """A CA, another CA, a good certificate of the first and one that expired yesterday, all for localhost."""
     def openssl(*arguments):
@@ -152,6 +178,7 @@ def a_server_of_its_own(project):
     with Server(settings=tls_settings(folder, "good", port)) as server:
         missing_permission(project, server)
         nothing_declared_yet(project, server)
+        what_amqp_cannot_show(project, server)
         unknown_authority(project, f"amqps://guest:{SECRET}@localhost:{port}", folder)
         good = f"amqps://guest:guest@localhost:{port}?cacertfile={folder}/ca.pem"
         project.name_space = "tls" + uuid.uuid4().hex[:12]
@@ -198,7 +225,7 @@ def nothing_declared_yet(project, server):
     expect(all(re.fullmatch(r"none of [1-9]\d* is declared yet", text) for _, text in found), f"{found}")
     project.bide("send", "probe", "{}", "--broker", server.urls[0])
     refused = [row for row in findings(project, expect=CONFIG) if row["severity"] == "error"]
-    expect(len(refused) == 1 and "permission" in refused[0]["remedy"], f"{refused}")
+    expect(len(refused) == 1 and "set_permissions -p '/' 'reader'" in refused[0]["remedy"], f"{refused}")
     server.ctl("set_permissions", "reader", r"^(?!.*\.hold\.5s$)", ".*", ".*")
     with Foreign(project, server.urls[0]) as foreign:
         foreign.delete_queue("hold.5s")

@@ -69,10 +69,11 @@ def queue_that_does_not_exist(project):
     expect(all((row["type"], row["queue"]) == ("probe", "nowhere") for row in rows.values()), f"{rows}")
     expect(project.status()["unrouted"] == 100, f"{project.status()}")
     on_time(project, machine, "o")
-    project.bide("dead", "retry", "--all", "--reason", "unrouted")
+    said = project.bide("dead", "retry", "--reason", "unrouted").stderr
+    expect("their queue does not exist" in said and "nowhere" in said, f"not said why none went: {said}")
     expect(len(unrouted(project)) == 100, "a retry lost some whose queue still does not exist")
     running(project, "known", "nowhere")
-    project.bide("dead", "retry", "--all", "--reason", "unrouted")
+    expect(not project.bide("dead", "retry", "--reason", "unrouted").stderr, "a complaint about those that went")
     wait_until(lambda: len(runs(project)) == 200, 20, lambda: f"all came home: {project.status()}")
     expect(set(runs(project).values()) == {1}, f"{runs(project)}")
     expect(not project.dead(), f"{project.dead()[:3]}")

@@ -28,7 +28,9 @@ def says(done, *patterns):
 
 def refused(project, *patterns):
     """Both `worker` and `check` refuse the configuration with 78 and a text that has all patterns."""
-    says(project.bide("worker", "--exit-idle", "1s", expect=CONFIG, seconds=20), *patterns)
+    started = project.bide("worker", "--exit-idle", "1s", expect=CONFIG, seconds=20)
+    says(started, *patterns)
+    expect("process died" not in started.stderr, f"a refusal is no death: {started.stderr}")
     checked = project.bide("check", expect=CONFIG, seconds=20)
     checked.stderr += checked.stdout
     says(checked, *patterns)

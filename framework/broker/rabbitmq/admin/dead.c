@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "bide/log.h"
 #include "broker/rabbitmq/address.h"
 #include "base/killpoint.h"
 #include "broker/rabbitmq/fault.h"
@@ -19,6 +20,7 @@ struct walk {
     size_t n_out;                        /* replay: published, unanswered */
     char known_queue[BIDE_NAME_MAX + 1]; /* of the last unrouted letter, and whether it exists */
     bool is_known;
+    uint64_t n_homeless; /* unrouted letters that stayed, for want of their queue */
 };
 
 /* ---- taking ---- */
@@ -230,6 +232,7 @@ static bide_code publish_pile(struct walk *walk, struct bide_rmq_pile *pile, bid
     for (size_t i = 0; i < pile->n && code == BIDE_OK; i++) {
         bool has = false;
         code = has_home(walk, pile->letters[i], &has, error);
+        walk->n_homeless += code == BIDE_OK && !has;
         if (code == BIDE_OK && has)
             code = put(walk, pile->letters[i], error);
         if (code == BIDE_OK && bide_rmq_publisher_is_full(&walk->admin->publisher))
@@ -275,6 +278,9 @@ bide_code bide_rmq_dead_retry(struct bide_admin *base, const struct bide_dead_fi
     if (code == BIDE_OK)
         code = walk_all(&walk, error);
     bide_rmq_publisher_close(&walk.admin->publisher);
+    if (code == BIDE_OK && walk.n_homeless)
+        bide_log(BIDE_LOG_WARN, "unrouted messages stay: their queue does not exist",
+            BIDE_INT("messages", (int64_t)walk.n_homeless), BIDE_STR("queue", walk.known_queue));
     if (code == BIDE_OK)
         *ret_n = walk.n_done;
     return code;

@@ -24,6 +24,14 @@ static void tell(struct report *report, enum bide_severity severity, const char 
     report->sink(report->user, &finding);
 }
 
+/* What the operator types, for this user and this vhost. */
+static void give_permission(const struct report *report, const char *why, char to[TEXT_SIZE])
+{
+    const struct bide_rmq_settings *settings = report->admin->settings;
+    snprintf(to, TEXT_SIZE, "%s: rabbitmqctl set_permissions -p '%s' '%s' '.*' '.*' '.*'", why,
+        settings->vhost, settings->user);
+}
+
 /* ---- the broker ---- */
 
 static void check_version(struct report *report)
@@ -101,7 +109,7 @@ static void name_row(const struct bide_rmq_row *row, char to[TEXT_SIZE])
 static void tell_difference(
     struct report *report, const struct bide_rmq_row *row, const amqp_channel_close_t *close)
 {
-    char subject[TEXT_SIZE], text[TEXT_SIZE];
+    char subject[TEXT_SIZE], text[TEXT_SIZE], remedy[TEXT_SIZE];
     bool is_refusal = close->reply_code == AMQP_ACCESS_REFUSED;
     report->n_different++;
     if (is_refusal && report->has_refusal)
@@ -109,12 +117,11 @@ static void tell_difference(
     report->has_refusal |= is_refusal;
     name_row(row, subject);
     snprintf(text, sizeof text, "%.*s", (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+    give_permission(report, "give the user permission for all of the namespace", remedy);
     tell(report, BIDE_FINDING_ERROR, subject, text,
-        is_refusal
-            ? "give the user permission for all of the namespace: rabbitmqctl set_permissions -p VHOST "
-              "USER '.*' '.*' '.*'"
-            : "arguments cannot be changed: use another namespace, or stop all workers, empty it, "
-              "delete it and start again");
+        is_refusal ? remedy
+                   : "arguments cannot be changed: use another namespace, or stop all workers, empty it, "
+                     "delete it and start again");
 }
 
 /* What exists under the name, declared once more, changes nothing where it is equal and is refused where not.
@@ -145,15 +152,14 @@ static bide_code compare(
 static void tell_missing(
     struct report *report, const struct bide_rmq_topology *topology, enum bide_rmq_row_kind kind)
 {
-    static const char remedy[] = "the first worker or `bide send` whose user may configure declares it: "
-                                 "rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'";
-    char text[TEXT_SIZE];
+    char text[TEXT_SIZE], remedy[TEXT_SIZE];
     size_t n = 0, n_missing = 0;
     for (size_t i = 0; i < topology->n_rows; i++) {
         n += topology->rows[i].kind == kind;
         n_missing += topology->rows[i].kind == kind && report->missing[i];
     }
     report->n_missing += n_missing;
+    give_permission(report, "the first worker or `bide send` whose user may configure declares it", remedy);
     if (n_missing == n) {
         snprintf(text, sizeof text, "none of %zu is declared yet", n);
         tell(report, BIDE_FINDING_WARNING, kind_names[kind].many, text, remedy);
@@ -209,23 +215,29 @@ static bide_code check_topology(struct report *report, bide_error *error)
 
 static void list_unchecked(struct report *report)
 {
-    static const char *const rows[][3] = {
+    static const struct {
+        const char *subject, *text, *command;
+        bool of_vhost;
+    } rows[] = {
         {"bindings", "whether all bindings exist (a worker makes them when it starts)",
-            "rabbitmqctl list_bindings"},
+            "rabbitmqctl list_bindings", true},
         {"policies", "whether a policy adds a TTL, a length limit or dead-lettering to these queues",
-            "rabbitmqctl list_policies"},
+            "rabbitmqctl list_policies", true},
         {"feature flags", "whether quorum_queue and stream_queue (at-least-once dead-lettering) are enabled",
-            "rabbitmqctl list_feature_flags"},
+            "rabbitmqctl list_feature_flags", false},
         {"dead-letter confirms",
             "dead_letter_worker_publisher_confirm_timeout: after a broker's restart a held message may wait "
-            "that "
-            "long (3 minutes by default) for its next hop; 5000 is better",
-            "rabbitmqctl environment | grep dead_letter_worker"},
+            "that long (3 minutes by default) for its next hop; 5000 is better",
+            "rabbitmqctl environment | grep dead_letter_worker", false},
         {"consumer timeout", "whether the broker waits longer for an acknowledgement than a handler may take",
-            "rabbitmqctl environment | grep consumer_timeout"},
+            "rabbitmqctl environment | grep consumer_timeout", false},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        tell(report, BIDE_FINDING_NOT_CHECKED, rows[i][0], rows[i][1], rows[i][2]);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char command[TEXT_SIZE];
+        snprintf(command, sizeof command, "%s%s%s%s", rows[i].command, rows[i].of_vhost ? " -p '" : "",
+            rows[i].of_vhost ? report->admin->settings->vhost : "", rows[i].of_vhost ? "'" : "");
+        tell(report, BIDE_FINDING_NOT_CHECKED, rows[i].subject, rows[i].text, command);
+    }
 }
 
 bide_code bide_rmq_admin_verify(
