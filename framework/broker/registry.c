@@ -75,6 +75,7 @@ bool bide_reason_parse(const char *name, enum bide_reason *ret_reason)
 void bide_settlement_release(const struct bide_settlement *settlement)
 {
     bide_free(settlement->error);
+    bide_free(settlement->failures);
     for (size_t i = 0; i < settlement->n_sends; i++)
         bide_message_destroy(settlement->sends[i]);
     bide_free(settlement->sends);

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "message/envelope.h"
+#include "message/failures.h"
 
 static void json_queues(struct bide_buffer *to, const struct bide_broker_stats *stats)
 {
@@ -85,6 +86,8 @@ void bide_report_dead_whole(struct bide_buffer *to, const struct bide_dead_lette
     bide_report_dead(to, letter);
     bide_json_int(to, "due_ms", message->due_ms);
     bide_json_count(to, "expires_ms", message->expires_ms ? message->expires_ms : -1);
+    bide_json_name(to, "failures");
+    bide_failures_write(to, message->failures);
     bide_json_name(to, NULL);
     bide_envelope_add_content(to, message);
 }

@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "broker/report.h"
 #include "cli/output.h"
+#include "message/failures.h"
 
 enum { FLUSH_ROWS = 200, ERROR_COLUMN = 60 };
 
@@ -147,6 +148,22 @@ static void add_body(struct bide_buffer *to, const struct bide_message *message)
         bide_buffer_text(to, "(not text: `bide dead show ID --json` gives it in base64)");
 }
 
+/* Where there was more than the error above. */
+static void add_failures(struct bide_buffer *to, const struct bide_message *message)
+{
+    struct bide_failures failures;
+    char when[BIDE_INSTANT_TEXT];
+    bide_failures_read(&failures, message->failures);
+    for (size_t i = 0; failures.n > 1 && i < failures.n; i++) {
+        const struct bide_failure *failure = &failures.items[i];
+        bide_buffer_format(
+            to, "%-14s#%d %s ", "failure", failure->attempt, bide_format_instant(failure->at_ms, when));
+        bide_cli_add_clean(to, failure->error, strlen(failure->error), false);
+        bide_buffer_char(to, '\n');
+    }
+    bide_failures_release(&failures);
+}
+
 static void show_text(struct listing *listing, const struct bide_dead_letter *letter)
 {
     const struct bide_message *message = letter->message;
@@ -173,6 +190,7 @@ static void show_text(struct listing *listing, const struct bide_dead_letter *le
         bide_cli_add_clean(to, message->headers[i].value, strlen(message->headers[i].value), false);
         bide_buffer_char(to, '\n');
     }
+    add_failures(to, message);
     add_body(to, message);
     bide_cli_print_line(to);
 }

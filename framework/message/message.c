@@ -13,8 +13,14 @@ static struct bide_message *allocate(size_t room)
     struct bide_message *message = bide_malloc(sizeof *message + room);
     if (!message)
         return NULL;
-    *message = (struct bide_message){
-        .id = "", .type = "", .queue = "", .content_type = "", .error = "", .body = "", .attempt = 1};
+    *message = (struct bide_message){.id = "",
+        .type = "",
+        .queue = "",
+        .content_type = "",
+        .error = "",
+        .failures = "",
+        .body = "",
+        .attempt = 1};
     bide_arena_init(&message->arena);
     bide_arena_lend(&message->arena, message + 1, room);
     return message;
@@ -224,8 +230,8 @@ bide_code bide_message_set_expires_after_ms(bide_message *message, int64_t after
 
 static size_t room_for(const struct bide_message_parts *parts)
 {
-    const struct bide_slice *slices[] = {
-        &parts->id, &parts->type, &parts->queue, &parts->content_type, &parts->error, &parts->body};
+    const struct bide_slice *slices[] = {&parts->id, &parts->type, &parts->queue, &parts->content_type,
+        &parts->error, &parts->failures, &parts->body};
     size_t room = 0;
     for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++)
         room += slices[i]->size + 8;
@@ -266,7 +272,9 @@ struct bide_message *bide_message_from_parts(const struct bide_message_parts *pa
     if (!keep_slice(message, &message->id, parts->id) || !keep_slice(message, &message->type, parts->type) ||
         !keep_slice(message, &message->queue, parts->queue) ||
         !keep_slice(message, &message->content_type, parts->content_type) ||
-        !keep_slice(message, &message->error, parts->error) || !keep_slice(message, &body, parts->body) ||
+        !keep_slice(message, &message->error, parts->error) ||
+        !keep_slice(message, &message->failures, parts->failures) ||
+        !keep_slice(message, &body, parts->body) ||
         !keep_headers(message, parts->headers, parts->n_headers)) {
         bide_message_destroy(message);
         return NULL;
@@ -294,6 +302,7 @@ struct bide_message *bide_message_copy(const struct bide_message *message)
         .queue = slice_of(message->queue),
         .content_type = slice_of(message->content_type),
         .error = slice_of(message->error),
+        .failures = slice_of(message->failures),
         .body = {message->body, message->body_size},
         .headers = message->headers,
         .n_headers = message->n_headers,

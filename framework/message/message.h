@@ -24,8 +24,9 @@ struct bide_message {
     const char *type;
     const char *queue;
     const char *content_type;
-    const char *error; /* last failure */
-    const void *body;  /* followed by a NUL that does not count */
+    const char *error;    /* last failure */
+    const char *failures; /* all of them: message/failures.h */
+    const void *body;     /* followed by a NUL that does not count */
     size_t body_size;
     struct bide_header *headers;
     size_t n_headers;
@@ -46,7 +47,7 @@ struct bide_slice {
 /* What an adapter read from its broker, still in the broker library's memory. Absent strings are {NULL, 0}.
  */
 struct bide_message_parts {
-    struct bide_slice id, type, queue, content_type, error, body;
+    struct bide_slice id, type, queue, content_type, error, failures, body;
     const struct bide_header *headers;
     size_t n_headers;
     int64_t due_ms, sent_ms, expires_ms;

@@ -1,3 +1,4 @@
+#include "message/failures.h"
 #include "message/trace.h"
 #include "worker/intake.h"
 
@@ -51,6 +52,13 @@ static enum bide_outcome_kind kind_of(enum bide_verdict verdict)
     return kinds[verdict];
 }
 
+/* NULL, no change, where there is no memory. */
+static char *failures_with(const struct bide_message *message, const char *error, int64_t now_ms)
+{
+    return bide_failures_add(message->failures,
+        &(struct bide_failure){.attempt = message->attempt, .at_ms = now_ms, .error = error ? error : ""});
+}
+
 void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery *delivery,
     const struct bide_handler *handler, const struct bide_run_result *result, const struct bide_run *run)
 {
@@ -66,6 +74,8 @@ void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery 
         bide_crashes_type_did_well(intake->supervised->crashes, delivery->message->type);
     } else if (intake->supervised && decision.verdict == BIDE_VERDICT_DEAD)
         bide_crashes_end(intake->supervised->crashes, delivery->message->id, bide_mono_ms(intake->clock));
+    char *failures =
+        decision.verdict == BIDE_VERDICT_ACK ? NULL : failures_with(delivery->message, run->error, now_ms);
     bide_intake_settle(intake, &(struct bide_settlement){
                                    .delivery = delivery,
                                    .verdict = decision.verdict,
@@ -73,6 +83,7 @@ void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery 
                                    .attempt = decision.attempt,
                                    .due_ms = decision.due_ms,
                                    .error = run->error,
+                                   .failures = failures,
                                    .sends = run->sends,
                                    .n_sends = run->n_sends,
                                });

@@ -17,6 +17,7 @@ async function read(console, id) {
   const text = await console.text("#letter-text");
   for (const part of [id, "12345678901234567890", "<img src=x onerror=alert(1)>", "tenant", "t-17"])
     expect(text.includes(part), `the message does not show ${part}: ${text}`);
+  for (const run of ["Run 1 ", "Run 2 "]) expect(text.includes(run), `how it failed in ${run}is not shown: ${text}`);
   expect(await console.page.locator("#letter img").count() === 0, "a message's text became markup");
   await console.shot("letter");
 }

@@ -113,6 +113,7 @@ static void delayed_with_all_fields(void **state)
     assert_ok(bide_message_stamp(message, fixture->queues[0], bide_clock_system(), &error), &error);
     message->attempt = 3;
     message->error = "no route";
+    message->failures = "[]";
     struct bide_message *copy = bide_message_copy(message);
     fixture_send(fixture, message);
     export_all(fixture, &seen);
@@ -124,6 +125,7 @@ static void delayed_with_all_fields(void **state)
     assert_string_equal(got->queue, copy->queue);
     assert_string_equal(got->content_type, copy->content_type);
     assert_string_equal(got->error, "no route");
+    assert_string_equal(got->failures, "[]");
     assert_string_equal(bide_message_header(got, "tenant"), "blue");
     assert_int_equal(got->body_size, 3);
     assert_memory_equal(got->body, copy->body, 3);
@@ -276,6 +278,7 @@ static void letters_arrive(void **state)
     int64_t died_ms = now_ms() - 86400 * 1000;
     message->attempt = 5;
     message->error = "gave up";
+    message->failures = "[{\"attempt\":4}]";
     add_letter(fixture, message, BIDE_REASON_TIMEOUT, died_ms);
     fixture_expect_counts(fixture, 0, 0, 0, 0, 1);
     list_dead(fixture, (struct bide_dead_filter){0}, &listed);
@@ -284,6 +287,7 @@ static void letters_arrive(void **state)
     assert_int_equal(listed.died_ms[0], died_ms);
     assert_string_equal(listed.first->id, message->id);
     assert_string_equal(listed.first->error, "gave up");
+    assert_string_equal(listed.first->failures, message->failures);
     assert_string_equal(listed.first->queue, fixture->queues[0]);
     assert_string_equal(bide_message_header(listed.first, "tenant"), "blue");
     assert_int_equal(listed.first->attempt, 5);

@@ -1,6 +1,7 @@
 /* A retry is the same message again, later, with its attempt and what went wrong. */
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "contract/cases.h"
 
 /* The message 1 with everything set that must survive. */
@@ -114,6 +115,33 @@ static void without_error_keeps_the_last(void **state)
     hand_ack_all(hand);
 }
 
+static void carries_all_failures(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct listed listed;
+    static const char failures[] = "[{\"attempt\":1,\"at_ms\":2,\"error\":\"a\\n\\\\\\u001eb\"}]";
+    struct hand *hand = hand_open(fixture);
+    fixture_fill(fixture, 0, 0, 1, 0);
+    hand_take(hand, 1, SOON_MS);
+    struct bide_settlement first = retry_at(now_ms(), 2, "the first");
+    first.failures = bide_strdup(failures);
+    hand_give(hand, 0, first);
+    hand_flush(hand);
+    hand_take(hand, 1, SOON_MS);
+    assert_string_equal(hand->held[0].delivery->message->error, "the first");
+    assert_string_equal(hand->held[0].delivery->message->failures, failures);
+    hand_give(hand, 0, dead_of(BIDE_REASON_REJECTED, 2, "the last"));
+    hand_flush(hand);
+    list_dead(fixture, (struct bide_dead_filter){0}, &listed);
+    assert_string_equal(listed.first->error, "the last");
+    assert_string_equal(listed.first->failures, failures);
+    listed_clear(&listed);
+    assert_int_equal(retry_dead(fixture, (struct bide_dead_filter){0}), 1);
+    hand_take(hand, 1, SOON_MS);
+    assert_string_equal(hand->held[0].delivery->message->failures, "");
+    hand_ack_all(hand);
+}
+
 static void on_the_other_queue(void **state)
 {
     struct fixture *fixture = *state;
@@ -133,6 +161,7 @@ static const struct CMUnitTest cases[] = {
     CASE("retrying/ten-rounds", ten_rounds),
     CASE("retrying/due-now", due_now),
     CASE("retrying/without-error-keeps-the-last", without_error_keeps_the_last),
+    CASE("retrying/carries-all-failures", carries_all_failures),
     CASE("retrying/on-the-other-queue", on_the_other_queue),
 };
 CASE_GROUP(retrying_cases, cases);

@@ -188,6 +188,26 @@ def dead_letters(project):
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
+def each_failure_is_kept(project):
+    """What every run said, in order, from the message itself: whichever workers and processes ran it."""
+    retry = {"attempts": 3, "backoff": "fixed", "base": "50ms", "jitter": 0.0}
+    console, worker = start(project, handlers=[project.probe(retry=retry)])
+    project.send([{"type": "probe", "id": "f", "body": {"fail": 9}}])
+    wait_until(project.dead, 30, "a dead letter")
+    for letter in (console.read_json("/dead/f"), json.loads(project.bide("dead", "show", "f", "--json").stdout)):
+        failures = letter["failures"]
+        expect([failure["attempt"] for failure in failures] == [1, 2, 3], f"{letter}")
+        expect(failures[-1]["error"] == letter["error"] and all(failure["error"] for failure in failures), f"{letter}")
+        times = [failure["at_ms"] for failure in failures]
+        expect(times == sorted(times) and letter["sent_ms"] <= times[0] and times[-1] <= letter["died_ms"] + 1, f"{letter}")
+    shown = project.bide("dead", "show", "f").stdout
+    expect(all(f"failure       #{attempt} " in shown for attempt in (1, 2, 3)), shown)
+    console.act("/dead/f/retry")
+    wait_until(lambda: any(row["id"] == "f" and row["died_ms"] > letter["died_ms"] for row in project.dead()), 30, "it dies again")
+    expect(len(console.read_json("/dead/f")["failures"]) == 3, "a replay begins anew")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
 def events_are_followed(project):
     console, worker = start(project)
     with socket.create_connection(("127.0.0.1", console.port), timeout=30) as follower:
@@ -216,5 +236,6 @@ main(
     who_may_do_what,
     elsewhere_needs_a_token,
     dead_letters,
+    each_failure_is_kept,
     events_are_followed,
 )

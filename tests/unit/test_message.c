@@ -249,6 +249,7 @@ static struct bide_message_parts all_parts(void)
         .queue = {"q", 1},
         .content_type = {"text/plain", 10},
         .error = {"it failed", 9},
+        .failures = {"[]---", 2},
         .body = {"12345678\0bytes", 14},
         .headers = headers,
         .n_headers = COUNT_OF(headers),
@@ -266,6 +267,7 @@ static void assert_all_parts(const struct bide_message *message)
     assert_string_equal(bide_message_queue(message), "q");
     assert_string_equal(bide_message_content_type(message), "text/plain");
     assert_string_equal(bide_message_error(message), "it failed");
+    assert_string_equal(message->failures, "[]");
     assert_memory_equal(bide_message_body(message, &size), "12345678\0bytes\0", 15);
     assert_int_equal(size, 14);
     assert_int_equal(bide_message_header_count(message), 3);
@@ -319,7 +321,7 @@ static void from_parts_takes_one_allocation(void **state)
     static const char bytes[100] = "";
     uint64_t random = 9;
     for (int i = 0; i < 3000; i++) {
-        struct bide_slice slice[6];
+        struct bide_slice slice[7];
         char names[3][40];
         struct bide_header headers[3];
         for (size_t j = 0; j < COUNT_OF(slice); j++)
@@ -331,7 +333,7 @@ static void from_parts_takes_one_allocation(void **state)
             headers[j] = (struct bide_header){names[j], names[j] + size / 2};
         }
         struct bide_message_parts parts = {slice[0], slice[1], slice[2], slice[3], slice[4], slice[5],
-            headers, next_random(&random) % 4, 0, 0, 0, 1};
+            slice[6], headers, next_random(&random) % 4, 0, 0, 0, 1};
         struct alloc_count count = {0};
         bide_alloc_set_hook(count_allocation, &count);
         bide_message_destroy(bide_message_from_parts(&parts));

@@ -96,6 +96,7 @@ static void test_there_and_back(void **state)
         .queue = "q",
         .content_type = "text/plain",
         .error = "no",
+        .failures = "[]",
         .headers = headers,
         .n_headers = 3,
         .due_ms = 1700000000123,
@@ -115,6 +116,7 @@ static void test_there_and_back(void **state)
     assert_int_equal(ground->parts.expires_ms, message.expires_ms);
     assert_int_equal(ground->parts.attempt, 3);
     assert_memory_equal(ground->parts.error.bytes, "no", 2);
+    assert_memory_equal(ground->parts.failures.bytes, "[]", 2);
     assert_int_equal(ground->parts.n_headers, 3);
     assert_string_equal(header(ground, "tenant"), "blue");
     assert_string_equal(header(ground, "x-death"), "mine");

@@ -119,6 +119,8 @@ static void write_one_move(struct bide_redis_receiver *receiver, const struct bi
     struct bide_redis_lines lines = bide_redis_lines_of(delivery->base.message);
     if (settlement->error)
         lines.error = settlement->error;
+    if (settlement->failures)
+        lines.failures = settlement->failures;
     lines.attempt = settlement->attempt;
     if (dead) {
         lines.queue = queue->name;

@@ -23,6 +23,7 @@ static const struct key {
     {"content-type", TEXT, offsetof(struct bide_message_parts, content_type)},
     {"expires", NUMBER, offsetof(struct bide_message_parts, expires_ms)},
     {"error", TEXT, offsetof(struct bide_message_parts, error)},
+    {"failures", TEXT, offsetof(struct bide_message_parts, failures)},
     {"queue", TEXT, offsetof(struct bide_message_parts, queue)},
     {"reason", REASON, 0},
     {"died", DIED, 0},
@@ -88,8 +89,10 @@ static void write_headers(struct bide_buffer *to, const struct bide_message *mes
 
 struct bide_redis_lines bide_redis_lines_of(const struct bide_message *message)
 {
-    return (struct bide_redis_lines){
-        .error = message->error, .due_ms = message->due_ms, .attempt = message->attempt};
+    return (struct bide_redis_lines){.error = message->error,
+        .failures = message->failures,
+        .due_ms = message->due_ms,
+        .attempt = message->attempt};
 }
 
 void bide_redis_wire_write(
@@ -106,6 +109,7 @@ void bide_redis_wire_write(
     if (message->expires_ms)
         write_number(to, "expires ", message->expires_ms);
     write_text(to, "error ", lines->error);
+    write_text(to, "failures ", lines->failures);
     write_text(to, "queue ", lines->queue);
     write_text(to, "reason ", bide_reason_name(lines->reason));
     if (lines->died_ms)

@@ -26,8 +26,9 @@
 
 /* What a stored message's lines may say differently from the message itself. */
 struct bide_redis_lines {
-    const char *queue; /* dead letters only: elsewhere the key says it; NULL: no such line */
-    const char *error; /* NULL: none */
+    const char *queue;    /* dead letters only: elsewhere the key says it; NULL: no such line */
+    const char *error;    /* NULL: none */
+    const char *failures; /* likewise */
     int64_t due_ms;
     int attempt;
     enum bide_reason reason; /* dead letters only */

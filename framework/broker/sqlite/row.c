@@ -5,6 +5,9 @@
 
 #include "base/utf8.h"
 
+/* Between the last failure and all of them: a character that JSON escapes. */
+enum { FAILURES_MARK = 0x1E };
+
 /* A value that is no text becomes a list of its bytes. */
 static void write_value(struct bide_buffer *to, const char *value)
 {
@@ -53,6 +56,15 @@ static void bind_time_or_null(sqlite3_stmt *statement, int at, int64_t ms)
         sqlite3_bind_null(statement, at);
 }
 
+void bide_sqlite_bind_error(sqlite3_stmt *statement, int at, const char *error, const char *failures)
+{
+    if (*failures)
+        sqlite3_bind_text(
+            statement, at, sqlite3_mprintf("%s%c%s", error, FAILURES_MARK, failures), -1, sqlite3_free);
+    else
+        bind_text_or_null(statement, at, error);
+}
+
 static void bind_message(sqlite3_stmt *statement, const struct bide_message *message, const char *headers)
 {
     bind_text(statement, 1, message->id);
@@ -64,7 +76,7 @@ static void bind_message(sqlite3_stmt *statement, const struct bide_message *mes
     bind_time_or_null(statement, 7, message->expires_ms);
     bind_text_or_null(statement, 8, message->content_type);
     bind_text_or_null(statement, 9, headers);
-    bind_text_or_null(statement, 10, message->error);
+    bide_sqlite_bind_error(statement, 10, message->error, message->failures);
     sqlite3_bind_blob64(statement, 11, message->body, message->body_size, SQLITE_STATIC);
 }
 
@@ -170,6 +182,16 @@ static struct bide_message *with_headers(
     return message;
 }
 
+static void split_error(struct bide_slice text, struct bide_message_parts *parts)
+{
+    const char *mark = text.size ? memrchr(text.bytes, FAILURES_MARK, text.size) : NULL;
+    parts->error = text;
+    if (!mark || mark[1] != '[')
+        return;
+    parts->error.size = (size_t)(mark - text.bytes);
+    parts->failures = (struct bide_slice){mark + 1, text.size - parts->error.size - 1};
+}
+
 struct bide_message *bide_sqlite_read(sqlite3_stmt *statement, const struct bide_sqlite_row *row,
     enum bide_reason *ret_defect, const char **ret_defect_text)
 {
@@ -180,12 +202,12 @@ struct bide_message *bide_sqlite_read(sqlite3_stmt *statement, const struct bide
         .type = text_at(statement, first + TYPE),
         .queue = text_at(statement, first + QUEUE),
         .content_type = text_at(statement, first + CONTENT_TYPE),
-        .error = text_at(statement, first + ERROR),
         .due_ms = row->due_ms,
         .sent_ms = sqlite3_column_int64(statement, first + SENT_MS),
         .expires_ms = sqlite3_column_int64(statement, first + EXPIRES_MS),
         .attempt = sqlite3_column_int(statement, first + ATTEMPT),
     };
+    split_error(text_at(statement, first + ERROR), &parts);
     if (!oversized)
         parts.body = (struct bide_slice){sqlite3_column_blob(statement, first + BODY),
             (size_t)sqlite3_column_bytes(statement, first + BODY)};

@@ -16,6 +16,9 @@ bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_me
 bide_code bide_sqlite_insert_dead(struct bide_sqlite_file *file, const struct bide_dead_letter *letter,
     struct bide_buffer *scratch, bide_error *error);
 
+/* Binds the column `error`, in which both stand. */
+void bide_sqlite_bind_error(sqlite3_stmt *statement, int at, const char *error, const char *failures);
+
 /* Where a message's columns stand in a result: id, type, queue, attempt, sent_ms, expires_ms, content_type,
  * headers, error, body (its size where longer than wanted), in this order from `first`. */
 struct bide_sqlite_row {

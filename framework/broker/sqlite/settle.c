@@ -31,12 +31,12 @@ static bide_code run_by_seq(
     return bide_sqlite_run(&receiver->file, statement, error);
 }
 
-static void bind_error(sqlite3_stmt *statement, int at, const char *text)
+/* What the settlement says, or what was there. */
+static void bind_error(sqlite3_stmt *statement, int at, const struct bide_settlement *settlement,
+    const struct bide_message *message)
 {
-    if (text)
-        sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
-    else
-        sqlite3_bind_null(statement, at);
+    bide_sqlite_bind_error(statement, at, settlement->error ? settlement->error : message->error,
+        settlement->failures ? settlement->failures : message->failures);
 }
 
 static bide_code ack(
@@ -71,7 +71,7 @@ static bide_code retry(
     sqlite3_bind_text(update, 2, delivery->base.message->queue, -1, SQLITE_STATIC);
     sqlite3_bind_int64(update, 3, settlement->due_ms);
     sqlite3_bind_int(update, 4, settlement->attempt);
-    bind_error(update, 5, settlement->error);
+    bind_error(update, 5, settlement, delivery->base.message);
     code = bide_sqlite_run(&receiver->file, update, error);
     return code == BIDE_OK ? release(receiver, delivery, error) : code;
 }
@@ -86,7 +86,7 @@ static bide_code bury(
         return code;
     sqlite3_bind_int64(statement, 1, delivery->seq);
     sqlite3_bind_text(statement, 2, bide_reason_name(settlement->reason), -1, SQLITE_STATIC);
-    bind_error(statement, 3, settlement->error);
+    bind_error(statement, 3, settlement, delivery->base.message);
     sqlite3_bind_int(statement, 4, settlement->attempt);
     sqlite3_bind_int64(statement, 5, bide_wall_ms(receiver->file.clock));
     code = bide_sqlite_run(&receiver->file, statement, error);

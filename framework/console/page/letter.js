@@ -11,13 +11,19 @@ function facts(rows) {
 const moment = (ms) => (known(ms) && ms > 0 ? `${instant(ms)} (${ago(ms)})` : NOTHING);
 const upcoming = (ms) => (known(ms) && ms > Date.now() ? instant(ms) : moment(ms));
 
-// sent -> due -> died, with how many runs there were and what the last one said.
+// Each run that failed, when, and what it said; of one failure alone, what it said.
+function failuresOf(letter) {
+  const failures = letter.failures || [];
+  if (failures.length < 2) return letter.error ? [el("pre", {class: "error"}, letter.error)] : [];
+  return failures.flatMap(({attempt, at_ms, error}) => [el("span", {class: "failure"}, `Run ${attempt} · ${instant(at_ms)}`), el("pre", {class: "error"}, error || NOTHING)]);
+}
+
+// sent -> due -> died, with how many runs there were and how each failed.
 function story(letter) {
   const runs = letter.attempts === 1 ? "1 run" : `${letter.attempts} runs`;
   const step = (name, text, ...more) => el("li", {}, el("b", {}, name), el("span", {}, text), ...more);
-  const error = letter.error ? el("pre", {class: "error"}, letter.error) : null;
   return el("ol", {class: "story"}, step("Sent", moment(letter.sent_ms)), step("Last due", upcoming(letter.due_ms)),
-    step("Died", `${moment(letter.died_ms)} · ${letter.reason} after ${runs}`, error));
+    step("Died", `${moment(letter.died_ms)} · ${letter.reason} after ${runs}`, ...failuresOf(letter)));
 }
 
 function headers(letter) {

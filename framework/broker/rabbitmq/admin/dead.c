@@ -190,7 +190,7 @@ static void replay_marks(
     marks->due_ms = bide_wall_ms(clock);
     marks->attempt = 1;
     marks->expires_ms = 0;
-    marks->error = (struct bide_slice){NULL, 0};
+    marks->error = marks->failures = (struct bide_slice){NULL, 0};
 }
 
 static bide_code put(struct walk *walk, struct bide_rmq_letter *letter, bide_error *error)

@@ -10,12 +10,19 @@ static struct bide_slice slice_of(const char *text)
     return (struct bide_slice){text, strnlen(text, ERROR_MAX)};
 }
 
+static void error_marks(const struct bide_settlement *settlement, struct bide_rmq_marks *marks)
+{
+    if (settlement->error)
+        marks->error = slice_of(settlement->error);
+    if (settlement->failures) /* kept short by who wrote them: cut off they could not be read */
+        marks->failures = (struct bide_slice){settlement->failures, strlen(settlement->failures)};
+}
+
 static void retry_marks(const struct bide_settlement *settlement, struct bide_rmq_marks *marks)
 {
     marks->due_ms = settlement->due_ms;
     marks->attempt = settlement->attempt;
-    if (settlement->error)
-        marks->error = slice_of(settlement->error);
+    error_marks(settlement, marks);
 }
 
 static void dead_marks(
@@ -25,9 +32,8 @@ static void dead_marks(
     marks->attempts = settlement->attempt;
     marks->died_ms = bide_wall_ms(clock);
     marks->reason = slice_of(bide_reason_name(settlement->reason));
-    if (settlement->error)
-        marks->error = slice_of(settlement->error);
-    else if (marks->error.size == 0 && settlement->delivery->defect_text)
+    error_marks(settlement, marks);
+    if (marks->error.size == 0 && settlement->delivery->defect_text)
         marks->error = slice_of(settlement->delivery->defect_text);
 }
 

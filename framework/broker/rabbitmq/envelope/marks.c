@@ -22,6 +22,7 @@ const struct bide_rmq_mark_row bide_rmq_mark_rows[BIDE_RMQ_MARKS] = {
     NUMBER("bide-died", died_ms, LATEST_MS, "Unix milliseconds before the year 9999"),
     TEXT("bide-queue", queue),
     TEXT("bide-error", error),
+    TEXT("bide-failures", failures),
     TEXT("bide-reason", reason),
 };
 

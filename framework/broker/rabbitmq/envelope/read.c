@@ -198,6 +198,7 @@ const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struc
     parts.expires_ms = marks.expires_ms;
     parts.attempt = (int)marks.attempt;
     parts.error = marks.error;
+    parts.failures = marks.failures;
     *ret_parts = parts;
     *ret_marks = marks;
     return malformed;

@@ -30,6 +30,7 @@ void bide_rmq_marks_of(const struct bide_message *message, struct bide_rmq_marks
         .attempt = message->attempt,
         .queue = slice_of(message->queue),
         .error = slice_of(message->error),
+        .failures = slice_of(message->failures),
     };
 }
 
