@@ -59,8 +59,8 @@ struct start {
     int threads; /* 0: the configuration's */
     bide_worker_options options;
     struct bide_cli_generation now;
-    struct bide_cli_generation next; /* a reload's, until it is concluded */
-    struct bide_listeners listeners;
+    struct bide_cli_generation next;                 /* a reload's, until it is concluded */
+    struct bide_listeners listeners, next_listeners; /* the same but during a reload */
 };
 
 /* This process's own copy of the generation it belongs to. */
@@ -115,6 +115,7 @@ static int child_main(void *user, const struct bide_supervised *shared)
 {
     struct start *start = user;
     bide_error error = {0};
+    bide_listeners_drop(&start->next_listeners, &start->listeners);
     bide_listeners_close(&start->listeners);
     bide_code code = serve(start, shared, &error);
     if (code != BIDE_OK)
@@ -136,8 +137,13 @@ static bide_code prepare(void *user, struct bide_workforce *ret_force, bide_erro
 {
     struct start *start = user;
     bide_code code = bide_cli_generation_read(start->path, &start->next, error);
-    if (code == BIDE_OK)
-        *ret_force = force_of(start, start->next.config);
+    if (code != BIDE_OK)
+        return code;
+    *ret_force = force_of(start, start->next.config);
+    code = bide_listeners_prepare(
+        &start->listeners, start->now.config, start->next.config, &start->next_listeners, error);
+    if (code != BIDE_OK)
+        bide_cli_generation_release(&start->next);
     return code;
 }
 
@@ -147,8 +153,12 @@ static void conclude(void *user, bool accepted)
     struct start *start = user;
     if (!accepted) {
         bide_cli_generation_release(&start->next);
+        bide_listeners_drop(&start->next_listeners, &start->listeners);
+        start->next_listeners = start->listeners;
         return;
     }
+    bide_listeners_drop(&start->listeners, &start->next_listeners);
+    start->listeners = start->next_listeners;
     if (start->next.config->worker.log_level < start->now.config->worker.log_level)
         set_log_level(start, start->next.config);
     bide_cli_generation_log_changes(&start->now, &start->next);
@@ -224,6 +234,7 @@ static bide_code supervise(struct start *start, bide_error *error)
     };
     signal(SIGPIPE, SIG_IGN); /* the supervisor's log may go to a pipe, too */
     code = bide_listeners_open(start->now.config, &start->listeners, error);
+    start->next_listeners = start->listeners;
     if (code == BIDE_OK) {
         code = bide_supervise(&supervision, &start->cli->status, error);
         bide_listeners_remove(&start->listeners);

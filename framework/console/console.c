@@ -91,7 +91,7 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     console->options = options;
     console->clock = bide_clock_system();
     pthread_mutex_init(&console->depths.lock, NULL);
-    bide_history_init(&console->history);
+    bide_history_init(&console->history, &options->shared->past);
     atomic_store(&options->shared->controls.listeners, 0); /* those of a console that crashed */
     bide_code code = serve(console, &signals, error);
     bide_history_clear(&console->history);

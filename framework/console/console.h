@@ -25,6 +25,12 @@ struct bide_listeners {
  * taken. A Unix socket that cannot be had is logged and left out. */
 bide_code bide_listeners_open(
     const struct bide_config *config, struct bide_listeners *ret_listeners, bide_error *error);
+/* For another configuration of the same worker: the same sockets, but its own by TCP where http.listen
+ * differs. Errors as above, then *ret_next is *now. */
+bide_code bide_listeners_prepare(const struct bide_listeners *now, const struct bide_config *before,
+    const struct bide_config *after, struct bide_listeners *ret_next, bide_error *error);
+/* Closes what only `dropped` has. */
+void bide_listeners_drop(const struct bide_listeners *dropped, const struct bide_listeners *kept);
 /* In a process that does not serve: closes its copies. */
 void bide_listeners_close(struct bide_listeners *listeners);
 /* At the end: and removes the Unix socket's name. */

@@ -79,9 +79,26 @@ struct bide_deaths {
     _Atomic uint64_t hung; /* replaced because a handler did not return */
 };
 
+/* What the console noted in each step: written by it alone, and left to the next one. */
+struct bide_past_point {
+    int64_t t_s; /* Unix */
+    uint64_t done, retried, dead;
+    double late_p99_us; /* -1: nothing was due */
+};
+
+enum { BIDE_PAST_POINTS = 300 };
+
+struct bide_past {
+    struct bide_past_point points[BIDE_PAST_POINTS];
+    uint64_t n;                         /* ever */
+    uint64_t counts[BIDE_COUNTS];       /* of all types together, at the last point */
+    struct bide_histogram_sum lateness; /* likewise */
+};
+
 struct bide_shared {
     struct bide_controls controls;
     struct bide_deaths deaths;
+    struct bide_past past;
     int64_t started_ms; /* of the supervisor; constant */
     pid_t supervisor;   /* constant */
     size_t n_places;    /* constant */

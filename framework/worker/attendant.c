@@ -19,7 +19,9 @@ static _Noreturn void become_child(
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it died before the line above */
         _exit(EXIT_FAILURE);
-    sigprocmask(SIG_SETMASK, before, NULL);
+    sigset_t mask = *before;
+    sigaddset(&mask, SIGUSR2); /* a reload's, before the child is ready for it: waits */
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     exit(attendant->run(attendant->user, shared));
 }
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.console import Console, free_port  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
+from bidetest.project import read_lines  # noqa: E402
 from bidetest.proxy import Proxy  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
@@ -102,6 +103,43 @@ def a_console_that_dies_comes_again(project):
     console.wait_ready()
     processes = [process["pid"] for process in console.read_json("/status")["worker"]["processes"]]
     expect(processes == [process["pid"] for process in status["processes"]], "a worker process was replaced")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def reload(project, worker, verdict, **settings):
+    """SIGHUP after another configuration; the line that says what came of it."""
+    project.configure(**settings)
+    os.kill(worker.pid, signal.SIGHUP)
+    found = wait_until(lambda: [row for row in read_lines(worker.log) if row["message"].startswith(verdict)], 30, worker.log_tail)
+    return found[-1]
+
+
+def a_reload_moves_the_console(project):
+    """To another address and token; what it knew of the last minutes it still knows. A port that is taken is refused."""
+    old, worker = start(project)
+    sent = project.send({"type": "probe", "body": {}} for _ in range(30))
+    wait_until(lambda: project.all_ended(sent), 30, "thirty are done")
+
+    def past(console):
+        return [(point["t"], point["done"]) for point in console.read_json("/history")["points"] if point["done"]]
+
+    wait_until(lambda: sum(done for _, done in past(old)) == 30, 10, lambda: f"{past(old)}")
+    known, new = past(old), Console(free_port(), "another token")
+    http = {"listen": f"127.0.0.1:{new.port}", "token": new.token}
+    reload(project, worker, "new configuration in use", http=http)
+    new.wait_ready()
+    expect(past(new) == known, f"the history was {known}, now {past(new)}")
+    wait_until(lambda: not old.answers(), 10, "the old address is closed")
+    expect(new.ask("POST", "/quiet", {"Authorization": f"Bearer {TOKEN}"})[0] == 401, "the old token")
+    expect(new.act("/unquiet")[0] == 200, "the new token")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        http = {**http, "listen": f"127.0.0.1:{taken.getsockname()[1]}"}
+        said = reload(project, worker, "new configuration refused", http=http)
+        expect("http.listen" in said["error"], f"{said}")
+        expect(new.answers(), "the console is gone after a refused file")
+    expect("console died" not in worker.log_text(), worker.log_tail())
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
@@ -232,6 +270,7 @@ main(
     figures_are_those_of_the_books,
     counters_survive_a_crash,
     a_console_that_dies_comes_again,
+    a_reload_moves_the_console,
     not_ready_without_broker_or_when_quiet,
     who_may_do_what,
     elsewhere_needs_a_token,
