@@ -77,21 +77,63 @@ def the_other_takes_over(project):
     second.kill()
 
 
+def a_signal_lets_what_runs_finish(project):
+    """Two run; the others in hand have not begun: they go back as they were, and run elsewhere."""
+    project.configure(threads=2, worker={"prefetch": 64})
+    worker = project.worker()
+    rows = [{"type": "probe", "id": f"slow{number}", "body": {"sleep_ms": 2000}} for number in range(2)]
+    sent = project.send(rows + [{"type": "probe", "id": f"quick{number}", "body": {}} for number in range(40)])
+    wait_until(lambda: project.queue("default")["ready"] == 0, 20, "all are in hand")
+    expect(worker.stop() == 0, f"exit {worker.process.returncode}: {worker.log_tail()}")
+    ran = sorted((line["id"], line["attempt"], line["outcome"]) for line in project.journal())
+    expect(ran == [("slow0", 1, "done"), ("slow1", 1, "done")], f"{ran}")
+    wait_until(lambda: project.queue("default")["ready"] == 40, 10, lambda: f"the rest is back: {project.status()}")
+    project.worker()
+    wait_until(lambda: project.all_ended(sent), 20, lambda: f"the rest has run: {project.status()}")
+    lines = project.journal()
+    expect(len(lines) == len(sent) and {line["attempt"] for line in lines} == {1}, f"{lines}")
+
+
+def two_run(project, drain):
+    """A worker with two that do not end: one listens to its cancellation, one does not."""
+    project.configure(threads=2, worker={"drain": drain})
+    worker = project.worker()
+    project.send([{"type": "probe", "id": "deaf", "body": {"hang": True}},
+                  {"type": "probe", "id": "slow", "body": {"sleep_ms": 20000}}])
+    wait_until(lambda: started(project, worker.tree()) and project.queue("default")["ready"] == 0, 30, "both run")
+    return worker
+
+
+def both_are_back(project, worker, seconds):
+    """The worker leaves in time and in order; another one gets both, with the attempt they had."""
+    code = worker.wait(seconds)
+    expect(code == 0, f"exit {code}: {worker.log_tail()}")
+    wait_until(lambda: project.left() == 2, 10, lambda: f"both were handed back: {project.status()}")
+    expect(project.queue("default")["ready"] == 2, f"{project.status()}")
+    successor = project.worker()
+    wait_until(lambda: started(project, successor.tree()), 20, lambda: f"it runs again: {successor.log_tail()}")
+    attempts = {line["attempt"] for line in project.journal()}
+    expect(attempts == {1}, f"leaving burnt an attempt: {project.journal()}")
+    successor.kill()
+
+
 def a_second_signal_hands_back(project):
-    project.configure(threads=2, worker={"drain": "60s"})
-    first = project.worker()
-    project.send({"type": "probe", "id": f"h{number}", "body": {"sleep_ms": 20000}} for number in range(2))
-    wait_until(lambda: (project.queue("default") or {}).get("in_flight") in (2, None), 30, "both run")
-    first.process.terminate()
+    worker = two_run(project, "60s")
+    worker.process.terminate()
     try:
-        first.process.wait(0.5)
+        worker.process.wait(0.5)
         raise AssertionError("the worker did not wait for what runs")
     except subprocess.TimeoutExpired:
         pass
-    first.process.terminate()
-    first.wait(10)
-    wait_until(lambda: project.left() == 2, 10, lambda: f"both were handed back: {project.status()}")
-    expect(project.queue("default")["ready"] == 2, f"{project.status()}")
+    worker.process.terminate()
+    both_are_back(project, worker, 10)
 
 
-main(three_kills_lose_nothing, the_other_takes_over, a_second_signal_hands_back)
+def the_end_of_drain_hands_back(project):
+    worker = two_run(project, "1s")
+    worker.process.terminate()
+    both_are_back(project, worker, 10)
+
+
+main(three_kills_lose_nothing, the_other_takes_over, a_signal_lets_what_runs_finish, a_second_signal_hands_back,
+     the_end_of_drain_hands_back)
