@@ -211,6 +211,41 @@ bide_code bide_rmq_intake_flush(struct bide_rmq_intake *intake, bide_error *erro
     return bide_rmq_fail_status(intake->settings, AMQP_STATUS_SOCKET_CLOSED, "acknowledging", error);
 }
 
+/* ---- the end ---- */
+
+static bool has_delivered(const struct bide_rmq_channel *channel)
+{
+    return channel->tags.next > 1;
+}
+
+/* Begins and ends a consumer: both go through the queue's log, behind the acknowledgements, and are answered
+ * when they are in it. */
+static bool pass_log(struct bide_rmq_intake *intake, size_t index)
+{
+    const struct bide_rmq_channel *channel = &intake->channels[index];
+    const struct bide_rmq_queue *queue = &intake->settings->queues[channel->queue];
+    amqp_bytes_t name = bide_rmq_text(channel->landing ? queue->landing : queue->work);
+    amqp_bytes_t tag = bide_rmq_text("last");
+    amqp_connection_state_t amqp = intake->link.amqp;
+    return amqp_basic_qos(amqp, number_of(index), 0, 1, 0) &&
+           amqp_basic_consume(amqp, number_of(index), name, tag, 0, 0, 0, amqp_empty_table) &&
+           amqp_basic_cancel(amqp, number_of(index), tag);
+}
+
+/* While a quorum queue is slow, the broker's channel holds acknowledgements back, and one that ends takes
+ * them with it: the messages would run again. They leave the channel when it learns that the log has taken
+ * the earlier ones, which it has by the second answer. */
+void bide_rmq_intake_await_settled(struct bide_rmq_intake *intake)
+{
+    if (!intake->link.amqp || intake->settings->classic)
+        return;
+    bide_rmq_link_hurry(&intake->link);
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < intake->n_channels; i++)
+            if (has_delivered(&intake->channels[i]) && !pass_log(intake, i))
+                return;
+}
+
 /* ---- in ---- */
 
 static bide_code finish_message(

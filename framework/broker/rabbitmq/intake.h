@@ -29,7 +29,7 @@ struct bide_rmq_channel {
     size_t limit;                        /* of all running consumers together; 0: none */
     size_t prefetch[BIDE_RMQ_CONSUMERS]; /* of each */
     size_t n_consumers;
-    unsigned turn;    /* the oldest consumer's tag; the others' follow */
+    unsigned turn;    /* the newest consumer's tag; the others' are below */
     int64_t quiet_us; /* since when the watch has heard nothing; 0: it has not looked since */
     unsigned strikes; /* how often in a row something was ready and did not come */
     bool cancelled;   /* by the broker: the queue is gone, or its leader */
@@ -83,5 +83,8 @@ bool bide_rmq_intake_is_current(
 void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
 /* Writes the acknowledgements that add up, and all else. */
 bide_code bide_rmq_intake_flush(struct bide_rmq_intake *intake, bide_error *error);
+/* Before the end, after the last flush: waits until the broker has made the acknowledgements final, a second
+ * at most for each answer. What arrives meanwhile is thrown away and goes back with the connection. */
+void bide_rmq_intake_await_settled(struct bide_rmq_intake *intake);
 
 #endif

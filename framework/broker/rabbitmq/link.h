@@ -22,6 +22,8 @@ struct bide_rmq_link {
  * heartbeats: for a link whose thread may be away for long. */
 bide_code bide_rmq_link_open(struct bide_rmq_link *link, const struct bide_rmq_settings *settings,
     size_t first, const char *role, bool beats, bide_error *error);
+/* The end is near: no answer is waited for longer than a second from now on. */
+void bide_rmq_link_hurry(struct bide_rmq_link *link);
 /* Says good-bye where the broker listens, and frees everything. Also a closed or zeroed link. */
 void bide_rmq_link_close(struct bide_rmq_link *link);
 /* Without good-bye: for a connection known to be lost. */

@@ -277,8 +277,9 @@ static void destroy(struct bide_receiver *base)
     bide_rmq_courier_destroy(receiver->courier);
     if (receiver->intake.channels) {
         bide_error error;
-        if (bide_rmq_intake_is_open(&receiver->intake))
-            bide_rmq_intake_flush(&receiver->intake, &error); /* the last acknowledgements */
+        if (bide_rmq_intake_is_open(&receiver->intake) &&
+            bide_rmq_intake_flush(&receiver->intake, &error) == BIDE_OK) /* the last acknowledgements */
+            bide_rmq_intake_await_settled(&receiver->intake);
         for (struct bide_rmq_delivery *delivery; (delivery = take_ready(receiver));)
             bide_rmq_delivery_destroy(delivery);
         bide_rmq_intake_release(&receiver->intake);
