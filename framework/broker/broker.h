@@ -26,14 +26,13 @@
 #include "bide/producer.h"
 #include "message/message.h"
 
-/* The landing window: how early a delivery may be handed out. More than the RabbitMQ ladder's 100 + 8 × 40
- * ms. */
+/* The landing window: how early a delivery may be handed out. More than the RabbitMQ ladder's
+ * 100 + 8 × 40 ms. */
 enum { BIDE_LANDING_MS = 500 };
 
 enum bide_queue_type { BIDE_QUEUE_QUORUM, BIDE_QUEUE_CLASSIC }; /* RabbitMQ only */
 
-/* What all three objects are opened with. Everything is borrowed until open returns, except `clock`: for
- * ever. */
+/* What all three objects are opened with. All is borrowed until open returns, except `clock`: for ever. */
 struct bide_broker_options {
     const struct bide_url *url;
     const char *name_space; /* valid by bide_namespace_valid */
@@ -102,8 +101,7 @@ enum bide_verdict {
     BIDE_VERDICT_ACK,     /* done (or expired): gone for good */
     BIDE_VERDICT_RETRY,   /* run again at due_ms with `attempt` and `error` */
     BIDE_VERDICT_DEAD,    /* to the dead letters with `reason` and `error` */
-    BIDE_VERDICT_RELEASE, /* back to the broker untouched: at once for any worker (or at its due time, when
-                             early) */
+    BIDE_VERDICT_RELEASE, /* back to the broker untouched: for any worker at once, or when it is due */
 };
 
 /* What shall become of a delivery. */
@@ -124,8 +122,7 @@ enum { BIDE_WAIT_FDS = 8 };
 struct bide_wait {
     struct pollfd fds[BIDE_WAIT_FDS];
     size_t n_fds;
-    int64_t
-        timeout_us; /* call receive again after so long even if no descriptor is ready; -1: no such need */
+    int64_t timeout_us; /* call receive again by then even if no descriptor is ready; -1: no such need */
 };
 
 struct bide_receiver_stats {
@@ -248,14 +245,12 @@ struct bide_export {
 enum { BIDE_EXPORT_BATCH = 500 };
 
 /* Takes up to BIDE_EXPORT_BATCH messages elsewhere and marks those that have arrived, also when it fails. A
- * failure ends the export; what is not marked although it succeeds stays behind (and may be offered again).
- */
+ * failure ends the export; what is not marked although it succeeds stays behind, and may be offered again. */
 typedef bide_code bide_export_visit(void *user, struct bide_export *batch, size_t n, bide_error *error);
 
 enum bide_severity { BIDE_FINDING_OK, BIDE_FINDING_WARNING, BIDE_FINDING_ERROR, BIDE_FINDING_NOT_CHECKED };
 
-/* What verify found: borrowed texts. remedy: NULL, or what to do (for NOT_CHECKED the command that would show
- * it). */
+/* What verify found: borrowed texts. remedy: NULL, or what to do (NOT_CHECKED: the command that shows it). */
 struct bide_finding {
     enum bide_severity severity;
     const char *subject; /* "queue bide.mail" */
@@ -282,7 +277,7 @@ struct bide_admin_ops {
     /* Takes everything that is in nobody's hands, ready, delayed and dead, out of circulation, batch by
      * batch, and deletes what the visitor marks; the rest goes back at the end, as it was, and so does the
      * batch of an export that was killed (at the latest when the next one looks for it). queue: of this one
-     * only, or NULL. Ends when nothing more is found. Dead letters must not be replayed or dropped meanwhile.
+     * only, or NULL. Ends when nothing more is found. No dead letters may be replayed or dropped meanwhile.
      */
     bide_code (*export_each)(
         struct bide_admin *admin, const char *queue, bide_export_visit *visit, void *user, bide_error *error);
@@ -322,8 +317,7 @@ struct bide_plan {
 struct bide_adapter {
     const char *name;       /* "sqlite" */
     const char *schemes[4]; /* of URLs, NULL-terminated */
-    bool creates_queues;    /* sending to a queue nobody declared works (else such messages are parked as
-                               unrouted) */
+    bool creates_queues;    /* sending to a queue nobody declared works (else: parked as unrouted) */
     bide_code (*open_sender)(
         const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error);
     bide_code (*open_receiver)(
@@ -340,8 +334,7 @@ bide_code bide_adapter_find(
 /* Every adapter, NULL-terminated. */
 const struct bide_adapter *const *bide_adapters(void);
 
-/* ---- calls (thin: they only follow `ops`) ---------------------------------------------------------------
- */
+/* ---- calls (thin: they only follow `ops`) ------------------------------------------------------------- */
 
 static inline bide_code bide_sender_send(struct bide_sender *sender, struct bide_message *const *messages,
     size_t n, enum bide_sent *results, bide_error *error)

@@ -2,16 +2,11 @@
 
 enum { ENOUGH_BYTES = 8 * 1024 * 1024 };
 
-void bide_export_batch_init(struct bide_export_batch *batch)
-{
-    batch->n = batch->bytes = 0;
-}
-
 void bide_export_batch_clear(struct bide_export_batch *batch)
 {
     for (size_t i = 0; i < batch->n; i++)
         bide_message_destroy(batch->items[i].message);
-    bide_export_batch_init(batch);
+    batch->n = batch->bytes = 0;
 }
 
 bool bide_export_batch_is_full(const struct bide_export_batch *batch)

@@ -1,4 +1,4 @@
-/* broker/export.h: the batch of an export, for adapters. One thread at a time. */
+/* broker/export.h: the batch of an export, for adapters. A zeroed one is empty. One thread at a time. */
 #ifndef BIDE_BROKER_EXPORT_H
 #define BIDE_BROKER_EXPORT_H
 
@@ -10,7 +10,6 @@ struct bide_export_batch {
     size_t bytes; /* of bodies */
 };
 
-void bide_export_batch_init(struct bide_export_batch *batch);
 /* Frees the messages; the batch is empty. */
 void bide_export_batch_clear(struct bide_export_batch *batch);
 /* No more should be added: as many as there may be, or enough bytes for one batch. */

@@ -170,8 +170,7 @@ static void conclude(void *user, bool accepted)
 
 /* ---- the console ---- */
 
-/* This process's own copy of the configuration that holds now, with the broker that the command line names.
- */
+/* This process's own copy of the configuration that holds now, with the broker the command line names. */
 static bide_code open_session(struct start *start, struct bide_cli_session *ret_session, bide_error *error)
 {
     struct bide_config *config = start->now.config;

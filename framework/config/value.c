@@ -11,8 +11,7 @@
 
 enum { BACKOFF_LIST_MAX = 100 };
 
-/* A value on its way: its row, where it stands (NULL: it is the fallback), and its text (NULL: not a string).
- */
+/* A value on its way: its row, where it stands (NULL: it is the fallback), its text (NULL: not a string). */
 struct value {
     const struct bide_reader *reader;
     const struct bide_option *option;

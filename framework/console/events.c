@@ -18,7 +18,8 @@ struct bide_follower {
     uint64_t positions[]; /* one a place */
 };
 
-struct bide_follower *bide_follower_create(struct bide_console *console, int fd)
+/* Follows all rings from now on; NULL: too many do, or no memory. */
+static struct bide_follower *create(struct bide_console *console, int fd)
 {
     struct bide_shared *shared = console->options->shared;
     if (atomic_fetch_add(&console->followers, 1) >= FOLLOWERS_MAX) {
@@ -123,7 +124,7 @@ ptrdiff_t bide_follower_read(struct bide_follower *follower, char *to, size_t si
 void bide_serve_events(
     struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
 {
-    reply->follower = bide_follower_create(console, request->fd);
+    reply->follower = create(console, request->fd);
     reply->type = "application/x-ndjson";
     if (!reply->follower)
         bide_reply_error(reply, 503, "too many follow the events already");

@@ -69,8 +69,6 @@ void bide_depths_give_back(struct bide_console *console);
 
 /* ---- /events ---- */
 
-/* Follows all rings from now on; NULL: too many do, or no memory. */
-struct bide_follower *bide_follower_create(struct bide_console *console, int fd);
 void bide_follower_destroy(struct bide_follower *follower);
 /* Waits for events and writes lines; -1 at the end (the client has left, or the console stops). */
 ptrdiff_t bide_follower_read(struct bide_follower *follower, char *to, size_t size);

@@ -13,8 +13,7 @@ static _Thread_local struct {
     size_t left;
     unsigned forks;
     int64_t last_ms;
-    uint16_t
-        sequence; /* the 12 bits behind the version: counts within a millisecond (RFC 9562, 6.2 method 1) */
+    uint16_t sequence; /* the 12 bits behind the version: counts within a ms (RFC 9562, 6.2 method 1) */
 } generator;
 
 static void refill(void)

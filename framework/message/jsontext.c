@@ -93,8 +93,7 @@ void bide_json_add_compact(struct bide_buffer *to, const char *text, size_t size
     bide_buffer_add(to, run, (size_t)(end - run));
 }
 
-/* Eight bytes at a time: is one of them below 0x20? (x - n sets the highest bit of those below, ~x keeps it.)
- */
+/* Eight bytes at a time: is one of them below 0x20? (x - n sets the top bit of those below, ~x keeps it.) */
 static uint64_t control_in(uint64_t eight)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);

@@ -44,8 +44,7 @@ struct bide_slice {
     size_t size;
 };
 
-/* What an adapter read from its broker, still in the broker library's memory. Absent strings are {NULL, 0}.
- */
+/* What an adapter read from its broker, still in the client library's memory. Absent strings: {NULL, 0}. */
 struct bide_message_parts {
     struct bide_slice id, type, queue, content_type, error, failures, body;
     const struct bide_header *headers;
@@ -60,9 +59,6 @@ size_t bide_headers_bytes(const struct bide_header *headers, size_t n);
 /* A message of its own from parts, in one allocation; NULL where there is no memory. Checks nothing: names
  * are judged by bide_name_valid and by routing. A NUL inside a name ends it. */
 struct bide_message *bide_message_from_parts(const struct bide_message_parts *parts);
-
-/* A copy that shares nothing; NULL where there is no memory. */
-struct bide_message *bide_message_copy(const struct bide_message *message);
 
 /* Fixes what was left open, at the moment of sending: id, queue, sent, due, expires, attempt. Calling it
  * again changes nothing (a second try to send keeps id and due). */

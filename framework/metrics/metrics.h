@@ -35,8 +35,7 @@ enum { BIDE_METRICS_TYPES = 1024, BIDE_METRICS_SIGNALS = 65, BIDE_METRICS_BUILD 
 
 struct bide_type_metrics {
     char type[BIDE_NAME_MAX + 1];
-    char
-        plugin[BIDE_NAME_MAX + 1]; /* of its handler now; may be read while it changes, and is always ended */
+    char plugin[BIDE_NAME_MAX + 1]; /* of its handler now; may be read while it changes; always ended */
     char version[BIDE_METRICS_BUILD];
     char build[BIDE_METRICS_BUILD];
     _Atomic uint64_t counts[BIDE_COUNTS]; /* by enum bide_outcome_kind */

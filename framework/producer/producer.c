@@ -114,8 +114,7 @@ static bide_code prepare(const struct bide_producer *producer, bide_message *mes
     return bide_message_stamp(message, producer->default_queue, producer->clock, error);
 }
 
-/* Sends the run of messages that begins at `messages`; *error is written only for the first failure of all.
- */
+/* Sends the run of messages that begins at `messages`; *error is for the first failure of all. */
 static bide_code send_run(struct bide_producer *producer, bide_message *const *messages, size_t n,
     bide_sent *results, bide_code before, bide_error *error)
 {

@@ -61,8 +61,7 @@ static int64_t circuit_pause_ms(struct bide_intake *intake, const struct bide_ha
     return bide_circuit_is_half_open(handler->circuit) && wait_ms > pause_ms ? pause_ms : wait_ms;
 }
 
-/* An operator may resume at any moment; but what has been paused for long need not come round all the time.
- */
+/* An operator may resume at any moment; but what has long been paused need not come round all the time. */
 static int64_t operator_pause_ms(const struct bide_intake *intake, const struct bide_handler *handler)
 {
     if (!handler->paused)

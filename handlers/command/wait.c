@@ -18,8 +18,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What is there now, and no more than 64 KiB of it: a program that never stops writing must not keep us here.
- */
+/* What is there now, at most 64 KiB of it: a program that never stops writing must not keep us here. */
 static void read_output(struct child *child)
 {
     char bytes[4096];

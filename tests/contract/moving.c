@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "contract/cases.h"
+#include "support/message_copy.h"
 
 /* What a visitor got to see, and how it behaves. */
 struct seen {
@@ -28,7 +29,7 @@ static bide_code note(void *user, struct bide_export *batch, size_t n, bide_erro
         seen->items = bide_realloc(seen->items, (seen->n + 1) * sizeof *seen->items);
         assert_non_null(seen->items);
         seen->items[seen->n] = batch[i];
-        seen->items[seen->n++].message = bide_message_copy(batch[i].message);
+        seen->items[seen->n++].message = message_copy(batch[i].message);
     }
     return fails ? bide_fail(error, BIDE_E_BROKER, "nobody is there") : BIDE_OK;
 }
@@ -114,7 +115,7 @@ static void delayed_with_all_fields(void **state)
     message->attempt = 3;
     message->error = "no route";
     message->failures = "[]";
-    struct bide_message *copy = bide_message_copy(message);
+    struct bide_message *copy = message_copy(message);
     fixture_send(fixture, message);
     export_all(fixture, &seen);
     assert_int_equal(seen.n, 1);
@@ -315,7 +316,7 @@ static void letters_go_round(void **state)
         assert_int_equal(seen.items[0].died_ms, died_ms);
         assert_int_equal(seen.items[0].message->attempt, 2);
         bide_message_destroy(message);
-        message = bide_message_copy(seen.items[0].message);
+        message = message_copy(seen.items[0].message);
         seen_clear(&seen);
     }
     add_letter(fixture, message, BIDE_REASON_EXHAUSTED, died_ms);

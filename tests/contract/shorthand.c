@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "contract/cases.h"
+#include "support/message_copy.h"
 
 struct bide_settlement retry_at(int64_t due_ms, int attempt, const char *error)
 {
@@ -36,7 +37,7 @@ static bool note_letter(void *user, const struct bide_dead_letter *letter)
     if (listed->n == LISTED_MAX)
         return false;
     if (listed->n == 0)
-        listed->first = bide_message_copy(letter->message);
+        listed->first = message_copy(letter->message);
     snprintf(listed->ids[listed->n], FIXTURE_ID, "%s", letter->message->id);
     listed->reasons[listed->n] = letter->reason;
     listed->died_ms[listed->n] = letter->died_ms;

@@ -24,7 +24,7 @@ static const struct {
     {AMQP_RESOURCE_ERROR, BIDE_E_BROKER, "see the broker's log"},
 };
 
-bide_code bide_rmq_fail_close(const struct bide_rmq_settings *settings, uint16_t reply_code,
+static bide_code fail_close(const struct bide_rmq_settings *settings, uint16_t reply_code,
     amqp_bytes_t reply_text, const char *doing, bide_error *error)
 {
     bide_code code = BIDE_E_BROKER;
@@ -43,11 +43,11 @@ bide_code bide_rmq_fail_method(
 {
     if (method.id == AMQP_CHANNEL_CLOSE_METHOD) {
         const amqp_channel_close_t *close = method.decoded;
-        return bide_rmq_fail_close(settings, close->reply_code, close->reply_text, doing, error);
+        return fail_close(settings, close->reply_code, close->reply_text, doing, error);
     }
     if (method.id == AMQP_CONNECTION_CLOSE_METHOD) {
         const amqp_connection_close_t *close = method.decoded;
-        return bide_rmq_fail_close(settings, close->reply_code, close->reply_text, doing, error);
+        return fail_close(settings, close->reply_code, close->reply_text, doing, error);
     }
     return bide_fail(error, BIDE_E_BROKER, "%s: unexpected answer %s while %s", settings->redacted,
         amqp_method_name(method.id), doing);

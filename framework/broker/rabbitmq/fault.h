@@ -18,8 +18,6 @@ bool bide_rmq_is_not_found(amqp_rpc_reply_t reply);
 bide_code bide_rmq_fail_status(
     const struct bide_rmq_settings *settings, int status, const char *doing, bide_error *error);
 /* A channel.close or connection.close. */
-bide_code bide_rmq_fail_close(const struct bide_rmq_settings *settings, uint16_t reply_code,
-    amqp_bytes_t reply_text, const char *doing, bide_error *error);
 bide_code bide_rmq_fail_method(
     const struct bide_rmq_settings *settings, amqp_method_t method, const char *doing, bide_error *error);
 

@@ -50,12 +50,3 @@ void bide_rmq_climb_plan(int64_t delay_ms, struct bide_rmq_climb *ret_climb)
     }
     *ret_climb = climb;
 }
-
-int bide_rmq_climb_passes(int64_t delay_ms)
-{
-    int64_t ticks = delay_ms / BIDE_RMQ_TICK_MS;
-    int passes = 1;
-    for (; ticks >= pass_ticks; ticks -= top_rung_ticks)
-        passes++;
-    return passes;
-}

@@ -38,7 +38,5 @@ char *bide_rmq_rung_text(int rung, int digit, char to[BIDE_RMQ_RUNG_TEXT]);
 /* The (first) pass of a delay. One too long for a pass stays on the top rung for as long as one digit can
  * say: a pass of one hop instead of eight. */
 void bide_rmq_climb_plan(int64_t delay_ms, struct bide_rmq_climb *ret_climb);
-/* How many passes a delay takes: 1 for all that fits. */
-int bide_rmq_climb_passes(int64_t delay_ms);
 
 #endif

@@ -33,8 +33,7 @@ bide_code bide_rmq_topology_init(
     struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings, bide_error *error);
 void bide_rmq_topology_clear(struct bide_rmq_topology *topology);
 
-/* Declares one row; `nowait`: without an answer (a refusal then closes the channel). A status of the library.
- */
+/* Declares one row; `nowait`: without an answer (a refusal then closes the channel). The library's status. */
 int bide_rmq_row_declare(
     struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bool nowait);
 

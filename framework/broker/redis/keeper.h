@@ -29,8 +29,7 @@ struct bide_redis_links {
 /* Connects once (the error says why not), then starts the thread. The settings are borrowed until destroy. */
 bide_code bide_redis_keeper_create(
     const struct bide_redis_settings *settings, struct bide_redis_keeper **ret_keeper, bide_error *error);
-/* Ends the thread and leaves: what the worker has is given back to the others, if the server can be reached.
- */
+/* Ends the thread and leaves: what the worker has goes back to the others, if the server can be reached. */
 void bide_redis_keeper_destroy(struct bide_redis_keeper *keeper); /* NULL is fine */
 
 /* Becomes readable when there is something to take, or the links should be given up. */

@@ -52,7 +52,7 @@ static void take_back_commands(struct bide_redis_receiver *receiver)
     receiver->unsent = false;
 }
 
-void bide_redis_receiver_disconnect(struct bide_redis_receiver *receiver, bool new_name)
+static void disconnect(struct bide_redis_receiver *receiver, bool new_name)
 {
     if (!receiver->links.work)
         return;
@@ -64,7 +64,8 @@ void bide_redis_receiver_disconnect(struct bide_redis_receiver *receiver, bool n
     bide_redis_keeper_reconnect(receiver->keeper, new_name);
 }
 
-void bide_redis_receiver_lost_all(struct bide_redis_receiver *receiver)
+/* The worker's name is somebody else's: all in hand is lost. */
+static void lose_all(struct bide_redis_receiver *receiver)
 {
     struct bide_redis_delivery *delivery;
     struct bide_heap_node *node;
@@ -93,7 +94,7 @@ static bide_code reply_failed(
     if (bide_redis_trouble_of(reply->str) == BIDE_REDIS_REFUSED)
         return bide_fail(error, code, "%s", why.text);
     bide_log(BIDE_LOG_WARN, "redis: an error answer: connecting again", BIDE_STR("error", why.text));
-    bide_redis_receiver_disconnect(receiver, false);
+    disconnect(receiver, false);
     return BIDE_OK;
 }
 
@@ -113,8 +114,8 @@ static bide_code act_on(struct bide_redis_receiver *receiver, const redisReply *
     if (reply->type == REDIS_REPLY_ERROR)
         return reply_failed(receiver, reply, error);
     if (says_taken_over(command, reply)) {
-        bide_redis_receiver_disconnect(receiver, true);
-        bide_redis_receiver_lost_all(receiver);
+        disconnect(receiver, true);
+        lose_all(receiver);
         return BIDE_OK;
     }
     take_command(receiver);
@@ -132,7 +133,7 @@ static bide_code act_on(struct bide_redis_receiver *receiver, const redisReply *
 static void link_failed(struct bide_redis_receiver *receiver, const bide_error *why)
 {
     bide_log(BIDE_LOG_WARN, "redis: connection lost", BIDE_STR("error", why->text));
-    bide_redis_receiver_disconnect(receiver, false);
+    disconnect(receiver, false);
 }
 
 static bide_code read_work(struct bide_redis_receiver *receiver, bide_error *error)
@@ -174,7 +175,7 @@ static void adopt(struct bide_redis_receiver *receiver, const struct bide_redis_
 {
     bool first = !*receiver->links.worker;
     if (links->renamed && !first)
-        bide_redis_receiver_lost_all(receiver);
+        lose_all(receiver);
     receiver->links = *links;
     receiver->stats.connected = true;
     receiver->stats.reconnects += !first;
@@ -193,7 +194,7 @@ static bide_code heed_keeper(struct bide_redis_receiver *receiver, bide_error *e
     if (code == BIDE_OK && taken)
         adopt(receiver, &links);
     else if (code == BIDE_OK && bide_redis_keeper_doubts(receiver->keeper) && receiver->links.work)
-        bide_redis_receiver_disconnect(receiver, false);
+        disconnect(receiver, false);
     return code;
 }
 

@@ -120,9 +120,6 @@ void bide_redis_chain_prepend(struct bide_redis_chain *chain, struct bide_redis_
 /* Notes a command that was appended; NULL where there is no memory. */
 struct bide_redis_command *bide_redis_receiver_note(
     struct bide_redis_receiver *receiver, enum bide_redis_command_kind kind, struct bide_redis_queue *queue);
-/* The worker's name is somebody else's: all in hand is lost. */
-void bide_redis_receiver_lost_all(struct bide_redis_receiver *receiver);
-void bide_redis_receiver_disconnect(struct bide_redis_receiver *receiver, bool new_name);
 
 /* ---- deliveries.c ---- */
 

@@ -250,8 +250,8 @@ bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t 
 enum { PAGES_TO_TRY = 1000, PAGES_TO_INSIST = 8000 };
 
 /* Copies the log into the database. One that others keep writing to is never quite copied, and so never
- * begins again at its start: when it has grown long, they are made to wait. Failure: the next commit tries.
- */
+ * begins again at its start: when it has grown long, they are made to wait. After a failure the next
+ * commit tries. */
 static void checkpoint(struct bide_sqlite_file *file)
 {
     if (file->wal_pages < file->checked_pages)

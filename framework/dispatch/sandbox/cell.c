@@ -13,8 +13,7 @@
 
 enum { READ_AHEAD = 16 * 1024, KEEP_BYTES = 256 * 1024, ASK_AGAIN_MS = 100 };
 
-/* Many answers come within this: waiting for them by recv alone spares each a poll. Cancellation waits, too.
- */
+/* Many answers come within this: waiting for them by recv alone spares a poll. Cancellation waits, too. */
 enum { SOON_US = 2000 };
 
 void bide_cell_close(struct bide_cell *cell)

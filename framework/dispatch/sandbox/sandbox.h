@@ -24,8 +24,7 @@ struct bide_zygote;
  * row that was there when the zygote started; it and the zygote are borrowed. */
 bide_code bide_sandbox_create(struct bide_zygote *zygote, const struct bide_handler *handler,
     struct bide_sandbox **ret_sandbox, bide_error *error);
-/* No run may be under way. The idle children are told to end; bide_zygote_stop waits for them. NULL is fine.
- */
+/* No run may be under way. Idle children are told to end; bide_zygote_stop waits for them. NULL is fine. */
 void bide_sandbox_destroy(struct bide_sandbox *sandbox);
 
 /* Runs the message in a child, between bide_context_begin and bide_context_end. A child that died: the run is

@@ -46,8 +46,7 @@ typedef struct bide_error {
 BIDE_API bide_code bide_fail(bide_error *error, bide_code code, const char *format, ...) BIDE_PRINTF(3, 4);
 BIDE_API bide_code bide_fail_v(bide_error *error, bide_code code, const char *format, va_list args);
 
-/* Puts "text: " in front of what the error already says; returns the error's code (BIDE_E_INTERNAL if NULL).
- */
+/* Puts "text: " in front of what the error says; returns the error's code (BIDE_E_INTERNAL if NULL). */
 BIDE_API bide_code bide_fail_within(bide_error *error, const char *format, ...) BIDE_PRINTF(2, 3);
 
 /* The exit status (sysexits) of a code; its name ("BIDE_E_DATA"); its meaning in a few words. Never NULL. */

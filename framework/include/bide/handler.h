@@ -55,9 +55,8 @@ typedef enum bide_setting_kind {
 typedef struct bide_setting_spec {
     const char *name; /* NULL ends the table */
     bide_setting_kind kind;
-    const char
-        *fallback; /* as it would stand in the file, e.g. "30s"; NULL: the setting is required; "": unset */
-    const char *help; /* one line */
+    const char *fallback; /* as in the file, e.g. "30s"; NULL: the setting is required; "": unset */
+    const char *help;     /* one line */
 } bide_setting_spec;
 
 /* The value, or the row's fallback. Asking for a name that is not in the table, or by another kind, gives
@@ -72,8 +71,8 @@ BIDE_API const char *bide_settings_dir(const bide_settings *settings);
 
 /* ---- the run of one message ---------------------------------------------------------------------------- */
 
-typedef struct bide_context
-    bide_context; /* valid during handle, on its thread (bide_cancelled: any thread) */
+/* Valid during handle, on its thread (bide_cancelled: any thread). */
+typedef struct bide_context bide_context;
 
 typedef enum bide_outcome {
     BIDE_DONE,  /* finished: acknowledged */
@@ -103,8 +102,7 @@ BIDE_API int bide_cancel_fd(bide_context *context);
  * is acknowledged, in the same transaction where the broker has them. Takes ownership, also on failure. */
 BIDE_API bide_code bide_context_send(bide_context *context, bide_message *message, bide_error *error);
 
-/* A log line that carries the message's id, type and attempt by itself. Fields as with bide_log; may be NULL.
- */
+/* A log line that carries the message's id, type and attempt by itself. Fields as of bide_log, or NULL. */
 BIDE_API void bide_context_log(
     bide_context *context, bide_log_level level, const char *text, const bide_log_field *fields);
 

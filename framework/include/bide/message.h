@@ -36,8 +36,7 @@ BIDE_API bide_code bide_message_create(
     const char *type, bide_message **ret_message, bide_error *error) BIDE_MUST_USE;
 BIDE_API void bide_message_destroy(bide_message *message); /* NULL is fine */
 
-/* Without an id, sending generates one: time-ordered (UUID version 7, RFC 9562) and unique across machines.
- */
+/* Without an id, sending makes one: time-ordered (UUID version 7, RFC 9562) and unique across machines. */
 BIDE_API bide_code bide_message_set_id(bide_message *message, const char *id, bide_error *error);
 /* Without a queue: that of the type's handler in the producer's configuration, else "default". */
 BIDE_API bide_code bide_message_set_queue(bide_message *message, const char *queue, bide_error *error);
@@ -54,8 +53,7 @@ BIDE_API bide_code bide_message_set_header(
  * once). The later call of the two wins. */
 BIDE_API bide_code bide_message_set_delay_ms(bide_message *message, int64_t delay_ms, bide_error *error);
 BIDE_API bide_code bide_message_set_due_ms(bide_message *message, int64_t due_ms, bide_error *error);
-/* Counted from due: a message that has not begun to run by then is dropped and counted as expired. 0: never.
- */
+/* Counted from due: a message that has not begun to run by then is dropped, as expired. 0: never. */
 BIDE_API bide_code bide_message_set_expires_after_ms(
     bide_message *message, int64_t after_ms, bide_error *error);
 
@@ -73,8 +71,8 @@ BIDE_API const char *bide_message_header_value(const bide_message *message, size
 BIDE_API const char *bide_message_header(const bide_message *message, const char *name);
 
 BIDE_API int64_t bide_message_due_ms(const bide_message *message); /* never 0 once sent */
-BIDE_API int64_t bide_message_sent_ms(
-    const bide_message *message); /* first accepted by a sender; 0: unknown */
+/* When a sender first accepted it; 0: unknown. */
+BIDE_API int64_t bide_message_sent_ms(const bide_message *message);
 BIDE_API int64_t bide_message_expires_ms(const bide_message *message); /* absolute; 0: never */
 BIDE_API int bide_message_attempt(const bide_message *message);        /* 1 for the first run */
 BIDE_API const char *bide_message_error(const bide_message *message);  /* the last failure, or "" */

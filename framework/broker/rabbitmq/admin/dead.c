@@ -25,8 +25,7 @@ struct walk {
 
 /* ---- taking ---- */
 
-/* All of a source, but no more than were there at the beginning: what dies meanwhile waits for the next time.
- */
+/* All of a source, but no more than were there at the beginning: what dies meanwhile waits for next time. */
 static bide_code take_all(struct bide_rmq_admin *admin, size_t source, const struct bide_dead_filter *filter,
     struct bide_rmq_pile *pile, bide_error *error)
 {

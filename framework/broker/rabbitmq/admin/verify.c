@@ -124,8 +124,7 @@ static void tell_difference(
                      "delete it and start again");
 }
 
-/* What exists under the name, declared once more, changes nothing where it is equal and is refused where not.
- */
+/* What exists under the name, declared again, changes nothing where it is equal and is refused where not. */
 static bide_code compare(
     struct report *report, const struct bide_rmq_row *row, bool *ret_missing, bide_error *error)
 {

@@ -50,8 +50,7 @@ void bide_rmq_job_destroy(struct bide_rmq_job *job);
 void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_job *job);
 /* Lets the thread know of what was handed; once for many. */
 void bide_rmq_courier_wake(struct bide_rmq_courier *courier);
-/* Whether something came back. Costs nothing; set after the signal, so that whoever sees it can drain that.
- */
+/* Whether something came back. Costs nothing; set after the signal, so that who sees it can drain that. */
 bool bide_rmq_courier_has(const struct bide_rmq_courier *courier);
 /* All that came back, as a list. */
 struct bide_rmq_job *bide_rmq_courier_take(struct bide_rmq_courier *courier);

@@ -45,10 +45,8 @@ bool bide_rmq_draft_new(
     struct bide_rmq_draft *draft, const struct bide_message *message, const struct bide_rmq_marks *marks);
 /* A received message's properties, once more, under `id` and with these marks only. Left out: what RabbitMQ
  * notes about dead-lettering (a message that carries it is dropped as a cycle), CC and BCC (it would be
- * delivered twice), user_id (another user's closes the channel), expiration; and all of
- * the sender's headers where the properties are larger than BIDE_RMQ_PROPERTIES_MAX. False where there is no
- * memory.
- */
+ * delivered twice), user_id (another user's closes the channel), expiration; and all of the sender's headers
+ * where the properties are larger than BIDE_RMQ_PROPERTIES_MAX. False: no memory. */
 bool bide_rmq_draft_again(
     struct bide_rmq_draft *draft, struct bide_slice raw, const char *id, const struct bide_rmq_marks *marks);
 
