@@ -27,7 +27,8 @@ static void step(struct bide_console *console)
     bide_history_step(&console->history, &sum, bide_wall_ms(console->clock) / 1000, stats);
     if (knows)
         bide_depths_give_back(console);
-    bide_totals_clear(&totals);
+    if (!bide_recent_keep(&console->recent, &totals, bide_mono_ms(console->clock)))
+        bide_totals_clear(&totals);
 }
 
 /* Until SIGUSR2. */
@@ -91,10 +92,12 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     console->options = options;
     console->clock = bide_clock_system();
     pthread_mutex_init(&console->depths.lock, NULL);
+    bide_recent_init(&console->recent);
     bide_history_init(&console->history, &options->shared->past);
     atomic_store(&options->shared->controls.listeners, 0); /* those of a console that crashed */
     bide_code code = serve(console, &signals, error);
     bide_history_clear(&console->history);
+    bide_recent_clear(&console->recent);
     bide_broker_stats_clear(&console->depths.stats);
     pthread_mutex_destroy(&console->depths.lock);
     bide_free(console);

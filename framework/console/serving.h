@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "console/console.h"
 #include "console/history.h"
+#include "console/recent.h"
 
 /* The broker's figures, asked for at most once a second however many want them. */
 struct bide_depths {
@@ -26,6 +27,7 @@ struct bide_console {
     const struct bide_clock *clock;
     struct bide_depths depths;
     struct bide_history history;
+    struct bide_recent recent;
     _Atomic int stopping;
     _Atomic int followers; /* of /events */
 };

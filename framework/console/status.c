@@ -90,8 +90,14 @@ static void add_quantile(
         bide_json_number(to, name, us / 1000);
 }
 
-static void add_handler(
-    struct bide_buffer *to, const struct bide_config *config, const struct bide_type_total *total)
+static void add_counts(struct bide_buffer *to, const struct bide_type_total *total)
+{
+    for (size_t kind = 0; kind < BIDE_COUNTS; kind++)
+        bide_json_int(to, bide_outcome_kind_name((enum bide_outcome_kind)kind), (int64_t)total->counts[kind]);
+}
+
+static void add_handler(struct bide_buffer *to, const struct bide_config *config,
+    const struct bide_type_total *total, const struct bide_type_total *recent)
 {
     const struct bide_handler_config *handler = bide_config_handler(config, total->row->type);
     bide_json_open(to, NULL, '{');
@@ -100,18 +106,20 @@ static void add_handler(
     bide_json_text(to, "version", *total->row->version ? total->row->version : NULL);
     bide_json_text(to, "build", *total->row->build ? total->row->build : NULL);
     bide_json_text(to, "queue", handler ? handler->queue : NULL);
-    for (size_t kind = 0; kind < BIDE_COUNTS; kind++)
-        bide_json_int(to, bide_outcome_kind_name((enum bide_outcome_kind)kind), (int64_t)total->counts[kind]);
+    add_counts(to, total);
     bide_json_int(to, "running", total->running);
     bide_json_text(to, "circuit", circuit_states[total->circuit]);
-    add_quantile(to, "p50_ms", &total->duration, 0.5);
-    add_quantile(to, "p99_ms", &total->duration, 0.99);
-    add_quantile(to, "lateness_p99_ms", &total->lateness, 0.99);
+    add_quantile(to, "p50_ms", &recent->duration, 0.5);
+    add_quantile(to, "p99_ms", &recent->duration, 0.99);
+    add_quantile(to, "lateness_p99_ms", &recent->lateness, 0.99);
+    bide_json_open(to, "recent", '{');
+    add_counts(to, recent);
+    bide_buffer_char(to, '}');
     bide_buffer_char(to, '}');
 }
 
-static void add_worker(
-    struct bide_buffer *to, const struct bide_console *console, const struct bide_totals *totals)
+static void add_worker(struct bide_buffer *to, struct bide_console *console, const struct bide_totals *totals,
+    struct bide_totals *recent)
 {
     const struct bide_shared *shared = console->options->shared;
     bide_json_open(to, "worker", '{');
@@ -122,9 +130,11 @@ static void add_worker(
     add_processes(to, shared);
     bide_json_bool(to, "quiet", bide_controls_is_quiet(&shared->controls));
     add_paused(to, &shared->controls);
+    bide_json_int(
+        to, "recent_s", bide_recent_reduce(&console->recent, recent, bide_mono_ms(console->clock)) / 1000);
     bide_json_open(to, "handlers", '[');
     for (size_t i = 1; i < totals->n_types; i++)
-        add_handler(to, console->options->config, &totals->types[i]);
+        add_handler(to, console->options->config, &totals->types[i], &recent->types[i]);
     bide_buffer_char(to, ']');
     bide_json_text(to, "config", console->options->config->path);
     bide_buffer_char(to, '}');
@@ -150,18 +160,21 @@ static void add_broker(struct bide_buffer *to, struct bide_console *console)
 void bide_serve_status(
     struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
 {
-    struct bide_totals totals;
+    struct bide_totals totals = {0}, recent = {0};
     bide_error error = {0};
     (void)request;
     bide_code code = bide_totals_take(console->options->shared, &totals, &error);
-    if (code != BIDE_OK) {
+    if (code == BIDE_OK)
+        code = bide_totals_copy(&totals, &recent, &error);
+    if (code == BIDE_OK) {
+        bide_buffer_char(&reply->body, '{');
+        add_broker(&reply->body, console);
+        add_worker(&reply->body, console, &totals, &recent);
+        bide_buffer_char(&reply->body, '}');
+    } else {
         bide_reply_failure(reply, code, &error);
-        return;
     }
-    bide_buffer_char(&reply->body, '{');
-    add_broker(&reply->body, console);
-    add_worker(&reply->body, console, &totals);
-    bide_buffer_char(&reply->body, '}');
+    bide_totals_clear(&recent);
     bide_totals_clear(&totals);
 }
 

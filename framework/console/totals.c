@@ -81,6 +81,17 @@ bide_code bide_totals_take(
     return BIDE_OK;
 }
 
+bide_code bide_totals_copy(const struct bide_totals *totals, struct bide_totals *ret_copy, bide_error *error)
+{
+    struct bide_totals copy = *totals;
+    copy.types = bide_calloc(totals->n_types + 1, sizeof *copy.types);
+    if (!copy.types)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    memcpy(copy.types, totals->types, totals->n_types * sizeof *copy.types);
+    *ret_copy = copy;
+    return BIDE_OK;
+}
+
 void bide_totals_clear(struct bide_totals *totals)
 {
     bide_free(totals->types);

@@ -23,6 +23,7 @@ struct bide_totals {
 
 bide_code bide_totals_take(
     const struct bide_shared *shared, struct bide_totals *ret_totals, bide_error *error);
+bide_code bide_totals_copy(const struct bide_totals *totals, struct bide_totals *ret_copy, bide_error *error);
 void bide_totals_clear(struct bide_totals *totals);
 
 /* All types together. */

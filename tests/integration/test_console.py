@@ -68,6 +68,8 @@ def figures_are_those_of_the_books(project):
     promtool(text)
     handler = console.read_json("/status")["worker"]["handlers"][0]
     expect({kind: handler[kind] for kind in wanted} == wanted, f"/status: {handler}")
+    recent = handler["recent"]
+    expect({kind: recent[kind] for kind in wanted} == wanted and 0 < handler["p50_ms"] <= handler["p99_ms"], f"/status: {handler}")
     expect(console.read_json("/status")["queues"] == project.status()["queues"], "not the queues of bide status")
     points = console.read_json("/history")["points"]
     expect(points and sum(point["done"] for point in points) <= wanted["done"], f"/history: {points[-3:]}")

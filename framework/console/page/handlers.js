@@ -1,4 +1,5 @@
-// Handlers: what became of their runs, how long they took, the state of their circuit.
+// Handlers: what became of their runs since the worker started; how many failed, how long they took and how late they began
+// in the last minutes; the state of their circuit.
 const runsOf = (handler) => handler.done + handler.retried + handler.dead;
 const failedOf = (handler) => handler.retried + handler.dead;
 
@@ -26,7 +27,7 @@ const handlersTable = makeTable(byId("handlers-table"), {
     figureColumn("retried", "Retried"),
     figureColumn("dead", "Dead", {alarm: (handler) => handler.dead > 0}),
     figureColumn("expired", "Expired"),
-    {name: "failed", label: "Failed", kind: "number", hint: "share of all runs that ended in a retry or a dead letter", text: (handler) => percent(failedOf(handler), runsOf(handler))},
+    {name: "failed", label: "Failed", kind: "number", hint: "share of the last minutes' runs that ended in a retry or a dead letter", text: ({recent}) => percent(failedOf(recent), runsOf(recent))},
     timeColumn("p50_ms", "p50", "half of the runs took no longer"),
     timeColumn("p99_ms", "p99", "99 of 100 runs took no longer"),
     timeColumn("lateness_p99_ms", "Late p99", "99 of 100 delayed or retried messages began no later after they were due"),
