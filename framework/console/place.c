@@ -13,11 +13,13 @@
 
 enum { FOLDERS = 3 };
 
+static const char SYSTEM_FOLDER[] = "/run/bide";
+
 /* The candidates, best first; "" where there is none. */
 static void list_folders(char folders[FOLDERS][BIDE_PLACE_PATH])
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
-    snprintf(folders[0], BIDE_PLACE_PATH, "/run/bide");
+    snprintf(folders[0], BIDE_PLACE_PATH, SYSTEM_FOLDER);
     snprintf(folders[1], BIDE_PLACE_PATH, "%s%s", runtime && *runtime == '/' ? runtime : "",
         runtime && *runtime == '/' ? "/bide" : "");
     snprintf(folders[2], BIDE_PLACE_PATH, "/tmp/bide-%u", (unsigned)geteuid());
@@ -29,6 +31,15 @@ static bool is_ours(const char *folder)
     struct stat found;
     return lstat(folder, &found) == 0 && S_ISDIR(found.st_mode) && (found.st_mode & 022) == 0 &&
            (found.st_uid == geteuid() || found.st_uid == 0);
+}
+
+/* Root steers every user's workers. It may believe what is in /run/bide, whoever that was made for: only root
+ * can make something in /run. */
+static bool is_believed(const char *folder)
+{
+    struct stat found;
+    return is_ours(folder) || (geteuid() == 0 && strcmp(folder, SYSTEM_FOLDER) == 0 &&
+                                  lstat(folder, &found) == 0 && S_ISDIR(found.st_mode));
 }
 
 static void write_stem(const struct bide_config *config, char to[BIDE_PLACE_PATH])
@@ -56,7 +67,7 @@ static pid_t pid_in(const char *name, const char *stem)
 static bool visit_folder(const char *folder, const char *stem, bide_place_visit *visit, void *user)
 {
     bool goes_on = true;
-    DIR *entries = is_ours(folder) ? opendir(folder) : NULL;
+    DIR *entries = is_believed(folder) ? opendir(folder) : NULL;
     for (struct dirent *entry; entries && goes_on && (entry = readdir(entries));) {
         char path[BIDE_PLACE_PATH];
         pid_t pid = pid_in(entry->d_name, stem);

@@ -1,8 +1,8 @@
 /* console/place.h: where a worker's Unix socket is, and how a command finds it.
  *
  * /run/bide, else $XDG_RUNTIME_DIR/bide, else /tmp/bide-UID, each only where it is this user's (or root's)
- * and nobody else can write there; in it NAMESPACE-HASH.PID.sock: HASH of the configuration's real path, PID
- * the supervisor's. Any thread. */
+ * and nobody else can write there; root looks into /run/bide whoever owns it; in it NAMESPACE-HASH.PID.sock:
+ * HASH of the configuration's real path, PID the supervisor's. Any thread. */
 #ifndef BIDE_CONSOLE_PLACE_H
 #define BIDE_CONSOLE_PLACE_H
 
