@@ -25,6 +25,7 @@ static const struct case_group *const groups[] = {
     &ownership_cases,
     &validation_cases,
     &erasing_cases,
+    &starving_cases,
     &ledger_cases,
 };
 

@@ -8,6 +8,8 @@ repeats a run's choices."""
 import os
 import random
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit, urlunsplit
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
@@ -21,6 +23,7 @@ SEED = int(os.environ.get("BIDE_FAULT_SEED", random.randrange(10**9)))
 QUICK = {"rabbitmq": "heartbeat=2&connect_timeout=2", "redis": "timeout=2&connect_timeout=2"}
 IN_FLIGHT = PREFETCH + THREADS + 1024  # with what is nearly due
 UNANSWERED = 300  # of a sender that tries again by itself: all of one call
+FROZEN_S, AT_ONCE = 3, 24
 LONGEST = 40_000  # bytes until a cut: anywhere from the handshake to the last frame of some hundred messages
 
 
@@ -88,6 +91,39 @@ def cut_while_sending(project):
         scene.close_books([project.worker()], sent, scene.again + UNANSWERED * scene.proxy.truncated)
 
 
+def steps_of_a_sending(project):
+    """From the first byte to the last, each piece of the exchange in turn is kept back, halved or stands still: a sender that
+    says it has sent has sent."""
+    url = urlsplit(project.url)
+    faults.configure(project, project.url)
+    project.bide("send", "probe", "{}", "--id", "first")
+    worker = project.worker()
+
+    def send(piece, what):
+        """Returns what it was called, its exit code, how many pieces there were."""
+        with Proxy(url.port) as proxy:
+            proxy.fail_at(piece, what)
+            through = project.url.replace(str(url.port), str(proxy.port)) + "?" + QUICK[project.broker]
+            resume = threading.Timer(FROZEN_S, proxy.resume)
+            resume.start()
+            identity = f"{what}{piece}"
+            done = project.bide("send", "probe", "{}", "--id", identity, "--broker", through, expect=None, seconds=60)
+            resume.cancel()
+            expect(done.returncode in (0, 69), f"{identity}: exit {done.returncode}: {done.stderr[-500:]}")
+            return identity, done.returncode, proxy.pieces
+
+    whole, code, pieces = send(0, "whole")
+    expect(code == 0 and pieces > 5, f"exit {code} after {pieces} pieces")
+    steps = [(piece, what) for what in ("freeze", "cut", "halve") for piece in range(1, pieces + 1)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ends = list(pool.map(lambda step: send(*step), steps))
+    sent = ["first", whole, *(name for name, code, _ in ends if code == 0)]
+    print(f"{len(steps)} faults at {pieces} pieces; in spite of them {len(sent) - 2} were sent")
+    expect(len(sent) >= 4, f"only {len(sent)} were sent")  # from the message itself on it tries again
+    wait_until(lambda: project.all_ended(sent), 60, lambda: f"all has ended: {where_it_hangs(project, sent)}")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
 def cut_while_working(project):
     """Receiving and settling: the worker's connections end after a random number of bytes, again and again."""
     with Scene(project) as scene:
@@ -147,4 +183,4 @@ def frozen_and_slow(project):
         scene.close_books([worker], sent, 12 * IN_FLIGHT)
 
 
-main(cut_while_sending, cut_while_working, cut_while_replaying, frozen_and_slow)
+main(steps_of_a_sending, cut_while_sending, cut_while_working, cut_while_replaying, frozen_and_slow)

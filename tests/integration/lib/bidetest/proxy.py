@@ -20,6 +20,8 @@ class Proxy:
         self.sockets = []  # both ends of each connection
         self.allowed = None  # bytes that still pass before the connection that carries the last is cut; None: all
         self.truncated = 0  # how many were cut so
+        self.pieces = 0  # how many have come, in both directions
+        self.fault = None  # (at which piece, what happens then)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -57,11 +59,12 @@ class Proxy:
     def pump(self, source, to):
         try:
             while data := source.recv(65536):
+                data, whole = self.step(data), len(data)
                 self.flowing.wait()
                 time.sleep(self.delay)
                 passing = self.let_pass(data)
                 to.sendall(passing)
-                if len(passing) < len(data):
+                if len(passing) < whole:
                     break
         except OSError:
             pass
@@ -71,6 +74,25 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def step(self, data):
+        """What is left of a piece: the one at which the fault is to happen is kept back, halved, or stands still."""
+        with self.lock:
+            self.pieces += 1
+            at, what = self.fault or (None, None)
+            if self.pieces != at:
+                return data
+            self.truncated += what != "freeze"
+        if what == "freeze":
+            self.freeze()
+            return data
+        return data[: len(data) // 2] if what == "halve" else b""
+
+    def fail_at(self, piece, what):
+        """What a peer sends at once is a piece. At the next so many: "cut" the connection before it, "halve" it and cut, or
+        "freeze" all before it."""
+        with self.lock:
+            self.pieces, self.fault = 0, (piece, what)
 
     def let_pass(self, data):
         """As much of it as may still pass; less than all means that this connection ends here."""
