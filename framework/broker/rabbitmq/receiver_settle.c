@@ -82,10 +82,12 @@ void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
     for (struct bide_rmq_job *next; job; job = next) {
         next = job->next;
         receiver->n_jobs--;
-        if (!job->given_up && bide_rmq_intake_is_current(&receiver->intake, job->delivery))
+        bool is_current = bide_rmq_intake_is_current(&receiver->intake, job->delivery);
+        receiver->n_lost += job->given_up || !is_current;
+        if (is_current && job->given_up) /* or nobody would get it while this connection lasts */
+            bide_rmq_intake_return(&receiver->intake, job->delivery);
+        else if (is_current)
             mark_done(receiver, job->delivery);
-        else
-            receiver->n_lost++;
         bide_rmq_job_destroy(job);
     }
 }

@@ -198,9 +198,11 @@ bide_code bide_rmq_wire_publish(struct bide_rmq_wire *wire, amqp_channel_t chann
     if (encode_method(wire, channel, AMQP_BASIC_PUBLISH_METHOD, publish) &&
         encode_content_head(wire, channel, properties, body.len) && encode_body(wire, channel, body))
         return BIDE_OK;
-    if (wire->out.failed)
+    bool hungry = wire->out.failed;
+    wire->out.size = before; /* nothing of it goes out, and the next one may have room */
+    wire->out.failed = false;
+    if (hungry)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    wire->out.size = before;
     return bide_fail(error, BIDE_E_DATA, "the message's headers do not fit into a frame of %zu bytes",
         wire->link->frame_max);
 }
