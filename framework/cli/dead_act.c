@@ -137,8 +137,7 @@ const struct bide_cli_command bide_cli_dead_retry = {
     .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
     .summary = "Queues dead letters again, due at once, with all their attempts.",
     .details = "None is lost between leaving the dead letters and being queued; an interruption leaves the "
-               "rest where "
-               "they are.\nAn id means every copy of it.",
+               "rest where they are.\nAn id means every copy of it.",
     .options = options,
     .values_size = sizeof(struct values),
     .max_arguments = SIZE_MAX,

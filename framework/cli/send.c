@@ -22,8 +22,7 @@ static const struct bide_cli_option options[] = {
         .help = "Run it after so long: 250ms, 1.5s, 10m, 36h, 7d; at most 3650d."},
     {"at", BIDE_CLI_INSTANT, AT(at_ms), .value = "TIME",
         .help = "Run it at an instant: 2026-12-24T18:00:00Z or with an offset such as +01:00; a past one "
-                "means at "
-                "once."},
+                "means at once."},
     {"queue", BIDE_CLI_TEXT, AT(queue), .value = "QUEUE",
         .help = "Default: the queue of the type's handler in the configuration, else `default`."},
     {"id", BIDE_CLI_TEXT, AT(id), .value = "ID", .help = "At most 255 bytes (default: a new one)."},

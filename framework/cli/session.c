@@ -72,8 +72,7 @@ bide_code bide_cli_load(struct bide_cli *cli, struct bide_config **ret_config, b
     if (!path && !broker)
         return bide_fail(error, BIDE_E_CONFIG,
             "no configuration: there is neither ./bide.conf nor /etc/bide/bide.conf; give a file with -c "
-            "FILE, or a "
-            "broker with --broker URL");
+            "FILE, or a broker with --broker URL");
     code = path ? bide_config_load(path, &config, error) : bide_config_default(&config, error);
     if (code != BIDE_OK || !broker) {
         if (code == BIDE_OK)

@@ -264,8 +264,7 @@ const struct bide_cli_command bide_cli_worker = {
     .usage = "[--threads N] [--exit-idle DURATION] [options]",
     .summary = "Runs handlers until SIGTERM or SIGINT.",
     .details = "At the first signal it takes nothing new and finishes what runs, at most worker.drain long; "
-               "then, or "
-               "at a second\nsignal, it hands back what is in flight and leaves. SIGHUP: reads the "
+               "then, or at a second\nsignal, it hands back what is in flight and leaves. SIGHUP: reads the "
                "configuration and the plugins again, without\nlosing a message; what is wrong with them is "
                "logged, and the old ones stay in use. SIGTSTP: begins nothing new, until SIGCONT.",
     .options = options,

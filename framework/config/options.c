@@ -26,8 +26,7 @@ static const struct bide_option worker_options[] = {
         .help = "Worker processes kept running by one `bide worker`, each with its own threads."},
     {"order", BIDE_OPTION_CHOICE, WORKER(order), .fallback = "weighted", .choices = orders,
         .help = "`weighted`: queues share the threads in proportion to their weights, so that a flood in one "
-                "does "
-                "not starve another. `strict`: a queue is served only while those before it are empty."},
+                "does not starve another. `strict`: a queue is served only while those before it are empty."},
     {"drain", BIDE_OPTION_DURATION, WORKER(drain_ms), .fallback = "30s", .min = 0, .max = DAY_MS,
         .help =
             "How long running handlers may go on after SIGTERM; then they are cancelled and their messages "
@@ -77,8 +76,7 @@ static const struct bide_option queue_options[] = {
 
 static const struct bide_option_section queue_section = {"queues", sizeof(struct bide_queue_config),
     "The queues this worker serves, in the order `strict` serves them. Without the list: those the handlers "
-    "name, "
-    "and `default`.",
+    "name, and `default`.",
     queue_options};
 
 /* ---- handlers ---- */
@@ -92,8 +90,7 @@ static const struct bide_option retry_options[] = {
         .help =
             "How the wait grows from run to run: `fixed` base; `linear` base, 2·base, 3·base; `exponential` "
             "base, 2·base, 4·base; `fibonacci` base, base, 2·base, 3·base, 5·base; or a list of durations "
-            "such "
-            "as `[\"1s\", \"5s\", \"30s\"]`, whose last one repeats."},
+            "such as `[\"1s\", \"5s\", \"30s\"]`, whose last one repeats."},
     {"base", BIDE_OPTION_DURATION, RETRY(base_ms), .fallback = "1s", .min = 0, .max = LONGEST_MS,
         .help = "The first wait."},
     {"cap", BIDE_OPTION_DURATION, RETRY(cap_ms), .fallback = "10m", .min = 0, .max = LONGEST_MS,
@@ -102,8 +99,7 @@ static const struct bide_option retry_options[] = {
         .help = "Spreads retries: 0.2 moves a wait by up to ±20 %."},
     {"crash_attempts", BIDE_OPTION_INT, RETRY(crash_attempts), .fallback = "3", .min = 1, .max = 100000,
         .help = "After so many crashes of the process while it ran, a message is a dead letter (`crashed`), "
-                "even if "
-                "`attempts` are left."},
+                "even if `attempts` are left."},
     {0},
 };
 
@@ -172,8 +168,7 @@ static const struct bide_option handler_options[] = {
         .help = "How long after `timeout` a run that ignores its cancellation is given up by force."},
     {"isolation", BIDE_OPTION_CHOICE, HANDLER(isolation), .fallback = "thread", .choices = isolations,
         .help = "`thread`: runs on a thread of the worker. `process`: runs in a process of its own, so that "
-                "it can "
-                "be killed, and a crash hits nothing else."},
+                "it can be killed, and a crash hits nothing else."},
     {"limits", BIDE_OPTION_GROUP, HANDLER(limits), .fallback = "", .section = &limit_section,
         .help = "What that process may use."},
     {"retry", BIDE_OPTION_GROUP, HANDLER(retry), .fallback = "", .section = &retry_section,
@@ -195,10 +190,10 @@ static const struct bide_option_section handler_section = {"handlers", sizeof(st
 
 static const struct bide_option root_options[] = {
     {"broker", BIDE_OPTION_STRING, ROOT(broker), .fallback = "sqlite:bide.db",
-        .help = "URL of the broker: `sqlite:FILE`, `amqp://user:password@host:port/vhost`, `amqps://…` or "
-                "`redis://…`. `${NAME}` takes a secret from the environment (percent-encoded where it stands "
-                "for a "
-                "user or a password). `--broker` and the environment variable `BIDE_BROKER` win over it."},
+        .help =
+            "URL of the broker: `sqlite:FILE`, `amqp://user:password@host:port/vhost`, `amqps://…` or "
+            "`redis://…`. `${NAME}` takes a secret from the environment (percent-encoded where it stands for "
+            "a user or a password). `--broker` and the environment variable `BIDE_BROKER` win over it."},
     {"namespace", BIDE_OPTION_NAMESPACE, ROOT(name_space), .fallback = "bide",
         .help =
             "Prefix of every exchange, queue and key in the broker: two namespaces share a broker without "
@@ -209,11 +204,10 @@ static const struct bide_option root_options[] = {
     {"plugin_dir", BIDE_OPTION_STRING, ROOT(plugin_dir), .fallback = "",
         .help = "Folder of the plugins. Default: where the package installed them."},
     {"allow_unsafe_plugins", BIDE_OPTION_BOOL, ROOT(allow_unsafe_plugins), .fallback = "false",
-        .help =
-            "`false`: a plugin is refused when its file or folder belongs to anybody but root or the "
-            "worker's "
-            "user, or can be written by others (a folder like `/tmp`, where others cannot replace it, will "
-            "do)."},
+        .help = "`false`: a plugin is refused when its file or folder belongs to anybody but root or the "
+                "worker's user, or can be written by others (a folder like `/tmp`, where others cannot "
+                "replace it, will "
+                "do)."},
     {"worker", BIDE_OPTION_GROUP, ROOT(worker), .fallback = "", .section = &worker_section,
         .help = "The worker process."},
     {"http", BIDE_OPTION_GROUP, ROOT(http), .fallback = "", .section = &http_section,

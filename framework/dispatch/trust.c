@@ -54,8 +54,7 @@ static bide_code check(const char *what, const char *path, bide_error *error)
         return BIDE_OK;
     return bide_fail(error, BIDE_E_CONFIG,
         "%s %s %s (mode %04o, owner %d:%d), and could run anything as this worker: `chown root: %s; chmod "
-        "go-w "
-        "%s`, or allow_unsafe_plugins = true",
+        "go-w %s`, or allow_unsafe_plugins = true",
         what, path, flaw, (unsigned)(at.st_mode & 07777), (int)at.st_uid, (int)at.st_gid, path, path);
 }
 

@@ -51,8 +51,7 @@ bide_code bide_message_create(const char *type, bide_message **ret_message, bide
     if (!bide_name_valid(type))
         return bide_fail(error, BIDE_E_DATA,
             "'%.100s' is not a message type: letters, digits, '-', '_' and '.', not beginning with a digit "
-            "or a dot, "
-            "at most %d bytes",
+            "or a dot, at most %d bytes",
             type, BIDE_NAME_MAX);
     struct bide_message *message = allocate(INLINE_BYTES);
     if (!message)
@@ -97,8 +96,7 @@ bide_code bide_message_set_queue(bide_message *message, const char *queue, bide_
     if (!bide_queue_name_valid(queue))
         return bide_fail(error, BIDE_E_DATA,
             "'%.100s' is not a queue name: letters, digits, '-', '_' and '.', not beginning with a digit or "
-            "a dot, at "
-            "most %d bytes, and not unrouted, hold.*, *.landing or *.dead",
+            "a dot, at most %d bytes, and not unrouted, hold.*, *.landing or *.dead",
             queue, BIDE_NAME_MAX);
     return set_text(message, &message->queue, queue, error);
 }

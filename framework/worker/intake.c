@@ -264,7 +264,7 @@ static void wait_for_something(struct bide_intake *intake, int64_t now_us)
         bide_wakeup_drain(&intake->wakeup);
 }
 
-bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
+static bide_code begin(struct bide_intake *intake, bide_error *error)
 {
     bide_code code = bide_holding_init(intake, error);
     if (code != BIDE_OK)
@@ -279,6 +279,14 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         atomic_store(intake->supervised->serving, 1);
         wake_supervisor(intake);
     }
+    return BIDE_OK;
+}
+
+bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
+{
+    bide_code code = begin(intake, error);
+    if (code != BIDE_OK)
+        return code;
     for (;;) {
         size_t received;
         collect(intake);

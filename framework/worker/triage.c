@@ -1,9 +1,8 @@
-#include "message/trace.h"
-#include "worker/intake.h"
-
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "message/trace.h"
+#include "worker/intake.h"
 
 enum {
     SHORTEST_PAUSE_MS = 250, /* of what there is no room for in the quarantine */
@@ -73,29 +72,26 @@ static void settle_crashed(struct bide_intake *intake, struct bide_delivery *del
         intake, delivery, handler, &result, &(struct bide_run){.error = bide_strdup(crash->text)});
 }
 
-void bide_intake_triage(
-    struct bide_intake *intake, struct bide_delivery *delivery, struct bide_job_list *jobs)
+/* What no handler can be found for, or could run. */
+static bool park_unfit(struct bide_intake *intake, struct bide_delivery *delivery)
 {
-    const struct bide_message *message = delivery->message;
     if (delivery->defect != BIDE_REASON_NONE) {
         const char *text = delivery->defect_text ? delivery->defect_text : bide_reason_name(delivery->defect);
         park(intake, delivery, delivery->defect, bide_strdup(text));
-        return;
+        return true;
     }
-    if (!*message->type) {
+    if (!*delivery->message->type) {
         park(intake, delivery, BIDE_REASON_NO_TYPE, bide_strdup("the message has no type"));
-        return;
+        return true;
     }
-    struct bide_handler *handler = bide_handlers_find(intake->handlers, message->type);
-    if (intake->stage != BIDE_INTAKE_SERVING) { /* was under way when the broker was told to stop */
-        release(intake, delivery, handler);
-        return;
-    }
-    if (!handler) {
-        park(intake, delivery, BIDE_REASON_UNKNOWN_TYPE,
-            bide_asprintf("no handler is configured for type '%s'", message->type));
-        return;
-    }
+    return false;
+}
+
+/* Its handler is known: may it run, and among whom? */
+static void admit(struct bide_intake *intake, struct bide_delivery *delivery, struct bide_handler *handler,
+    struct bide_job_list *jobs)
+{
+    const struct bide_message *message = delivery->message;
     struct bide_crash crash = {0};
     if (intake->supervised &&
         bide_crashes_ask(intake->supervised->crashes, message, bide_mono_ms(intake->clock), &crash) &&
@@ -121,4 +117,20 @@ void bide_intake_triage(
     *job = (struct bide_job){
         .delivery = delivery, .handler = handler, .suspect = suspect, .probe = admission == BIDE_ADMIT_PROBE};
     bide_job_append(suspect ? &intake->quarantine.waiting : jobs, job);
+}
+
+void bide_intake_triage(
+    struct bide_intake *intake, struct bide_delivery *delivery, struct bide_job_list *jobs)
+{
+    if (park_unfit(intake, delivery))
+        return;
+    const char *type = delivery->message->type;
+    struct bide_handler *handler = bide_handlers_find(intake->handlers, type);
+    if (intake->stage != BIDE_INTAKE_SERVING) /* was under way when the broker was told to stop */
+        release(intake, delivery, handler);
+    else if (!handler)
+        park(intake, delivery, BIDE_REASON_UNKNOWN_TYPE,
+            bide_asprintf("no handler is configured for type '%s'", type));
+    else
+        admit(intake, delivery, handler, jobs);
 }

@@ -147,10 +147,10 @@ void manual_write_program(struct bide_buffer *to)
 {
     manual_head(to, "bide", "1", "runs messages later, or again");
     bide_buffer_text(to, ".SH SYNOPSIS\n\\fBbide\\fP \\fICOMMAND\\fP [options]\n.SH DESCRIPTION\n");
-    manual_paragraphs(to, "Producers send a message with a delay; the broker (a SQLite file, RabbitMQ, or "
-                          "Redis) holds it; a worker "
-                          "runs its handler when it is due, and again, later, when that fails. What fails "
-                          "for good is kept as a dead letter.");
+    manual_paragraphs(to,
+        "Producers send a message with a delay; the broker (a SQLite file, RabbitMQ, or Redis) holds it; a "
+        "worker runs its handler when it is due, and again, later, when that fails. What fails "
+        "for good is kept as a dead letter.");
     write_commands(to);
     write_options(to, "OPTIONS OF EVERY COMMAND", bide_cli_global_options());
     write_statuses(to);

@@ -7,10 +7,10 @@ lost, duplicates are only what was unacknowledged, and work goes on by itself wi
 
 import re
 import sys
-import time
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
-from bidetest import ledger  # noqa: E402
+from bidetest import faults  # noqa: E402
+from bidetest.faults import PREFETCH, THREADS, configure, goes_on, reaches  # noqa: E402
 from bidetest.foreign import Foreign  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.proxy import Proxy  # noqa: E402
@@ -18,60 +18,16 @@ from bidetest.rabbitmq import Server  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 SERVER = Server()  # of this file alone: it is stopped, alarmed and cut off
-THREADS, PREFETCH, BACK_S = 4, 32, 10
+BACK_S = 10
 LANDING = 150  # at most so many of the delayed wait with a worker for their last half second
 
 
-def configure(project, url):
-    project.url = url
-    project.configure(threads=THREADS, worker={"prefetch": PREFETCH})
-
-
 def mix(count):
-    """Of twenty: one delayed, one failing once, one hopeless; the others take 2 ms."""
-    for number in range(count):
-        row = {"type": "probe", "id": f"f{number:06d}", "body": {"sleep_ms": 2}}
-        if number % 20 == 3:
-            row["delay"] = f"{number * 7919 % 8000}ms"
-        elif number % 20 == 4:
-            row["body"] = {"fail": 1}
-        elif number % 20 == 5:
-            row["body"] = {"dead": True}
-        yield row
+    return faults.mix(count, latest_ms=8000)
 
 
-def goes_on(project, worker, what):
-    """Waits until more has run than now: within 10 s."""
-    count, since = project.journal_count(), time.monotonic()
-    wait_until(lambda: project.journal_count() > count, BACK_S,
-               lambda: f"work goes on after {what}: {project.journal_count()}; {worker.log_tail()}")
-    print(f"{what}: work goes on after {time.monotonic() - since:.2f} s")
-
-
-def reaches(project, worker, goal, seconds=90):
-    wait_until(lambda: project.journal_count() >= goal, seconds,
-               lambda: f"{project.journal_count()} lines of {goal}: {worker.log_tail()}")
-
-
-def where_it_hangs(project, sent):
-    missing = set(sent) - {line["id"] for line in project.journal() if line["outcome"] == "done"}
-    missing -= {row["id"] for row in project.dead()}
-    status = project.status()
-    rungs = [rung for rung in status.pop("rungs") if rung["messages"]]
-    return f"{len(missing)} not, such as {sorted(missing)[:5]}; {status}, rungs {rungs}"
-
-
-def close_books(project, worker, sent, faults, seconds=90):
-    wait_until(lambda: project.all_ended(sent), seconds, lambda: f"everything has ended: {where_it_hangs(project, sent)}")
-    expect(worker.stop() == 0, f"the worker ended with {worker.process.returncode}: {worker.log_tail()}")
-    expect("worker process died" not in worker.log_text(), worker.log_tail(40))
-    books = ledger.close(sent, project.journal(), project.dead())
-    print(books)
-    expect(books.balanced(), f"lost: {books}")
-    most = faults * (PREFETCH + THREADS + LANDING)
-    expect(books.duplicate_ends() <= most, f"more duplicates than were unacknowledged ({most}): {books}")
-    early = [line for line in project.journal() if line["lateness_us"] < 0]
-    expect(not early, f"{len(early)} ran early, such as {early[:2]}")
+def close_books(project, worker, sent, disturbances):
+    faults.close_books(project, [worker], sent, disturbances * (PREFETCH + THREADS + LANDING))
 
 
 def three_restarts(project):

@@ -1,16 +1,14 @@
 /* worker/reload: what SIGHUP does to a supervisor and its children, with real forks. */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bide/log.h"
-#include "support/deadline.h"
+#include "support/supervised.h"
 #include "unit/unit.h"
 #include "worker/supervisor.h"
-
-enum { PATIENCE_MS = 15000 };
 
 /* Shared by the test, its supervisor and the supervisor's children. */
 struct stage {
@@ -29,13 +27,6 @@ static void on_term(int number)
     atomic_fetch_add(&terms, 1);
 }
 
-static void await_terms(int wanted)
-{
-    struct deadline deadline = deadline_in_ms(2 * PATIENCE_MS);
-    while (atomic_load(&terms) < wanted && !deadline_passed(&deadline))
-        deadline_nap(&deadline);
-}
-
 static int child_main(void *user, const struct bide_supervised *shared)
 {
     struct stage *stage = user;
@@ -49,10 +40,10 @@ static int child_main(void *user, const struct bide_supervised *shared)
     atomic_store(shared->serving, 1);
     kill(shared->supervisor, SIGUSR1);
     atomic_fetch_add(&stage->ready, 1);
-    await_terms(1);
+    supervised_await_count(&terms, 1);
     atomic_fetch_add(&stage->told, 1);
     if (stage->slow && atomic_load(shared->unhurried)) { /* until nobody has time any more */
-        await_terms(2);
+        supervised_await_count(&terms, 2);
         if (atomic_load(shared->unhurried))
             return 1;
     }
@@ -83,8 +74,9 @@ static void keep_reason(void *user, bide_log_level level, const char *text, cons
         snprintf(((struct stage *)user)->said, BIDE_ERROR_SIZE, "%s", fields->str);
 }
 
-static _Noreturn void supervise(struct stage *stage)
+static void supervise(void *user)
 {
+    struct stage *stage = user;
     const struct bide_supervisor_options options = {
         .force = {stage->processes, 1},
         .run = child_main,
@@ -104,9 +96,8 @@ static _Noreturn void supervise(struct stage *stage)
 
 static int set_stage(void **state)
 {
-    struct stage *stage =
-        mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (stage == MAP_FAILED)
+    struct stage *stage = supervised_map(sizeof *stage);
+    if (!stage)
         return -1;
     stage->processes = stage->next_processes = 1;
     *state = stage;
@@ -116,44 +107,19 @@ static int set_stage(void **state)
 static int clear_stage(void **state)
 {
     struct stage *stage = *state;
-    if (stage->supervisor > 0) { /* a test has failed: its children are told by the system */
-        kill(stage->supervisor, SIGKILL);
-        waitpid(stage->supervisor, NULL, 0);
-    }
-    return munmap(stage, sizeof *stage);
-}
-
-static void await(_Atomic int *count, int wanted)
-{
-    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
-    while (atomic_load(count) < wanted && !deadline_passed(&deadline))
-        deadline_nap(&deadline);
-    assert_true(atomic_load(count) >= wanted);
+    return supervised_unmap(stage, sizeof *stage, stage->supervisor);
 }
 
 static void begin(struct stage *stage)
 {
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
-        supervise(stage);
-    assert_true(pid > 0);
-    stage->supervisor = pid;
-    await(&stage->ready, stage->processes);
+    stage->supervisor = supervised_begin(supervise, stage);
+    supervised_await(&stage->ready, stage->processes);
 }
 
 static int stop(struct stage *stage)
 {
-    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
-    int status;
-    pid_t pid;
     kill(stage->supervisor, SIGTERM);
-    while ((pid = waitpid(stage->supervisor, &status, WNOHANG)) == 0 && !deadline_passed(&deadline))
-        deadline_nap(&deadline);
-    assert_int_equal(pid, stage->supervisor);
-    stage->supervisor = 0;
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return supervised_end(&stage->supervisor);
 }
 
 /* ---- tests ---- */
@@ -165,13 +131,13 @@ static void test_all_are_replaced(void **state)
     stage->next_processes = 3;
     begin(stage);
     kill(stage->supervisor, SIGHUP);
-    await(&stage->ready, 5);
-    await(&stage->stopped, 2);
+    supervised_await(&stage->ready, 5);
+    supervised_await(&stage->stopped, 2);
     assert_int_equal(stage->accepted, 1);
     assert_int_equal(stage->candidates, 1);
     stage->next_processes = 1;
     kill(stage->supervisor, SIGHUP);
-    await(&stage->stopped, 5);
+    supervised_await(&stage->stopped, 5);
     assert_int_equal(stop(stage), 0);
     assert_int_equal(stage->starts, 6);
     assert_int_equal(stage->stopped, 6);
@@ -184,13 +150,13 @@ static void test_a_refusal_touches_nobody(void **state)
     stage->bad_candidate = true;
     begin(stage);
     kill(stage->supervisor, SIGHUP);
-    await(&stage->refused, 1);
+    supervised_await(&stage->refused, 1);
     stage->next_processes = BIDE_PROCESSES_MAX; /* more than there are places for */
     kill(stage->supervisor, SIGHUP);
-    await(&stage->refused, 2);
+    supervised_await(&stage->refused, 2);
     stage->bad_file = true;
     kill(stage->supervisor, SIGHUP);
-    await(&stage->prepared, 3);
+    supervised_await(&stage->prepared, 3);
     assert_int_equal(stage->told, 0);
     assert_int_equal(stop(stage), 0);
     assert_int_equal(stage->starts, 2);
@@ -203,7 +169,7 @@ static void test_the_reason_is_the_candidates(void **state)
     stage->bad_candidate = true;
     begin(stage);
     kill(stage->supervisor, SIGHUP);
-    await(&stage->refused, 1);
+    supervised_await(&stage->refused, 1);
     assert_int_equal(stop(stage), 0);
     assert_string_equal(stage->said, "a bad plugin");
 }
@@ -217,7 +183,7 @@ static void test_many_are_one_more(void **state)
     for (int i = 0; i < 20; i++)
         kill(stage->supervisor, SIGHUP);
     kill(stage->supervisor, SIGCONT);
-    await(&stage->stopped, 1);
+    supervised_await(&stage->stopped, 1);
     assert_int_equal(stop(stage), 0);
     assert_int_equal(stage->accepted, 1);
 }
@@ -228,8 +194,8 @@ static void test_there_is_time_until_all_stop(void **state)
     stage->slow = true;
     begin(stage);
     kill(stage->supervisor, SIGHUP);
-    await(&stage->told, 1);
-    await(&stage->ready, 2);
+    supervised_await(&stage->told, 1);
+    supervised_await(&stage->ready, 2);
     assert_int_equal(stage->stopped, 0);
     assert_int_equal(stop(stage), 0);
     assert_int_equal(stage->stopped, 2);

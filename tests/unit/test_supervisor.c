@@ -2,8 +2,8 @@
 #include "worker/supervisor.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,10 +11,10 @@
 #include "base/clock.h"
 #include "bide/log.h"
 #include "dispatch/slot.h"
-#include "support/deadline.h"
+#include "support/supervised.h"
 #include "unit/unit.h"
 
-enum { STARTS_MAX = 32, THREADS = 2, PATIENCE_MS = 15000 };
+enum { STARTS_MAX = 32, THREADS = 2 };
 
 struct stage;
 typedef int act(struct stage *stage, const struct bide_supervised *shared);
@@ -57,13 +57,6 @@ static void ask(const struct bide_supervised *shared, const char *id, struct bid
     bide_crashes_ask(shared->crashes, &message, now_ms(), to);
 }
 
-static void wait_for_count(_Atomic int *count, int wanted)
-{
-    struct deadline deadline = deadline_in_ms(2 * PATIENCE_MS);
-    while (atomic_load(count) < wanted && !deadline_passed(&deadline))
-        deadline_nap(&deadline);
-}
-
 static void be_ready(struct stage *stage, const struct bide_supervised *shared)
 {
     ask(shared, "m1", &stage->first);
@@ -76,7 +69,7 @@ static int serve(struct stage *stage, const struct bide_supervised *shared)
 {
     catch_signals(stage);
     be_ready(stage, shared);
-    wait_for_count(&stage->terms, 1);
+    supervised_await_count(&stage->terms, 1);
     atomic_fetch_add(&stage->stopped, 1);
     return 0;
 }
@@ -85,7 +78,7 @@ static int serve_until_hurried(struct stage *stage, const struct bide_supervised
 {
     catch_signals(stage);
     be_ready(stage, shared);
-    wait_for_count(&stage->hurries, 1);
+    supervised_await_count(&stage->hurries, 1);
     return 0;
 }
 
@@ -168,7 +161,7 @@ static int hang(struct stage *stage, const struct bide_supervised *shared)
     be_ready(stage, shared);
     atomic_store(shared->wants_successor, 1);
     kill(shared->supervisor, SIGUSR1);
-    wait_for_count(&stage->release, 1);
+    supervised_await_count(&stage->release, 1);
     return 0;
 }
 
@@ -184,8 +177,9 @@ static int child_main(void *user, const struct bide_supervised *shared)
     return action(stage, shared);
 }
 
-static _Noreturn void supervise(struct stage *stage)
+static void supervise(void *user)
 {
+    struct stage *stage = user;
     const struct bide_supervisor_options options = {
         .force = {stage->processes, THREADS}, .run = child_main, .user = stage};
     const struct rlimit no_core = {0};
@@ -200,9 +194,8 @@ static _Noreturn void supervise(struct stage *stage)
 
 static int set_stage(void **state)
 {
-    struct stage *stage =
-        mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (stage == MAP_FAILED)
+    struct stage *stage = supervised_map(sizeof *stage);
+    if (!stage)
         return -1;
     stage->processes = 1;
     *state = stage;
@@ -213,48 +206,18 @@ static int clear_stage(void **state)
 {
     struct stage *stage = *state;
     atomic_store(&stage->release, 1);
-    if (stage->supervisor > 0) { /* a test has failed: its children are told by the system */
-        kill(stage->supervisor, SIGKILL);
-        waitpid(stage->supervisor, NULL, 0);
-    }
-    return munmap(stage, sizeof *stage);
+    return supervised_unmap(stage, sizeof *stage, stage->supervisor);
 }
 
 static void begin(struct stage *stage)
 {
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
-        supervise(stage);
-    assert_true(pid > 0);
-    stage->supervisor = pid;
-}
-
-static void await(_Atomic int *count, int wanted)
-{
-    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
-    while (atomic_load(count) < wanted && !deadline_passed(&deadline))
-        deadline_nap(&deadline);
-    assert_true(atomic_load(count) >= wanted);
-}
-
-static int await_end(struct stage *stage)
-{
-    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
-    int status;
-    pid_t pid;
-    while ((pid = waitpid(stage->supervisor, &status, WNOHANG)) == 0 && !deadline_passed(&deadline))
-        deadline_nap(&deadline);
-    assert_int_equal(pid, stage->supervisor);
-    stage->supervisor = 0;
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    stage->supervisor = supervised_begin(supervise, stage);
 }
 
 static int stop(struct stage *stage)
 {
     kill(stage->supervisor, SIGTERM);
-    return await_end(stage);
+    return supervised_end(&stage->supervisor);
 }
 
 /* ---- leaving ---- */
@@ -264,7 +227,7 @@ static void test_a_stop_is_passed_on(void **state)
     struct stage *stage = *state;
     stage->processes = 3;
     begin(stage);
-    await(&stage->ready, 3);
+    supervised_await(&stage->ready, 3);
     assert_int_equal(stop(stage), 0);
     assert_int_equal(stage->starts, 3);
     assert_int_equal(stage->stopped, 3);
@@ -275,9 +238,9 @@ static void test_a_second_stop_is_another_signal(void **state)
     struct stage *stage = *state;
     stage->script[0] = serve_until_hurried;
     begin(stage);
-    await(&stage->ready, 1);
+    supervised_await(&stage->ready, 1);
     kill(stage->supervisor, SIGINT);
-    await(&stage->terms, 1);
+    supervised_await(&stage->terms, 1);
     assert_int_equal(stage->hurries, 0);
     assert_int_equal(stop(stage), 0);
     assert_int_equal(stage->terms, 1);
@@ -289,7 +252,7 @@ static void test_who_leaves_is_not_replaced(void **state)
     struct stage *stage = *state;
     stage->script[0] = leave;
     begin(stage);
-    assert_int_equal(await_end(stage), 0);
+    assert_int_equal(supervised_end(&stage->supervisor), 0);
     assert_int_equal(stage->starts, 1);
 }
 
@@ -297,11 +260,11 @@ static void test_a_dead_supervisor_is_a_stop(void **state)
 {
     struct stage *stage = *state;
     begin(stage);
-    await(&stage->ready, 1);
+    supervised_await(&stage->ready, 1);
     kill(stage->supervisor, SIGKILL);
     waitpid(stage->supervisor, NULL, 0);
     stage->supervisor = 0;
-    await(&stage->stopped, 1);
+    supervised_await(&stage->stopped, 1);
 }
 
 /* ---- failing ---- */
@@ -311,7 +274,7 @@ static void test_a_failed_start_ends_it(void **state)
     struct stage *stage = *state;
     stage->script[0] = fail_to_start;
     begin(stage);
-    assert_int_equal(await_end(stage), 69);
+    assert_int_equal(supervised_end(&stage->supervisor), 69);
     assert_int_equal(stage->starts, 1);
 }
 
@@ -321,7 +284,7 @@ static void test_a_failed_start_later_is_tried_again(void **state)
     stage->script[0] = be_killed;
     stage->script[1] = stage->script[2] = fail_to_start;
     begin(stage);
-    await(&stage->ready, 1);
+    supervised_await(&stage->ready, 1);
     assert_int_equal(stage->starts, 4);
     assert_int_equal(stop(stage), 0);
 }
@@ -332,9 +295,9 @@ static void test_unexplained_deaths_are_paused(void **state)
     for (int i = 0; i < 4; i++)
         stage->script[i] = serve_and_fail;
     begin(stage);
-    await(&stage->ready, 1);
+    supervised_await(&stage->ready, 1);
     for (int i = 2, pause_ms = 100; i <= 4; i++, pause_ms *= 2)
-        assert_between(stage->started_ms[i] - stage->started_ms[i - 1], pause_ms - 2, PATIENCE_MS);
+        assert_between(stage->started_ms[i] - stage->started_ms[i - 1], pause_ms - 2, SUPERVISED_PATIENCE_MS);
     assert_int_equal(stop(stage), 0);
 }
 
@@ -342,7 +305,7 @@ static void run_until_served(struct stage *stage, act *action)
 {
     stage->script[0] = action;
     begin(stage);
-    await(&stage->ready, 1);
+    supervised_await(&stage->ready, 1);
     assert_int_equal(stage->starts, 2);
     assert_int_equal(stop(stage), 0);
 }
@@ -402,7 +365,7 @@ static void test_a_childs_fault_is_nobodys(void **state)
     struct stage *stage = *state;
     stage->script[0] = fork_a_child_that_faults;
     begin(stage);
-    await(&stage->ready, 1);
+    supervised_await(&stage->ready, 1);
     assert_int_equal(stage->starts, 1);
     assert_int_equal(stop(stage), 0);
 }
@@ -414,7 +377,7 @@ static void test_a_hung_one_gets_a_successor(void **state)
     struct stage *stage = *state;
     stage->script[0] = stage->script[1] = hang;
     begin(stage);
-    await(&stage->ready, 3); /* the first two still finish */
+    supervised_await(&stage->ready, 3); /* the first two still finish */
     assert_int_equal(stage->starts, 3);
     atomic_store(&stage->release, 1);
     assert_int_equal(stop(stage), 0);

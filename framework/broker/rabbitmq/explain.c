@@ -29,10 +29,9 @@ bide_code bide_rmq_explain(const struct bide_broker_options *options, int64_t de
 {
     struct bide_plan plan = {.passes = 0,
         .resolution_ms = BIDE_RMQ_TICK_MS,
-        .method =
-            "holding queues, one for each decimal digit of the delay in 0.1 s, dead-letter from the larger "
-            "unit "
-            "to the smaller; each hop begins 40 ms early, and a worker lands the rest to the millisecond"};
+        .method = "holding queues, one for each decimal digit of the delay in 0.1 s, dead-letter from the "
+                  "larger unit to the smaller; each hop begins 40 ms early, and a worker lands the rest to "
+                  "the millisecond"};
     if (delay_ms < 0 || delay_ms > BIDE_DELAY_MAX_MS)
         return bide_fail(error, BIDE_E_USAGE, "a delay is from 0 to 3650 days");
     int64_t left = delay_ms;

@@ -13,8 +13,7 @@ static const struct {
         "list_user_permissions'"},
     {AMQP_NOT_ALLOWED, BIDE_E_CONFIG,
         "check the vhost in the URL (write %2F for '/') with 'rabbitmqctl list_vhosts' and the user's "
-        "permissions "
-        "there"},
+        "permissions there"},
     {AMQP_PRECONDITION_FAILED, BIDE_E_CONFIG,
         "what exists differs from what is wanted: use another namespace, or drain and delete it first "
         "('bide check' lists all differences)"},
@@ -81,8 +80,7 @@ static const struct {
         "expired"},
     {AMQP_STATUS_SSL_CONNECTION_FAILED, BIDE_E_BROKER,
         "TLS handshake failed: give the certificate's CA with cacertfile=…, check that it is not expired and "
-        "that "
-        "the port speaks TLS"},
+        "that the port speaks TLS"},
     {AMQP_STATUS_SSL_ERROR, BIDE_E_BROKER, "TLS error"},
 };
 

@@ -91,8 +91,8 @@ static bide_code check_tls(const struct bide_redis_settings *settings, bide_erro
     if (settings->tls)
         return bide_fail(error, BIDE_E_CONFIG,
             "%s: TLS (rediss://) needs hiredis 1.0 or newer with hiredis_ssl (Debian 13: libhiredis-dev), "
-            "and this "
-            "program was built without; rebuild there, or put a TLS tunnel in front and use redis://",
+            "and this program was built without; rebuild there, or put a TLS tunnel in front and use "
+            "redis://",
             settings->shown);
 #endif
     if (!settings->tls && (settings->cacert || settings->cert || settings->key || settings->sni))

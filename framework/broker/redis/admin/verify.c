@@ -101,8 +101,7 @@ static void check_memory(struct verify *verify, const redisReply *info)
         snprintf(text, sizeof text, "%lld MiB used, no maxmemory", used >> 20);
         say(verify, BIDE_FINDING_WARNING, "memory", text,
             "set maxmemory below the machine's memory: sending is then refused in time, instead of the "
-            "server being "
-            "killed");
+            "server being killed");
     } else {
         bool fine = used < most / 100 * HEADROOM_PERCENT;
         snprintf(text, sizeof text, "%lld of %lld MiB used", used >> 20, most >> 20);
@@ -138,8 +137,7 @@ static const struct {
         NULL},
     {"everysec", BIDE_FINDING_OK,
         "append-only file, synced every second: a power cut loses at most about one second of confirmed "
-        "messages; "
-        "a crash of the server alone loses nothing",
+        "messages; a crash of the server alone loses nothing",
         NULL},
     {"no", BIDE_FINDING_WARNING,
         "append-only file, synced when the system likes: a power cut loses what was confirmed in the last "
@@ -179,8 +177,7 @@ static bide_code check_persistence(struct verify *verify, const redisReply *info
     } else if (*save) {
         snprintf(text, sizeof text,
             "snapshots only (save %s): a crash or power cut loses every message confirmed, and every "
-            "settlement made, "
-            "since the last one",
+            "settlement made, since the last one",
             save);
         say(verify, BIDE_FINDING_WARNING, "persistence", text, remedy);
     } else {

@@ -48,7 +48,9 @@ def goes_on(project, worker, what, seconds=10):
 def where_it_hangs(project, sent):
     missing = set(sent) - {line["id"] for line in project.journal() if line["outcome"] == "done"}
     missing -= {row["id"] for row in project.dead()}
-    return f"{len(missing)} not, such as {sorted(missing)[:5]}; {project.status()}"
+    status = project.status()
+    rungs = [rung for rung in status.pop("rungs") if rung["messages"]]
+    return f"{len(missing)} not, such as {sorted(missing)[:5]}; {status}, rungs {rungs}"
 
 
 def close_books(project, workers, sent, most_duplicates, seconds=90):

@@ -2,49 +2,26 @@
 
 import contextlib
 import os
-import shutil
 import signal
-import subprocess
-import tempfile
-from pathlib import Path
 
-from bidetest.project import ROOT
-
-SCRIPT = ROOT / "tests" / "support" / "server-rabbitmq"
+from bidetest.own_server import OwnServer
 
 
-class Server:
+class Server(OwnServer):
     """Use it in a with statement. `urls`: one for each node."""
 
+    script = "server-rabbitmq"
+
     def __init__(self, nodes=1, settings=""):
-        self.dir = Path(tempfile.mkdtemp(prefix="bide-rabbitmq-"))
+        super().__init__()
         self.nodes = nodes
         self.settings = settings
         self.urls = []
 
-    def __enter__(self):
+    def begin(self):
         extra = self.dir / "extra.conf"
         extra.write_text(self.settings)
-        try:
-            self.urls = self.run("start", "--nodes", self.nodes, "--conf", extra, seconds=240).split()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *failure):
-        self.run("stop")
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-    def run(self, verb, *arguments, seconds=120):
-        """The daemons it starts keep its standard error: that goes to a file, or reading would not end."""
-        with open(self.dir / "script.log", "ab") as log:
-            done = subprocess.run([str(SCRIPT), verb, str(self.dir), *map(str, arguments)], stdout=subprocess.PIPE,
-                                  stderr=log, stdin=subprocess.DEVNULL, text=True, timeout=seconds)
-        if done.returncode != 0:
-            said = (self.dir / "script.log").read_text()[-2000:]
-            raise AssertionError(f"server-rabbitmq {verb}: exit {done.returncode}: {said}")
-        return done.stdout
+        self.urls = self.run("start", "--nodes", self.nodes, "--conf", extra, seconds=240).split()
 
     def port(self, node=1):
         return int(self.urls[node - 1].rsplit(":", 1)[1])
