@@ -1,23 +1,18 @@
 #include "metrics/controls.h"
 
-#include <errno.h>
 #include <string.h>
+
+#include "base/process_lock.h"
 
 void bide_controls_init(struct bide_controls *controls)
 {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(&controls->lock, &attributes);
-    pthread_mutexattr_destroy(&attributes);
+    bide_process_lock_init(&controls->lock);
 }
 
 /* A process that died inside left at worst a name half written in a place that does not count as used. */
 static void lock(struct bide_controls *controls)
 {
-    if (pthread_mutex_lock(&controls->lock) == EOWNERDEAD)
-        pthread_mutex_consistent(&controls->lock);
+    bide_process_lock(&controls->lock);
 }
 
 static void unlock_changed(struct bide_controls *controls, bool changed)

@@ -1,28 +1,22 @@
 #include "worker/circuits.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/process_lock.h"
 #include "bide/log.h"
 
 enum { REPORT_GRACE_MS = 2000 }; /* beyond its last moment, for a probe to be heard of */
 
 void bide_circuits_init(struct bide_circuits *circuits)
 {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(&circuits->lock, &attributes);
-    pthread_mutexattr_destroy(&attributes);
+    bide_process_lock_init(&circuits->lock);
 }
 
 /* A process that died inside left counts that are one off, or a probe that is soon taken for lost. */
 static void lock(struct bide_circuits *circuits)
 {
-    if (pthread_mutex_lock(&circuits->lock) == EOWNERDEAD)
-        pthread_mutex_consistent(&circuits->lock);
+    bide_process_lock(&circuits->lock);
 }
 
 struct bide_circuit_row *bide_circuits_find(struct bide_circuits *circuits, const char *type)

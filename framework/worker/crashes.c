@@ -1,8 +1,9 @@
 #include "worker/crashes.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/process_lock.h"
 
 /* How long a lost settlement may take to come back. */
 enum { SETTLED_MS = 10 * 1000 }; /* Redis hands out what a dead worker had after 5 s */
@@ -12,20 +13,14 @@ enum { DEATH = 1000, SUCCESS = 25, TROUBLE = 3 * DEATH, MOST_TROUBLE = 20 * DEAT
 
 void bide_crashes_init(struct bide_crashes *crashes)
 {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(&crashes->lock, &attributes);
-    pthread_mutexattr_destroy(&attributes);
+    bide_process_lock_init(&crashes->lock);
 }
 
 /* A process that died inside left at worst one record half written: a text or a count, nothing that leads
  * astray. */
 static void lock(struct bide_crashes *crashes)
 {
-    if (pthread_mutex_lock(&crashes->lock) == EOWNERDEAD)
-        pthread_mutex_consistent(&crashes->lock);
+    bide_process_lock(&crashes->lock);
 }
 
 static uint32_t hash(const char *id)

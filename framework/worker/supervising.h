@@ -1,4 +1,4 @@
-/* worker/supervising.h: between supervisor.c and reload.c. The supervisor's one thread. */
+/* worker/supervising.h: between supervisor.c, deaths.c and reload.c. The supervisor's one thread. */
 #ifndef BIDE_WORKER_SUPERVISING_H
 #define BIDE_WORKER_SUPERVISING_H
 
@@ -14,6 +14,8 @@
 
 /* Places for each process, for those that finish beside their successors. */
 enum { BIDE_PLACES_EACH = 8 };
+
+enum { BIDE_LONGEST_PAUSE_MS = 5000 }; /* between deaths that no message explains */
 
 /* One process, or the place for one. */
 struct place {
@@ -31,6 +33,7 @@ struct place {
     _Atomic int *returned;
 };
 
+/* What a place and its process share of these. */
 struct flags {
     _Atomic int serving;
     _Atomic int unhurried;
@@ -76,6 +79,16 @@ struct place *bide_supervisor_free_place(struct supervisor *supervisor);
 bool bide_supervisor_start(struct supervisor *supervisor, struct place *place, int threads);
 /* Starts what is missing, as far as it is time. */
 void bide_supervisor_start_missing(struct supervisor *supervisor);
+
+/* A signal to all processes; what was unhurried is so no more. */
+void bide_supervisor_pass_on_stop(struct supervisor *supervisor, int number);
+
+/* ---- deaths.c ---- */
+
+/* Looks who has ended, blames and suspects messages, and says what is to be started. */
+void bide_supervisor_bury_the_dead(struct supervisor *supervisor);
+/* A process with a hung handler is to have a successor, beside which it finishes its other messages. */
+void bide_supervisor_start_successors(struct supervisor *supervisor);
 
 /* ---- reload.c ---- */
 

@@ -3,31 +3,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/ending.h"
 #include "bide/log.h"
 #include "dispatch/slot.h"
 #include "worker/oom.h"
 #include "worker/supervising.h"
 
-enum {
-    FIRST_PAUSE_MS = 100,    /* after a death that no message explains */
-    LONGEST_PAUSE_MS = 5000, /* … and the next, and the next */
-    STEADY_MS = 60 * 1000,   /* a process that lived so long starts the pauses anew */
-    SUSPICIONS = 3,          /* deaths a message may have been near, by chance */
-    LEAST_FORCE = 8,         /* processes there are places for in any case: a reload may ask for more */
-    END_TEXT = 96,
-};
+enum { LEAST_FORCE = 8 }; /* processes there are places for in any case: a reload may ask for more */
 
 static size_t whole_lines(size_t size)
 {
@@ -165,170 +155,7 @@ void bide_supervisor_start_missing(struct supervisor *supervisor)
         if (bide_supervisor_start(supervisor, place, supervisor->force.threads))
             supervisor->missing--;
         else
-            supervisor->start_again_ms = now_ms + LONGEST_PAUSE_MS;
-}
-
-/* ---- deaths ---- */
-
-static void blame(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
-{
-    char text[BIDE_CRASH_TEXT];
-    snprintf(text, sizeof text, "%s while plugin '%s' ran it", what, slot->plugin);
-    bide_crashes_note(supervisor->crashes, slot->id, slot->attempt, false, text);
-    bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
-        BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build), BIDE_INT("attempt", slot->attempt),
-        BIDE_STR("how", what));
-    if (bide_crashes_type_died(supervisor->crashes, slot->type))
-        bide_log(BIDE_LOG_ERROR, "handler keeps crashing: its messages run one at a time, with pauses",
-            BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin));
-}
-
-static void suspect(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
-{
-    char text[BIDE_CRASH_TEXT];
-    snprintf(
-        text, sizeof text, "%s, again, while plugin '%s' ran it (one of those that ran)", what, slot->plugin);
-    bide_crashes_suspect(supervisor->crashes, slot->id, slot->attempt, SUSPICIONS, text);
-    bide_log(BIDE_LOG_WARN, "message was running when its process died", BIDE_STR("id", slot->id),
-        BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build),
-        BIDE_INT("attempt", slot->attempt));
-}
-
-/* What a wild pointer may have left unterminated ends all the same. */
-static struct bide_slot read_slot(const struct bide_slot *slot)
-{
-    struct bide_slot copy;
-    memcpy(&copy, slot, sizeof copy);
-    copy.build[sizeof copy.build - 1] = copy.id[sizeof copy.id - 1] = copy.type[sizeof copy.type - 1] =
-        copy.plugin[sizeof copy.plugin - 1] = '\0';
-    return copy;
-}
-
-static size_t count_slots(const struct place *place, int state)
-{
-    size_t n = 0;
-    for (int i = 0; i < place->threads; i++)
-        n += atomic_load(&place->slots[i].state) == state;
-    return n;
-}
-
-/* Who did it? Those that faulted; else all that ran are suspects, also one alone: the process may have been
- * killed for no fault of its own. What hung was noted by the worker itself before the broker could hand it to
- * its successor, unless the process died before it came to that. */
-static bool find_guilty(struct supervisor *supervisor, const struct place *place, const char *what)
-{
-    size_t faulted = count_slots(place, BIDE_SLOT_FAULTED);
-    size_t running = count_slots(place, BIDE_SLOT_RUNNING);
-    for (int i = 0; i < place->threads; i++) {
-        const struct bide_slot slot = read_slot(&place->slots[i]);
-        int state = atomic_load(&slot.state);
-        if (state == BIDE_SLOT_FAULTED)
-            blame(supervisor, &slot, what);
-        else if (state == BIDE_SLOT_RUNNING && faulted == 0)
-            suspect(supervisor, &slot, what);
-        else if (state == BIDE_SLOT_HUNG && !atomic_load(place->returned))
-            bide_crashes_note(supervisor->crashes, slot.id, slot.attempt, true, BIDE_CRASH_HUNG);
-    }
-    return faulted > 0 || running > 0;
-}
-
-static void pause_before_restart(struct supervisor *supervisor, const struct place *place, bool explained)
-{
-    int64_t now_ms = bide_mono_ms(supervisor->clock);
-    if (explained || now_ms - place->started_ms > STEADY_MS)
-        supervisor->pause_ms = 0;
-    supervisor->start_again_ms = now_ms + supervisor->pause_ms;
-    supervisor->pause_ms = supervisor->pause_ms ? supervisor->pause_ms * 2 : FIRST_PAUSE_MS;
-    if (supervisor->pause_ms > LONGEST_PAUSE_MS)
-        supervisor->pause_ms = LONGEST_PAUSE_MS;
-}
-
-static void pass_on_stop(struct supervisor *supervisor, int number)
-{
-    for (size_t i = 0; i < supervisor->n_places; i++) {
-        atomic_store(supervisor->places[i].unhurried, 0);
-        if (supervisor->places[i].pid > 0)
-            kill(supervisor->places[i].pid, number);
-    }
-}
-
-/* Ended by itself with an error before any ever served: trying again will not help. */
-static void give_up(struct supervisor *supervisor, int status)
-{
-    supervisor->status = status;
-    supervisor->stops++;
-    pass_on_stop(supervisor, SIGTERM);
-}
-
-/* As bide_ending says it, and of a SIGKILL also why. */
-static void describe_end(struct supervisor *supervisor, int status, char what[END_TEXT])
-{
-    char ending[BIDE_ENDING_TEXT];
-    bide_ending(status, ending);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
-        snprintf(what, END_TEXT, "%s", ending);
-        return;
-    }
-    int64_t kills = bide_oom_kills();
-    snprintf(what, END_TEXT, "%s (%s)", ending, bide_oom_verdict(supervisor->oom_kills, kills));
-    supervisor->oom_kills = kills;
-}
-
-static void bury(struct supervisor *supervisor, struct place *place, int status)
-{
-    char what[END_TEXT];
-    pid_t pid = place->pid;
-    place->pid = 0;
-    bide_metrics_end(place->metrics);
-    describe_end(supervisor, status, what);
-    if (place == supervisor->candidate && bide_supervisor_candidate_ended(supervisor, what))
-        return;
-    supervisor->ever_served |= atomic_load(place->serving) != 0;
-    bool returned = WIFEXITED(status) && atomic_load(place->returned);
-    bool explained = find_guilty(supervisor, place, what);
-    if (returned && WEXITSTATUS(status) == 0)
-        return; /* it left as it was told to, or its successor serves */
-    if ((supervisor->stops > 0 || place->replaced) && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)
-        return; /* it was told to before it listened */
-    bool stays_ended = supervisor->stops > 0 || place->replaced;
-    if (returned && !supervisor->ever_served && !stays_ended) {
-        give_up(supervisor, WEXITSTATUS(status)); /* it has said itself what is wrong */
-        return;
-    }
-    bide_shared_count_death(supervisor->shared, status);
-    bide_log(BIDE_LOG_ERROR, "worker process died", BIDE_INT("pid", pid), BIDE_STR("how", what));
-    if (stays_ended)
-        return;
-    supervisor->missing++;
-    pause_before_restart(supervisor, place, explained);
-}
-
-static void bury_the_dead(struct supervisor *supervisor)
-{
-    int status;
-    pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (bide_attendant_bury(&supervisor->attendant, pid, status, supervisor->clock))
-            continue;
-        for (size_t i = 0; i < supervisor->n_places; i++)
-            if (supervisor->places[i].pid == pid)
-                bury(supervisor, &supervisor->places[i], status);
-    }
-}
-
-/* A process with a hung handler finishes its other messages beside its successor. */
-static void start_successors(struct supervisor *supervisor)
-{
-    for (size_t i = 0; i < supervisor->n_places; i++) {
-        struct place *place = &supervisor->places[i];
-        if (place->pid == 0 || place->replaced || !atomic_load(place->wants_successor))
-            continue;
-        place->replaced = true;
-        bide_metrics_add(&supervisor->shared->deaths.hung, 1);
-        supervisor->missing++;
-        bide_log(BIDE_LOG_WARN, "worker process is replaced: a handler does not return",
-            BIDE_INT("pid", place->pid));
-    }
+            supervisor->start_again_ms = now_ms + BIDE_LONGEST_PAUSE_MS;
 }
 
 /* ---- the loop ---- */
@@ -395,12 +222,21 @@ static void be_quiet(struct supervisor *supervisor, bool quiet)
     bide_log(BIDE_LOG_INFO, quiet ? "quiet: nothing new is begun" : "quiet no more");
 }
 
+void bide_supervisor_pass_on_stop(struct supervisor *supervisor, int number)
+{
+    for (size_t i = 0; i < supervisor->n_places; i++) {
+        atomic_store(supervisor->places[i].unhurried, 0);
+        if (supervisor->places[i].pid > 0)
+            kill(supervisor->places[i].pid, number);
+    }
+}
+
 /* SIGHUP means "read the configuration again", unless it tells of a terminal that is gone. */
 static void obey(struct supervisor *supervisor, int number)
 {
     bool hung_up = number == SIGHUP && supervisor->has_terminal && !has_terminal();
     if (number == SIGTERM || number == SIGINT || hung_up) {
-        pass_on_stop(supervisor, supervisor->stops > 0 ? SIGUSR2 : SIGTERM);
+        bide_supervisor_pass_on_stop(supervisor, supervisor->stops > 0 ? SIGUSR2 : SIGTERM);
         supervisor->stops++;
     } else if (number == SIGHUP) {
         supervisor->reload_wanted = true;
@@ -422,8 +258,8 @@ static void watch(struct supervisor *supervisor)
             &supervisor->attendant, supervisor->shared, &supervisor->before, supervisor->clock);
         int64_t wait_ms = sooner(tell_manager(supervisor), bide_supervisor_reload_wait_ms(supervisor));
         obey(supervisor, wait_for_signal(supervisor, sooner(wait_ms, tend_ms)));
-        bury_the_dead(supervisor);
-        start_successors(supervisor);
+        bide_supervisor_bury_the_dead(supervisor);
+        bide_supervisor_start_successors(supervisor);
         bide_supervisor_reload(supervisor);
         bide_supervisor_start_missing(supervisor);
     }

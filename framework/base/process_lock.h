@@ -1,0 +1,15 @@
+/* base/process_lock.h: a mutex in memory that several processes share, any of which may die inside.
+ *
+ * Whoever takes it next finds what the dead one left half done: what it guards must be of use also then. It
+ * is released by pthread_mutex_unlock. */
+#ifndef BIDE_BASE_PROCESS_LOCK_H
+#define BIDE_BASE_PROCESS_LOCK_H
+
+#include <pthread.h>
+
+/* Once, before the processes are forked. */
+void bide_process_lock_init(pthread_mutex_t *lock);
+/* Any thread of any of them. */
+void bide_process_lock(pthread_mutex_t *lock);
+
+#endif
