@@ -84,6 +84,28 @@ static void shown_whole(void **state)
     listed_clear(&listed);
 }
 
+/* How many runs there were: none at all, for what no handler could take, is not one. */
+static void counts_runs(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct listed listed;
+    struct hand *hand = hand_open(fixture);
+    char id[FIXTURE_ID];
+    fixture_fill(fixture, 0, 0, 3, 0);
+    hand_take(hand, 3, SOON_MS);
+    for (size_t i = 0; i < 3; i++)
+        hand_give(hand, hand_find(hand, fixture_id(fixture, i, id)),
+            dead_of(BIDE_REASON_UNKNOWN_TYPE, (int)i, "no handler"));
+    hand_flush(hand);
+    for (size_t i = 0; i < 3; i++) {
+        const char *ids[] = {fixture_id(fixture, i, id)};
+        list_dead(fixture, (struct bide_dead_filter){.ids = ids, .n_ids = 1}, &listed);
+        assert_int_equal(listed.n, 1);
+        assert_int_equal(listed.first->attempt, i);
+        listed_clear(&listed);
+    }
+}
+
 static size_t count_dead(struct fixture *fixture, struct bide_dead_filter filter)
 {
     static struct listed listed;
@@ -213,6 +235,7 @@ static void outlives_its_receiver(void **state)
 static const struct CMUnitTest cases[] = {
     CASE("dead/each-reason-newest-first", each_reason_newest_first),
     CASE("dead/shown-whole", shown_whole),
+    CASE("dead/counts-runs", counts_runs),
     CASE("dead/filters", filters),
     CASE("dead/without-a-filter", without_a_filter),
     CASE("dead/limit-takes-the-newest", limit_takes_the_newest),

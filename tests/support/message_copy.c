@@ -24,10 +24,10 @@ struct bide_message *message_copy(const struct bide_message *message)
         .due_ms = message->due_ms,
         .sent_ms = message->sent_ms,
         .expires_ms = message->expires_ms,
-        .attempt = message->attempt,
     };
     struct bide_message *copy = bide_message_from_parts(&parts);
     assert_non_null(copy);
+    copy->attempt = message->attempt; /* a dead letter's may be 0 */
     copy->delay_ms = message->delay_ms;
     copy->expires_after_ms = message->expires_after_ms;
     return copy;

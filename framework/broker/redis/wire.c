@@ -103,7 +103,7 @@ void bide_redis_wire_write(
     write_number(to, "due ", lines->due_ms);
     if (message->sent_ms)
         write_number(to, "sent ", message->sent_ms);
-    if (lines->attempt > 1)
+    if (lines->attempt > 1 || (lines->attempt == 0 && lines->reason != BIDE_REASON_NONE))
         write_number(to, "attempt ", lines->attempt);
     write_text(to, "content-type ", message->content_type);
     if (message->expires_ms)
@@ -122,7 +122,7 @@ void bide_redis_wire_write(
 
 void bide_redis_wire_init(struct bide_redis_wire *wire)
 {
-    wire->parts = (struct bide_message_parts){.headers = wire->headers};
+    wire->parts = (struct bide_message_parts){.headers = wire->headers, .attempt = 1};
     wire->headers_bytes = 0;
     wire->reason = BIDE_REASON_NONE;
     wire->died_ms = 0;
@@ -169,7 +169,7 @@ static void take_value(struct bide_redis_wire *wire, const struct key *key, char
     else if (key->kind == NUMBER)
         *(int64_t *)(void *)part = read_number(wire, text, 0, BIDE_REDIS_LATEST_MS);
     else if (key->kind == ATTEMPT)
-        wire->parts.attempt = (int)read_number(wire, text, 1, INT32_MAX);
+        wire->parts.attempt = (int)read_number(wire, text, 0, INT32_MAX);
     else if (key->kind == DIED)
         wire->died_ms = read_number(wire, text, 0, BIDE_REDIS_LATEST_MS);
     else if (!bide_reason_parse(text, &wire->reason))
@@ -233,6 +233,8 @@ void bide_redis_wire_read(struct bide_redis_wire *wire, char *bytes, size_t size
             break;
         if (line_end == line) {
             wire->parts.body = (struct bide_slice){line + 1, (size_t)(end - line - 1)};
+            if (wire->parts.attempt == 0 && wire->reason == BIDE_REASON_NONE)
+                complain(wire, "attempt 0: only a dead letter may not have run");
             return;
         }
         *line_end = '\0';

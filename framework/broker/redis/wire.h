@@ -30,7 +30,7 @@ struct bide_redis_lines {
     const char *error;    /* NULL: none */
     const char *failures; /* likewise */
     int64_t due_ms;
-    int attempt;
+    int attempt;             /* of dead letters: how many runs there were */
     enum bide_reason reason; /* dead letters only */
     int64_t died_ms;         /* 0: no such line */
 };

@@ -134,6 +134,7 @@ static bool show(void *user, const char *token, const struct bide_redis_wire *wi
         listing->no_memory = true;
         return false;
     }
+    message->attempt = wire->parts.attempt;
     letter.message = message;
     bool more = listing->visit(listing->user, &letter);
     bide_message_destroy(message);

@@ -198,11 +198,10 @@ static bide_code read_letter(
         ++*left;
         return BIDE_OK;
     }
-    int attempts = wire->parts.attempt;
     struct bide_message *message = bide_message_from_parts(&wire->parts);
     if (!message)
         return no_memory(error);
-    message->attempt = attempts > 0 ? attempts : message->attempt;
+    message->attempt = wire->parts.attempt;
     memcpy(exporter->sources[exporter->batch.n], token, strlen(token) + 1);
     bide_export_batch_add_dead(&exporter->batch, message, wire->reason, wire->died_ms);
     return BIDE_OK;

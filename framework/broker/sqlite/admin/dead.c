@@ -73,7 +73,7 @@ static bide_code choose(
 
 /* ---- listing ---- */
 
-enum { REASON_COLUMN = 12, DIED_COLUMN = 13 };
+enum { RUNS_COLUMN = 5, REASON_COLUMN = 12, DIED_COLUMN = 13 };
 
 static const char next_letter[] =
     "SELECT d.seq, d.due_ms, d.id, d.type, d.queue, d.attempts, d.sent_ms, d.expires_ms, d.content_type, "
@@ -85,6 +85,7 @@ static bide_code show(sqlite3_stmt *statement, bide_dead_visit *visit, void *use
     struct bide_sqlite_row row = {.first = 2, .due_ms = sqlite3_column_int64(statement, 1)};
     struct bide_dead_letter letter = {.died_ms = sqlite3_column_int64(statement, DIED_COLUMN)};
     const char *reason = (const char *)sqlite3_column_text(statement, REASON_COLUMN);
+    int runs = sqlite3_column_int(statement, RUNS_COLUMN);
     enum bide_reason defect;
     const char *defect_text;
     struct bide_message *message = bide_sqlite_read(statement, &row, &defect, &defect_text);
@@ -93,6 +94,7 @@ static bide_code show(sqlite3_stmt *statement, bide_dead_visit *visit, void *use
     sqlite3_reset(statement);
     if (!message)
         return BIDE_E_NOMEM;
+    message->attempt = runs;
     letter.message = message;
     *ret_more = visit(user, &letter);
     bide_message_destroy(message);
