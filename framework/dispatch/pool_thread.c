@@ -1,0 +1,180 @@
+/* What pool threads do: take a job, run it, wake others or not, sleep, land. */
+#include <stdio.h>
+#include <sys/prctl.h>
+
+#include "dispatch/pool_inside.h"
+
+enum {
+    QUICK_US = 50,       /* a mean below this: waking another thread would take longer than the run */
+    QUICK_BACKLOG = 256, /* so many ready jobs a running thread are worth another thread all the same */
+};
+
+void bide_pool_wake_thread(struct bide_pool_thread *thread)
+{
+    thread->idle = false;
+    pthread_cond_signal(&thread->wake);
+}
+
+void bide_pool_wake_one(struct bide_pool *pool)
+{
+    struct bide_pool_thread *thread = pool->idle;
+    if (thread) {
+        pool->idle = thread->next_idle;
+        pool->n_idle--;
+    } else {
+        thread = pool->lander;
+        pool->lander = NULL;
+    }
+    if (thread)
+        bide_pool_wake_thread(thread);
+}
+
+static void wake_intake(struct bide_pool *pool)
+{
+    if (!pool->intake_sleeps)
+        return;
+    pool->intake_sleeps = false;
+    bide_wakeup_signal(pool->wakeup);
+}
+
+/* Sleeps as the lander until the next due time, or as one of the idle until woken. */
+static void sleep_until_needed(struct bide_pool *pool, struct bide_pool_thread *thread)
+{
+    int64_t due_us = bide_board_next_due_us(&pool->board);
+    bool lands = due_us >= 0 && !pool->lander;
+    struct timespec until;
+    thread->idle = true;
+    if (lands) {
+        pool->lander = thread;
+        bide_pool_fill_until(&until, bide_mono_us(pool->clock) + due_us - bide_wall_us(pool->clock));
+        pthread_cond_timedwait(&thread->wake, &pool->lock, &until);
+        if (pool->lander == thread)
+            pool->lander = NULL;
+        thread->idle = false;
+        return;
+    }
+    thread->next_idle = pool->idle;
+    pool->idle = thread;
+    pool->n_idle++;
+    while (thread->idle) /* bide_pool_wake_one takes it from the stack */
+        pthread_cond_wait(&thread->wake, &pool->lock);
+}
+
+static bool is_quick(const struct bide_handler *handler)
+{
+    return handler->mean_us < QUICK_US;
+}
+
+/* Having taken a job: does another thread have to come up? Always to land the next one, since a wrong guess
+ * of this run's length would make that one late; for the ready ones behind it, by what this handler usually
+ * takes. */
+static void call_for_help(struct bide_pool *pool, const struct bide_job *job)
+{
+    if (!pool->lander && pool->idle && bide_board_next_due_us(&pool->board) >= 0)
+        bide_pool_wake_one(pool);
+    else if (pool->board.n_ready > (is_quick(job->handler) ? QUICK_BACKLOG * pool->running : 0))
+        bide_pool_wake_one(pool);
+}
+
+/* n: 1 or -1 runs of the handler. */
+static void count_running(struct bide_pool *pool, const struct bide_handler *handler, int n)
+{
+    pool->running += (size_t)n;
+    if (pool->metrics)
+        bide_metrics_gauge_add(&pool->metrics->busy, n);
+    if (handler->metrics)
+        bide_metrics_gauge_add(&handler->metrics->running, n);
+}
+
+static void run_job(struct bide_pool *pool, struct bide_pool_thread *thread, struct bide_job *job,
+    int64_t wall_us, int64_t mono_us)
+{
+    struct bide_handler *handler = job->handler;
+    bide_context_begin(&thread->context, job, wall_us, mono_us);
+    if (thread->context.deadline_us < pool->next_deadline_us) {
+        pool->next_deadline_us = thread->context.deadline_us;
+        wake_intake(pool); /* rarely: the bound stays when runs end before their deadline */
+    }
+    thread->inside = true;
+    count_running(pool, handler, 1);
+    pool->taken++;
+    call_for_help(pool, job);
+    if (!is_quick(handler) && pool->done.first)
+        wake_intake(pool); /* what waits to be collected shall not wait for this run */
+    pthread_mutex_unlock(&pool->lock);
+
+    bide_outcome outcome =
+        bide_handler_run(handler, thread->index, job->delivery->message, &thread->context, thread->slot);
+    bide_context_end(&thread->context, job, outcome);
+
+    pthread_mutex_lock(&pool->lock);
+    thread->inside = false;
+    count_running(pool, handler, -1);
+}
+
+/* The job is the intake's from here on. */
+static void finish_job(struct bide_pool *pool, struct bide_job *job)
+{
+    struct bide_handler *handler = job->handler;
+    handler->mean_us += (job->run.took_us - handler->mean_us) / 8;
+    bide_board_finished(&pool->board, handler);
+    bide_job_append(&pool->done, job);
+    if (!is_quick(handler) || pool->done.n >= BIDE_POOL_COLLECT_BATCH)
+        wake_intake(pool);
+}
+
+/* Looked at here, at the last moment: a message expires when it has not begun to run by then. */
+static bool has_expired(const struct bide_job *job, int64_t wall_us)
+{
+    int64_t expires_ms = job->delivery->message->expires_ms;
+    return expires_ms > 0 && wall_us > expires_ms * 1000;
+}
+
+/* The job is the intake's from here on. */
+static void drop_expired(struct bide_pool *pool, struct bide_job *job)
+{
+    job->run.expired = true;
+    bide_board_finished(&pool->board, job->handler);
+    bide_job_append(&pool->done, job);
+}
+
+static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
+{
+    while (!pool->stopping) {
+        int64_t wall_us = bide_wall_us(pool->clock), mono_us = bide_mono_us(pool->clock);
+        struct bide_job *job = bide_board_take(&pool->board, wall_us, mono_us);
+        if (job && has_expired(job, wall_us)) {
+            drop_expired(pool, job);
+            continue;
+        }
+        if (job) {
+            run_job(pool, thread, job, wall_us, mono_us);
+            finish_job(pool, job);
+            continue;
+        }
+        pool->ran_dry = true;
+        if (pool->done.first)
+            wake_intake(pool);
+        sleep_until_needed(pool, thread);
+    }
+}
+
+void *bide_pool_thread_main(void *user)
+{
+    struct bide_pool_thread *thread = user;
+    struct bide_pool *pool = thread->pool;
+    char name[16];
+    snprintf(name, sizeof name, "bide-run-%zu", thread->index);
+    pthread_setname_np(pthread_self(), name);
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* the default, 50 µs, is most of the lateness otherwise */
+    if (thread->slot && bide_slot_watch_thread(thread->slot, NULL) != BIDE_OK)
+        bide_log(BIDE_LOG_WARN, "a pool thread has no signal stack", BIDE_INT("thread", thread->index));
+    pthread_mutex_lock(&pool->lock);
+    serve(pool, thread);
+    if (thread->slot)
+        bide_slot_unwatch_thread();
+    thread->ended = true;
+    pthread_cond_broadcast(&pool->ended);
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
