@@ -16,7 +16,7 @@ from bidetest.waiting import wait_until  # noqa: E402
 
 EARLY = 1024  # a worker claims at most so many that are nearly due
 IN_FLIGHT = PREFETCH + THREADS + EARLY
-STOPPED_S = float(os.environ.get("BIDE_STOPPED_S", 8))  # dead after 3 s, taken over a second later
+STOPPED_S = float(os.environ.get("BIDE_STOPPED_S", 20))  # dead after 3 s, taken over a second later
 
 
 def runs(project):
