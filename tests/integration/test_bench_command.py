@@ -75,12 +75,18 @@ def delay(project):
     expect(names_of_bench(project) == [], f"left: {names_of_bench(project)}")
 
 
-def interrupted(project):
-    """Ctrl-C amid sending and running: it ends soon, says so, and leaves nothing."""
+def long_bench(project):
+    """One that has begun, and would take minutes."""
     project.configure(threads=2)
     command = [str(BUILD / "bide"), "bench", "delay", "--messages", "100000", "--rate", "500", "--delay", "60s"]
     bench = start(command, project.dir / "bench.log", cwd=project.dir, stdout=subprocess.DEVNULL)
     wait_until(lambda: names_of_bench(project), 30, "the bench has begun")
+    return bench
+
+
+def interrupted(project):
+    """Ctrl-C amid sending and running: it ends soon, says so, and leaves nothing."""
+    bench = long_bench(project)
     time.sleep(0.5)  # anywhere in its work
     bench.send_signal(signal.SIGINT)
     said = bench.wait(30)
@@ -90,10 +96,7 @@ def interrupted(project):
 
 def after_a_killed_one(project):
     """What a SIGKILL left is cleared away by the next."""
-    project.configure(threads=2)
-    command = [str(BUILD / "bide"), "bench", "delay", "--messages", "100000", "--rate", "500", "--delay", "60s"]
-    bench = start(command, project.dir / "bench.log", cwd=project.dir, stdout=subprocess.DEVNULL)
-    wait_until(lambda: names_of_bench(project), 30, "the bench has begun")
+    bench = long_bench(project)
     time.sleep(0.5)
     bench.kill()
     bench.wait()

@@ -85,59 +85,78 @@ def ends(project, identity, row, outcome, seconds=30):
     wait_until(ended, seconds, lambda: f"{identity} is {outcome}: {project.status()}")
 
 
-def ten_changes(project, reloads):
-    """Each one: what is written to the file, what the log calls it, how it shows."""
-    path = str(project.dir / "second.ndjson")
-    settings = {"threads": 2, "worker": {"processes": 2}}
-    probe, extra = project.probe(), project.journal_handler(type="extra")
+class Changes:
+    """A configuration that is changed step by step: settings, the handlers `probe` and `extra`."""
 
-    def change(*wanted, handlers=None):
-        project.configure(handlers=handlers or [probe], **settings)
-        reloads.expect_change(*wanted)
+    def __init__(self, project, reloads):
+        self.project, self.reloads = project, reloads
+        self.settings = {"threads": 2, "worker": {"processes": 2}}
+        self.probe, self.extra = project.probe(), project.journal_handler(type="extra")
 
+    def make(self, *wanted, extra=False):
+        """Writes it and expects that the log calls the changes so."""
+        self.project.configure(handlers=[self.probe, self.extra] if extra else [self.probe], **self.settings)
+        self.reloads.expect_change(*wanted)
+
+
+def threads_and_processes(changes):
+    settings, reloads = changes.settings, changes.reloads
     settings["threads"] = 3
-    change(("changed", "worker.threads"))
+    changes.make(("changed", "worker.threads"))
     reloads.serving(2, threads=3)
     settings["worker"] = {"processes": 3}
-    change(("changed", "worker.processes"))
+    changes.make(("changed", "worker.processes"))
     reloads.serving(5, threads=3)
     settings["worker"] = {"processes": 1, "log_level": "debug"}
-    change(("changed", "worker.processes"), ("changed", "worker.log_level"))
+    changes.make(("changed", "worker.processes"), ("changed", "worker.log_level"))
     reloads.serving(6, threads=3)
 
-    broken = project.config.read_text()
-    project.config.write_text(broken.replace("threads", "treads"))
+
+def what_is_wrong_is_refused(project, reloads):
+    good = project.config.read_text()
+    project.config.write_text(good.replace("threads", "treads"))
     line, changes = reloads.reload(REFUSED)
     expect("bide.conf" in line["error"] and "treads" in line["error"] and not changes, f"{line} {changes}")
-    project.config.write_text(broken.replace('plugin = "probe"', 'plugin = "nowhere"'))
+    project.config.write_text(good.replace('plugin = "probe"', 'plugin = "nowhere"'))
     line, changes = reloads.reload(REFUSED)
     expect("no plugin 'nowhere'" in line["error"] and not changes, f"{line} {changes}")
     reloads.serving(6, threads=3)
     expect(reloads.log("worker process started"), "nothing is logged at level debug")
 
+
+def a_handler_comes_changes_and_goes(project, changes):
+    settings, probe, extra = changes.settings, changes.probe, changes.extra
     settings["worker"] = {"processes": 2}
-    change(("changed", "worker.processes"), ("changed", "worker.log_level"), ("added", "handlers[extra]"), handlers=[probe, extra])
+    changes.make(("changed", "worker.processes"), ("changed", "worker.log_level"), ("added", "handlers[extra]"), extra=True)
     ends(project, "x1", {"type": "extra"}, "journal.ndjson")
     extra["retry"] = ONCE
     extra["plugin"] = "probe"
-    change(("changed", "handlers[extra].plugin"), ("changed", "handlers[extra].retry.attempts"),
-           ("changed", "handlers[extra].retry.backoff"), ("changed", "handlers[extra].retry.base"),
-           ("changed", "handlers[extra].retry.jitter"), handlers=[probe, extra])
+    changes.make(("changed", "handlers[extra].plugin"), ("changed", "handlers[extra].retry.attempts"),
+                 ("changed", "handlers[extra].retry.backoff"), ("changed", "handlers[extra].retry.base"),
+                 ("changed", "handlers[extra].retry.jitter"), extra=True)
     ends(project, "x2", {"type": "extra", "body": {"fail": 9}}, "exhausted")
-    extra["settings"] = {"path": path}
-    change(("changed", "handlers[extra].settings.path"), handlers=[probe, extra])
+    extra["settings"] = {"path": str(project.dir / "second.ndjson")}
+    changes.make(("changed", "handlers[extra].settings.path"), extra=True)
     ends(project, "x3", {"type": "extra"}, "second.ndjson")
     extra["queue"] = "slow"
-    change(("changed", "handlers[extra].queue"), ("added", "queues[slow]"), handlers=[probe, extra])
+    changes.make(("changed", "handlers[extra].queue"), ("added", "queues[slow]"), extra=True)
     ends(project, "x4", {"type": "extra"}, "second.ndjson")
     extra["timeout"] = "200ms"
-    change(("changed", "handlers[extra].timeout"), handlers=[probe, extra])
+    changes.make(("changed", "handlers[extra].timeout"), extra=True)
     ends(project, "x5", {"type": "extra", "body": {"sleep_ms": 60000}}, "timeout")
     probe["concurrency"] = 1
-    change(("changed", "handlers[probe].concurrency"), handlers=[probe, extra])
+    changes.make(("changed", "handlers[probe].concurrency"), extra=True)
     settings["queues"] = ({"name": "default", "weight": 1}, {"name": "slow", "weight": 3})
-    change(("removed", "handlers[extra]"), ("changed", "queues[slow].weight"))
+    changes.make(("removed", "handlers[extra]"), ("changed", "queues[slow].weight"))
     ends(project, "x6", {"type": "extra"}, "unknown-type")
+
+
+def ten_changes(project, reloads):
+    """Each one: what is written to the file, what the log calls it, how it shows."""
+    changes = Changes(project, reloads)
+    threads_and_processes(changes)
+    what_is_wrong_is_refused(project, reloads)
+    a_handler_comes_changes_and_goes(project, changes)
     return ["x1", "x2", "x3", "x4", "x5", "x6"]
 
 

@@ -62,6 +62,17 @@ void plugin_run_close(struct plugin_run *run)
     temp_dir_remove(&run->dir);
 }
 
+void plugin_run_check_refusals(const char *plugin, const struct plugin_refusal *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct plugin_run run;
+        bide_error error;
+        assert_int_equal(plugin_run_open(&run, plugin, "1s", rows[i].settings, &error), BIDE_E_CONFIG);
+        assert_non_null(strstr(error.text, rows[i].text));
+        plugin_run_close(&run);
+    }
+}
+
 void plugin_run_body(struct plugin_run *run, const void *body, size_t size)
 {
     assert_int_equal(bide_message_set_body(run->message, body, size, NULL), BIDE_OK);

@@ -33,6 +33,12 @@ bide_code plugin_run_open_from(struct plugin_run *run, const char *plugin_dir, c
     const char *timeout, const char *settings, bide_error *error);
 void plugin_run_close(struct plugin_run *run);
 
+/* Settings with which a plugin must not open, and what the error then says. */
+struct plugin_refusal {
+    const char *settings, *text;
+};
+void plugin_run_check_refusals(const char *plugin, const struct plugin_refusal *rows, size_t n);
+
 void plugin_run_body(struct plugin_run *run, const void *body, size_t size);
 void plugin_run_attempt(struct plugin_run *run, int attempt);
 bide_outcome plugin_run_handle(struct plugin_run *run);

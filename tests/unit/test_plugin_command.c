@@ -209,9 +209,7 @@ static void test_no_descriptor_and_no_ignored_signal_is_inherited(void **state)
 static void test_settings_are_checked_at_the_start(void **state)
 {
     (void)state;
-    static const struct {
-        const char *settings, *text;
-    } rows[] = {
+    static const struct plugin_refusal rows[] = {
         {"program = \"no-such-program-here\";", "'no-such-program-here' is not found in PATH"},
         {"program = \"./missing\";", "'./missing' is not an executable file"},
         {"program = \"sh\"; directory = \"nowhere\";", "'directory'"},
@@ -220,13 +218,7 @@ static void test_settings_are_checked_at_the_start(void **state)
         {"program = \"sh\"; keep_output = \"1MiB\";", "'keep_output'"},
         {"args = [\"x\"];", "program"},
     };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct plugin_run run;
-        bide_error error;
-        assert_int_equal(plugin_run_open(&run, "command", "1s", rows[i].settings, &error), BIDE_E_CONFIG);
-        assert_non_null(strstr(error.text, rows[i].text));
-        plugin_run_close(&run);
-    }
+    plugin_run_check_refusals("command", rows, COUNT_OF(rows));
 }
 
 static void test_a_program_that_vanished_is_tried_again(void **state)

@@ -247,9 +247,7 @@ static void test_cancelling_wakes_it(void **state)
 static void test_settings_are_checked_at_the_start(void **state)
 {
     (void)state;
-    static const struct {
-        const char *settings, *text;
-    } rows[] = {
+    static const struct plugin_refusal rows[] = {
         {"url = \"ftp://example.org/\";", "http:// or https://"},
         {"url = \"file:///etc/passwd\";", "http:// or https://"},
         {"url = \"http://\";", "'url'"},
@@ -257,13 +255,7 @@ static void test_settings_are_checked_at_the_start(void **state)
         {"url = \"http://x/\"; secret = \"a\"; secret_file = \"b\";", "exclude each other"},
         {"url = \"http://x/\"; secret_file = \"missing\";", "'secret_file': cannot read"},
     };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct plugin_run run;
-        bide_error error;
-        assert_int_equal(plugin_run_open(&run, "webhook", "1s", rows[i].settings, &error), BIDE_E_CONFIG);
-        assert_non_null(strstr(error.text, rows[i].text));
-        plugin_run_close(&run);
-    }
+    plugin_run_check_refusals("webhook", rows, COUNT_OF(rows));
 }
 
 static const struct CMUnitTest tests[] = {

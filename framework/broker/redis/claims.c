@@ -62,15 +62,8 @@ static bide_code send_script(struct bide_redis_receiver *receiver, struct bide_r
     const struct plan *plan, bide_error *error)
 {
     struct bide_redis_args *args = &receiver->args;
-    const char *name_space = receiver->settings->name_space, *worker = receiver->links.worker;
     int64_t now_ms = bide_wall_ms(receiver->settings->clock);
-    bide_redis_link_script(receiver->links.work, args, BIDE_REDIS_CLAIM, BIDE_REDIS_QUEUE_KEYS + 2);
-    bide_redis_keys_queue(args, name_space, queue->name);
-    bide_redis_keys_one(args, name_space, "workers");
-    bide_redis_keys_claimed(args, name_space, queue->name, worker);
-    bide_redis_args_text(args, worker);
-    bide_redis_args_text(args, queue->name);
-    bide_redis_keys_wake(args, name_space);
+    bide_redis_receiver_begin_script(receiver, BIDE_REDIS_CLAIM, queue);
     bide_redis_args_int(args, (int64_t)plan->room);
     bide_redis_args_int(args, (int64_t)plan->late);
     bide_redis_args_int(args, (int64_t)plan->early);

@@ -198,14 +198,7 @@ bide_code bide_redis_deliveries_audit(
     struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, bide_error *error)
 {
     struct bide_redis_args *args = &receiver->args;
-    const char *name_space = receiver->settings->name_space, *worker = receiver->links.worker;
-    bide_redis_link_script(receiver->links.work, args, BIDE_REDIS_KEEP, BIDE_REDIS_QUEUE_KEYS + 2);
-    bide_redis_keys_queue(args, name_space, queue->name);
-    bide_redis_keys_one(args, name_space, "workers");
-    bide_redis_keys_claimed(args, name_space, queue->name, worker);
-    bide_redis_args_text(args, worker);
-    bide_redis_args_text(args, queue->name);
-    bide_redis_keys_wake(args, name_space);
+    bide_redis_receiver_begin_script(receiver, BIDE_REDIS_KEEP, queue);
     for (const struct bide_redis_delivery *delivery = receiver->all; delivery; delivery = delivery->all_next)
         if (delivery->incarnation == receiver->incarnation &&
             delivery->base.queue == (size_t)(queue - receiver->queues))

@@ -23,6 +23,20 @@ struct bide_redis_command *bide_redis_receiver_note(
     return command;
 }
 
+void bide_redis_receiver_begin_script(
+    struct bide_redis_receiver *receiver, enum bide_redis_script script, const struct bide_redis_queue *queue)
+{
+    struct bide_redis_args *args = &receiver->args;
+    const char *name_space = receiver->settings->name_space, *worker = receiver->links.worker;
+    bide_redis_link_script(receiver->links.work, args, script, BIDE_REDIS_QUEUE_KEYS + 2);
+    bide_redis_keys_queue(args, name_space, queue->name);
+    bide_redis_keys_one(args, name_space, "workers");
+    bide_redis_keys_claimed(args, name_space, queue->name, worker);
+    bide_redis_args_text(args, worker);
+    bide_redis_args_text(args, queue->name);
+    bide_redis_keys_wake(args, name_space);
+}
+
 static struct bide_redis_command *take_command(struct bide_redis_receiver *receiver)
 {
     struct bide_redis_command *command = receiver->commands;

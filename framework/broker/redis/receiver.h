@@ -117,6 +117,10 @@ void bide_redis_chain_prepend(struct bide_redis_chain *chain, struct bide_redis_
 
 /* ---- receiver.c ---- */
 
+/* Begins, in `args`, a script that works on what this worker has claimed of a queue: its keys, and the first
+ * three arguments (worker, queue, wake channel). */
+void bide_redis_receiver_begin_script(struct bide_redis_receiver *receiver, enum bide_redis_script script,
+    const struct bide_redis_queue *queue);
 /* Notes a command that was appended; NULL where there is no memory. */
 struct bide_redis_command *bide_redis_receiver_note(
     struct bide_redis_receiver *receiver, enum bide_redis_command_kind kind, struct bide_redis_queue *queue);

@@ -65,8 +65,14 @@ void bide_sqlite_bind_error(sqlite3_stmt *statement, int at, const char *error, 
         bind_text_or_null(statement, at, error);
 }
 
-static void bind_message(sqlite3_stmt *statement, const struct bide_message *message, const char *headers)
+/* scratch: holds the headers until the statement has run. */
+static bide_code bind_message(sqlite3_stmt *statement, const struct bide_message *message,
+    struct bide_buffer *scratch, bide_error *error)
 {
+    if (message->n_headers)
+        write_headers(scratch, message);
+    if (scratch->failed)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bind_text(statement, 1, message->id);
     bind_text(statement, 2, message->type);
     bind_text(statement, 3, message->queue);
@@ -75,9 +81,10 @@ static void bind_message(sqlite3_stmt *statement, const struct bide_message *mes
     bind_time_or_null(statement, 6, message->sent_ms);
     bind_time_or_null(statement, 7, message->expires_ms);
     bind_text_or_null(statement, 8, message->content_type);
-    bind_text_or_null(statement, 9, headers);
+    bind_text_or_null(statement, 9, message->n_headers ? scratch->bytes : "");
     bide_sqlite_bind_error(statement, 10, message->error, message->failures);
     sqlite3_bind_blob64(statement, 11, message->body, message->body_size, SQLITE_STATIC);
+    return BIDE_OK;
 }
 
 bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_message *message,
@@ -89,12 +96,9 @@ bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_me
         code = bide_sqlite_use(file, BIDE_SQL_INSERT_WAITING, &wait, error);
     if (code != BIDE_OK)
         return code;
-    if (message->n_headers)
-        write_headers(scratch, message);
-    if (scratch->failed)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    bind_message(insert, message, message->n_headers ? scratch->bytes : "");
-    code = bide_sqlite_run(file, insert, error);
+    code = bind_message(insert, message, scratch, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_run(file, insert, error);
     if (code != BIDE_OK)
         return code;
     bind_text(wait, 1, message->queue);
@@ -109,13 +113,10 @@ bide_code bide_sqlite_insert_dead(struct bide_sqlite_file *file, const struct bi
     const struct bide_message *message = letter->message;
     sqlite3_stmt *insert;
     bide_code code = bide_sqlite_use(file, BIDE_SQL_INSERT_DEAD, &insert, error);
+    if (code == BIDE_OK)
+        code = bind_message(insert, message, scratch, error);
     if (code != BIDE_OK)
         return code;
-    if (message->n_headers)
-        write_headers(scratch, message);
-    if (scratch->failed)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    bind_message(insert, message, message->n_headers ? scratch->bytes : "");
     bind_text(insert, 12, bide_reason_name(letter->reason));
     sqlite3_bind_int64(insert, 13, letter->died_ms);
     return bide_sqlite_run(file, insert, error);
