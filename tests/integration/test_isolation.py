@@ -4,6 +4,7 @@
 """isolation = "process": what a handler does to its process, it does to its own message alone."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -90,6 +91,14 @@ def a_death_is_for_one_message(project):
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
+def is_limited(pid):
+    """As allocating_without_end has it: 256 MiB, 32 files, no new privileges."""
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    return (re.search(rf"^Max address space +{256 << 20} ", limits, re.M) is not None
+            and re.search(r"^Max open files +32 ", limits, re.M) is not None
+            and "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text())
+
+
 def allocating_without_end(project):
     """With a limit: the child alone dies of it, or its handler is told that there is no more."""
     folder = own_plugin(project, "hog")
@@ -99,6 +108,8 @@ def allocating_without_end(project):
     project.configure(handlers=[hog, boxed(project, limits=limits), project.probe(type="plain")], plugin_dir=folder)
     worker = project.worker()
     before = wait_until(lambda: len(processes(worker)) >= 5 and processes(worker), 30, "the worker runs")
+    wait_until(lambda: all(is_limited(pid) for pid in before[3:]), 10, lambda: f"limits: {before}: {worker.log_tail()}")
+    expect(not any(is_limited(pid) for pid in before[:3]), "a limit of the children is the worker's, too")
     project.send(
         [{"type": "hog", "id": "hog", "body": "more"}, {"type": "boxed", "id": "big", "body": {"alloc_mb": 100000}}]
         + [{"type": kind, "body": {}} for kind in ("boxed", "plain") for _ in range(50)]
