@@ -149,13 +149,12 @@ void bide_redis_link_script(const struct bide_redis_link *link, struct bide_redi
     bide_redis_args_int(args, n_keys);
 }
 
-bide_code bide_redis_link_call(struct bide_redis_link *link, const struct bide_redis_args *args,
-    const char *doing, redisReply **ret_reply, enum bide_redis_trouble *ret_trouble, bide_error *error)
+/* The next reply; one that is an error is a failure. */
+static bide_code answer(struct bide_redis_link *link, const char *doing, redisReply **ret_reply,
+    enum bide_redis_trouble *ret_trouble, bide_error *error)
 {
     redisReply *reply = NULL;
-    bide_code code = bide_redis_link_append(link, args, error);
-    if (code == BIDE_OK)
-        code = bide_redis_link_reply(link, &reply, error);
+    bide_code code = bide_redis_link_reply(link, &reply, error);
     enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
     if (code == BIDE_OK && reply->type == REDIS_REPLY_ERROR) {
         trouble = bide_redis_trouble_of(reply->str);
@@ -166,6 +165,17 @@ bide_code bide_redis_link_call(struct bide_redis_link *link, const struct bide_r
         *ret_reply = reply;
     else if (ret_trouble)
         *ret_trouble = trouble;
+    return code;
+}
+
+bide_code bide_redis_link_call(struct bide_redis_link *link, const struct bide_redis_args *args,
+    const char *doing, redisReply **ret_reply, enum bide_redis_trouble *ret_trouble, bide_error *error)
+{
+    bide_code code = bide_redis_link_append(link, args, error);
+    if (code == BIDE_OK)
+        return answer(link, doing, ret_reply, ret_trouble, error);
+    if (ret_trouble)
+        *ret_trouble = BIDE_REDIS_AGAIN;
     return code;
 }
 
@@ -243,28 +253,42 @@ static bide_code say_name(struct bide_redis_link *link, bide_error *error)
     return BIDE_OK;
 }
 
+static bide_code ask_for_script(struct bide_redis_link *link, const char *lua, bide_error *error)
+{
+    struct bide_redis_args args;
+    bide_redis_args_init(&args);
+    bide_redis_args_texts(&args, (const char *[]){"SCRIPT", "LOAD", lua, NULL});
+    bide_code code = bide_redis_link_append(link, &args, error);
+    bide_redis_args_release(&args);
+    return code;
+}
+
+static bide_code take_script(
+    struct bide_redis_link *link, size_t index, enum bide_redis_trouble *trouble, bide_error *error)
+{
+    char doing[64];
+    snprintf(doing, sizeof doing, "loading the script '%s'", scripts[index].name);
+    redisReply *reply = NULL;
+    bide_code code = answer(link, doing, &reply, trouble, error);
+    if (code != BIDE_OK)
+        return code;
+    if (reply->type == REDIS_REPLY_STRING && reply->len == 40)
+        memcpy(link->sha[index], reply->str, 41);
+    else
+        code = bide_fail(error, BIDE_E_BROKER, "%s: %s: unexpected answer", link->settings->shown, doing);
+    freeReplyObject(reply);
+    return code;
+}
+
+/* All in one round trip. After a failure the connection is of no more use: answers are left in it. */
 static bide_code load_scripts(
     struct bide_redis_link *link, enum bide_redis_trouble *trouble, bide_error *error)
 {
     bide_code code = BIDE_OK;
-    struct bide_redis_args args;
-    bide_redis_args_init(&args);
-    for (size_t i = 0; code == BIDE_OK && i < BIDE_REDIS_N_SCRIPTS; i++) {
-        char doing[64];
-        snprintf(doing, sizeof doing, "loading the script '%s'", scripts[i].name);
-        redisReply *reply = NULL;
-        bide_redis_args_clear(&args);
-        bide_redis_args_texts(&args, (const char *[]){"SCRIPT", "LOAD", scripts[i].lua, NULL});
-        code = bide_redis_link_call(link, &args, doing, &reply, trouble, error);
-        if (code != BIDE_OK)
-            break;
-        if (reply->type == REDIS_REPLY_STRING && reply->len == 40)
-            memcpy(link->sha[i], reply->str, 41);
-        else
-            code = bide_fail(error, BIDE_E_BROKER, "%s: %s: unexpected answer", link->settings->shown, doing);
-        freeReplyObject(reply);
-    }
-    bide_redis_args_release(&args);
+    for (size_t i = 0; code == BIDE_OK && i < BIDE_REDIS_N_SCRIPTS; i++)
+        code = ask_for_script(link, scripts[i].lua, error);
+    for (size_t i = 0; code == BIDE_OK && i < BIDE_REDIS_N_SCRIPTS; i++)
+        code = take_script(link, i, trouble, error);
     return code;
 }
 
