@@ -1,4 +1,4 @@
-/* broker/adapters.h: the rows of the registry, one defined in each adapter's folder. */
+/* broker/adapters.h: the rows of the registry, one defined in each adapter's folder. Any thread. */
 #ifndef BIDE_BROKER_ADAPTERS_H
 #define BIDE_BROKER_ADAPTERS_H
 

@@ -1,4 +1,4 @@
-/* cli/command.h: a subcommand as one row, and what it is run with. */
+/* cli/command.h: a subcommand as one row, and what it is run with. Main thread. */
 #ifndef BIDE_CLI_COMMAND_H
 #define BIDE_CLI_COMMAND_H
 

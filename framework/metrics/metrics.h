@@ -1,9 +1,9 @@
 /* metrics/metrics.h: what the processes of a worker tell of themselves, in memory they share.
  *
  *   struct bide_shared          one a supervisor: controls, deaths, and a place for each process
- *     struct bide_metrics       one a place: gauges of the process that is there now, counters of all that
- * were struct bide_type_metrics  one a message type struct bide_ring          its last settled runs, written
- * while somebody listens
+ *     struct bide_metrics       one a place: gauges of the process there now, counters of all that were
+ *       struct bide_type_metrics  one a message type
+ *       struct bide_ring          its last settled runs, written while somebody listens
  *
  * The supervisor maps it (zeroed) before any fork. Counters are NOT reset when a process is replaced, so that
  * they survive crashes; gauges are. Who reads sums over the places.

@@ -4,10 +4,11 @@
  *   done                              -> ack
  *   retry, spared                     -> retry with the same attempt, once its circuit may be closed again
  *   retry, attempts left              -> retry at now + delay (the handler's own, else the policy's)
- *   retry, none left                  -> dead "exhausted", or "timeout" where the last run was cancelled by
- * it dead                              -> dead "rejected" crashed or hung (it ended its process): as a
- * failure to be retried, but dead "crashed" once it has crashed crash_attempts times; out of attempts: dead
- * "crashed", or "timeout" where it hung */
+ *   retry, none left                  -> dead "exhausted"; "timeout" where that cancelled the last run
+ *   dead                              -> dead "rejected"
+ *   crashed or hung (it ended its     -> as a failure to be retried, but dead "crashed" once it has crashed
+ *   process)                             crash_attempts times, or when no attempt is left: then "timeout"
+ *                                        where it hung */
 #ifndef BIDE_OUTCOME_DECIDE_H
 #define BIDE_OUTCOME_DECIDE_H
 

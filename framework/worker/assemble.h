@@ -1,4 +1,5 @@
-/* worker/assemble.h: a worker whose configuration and handlers the program made itself. For `bide bench`. */
+/* worker/assemble.h: a worker whose configuration and handlers the program made itself. For `bide bench`.
+ * Threads as in bide/worker.h. */
 #ifndef BIDE_WORKER_ASSEMBLE_H
 #define BIDE_WORKER_ASSEMBLE_H
 

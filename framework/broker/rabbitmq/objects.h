@@ -1,4 +1,5 @@
-/* broker/rabbitmq/objects.h: what the adapter's row opens; see broker/broker.h. */
+/* broker/rabbitmq/objects.h: what the adapter's row opens. Ownership and threads as in
+ * broker/broker.h. */
 #ifndef BIDE_BROKER_RABBITMQ_OBJECTS_H
 #define BIDE_BROKER_RABBITMQ_OBJECTS_H
 

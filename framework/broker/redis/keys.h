@@ -6,9 +6,9 @@
  *   {ns}:q:Q:delayed         zset     token -> due ms of messages to run later
  *   {ns}:q:Q:held            hash     token -> message, of the delayed and of those claimed out of it
  *   {ns}:q:Q:claimed:W       zset     token -> due ms in worker W's hands
- *   {ns}:q:Q:waiting         set      workers to be woken for this queue (each claims when woken, or passes
- * it on) {ns}:q:Q:alarm           string   the waiting worker that claims when the earliest delayed one comes
- * near {ns}:workers             hash     worker -> what it calls itself; who is in here owns what it claimed
+ *   {ns}:q:Q:waiting         set      workers to be woken for this queue: each claims, or passes it on
+ *   {ns}:q:Q:alarm           string   the waiting worker that claims when the earliest delayed one is near
+ *   {ns}:workers             hash     worker -> what it calls itself; who is in here owns what it claimed
  *   {ns}:alive:W             string   Unix ms of W's last heartbeat; expires when W stops beating
  *   {ns}:lost                set      workers whose messages are being taken over
  *   {ns}:dead                zset     token -> died ms
@@ -17,7 +17,7 @@
  *   {ns}:wake:W              channel  wakes W; says the queue
  *
  * A message is stored as text lines, an empty line, and the body (wire.h); in a stream it is the field "m".
- */
+ * Any thread. */
 #ifndef BIDE_REDIS_KEYS_H
 #define BIDE_REDIS_KEYS_H
 

@@ -37,8 +37,8 @@ typedef struct bide_producer_options {
     const char *base_dir;      /* relative paths in the URL start here; NULL: the working directory */
     size_t max_body;           /* bytes; larger bodies are refused; 0: 1 MiB */
     int64_t timeout_ms;        /* for one call, reconnecting included; 0: 10 s */
-    const char *const
-        *queues; /* to be declared where missing (RabbitMQ parks messages for others as unrouted) */
+    /* To be declared where missing: RabbitMQ parks messages for others as unrouted. */
+    const char *const *queues;
     size_t n_queues;
 } bide_producer_options;
 

@@ -23,7 +23,8 @@ extern "C" {
 typedef struct bide_worker bide_worker;
 
 typedef struct bide_worker_options {
-    const char *broker;   /* wins over the configuration's; NULL: that of the file */
+    /* Wins over the configuration's; a relative path in it starts where that file lies. NULL: the file's. */
+    const char *broker;
     int threads;          /* wins over the configuration's; 0: that of the file */
     int64_t exit_idle_ms; /* leave after so long with nothing to run, to land or to settle; 0: never */
 } bide_worker_options;

@@ -1,4 +1,5 @@
-/* broker/rabbitmq/envelope/marks.h: the table of the framework's own headers. For this folder. */
+/* broker/rabbitmq/envelope/marks.h: the table of the framework's own headers. For this folder; any
+ * thread. */
 #ifndef BIDE_BROKER_RABBITMQ_ENVELOPE_MARKS_H
 #define BIDE_BROKER_RABBITMQ_ENVELOPE_MARKS_H
 

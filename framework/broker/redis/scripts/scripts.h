@@ -4,13 +4,12 @@
  *
  *   - A message is in exactly one place: a stream entry, or a token in `held` that is in `delayed` or in one
  *     worker's `claimed`, or a dead letter. A script takes it out of one and puts it into another at once.
- *   - Who is in `workers` owns what is pending for it in the streams' groups and what is in its `claimed`. A
- * worker leaves `workers` once and never comes back under that name, and only then do its messages move: so a
- * script that settles or claims asks for nothing but "is this worker in `workers`?" (-1 is answered when
- * not).
+ *   - Who is in `workers` owns what is pending for it in the streams' groups and what is in its `claimed`.
+ *     It leaves `workers` once and never comes back under that name, and only then do its messages move:
+ *     so a script that settles or claims only asks "is this worker in `workers`?" (-1: it is not).
  *   - Who is in a queue's `waiting` claims when woken, or passes the wake on (by claiming nothing).
  *   - Scripts that shrink or move begin with a write that needs no memory: Redis lets a script that has
- * written go on beyond `maxmemory`, so a full server stops sending only.
+ *     written go on beyond `maxmemory`, so a full server stops sending only.
  *
  * The group `bide` has one consumer a worker and one named `returned`: entries handed back keep their place
  * in the stream by being pending for `returned`. */

@@ -1,0 +1,154 @@
+/* bide/worker.h: a worker inside somebody else's program, by the public headers alone. */
+#include <bide/worker.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <bide/producer.h>
+
+#include "support/deadline.h"
+#include "support/plugin_run.h"
+#include "unit/unit.h"
+
+enum { PATIENCE_MS = 20000 };
+
+struct place {
+    struct temp_dir dir;
+    char config[TEMP_DIR_PATH];
+    char url[TEMP_DIR_PATH + 16];
+    char journal[TEMP_DIR_PATH + 16];
+};
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof *place);
+    char programs[TEMP_DIR_PATH], text[TEMP_DIR_PATH + 300];
+    assert_non_null(place);
+    assert_int_equal(temp_dir_create(&place->dir), 0);
+    test_program_dir(programs);
+    snprintf(text, sizeof text,
+        "broker = \"sqlite:x.db\"; plugin_dir = \"%s/../handlers\";\n"
+        "handlers = ( { type = \"note\"; plugin = \"journal\"; settings: { path = \"runs\"; }; } );\n",
+        programs);
+    assert_int_equal(temp_dir_write(&place->dir, "bide.conf", text, place->config), 0);
+    snprintf(place->url, sizeof place->url, "sqlite:%s/x.db", place->dir.path);
+    snprintf(place->journal, sizeof place->journal, "%s/runs", place->dir.path);
+    *state = place;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+    temp_dir_remove(&place->dir);
+    free(place);
+    return 0;
+}
+
+static void send_notes(const struct place *place, int n)
+{
+    bide_producer *producer;
+    bide_error error;
+    assert_ok(bide_producer_open(place->url, NULL, &producer, &error), &error);
+    for (int i = 0; i < n; i++) {
+        bide_message *message;
+        assert_ok(bide_message_create("note", &message, &error), &error);
+        assert_ok(bide_producer_send(producer, message, &error), &error);
+        bide_message_destroy(message);
+    }
+    bide_producer_close(producer);
+}
+
+/* So many runs are in the journal. */
+static int count_runs(const struct place *place)
+{
+    int n = 0;
+    FILE *file = fopen(place->journal, "r");
+    for (int c; file && (c = fgetc(file)) != EOF;)
+        n += c == '\n';
+    if (file)
+        fclose(file);
+    return n;
+}
+
+static void test_runs_what_is_there_and_leaves(void **state)
+{
+    const struct place *place = *state;
+    const bide_worker_options options = {.threads = 2, .exit_idle_ms = 100};
+    bide_worker *worker;
+    bide_error error;
+    send_notes(place, 3);
+    assert_ok(bide_worker_create(place->config, &options, &worker, &error), &error);
+    assert_ok(bide_worker_run(worker, &error), &error);
+    bide_worker_destroy(worker);
+    assert_int_equal(count_runs(place), 3);
+}
+
+static void test_the_programs_broker_wins(void **state)
+{
+    const struct place *place = *state;
+    const bide_worker_options options = {.broker = "sqlite:other.db", .exit_idle_ms = 50};
+    bide_worker *worker;
+    bide_error error;
+    send_notes(place, 1);
+    assert_ok(bide_worker_create(place->config, &options, &worker, &error), &error);
+    assert_ok(bide_worker_run(worker, &error), &error);
+    bide_worker_destroy(worker);
+    assert_int_equal(count_runs(place), 0);
+}
+
+static void test_never_run(void **state)
+{
+    const struct place *place = *state;
+    bide_worker *worker;
+    bide_error error;
+    assert_ok(bide_worker_create(place->config, NULL, &worker, &error), &error);
+    bide_worker_destroy(worker);
+    bide_worker_destroy(NULL);
+    assert_int_equal(bide_worker_create("/nowhere/bide.conf", NULL, &worker, &error), BIDE_E_CONFIG);
+    assert_non_null(strstr(error.text, "/nowhere/bide.conf"));
+}
+
+struct running {
+    bide_worker *worker;
+    pthread_t thread;
+    bide_code code;
+};
+
+static void *run_worker(void *user)
+{
+    struct running *running = user;
+    running->code = bide_worker_run(running->worker, NULL);
+    return NULL;
+}
+
+static void test_two_in_one_process_are_stopped_by_it(void **state)
+{
+    const struct place *place = *state;
+    struct running both[2];
+    bide_error error;
+    for (size_t i = 0; i < COUNT_OF(both); i++) {
+        assert_ok(bide_worker_create(place->config, NULL, &both[i].worker, &error), &error);
+        assert_int_equal(pthread_create(&both[i].thread, NULL, run_worker, &both[i]), 0);
+    }
+    send_notes(place, 20);
+    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
+    while (count_runs(place) < 20 && !deadline_passed(&deadline))
+        deadline_nap(&deadline);
+    for (size_t i = 0; i < COUNT_OF(both); i++) {
+        bide_worker_stop(both[i].worker);
+        pthread_join(both[i].thread, NULL);
+        assert_int_equal(both[i].code, BIDE_OK);
+        bide_worker_destroy(both[i].worker);
+    }
+    assert_int_equal(count_runs(place), 20);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(test_runs_what_is_there_and_leaves, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_the_programs_broker_wins, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_never_run, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_two_in_one_process_are_stopped_by_it, set_up, tear_down),
+};
+
+UNIT_MAIN(tests)
