@@ -21,12 +21,13 @@ from bidetest.waiting import wait_until  # noqa: E402
 
 MESSAGES = {"sqlite": 20000, "redis": 20000, "rabbitmq": 5000}
 TOKEN = "a-token-of-this-test"
+THREADS = 4
 
 
 def start(project, **settings):
     console = Console(free_port(), TOKEN)
     http = {"listen": f"127.0.0.1:{console.port}", "token": "${BIDE_TEST_TOKEN}"}
-    project.configure(http=http, **settings)
+    project.configure(http=http, threads=THREADS, **settings)
     worker = project.worker(env={"BIDE_TEST_TOKEN": TOKEN})
     console.wait_ready()
     return console, worker
@@ -63,6 +64,12 @@ def figures_are_those_of_the_books(project):
     expect(counted == wanted, f"the console counted {counted}, the books {wanted}")
     runs = sum(wanted.values())
     expect(metrics["bide_handler_duration_seconds_count", "probe"] == runs, f"runs are not {runs}")
+    expect(metrics["bide_message_wait_seconds_count", "probe"] == runs, "not every run has a wait")
+    expect(metrics[("bide_messages_received_total",)] >= runs, "more was run than received")
+    rest = {"bide_messages_in_flight": 0, "bide_pool_threads": 2 * THREADS, "bide_pool_threads_busy": 0,
+            "bide_landing_messages": 0, "bide_broker_connected": 1, "bide_broker_reconnects_total": 0, "bide_settlements_lost_total": 0}
+    expect({name: metrics[(name,)] for name in rest} == rest, f"at rest: {metrics}")
+    expect([metrics["bide_worker_processes", state] for state in ("wanted", "alive", "ready")] == [2, 2, 2], "processes")
     expect(metrics["bide_message_lateness_seconds_count", "probe"] == count // 4 + count // 20, "delayed and retried")
     expect(metrics["bide_queue_messages", "default", "dead"] == dead, "dead letters in the queue")
     promtool(text)

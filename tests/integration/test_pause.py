@@ -7,13 +7,12 @@ circuit that is open is shown."""
 import sys
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
-from bidetest.local_console import LocalConsole  # noqa: E402
+from bidetest.console import LocalConsole  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 MESSAGES = 300
 SLACK = 8  # a process may be about to look at the controls when the first ones come
-
 
 
 def ran(project, kind):
@@ -38,11 +37,12 @@ def configured(project, **queues):
 
 def holds(project, console, worker, name, paused, free, within):
     """`paused` waits while `free` runs; then all of it runs, at its first attempt."""
-    console.ask("POST", f"/pause/{name}")
+    expect(console.act(f"/pause/{name}")[0] == 200, f"{name} cannot be paused")
+    expect(console.metrics()["bide_paused", name] == 1, "the metric does not say that it is paused")
     project.send(row for pair in zip(rows(paused), rows(free)) for row in pair)
     wait_until(lambda: ran(project, free) >= MESSAGES, 30, lambda: f"the other type runs: {worker.log_tail()}")
     expect(ran(project, paused) <= 4 + SLACK, f"{ran(project, paused)} of what is paused ran")
-    console.ask("POST", f"/resume/{name}")
+    expect(console.act(f"/resume/{name}")[0] == 200, f"{name} cannot be resumed")
     wait_until(lambda: ran(project, paused) >= 4 + MESSAGES, within, lambda: f"resumed: {project.status()}")
     expect(all(line["attempt"] == 1 for line in project.journal()), "an attempt was burnt")
     expect(not project.dead() and worker.stop() == 0, worker.log_tail())
@@ -69,10 +69,10 @@ def an_open_circuit_is_shown(project):
     worker = project.worker()
     console = LocalConsole(project, worker)
     sent = project.send({"type": "probe", "id": f"f{number}", "body": {"fail": 1}} for number in range(20))
-    wait_until(lambda: (console.metric('bide_circuit_state{type="probe"}') or 0) > 0, 20, "the metric says open")
+    wait_until(lambda: console.metrics().get(("bide_circuit_state", "probe"), 0) > 0, 20, "the metric says open")
     expect(console.handler("probe")["circuit"] != "closed", f"{console.handler('probe')}")
     sent += project.send({"type": "probe", "id": f"g{number}", "body": {}} for number in range(20))
-    wait_until(lambda: console.metric('bide_circuit_state{type="probe"}') == 0, 20, lambda: f"closed: {worker.log_tail()}")
+    wait_until(lambda: console.metrics()["bide_circuit_state", "probe"] == 0, 20, lambda: f"closed: {worker.log_tail()}")
     wait_until(lambda: project.all_ended(sent), 30, lambda: f"all has ended: {project.status()}")
     expect(worker.stop() == 0, worker.log_tail())
 

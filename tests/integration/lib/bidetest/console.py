@@ -2,12 +2,15 @@
 
 import http.client
 import json
+import os
 import re
 import socket
+from pathlib import Path
 
 from bidetest.waiting import wait_until
 
 SAMPLE = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$")
+FOLDERS = [Path("/run/bide"), Path(os.environ.get("XDG_RUNTIME_DIR", "/nowhere")) / "bide", Path(f"/tmp/bide-{os.getuid()}")]
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -18,14 +21,17 @@ def free_port():
 
 class Console:
     def __init__(self, port, token=None):
-        self.port, self.token = port, token
+        self.port, self.token, self.host = port, token, f"127.0.0.1:{port}"
+
+    def connection(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
 
     def ask(self, method, path, headers=None, host=None):
         """Status and text."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = self.connection()
         try:
             connection.putrequest(method, path, skip_host=True)
-            connection.putheader("Host", host or f"127.0.0.1:{self.port}")
+            connection.putheader("Host", host or self.host)
             for name, value in (headers or {}).items():
                 connection.putheader(name, value)
             connection.endheaders()
@@ -35,7 +41,8 @@ class Console:
             connection.close()
 
     def act(self, path, **options):
-        return self.ask("POST", path, {"Authorization": f"Bearer {self.token}"}, **options)
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return self.ask("POST", path, headers, **options)
 
     def answers(self):
         try:
@@ -54,6 +61,10 @@ class Console:
         assert status == 200, f"{path}: {status} {text}"
         return json.loads(text)
 
+    def handler(self, name):
+        """Its row of /status, or None."""
+        return next((row for row in self.read_json("/status")["worker"]["handlers"] if row["type"] == name), None)
+
     def metrics_text(self):
         return self.ask("GET", "/metrics")[1]
 
@@ -66,3 +77,27 @@ class Console:
                 labels = dict(LABEL.findall(match.group(2) or ""))
                 found[(match.group(1), *(labels[name] for name in sorted(labels)))] = float(match.group(3))
         return found
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class LocalConsole(Console):
+    """A worker's console by its Unix socket, which asks for no token."""
+
+    def __init__(self, project, worker):
+        name = f"{project.name_space}-*.{worker.pid}.sock"
+        found = wait_until(lambda: [path for folder in FOLDERS for path in folder.glob(name)], 20,
+                           lambda: f"{name} is there: {worker.log_tail()}")
+        self.path, self.token, self.host = found[0], None, "localhost"
+
+    def connection(self):
+        return UnixConnection(self.path)
