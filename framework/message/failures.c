@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
-enum { ERROR_MAX = 300, TEXT_MAX = 4000 };
+enum { ERROR_MAX = 300 };
 
 static bool read_one(const json_t *object, struct bide_failure *ret_failure)
 {
@@ -81,7 +81,7 @@ char *bide_failures_add(const char *text, const struct bide_failure *failure)
     do {
         bide_buffer_clear(&to);
         write_from(&to, &failures, first);
-    } while (to.size > TEXT_MAX && ++first < failures.n);
+    } while (to.size > BIDE_FAILURES_TEXT_MAX && ++first < failures.n);
     bide_failures_release(&failures);
     return bide_buffer_take(&to);
 }

@@ -13,7 +13,10 @@
 
 #include "base/buffer.h"
 
-enum { BIDE_FAILURES_MAX = 10 };
+enum {
+    BIDE_FAILURES_MAX = 10,
+    BIDE_FAILURES_TEXT_MAX = 4000, /* bytes */
+};
 
 struct bide_failure {
     int attempt;

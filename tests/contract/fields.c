@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "contract/cases.h"
+#include "message/failures.h"
 
 static void set_body(struct bide_message *message, const void *bytes, size_t size)
 {
@@ -161,13 +162,20 @@ static void many_headers(void **state)
     }
     const struct bide_message *got = sent_and_taken(fixture, message, &hand);
     expect_headers(got, value);
-    struct bide_settlement again = retry_at(now_ms(), 2, value),
-                           dead = dead_of(BIDE_REASON_EXHAUSTED, 2, value);
-    hand_settle_all(hand, &again); /* with a long error there is still room for all */
+    char failures[BIDE_FAILURES_TEXT_MAX + 1];
+    memset(failures, 'f', sizeof failures - 1);
+    failures[0] = '[';
+    failures[sizeof failures - 1] = '\0';
+    struct bide_settlement again = retry_at(now_ms(), 2, value);
+    again.failures = bide_strdup(failures);
+    hand_give(hand, 0, again); /* with a long error and a long history there is still room for all */
+    hand_flush(hand);
     hand_take(hand, 1, SOON_MS);
     expect_headers(hand->held[0].delivery->message, value);
     assert_int_equal(hand->held[0].delivery->message->attempt, 2);
-    hand_settle_all(hand, &dead);
+    assert_string_equal(hand->held[0].delivery->message->failures, failures);
+    hand_give(hand, 0, dead_of(BIDE_REASON_EXHAUSTED, 2, value));
+    hand_flush(hand);
     list_dead(fixture, (struct bide_dead_filter){0}, &listed);
     assert_int_equal(listed.n, 1);
     expect_headers(listed.first, value);
