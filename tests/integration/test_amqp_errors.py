@@ -189,11 +189,24 @@ def a_server_of_its_own(project):
         expect([line["id"] for line in project.journal()] == ["over-tls"], f"{project.journal()}")
         refused(project, f"amqps://guest:{SECRET}@localhost:{server.port()}", BROKER, "TLS|closed")
         server.stop_node()
+        settings = (server.dir / "node1.conf").read_text().replace("/good.", "/expired.")
         (server.dir / "node1.conf").write_text(
-            (server.dir / "node1.conf").read_text().replace("/good.", "/expired."))
+            settings + "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n")
         server.start_node()
         refused(project, f"amqps://guest:{SECRET}@localhost:{port}?cacertfile={folder}/ca.pem", BROKER,
                 "TLS", "expired|verif")
+        certificate_of_the_client(project, f"amqps://guest:guest@localhost:{port}?verify=none", folder)
+
+
+def certificate_of_the_client(project, url, folder):
+    """The server wants one (its own has expired: not looked at here)."""
+    refused(project, url, BROKER, "TLS", "certfile")
+    refused(project, f"{url}&certfile={folder}/other.pem&keyfile={folder}/other.key", BROKER, "TLS", "certfile")
+    project.url = f"{url}&certfile={folder}/good.pem&keyfile={folder}/good.key"
+    project.configure()
+    project.bide("send", "probe", "{}", "--id", "with-a-certificate")
+    project.bide("worker", "--exit-idle", "500ms", seconds=30)
+    expect(project.journal()[-1]["id"] == "with-a-certificate", f"{project.journal()}")
 
 
 def unknown_authority(project, url, folder):

@@ -81,7 +81,9 @@ static const struct {
     {AMQP_STATUS_SSL_CONNECTION_FAILED, BIDE_E_BROKER,
         "TLS handshake failed: give the certificate's CA with cacertfile=…, check that it is not expired and "
         "that the port speaks TLS"},
-    {AMQP_STATUS_SSL_ERROR, BIDE_E_BROKER, "TLS error"},
+    {AMQP_STATUS_SSL_ERROR, BIDE_E_BROKER,
+        "TLS: the other side broke off: does it want a client's certificate, from a CA that it trusts "
+        "(certfile=…&keyfile=…)?"},
 };
 
 bide_code bide_rmq_fail_status(
