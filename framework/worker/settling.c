@@ -1,10 +1,9 @@
+#include <stdlib.h>
+
+#include "base/killpoint.h"
 #include "message/failures.h"
 #include "message/trace.h"
 #include "worker/intake.h"
-
-#include "base/killpoint.h"
-
-#include <stdlib.h>
 
 void bide_intake_flush(struct bide_intake *intake)
 {

@@ -1,10 +1,9 @@
 /* bide/worker.h: a worker inside somebody else's program, by the public headers alone. */
-#include <bide/worker.h>
-
 #include <pthread.h>
 #include <stdlib.h>
 
 #include <bide/producer.h>
+#include <bide/worker.h>
 
 #include "support/deadline.h"
 #include "support/plugin_run.h"
