@@ -167,7 +167,8 @@ bide_outcome bide_handler_run(const struct bide_handler *handler, size_t thread,
     const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
     if (slot)
         bide_slot_begin(slot, message, plugin->name, handler->plugin->build, bide_started_us(context) / 1000);
-    bide_outcome outcome = plugin->handle(bide_handler_state(handler, thread), message, context);
+    bide_outcome outcome =
+        plugin->handle(handler->states[handler->per_thread ? thread : 0], message, context);
     if (slot)
         bide_slot_end(slot);
     BIDE_KILL_POINT("worker/ran");

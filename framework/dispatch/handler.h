@@ -1,8 +1,8 @@
 /* dispatch/handler.h: the configured handlers, their plugins and states, and how a type finds its handler.
  *
  * Thread-safety: created and destroyed by the thread that owns the worker; finding is for any thread in
- * between. The fields marked (pool) are guarded by the pool's lock,
- * those marked (intake) are the intake thread's. */
+ * between. The fields marked (pool) are guarded by the pool's lock, those marked (intake) are the intake
+ * thread's. */
 #ifndef BIDE_DISPATCH_HANDLER_H
 #define BIDE_DISPATCH_HANDLER_H
 
@@ -64,11 +64,5 @@ bide_outcome bide_handler_run(const struct bide_handler *handler, size_t thread,
 
 /* True where sandboxes can be had no more: this process has to be replaced. */
 bool bide_handlers_lost(const struct bide_handlers *handlers);
-
-/* The state for a pool thread. */
-static inline void *bide_handler_state(const struct bide_handler *handler, size_t thread)
-{
-    return handler->states[handler->per_thread ? thread : 0];
-}
 
 #endif

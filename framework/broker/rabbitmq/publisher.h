@@ -38,12 +38,12 @@ struct bide_rmq_publisher {
     uint64_t first, next;
     size_t n_waiting; /* items not told */
     bool expects_return_head;
-    bool is_asking;  /* a question about a queue is out */
-    bool has_answer; /* to the last one: */
-    int64_t answer;  /* messages ready, or -1: there is no such queue */
-    size_t host;     /* which to try first */
-    int64_t refused_since_us,
-        refused_us; /* the first refusal of a row without a longer pause, and the last */
+    bool is_asking;           /* a question about a queue is out */
+    bool has_answer;          /* to the last one: */
+    int64_t answer;           /* messages ready, or -1: there is no such queue */
+    size_t host;              /* which to try first */
+    int64_t refused_since_us; /* the first refusal of a row without a longer pause */
+    int64_t refused_us;       /* and the last */
     bide_rmq_outcome_sink *sink;
     void *owner;
 };
@@ -64,7 +64,8 @@ void bide_rmq_publisher_release(struct bide_rmq_publisher *publisher);
 bide_code bide_rmq_publisher_open(
     struct bide_rmq_publisher *publisher, const char *role, bool beats, bide_error *error);
 bool bide_rmq_publisher_is_open(const struct bide_rmq_publisher *publisher);
-/* Closes the connection; items in flight are UNKNOWN. */
+/* Items in flight are UNKNOWN. close says good-bye to the broker where nothing waits to be written; drop does
+ * not. */
 void bide_rmq_publisher_close(struct bide_rmq_publisher *publisher);
 void bide_rmq_publisher_drop(struct bide_rmq_publisher *publisher);
 

@@ -165,9 +165,9 @@ static bide_code answer_script(struct bide_redis_receiver *receiver, const struc
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5)
         return bide_fail(error, BIDE_E_BROKER, "%s: claiming: unexpected answer", receiver->settings->shown);
     BIDE_KILL_POINT("worker/redis-claimed");
-    bide_code code = bide_redis_take_tokens(receiver, queue, reply->element[3], error);
+    bide_code code = bide_redis_deliveries_take_tokens(receiver, queue, reply->element[3], error);
     if (code == BIDE_OK)
-        code = bide_redis_take_entries(receiver, queue, reply->element[4], error);
+        code = bide_redis_deliveries_take_entries(receiver, queue, reply->element[4], error);
     if (!command->full_claim)
         return code;
     queue->claiming = false;
@@ -191,7 +191,7 @@ static bide_code answer_read(struct bide_redis_receiver *receiver, const struct 
     bide_code code = BIDE_OK;
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 && reply->element[0]->elements == 2) {
         got = reply->element[0]->element[1]->elements;
-        code = bide_redis_take_entries(receiver, queue, reply->element[0]->element[1], error);
+        code = bide_redis_deliveries_take_entries(receiver, queue, reply->element[0]->element[1], error);
     }
     queue->claiming = false;
     queue->asked = 0;

@@ -149,10 +149,10 @@ static bide_code deliver(struct bide_redis_receiver *receiver, struct bide_redis
     enlist(receiver, delivery);
     count(receiver, delivery);
     if (!token && is_far(receiver, delivery))
-        bide_redis_settle_queue(receiver, &(struct bide_settlement){.delivery = &delivery->base,
-                                              .verdict = BIDE_VERDICT_RETRY,
-                                              .attempt = delivery->base.message->attempt,
-                                              .due_ms = delivery->base.message->due_ms});
+        bide_redis_settles_add(receiver, &(struct bide_settlement){.delivery = &delivery->base,
+                                             .verdict = BIDE_VERDICT_RETRY,
+                                             .attempt = delivery->base.message->attempt,
+                                             .due_ms = delivery->base.message->due_ms});
     else
         bide_redis_chain_add(&receiver->ready, delivery);
     return BIDE_OK;
@@ -165,8 +165,8 @@ static void weigh(struct bide_redis_queue *queue, size_t size)
     queue->mean_size = queue->mean_size - queue->mean_size / 8 + size / 8;
 }
 
-bide_code bide_redis_take_entries(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
-    const redisReply *entries, bide_error *error)
+bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receiver,
+    struct bide_redis_queue *queue, const redisReply *entries, bide_error *error)
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < entries->elements; i++) {
@@ -180,8 +180,8 @@ bide_code bide_redis_take_entries(struct bide_redis_receiver *receiver, struct b
     return code;
 }
 
-bide_code bide_redis_take_tokens(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
-    const redisReply *tokens, bide_error *error)
+bide_code bide_redis_deliveries_take_tokens(struct bide_redis_receiver *receiver,
+    struct bide_redis_queue *queue, const redisReply *tokens, bide_error *error)
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i + 2 < tokens->elements; i += 3) {

@@ -2,9 +2,9 @@
  * loaded.
  *
  * Two ways of use. Waiting (senders, admins, the keeper): append commands, then bide_redis_link_reply for
- * each. Not waiting (a worker's intake): after bide_redis_link_unblock, bide_redis_link_pump moves bytes and
- * bide_redis_link_next takes what has arrived. Any failure but an error reply ends the link: destroy it.
- * Thread-safety: one thread at a time; may be handed to another. */
+ * each. Not waiting (a worker's intake): after bide_redis_link_unblock, bide_redis_link_flush and
+ * bide_redis_link_read move bytes, and bide_redis_link_next takes what has arrived. Any failure but an error
+ * reply ends the link: destroy it. Thread-safety: one thread at a time; may be handed to another. */
 #ifndef BIDE_REDIS_LINK_H
 #define BIDE_REDIS_LINK_H
 

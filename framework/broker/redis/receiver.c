@@ -264,7 +264,7 @@ static bide_code receiver_receive(struct bide_receiver *base, struct bide_delive
 static void receiver_settle(struct bide_receiver *base, const struct bide_settlement *settlements, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        bide_redis_settle_queue((struct bide_redis_receiver *)base, &settlements[i]);
+        bide_redis_settles_add((struct bide_redis_receiver *)base, &settlements[i]);
 }
 
 static void receiver_limit(struct bide_receiver *base, size_t queue, size_t limit)
@@ -333,7 +333,7 @@ static void receiver_stop(struct bide_receiver *base)
     struct bide_redis_delivery *delivery;
     receiver->stopped = true;
     while ((delivery = bide_redis_chain_take(&receiver->ready)))
-        bide_redis_settle_queue(receiver,
+        bide_redis_settles_add(receiver,
             &(struct bide_settlement){.delivery = &delivery->base, .verdict = BIDE_VERDICT_RELEASE});
 }
 

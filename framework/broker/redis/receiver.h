@@ -128,10 +128,10 @@ struct bide_redis_command *bide_redis_receiver_note(
 /* ---- deliveries.c ---- */
 
 /* Entries of a stream, or token/due/message triples: into `ready`. Counts them as in hand or as early. */
-bide_code bide_redis_take_entries(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
-    const redisReply *entries, bide_error *error);
-bide_code bide_redis_take_tokens(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
-    const redisReply *tokens, bide_error *error);
+bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receiver,
+    struct bide_redis_queue *queue, const redisReply *entries, bide_error *error);
+bide_code bide_redis_deliveries_take_tokens(struct bide_redis_receiver *receiver,
+    struct bide_redis_queue *queue, const redisReply *tokens, bide_error *error);
 void bide_redis_delivery_free(struct bide_redis_delivery *delivery);
 /* Asks the server to take back what this worker does not know it has. */
 bide_code bide_redis_deliveries_audit(
@@ -145,17 +145,23 @@ void bide_redis_deliveries_land(struct bide_redis_receiver *receiver);
 
 /* ---- claims.c ---- */
 
+/* Appends the claims for which there is reason and room. */
 bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error);
+/* The answer to a CLAIM or READ: its messages into `ready`. */
 bide_code bide_redis_claims_answer(struct bide_redis_receiver *receiver,
     const struct bide_redis_command *command, const redisReply *reply, bide_error *error);
+/* A message of the wake channel: the queue that it names is to be claimed from. */
 void bide_redis_claims_wake(struct bide_redis_receiver *receiver, const redisReply *message);
+/* The connection is new: nothing is under way, there may be anything. */
 void bide_redis_claims_reset(struct bide_redis_queue *queue);
 /* Wall ms of the next claim that time causes, or BIDE_REDIS_NO_ALARM. */
 int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver);
 
 /* ---- settles.c ---- */
 
-void bide_redis_settle_queue(struct bide_redis_receiver *receiver, const struct bide_settlement *settlement);
+/* Takes over a settlement, to be sent later. */
+void bide_redis_settles_add(struct bide_redis_receiver *receiver, const struct bide_settlement *settlement);
+/* Appends commands for what was added. */
 bide_code bide_redis_settles_send(struct bide_redis_receiver *receiver, bide_error *error);
 /* The command was carried out. */
 void bide_redis_settles_final(struct bide_redis_receiver *receiver, struct bide_redis_command *command);

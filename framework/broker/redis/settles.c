@@ -31,7 +31,7 @@ static void finish(struct bide_redis_receiver *receiver, struct bide_redis_deliv
     bide_redis_delivery_free(delivery);
 }
 
-void bide_redis_settle_queue(struct bide_redis_receiver *receiver, const struct bide_settlement *settlement)
+void bide_redis_settles_add(struct bide_redis_receiver *receiver, const struct bide_settlement *settlement)
 {
     struct bide_redis_delivery *delivery = (struct bide_redis_delivery *)settlement->delivery;
     delivery->settlement = *settlement;

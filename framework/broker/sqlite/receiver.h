@@ -59,7 +59,7 @@ struct bide_sqlite_receiver {
     struct bide_receiver_stats stats;
 };
 
-/* claim.c */
+/* ---- claim.c ---- */
 
 /* Is something there that should be claimed now? Looks into the file only where what is known is stale. */
 bide_code bide_sqlite_claim_look(struct bide_sqlite_receiver *receiver, bool *ret_any, bide_error *error);
@@ -80,8 +80,9 @@ int64_t bide_sqlite_claim_wait_us(const struct bide_sqlite_receiver *receiver, i
 void bide_sqlite_claim_forget_queues(struct bide_sqlite_receiver *receiver); /* all are stale */
 void bide_sqlite_delivery_destroy(struct bide_sqlite_delivery *delivery);
 
-/* settle.c */
+/* ---- settle.c ---- */
 
+/* Takes over a settlement, for the next transaction. */
 void bide_sqlite_settle_add(struct bide_sqlite_receiver *receiver, const struct bide_settlement *settlement);
 /* Within a transaction: carries out all that was handed over. */
 bide_code bide_sqlite_settle_apply(struct bide_sqlite_receiver *receiver, bide_error *error);
