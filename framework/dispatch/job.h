@@ -37,7 +37,7 @@ struct bide_job {
     struct bide_delivery *delivery;
     struct bide_handler *handler;
     int64_t ready_us; /* monotonic: submitted, or fallen due, whichever was later */
-    bool suspect;     /* known from a crash: see worker/crashes.h */
+    bool suspect;     /* known from a crash: see supervisor/crashes.h */
     bool probe;       /* of a circuit that is half-open: see outcome/breaker.h */
     bool early;       /* submitted before it was due: does not count toward the queue's limit */
     struct bide_run run;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "worker/circuits.h"
+#include "supervisor/circuits.h"
 #include "worker/intake.h"
 
 enum {

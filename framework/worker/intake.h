@@ -26,7 +26,7 @@
 #include "worker/holding.h"
 #include "worker/prefetch.h"
 #include "worker/quarantine.h"
-#include "worker/supervisor.h"
+#include "supervisor/supervisor.h"
 
 enum { BIDE_INTAKE_BATCH = 512 };
 

@@ -1,10 +1,10 @@
 /* worker/quarantine.h: where messages wait that may bring the process down.
  *
- * What is known from a crash, and all of a type that keeps crashing (worker/crashes.h), runs one at a time:
- * once the others had their turn, once all that has run is settled for good, and then for a moment alone. So
- * a crash that can be foreseen costs the others little, and a type that always crashes leaves most of the
- * time to those that do not. What does not fit in here goes back to the broker for a while, without burning
- * an attempt.
+ * What is known from a crash, and all of a type that keeps crashing (supervisor/crashes.h), runs one at a
+ * time: once the others had their turn, once all that has run is settled for good, and then for a moment
+ * alone. So a crash that can be foreseen costs the others little, and a type that always crashes leaves most
+ * of the time to those that do not. What does not fit in here goes back to the broker for a while, without
+ * burning an attempt.
  *
  * Thread-safety: the intake thread's. Ownership: it holds the jobs given to it until they are admitted or
  * taken out. */

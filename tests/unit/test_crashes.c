@@ -1,10 +1,10 @@
-/* worker/crashes: what is known of messages and types that brought a process down. */
+/* supervisor/crashes: what is known of messages and types that brought a process down. */
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit/unit.h"
-#include "worker/crashes.h"
+#include "supervisor/crashes.h"
 
 static int share_table(void **state)
 {

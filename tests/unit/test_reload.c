@@ -1,4 +1,4 @@
-/* worker/reload: what SIGHUP does to a supervisor and its children, with real forks. */
+/* supervisor/reload: what SIGHUP does to a supervisor and its children, with real forks. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "bide/log.h"
 #include "support/supervised.h"
 #include "unit/unit.h"
-#include "worker/supervisor.h"
+#include "supervisor/supervisor.h"
 
 /* Shared by the test, its supervisor and the supervisor's children. */
 struct stage {

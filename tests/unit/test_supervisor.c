@@ -1,5 +1,6 @@
-/* worker/supervisor and dispatch/slot: children that crash, hang, leave and are told to, with real forks. */
-#include "worker/supervisor.h"
+/* supervisor/supervisor and dispatch/slot: children that crash, hang, leave and are told to, with real forks.
+ */
+#include "supervisor/supervisor.h"
 
 #include <signal.h>
 #include <stdatomic.h>

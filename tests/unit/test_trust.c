@@ -1,5 +1,5 @@
-/* dispatch/trust, dispatch/build_id, worker/oom: whose code a plugin is, which build, and why a process was
- * killed. */
+/* dispatch/trust, dispatch/build_id, supervisor/oom: whose code a plugin is, which build, and why a process
+ * was killed. */
 #include "dispatch/trust.h"
 
 #include <dlfcn.h>
@@ -11,7 +11,7 @@
 
 #include "dispatch/build_id.h"
 #include "unit/unit.h"
-#include "worker/oom.h"
+#include "supervisor/oom.h"
 
 enum { STRANGER = 54321 };
 

@@ -1,9 +1,9 @@
-/* worker/supervisor.h: a parent that only supervises, and the worker processes it keeps alive.
+/* supervisor/supervisor.h: a parent that only supervises, and the worker processes it keeps alive.
  *
  * The parent has no plugin code, no broker connection and one thread. It forks worker.processes children;
  * when one dies it reads from shared memory which message was running where (dispatch/slot.h), notes the
- * guilty one (worker/crashes.h), and starts another. Deaths that no message explains make it wait longer and
- * longer.
+ * guilty one (supervisor/crashes.h), and starts another. Deaths that no message explains make it wait longer
+ * and longer.
  *
  * A child that ends by itself with an error before any has ever served is not started again: its exit status
  * is the supervisor's (a wrong password does not get better by trying). Later on, such an end (the broker is
@@ -20,17 +20,17 @@
  *
  * SIGTSTP: quiet; no process begins anything new until SIGCONT, and each finishes what it runs.
  */
-#ifndef BIDE_WORKER_SUPERVISOR_H
-#define BIDE_WORKER_SUPERVISOR_H
+#ifndef BIDE_SUPERVISOR_SUPERVISOR_H
+#define BIDE_SUPERVISOR_SUPERVISOR_H
 
 #include <sys/types.h>
 
 #include "bide/error.h"
 #include "config/config.h"
 #include "metrics/metrics.h"
-#include "worker/attendant.h"
-#include "worker/circuits.h"
-#include "worker/crashes.h"
+#include "supervisor/attendant.h"
+#include "supervisor/circuits.h"
+#include "supervisor/crashes.h"
 
 struct bide_slot;
 

@@ -1,4 +1,4 @@
-#include "worker/supervisor.h"
+#include "supervisor/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,8 @@
 #include "base/clock.h"
 #include "bide/log.h"
 #include "dispatch/slot.h"
-#include "worker/oom.h"
-#include "worker/supervising.h"
+#include "supervisor/oom.h"
+#include "supervisor/supervising.h"
 
 enum { LEAST_FORCE = 8 }; /* processes there are places for in any case: a reload may ask for more */
 

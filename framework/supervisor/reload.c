@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "bide/log.h"
-#include "worker/supervising.h"
+#include "supervisor/supervising.h"
 
 enum { CANDIDATE_MS = 60 * 1000 }; /* to connect and to open its handlers */
 

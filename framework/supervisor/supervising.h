@@ -1,6 +1,6 @@
-/* worker/supervising.h: between supervisor.c, deaths.c and reload.c. The supervisor's one thread. */
-#ifndef BIDE_WORKER_SUPERVISING_H
-#define BIDE_WORKER_SUPERVISING_H
+/* supervisor/supervising.h: between supervisor.c, deaths.c and reload.c. The supervisor's one thread. */
+#ifndef BIDE_SUPERVISOR_SUPERVISING_H
+#define BIDE_SUPERVISOR_SUPERVISING_H
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "dispatch/slot.h"
-#include "worker/notify.h"
-#include "worker/supervisor.h"
+#include "supervisor/notify.h"
+#include "supervisor/supervisor.h"
 
 /* Places for each process, for those that finish beside their successors. */
 enum { BIDE_PLACES_EACH = 8 };
@@ -62,7 +62,7 @@ struct supervisor {
     int missing;            /* processes to start */
     int64_t start_again_ms; /* not before; monotonic */
     int64_t pause_ms;
-    int64_t oom_kills; /* as of the last SIGKILL: see worker/oom.h */
+    int64_t oom_kills; /* as of the last SIGKILL: see supervisor/oom.h */
     bool ever_served;
     bool has_terminal;
     bool reload_wanted;

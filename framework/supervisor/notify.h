@@ -1,6 +1,6 @@
-/* worker/notify.h: tells a service manager how the supervisor is, by the protocol of sd_notify(3): a datagram
- * to the socket $NOTIFY_SOCKET names (a path, or "@…" of the abstract kind). Nothing happens where it is not
- * set.
+/* supervisor/notify.h: tells a service manager how the supervisor is, by the protocol of sd_notify(3): a
+ * datagram to the socket $NOTIFY_SOCKET names (a path, or "@…" of the abstract kind). Nothing happens where
+ * it is not set.
  *
  * What is said: READY=1 once every wanted process serves (later ones that are replaced do not take it back),
  * RELOADING=1 until a new configuration is taken over or refused, STATUS=… when the number of serving
@@ -9,8 +9,8 @@
  * a process exists would never notice.
  *
  * It is nobody's error when the manager does not listen. Thread-safety: one thread. */
-#ifndef BIDE_WORKER_NOTIFY_H
-#define BIDE_WORKER_NOTIFY_H
+#ifndef BIDE_SUPERVISOR_NOTIFY_H
+#define BIDE_SUPERVISOR_NOTIFY_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
-/* worker/oom.h: was it the kernel, out of memory, that sent a SIGKILL? Any thread; reads files of /proc and
- * /sys. */
-#ifndef BIDE_WORKER_OOM_H
-#define BIDE_WORKER_OOM_H
+/* supervisor/oom.h: was it the kernel, out of memory, that sent a SIGKILL? Any thread; reads files of /proc
+ * and /sys. */
+#ifndef BIDE_SUPERVISOR_OOM_H
+#define BIDE_SUPERVISOR_OOM_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "worker/attendant.h"
+#include "supervisor/attendant.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
-/* worker/attendant.h: the console's process, which the supervisor keeps alive beside the workers.
+/* supervisor/attendant.h: the console's process, which the supervisor keeps alive beside the workers.
  *
  * It serves HTTP (console/), touches no message, and its death is nobody's trouble: it is started again after
  * a second, at once where it ended by itself with 0 (SIGUSR2 makes it do that). Thread-safety: the
  * supervisor's. */
-#ifndef BIDE_WORKER_ATTENDANT_H
-#define BIDE_WORKER_ATTENDANT_H
+#ifndef BIDE_SUPERVISOR_ATTENDANT_H
+#define BIDE_SUPERVISOR_ATTENDANT_H
 
 #include <signal.h>
 #include <stdbool.h>

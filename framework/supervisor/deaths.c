@@ -6,8 +6,8 @@
 
 #include "base/ending.h"
 #include "bide/log.h"
-#include "worker/oom.h"
-#include "worker/supervising.h"
+#include "supervisor/oom.h"
+#include "supervisor/supervising.h"
 
 enum {
     FIRST_PAUSE_MS = 100,  /* after a death that no message explains; the next one's is twice as long */

@@ -1,4 +1,4 @@
-#include "worker/oom.h"
+#include "supervisor/oom.h"
 
 #include <limits.h>
 #include <stdbool.h>

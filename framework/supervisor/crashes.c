@@ -1,4 +1,4 @@
-#include "worker/crashes.h"
+#include "supervisor/crashes.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "worker/circuits.h"
+#include "supervisor/circuits.h"
 
 #include <stdio.h>
 #include <string.h>

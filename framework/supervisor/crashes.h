@@ -1,4 +1,4 @@
-/* worker/crashes.h: what is known of messages that brought a worker process down.
+/* supervisor/crashes.h: what is known of messages that brought a worker process down.
  *
  * A table in memory shared by the supervisor and its worker processes. The supervisor notes a crash after a
  * death; the worker that gets the message again asks, counts the crashed run as a failed attempt, and lets
@@ -8,8 +8,8 @@
  *
  * Thread-safety: every call takes the table's robust, process-shared lock; with an empty table the questions
  * cost one atomic read. Bounded: the oldest record makes room for a new one. */
-#ifndef BIDE_WORKER_CRASHES_H
-#define BIDE_WORKER_CRASHES_H
+#ifndef BIDE_SUPERVISOR_CRASHES_H
+#define BIDE_SUPERVISOR_CRASHES_H
 
 #include <pthread.h>
 #include <stdatomic.h>

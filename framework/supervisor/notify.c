@@ -1,4 +1,4 @@
-#include "worker/notify.h"
+#include "supervisor/notify.h"
 
 #include <stddef.h>
 #include <stdio.h>
