@@ -21,5 +21,6 @@ extern const struct fact_group holding_facts;
 extern const struct fact_group loop_facts;
 extern const struct fact_group publishing_facts;
 extern const struct fact_group consuming_facts;
+extern const struct fact_group library_facts;
 
 #endif

@@ -5,7 +5,7 @@
 #include "facts/facts.h"
 
 static const struct fact_group *const groups[] = {
-    &holding_facts, &loop_facts, &publishing_facts, &consuming_facts};
+    &holding_facts, &loop_facts, &publishing_facts, &consuming_facts, &library_facts};
 
 enum { FACTS_MAX = 64, USAGE_ERROR = 64 };
 
