@@ -236,7 +236,9 @@ static bide_code set_synced(struct bide_sqlite_file *file, bool synced, bide_err
 bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t wait_us, bide_error *error)
 {
     file->busy_until_us = bide_mono_us(file->clock) + wait_us;
-    errno = 0; /* see bide_sqlite_fail */
+    errno = 0;                             /* see bide_sqlite_fail */
+    if (!sqlite3_get_autocommit(file->db)) /* the last one could not be rolled back */
+        bide_sqlite_rollback(file);
     bide_code code = set_synced(file, synced, error);
     if (code == BIDE_OK)
         code = take_front(file, error);
@@ -273,11 +275,14 @@ bide_code bide_sqlite_commit(struct bide_sqlite_file *file, bide_error *error)
     return code;
 }
 
+enum { ROLLBACK_TRIES = 10 };
+
 void bide_sqlite_rollback(struct bide_sqlite_file *file)
 {
     for (size_t i = 0; i < BIDE_SQL_COUNT; i++)
         if (file->statements[i])
             sqlite3_reset(file->statements[i]);
-    if (!sqlite3_get_autocommit(file->db))
+    /* Without memory even this may fail, and others would wait for the file. */
+    for (int tries = 0; tries < ROLLBACK_TRIES && !sqlite3_get_autocommit(file->db); tries++)
         sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
 }
