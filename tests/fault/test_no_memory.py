@@ -15,7 +15,8 @@ from bidetest.harness import expect, main  # noqa: E402
 from bidetest.plugins import build_library  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
-ONE_IN, MESSAGES, HUNGRY = 500, 2000, 1500
+ONE_IN = {"sqlite": 1000, "rabbitmq": 1000, "redis": 4000}  # hiredis makes an object of each field of an answer
+MESSAGES, HUNGRY = 2000, 1500
 IN_FLIGHT = PREFETCH + THREADS + 1024  # with what is nearly due
 
 
@@ -45,7 +46,7 @@ def what_it_was_given_ends(project):
     configure(project, project.url)
     worker = project.worker(env=memory.env)
     wait_until(lambda: "worker started" in worker.log_text(), 20, worker.log_tail)
-    memory.fails_one_in(ONE_IN)
+    memory.fails_one_in(ONE_IN[project.broker])
     sent = project.send(mix(MESSAGES))
     reaches(project, worker, HUNGRY, 150)
     memory.fails_one_in(0)
@@ -53,7 +54,7 @@ def what_it_was_given_ends(project):
     expect(worker.running() and worker.stop() == 0, f"{worker.process.returncode}: {worker.log_tail()}")
     books = ledger.close(sent, project.journal(), project.dead())
     print(f"{memory.failed()} allocations failed, {windows(worker)} times something in flight was given up; {books}")
-    expect(memory.failed() >= 10, "there was memory enough")
+    expect(memory.failed() >= 3, "there was memory enough")
     expect(books.balanced(), f"lost: {books}")
     expect(books.duplicate_ends() <= (windows(worker) + 1) * IN_FLIGHT, f"more than was in flight: {books}")
 
