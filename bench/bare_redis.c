@@ -1,9 +1,9 @@
-/* bare_redis HOST PORT [MESSAGES] [BODY_BYTES] [BATCH]: what Redis and hiredis do without bide, in plain
+/* bare_redis HOST PORT MESSAGES SEND_BATCH DRAIN_BATCH: what Redis and hiredis do without bide, in plain
  * loops.
  *
- * Sending: XADD, BATCH commands a round trip. Draining: XREADGROUP COUNT BATCH, then XACK and XDEL of those,
- * two round trips a batch. Works on a key of its own, which it removes. Compare only with runs on the same
- * machine at the same time. Exit: 0 done, 64 usage, 69 server. */
+ * Sending: XADD, SEND_BATCH commands a round trip. Draining: XREADGROUP COUNT DRAIN_BATCH, then XACK and XDEL
+ * of those, two round trips a batch. Works on a key of its own, which it removes. Compare only with runs on
+ * the same machine at the same time. Exit: 0 done, 64 usage, 69 server. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +11,22 @@
 
 #include <hiredis/hiredis.h>
 
-enum { BATCH_MAX = 1000, BODY_MAX = 1 << 20 };
+enum { BATCH_MAX = 1000, BODY_BYTES = 256 };
 
 static const char key[] = "bide-bench:bare";
 
-static double now(void)
+static double seconds(clockid_t clock)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void report(const char *what, long messages, double wall, double cpu)
+{
+    printf("bare %s: %ld messages, %.0f/s, %.2f us CPU a message\n", what, messages,
+        (double)messages / (seconds(CLOCK_MONOTONIC) - wall),
+        (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / (double)messages * 1e6);
 }
 
 static redisReply *reply_of(redisContext *redis)
@@ -82,49 +89,49 @@ static void drain_all(redisContext *redis, long n, long batch)
     }
 }
 
-static long number(int argc, char **argv, int at, long standard, long max)
+static long number(const char *text, long max)
 {
-    if (argc <= at)
-        return standard;
     char *end = NULL;
-    long value = strtol(argv[at], &end, 10);
+    long value = strtol(text, &end, 10);
     if (*end || value < 1 || value > max) {
-        fprintf(stderr, "bare_redis: '%s' is not a number from 1 to %ld\n", argv[at], max);
+        fprintf(stderr, "bare_redis: '%s' is not a number from 1 to %ld\n", text, max);
         exit(64);
     }
     return value;
 }
 
-int main(int argc, char **argv)
+static redisContext *connect_to(const char *host, int port)
 {
-    if (argc < 3 || argc > 6) {
-        fputs("usage: bare_redis HOST PORT [MESSAGES] [BODY_BYTES] [BATCH]\n", stderr);
-        return 64;
-    }
-    long n = number(argc, argv, 3, 200000, 100000000), size = number(argc, argv, 4, 256, BODY_MAX);
-    long batch = number(argc, argv, 5, 100, BATCH_MAX);
-    char *body = malloc((size_t)size);
-    redisContext *redis = redisConnect(argv[1], (int)number(argc, argv, 2, 6379, 65535));
-    if (!body || !redis || redis->err) {
+    redisContext *redis = redisConnect(host, port);
+    if (!redis || redis->err) {
         fprintf(stderr, "bare_redis: %s\n", redis ? redis->errstr : "out of memory");
-        return 69;
+        exit(69);
     }
-    memset(body, 'x', (size_t)size);
-    n -= n % batch;
     redisAppendCommand(redis, "DEL %s", key);
     redisAppendCommand(redis, "XGROUP CREATE %s bench 0 MKSTREAM", key);
     skip_replies(redis, 2);
-    double begin = now();
-    send_all(redis, n, batch, body, (size_t)size);
-    double sent = now();
-    drain_all(redis, n, batch);
-    double drained = now();
+    return redis;
+}
+
+int main(int argc, char **argv)
+{
+    char body[BODY_BYTES];
+    if (argc != 6) {
+        fputs("usage: bare_redis HOST PORT MESSAGES SEND_BATCH DRAIN_BATCH\n", stderr);
+        return 64;
+    }
+    long send_batch = number(argv[4], BATCH_MAX), drain_batch = number(argv[5], BATCH_MAX);
+    long n = number(argv[3], 100000000) / send_batch * send_batch;
+    redisContext *redis = connect_to(argv[1], (int)number(argv[2], 65535));
+    memset(body, 'x', sizeof body);
+    double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    send_all(redis, n, send_batch, body, sizeof body);
+    report("send", n, wall, cpu);
+    wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    drain_all(redis, n, drain_batch);
+    report("drain", n, wall, cpu);
     redisAppendCommand(redis, "DEL %s", key);
     skip_replies(redis, 1);
-    printf("{\"bench\":\"bare_redis\",\"messages\":%ld,\"body_bytes\":%ld,\"batch\":%ld,\"send_per_s\":%.0f,"
-           "\"drain_per_s\":%.0f}\n",
-        n, size, batch, (double)n / (sent - begin), (double)n / (drained - sent));
     redisFree(redis);
-    free(body);
     return 0;
 }
