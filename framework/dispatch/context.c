@@ -60,7 +60,7 @@ static void drop_sends(struct bide_run *run)
     run->n_sends = 0;
 }
 
-void bide_context_end(struct bide_context *context, struct bide_job *job, bide_outcome outcome)
+int64_t bide_context_end(struct bide_context *context, struct bide_job *job, bide_outcome outcome)
 {
     int64_t now_us = bide_mono_us(context->clock);
     struct bide_run *run = &job->run;
@@ -72,6 +72,7 @@ void bide_context_end(struct bide_context *context, struct bide_job *job, bide_o
             "cancelled after the timeout of %lld ms", (long long)job->handler->config->timeout_ms);
     if (run->outcome != BIDE_DONE)
         drop_sends(run);
+    return now_us;
 }
 
 void bide_context_cancel(struct bide_context *context)

@@ -32,10 +32,11 @@ struct bide_context {
 void bide_context_init(struct bide_context *context, const struct bide_clock *clock);
 void bide_context_close(struct bide_context *context);
 
-/* Before and after the handler's call, on its thread. end stores outcome and times in the job's run. */
+/* Before and after the handler's call, on its thread. end stores outcome and times in the job's run, and
+ * returns when it ended (monotonic). */
 void bide_context_begin(
     struct bide_context *context, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us);
-void bide_context_end(struct bide_context *context, struct bide_job *job, bide_outcome outcome);
+int64_t bide_context_end(struct bide_context *context, struct bide_job *job, bide_outcome outcome);
 
 /* Intake thread: makes bide_cancelled true and the descriptor readable. The run must not end meanwhile. */
 void bide_context_cancel(struct bide_context *context);

@@ -14,6 +14,17 @@ enum {
 
 /* ---- creation and end ---- */
 
+/* Held for less than a microsecond: a thread that finds it taken looks again a few times before it sleeps,
+ * which with its waking would cost more than all a run needs. */
+static void init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
 static void init_cond(pthread_cond_t *cond)
 {
     pthread_condattr_t attributes;
@@ -68,7 +79,7 @@ bide_code bide_pool_create(
     struct bide_pool *pool = bide_calloc(1, sizeof *pool + options->threads * sizeof pool->threads[0]);
     if (!pool)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    pthread_mutex_init(&pool->lock, NULL);
+    init_lock(&pool->lock);
     init_cond(&pool->ended);
     pool->handlers = options->handlers;
     pool->wakeup = options->wakeup;
@@ -151,18 +162,13 @@ void bide_pool_submit(struct bide_pool *pool, struct bide_job_list *jobs, struct
     pthread_mutex_unlock(&pool->lock);
 }
 
-void bide_pool_collect(struct bide_pool *pool, struct bide_job_list *to)
+void bide_pool_collect(struct bide_pool *pool, int64_t grace_us, struct bide_job_list *to)
 {
+    int64_t limit_us = bide_wall_us(pool->clock) - grace_us;
     pthread_mutex_lock(&pool->lock);
     pool->intake_sleeps = false;
     bide_job_append_all(to, &pool->done);
-    pthread_mutex_unlock(&pool->lock);
-}
-
-void bide_pool_withdraw_overdue(struct bide_pool *pool, int64_t grace_us, struct bide_job_list *to)
-{
-    pthread_mutex_lock(&pool->lock);
-    bide_board_withdraw_overdue(&pool->board, bide_wall_us(pool->clock) - grace_us, to);
+    bide_board_withdraw_overdue(&pool->board, limit_us, to);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -195,6 +201,12 @@ static int64_t cancel_late_runs(struct bide_pool *pool, int64_t now_us)
     return next_us;
 }
 
+/* A few completions of a busy pool may wait (at most a tick) to be settled together. */
+static bool may_wait(const struct bide_pool *pool)
+{
+    return pool->running > 0 && pool->board.n_ready > 0 && pool->done.n < BIDE_POOL_COLLECT_BATCH;
+}
+
 int64_t bide_pool_tick(struct bide_pool *pool)
 {
     int64_t now_us = bide_mono_us(pool->clock), wait_us = -1;
@@ -208,21 +220,14 @@ int64_t bide_pool_tick(struct bide_pool *pool)
             bide_pool_wake_one(pool);
         wait_us = TICK_US;
     }
-    if (pool->done.first && (wait_us < 0 || wait_us > TICK_US)) /* see bide_pool_may_sleep */
+    if (pool->done.first && !may_wait(pool))
+        wait_us = 0;
+    else if (pool->done.first && (wait_us < 0 || wait_us > TICK_US))
         wait_us = TICK_US;
+    pool->intake_sleeps = wait_us != 0;
     pool->taken_seen = pool->taken;
     pthread_mutex_unlock(&pool->lock);
     return wait_us;
-}
-
-/* A few completions of a busy pool may wait (at most a tick) to be settled together. */
-bool bide_pool_may_sleep(struct bide_pool *pool)
-{
-    pthread_mutex_lock(&pool->lock);
-    bool busy = pool->running > 0 && pool->board.n_ready > 0 && pool->done.n < BIDE_POOL_COLLECT_BATCH;
-    bool sleeps = pool->intake_sleeps = !pool->done.first || busy;
-    pthread_mutex_unlock(&pool->lock);
-    return sleeps;
 }
 
 bool bide_pool_ran_dry(struct bide_pool *pool)

@@ -41,20 +41,16 @@ bide_code bide_pool_create(
 /* Takes over a list of jobs, ready or early. What there was no memory for comes back in `refused`. */
 void bide_pool_submit(struct bide_pool *pool, struct bide_job_list *jobs, struct bide_job_list *refused);
 
-/* Everything that has finished since the last call. */
-void bide_pool_collect(struct bide_pool *pool, struct bide_job_list *to);
-
-/* Jobs that fell due more than grace_us ago and that no thread was free to run. */
-void bide_pool_withdraw_overdue(struct bide_pool *pool, int64_t grace_us, struct bide_job_list *to);
+/* Everything that has finished since the last call, and jobs that fell due more than grace_us ago and that no
+ * thread was free to run. */
+void bide_pool_collect(struct bide_pool *pool, int64_t grace_us, struct bide_job_list *to);
 /* Jobs of this handler (NULL: all) that have not begun. */
 void bide_pool_withdraw(struct bide_pool *pool, struct bide_handler *handler, struct bide_job_list *to);
 
-/* Once a round of the intake: wakes a thread where jobs wait and a quick handler turned out slow; cancels
- * runs whose timeout has passed. Says how soon (µs) the next call is needed, -1: not by itself. */
+/* Before the intake sleeps: wakes a thread where jobs wait and a quick handler turned out slow; cancels runs
+ * whose timeout has passed. Says how soon (µs) the next call is needed: 0: there is something to collect, -1:
+ * not by itself; what finishes meanwhile is signalled to the wake-up. */
 int64_t bide_pool_tick(struct bide_pool *pool);
-
-/* About to sleep: false when there is something to collect; otherwise the wake-up will be signalled. */
-bool bide_pool_may_sleep(struct bide_pool *pool);
 
 /* True where a thread ran out of work since the last call. */
 bool bide_pool_ran_dry(struct bide_pool *pool);

@@ -86,7 +86,8 @@ static void count_running(struct bide_pool *pool, const struct bide_handler *han
         bide_metrics_gauge_add(&handler->metrics->running, n);
 }
 
-static void run_job(struct bide_pool *pool, struct bide_pool_thread *thread, struct bide_job *job,
+/* Returns when it ended (monotonic). */
+static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, struct bide_job *job,
     int64_t wall_us, int64_t mono_us)
 {
     struct bide_handler *handler = job->handler;
@@ -105,11 +106,12 @@ static void run_job(struct bide_pool *pool, struct bide_pool_thread *thread, str
 
     bide_outcome outcome =
         bide_handler_run(handler, thread->index, job->delivery->message, &thread->context, thread->slot);
-    bide_context_end(&thread->context, job, outcome);
+    int64_t ended_us = bide_context_end(&thread->context, job, outcome);
 
     pthread_mutex_lock(&pool->lock);
     thread->inside = false;
     count_running(pool, handler, -1);
+    return ended_us;
 }
 
 /* The job is the intake's from here on. */
@@ -140,15 +142,16 @@ static void drop_expired(struct bide_pool *pool, struct bide_job *job)
 
 static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
 {
+    int64_t mono_us = bide_mono_us(pool->clock);
     while (!pool->stopping) {
-        int64_t wall_us = bide_wall_us(pool->clock), mono_us = bide_mono_us(pool->clock);
+        int64_t wall_us = bide_wall_us(pool->clock);
         struct bide_job *job = bide_board_take(&pool->board, wall_us, mono_us);
         if (job && has_expired(job, wall_us)) {
             drop_expired(pool, job);
             continue;
         }
         if (job) {
-            run_job(pool, thread, job, wall_us, mono_us);
+            mono_us = run_job(pool, thread, job, wall_us, mono_us); /* the next one begins as this one ends */
             finish_job(pool, job);
             continue;
         }
@@ -156,6 +159,7 @@ static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
         if (pool->done.first)
             wake_intake(pool);
         sleep_until_needed(pool, thread);
+        mono_us = bide_mono_us(pool->clock);
     }
 }
 

@@ -119,14 +119,14 @@ static void tell(const struct bide_crash_record *record, int attempt, struct bid
     memcpy(ret_crash->text, record->text, sizeof ret_crash->text);
 }
 
-bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *message, int64_t now_ms,
-    struct bide_crash *ret_crash)
+bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *message,
+    const struct bide_clock *clock, struct bide_crash *ret_crash)
 {
     if (atomic_load_explicit(&crashes->n, memory_order_relaxed) == 0)
         return false;
     lock(crashes);
     struct bide_crash_record *record = find(crashes, message->id);
-    if (record && is_stale(record, message, now_ms)) {
+    if (record && is_stale(record, message, bide_mono_ms(clock))) {
         forget(crashes, record);
         record = NULL;
     }

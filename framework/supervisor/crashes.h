@@ -63,8 +63,8 @@ void bide_crashes_suspect(
 
 /* False where nothing is known of the message. Changes nothing that matters: a settlement lost with the next
  * crash is asked for again. now_ms: monotonic. */
-bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *message, int64_t now_ms,
-    struct bide_crash *ret_crash);
+bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *message,
+    const struct bide_clock *clock, struct bide_crash *ret_crash);
 /* It is done: forgotten. */
 void bide_crashes_forget(struct bide_crashes *crashes, const char *id);
 /* It is settled as dead: forgotten soon, so that a replay starts anew. */

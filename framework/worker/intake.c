@@ -54,8 +54,7 @@ static void settle_all(struct bide_intake *intake, struct bide_job_list *jobs)
 static void collect(struct bide_intake *intake)
 {
     struct bide_job_list jobs = {0};
-    bide_pool_collect(intake->pool, &jobs);
-    bide_pool_withdraw_overdue(intake->pool, OVERDUE_US, &jobs);
+    bide_pool_collect(intake->pool, OVERDUE_US, &jobs);
     settle_all(intake, &jobs);
     bide_intake_flush(intake);
 }
@@ -256,8 +255,6 @@ static void wait_for_something(struct bide_intake *intake, int64_t now_us)
         fds[i] = wait.fds[i];
     fds[wait.n_fds] = (struct pollfd){.fd = intake->wakeup.fd, .events = POLLIN};
     int64_t timeout_us = choose_timeout(intake, wait.timeout_us, now_us);
-    if (!bide_pool_may_sleep(intake->pool))
-        timeout_us = 0;
     struct timespec timeout = {.tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000};
     ppoll(fds, wait.n_fds + 1, &timeout, NULL);
     if (fds[wait.n_fds].revents)

@@ -58,11 +58,16 @@ static char *failures_with(const struct bide_message *message, const char *error
         &(struct bide_failure){.attempt = message->attempt, .at_ms = now_ms, .error = error ? error : ""});
 }
 
+/* Due times are whole milliseconds, and a retry must not come one part of them early. */
+static int64_t now_rounded_up_ms(const struct bide_intake *intake)
+{
+    return (bide_wall_us(intake->clock) + 999) / 1000;
+}
+
 void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery *delivery,
     const struct bide_handler *handler, const struct bide_run_result *result, const struct bide_run *run)
 {
-    /* Rounded up: due times are whole milliseconds, and a retry must not come one part of them early. */
-    int64_t now_ms = (bide_wall_us(intake->clock) + 999) / 1000;
+    int64_t now_ms = result->outcome == BIDE_DONE ? 0 : now_rounded_up_ms(intake); /* which needs none */
     double random = result->outcome == BIDE_RETRY ? erand48(intake->random) : 0.5;
     struct bide_decision decision = bide_decide(&handler->config->retry, result, now_ms, random);
     bide_intake_count(
@@ -117,7 +122,7 @@ static int count_crash(struct bide_intake *intake, const struct bide_job *job)
         struct bide_crashes *crashes = intake->supervised->crashes;
         const char *how = job->run.error ? job->run.error : "ended its sandbox";
         bide_crashes_note(crashes, message->id, message->attempt, false, how);
-        bide_crashes_ask(crashes, message, bide_mono_ms(intake->clock), &crash);
+        bide_crashes_ask(crashes, message, intake->clock, &crash);
     }
     return crash.crashes;
 }

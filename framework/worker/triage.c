@@ -93,8 +93,7 @@ static void admit(struct bide_intake *intake, struct bide_delivery *delivery, st
 {
     const struct bide_message *message = delivery->message;
     struct bide_crash crash = {0};
-    if (intake->supervised &&
-        bide_crashes_ask(intake->supervised->crashes, message, bide_mono_ms(intake->clock), &crash) &&
+    if (intake->supervised && bide_crashes_ask(intake->supervised->crashes, message, intake->clock, &crash) &&
         crash.uncounted) {
         settle_crashed(intake, delivery, handler, &crash);
         return;

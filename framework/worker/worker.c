@@ -207,7 +207,7 @@ static void forget_all(struct bide_intake *intake)
 {
     struct bide_job_list jobs = {0};
     struct bide_job *job;
-    bide_pool_collect(intake->pool, &jobs);
+    bide_pool_collect(intake->pool, 0, &jobs);
     bide_pool_withdraw(intake->pool, NULL, &jobs);
     while ((job = bide_job_pop(&jobs))) {
         bide_run_release(&job->run);

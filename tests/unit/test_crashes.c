@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/fake_clock.h"
 #include "unit/unit.h"
 #include "supervisor/crashes.h"
 
@@ -29,8 +30,11 @@ static bool ask(
     char copy[BIDE_ID_MAX + 1];
     snprintf(copy, sizeof copy, "%s", id);
     const struct bide_message message = {.id = copy, .attempt = attempt};
+    struct fake_clock clock;
+    fake_clock_init(&clock, 0);
+    fake_clock_advance_ms(&clock, now_ms - bide_mono_ms(&clock.clock));
     *to = (struct bide_crash){0};
-    return bide_crashes_ask(crashes, &message, now_ms, to);
+    return bide_crashes_ask(crashes, &message, &clock.clock, to);
 }
 
 static void test_nothing_is_known(void **state)

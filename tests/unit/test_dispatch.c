@@ -237,10 +237,10 @@ static void collect(struct rig *rig, size_t n, struct bide_job_list *all)
 {
     int64_t give_up_us = mono_us() + 20 * 1000000;
     while (all->n < n && mono_us() < give_up_us) {
-        bide_pool_collect(rig->pool, all);
+        bide_pool_collect(rig->pool, 1000000, all);
         int64_t tick_us = bide_pool_tick(rig->pool);
         struct pollfd fd = {.fd = rig->wakeup.fd, .events = POLLIN};
-        if (all->n < n && bide_pool_may_sleep(rig->pool))
+        if (all->n < n && tick_us != 0)
             poll(&fd, 1, tick_us < 0 ? 1000 : (int)(tick_us / 1000 + 1));
         bide_wakeup_drain(&rig->wakeup);
     }
@@ -333,7 +333,7 @@ static void test_withdrawn_jobs_did_not_run(void **state)
     for (int i = 0; i < 10; i++)
         bide_job_append(&jobs, &make(&rig.handler, 0, far_ms + i)->job);
     bide_pool_submit(rig.pool, &jobs, &refused);
-    bide_pool_withdraw_overdue(rig.pool, 0, &back);
+    bide_pool_collect(rig.pool, 0, &back);
     assert_int_equal(back.n, 0);
     bide_pool_withdraw(rig.pool, NULL, &back);
     assert_int_equal(back.n, 10);

@@ -55,7 +55,7 @@ static void ask(const struct bide_supervised *shared, const char *id, struct bid
 {
     const struct bide_message message = {.id = id, .attempt = 1};
     *to = (struct bide_crash){0};
-    bide_crashes_ask(shared->crashes, &message, now_ms(), to);
+    bide_crashes_ask(shared->crashes, &message, bide_clock_system(), to);
 }
 
 static void be_ready(struct stage *stage, const struct bide_supervised *shared)

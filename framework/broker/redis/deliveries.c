@@ -101,11 +101,10 @@ void bide_redis_deliveries_land(struct bide_redis_receiver *receiver)
 
 /* An early one has a place of its own in the count until it is due. Without memory for that it counts at
  * once. */
-static void count(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery)
+static void count(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery, int64_t now_ms)
 {
     delivery->landing.due_us = delivery->base.message->due_ms * 1000;
-    if (delivery->landing.due_us <= bide_wall_us(receiver->settings->clock) ||
-        !bide_heap_insert(&receiver->landing, &delivery->landing))
+    if (delivery->base.message->due_ms <= now_ms || !bide_heap_insert(&receiver->landing, &delivery->landing))
         receiver->queues[delivery->base.queue].in_hand++;
 }
 
@@ -123,20 +122,20 @@ static void judge(struct bide_redis_receiver *receiver, struct bide_redis_delive
 }
 
 /* What a foreign producer put into the stream with a due time far off: back to be held until then. */
-static bool is_far(const struct bide_redis_receiver *receiver, const struct bide_redis_delivery *delivery)
+static bool is_far(const struct bide_redis_delivery *delivery, int64_t now_ms)
 {
     return delivery->base.defect == BIDE_REASON_NONE &&
-           delivery->base.message->due_ms > bide_wall_ms(receiver->settings->clock) + BIDE_LANDING_MS;
+           delivery->base.message->due_ms > now_ms + BIDE_LANDING_MS;
 }
 
 static bide_code deliver(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
-    const char *source, bool token, bide_error *error)
+    const char *source, bool token, int64_t now_ms, bide_error *error)
 {
     struct bide_redis_delivery *delivery = bide_calloc(1, sizeof *delivery);
     if (!delivery)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     struct bide_message_parts *parts = &receiver->wire.parts;
-    bide_redis_wire_complete(&receiver->wire, queue->name, source, bide_wall_ms(receiver->settings->clock));
+    bide_redis_wire_complete(&receiver->wire, queue->name, source, now_ms);
     judge(receiver, delivery);
     delivery->base.message = bide_message_from_parts(parts);
     if (!delivery->base.message) {
@@ -147,8 +146,8 @@ static bide_code deliver(struct bide_redis_receiver *receiver, struct bide_redis
     delivery->incarnation = receiver->incarnation;
     snprintf(delivery->source, sizeof delivery->source, "%s", source);
     enlist(receiver, delivery);
-    count(receiver, delivery);
-    if (!token && is_far(receiver, delivery))
+    count(receiver, delivery, now_ms);
+    if (!token && is_far(delivery, now_ms))
         bide_redis_settles_add(receiver, &(struct bide_settlement){.delivery = &delivery->base,
                                              .verdict = BIDE_VERDICT_RETRY,
                                              .attempt = delivery->base.message->attempt,
@@ -168,6 +167,7 @@ static void weigh(struct bide_redis_queue *queue, size_t size)
 bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receiver,
     struct bide_redis_queue *queue, const redisReply *entries, bide_error *error)
 {
+    int64_t now_ms = bide_wall_ms(receiver->settings->clock);
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < entries->elements; i++) {
         const redisReply *entry = entries->element[i];
@@ -175,7 +175,7 @@ bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receive
         if (!bide_redis_entry_read(&receiver->wire, entry, &size))
             continue;
         weigh(queue, size);
-        code = deliver(receiver, queue, entry->element[0]->str, false, error);
+        code = deliver(receiver, queue, entry->element[0]->str, false, now_ms, error);
     }
     return code;
 }
@@ -183,13 +183,14 @@ bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receive
 bide_code bide_redis_deliveries_take_tokens(struct bide_redis_receiver *receiver,
     struct bide_redis_queue *queue, const redisReply *tokens, bide_error *error)
 {
+    int64_t now_ms = bide_wall_ms(receiver->settings->clock);
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i + 2 < tokens->elements; i += 3) {
         redisReply *text = tokens->element[i + 2];
         if (!bide_redis_held_read(&receiver->wire, tokens->element[i], tokens->element[i + 1], text))
             continue;
         weigh(queue, text->len);
-        code = deliver(receiver, queue, tokens->element[i]->str, true, error);
+        code = deliver(receiver, queue, tokens->element[i]->str, true, now_ms, error);
     }
     return code;
 }
