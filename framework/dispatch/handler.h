@@ -33,6 +33,7 @@ struct bide_handler {
 
     int running;                  /* (pool) */
     struct bide_job_list blocked; /* (pool) wait for `running` to fall below the concurrency */
+    int64_t last_us;              /* (pool) the latest run's time */
     int64_t mean_us;              /* (pool) recent run time; starts high: unknown counts as slow */
 };
 

@@ -113,8 +113,10 @@ bool bide_pool_stop(struct bide_pool *pool, int64_t timeout_ms)
     bide_pool_fill_until(&until, bide_mono_us(pool->clock) + timeout_ms * 1000);
     pthread_mutex_lock(&pool->lock);
     pool->stopping = true;
-    for (size_t i = 0; i < pool->n_threads; i++)
-        bide_pool_wake_thread(&pool->threads[i]);
+    for (size_t i = 0; i < pool->n_threads; i++) {
+        pool->threads[i].idle = false;
+        pthread_cond_signal(&pool->threads[i].wake);
+    }
     int waited = 0;
     while (!all_ended(pool) && waited != ETIMEDOUT)
         waited = pthread_cond_timedwait(&pool->ended, &pool->lock, &until);
@@ -145,21 +147,27 @@ void bide_pool_submit(struct bide_pool *pool, struct bide_job_list *jobs, struct
 {
     int64_t wall_us = bide_wall_us(pool->clock), mono_us = bide_mono_us(pool->clock);
     struct bide_job *job;
+    struct bide_pool_thread *called = NULL;
+    const struct bide_handler *slowest = NULL;
     if (!jobs->first)
         return;
     pthread_mutex_lock(&pool->lock);
     int64_t due_before_us = bide_board_next_due_us(&pool->board);
-    while ((job = bide_job_pop(jobs)))
+    while ((job = bide_job_pop(jobs))) {
+        if (!slowest || job->handler->mean_us > slowest->mean_us)
+            slowest = job->handler;
         if (!bide_board_add(&pool->board, job, wall_us, mono_us))
             bide_job_append(refused, job);
-    int64_t due_us = bide_board_next_due_us(&pool->board);
-    if (due_us != due_before_us && pool->lander) { /* an earlier one: it must look again */
-        bide_pool_wake_thread(pool->lander);
-        pool->lander = NULL;
-    } else if (pool->board.n_ready > 0 || (due_us >= 0 && !pool->lander)) {
-        bide_pool_wake_one(pool);
     }
+    int64_t due_us = bide_board_next_due_us(&pool->board);
+    if (due_us != due_before_us && pool->lander) /* an earlier one: it must look again */
+        called = bide_pool_call_lander(pool);
+    else if (due_us >= 0 && !pool->lander && pool->waking == 0)
+        called = bide_pool_call_one(pool);
+    else
+        called = bide_pool_call_for_ready(pool, slowest);
     pthread_mutex_unlock(&pool->lock);
+    bide_pool_wake(called);
 }
 
 void bide_pool_collect(struct bide_pool *pool, int64_t grace_us, struct bide_job_list *to)
@@ -201,32 +209,35 @@ static int64_t cancel_late_runs(struct bide_pool *pool, int64_t now_us)
     return next_us;
 }
 
-/* A few completions of a busy pool may wait (at most a tick) to be settled together. */
+/* Whether what has finished may wait a tick, to be settled with what follows it. */
 static bool may_wait(const struct bide_pool *pool)
 {
-    return pool->running > 0 && pool->board.n_ready > 0 && pool->done.n < BIDE_POOL_COLLECT_BATCH;
+    bool busy = pool->running > 0 && pool->board.n_ready > 0;
+    return pool->done.n < (busy ? BIDE_POOL_COLLECT_BATCH : pool->gather);
 }
 
-int64_t bide_pool_tick(struct bide_pool *pool)
+int64_t bide_pool_tick(struct bide_pool *pool, size_t patience)
 {
+    struct bide_pool_thread *called = NULL;
     int64_t now_us = bide_mono_us(pool->clock), wait_us = -1;
     pthread_mutex_lock(&pool->lock);
+    bool moves = pool->taken != pool->taken_seen;
+    pool->gather = moves ? patience : 0;
     if (now_us >= pool->next_deadline_us)
         pool->next_deadline_us = cancel_late_runs(pool, now_us);
     if (pool->next_deadline_us != INT64_MAX)
         wait_us = pool->next_deadline_us - now_us;
-    if (pool->board.n_ready > 0 && (pool->idle || pool->lander)) {
-        if (pool->taken == pool->taken_seen)
-            bide_pool_wake_one(pool);
+    bool waits = pool->board.n_ready > 0 && (pool->idle || pool->lander);
+    if (waits && !moves && pool->waking == 0)
+        called = bide_pool_call_one(pool);
+    if ((waits || pool->done.first || pool->gather > 0) && (wait_us < 0 || wait_us > TICK_US))
         wait_us = TICK_US;
-    }
     if (pool->done.first && !may_wait(pool))
         wait_us = 0;
-    else if (pool->done.first && (wait_us < 0 || wait_us > TICK_US))
-        wait_us = TICK_US;
     pool->intake_sleeps = wait_us != 0;
     pool->taken_seen = pool->taken;
     pthread_mutex_unlock(&pool->lock);
+    bide_pool_wake(called);
     return wait_us;
 }
 

@@ -48,9 +48,10 @@ void bide_pool_collect(struct bide_pool *pool, int64_t grace_us, struct bide_job
 void bide_pool_withdraw(struct bide_pool *pool, struct bide_handler *handler, struct bide_job_list *to);
 
 /* Before the intake sleeps: wakes a thread where jobs wait and a quick handler turned out slow; cancels runs
- * whose timeout has passed. Says how soon (µs) the next call is needed: 0: there is something to collect, -1:
+ * whose timeout has passed. patience: so many runs of quick handlers may end, while others follow, before the
+ * intake is woken for them. Says how soon (µs) the next call is needed: 0: there is something to collect, -1:
  * not by itself; what finishes meanwhile is signalled to the wake-up. */
-int64_t bide_pool_tick(struct bide_pool *pool);
+int64_t bide_pool_tick(struct bide_pool *pool, size_t patience);
 
 /* True where a thread ran out of work since the last call. */
 bool bide_pool_ran_dry(struct bide_pool *pool);

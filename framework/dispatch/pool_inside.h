@@ -39,10 +39,13 @@ struct bide_pool {
     struct bide_pool_thread *idle;   /* a stack: the one that slept last wakes first, the others stay cold */
     struct bide_pool_thread *lander; /* sleeps until the next landing job is due */
     size_t n_idle;
+    size_t waking; /* threads that were woken and have not come to it yet */
     size_t running;
-    uint64_t taken;      /* jobs ever taken; tells the tick whether anything moves */
-    uint64_t taken_seen; /* by the last tick */
+    size_t running_quick; /* of those, runs of quick handlers: their threads come back at once */
+    uint64_t taken;       /* jobs ever taken; tells the tick whether anything moves */
+    uint64_t taken_seen;  /* by the last tick */
     bool intake_sleeps;
+    size_t gather; /* so many completions wake it when no more are to come; fewer may wait a tick */
     bool ran_dry;
     bool stopping;
     int64_t next_deadline_us; /* of the running jobs, monotonic; a bound from below */
@@ -50,9 +53,18 @@ struct bide_pool {
     struct bide_pool_thread threads[];
 };
 
-void bide_pool_wake_thread(struct bide_pool_thread *thread);
-/* Wakes an idle thread; the lander only where no other one sleeps. */
-void bide_pool_wake_one(struct bide_pool *pool);
+/* Each takes a sleeping thread from where it sleeps, or returns NULL: none is needed, or none sleeps. The
+ * caller hands it to bide_pool_wake once the lock is released, or it would wake up only to wait for that. */
+struct bide_pool_thread *bide_pool_call_lander(struct bide_pool *pool);
+/* An idle one; the lander only where no other one sleeps. */
+struct bide_pool_thread *bide_pool_call_one(struct bide_pool *pool);
+/* One more where the ready jobs, which take as long as this handler's, are more than those that are awake
+ * will see to soon. */
+struct bide_pool_thread *bide_pool_call_for_ready(struct bide_pool *pool, const struct bide_handler *handler);
+/* Without the lock. NULL is fine. */
+void bide_pool_wake(struct bide_pool_thread *thread);
+/* As far as its latest runs tell, a run is over sooner than another thread would be awake. */
+bool bide_pool_is_quick(const struct bide_handler *handler);
 /* Of pthread_create: a thread's life, with its struct bide_pool_thread. Takes the lock itself. */
 void *bide_pool_thread_main(void *user);
 

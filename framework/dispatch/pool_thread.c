@@ -5,28 +5,41 @@
 #include "dispatch/pool_inside.h"
 
 enum {
-    QUICK_US = 50,       /* a mean below this: waking another thread would take longer than the run */
-    QUICK_BACKLOG = 256, /* so many ready jobs a running thread are worth another thread all the same */
+    QUICK_US = 50, /* a mean below this: waking another thread would take longer than the run */
+    HELP_US =
+        2000, /* so much of quick work for each thread that is awake is worth another one all the same */
 };
 
-void bide_pool_wake_thread(struct bide_pool_thread *thread)
+static void call(struct bide_pool_thread *thread)
 {
     thread->idle = false;
-    pthread_cond_signal(&thread->wake);
+    thread->pool->waking++;
 }
 
-void bide_pool_wake_one(struct bide_pool *pool)
+struct bide_pool_thread *bide_pool_call_lander(struct bide_pool *pool)
+{
+    struct bide_pool_thread *thread = pool->lander;
+    pool->lander = NULL;
+    if (thread)
+        call(thread);
+    return thread;
+}
+
+struct bide_pool_thread *bide_pool_call_one(struct bide_pool *pool)
 {
     struct bide_pool_thread *thread = pool->idle;
-    if (thread) {
-        pool->idle = thread->next_idle;
-        pool->n_idle--;
-    } else {
-        thread = pool->lander;
-        pool->lander = NULL;
-    }
+    if (!thread)
+        return bide_pool_call_lander(pool);
+    pool->idle = thread->next_idle;
+    pool->n_idle--;
+    call(thread);
+    return thread;
+}
+
+void bide_pool_wake(struct bide_pool_thread *thread)
+{
     if (thread)
-        bide_pool_wake_thread(thread);
+        pthread_cond_signal(&thread->wake);
 }
 
 static void wake_intake(struct bide_pool *pool)
@@ -50,36 +63,50 @@ static void sleep_until_needed(struct bide_pool *pool, struct bide_pool_thread *
         pthread_cond_timedwait(&thread->wake, &pool->lock, &until);
         if (pool->lander == thread)
             pool->lander = NULL;
-        thread->idle = false;
+        if (thread->idle) /* nobody woke it: its time has come */
+            thread->idle = false;
+        else
+            pool->waking--;
         return;
     }
     thread->next_idle = pool->idle;
     pool->idle = thread;
     pool->n_idle++;
-    while (thread->idle) /* bide_pool_wake_one takes it from the stack */
+    while (thread->idle) /* bide_pool_call_one takes it from the stack */
         pthread_cond_wait(&thread->wake, &pool->lock);
+    pool->waking--;
 }
 
-static bool is_quick(const struct bide_handler *handler)
+bool bide_pool_is_quick(const struct bide_handler *handler)
 {
     return handler->mean_us < QUICK_US;
+}
+
+/* Threads with runs of a microsecond meet at the pool's lock: two do no more than one, and cost much more. */
+struct bide_pool_thread *bide_pool_call_for_ready(struct bide_pool *pool, const struct bide_handler *handler)
+{
+    size_t seen_to = pool->waking;
+    if (bide_pool_is_quick(handler))
+        seen_to = HELP_US / (size_t)(handler->mean_us + 1) * (pool->waking + pool->running_quick);
+    return pool->board.n_ready > seen_to ? bide_pool_call_one(pool) : NULL;
 }
 
 /* Having taken a job: does another thread have to come up? Always to land the next one, since a wrong guess
  * of this run's length would make that one late; for the ready ones behind it, by what this handler usually
  * takes. */
-static void call_for_help(struct bide_pool *pool, const struct bide_job *job)
+static struct bide_pool_thread *call_for_help(struct bide_pool *pool, const struct bide_handler *handler)
 {
     if (!pool->lander && pool->idle && bide_board_next_due_us(&pool->board) >= 0)
-        bide_pool_wake_one(pool);
-    else if (pool->board.n_ready > (is_quick(job->handler) ? QUICK_BACKLOG * pool->running : 0))
-        bide_pool_wake_one(pool);
+        return bide_pool_call_one(pool);
+    return bide_pool_call_for_ready(pool, handler);
 }
 
 /* n: 1 or -1 runs of the handler. */
-static void count_running(struct bide_pool *pool, const struct bide_handler *handler, int n)
+static void count_running(struct bide_pool *pool, const struct bide_handler *handler, bool quick, int n)
 {
     pool->running += (size_t)n;
+    if (quick)
+        pool->running_quick += (size_t)n;
     if (pool->metrics)
         bide_metrics_gauge_add(&pool->metrics->busy, n);
     if (handler->metrics)
@@ -91,18 +118,20 @@ static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, 
     int64_t wall_us, int64_t mono_us)
 {
     struct bide_handler *handler = job->handler;
+    bool quick = bide_pool_is_quick(handler);
     bide_context_begin(&thread->context, job, wall_us, mono_us);
     if (thread->context.deadline_us < pool->next_deadline_us) {
         pool->next_deadline_us = thread->context.deadline_us;
         wake_intake(pool); /* rarely: the bound stays when runs end before their deadline */
     }
     thread->inside = true;
-    count_running(pool, handler, 1);
+    count_running(pool, handler, quick, 1);
     pool->taken++;
-    call_for_help(pool, job);
-    if (!is_quick(handler) && pool->done.first)
+    struct bide_pool_thread *helper = call_for_help(pool, handler);
+    if (!quick && pool->done.first)
         wake_intake(pool); /* what waits to be collected shall not wait for this run */
     pthread_mutex_unlock(&pool->lock);
+    bide_pool_wake(helper);
 
     bide_outcome outcome =
         bide_handler_run(handler, thread->index, job->delivery->message, &thread->context, thread->slot);
@@ -110,18 +139,27 @@ static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, 
 
     pthread_mutex_lock(&pool->lock);
     thread->inside = false;
-    count_running(pool, handler, -1);
+    count_running(pool, handler, quick, -1);
     return ended_us;
+}
+
+/* Of two runs in succession the shorter one counts: a thread that lost the processor for a while says nothing
+ * about its handler. */
+static void learn(struct bide_handler *handler, int64_t took_us)
+{
+    int64_t counts_us = took_us < handler->last_us ? took_us : handler->last_us;
+    handler->last_us = took_us;
+    handler->mean_us += (counts_us - handler->mean_us) / 8;
 }
 
 /* The job is the intake's from here on. */
 static void finish_job(struct bide_pool *pool, struct bide_job *job)
 {
     struct bide_handler *handler = job->handler;
-    handler->mean_us += (job->run.took_us - handler->mean_us) / 8;
+    learn(handler, job->run.took_us);
     bide_board_finished(&pool->board, handler);
     bide_job_append(&pool->done, job);
-    if (!is_quick(handler) || pool->done.n >= BIDE_POOL_COLLECT_BATCH)
+    if (!bide_pool_is_quick(handler) || pool->done.n >= BIDE_POOL_COLLECT_BATCH)
         wake_intake(pool);
 }
 
@@ -156,7 +194,7 @@ static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
             continue;
         }
         pool->ran_dry = true;
-        if (pool->done.first)
+        if (pool->done.first && pool->done.n >= pool->gather)
             wake_intake(pool);
         sleep_until_needed(pool, thread);
         mono_us = bide_mono_us(pool->clock);

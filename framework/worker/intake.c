@@ -228,11 +228,21 @@ static void shorten(int64_t *timeout_us, int64_t wanted_us)
         *timeout_us = wanted_us;
 }
 
+/* How many acknowledgements the broker can wait for a moment without holding messages back for them. */
+static size_t patience(const struct bide_intake *intake)
+{
+    size_t least = BIDE_PREFETCH_MAX;
+    for (size_t i = 0; i < intake->config->n_queues; i++)
+        if (intake->prefetch[i].limit < least)
+            least = intake->prefetch[i].limit;
+    return least / 4;
+}
+
 static int64_t choose_timeout(struct bide_intake *intake, int64_t adapter_us, int64_t now_us)
 {
     int64_t timeout_us = LONGEST_SLEEP_US;
     shorten(&timeout_us, adapter_us);
-    shorten(&timeout_us, bide_pool_tick(intake->pool));
+    shorten(&timeout_us, bide_pool_tick(intake->pool, patience(intake)));
     shorten(&timeout_us, bide_quarantine_wait_us(&intake->quarantine));
     shorten(&timeout_us, intake->holding.wait_us);
     if (intake->out > 0)

@@ -16,9 +16,9 @@ from bidetest.speed import compare, medians, row  # noqa: E402
 
 # At least so many a second; at least this share of the bare loop's rate; at most so many times its CPU time a message.
 LIMITS = {
-    "sqlite": {"send": 40_000, "drain": 40_000, "send_ratio": 0.7, "drain_ratio": 0.7, "drain_cpu": 1.9},
-    "rabbitmq": {"send_ratio": 0.85, "drain_ratio": 0.8, "drain_cpu": 2.5},
-    "redis": {"send": 80_000, "drain": 80_000, "send_ratio": 0.6, "drain_ratio": 0.6, "drain_cpu": 3},
+    "sqlite": {"send": 40_000, "drain": 40_000, "send_ratio": 0.8, "drain_ratio": 0.8, "drain_cpu": 1.5},
+    "rabbitmq": {"send_ratio": 0.9, "drain_ratio": 0.85, "drain_cpu": 2},
+    "redis": {"send": 80_000, "drain": 80_000, "send_ratio": 0.75, "drain_ratio": 0.75, "drain_cpu": 2.5},
 }
 
 

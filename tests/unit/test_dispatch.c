@@ -238,7 +238,7 @@ static void collect(struct rig *rig, size_t n, struct bide_job_list *all)
     int64_t give_up_us = mono_us() + 20 * 1000000;
     while (all->n < n && mono_us() < give_up_us) {
         bide_pool_collect(rig->pool, 1000000, all);
-        int64_t tick_us = bide_pool_tick(rig->pool);
+        int64_t tick_us = bide_pool_tick(rig->pool, 0);
         struct pollfd fd = {.fd = rig->wakeup.fd, .events = POLLIN};
         if (all->n < n && tick_us != 0)
             poll(&fd, 1, tick_us < 0 ? 1000 : (int)(tick_us / 1000 + 1));
@@ -320,6 +320,59 @@ static void test_timeout_cancels(void **state)
     assert_string_equal(done.first->run.error, "gave up after 1");
     assert_in_range(done.first->run.took_us, 50000, 4000000);
     free_all(&done);
+    rig_down(&rig);
+}
+
+static size_t running_in(struct rig *rig)
+{
+    struct bide_pool_stats stats;
+    bide_pool_stats(rig->pool, &stats);
+    return stats.running + stats.ready;
+}
+
+/* While runs follow each other a few ends wait for more; once nothing moves they are collected. */
+static void test_quick_ends_may_wait_a_tick(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct bide_job_list jobs = {0}, refused = {0}, all = {0};
+    rig_up(&rig, 1, nothing, 0);
+    rig.handler.mean_us = 0;
+    for (int i = 0; i < 3; i++)
+        bide_job_append(&jobs, &make(&rig.handler, 0, 0)->job);
+    assert_int_equal(bide_pool_tick(rig.pool, 16), -1);
+    bide_pool_submit(rig.pool, &jobs, &refused);
+    while (running_in(&rig) > 0)
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    assert_int_equal(bide_pool_tick(rig.pool, 16), 1000);
+    assert_int_equal(bide_pool_tick(rig.pool, 16), 0);
+    bide_pool_collect(rig.pool, 1000000, &all);
+    assert_int_equal(all.n, 3);
+    assert_int_equal(bide_pool_tick(rig.pool, 16), -1);
+    free_all(&all);
+    rig_down(&rig);
+}
+
+/* Work of microseconds is left to the thread that is awake, unless it adds up. */
+static void test_quick_jobs_share_a_thread(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct bide_job_list jobs = {0}, refused = {0}, all = {0};
+    rig_up(&rig, 4, meet, 0);
+    rig.handler.mean_us = 0;
+    for (int i = 0; i < 4; i++) {
+        bide_job_append(&jobs, &make(&rig.handler, 0, 0)->job);
+        bide_pool_submit(rig.pool, &jobs, &refused);
+    }
+    assert_true(running_in(&rig) == 4);
+    while (atomic_load(&runs_most) ==
+           0) /* the first one turned out to be slow: a tick that sees it stand still */
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    assert_int_equal(atomic_load(&runs_now), 1);
+    collect(&rig, 4, &all);
+    assert_int_equal(atomic_load(&runs_most), 4);
+    free_all(&all);
     rig_down(&rig);
 }
 
@@ -408,6 +461,8 @@ int main(void)
         cmocka_unit_test(test_slow_jobs_get_every_thread),
         cmocka_unit_test(test_pool_lands_on_time),
         cmocka_unit_test(test_timeout_cancels),
+        cmocka_unit_test(test_quick_ends_may_wait_a_tick),
+        cmocka_unit_test(test_quick_jobs_share_a_thread),
         cmocka_unit_test(test_withdrawn_jobs_did_not_run),
         cmocka_unit_test(test_expired_is_not_run),
         cmocka_unit_test(test_prefetch_grows_and_shrinks),

@@ -347,6 +347,13 @@ static void release_pool(struct bide_rmq_intake *intake, const amqp_frame_t *fra
     amqp_maybe_release_buffers_on_channel(intake->link.amqp, frame->channel);
 }
 
+/* Whether the library holds bytes that it has not handed out. What lies in the socket wakes the next wait;
+ * but TLS keeps some where nobody can see them. */
+static bool may_hold_more(const struct bide_rmq_intake *intake)
+{
+    return intake->settings->tls || amqp_data_in_buffer(intake->link.amqp);
+}
+
 bide_code bide_rmq_intake_read(struct bide_rmq_intake *intake, size_t most, bool *ret_more, bide_error *error)
 {
     struct timeval at_once = {0};
@@ -366,6 +373,10 @@ bide_code bide_rmq_intake_read(struct bide_rmq_intake *intake, size_t most, bool
         code = on_frame(intake, &frame, error);
         n += frame.frame_type == AMQP_FRAME_METHOD;
         release_pool(intake, &frame);
+        if (code == BIDE_OK && !may_hold_more(intake)) {
+            *ret_more = false;
+            return BIDE_OK;
+        }
     }
     if (code != BIDE_OK)
         bide_rmq_intake_drop(intake);

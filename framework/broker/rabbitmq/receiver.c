@@ -7,6 +7,11 @@
 
 enum { LANDING_PREFETCH = 5000, EXACT_LIMIT = 8, READ_SHARE = 4, READ_LEAST = 16, READ_SPARE = 2 };
 
+/* A flood comes in packets of a few messages. To be woken for each costs more than all that is done with
+ * them, so a flow of more than FLOOD_PER_MS is looked at every FLOOD_REST_US only, as network drivers do with
+ * interrupts. */
+enum { FLOW_US = 2000, FLOOD_PER_MS = 20, FLOOD_REST_US = 500 };
+
 static int64_t now_us(const struct bide_rmq_receiver *receiver)
 {
     return bide_mono_us(receiver->settings->clock);
@@ -182,6 +187,18 @@ static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
         note_lost(receiver, &error);
 }
 
+static void measure_flow(struct bide_rmq_receiver *receiver, size_t n)
+{
+    int64_t now = now_us(receiver), elapsed_us = now - receiver->flow_since_us;
+    receiver->flow_n += n;
+    if (elapsed_us >= FLOW_US) {
+        receiver->floods = (int64_t)receiver->flow_n * 1000 > FLOOD_PER_MS * elapsed_us;
+        receiver->flow_since_us = now;
+        receiver->flow_n = 0;
+    }
+    receiver->rests = receiver->floods && n > 0;
+}
+
 static bide_code receive(struct bide_receiver *base, struct bide_delivery **deliveries, size_t max,
     size_t *ret_n, bide_error *error)
 {
@@ -204,6 +221,7 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
     for (struct bide_rmq_delivery *delivery; n < max && (delivery = take_ready(receiver));)
         deliveries[n++] = &delivery->base;
     *ret_n = n;
+    measure_flow(receiver, n);
     receiver->has_settled = was_unsettled && bide_rmq_receiver_unsettled(receiver) == 0;
     return BIDE_OK;
 }
@@ -227,6 +245,8 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
         timeout = sooner(timeout, bide_rmq_receiver_ack_wait_us(receiver));
         timeout = sooner(timeout, bide_rmq_watch_wait_us(receiver));
     }
+    if (receiver->rests)
+        timeout = sooner(timeout, FLOOD_REST_US);
     if (needs_connection(receiver) && !receiver->connector.is_busy)
         timeout = sooner(timeout, bide_reconnect_wait_us(&receiver->reconnect, now_us(receiver)));
     if (receiver->has_more || receiver->ready || receiver->has_settled ||
@@ -236,7 +256,7 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
     add_fd(ret_wait, receiver->wakeup.fd);
     if (receiver->connector.is_busy)
         add_fd(ret_wait, receiver->connected.fd);
-    if (bide_rmq_intake_is_open(&receiver->intake))
+    if (bide_rmq_intake_is_open(&receiver->intake) && !receiver->rests)
         add_fd(ret_wait, receiver->intake.link.fd);
 }
 

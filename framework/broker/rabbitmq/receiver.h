@@ -24,9 +24,13 @@ struct bide_rmq_receiver {
     bool has_more;                                /* reading stopped before the end */
     bool has_handed;                              /* jobs the courier was not woken for */
     bool stopping;
-    int64_t ack_since_us; /* acknowledgements wait since then; 0: none do */
-    bool has_settled;     /* the last that was unsettled: the user is called back once to see it */
-    int64_t watch_us;     /* the next look at quiet channels */
+    int64_t ack_since_us;  /* acknowledgements wait since then; 0: none do */
+    int64_t acked_us;      /* when they were last written */
+    int64_t flow_since_us; /* what arrived since then: */
+    size_t flow_n;
+    bool floods, rests; /* much arrives; the next wait does not look at the connection */
+    bool has_settled;   /* the last that was unsettled: the user is called back once to see it */
+    int64_t watch_us;   /* the next look at quiet channels */
     size_t n_jobs;
     uint64_t n_lost; /* jobs and settlements of lost connections; see also the intake */
     uint64_t n_reconnects;

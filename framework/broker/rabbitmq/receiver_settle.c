@@ -2,7 +2,8 @@
 
 #include "base/killpoint.h"
 
-/* Acknowledgements wait this long for others to go with them. */
+/* An acknowledgement that comes alone goes at once; those that follow wait this long for others to go with
+ * them, or until they are a share of what the broker lets us have: each write costs the broker a round. */
 enum { ACK_DELAY_US = 3000, ACK_SHARE = 4 };
 
 static int64_t now_us(const struct bide_rmq_receiver *receiver)
@@ -92,13 +93,14 @@ void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
     }
 }
 
-/* Enough for one write: a share of what the broker lets us have, or all there is. */
+/* Enough for one write. */
 static bool is_worth_it(const struct bide_rmq_receiver *receiver)
 {
+    bool rested = now_us(receiver) - receiver->acked_us >= ACK_DELAY_US;
     for (size_t i = 0; i < receiver->intake.n_channels; i++) {
         const struct bide_rmq_channel *channel = &receiver->intake.channels[i];
         const struct bide_rmq_tags *tags = &channel->tags;
-        if (tags->n_done && (tags->n_out == 0 || tags->n_done * ACK_SHARE >= channel->limit))
+        if (tags->n_done && ((rested && tags->n_out == 0) || tags->n_done * ACK_SHARE >= channel->limit))
             return true;
     }
     return false;
@@ -111,6 +113,7 @@ bide_code bide_rmq_receiver_acknowledge(struct bide_rmq_receiver *receiver, bide
     if (!is_due && bide_rmq_wire_waiting(&receiver->intake.wire) == 0)
         return BIDE_OK;
     receiver->ack_since_us = 0;
+    receiver->acked_us = now_us(receiver);
     return bide_rmq_intake_flush(&receiver->intake, error);
 }
 

@@ -21,7 +21,7 @@ from bidetest.waiting import wait_until
 SEND_BATCH = 1000  # of `bide send --lines`
 CLAIM_BATCH = {"sqlite": 512, "rabbitmq": 512, "redis": 128}  # of a worker under load
 BODY_BYTES = 256
-TYPICAL = {"sqlite": 100_000, "rabbitmq": 50_000, "redis": 200_000}  # messages a turn: a second or so
+TYPICAL = {"sqlite": 100_000, "rabbitmq": 100_000, "redis": 200_000}  # messages a turn: a second or so
 
 
 @dataclass
