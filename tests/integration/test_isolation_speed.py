@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# brokers: sqlite rabbitmq redis
+# brokers: sqlite
 # seconds: 120
 # runs: alone
 """What isolation = "process" costs handlers that do nothing: at most a factor of 4 on a quiet machine (BIDE_STRICT=1), of 6
