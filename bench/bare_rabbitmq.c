@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #if __has_include(<rabbitmq-c/amqp.h>)
 #include <rabbitmq-c/amqp.h>
@@ -19,6 +18,8 @@
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
 #endif
+
+#include "bare.h"
 
 enum { BODY = 256, CHANNEL = 1 };
 
@@ -42,21 +43,6 @@ static void check(bool ok, const char *what)
 static void check_reply(amqp_connection_state_t amqp, const char *what)
 {
     check(amqp_get_rpc_reply(amqp).reply_type == AMQP_RESPONSE_NORMAL, what);
-}
-
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void report(const char *what, long messages, double wall, double cpu)
-{
-    printf("bare %s: %ld messages, %.0f/s, %.2f us CPU a message\n", what, messages,
-        (double)messages / (seconds(CLOCK_MONOTONIC) - wall),
-        (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / (double)messages * 1e6);
-    fflush(stdout);
 }
 
 static amqp_connection_state_t connect_to(const struct arguments *arguments)

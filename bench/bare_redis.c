@@ -7,27 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <hiredis/hiredis.h>
+
+#include "bare.h"
 
 enum { BATCH_MAX = 1000, BODY_BYTES = 256 };
 
 static const char key[] = "bide-bench:bare";
-
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void report(const char *what, long messages, double wall, double cpu)
-{
-    printf("bare %s: %ld messages, %.0f/s, %.2f us CPU a message\n", what, messages,
-        (double)messages / (seconds(CLOCK_MONOTONIC) - wall),
-        (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / (double)messages * 1e6);
-}
 
 static redisReply *reply_of(redisContext *redis)
 {

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bare.h"
 
 enum { BODY = 256, QUEUE_SIZE = 7 };
 
@@ -66,21 +67,6 @@ static int step(sqlite3_stmt *statement)
         die(sqlite3_db_handle(statement), sqlite3_sql(statement));
     sqlite3_reset(statement);
     return 0;
-}
-
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void report(const char *what, long messages, double wall, double cpu)
-{
-    printf("bare %s: %.0f/s, %.2f us CPU a message\n", what,
-        (double)messages / (seconds(CLOCK_MONOTONIC) - wall),
-        (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / (double)messages * 1e6);
-    fflush(stdout);
 }
 
 static void insert(sqlite3 *db, sqlite3_stmt *message, sqlite3_stmt *waiting, long i, const char *body)

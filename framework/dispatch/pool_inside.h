@@ -38,8 +38,7 @@ struct bide_pool {
     struct bide_job_list done;
     struct bide_pool_thread *idle;   /* a stack: the one that slept last wakes first, the others stay cold */
     struct bide_pool_thread *lander; /* sleeps until the next landing job is due */
-    size_t n_idle;
-    size_t waking; /* threads that were woken and have not come to it yet */
+    size_t waking;                   /* threads that were woken and have not come to it yet */
     size_t running;
     size_t running_quick; /* of those, runs of quick handlers: their threads come back at once */
     uint64_t taken;       /* jobs ever taken; tells the tick whether anything moves */

@@ -4,11 +4,9 @@
 
 #include "dispatch/pool_inside.h"
 
-enum {
-    QUICK_US = 50, /* a mean below this: waking another thread would take longer than the run */
-    HELP_US =
-        2000, /* so much of quick work for each thread that is awake is worth another one all the same */
-};
+/* A mean below QUICK_US: waking another thread would take longer than the run. HELP_US of quick work for each
+ * thread that is awake is worth another one all the same. */
+enum { QUICK_US = 50, HELP_US = 2000 };
 
 static void call(struct bide_pool_thread *thread)
 {
@@ -31,7 +29,6 @@ struct bide_pool_thread *bide_pool_call_one(struct bide_pool *pool)
     if (!thread)
         return bide_pool_call_lander(pool);
     pool->idle = thread->next_idle;
-    pool->n_idle--;
     call(thread);
     return thread;
 }
@@ -71,7 +68,6 @@ static void sleep_until_needed(struct bide_pool *pool, struct bide_pool_thread *
     }
     thread->next_idle = pool->idle;
     pool->idle = thread;
-    pool->n_idle++;
     while (thread->idle) /* bide_pool_call_one takes it from the stack */
         pthread_cond_wait(&thread->wake, &pool->lock);
     pool->waking--;

@@ -50,6 +50,12 @@ int supervised_end(pid_t *supervisor)
     return WEXITSTATUS(status);
 }
 
+int supervised_stop(pid_t *supervisor)
+{
+    kill(*supervisor, SIGTERM);
+    return supervised_end(supervisor);
+}
+
 static bool has_come(_Atomic int *count, int wanted, int64_t ms)
 {
     struct deadline deadline = deadline_in_ms(ms);

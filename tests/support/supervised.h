@@ -19,6 +19,9 @@ pid_t supervised_begin(void (*main)(void *user), void *user);
 /* The exit status of a supervisor that is to end; fails the test where it does not. Sets *supervisor to 0. */
 int supervised_end(pid_t *supervisor);
 
+/* Asks it to end (SIGTERM), then the same. */
+int supervised_stop(pid_t *supervisor);
+
 /* Until a count has come so far; in a child, where there is no test to fail. */
 void supervised_await_count(_Atomic int *count, int wanted);
 /* The same in the test, which fails where it does not. */

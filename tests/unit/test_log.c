@@ -1,4 +1,5 @@
 /* Log lines as they leave the process: JSON into a pipe, text onto a terminal. */
+#include "support/temp_dir.h"
 #include "unit/unit.h"
 
 #include <errno.h>
@@ -35,10 +36,11 @@ static void capture_end(struct capture *capture)
 
 static void capture_file(struct capture *capture)
 {
-    char path[] = "/tmp/bide-log-XXXXXX";
-    int own = mkostemp(path, O_APPEND);
-    capture_begin(capture, own, open(path, O_RDONLY));
-    unlink(path);
+    struct temp_dir dir;
+    char path[TEMP_DIR_PATH];
+    assert_int_equal(temp_dir_create(&dir) | temp_dir_write(&dir, "log", "", path), 0);
+    capture_begin(capture, open(path, O_WRONLY | O_APPEND), open(path, O_RDONLY));
+    temp_dir_remove(&dir);
 }
 
 static void capture_terminal(struct capture *capture)

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/deadline.h"
 #include "support/plugin_run.h"
 #include "unit.h"
 
@@ -186,12 +187,10 @@ static int status_of(struct plugin_run *run, const char *body)
         order(run, 1, body);
         _exit(0);
     }
-    for (int round = 0; round < 50; round++) {
-        int status;
+    struct deadline deadline = deadline_in_ms(500);
+    for (int status; !deadline_passed(&deadline); deadline_nap(&deadline))
         if (waitpid(pid, &status, WNOHANG) == pid)
             return status;
-        usleep(10000);
-    }
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     return -1;

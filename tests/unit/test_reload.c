@@ -116,12 +116,6 @@ static void begin(struct stage *stage)
     supervised_await(&stage->ready, stage->processes);
 }
 
-static int stop(struct stage *stage)
-{
-    kill(stage->supervisor, SIGTERM);
-    return supervised_end(&stage->supervisor);
-}
-
 /* ---- tests ---- */
 
 static void test_all_are_replaced(void **state)
@@ -138,7 +132,7 @@ static void test_all_are_replaced(void **state)
     stage->next_processes = 1;
     kill(stage->supervisor, SIGHUP);
     supervised_await(&stage->stopped, 5);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
     assert_int_equal(stage->starts, 6);
     assert_int_equal(stage->stopped, 6);
     assert_int_equal(stage->refused, 0);
@@ -158,7 +152,7 @@ static void test_a_refusal_touches_nobody(void **state)
     kill(stage->supervisor, SIGHUP);
     supervised_await(&stage->prepared, 3);
     assert_int_equal(stage->told, 0);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
     assert_int_equal(stage->starts, 2);
     assert_int_equal(stage->accepted, 0);
 }
@@ -170,7 +164,7 @@ static void test_the_reason_is_the_candidates(void **state)
     begin(stage);
     kill(stage->supervisor, SIGHUP);
     supervised_await(&stage->refused, 1);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
     assert_string_equal(stage->said, "a bad plugin");
 }
 
@@ -184,7 +178,7 @@ static void test_many_are_one_more(void **state)
         kill(stage->supervisor, SIGHUP);
     kill(stage->supervisor, SIGCONT);
     supervised_await(&stage->stopped, 1);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
     assert_int_equal(stage->accepted, 1);
 }
 
@@ -197,7 +191,7 @@ static void test_there_is_time_until_all_stop(void **state)
     supervised_await(&stage->told, 1);
     supervised_await(&stage->ready, 2);
     assert_int_equal(stage->stopped, 0);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
     assert_int_equal(stage->stopped, 2);
 }
 

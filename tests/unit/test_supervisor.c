@@ -215,12 +215,6 @@ static void begin(struct stage *stage)
     stage->supervisor = supervised_begin(supervise, stage);
 }
 
-static int stop(struct stage *stage)
-{
-    kill(stage->supervisor, SIGTERM);
-    return supervised_end(&stage->supervisor);
-}
-
 /* ---- leaving ---- */
 
 static void test_a_stop_is_passed_on(void **state)
@@ -229,7 +223,7 @@ static void test_a_stop_is_passed_on(void **state)
     stage->processes = 3;
     begin(stage);
     supervised_await(&stage->ready, 3);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
     assert_int_equal(stage->starts, 3);
     assert_int_equal(stage->stopped, 3);
 }
@@ -243,7 +237,7 @@ static void test_a_second_stop_is_another_signal(void **state)
     kill(stage->supervisor, SIGINT);
     supervised_await(&stage->terms, 1);
     assert_int_equal(stage->hurries, 0);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
     assert_int_equal(stage->terms, 1);
     assert_int_equal(stage->hurries, 1);
 }
@@ -287,7 +281,7 @@ static void test_a_failed_start_later_is_tried_again(void **state)
     begin(stage);
     supervised_await(&stage->ready, 1);
     assert_int_equal(stage->starts, 4);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
 }
 
 static void test_unexplained_deaths_are_paused(void **state)
@@ -299,7 +293,7 @@ static void test_unexplained_deaths_are_paused(void **state)
     supervised_await(&stage->ready, 1);
     for (int i = 2, pause_ms = 100; i <= 4; i++, pause_ms *= 2)
         assert_between(stage->started_ms[i] - stage->started_ms[i - 1], pause_ms - 2, SUPERVISED_PATIENCE_MS);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
 }
 
 static void run_until_served(struct stage *stage, act *action)
@@ -308,7 +302,7 @@ static void run_until_served(struct stage *stage, act *action)
     begin(stage);
     supervised_await(&stage->ready, 1);
     assert_int_equal(stage->starts, 2);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
 }
 
 static void check_only_first_blamed(struct stage *stage, act *action)
@@ -368,7 +362,7 @@ static void test_a_childs_fault_is_nobodys(void **state)
     begin(stage);
     supervised_await(&stage->ready, 1);
     assert_int_equal(stage->starts, 1);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
 }
 
 /* ---- hanging ---- */
@@ -381,7 +375,7 @@ static void test_a_hung_one_gets_a_successor(void **state)
     supervised_await(&stage->ready, 3); /* the first two still finish */
     assert_int_equal(stage->starts, 3);
     atomic_store(&stage->release, 1);
-    assert_int_equal(stop(stage), 0);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
     assert_int_equal(stage->starts, 3);
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "dispatch/build_id.h"
+#include "support/temp_dir.h"
 #include "unit/unit.h"
 #include "supervisor/oom.h"
 
@@ -17,18 +18,18 @@ enum { STRANGER = 54321 };
 
 /* A folder with a file, and a link to it in a second folder. */
 struct place {
-    char root[PATH_MAX];
-    char dir[PATH_MAX + 16], file[PATH_MAX + 32], other[PATH_MAX + 16], link[PATH_MAX + 32];
+    struct temp_dir root;
+    char dir[TEMP_DIR_PATH + 16], file[TEMP_DIR_PATH + 32], other[TEMP_DIR_PATH + 16],
+        link[TEMP_DIR_PATH + 32];
 };
 
 static void make_place(struct place *place)
 {
-    snprintf(place->root, sizeof place->root, "/tmp/bide-trust-XXXXXX");
-    assert_non_null(mkdtemp(place->root));
-    snprintf(place->dir, sizeof place->dir, "%s/d", place->root);
-    snprintf(place->file, sizeof place->file, "%s/d/p.so", place->root);
-    snprintf(place->other, sizeof place->other, "%s/o", place->root);
-    snprintf(place->link, sizeof place->link, "%s/o/p.so", place->root);
+    assert_int_equal(temp_dir_create(&place->root), 0);
+    snprintf(place->dir, sizeof place->dir, "%s/d", place->root.path);
+    snprintf(place->file, sizeof place->file, "%s/d/p.so", place->root.path);
+    snprintf(place->other, sizeof place->other, "%s/o", place->root.path);
+    snprintf(place->link, sizeof place->link, "%s/o/p.so", place->root.path);
     assert_int_equal(mkdir(place->dir, 0755), 0);
     assert_int_equal(mkdir(place->other, 0755), 0);
     int fd = open(place->file, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
@@ -38,13 +39,9 @@ static void make_place(struct place *place)
     assert_int_equal(symlink(place->file, place->link), 0);
 }
 
-static void remove_place(const struct place *place)
+static void remove_place(struct place *place)
 {
-    unlink(place->link);
-    unlink(place->file);
-    rmdir(place->other);
-    rmdir(place->dir);
-    rmdir(place->root);
+    assert_int_equal(temp_dir_remove(&place->root), 0);
 }
 
 static void refused(const char *dir, const char *path, const char *why)
