@@ -4,10 +4,14 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/units.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "dispatch/loader.h"
 #include "dispatch/settings.h"
+#include "outcome/backoff.h"
+
+enum { SHORT_OUTAGE_MS = 60 * 1000 };
 
 /* What was found so far. */
 struct report {
@@ -110,18 +114,39 @@ static void check_handler(struct report *report, const struct bide_config *confi
     bide_plugin_unload(plugin);
 }
 
+/* A policy that gives up within a minute turns each restart of what the handler calls into dead letters. */
+static void check_patience(struct report *report, const struct bide_handler_config *handler)
+{
+    char subject[BIDE_NAME_MAX + 16], text[120], total[BIDE_DURATION_TEXT];
+    int64_t total_ms = bide_backoff_total_ms(&handler->retry);
+    if (total_ms >= SHORT_OUTAGE_MS || handler->retry.attempts == 1)
+        return;
+    snprintf(subject, sizeof subject, "handler %s", handler->type);
+    snprintf(text, sizeof text, "its retries give up after %s: an outage of a minute makes dead letters",
+        bide_format_duration(total_ms, total));
+    add(report, &(struct bide_finding){BIDE_FINDING_WARNING, subject, text,
+                    "raise retry.attempts, retry.base or retry.cap (the defaults go on for 13 hours)"});
+}
+
 static void check_config(struct report *report, const struct bide_config *config)
 {
     char text[160];
     snprintf(text, sizeof text, "%zu queue%s, %zu handler%s", config->n_queues,
         config->n_queues == 1 ? "" : "s", config->n_handlers, config->n_handlers == 1 ? "" : "s");
-    add_ok(report, config->path ? config->path : "built-in configuration", text);
+    bide_error error;
+    if (bide_config_complete(config, &error) == BIDE_OK)
+        add_ok(report, config->path ? config->path : "built-in configuration", text);
+    else
+        add_failure(
+            report, "configuration", &error, "`bide.env` beside the configuration holds NAME=value lines");
     if (config->n_handlers == 0)
         add(report, &(struct bide_finding){BIDE_FINDING_ERROR, "handlers",
                         "there are none: a worker has nothing to run",
                         "add one to `handlers` in the configuration (docs/configuration.md)"});
-    for (size_t i = 0; i < config->n_handlers; i++)
+    for (size_t i = 0; i < config->n_handlers; i++) {
         check_handler(report, config, i);
+        check_patience(report, &config->handlers[i]);
+    }
 }
 
 /* ---- broker ---- */

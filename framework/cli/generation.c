@@ -20,8 +20,12 @@ bide_code bide_cli_generation_read(
 {
     struct bide_cli_generation generation = {0};
     bide_code code = bide_config_load(path, &generation.config, error);
-    if (code != BIDE_OK)
+    if (code == BIDE_OK)
+        code = bide_config_complete(generation.config, error);
+    if (code != BIDE_OK) {
+        bide_cli_generation_release(&generation);
         return code;
+    }
     const struct bide_config *config = generation.config;
     generation.builds = bide_calloc(config->n_handlers + 1, sizeof *generation.builds);
     if (!generation.builds) {

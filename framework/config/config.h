@@ -103,13 +103,14 @@ struct bide_worker_config {
 /* Where the console listens beside its Unix socket. */
 struct bide_http_config {
     char *listen; /* NULL: nowhere; else bide_listen_parse takes it */
-    char *token;  /* NULL: none. "${NAME}" stands in it still where that variable is not set: only those who
-                     serve need it */
+    char *token;  /* NULL: none */
 };
 
 struct bide_config {
-    char *path; /* of the file, for messages; NULL for built-in defaults */
-    char *dir;  /* where relative paths start */
+    char *path;  /* of the file, for messages; NULL for built-in defaults */
+    char *dir;   /* where relative paths start */
+    char *unset; /* NULL, or the first environment variable below `handlers` or `http` that is not set, with
+                    file and line: "${NAME}" stands there still */
     char *broker;
     char *name_space;
     int classic_queues; /* 1: queue_type = "classic" */
@@ -126,9 +127,13 @@ struct bide_config {
 /* Reads a file. Errors carry file:line and, for an unknown key, the nearest known one. Checks all that can be
  * checked without plugins and broker: kinds, ranges, names, two handlers of one type, a handler's queue that
  * is not listed.
- * "${NAME}" in `broker` takes a secret from the environment, percent-encoded where it stands in the URL's
- * user part. */
+ * "${NAME}" in any string takes a value from the environment or from `bide.env` beside the file
+ * (config/environment.h), percent-encoded where it stands in the user part of `broker`; "$${" stands for a
+ * plain "${". One that is not set is a failure, but below `handlers` and `http` only to those who call
+ * bide_config_complete. */
 bide_code bide_config_load(const char *path, struct bide_config **ret_config, bide_error *error);
+/* For those who run handlers or serve the console: is each variable set that they need? */
+bide_code bide_config_complete(const struct bide_config *config, bide_error *error);
 /* What a program without a file gets: all defaults, one queue "default", no handlers. */
 bide_code bide_config_default(struct bide_config **ret_config, bide_error *error);
 void bide_config_destroy(struct bide_config *config);

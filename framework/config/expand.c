@@ -1,10 +1,23 @@
 #include "config/read.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "config/environment.h"
+
+enum { NAME_MAX_BYTES = 128, VALUE_MAX = 4095 };
+
+/* A string on its way. */
+struct expansion {
+    const struct bide_reader *reader;
+    const config_setting_t *at;
+    const char *key;  /* for messages */
+    const char *user; /* up to here, values are percent-encoded: the user part of an URL */
+    bool deferred;    /* only a worker needs it */
+    char **ret_unset; /* the first that is not set among those */
+    struct bide_buffer text;
+};
 
 /* Where the user and password of an URL end: its last '@' before the path, or the URL's beginning. */
 static const char *user_end(const char *url)
@@ -27,76 +40,120 @@ static void add_value(struct bide_buffer *to, const char *value, bool encode)
             bide_buffer_format(to, "%%%02X", (unsigned char)*value);
 }
 
-/* "${NAME}" at `at`: appends its value, sets *ret_next behind it. */
-static bide_code expand_one(const struct bide_reader *reader, const config_setting_t *setting,
-    struct bide_buffer *to, const char *at, bool encode, const char **ret_next)
+static bide_code refuse_unset(const struct expansion *expansion, const char *name)
 {
-    char name[128];
+    const struct bide_environment *environment = expansion->reader->environment;
+    bide_code code = bide_reader_fail(expansion->reader, expansion->at,
+        "%s: the environment variable %s is not set: export it before starting bide%s%s%s", expansion->key,
+        name,
+        environment->path ? (environment->unreadable ? " (this user must not read " : ", or add it to ") : "",
+        environment->path ? environment->path : "", environment->unreadable ? ")" : "");
+    if (!expansion->deferred)
+        return code;
+    if (!*expansion->ret_unset)
+        *expansion->ret_unset = bide_strdup(expansion->reader->error->text);
+    return *expansion->ret_unset ? BIDE_OK : bide_reader_nomem(expansion->reader);
+}
+
+/* "${NAME}" at `at`: appends its value, or itself where it is not set and that is no failure. Returns behind
+ * it in *ret_next. */
+static bide_code expand_one(struct expansion *expansion, const char *at, const char **ret_next)
+{
+    char name[NAME_MAX_BYTES];
     size_t size = strcspn(at + 2, "}");
     if (at[2 + size] != '}' || size == 0 || size >= sizeof name)
-        return bide_reader_fail(
-            reader, setting, "broker: after \"${\" stands the name of an environment variable and \"}\"");
+        return bide_reader_fail(expansion->reader, expansion->at,
+            "%s: after \"${\" stands the name of an environment variable and \"}\" (\"$${\" stands for a "
+            "plain "
+            "\"${\")",
+            expansion->key);
     memcpy(name, at + 2, size);
     name[size] = '\0';
-    const char *value = getenv(name);
-    if (!value)
-        return bide_reader_fail(reader, setting,
-            "broker: the environment variable %s is not set: export it before starting bide", name);
-    add_value(to, value, encode);
     *ret_next = at + size + 3;
+    const char *value = bide_environment_get(expansion->reader->environment, name);
+    if (!value) {
+        bide_buffer_add(&expansion->text, at, size + 3);
+        return refuse_unset(expansion, name);
+    }
+    if (strlen(value) > VALUE_MAX)
+        return bide_reader_fail(expansion->reader, expansion->at,
+            "%s: the value of the environment variable %s is longer than %d bytes", expansion->key, name,
+            VALUE_MAX);
+    add_value(&expansion->text, value, at < expansion->user);
     return BIDE_OK;
 }
 
-static bide_code expand_broker(
-    const struct bide_reader *reader, const config_setting_t *at, struct bide_config *config)
+static bide_code expand_text(struct expansion *expansion, const char *text)
 {
-    struct bide_buffer url;
-    const char *user = user_end(config->broker), *next = config->broker;
     bide_code code = BIDE_OK;
-    if (!strstr(config->broker, "${"))
-        return BIDE_OK;
-    bide_buffer_init(&url);
-    while (*next && code == BIDE_OK) {
-        if (strncmp(next, "${", 2) == 0)
-            code = expand_one(reader, at, &url, next, next < user, &next);
-        else
-            bide_buffer_char(&url, *next++);
+    for (const char *next = text; *next && code == BIDE_OK;) {
+        if (strncmp(next, "$${", 3) == 0) {
+            bide_buffer_text(&expansion->text, "${");
+            next += 3;
+        } else if (strncmp(next, "${", 2) == 0) {
+            code = expand_one(expansion, next, &next);
+        } else {
+            bide_buffer_char(&expansion->text, *next++);
+        }
     }
-    char *text = bide_buffer_take(&url);
-    if (code == BIDE_OK && !text)
+    return code;
+}
+
+static const char *key_of(const config_setting_t *at)
+{
+    while (!config_setting_name(at) && config_setting_parent(at))
+        at = config_setting_parent(at);
+    return config_setting_name(at) ? config_setting_name(at) : "";
+}
+
+static bide_code expand_string(
+    const struct bide_reader *reader, config_setting_t *at, bool deferred, char **ret_unset)
+{
+    const char *text = config_setting_get_string(at);
+    struct expansion expansion = {.reader = reader,
+        .at = at,
+        .key = key_of(at),
+        .user = text,
+        .deferred = deferred,
+        .ret_unset = ret_unset};
+    if (!strstr(text, "${"))
+        return BIDE_OK;
+    if (strcmp(expansion.key, "broker") == 0)
+        expansion.user = user_end(text);
+    bide_buffer_init(&expansion.text);
+    bide_code code = expand_text(&expansion, text);
+    char *expanded = bide_buffer_take(&expansion.text);
+    if (code == BIDE_OK && (!expanded || !config_setting_set_string(at, expanded)))
         code = bide_reader_nomem(reader);
-    if (code != BIDE_OK) {
-        bide_free(text);
-        return code;
+    bide_free(expanded);
+    return code;
+}
+
+static bide_code expand_tree(
+    const struct bide_reader *reader, config_setting_t *at, bool deferred, char **ret_unset)
+{
+    bide_code code = BIDE_OK;
+    if (config_setting_type(at) == CONFIG_TYPE_STRING)
+        return expand_string(reader, at, deferred, ret_unset);
+    if (!config_setting_is_aggregate(at))
+        return BIDE_OK;
+    for (int i = 0; i < config_setting_length(at) && code == BIDE_OK; i++)
+        code = expand_tree(reader, config_setting_get_elem(at, (unsigned)i), deferred, ret_unset);
+    return code;
+}
+
+/* What only those who serve need: a sender works without a webhook's secret. */
+static bool is_for_workers(const config_setting_t *at)
+{
+    return strcmp(config_setting_name(at), "handlers") == 0 || strcmp(config_setting_name(at), "http") == 0;
+}
+
+bide_code bide_config_expand(const struct bide_reader *reader, config_setting_t *root, char **ret_unset)
+{
+    bide_code code = BIDE_OK;
+    for (int i = 0; i < config_setting_length(root) && code == BIDE_OK; i++) {
+        config_setting_t *at = config_setting_get_elem(root, (unsigned)i);
+        code = expand_tree(reader, at, is_for_workers(at), ret_unset);
     }
-    bide_free(config->broker);
-    config->broker = text;
-    return BIDE_OK;
-}
-
-/* "${NAME}" and nothing else: the token as a whole. One that is not set stays as it is. */
-static bide_code expand_token(const struct bide_reader *reader, char **token)
-{
-    char name[128];
-    size_t size = *token ? strlen(*token) : 0;
-    if (size < 4 || size - 3 >= sizeof name || strncmp(*token, "${", 2) != 0 || (*token)[size - 1] != '}')
-        return BIDE_OK;
-    memcpy(name, *token + 2, size - 3);
-    name[size - 3] = '\0';
-    const char *value = getenv(name);
-    if (!value || !*value)
-        return BIDE_OK;
-    char *copy = bide_strdup(value);
-    if (!copy)
-        return bide_reader_nomem(reader);
-    bide_free(*token);
-    *token = copy;
-    return BIDE_OK;
-}
-
-bide_code bide_config_expand(
-    const struct bide_reader *reader, const config_setting_t *root, struct bide_config *config)
-{
-    bide_code code = expand_broker(reader, config_setting_get_member(root, "broker"), config);
-    return code == BIDE_OK ? expand_token(reader, &config->http.token) : code;
+    return code;
 }

@@ -47,23 +47,23 @@ static bide_code set_plugin_dir(const struct bide_reader *reader, struct bide_co
 }
 
 static bide_code fill(
-    const struct bide_reader *reader, const config_t *file, const char *path, struct bide_config *config)
+    const struct bide_reader *reader, config_t *file, const char *path, struct bide_config *config)
 {
-    const config_setting_t *root = config_root_setting(file);
+    config_setting_t *root = config_root_setting(file);
     bide_code code = set_dir(reader, config, path);
     if (code == BIDE_OK && path && !(config->path = bide_strdup(path)))
         code = bide_reader_nomem(reader);
     if (code == BIDE_OK)
+        code = bide_config_expand(reader, root, &config->unset);
+    if (code == BIDE_OK)
         code = bide_section_read(reader, bide_option_root(), root, config);
     if (code == BIDE_OK)
         code = bide_config_check(reader, file, config);
-    if (code == BIDE_OK)
-        code = bide_config_expand(reader, root, config);
     return code == BIDE_OK ? set_plugin_dir(reader, config) : code;
 }
 
 static bide_code build(
-    const struct bide_reader *reader, const config_t *file, const char *path, struct bide_config **ret_config)
+    const struct bide_reader *reader, config_t *file, const char *path, struct bide_config **ret_config)
 {
     struct bide_config *config = bide_calloc(1, sizeof *config);
     if (!config)
@@ -79,7 +79,9 @@ static bide_code build(
 bide_code bide_config_load(const char *path, struct bide_config **ret_config, bide_error *error)
 {
     struct bide_source source;
-    struct bide_reader reader = {&source, error};
+    struct bide_environment environment = {0};
+    bide_error unwanted;
+    struct bide_reader reader = {&source, &environment, error ? error : &unwanted};
     config_t file;
     bide_code code = bide_source_load(path, &source, error);
     if (code != BIDE_OK)
@@ -87,15 +89,19 @@ bide_code bide_config_load(const char *path, struct bide_config **ret_config, bi
     config_init(&file);
     code = parse(&reader, &file);
     if (code == BIDE_OK)
+        code = bide_environment_load(path, &environment, error);
+    if (code == BIDE_OK)
         code = build(&reader, &file, path, ret_config);
     config_destroy(&file);
+    bide_environment_release(&environment);
     bide_source_release(&source);
     return code;
 }
 
 bide_code bide_config_default(struct bide_config **ret_config, bide_error *error)
 {
-    struct bide_reader reader = {NULL, error};
+    bide_error unwanted;
+    struct bide_reader reader = {NULL, NULL, error ? error : &unwanted};
     config_t empty;
     config_init(&empty);
     bide_code code = build(&reader, &empty, NULL, ret_config);
@@ -110,9 +116,15 @@ void bide_config_destroy(struct bide_config *config)
     for (size_t i = 0; i < config->n_handlers; i++)
         bide_free(config->handlers[i].file);
     bide_section_release(bide_option_root(), config);
+    bide_free(config->unset);
     bide_free(config->path);
     bide_free(config->dir);
     bide_free(config);
+}
+
+bide_code bide_config_complete(const struct bide_config *config, bide_error *error)
+{
+    return config->unset ? bide_fail(error, BIDE_E_CONFIG, "%s", config->unset) : BIDE_OK;
 }
 
 const struct bide_handler_config *bide_config_handler(const struct bide_config *config, const char *type)

@@ -54,8 +54,7 @@ static const struct bide_option http_options[] = {
                 "only the Unix socket that `bide top` and its like find by themselves."},
     {"token", BIDE_OPTION_STRING, HTTP(token), .fallback = "", .sample = "${BIDE_HTTP_TOKEN}",
         .help = "What callers show as `Authorization: Bearer TOKEN`: for each action, and on an address that "
-                "is not loopback for everything but `/healthz`, `/readyz` and the empty dashboard. "
-                "`${NAME}` takes it from the environment."},
+                "is not loopback for everything but `/healthz`, `/readyz` and the empty dashboard."},
     {0},
 };
 
@@ -84,8 +83,10 @@ static const struct bide_option_section queue_section = {"queues", sizeof(struct
 #define RETRY(member) AT(bide_retry_config, member)
 
 static const struct bide_option retry_options[] = {
-    {"attempts", BIDE_OPTION_INT, RETRY(attempts), .fallback = "5", .min = 1, .max = 100000,
-        .help = "The most runs a message gets; after the last failure it is a dead letter (`exhausted`)."},
+    {"attempts", BIDE_OPTION_INT, RETRY(attempts), .fallback = "25", .min = 1, .max = 100000,
+        .help =
+            "The most runs a message gets; after the last failure it is a dead letter (`exhausted`). With "
+            "the other defaults that is after about 13 hours."},
     {"backoff", BIDE_OPTION_BACKOFF, RETRY(backoff), .fallback = "exponential", .choices = backoffs,
         .help =
             "How the wait grows from run to run: `fixed` base; `linear` base, 2·base, 3·base; `exponential` "
@@ -93,7 +94,7 @@ static const struct bide_option retry_options[] = {
             "such as `[\"1s\", \"5s\", \"30s\"]`, whose last one repeats."},
     {"base", BIDE_OPTION_DURATION, RETRY(base_ms), .fallback = "1s", .min = 0, .max = LONGEST_MS,
         .help = "The first wait."},
-    {"cap", BIDE_OPTION_DURATION, RETRY(cap_ms), .fallback = "10m", .min = 0, .max = LONGEST_MS,
+    {"cap", BIDE_OPTION_DURATION, RETRY(cap_ms), .fallback = "1h", .min = 0, .max = LONGEST_MS,
         .help = "The longest wait."},
     {"jitter", BIDE_OPTION_FRACTION, RETRY(jitter), .fallback = "0.2", .min = 0, .max = 1,
         .help = "Spreads retries: 0.2 moves a wait by up to ±20 %."},
@@ -190,10 +191,10 @@ static const struct bide_option_section handler_section = {"handlers", sizeof(st
 
 static const struct bide_option root_options[] = {
     {"broker", BIDE_OPTION_STRING, ROOT(broker), .fallback = "sqlite:bide.db",
-        .help =
-            "URL of the broker: `sqlite:FILE`, `amqp://user:password@host:port/vhost`, `amqps://…` or "
-            "`redis://…`. `${NAME}` takes a secret from the environment (percent-encoded where it stands for "
-            "a user or a password). `--broker` and the environment variable `BIDE_BROKER` win over it."},
+        .help = "URL of the broker: `sqlite:FILE`, `amqp://user:password@host:port/vhost`, `amqps://…` or "
+                "`redis://…`. The value of a `${NAME}` is percent-encoded where it stands for a user or a "
+                "password. "
+                "`--broker` and the environment variable `BIDE_BROKER` win over it."},
     {"namespace", BIDE_OPTION_NAMESPACE, ROOT(name_space), .fallback = "bide",
         .help =
             "Prefix of every exchange, queue and key in the broker: two namespaces share a broker without "

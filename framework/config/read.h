@@ -6,12 +6,14 @@
 #include <libconfig.h>
 
 #include "config/config.h"
+#include "config/environment.h"
 #include "config/options.h"
 #include "config/source.h"
 
 struct bide_reader {
     const struct bide_source *source; /* NULL: only defaults are read */
-    bide_error *error;
+    const struct bide_environment *environment;
+    bide_error *error; /* never NULL */
 };
 
 /* Fails with the setting's file:line in front. */
@@ -39,8 +41,9 @@ void bide_settings_release(struct bide_handler_config *from);
 bide_code bide_config_check(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config);
 
-/* Replaces ${NAME} in config->broker, and in http.token where that variable is set. */
-bide_code bide_config_expand(
-    const struct bide_reader *reader, const config_setting_t *root, struct bide_config *config);
+/* Replaces ${NAME} in every string of the tree, before it is read. Below `handlers` and `http` one that is
+ * not set stays as it is: *ret_unset (NULL before; the caller's) then says which, as bide_config.unset does.
+ */
+bide_code bide_config_expand(const struct bide_reader *reader, config_setting_t *root, char **ret_unset);
 
 #endif

@@ -27,8 +27,7 @@ struct scan {
 static bide_code add_text(
     struct bide_source *source, const char *path, char *text, int depth, bide_error *error);
 
-/* The whole of a regular file, NUL-terminated. */
-static bide_code slurp(const char *path, char **ret_text, bide_error *error)
+bide_code bide_source_read(const char *path, char **ret_text, bide_error *error)
 {
     struct stat info;
     char *text = NULL;
@@ -113,7 +112,7 @@ static bide_code include(struct scan *scan)
     bide_code code = include_path(scan, &path);
     if (code != BIDE_OK)
         return code;
-    if ((code = slurp(path, &text, scan->error)) != BIDE_OK)
+    if ((code = bide_source_read(path, &text, scan->error)) != BIDE_OK)
         bide_fail_within(scan->error, "%s:%d", scan->file, scan->line);
     else
         code = add_text(scan->source, path, text, scan->depth + 1, scan->error);
@@ -195,7 +194,7 @@ bide_code bide_source_load(const char *path, struct bide_source *ret_source, bid
 {
     struct bide_source source = {.line = 1};
     char *text;
-    bide_code code = slurp(path, &text, error);
+    bide_code code = bide_source_read(path, &text, error);
     if (code != BIDE_OK)
         return code;
     bide_buffer_init(&source.text);

@@ -26,15 +26,6 @@ static int open_socket(const struct sockaddr *address, socklen_t size)
     return -1;
 }
 
-static bide_code check_token(const struct bide_http_config *http, bide_error *error)
-{
-    if (!http->listen || !http->token || strncmp(http->token, "${", 2) != 0)
-        return BIDE_OK;
-    return bide_fail(error, BIDE_E_CONFIG,
-        "http.token: the environment variable in '%.100s' is not set: export it before starting a worker",
-        http->token);
-}
-
 static bide_code open_tcp(
     const struct bide_http_config *http, struct bide_listeners *listeners, bide_error *error)
 {
@@ -74,9 +65,7 @@ bide_code bide_listeners_open(
     const struct bide_config *config, struct bide_listeners *ret_listeners, bide_error *error)
 {
     *ret_listeners = (struct bide_listeners){.tcp = -1, .local = -1};
-    bide_code code = check_token(&config->http, error);
-    if (code == BIDE_OK)
-        code = open_tcp(&config->http, ret_listeners, error);
+    bide_code code = open_tcp(&config->http, ret_listeners, error);
     if (code == BIDE_OK)
         open_local(config, ret_listeners);
     return code;
@@ -91,11 +80,10 @@ bide_code bide_listeners_prepare(const struct bide_listeners *now, const struct 
     const struct bide_config *after, struct bide_listeners *ret_next, bide_error *error)
 {
     *ret_next = *now;
-    bide_code code = check_token(&after->http, error);
-    if (code != BIDE_OK || is_same_address(&before->http, &after->http))
-        return code;
+    if (is_same_address(&before->http, &after->http))
+        return BIDE_OK;
     ret_next->tcp = -1;
-    code = open_tcp(&after->http, ret_next, error);
+    bide_code code = open_tcp(&after->http, ret_next, error);
     if (code != BIDE_OK)
         *ret_next = *now;
     return code;

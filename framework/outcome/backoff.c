@@ -57,3 +57,11 @@ int64_t bide_backoff_ms(const struct bide_retry_config *policy, int failures, do
     value += value * policy->jitter * (2 * random - 1);
     return (int64_t)fmin(fmax(value, 0), (double)BIDE_DELAY_MAX_MS);
 }
+
+int64_t bide_backoff_total_ms(const struct bide_retry_config *policy)
+{
+    int64_t total = 0;
+    for (int failures = 1; failures < policy->attempts && total < BIDE_DELAY_MAX_MS; failures++)
+        total += bide_backoff_ms(policy, failures, 0.5);
+    return total;
+}

@@ -18,4 +18,8 @@
 /* Milliseconds, 0 … BIDE_DELAY_MAX_MS. `random` lies in [0, 1): 0.5 means no shift. */
 int64_t bide_backoff_ms(const struct bide_retry_config *policy, int failures, double random);
 
+/* How long a message that always fails at once lives before it is a dead letter: the sum of all its waits
+ * without jitter, at most about BIDE_DELAY_MAX_MS. */
+int64_t bide_backoff_total_ms(const struct bide_retry_config *policy);
+
 #endif

@@ -74,7 +74,9 @@ bide_code bide_worker_create_from(struct bide_config *config, const bide_worker_
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     }
     worker->config = config;
-    bide_code code = apply_options(worker, options, error);
+    bide_code code = bide_config_complete(config, error);
+    if (code == BIDE_OK)
+        code = apply_options(worker, options, error);
     if (code == BIDE_OK)
         code = bide_handlers_open(worker->config, worker->config->worker.threads, &worker->handlers, error);
     if (code == BIDE_OK)

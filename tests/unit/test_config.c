@@ -9,45 +9,7 @@
 
 #include "base/alloc.h"
 #include "config/config.h"
-#include "support/temp_dir.h"
-
-/* Each test works in a folder of its own, which is also the working directory. */
-static int enter_folder(void **state)
-{
-    static struct temp_dir dir;
-    *state = dir.path;
-    return temp_dir_create(&dir) == 0 && chdir(dir.path) == 0 ? 0 : -1;
-}
-
-static int leave_folder(void **state)
-{
-    struct temp_dir dir;
-    snprintf(dir.path, sizeof dir.path, "%s", (char *)*state);
-    return chdir("/") == 0 ? temp_dir_remove(&dir) : -1;
-}
-
-static void write_bytes(const char *path, const char *text, size_t size)
-{
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void write_file(const char *path, const char *text)
-{
-    write_bytes(path, text, strlen(text));
-}
-
-static struct bide_config *load(const char *text)
-{
-    struct bide_config *config = NULL;
-    bide_error error = {0};
-    write_file("a.conf", text);
-    if (bide_config_load("a.conf", &config, &error) != BIDE_OK)
-        fail_msg("%s", error.text);
-    return config;
-}
+#include "unit/config_folder.h"
 
 /* ---- good files ---- */
 
@@ -165,29 +127,6 @@ static void test_queues_left_out(void **state)
     bide_config_destroy(config);
 }
 
-static void test_secrets(void **state)
-{
-    static const struct {
-        const char *broker, *expected;
-    } rows[] = {
-        {"amqp://u:${BIDE_T_PASSWORD}@h/${BIDE_T_VHOST}", "amqp://u:p%40s%2F%3A%25s@h/a@b"},
-        {"amqp://${BIDE_T_VHOST}@h", "amqp://a%40b@h"},
-        {"${BIDE_T_URL}", "redis://:x@host"},
-        {"sqlite:${BIDE_T_VHOST}.db", "sqlite:a@b.db"},
-    };
-    (void)state;
-    setenv("BIDE_T_PASSWORD", "p@s/:%s", 1);
-    setenv("BIDE_T_VHOST", "a@b", 1);
-    setenv("BIDE_T_URL", "redis://:x@host", 1);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char text[128];
-        snprintf(text, sizeof text, "broker = \"%s\";", rows[i].broker);
-        struct bide_config *config = load(text);
-        assert_string_equal(config->broker, rows[i].expected);
-        bide_config_destroy(config);
-    }
-}
-
 static void test_includes(void **state)
 {
     (void)state;
@@ -228,8 +167,9 @@ static const struct {
     {"broker = \"\";", "a.conf:1: broker must be a string that is not empty"},
     {"broker = \"amqp://u:${BIDE_T_NONE}@h\";",
         "a.conf:1: broker: the environment variable BIDE_T_NONE is not set: export it before starting bide"},
-    {"broker = \"x${\";",
-        "a.conf:1: broker: after \"${\" stands the name of an environment variable and \"}\""},
+    {"broker = \"x${\";", "a.conf:1: broker: after \"${\" stands the name of an environment variable and "
+                          "\"}\" (\"$${\" stands for a "
+                          "plain \"${\")"},
     {"namespace = \"a.b\";", "a.conf:1: 'a.b' will not do as namespace: letters, digits, '-' and '_', not "
                              "beginning with a digit, at most 100 bytes"},
     {"queue_type = \"clasic\";",
@@ -276,7 +216,7 @@ static const struct {
     {HANDLER("limits: { memroy = 1; };"), "a.conf:2: unknown key 'memroy' (did you mean 'memory'?)"},
     {HANDLER("retry: { jitter = 1.5; };"), "a.conf:2: jitter is 1.5: it must lie from 0 to 1"},
     {HANDLER("retry: { jitter = \"x\"; };"), "a.conf:2: jitter must be a number from 0 to 1, without quotes"},
-    {HANDLER("retry: { base = \"1h\"; };"), "a.conf:2: retry of 'a': base (1h) is longer than cap (10m)"},
+    {HANDLER("retry: { base = \"2h\"; };"), "a.conf:2: retry of 'a': base (2h) is longer than cap (1h)"},
     {HANDLER("retry: { attempts = 0; };"), "a.conf:2: attempts is 0: it must lie from 1 to 100000"},
     {HANDLER("retry: { backoff = \"expo\"; };"),
         "a.conf:2: backoff is 'expo': it must be \"fixed\", \"linear\", \"exponential\" or \"fibonacci\""},
@@ -450,7 +390,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_everything_given, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_settings, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_queues_left_out, enter_folder, leave_folder),
-        cmocka_unit_test_setup_teardown(test_secrets, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_includes, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_bad_files, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_unreadable, enter_folder, leave_folder),

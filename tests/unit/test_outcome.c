@@ -35,6 +35,20 @@ static void test_shapes(void **state)
     }
 }
 
+static void test_total(void **state)
+{
+    (void)state;
+    struct bide_retry_config config = policy(BIDE_BACKOFF_EXPONENTIAL);
+    assert_int_equal(bide_backoff_total_ms(&config), 1000 + 2000 + 4000 + 8000);
+    config.attempts = 1;
+    assert_int_equal(bide_backoff_total_ms(&config), 0);
+    config = (struct bide_retry_config){.attempts = 100000,
+        .backoff = BIDE_BACKOFF_FIXED,
+        .base_ms = BIDE_DELAY_MAX_MS,
+        .cap_ms = BIDE_DELAY_MAX_MS};
+    assert_int_equal(bide_backoff_total_ms(&config), BIDE_DELAY_MAX_MS);
+}
+
 static void test_list_stays_at_its_last(void **state)
 {
     (void)state;
@@ -133,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_total),
         cmocka_unit_test(test_list_stays_at_its_last),
         cmocka_unit_test(test_cap_and_huge_counts),
         cmocka_unit_test(test_jitter_stays_in_its_band),
