@@ -1,0 +1,153 @@
+"""Which faults a seed has: kinds, the rules and moments drawn from it, and how often each was injected.
+
+An adapter of the search (redis_faults.py, sqlite_faults.py, rabbitmq_faults.py; worker_faults.py is one, too) is a module with
+
+    KINDS       a tuple of Kind
+    OPERATIONS  names of what a rule can strike: the commands or methods a proxy sees; () where there is no proxy
+    start(project, plan)  -> a context manager, the broker of one seed, which offers
+        url               what workers, senders and admins are given: it leads through the proxy
+        begin()           the workers serve: rules count from now on
+        inject(decision)  does a moment now, or arms a rule; what lasts is ended by itself after decision.seconds
+        heal()            ends all faults, at once: from now on the broker serves, and nothing is injected any more
+        counts()          Counter of (kind, operation): how often each was really injected
+        seen()            Counter of operations that went by
+        strangers()       operations that went by and stand in no table
+        forgiven          [(since, until)]: what was confirmed between these times (time.time()) may be lost (a rollback)
+"""
+
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+NOTHING, DUPLICATES = "nothing", "duplicates"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`allows`: NOTHING (each message still runs as often as it asks for) or DUPLICATES (what was in flight may run again).
+    `strikes`: "rule" (the nth passage of an operation) or "moment" (a time). `only`: operations it can strike; () is all.
+    `seconds`: from, to. `group`: what the table of injections puts in one column. `needs`: where it is possible."""
+
+    name: str
+    strikes: str
+    allows: str = NOTHING
+    seconds: tuple = (0.0, 0.0)
+    only: tuple = ()
+    group: str = ""
+    weight: float = 1.0
+    alone: bool = False  # only in seeds that are drawn for it: it changes what the workload may do
+
+
+@dataclass(frozen=True)
+class Decision:
+    kind: Kind
+    operation: str = ""  # rule: what it strikes
+    nth: int = 0  # rule: at which passage, counted from begin()
+    at: float = 0.0  # moment: seconds after begin()
+    seconds: float = 0.0  # how long it lasts
+    chance: float = 0.0  # in [0, 1): whatever else has to be chosen (which worker, which key)
+
+    def __str__(self):
+        where = f"{self.operation} number {self.nth}" if self.operation else f"after {self.at:.2f} s"
+        lasts = f", for {self.seconds:.2f} s" if self.seconds else ""
+        return f"{self.kind.name}: {where}{lasts}"
+
+
+@dataclass
+class Plan:
+    seed: int
+    seconds: float  # how long the workload is sent
+    gentle: bool  # only kinds that allow nothing: every message runs exactly as often as it asks for
+    options: dict = field(default_factory=dict)  # of the broker: drawn by its module
+    decisions: list = field(default_factory=list)
+
+    def stream(self, *purpose):
+        """Random numbers of their own for each purpose: one more draw here changes nothing there."""
+        return random.Random("/".join(map(str, (self.seed, *purpose))))
+
+    def rules(self):
+        return [decision for decision in self.decisions if decision.kind.strikes == "rule"]
+
+    def moments(self):
+        return sorted((one for one in self.decisions if one.kind.strikes == "moment"), key=lambda one: one.at)
+
+    def has(self, name):
+        return any(decision.kind.name == name for decision in self.decisions)
+
+    def table(self):
+        rows = [f"  {decision}" for decision in self.rules() + self.moments()]
+        said = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        head = f"seed {self.seed}: {self.seconds:.1f} s of work, {'gentle' if self.gentle else 'rough'}"
+        return "\n".join([f"{head}; {said}" if said else head, *rows])
+
+
+def swarm(draw, kinds):
+    """A part of the kinds: a seed that has all of them at once never shows what one alone does."""
+    share = draw.choice((0.15, 0.3, 0.6))
+    chosen = [kind for kind in kinds if draw.random() < share]
+    return chosen or [draw.choice(kinds)]
+
+
+def rotated(draw, plan, rules, operations):
+    """One rule for each operation, its kind moved on by one from seed to seed: consecutive seeds meet every pair."""
+    for number, operation in enumerate(operations):
+        fitting = [kind for kind in rules if not kind.only or operation in kind.only]
+        if fitting and draw.random() < 0.8:
+            kind = fitting[(plan.seed + number) % len(fitting)]
+            yield rule(draw, kind, operation)
+
+
+def rule(draw, kind, operation):
+    nth = int(math.exp(draw.uniform(0, math.log(25))))
+    return Decision(kind, operation, nth, seconds=draw.uniform(*kind.seconds), chance=draw.random())
+
+
+def struck(draw, kinds, operations):
+    kind = draw.choice(kinds)
+    return rule(draw, kind, draw.choice(kind.only or operations))
+
+
+def moment(draw, kind, until):
+    """Short ones mostly."""
+    low, high = kind.seconds
+    lasts = low + (high - low) * draw.random() ** 3
+    return Decision(kind, at=draw.uniform(0.2, until), seconds=lasts, chance=draw.random())
+
+
+def make_plan(seed, modules, without=(), options=None):
+    """All decisions of a seed. `without` takes kinds away afterwards, so that the others stay what they are."""
+    draw = random.Random(f"plan/{seed}")
+    plan = Plan(seed, draw.uniform(2, 4), gentle=draw.random() < 0.5)
+    if options:
+        plan.options = options(plan.stream("options"), plan)
+    for module in modules:
+        possible = [kind for kind in module.KINDS if plan.gentle <= (kind.allows == NOTHING) and not kind.alone]
+        possible += [kind for kind in module.KINDS if kind.alone and kind.name in plan.options.get("alone", ())]
+        plan.decisions += decisions(draw, plan, possible, module.OPERATIONS)
+    plan.decisions = [one for one in plan.decisions if one.kind.name not in without and one.kind.group not in without]
+    return plan
+
+
+def decisions(draw, plan, possible, operations):
+    rules = [kind for kind in possible if kind.strikes == "rule"]
+    moments = [kind for kind in possible if kind.strikes == "moment" and not kind.alone]
+    made = [moment(draw, kind, plan.seconds) for kind in possible if kind.alone and kind.strikes == "moment"]
+    if rules and draw.random() < 0.4:
+        made += rotated(draw, plan, rules, operations)
+    elif rules:
+        chosen = swarm(draw, rules)
+        made += [struck(draw, chosen, operations) for _ in range(draw.randrange(2, 16))]
+    if moments and draw.random() < 0.85:
+        chosen = swarm(draw, moments)
+        weights = [kind.weight for kind in chosen]
+        many = draw.randrange(1, 6)
+        made += [moment(draw, kind, plan.seconds) for kind in draw.choices(chosen, weights, k=many)]
+    return made
+
+
+def total(counters):
+    whole = Counter()
+    for one in counters:
+        whole.update(one)
+    return whole

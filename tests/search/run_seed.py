@@ -1,0 +1,179 @@
+"""One seed: workers and senders start, faults happen, all heals, all ends, the books are closed."""
+
+import os
+import threading
+import time
+
+from bidetest.project import Project
+from bidetest.waiting import TooLate, wait_until
+
+import worker_faults
+from books import Books
+from workload import Errands, Sending, Work, batches, prepare
+
+STARTED_S, ENDED_S, STOPPED_S = 20, 25, 30
+IDLE_S = 1.0
+MOST_CPU, MOST_LINES, MOST_RSS_KIB = 0.25, 25, 96 * 1024  # a second, of two workers that have nothing to do; a process
+MOST_COMMANDS, MOST_LOG_LINES = 60, 400  # a second while idle; of one worker in one second of faults
+
+
+class Seed:
+    def __init__(self, plan, project, broker):
+        self.plan, self.project, self.broker = plan, project, broker
+        self.work, self.findings = Work(), []
+        self.workers = worker_faults.Workers(project)
+        self.pace = Pace(self.workers)
+
+    def run(self):
+        wait_until(self.workers.serving, STARTED_S, lambda: f"the workers serve: {self.workers.current[0].log_tail()}")
+        for part in (self.broker, self.workers):
+            part.begin()
+        started = time.monotonic()
+        threads = [Sending(self.project, self.work, batches(self.plan, n, self.plan.seconds), started) for n in (1, 2)]
+        errands = Errands(self.project, self.plan, self.work, started)
+        for thread in (*threads, errands, self.pace):
+            thread.start()
+        self.strike(started)
+        time.sleep(max(0, started + self.plan.seconds - time.monotonic()))
+        self.broker.heal()
+        self.workers.heal()
+        for thread in (*threads, errands):
+            thread.join(90)
+        errands.bring_back()
+        self.close()
+
+    def strike(self, started):
+        for decision in self.plan.rules():
+            self.broker.inject(decision)
+        for decision in self.plan.moments():
+            time.sleep(max(0, started + decision.at - time.monotonic()))
+            part = self.workers if decision.kind in worker_faults.KINDS else self.broker
+            try:
+                part.inject(decision)
+            except Exception as failure:
+                self.findings.append(f"{decision.kind.name} could not be injected: {failure!r}")
+
+    # ---- afterwards ----
+
+    def close(self):
+        stuck = self.await_end()
+        self.pace.stop()
+        counts = self.counts()
+        if not stuck:
+            self.look_idle()
+        self.look_at_workers()
+        books = Books(self.work, self.project.journal(), self.project.dead(), self.plan, counts, self.broker.forgiven)
+        print(f"books: {books.summary()}", flush=True)
+        self.findings += [*books.findings(), *self.workers.complaints, *self.pace.findings]
+        if stuck:
+            self.findings.append(stuck)
+        unknown = self.broker.strangers()
+        if unknown:
+            self.findings.append(f"went by and stands in no table: {', '.join(sorted(unknown))}")
+
+    def counts(self):
+        return self.broker.counts() + self.workers.counts()
+
+    def await_end(self):
+        """All that is left ends within a bound. What it says otherwise."""
+        since, said = time.monotonic(), {}
+
+        def ended():
+            said["left"] = self.project.left()
+            return said["left"] == 0 and self.project.left() == 0  # a second look: between two places, or just claimed
+
+        bound = getattr(self.broker, "ended_s", ENDED_S)
+        try:
+            wait_until(ended, bound, "all ends")
+        except TooLate:
+            return (f"stuck: {said['left']} messages are left {bound} s after all was healed: {self.project.status()['queues']}; "
+                    f"{self.workers.current[0].log_tail(4)} | {self.workers.current[1].log_tail(4)}")
+        except AssertionError as failure:
+            return f"status fails although all is healed: {failure}"
+        print(f"all ended {time.monotonic() - since:.1f} s after healing", flush=True)
+        return None
+
+    def look_idle(self):
+        before = sum(self.broker.seen().values())
+        cpu, lines = worker_faults.quiet_figures(self.workers.current, IDLE_S)
+        commands = (sum(self.broker.seen().values()) - before) / IDLE_S
+        for what, value, most in (("CPU seconds", cpu, MOST_CPU), ("log lines", lines, MOST_LINES),
+                                  ("commands", commands, MOST_COMMANDS)):
+            if value > most:
+                self.findings.append(f"spins: {value:.1f} {what} a second with nothing to do")
+
+    def look_at_workers(self):
+        for place, worker in enumerate(self.workers.current):
+            if not worker.running():
+                self.findings.append(f"worker {place + 1} is gone: {worker.log_tail(6)}")
+                continue
+            rss = worker.rss_kib()
+            if rss > MOST_RSS_KIB:
+                self.findings.append(f"memory: {rss} KiB after healing")
+            status = worker.stop(STOPPED_S)
+            if status != 0:
+                self.findings.append(f"SIGTERM: a worker ended with {status}: {worker.log_tail(6)}")
+        self.look_at_deaths()
+
+    def look_at_deaths(self):
+        """Worker processes that ended although nobody killed them, or told them to."""
+        died = [line for worker in self.workers.all() for line in worker.log_text().split("\n") if "worker process died" in line]
+        by_itself = [line for line in died if "SIGKILL" not in line]
+        killed = sum(n for (kind, _), n in self.workers.counts().items() if kind.startswith("kill"))
+        if by_itself:
+            self.findings.append(f"a worker process ended by itself: {len(by_itself)} times: {self.before(by_itself[0])}")
+        elif len(died) > killed:
+            self.findings.append(f"{len(died)} worker processes were killed, {killed} by the search: {died[0]}")
+
+    def before(self, line):
+        """It, and what was logged just before."""
+        for worker in self.workers.all():
+            lines = worker.log_text().split("\n")
+            if line in lines:
+                return " | ".join(lines[max(0, lines.index(line) - 2) : lines.index(line) + 1])
+        return line
+
+
+class Pace(threading.Thread):
+    """Log lines a second of each worker, while faults happen."""
+
+    def __init__(self, workers):
+        super().__init__(daemon=True)
+        self.workers, self.stopping, self.findings, self.sizes = workers, threading.Event(), [], {}
+
+    def run(self):
+        while not self.stopping.wait(1):
+            for worker in self.workers.all():
+                lines = worker.log.read_bytes().count(b"\n")
+                more = lines - self.sizes.get(worker.log, 0)
+                if more > MOST_LOG_LINES and not self.findings:
+                    self.findings.append(f"spins: {more} log lines in a second: {worker.log_tail(4)}")
+                self.sizes[worker.log] = lines
+
+    def stop(self):
+        self.stopping.set()
+        self.join(5)
+
+
+def run(plan, module):
+    """-> (findings, {"counts": …, "seen": …})"""
+    with Project() as project:
+        with module.start(project, plan) as server:
+            project.url = server.url
+            prepare(project)
+            seed = Seed(plan, project, server)
+            try:
+                seed.run()
+            except (AssertionError, TooLate) as failure:
+                seed.findings.append(f"{type(failure).__name__}: {failure}")
+            finally:
+                server.heal()
+                seed.workers.heal()
+            keep(project, seed)
+            return seed.findings, {"counts": seed.counts(), "seen": server.seen()}
+
+
+def keep(project, seed):
+    """BIDE_KEEP: the folder stays, and is named."""
+    if os.environ.get("BIDE_KEEP") == "1" and seed.findings:
+        print(f"logs: {project.dir}")

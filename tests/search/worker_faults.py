@@ -1,0 +1,153 @@
+"""Faults of workers: killed, stopped, reloaded, drained, paused, quiet. The worker of chance < 0.5 is the first."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+
+from faults import DUPLICATES, Kind
+
+OPERATIONS = ()
+CONFIGS = ("bide.conf", "second.conf")
+
+KINDS = (
+    Kind("kill-process", "moment", DUPLICATES),
+    Kind("kill-worker", "moment", DUPLICATES),
+    Kind("stop-short", "moment", seconds=(0.1, 1.8)),  # shorter than a heartbeat lasts: nothing may come of it
+    Kind("stop-long", "moment", DUPLICATES, seconds=(1.8, 5.0), weight=0.5),
+    Kind("stop-supervisor", "moment", seconds=(0.5, 3.0)),
+    Kind("reload", "moment"),
+    Kind("drain", "moment"),
+    Kind("pause", "moment", seconds=(0.2, 1.5)),
+    Kind("quiet", "moment", seconds=(0.2, 1.5)),
+)
+
+
+class Workers:
+    """Two workers; each fault names one of them."""
+
+    def __init__(self, project):
+        self.project, self.injected = project, Counter()
+        self.lock = threading.Lock()
+        self.undo = []  # what heal still has to do
+        self.current = [self.start(place) for place in range(len(CONFIGS))]
+        self.ended = []  # those that were told to end
+        self.complaints = []
+
+    def start(self, place):
+        return self.project.worker("-c", CONFIGS[place], env={"BIDE_SEARCH_WORKER": str(place)})
+
+    def serving(self):
+        return all("worker started" in worker.log_text() for worker in self.current)
+
+    def begin(self):
+        pass
+
+    def counts(self):
+        return Counter(self.injected)
+
+    def inject(self, decision):
+        place = int(decision.chance * len(self.current))
+        if getattr(self, decision.kind.name.replace("-", "_"))(place, decision) is not False:
+            self.injected[decision.kind.name, "worker"] += 1
+
+    # ---- kinds ----
+
+    def kill_process(self, place, decision):
+        children = self.current[place].tree()[1:]
+        return bool(children) and self.signal(children[0], signal.SIGKILL)
+
+    def kill_worker(self, place, decision):
+        with self.lock:
+            self.current[place].kill()
+            self.ended.append((self.current[place], None))
+            self.current[place] = self.start(place)
+
+    def stop_short(self, place, decision):
+        pids = self.current[place].tree()[1:]
+        return self.stopped(pids[:1], decision.seconds)
+
+    stop_long = stop_short
+
+    def stop_supervisor(self, place, decision):
+        return self.stopped([self.current[place].pid], decision.seconds)
+
+    def reload(self, place, decision):
+        return self.signal(self.current[place].pid, signal.SIGHUP)
+
+    def drain(self, place, decision):
+        """SIGTERM, and another worker beside it, as a deployment does."""
+        with self.lock:
+            old = self.current[place]
+            self.signal(old.pid, signal.SIGTERM)
+            self.ended.append((old, 0))
+            self.current[place] = self.start(place)
+
+    def quiet(self, place, decision):
+        pid = self.current[place].pid
+        self.later(decision.seconds, lambda: self.signal(pid, signal.SIGCONT))
+        return self.signal(pid, signal.SIGTSTP)
+
+    def pause(self, place, decision):
+        name = ("probe", "side", "cargo")[int(decision.chance * 3)]
+        self.later(decision.seconds, lambda: self.project.bide("resume", name, expect=None, seconds=20))
+        return self.project.bide("pause", name, expect=None, seconds=20).returncode == 0
+
+    # ---- what lasts ----
+
+    def signal(self, pid, number):
+        try:
+            os.kill(pid, number)
+            return True
+        except ProcessLookupError:
+            return False
+
+    def stopped(self, pids, seconds):
+        hit = [pid for pid in pids if self.signal(pid, signal.SIGSTOP)]
+        self.later(seconds, lambda: [self.signal(pid, signal.SIGCONT) for pid in hit])
+        return bool(hit)
+
+    def later(self, seconds, action):
+        once = Once(action)
+        with self.lock:
+            self.undo.append(once)
+        timer = threading.Timer(seconds, once)
+        timer.daemon = True
+        timer.start()
+
+    def heal(self):
+        with self.lock:
+            undo, self.undo = self.undo, []
+        for once in undo:
+            once()
+        for worker, status in self.ended:
+            if status is not None and worker.wait(30) != status:
+                self.complaints.append(f"told to end, a worker ended with {worker.process.returncode}: {worker.log_tail(8)}")
+        for place, worker in enumerate(self.current):
+            if not worker.running():
+                self.complaints.append(f"nobody told it to, but worker {place + 1} ended with exit "
+                                       f"{worker.process.returncode}: {worker.log_tail(6)}")
+                self.current[place] = self.start(place)
+
+    def all(self):
+        return [worker for worker, _ in self.ended] + self.current
+
+
+class Once:
+    def __init__(self, action):
+        self.action, self.lock = action, threading.Lock()
+
+    def __call__(self):
+        with self.lock:
+            action, self.action = self.action, None
+        if action:
+            action()
+
+
+def quiet_figures(workers, seconds):
+    """CPU seconds and log lines a second of all workers while nothing is to be done."""
+    before = sum(worker.cpu_ns() for worker in workers), sum(len(worker.log_text().split("\n")) for worker in workers)
+    time.sleep(seconds)
+    after = sum(worker.cpu_ns() for worker in workers), sum(len(worker.log_text().split("\n")) for worker in workers)
+    return (after[0] - before[0]) / 1e9 / seconds, (after[1] - before[1]) / seconds

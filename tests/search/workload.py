@@ -1,0 +1,208 @@
+"""What is sent while faults happen: all sorts of messages by two senders, replays of dead letters, a move there and back."""
+
+import json
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+
+from bidetest.plugins import build_plugin
+from bidetest.project import BUILD
+
+QUEUES = ("default", "side", "cargo")
+THREADS, PREFETCH = 4, 12
+SEND_S = 25  # for one `bide send`, which itself gives up after its timeout
+
+# Sends a message named after its own, and is done.
+CHAIN = r"""
+#include <bide/handler.h>
+#include <stdio.h>
+
+static bide_outcome handle(void *state, const bide_message *message, bide_context *context)
+{
+    char id[300];
+    bide_error error;
+    bide_message *next = NULL;
+    (void)state;
+    snprintf(id, sizeof id, "%s-next", bide_message_id(message));
+    if (bide_message_create("probe", &next, &error) != BIDE_OK || bide_message_set_id(next, id, &error) != BIDE_OK ||
+        bide_message_set_body(next, "{}", 2, &error) != BIDE_OK || bide_context_send(context, next, &error) != BIDE_OK)
+        return bide_retry(context, BIDE_BY_POLICY, "%s", error.text);
+    return BIDE_DONE;
+}
+
+const bide_plugin_descriptor bide_plugin = {
+    BIDE_PLUGIN_HEAD, .name = "chain", .version = "1", .summary = "sends a message named after its own", .handle = handle};
+"""
+
+# What a message is for: its share of a thousand, and how many runs it asks for (None: as many as its policy has).
+SHARES = (("plain", 400), ("later", 230), ("again", 90), ("hopeless", 60), ("slow", 60), ("expires", 50), ("chain", 60),
+          ("rough", 10), ("cargo", 40))
+
+
+@dataclass
+class Sent:
+    row: dict
+    sort: str
+    confirmed: float = 0.0  # when (time.time()); 0: never
+
+
+@dataclass
+class Work:
+    sent: dict = field(default_factory=dict)  # id -> Sent
+    replays: list = field(default_factory=list)
+    moves: int = 0
+    complaints: list = field(default_factory=list)
+
+    def confirmed(self):
+        return {name: one for name, one in self.sent.items() if one.confirmed}
+
+
+# ---- messages ----
+
+
+def body_of(draw, sort):
+    if sort == "again":
+        return {"fail": draw.choice((1, 1, 2))}
+    if sort == "hopeless":
+        return {"dead": True}
+    if sort == "slow":
+        return {"sleep_ms": draw.randrange(200, 1200)}
+    if sort == "rough":
+        return draw.choice(({"crash": True}, {"exit": True}))
+    return {"sleep_ms": draw.randrange(4)}
+
+
+def row_of(draw, sort, number):
+    row = {"type": {"rough": "rough", "chain": "chain"}.get(sort, "probe"), "id": f"{sort}-{number:05d}", "body": body_of(draw, sort)}
+    if sort in ("later", "cargo") or sort in ("slow", "chain", "again") and draw.random() < 0.5:
+        row["delay"] = f"{draw.randrange(100, 2000)}ms"
+    if sort == "expires":
+        row.update(delay=f"{draw.randrange(10, 800)}ms", expires=f"{draw.randrange(1, 400)}ms")
+    if sort == "cargo":
+        row.update(queue="cargo", delay=f"{draw.randrange(800, 3000)}ms")
+    elif draw.random() < 0.25:
+        row["queue"] = "side"
+    return row
+
+
+def batches(plan, sender, seconds):
+    """[(when, rows)] of one sender."""
+    draw, at, number, made = plan.stream("sender", sender), 0.0, sender * 50000, []
+    names, weights = zip(*SHARES)
+    while at < seconds:
+        rows = []
+        for _ in range(draw.choice((1, 5, 20, 40))):
+            number += 1
+            rows.append(row_of(draw, draw.choices(names, weights)[0], number))
+        made.append((at, rows))
+        at += draw.uniform(0.1, 0.5)
+    return made
+
+
+# ---- configuration ----
+
+
+def prepare(project):
+    """Two configurations of one system: a second worker that fetches as it likes and isolates `rough`, too."""
+    plugins = project.dir / "plugins"
+    plugins.mkdir()
+    for shipped in (BUILD / "handlers").glob("*.so"):
+        (plugins / shipped.name).symlink_to(shipped)
+    build_plugin(CHAIN, plugins / "chain.so")
+    retry = {"attempts": 4, "crash_attempts": 2, "backoff": "fixed", "base": "150ms", "jitter": 0.0}
+    handlers = [
+        project.probe(retry=retry),
+        project.probe(type="rough", queue="side", isolation="process", retry=retry),
+        {"type": "chain", "plugin": "chain", "retry": retry},
+    ]
+    queues = [{"name": name, "weight": 2} for name in QUEUES]
+    usual = project.config
+    for name, prefetch in (("second.conf", 0), ("bide.conf", PREFETCH)):
+        project.config = project.dir / name
+        project.configure(handlers, THREADS, worker={"prefetch": prefetch, "drain": "8s"}, queues=queues,
+                          plugin_dir=str(plugins), allow_unsafe_plugins=True)
+    project.config = usual
+
+
+# ---- senders, replays, moves ----
+
+
+class Sending(threading.Thread):
+    """One sender: `bide send --lines` for each batch. What is not confirmed is not sent again."""
+
+    def __init__(self, project, work, made, started):
+        super().__init__(daemon=True)
+        self.project, self.work, self.made, self.started = project, work, made, started
+
+    def run(self):
+        for at, rows in self.made:
+            time.sleep(max(0, self.started + at - time.monotonic()))
+            for row in rows:
+                self.work.sent[row["id"]] = Sent(row, row["id"].rsplit("-", 1)[0])
+            try:
+                self.send(rows)
+            except subprocess.TimeoutExpired:
+                self.work.complaints.append(f"a sender did not end within {SEND_S} s")
+            except Exception as failure:  # a sender that cannot even be started is a finding, too
+                self.work.complaints.append(f"a sender failed: {failure!r}")
+
+    def send(self, rows):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        done = self.project.bide("send", "--lines", text=text, expect=None, seconds=SEND_S)
+        now, said = time.time(), done.stdout.split()
+        for name in said:
+            self.work.sent[name].confirmed = now
+        if done.returncode == 0 and len(said) != len(rows):
+            self.work.complaints.append(f"send: exit 0, but {len(said)} of {len(rows)} ids are printed")
+        elif done.returncode not in (0, 69):
+            self.work.complaints.append(f"send: exit {done.returncode}: {done.stderr.strip()[-300:]}")
+
+
+class Errands(threading.Thread):
+    """What an operator does meanwhile: replays, and a move of the cargo to a file and back. They may fail with the broker."""
+
+    def __init__(self, project, plan, work, started):
+        super().__init__(daemon=True)
+        self.project, self.work, self.started = project, work, started
+        draw = plan.stream("errands")
+        self.jobs = sorted((draw.uniform(0.5, plan.seconds), draw.choice(("replay", "replay", "status", "listing")))
+                           for _ in range(draw.randrange(1, 5)))
+        self.moving = not plan.options.get("no_move") and draw.random() < 0.5
+        if self.moving:
+            self.jobs = sorted([*self.jobs, (draw.uniform(0.5, plan.seconds), "move")])
+
+    def run(self):
+        for at, job in self.jobs:
+            time.sleep(max(0, self.started + at - time.monotonic()))
+            try:
+                getattr(self, job)()
+            except subprocess.TimeoutExpired:
+                self.work.complaints.append(f"{job} did not end within a minute")
+            except Exception as failure:
+                self.work.complaints.append(f"{job} failed: {failure!r}")
+
+    def call(self, *words):
+        done = self.project.bide(*words, expect=None, seconds=60)
+        if done.returncode not in (0, 69):
+            self.work.complaints.append(f"{' '.join(words[:2])}: exit {done.returncode}: {done.stderr.strip()[-300:]}")
+        return done.returncode == 0
+
+    def replay(self):
+        self.work.replays.append(time.time())
+        self.call("dead", "retry", "--all", "--limit", "30")
+
+    def status(self):
+        self.call("status", "--json")
+
+    def listing(self):
+        self.call("dead", "list", "--json")
+
+    def move(self):
+        self.work.moves += 1
+        self.call("move", "--from", self.project.url, "--to", "sqlite:elsewhere.db", "--queue", "cargo")
+
+    def bring_back(self):
+        """After all is healed: what was moved has to come home."""
+        if self.work.moves and (self.project.dir / "elsewhere.db").exists():
+            self.project.bide("move", "--from", "sqlite:elsewhere.db", "--to", self.project.url, seconds=60)
