@@ -3,8 +3,11 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/units.h"
 
 static bool is_loopback(const struct sockaddr *address)
 {
@@ -40,7 +43,9 @@ bide_code bide_listen_parse(const char *text, struct bide_listen *ret_listen, bi
     const char *port;
     bool whole = split(text, host, &port);
     const char *numeric = whole && strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
-    if (!whole || strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 ||
+    int64_t number;
+    if (!whole || strspn(port, "0123456789") != strlen(port) ||
+        bide_parse_int(port, 0, UINT16_MAX, &number, NULL) != BIDE_OK ||
         getaddrinfo(numeric, port, &hints, &found) != 0)
         return bide_fail(error, BIDE_E_CONFIG,
             "'%.100s' is no address and port to listen on, such as 127.0.0.1:9470 or [::1]:9470", text);

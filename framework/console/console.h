@@ -21,10 +21,12 @@ struct bide_listeners {
     char path[BIDE_PLACE_PATH]; /* of the Unix socket */
 };
 
-/* BIDE_E_CONFIG: http.token is not set in the environment; BIDE_E_BROKER never; BIDE_E_INTERNAL: the port is
- * taken. A Unix socket that cannot be had is logged and left out. */
+/* BIDE_E_CONFIG: http.listen cannot be had (errno says why). A Unix socket that cannot be had is logged and
+ * left out. */
 bide_code bide_listeners_open(
     const struct bide_config *config, struct bide_listeners *ret_listeners, bide_error *error);
+/* Would the address by TCP be had now? Binds it for a moment. */
+bide_code bide_listeners_try(const struct bide_http_config *http, bide_error *error);
 /* For another configuration of the same worker: the same sockets, but its own by TCP where http.listen
  * differs. Errors as above, then *ret_next is *now. */
 bide_code bide_listeners_prepare(const struct bide_listeners *now, const struct bide_config *before,

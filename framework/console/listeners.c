@@ -37,10 +37,22 @@ static bide_code open_tcp(
         return code;
     listeners->loopback = listen.loopback;
     listeners->tcp = open_socket((const struct sockaddr *)&listen.address, listen.size);
-    if (listeners->tcp < 0)
-        return bide_fail(
-            error, BIDE_E_CONFIG, "http.listen: cannot listen on %s: %s", http->listen, strerror(errno));
-    return BIDE_OK;
+    if (listeners->tcp >= 0)
+        return BIDE_OK;
+    int why = errno;
+    bide_fail(error, BIDE_E_CONFIG, "http.listen: cannot listen on %s: %s", http->listen, strerror(why));
+    errno = why;
+    return BIDE_E_CONFIG;
+}
+
+bide_code bide_listeners_try(const struct bide_http_config *http, bide_error *error)
+{
+    struct bide_listeners listeners = {.tcp = -1, .local = -1};
+    bide_code code = open_tcp(http, &listeners, error);
+    int why = errno;
+    bide_listeners_close(&listeners);
+    errno = why;
+    return code;
 }
 
 static void open_local(const struct bide_config *config, struct bide_listeners *listeners)

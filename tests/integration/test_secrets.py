@@ -90,11 +90,15 @@ def neither_does_the_environment(project):
 
 
 def titles(worker):
+    """Of all its processes and threads, but for those that end meanwhile."""
     for pid in worker.tree():
-        for name in ("cmdline", "comm"):
-            yield name, Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
-        for task in os.listdir(f"/proc/{pid}/task"):
-            yield "a thread's name", Path(f"/proc/{pid}/task/{task}/comm").read_text()
+        try:
+            for name in ("cmdline", "comm"):
+                yield name, Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+            for task in os.listdir(f"/proc/{pid}/task"):
+                yield "a thread's name", Path(f"/proc/{pid}/task/{task}/comm").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
 
 
 def a_running_worker_does_not(project):

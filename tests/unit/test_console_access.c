@@ -52,7 +52,8 @@ static void test_where_to_listen(void **state)
         {"0.0.0.0:80", true, false}, {"[::]:80", true, false}, {"192.0.2.1:80", true, false},
         {"::1:9470", false, false}, {"9470", false, false}, {":9470", false, false},
         {"example.com:80", false, false}, {"127.0.0.1:", false, false}, {"127.0.0.1:http", false, false},
-        {"127.0.0.1:123456", false, false}, {"[]:1", false, false}, {"", false, false}};
+        {"127.0.0.1:123456", false, false}, {"127.0.0.1:65536", false, false},
+        {"127.0.0.1:65535", true, true}, {"[]:1", false, false}, {"", false, false}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct bide_listen listen = {0};
