@@ -205,10 +205,10 @@ static const struct bide_option root_options[] = {
     {"plugin_dir", BIDE_OPTION_STRING, ROOT(plugin_dir), .fallback = "",
         .help = "Folder of the plugins. Default: where the package installed them."},
     {"allow_unsafe_plugins", BIDE_OPTION_BOOL, ROOT(allow_unsafe_plugins), .fallback = "false",
-        .help = "`false`: a plugin is refused when its file or folder belongs to anybody but root or the "
-                "worker's user, or can be written by others (a folder like `/tmp`, where others cannot "
-                "replace it, will "
-                "do)."},
+        .help = "`false`: a plugin is refused when its file, or a folder above it, belongs to anybody but "
+                "root or "
+                "the worker's user, or can be written by others (a folder like `/tmp`, where others cannot "
+                "replace it, will do)."},
     {"worker", BIDE_OPTION_GROUP, ROOT(worker), .fallback = "", .section = &worker_section,
         .help = "The worker process."},
     {"http", BIDE_OPTION_GROUP, ROOT(http), .fallback = "", .section = &http_section,

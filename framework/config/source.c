@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/trust.h"
 
 enum { DEPTH_MAX = 10, FILES_MAX = 100, PARTS_MAX = 2 * FILES_MAX, BYTES_MAX = 4 * 1024 * 1024 };
 
@@ -32,9 +32,12 @@ bide_code bide_source_read(const char *path, char **ret_text, bide_error *error)
     struct stat info;
     char *text = NULL;
     const char *why = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t got = -1;
-    if (fd < 0 || fstat(fd, &info) != 0)
+    int fd;
+    bide_code code = bide_trust_open("the configuration ", path, &fd, error);
+    if (code != BIDE_OK)
+        return code;
+    if (fstat(fd, &info) != 0)
         why = strerror(errno);
     else if (!S_ISREG(info.st_mode))
         why = "not a regular file";
@@ -44,8 +47,7 @@ bide_code bide_source_read(const char *path, char **ret_text, bide_error *error)
         got = read(fd, text, (size_t)info.st_size);
     if (!why && text && got < 0)
         why = strerror(errno);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     if (why || !text) {
         bide_free(text);
         return why ? bide_fail(error, BIDE_E_CONFIG, "cannot read %s: %s", path, why)

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "dispatch/trust.h"
+#include "base/trust.h"
 #include "message/message.h"
 
 enum { HEAD_SIZE = offsetof(bide_plugin_descriptor, name) };
@@ -15,23 +15,27 @@ static bide_code refuse(const struct bide_plugin *plugin, bide_error *error, con
     return bide_fail(error, BIDE_E_CONFIG, "plugin '%s' (%s): %s", plugin->name, plugin->path, what);
 }
 
-static bide_code check_trust(const struct bide_plugin *plugin, const char *dir, bide_error *error)
+/* Nobody else can put another file there afterwards: the folders are judged, too. */
+static bide_code check_trust(const struct bide_plugin *plugin, bide_error *error)
 {
-    bide_code code = bide_trust_plugin(dir, plugin->path, error);
-    if (code != BIDE_OK)
-        bide_fail_within(error, "plugin '%s' is refused", plugin->name);
+    int fd;
+    bide_code code = bide_trust_open("the plugin's file ", plugin->path, &fd, error);
+    if (code == BIDE_OK)
+        close(fd);
+    else
+        bide_fail_within(
+            error, "plugin '%s' is refused (allow_unsafe_plugins = true takes it)", plugin->name);
     return code;
 }
 
-static bide_code open_library(
-    struct bide_plugin *plugin, const char *dir, bool allow_unsafe, bide_error *error)
+static bide_code open_library(struct bide_plugin *plugin, bool allow_unsafe, bide_error *error)
 {
     if (access(plugin->path, F_OK) != 0)
         return bide_fail(error, BIDE_E_CONFIG,
             "no plugin '%s': there is no file %s (plugin_dir is the folder; 'bide handlers' lists what it "
             "has)",
             plugin->name, plugin->path);
-    bide_code code = allow_unsafe ? BIDE_OK : check_trust(plugin, dir, error);
+    bide_code code = allow_unsafe ? BIDE_OK : check_trust(plugin, error);
     if (code != BIDE_OK)
         return code;
     plugin->library = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
@@ -84,7 +88,7 @@ bide_code bide_plugin_load(
         !(plugin->path = bide_asprintf("%s/%s.so", dir, name)))
         code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
     if (code == BIDE_OK)
-        code = open_library(plugin, dir, allow_unsafe, error);
+        code = open_library(plugin, allow_unsafe, error);
     if (code == BIDE_OK)
         code = copy_descriptor(plugin, error);
     if (code == BIDE_OK)

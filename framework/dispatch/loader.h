@@ -24,7 +24,7 @@ struct bide_plugin {
 };
 
 /* Loads `dir`/`name`.so. The same file may be loaded several times: the system counts. allow_unsafe: also one
- * that others could change (dispatch/trust.h). */
+ * that others could change (base/trust.h). */
 bide_code bide_plugin_load(
     const char *dir, const char *name, bool allow_unsafe, struct bide_plugin **ret_plugin, bide_error *error);
 /* Unloads it; no code of it may be running or be called later. NULL is fine. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/trust.h"
 #include "base/suggest.h"
 #include "base/units.h"
 
@@ -190,6 +191,21 @@ const char *bide_settings_list_at(const bide_settings *settings, const char *nam
 {
     const struct setting *row = find(settings, name);
     return row && index < row->n_items ? row->items[index] : NULL;
+}
+
+bide_code bide_settings_open(const bide_settings *settings, const char *name, int *ret_fd, bide_error *error)
+{
+    const char *file = bide_settings_string(settings, name);
+    if (!file)
+        return bide_fail(error, BIDE_E_CONFIG, "setting '%s' names no file", name);
+    char *path = *file == '/' ? bide_strdup(file) : bide_asprintf("%s/%s", settings->dir, file);
+    if (!path)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    bide_code code = bide_trust_open("the file ", path, ret_fd, error);
+    if (code != BIDE_OK)
+        bide_fail_within(error, "setting '%s'", name);
+    bide_free(path);
+    return code;
 }
 
 const char *bide_settings_dir(const bide_settings *settings)

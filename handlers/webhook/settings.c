@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "webhook.h"
 
@@ -73,26 +74,35 @@ static void locate(const bide_settings *settings, const char *file, char path[PA
         path, PATH_MAX, "%s%s%s", absolute ? "" : bide_settings_dir(settings), absolute ? "" : "/", file);
 }
 
-/* The first line of a file. */
-static bide_code read_secret(
-    struct webhook *webhook, const bide_settings *settings, const char *file, bide_error *error)
+static const char *take_line(char secret[SECRET_MAX], ssize_t size)
 {
-    char path[PATH_MAX];
+    if (size < 0)
+        return strerror(errno);
+    secret[size] = '\0';
+    size_t line = strcspn(secret, "\r\n");
+    if (line == SECRET_MAX - 1)
+        return "its first line is longer than 4094 bytes";
+    secret[line] = '\0';
+    return line ? NULL : "its first line is empty";
+}
+
+/* The first line of a file. */
+static bide_code read_secret(struct webhook *webhook, const bide_settings *settings, bide_error *error)
+{
     char secret[SECRET_MAX];
-    locate(settings, file, path);
-    FILE *stream = fopen(path, "re");
-    if (!stream)
-        return bide_fail(
-            error, BIDE_E_CONFIG, "setting 'secret_file': cannot read %s: %s", path, strerror(errno));
-    bool read = fgets(secret, sizeof secret, stream);
-    fclose(stream);
-    if (read)
-        secret[strcspn(secret, "\r\n")] = '\0';
-    if (!read || !secret[0])
-        return bide_fail(error, BIDE_E_CONFIG, "setting 'secret_file': %s is empty", path);
-    webhook->secret = strdup(secret);
+    int fd;
+    bide_code code = bide_settings_open(settings, "secret_file", &fd, error);
+    if (code != BIDE_OK)
+        return code;
+    const char *why = take_line(secret, read(fd, secret, sizeof secret - 1));
+    close(fd);
+    if (why)
+        code = bide_fail(error, BIDE_E_CONFIG, "setting 'secret_file': %s: %s",
+            bide_settings_string(settings, "secret_file"), why);
+    else if (!(webhook->secret = strdup(secret)))
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
     explicit_bzero(secret, sizeof secret);
-    return webhook->secret ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    return code;
 }
 
 static bide_code set_secret(struct webhook *webhook, const bide_settings *settings, bide_error *error)
@@ -103,7 +113,7 @@ static bide_code set_secret(struct webhook *webhook, const bide_settings *settin
     if (secret && secret[0] && file && file[0])
         return bide_fail(error, BIDE_E_CONFIG, "settings 'secret' and 'secret_file' exclude each other");
     if (file && file[0])
-        code = read_secret(webhook, settings, file, error);
+        code = read_secret(webhook, settings, error);
     else if (secret && secret[0] && !(webhook->secret = strdup(secret)))
         code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
     webhook->secret_size = webhook->secret ? strlen(webhook->secret) : 0;

@@ -22,7 +22,7 @@ def own_plugins(project):
     """A folder of plugins that is the test's alone."""
     folder = project.dir / "plugins"
     shutil.copytree(BUILD / "handlers", folder, ignore=lambda _, names: [n for n in names if not n.endswith(".so")])
-    project.configure(plugin_dir=str(folder))
+    project.configure(plugin_dir=str(folder), allow_unsafe_plugins=False)
     return folder
 
 

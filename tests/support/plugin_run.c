@@ -32,7 +32,8 @@ bide_code plugin_run_open_from(struct plugin_run *run, const char *plugin_dir, c
     *run = (struct plugin_run){0};
     assert_int_equal(temp_dir_create(&run->dir), 0);
     snprintf(text, sizeof text,
-        "broker = \"sqlite:x.db\"; plugin_dir = \"%s\";\n"
+        "broker = \"sqlite:x.db\"; plugin_dir = \"%s\"; "
+        "allow_unsafe_plugins = true;\n"
         "handlers = ( { type = \"test\"; plugin = \"%s\"; timeout = \"%s\"; settings: { %s }; } );\n",
         plugin_dir, plugin, timeout, settings);
     bide_context_init(&run->context, bide_clock_system());

@@ -80,9 +80,9 @@ static void test_odd_plugins_are_refused(void **state)
         const char *source, *text;
     } rows[] = {
         {HANDLE HEAD("BIDE_ABI_MAJOR + 1", "0", "sizeof bide_plugin") ", .handle = handle};\n",
-            "built for ABI 2.0, this bide has 1.0"},
+            "built for ABI 2.0, this bide has 1.1"},
         {HANDLE HEAD("BIDE_ABI_MAJOR", "BIDE_ABI_MINOR + 7", "sizeof bide_plugin") ", .handle = handle};\n",
-            "built for ABI 1.7, this bide has 1.0"},
+            "built for ABI 1.8, this bide has 1.1"},
         {HANDLE HEAD("BIDE_ABI_MAJOR", "BIDE_ABI_MINOR", "4") ", .handle = handle};\n", "too small"},
         {HANDLE "const bide_plugin_descriptor bide_plugin = {BIDE_PLUGIN_HEAD, .name = \"even\", "
                 ".handle = handle};\n",

@@ -1,6 +1,6 @@
-/* dispatch/trust, dispatch/build_id, supervisor/oom: whose code a plugin is, which build, and why a process
- * was killed. */
-#include "dispatch/trust.h"
+/* base/trust, dispatch/build_id, supervisor/oom: who can change a file that decides what runs, which build a
+ * plugin is, and why a process was killed. */
+#include "base/trust.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "dispatch/build_id.h"
 #include "support/temp_dir.h"
 #include "unit/unit.h"
@@ -44,19 +45,22 @@ static void remove_place(struct place *place)
     assert_int_equal(temp_dir_remove(&place->root), 0);
 }
 
-static void refused(const char *dir, const char *path, const char *why)
+static void refused(const char *path, const char *why)
 {
     bide_error error = {0};
-    assert_int_equal(bide_trust_plugin(dir, path, &error), BIDE_E_CONFIG);
-    if (!strstr(error.text, why) || !strstr(error.text, "allow_unsafe_plugins"))
+    int fd;
+    assert_int_equal(bide_trust_open("the file ", path, &fd, &error), BIDE_E_CONFIG);
+    if (!strstr(error.text, why) || !strstr(error.text, "chmod go-w"))
         fail_msg("'%s' does not say '%s' and the remedy", error.text, why);
 }
 
-static void trusted(const char *dir, const char *path)
+static void trusted(const char *path)
 {
     bide_error error = {0};
-    if (bide_trust_plugin(dir, path, &error) != BIDE_OK)
+    int fd;
+    if (bide_trust_open("the file ", path, &fd, &error) != BIDE_OK)
         fail_msg("refused: %s", error.text);
+    assert_int_equal(close(fd), 0);
 }
 
 static void test_modes(void **state)
@@ -64,15 +68,36 @@ static void test_modes(void **state)
     (void)state;
     struct place place;
     make_place(&place);
-    trusted(place.dir, place.file);
+    trusted(place.file);
     chmod(place.file, 0646);
-    refused(place.dir, place.file, "can be written by everybody");
+    refused(place.file, "can be written by everybody");
     chmod(place.file, 0644);
     chmod(place.dir, 0777);
-    refused(place.dir, place.file, "can be written by everybody");
+    refused(place.file, "can be written by everybody");
     chmod(place.dir, 01777); /* as /tmp */
-    trusted(place.dir, place.file);
+    trusted(place.file);
     chmod(place.dir, 0755);
+    remove_place(&place);
+}
+
+/* Whoever may rename a folder above can put another one there. */
+static void test_folders_above(void **state)
+{
+    (void)state;
+    struct place place;
+    make_place(&place);
+    assert_int_equal(chmod(place.root.path, 0777), 0);
+    refused(place.file, "can be written by everybody");
+    refused(place.link, place.root.path);
+    assert_int_equal(chmod(place.root.path, 0700), 0);
+    assert_int_equal(chdir(place.dir), 0);
+    trusted("p.so");
+    trusted("./p.so");
+    trusted("../d/p.so");
+    assert_int_equal(chmod(place.root.path, 0777), 0);
+    refused("p.so", place.root.path);
+    assert_int_equal(chdir("/"), 0);
+    assert_int_equal(chmod(place.root.path, 0700), 0);
     remove_place(&place);
 }
 
@@ -81,12 +106,12 @@ static void test_links(void **state)
     (void)state;
     struct place place;
     make_place(&place);
-    trusted(place.other, place.link);
+    trusted(place.link);
     chmod(place.dir, 0777); /* where the link leads */
-    refused(place.other, place.link, "can be written by everybody");
+    refused(place.link, "can be written by everybody");
     chmod(place.dir, 0755);
     chmod(place.other, 0777); /* where the link lies */
-    refused(place.other, place.link, "can be written by everybody");
+    refused(place.link, "can be written by everybody");
     remove_place(&place);
 }
 
@@ -97,16 +122,18 @@ static void test_owners(void **state)
     make_place(&place);
     chmod(place.file, 0664);
     if (geteuid() == 0) {
-        trusted(place.dir, place.file); /* a group of root's own */
+        trusted(place.file); /* a group of root's own */
         assert_int_equal(chown(place.file, 0, STRANGER), 0);
-        refused(place.dir, place.file, "can be written by its group");
+        refused(place.file, "can be written by its group");
         chmod(place.file, 0644);
-        trusted(place.dir, place.file);
+        trusted(place.file);
         assert_int_equal(chown(place.file, STRANGER, 0), 0);
-        refused(place.dir, place.file, "belongs to another user");
+        refused(place.file, "belongs to another user");
         assert_int_equal(chown(place.file, 0, 0), 0);
         assert_int_equal(chown(place.dir, STRANGER, 0), 0);
-        refused(place.dir, place.file, "belongs to another user");
+        refused(place.file, "belongs to another user");
+        assert_int_equal(chmod(place.dir, 01777), 0); /* its owner may replace what is in it all the same */
+        refused(place.file, "belongs to another user");
         assert_int_equal(chown(place.dir, 0, 0), 0);
     }
     remove_place(&place);
@@ -116,8 +143,51 @@ static void test_what_is_not_there(void **state)
 {
     (void)state;
     bide_error error = {0};
-    assert_int_equal(bide_trust_plugin("/nowhere", "/nowhere/p.so", &error), BIDE_E_CONFIG);
-    assert_non_null(strstr(error.text, "/nowhere/p.so"));
+    int fd;
+    assert_int_equal(bide_trust_open("the file ", "/nowhere/p.so", &fd, &error), BIDE_E_CONFIG);
+    assert_string_equal(error.text, "cannot read /nowhere/p.so: No such file or directory");
+}
+
+/* ---- configurations ---- */
+
+static void config_refused(const char *path, const char *why)
+{
+    struct bide_config *config;
+    bide_error error = {0};
+    assert_int_equal(bide_config_load(path, &config, &error), BIDE_E_CONFIG);
+    if (!strstr(error.text, why) || !strstr(error.text, "chmod go-w"))
+        fail_msg("'%s' does not say '%s' and the remedy", error.text, why);
+}
+
+static void test_configurations(void **state)
+{
+    (void)state;
+    struct temp_dir dir;
+    char path[TEMP_DIR_PATH], included[TEMP_DIR_PATH];
+    assert_int_equal(temp_dir_create(&dir), 0);
+    assert_int_equal(temp_dir_write(&dir, "a.conf", "@include \"b.conf\"\n", path), 0);
+    assert_int_equal(temp_dir_write(&dir, "b.conf", "worker: { threads = 3; };\n", included), 0);
+    chmod(path, 0646);
+    config_refused(path, "a.conf can be written by everybody");
+    chmod(path, 0644);
+    chmod(included, 0666);
+    config_refused(path, "b.conf can be written by everybody");
+    chmod(included, 0644);
+    chmod(dir.path, 0777);
+    config_refused(path, "can be written by everybody");
+    chmod(dir.path, 0700);
+    if (geteuid() == 0) { /* root types a command in a folder of somebody else's */
+        assert_int_equal(chown(path, STRANGER, STRANGER), 0);
+        config_refused(path, "a.conf belongs to another user");
+        assert_int_equal(chown(path, 0, 0) | chown(dir.path, STRANGER, STRANGER), 0);
+        config_refused(path, "belongs to another user");
+        assert_int_equal(chown(dir.path, 0, 0), 0);
+    }
+    struct bide_config *config;
+    bide_error error = {0};
+    assert_ok(bide_config_load(path, &config, &error), &error);
+    bide_config_destroy(config);
+    assert_int_equal(temp_dir_remove(&dir), 0);
 }
 
 static void test_build_id(void **state)
@@ -144,9 +214,11 @@ static void test_oom_verdicts(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_modes),
+    cmocka_unit_test(test_folders_above),
     cmocka_unit_test(test_links),
     cmocka_unit_test(test_owners),
     cmocka_unit_test(test_what_is_not_there),
+    cmocka_unit_test(test_configurations),
     cmocka_unit_test(test_build_id),
     cmocka_unit_test(test_oom_verdicts),
 };

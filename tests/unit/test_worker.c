@@ -26,7 +26,8 @@ static int set_up(void **state)
     assert_int_equal(temp_dir_create(&place->dir), 0);
     test_program_dir(programs);
     snprintf(text, sizeof text,
-        "broker = \"sqlite:x.db\"; plugin_dir = \"%s/../handlers\";\n"
+        "broker = \"sqlite:x.db\"; plugin_dir = \"%s/../handlers\"; "
+        "allow_unsafe_plugins = true;\n"
         "handlers = ( { type = \"note\"; plugin = \"journal\"; settings: { path = \"runs\"; }; } );\n",
         programs);
     assert_int_equal(temp_dir_write(&place->dir, "bide.conf", text, place->config), 0);

@@ -36,7 +36,7 @@ extern "C" {
 
 /* The host accepts a plugin of its own major and of a minor not newer than its own. */
 #define BIDE_ABI_MAJOR 1
-#define BIDE_ABI_MINOR 0
+#define BIDE_ABI_MINOR 1
 
 /* ---- settings: the `settings: { … }` group of the configured handler ---------------------------------- */
 
@@ -68,6 +68,11 @@ BIDE_API size_t bide_settings_list_size(const bide_settings *settings, const cha
 BIDE_API const char *bide_settings_list_at(const bide_settings *settings, const char *name, size_t index);
 /* The folder of the configuration file: where relative paths in settings start. Never NULL. */
 BIDE_API const char *bide_settings_dir(const bide_settings *settings);
+/* Opens the file that a string names, for reading: a secret, a rule. Refused (BIDE_E_CONFIG) where the file,
+ * or a folder above it, belongs to others than root and this user or can be written by others. The descriptor
+ * is the caller's. Since ABI 1.1. */
+BIDE_API bide_code bide_settings_open(
+    const bide_settings *settings, const char *name, int *ret_fd, bide_error *error);
 
 /* ---- the run of one message ---------------------------------------------------------------------------- */
 

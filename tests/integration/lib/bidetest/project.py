@@ -70,6 +70,7 @@ class Project:
             "broker": self.url,
             "namespace": self.name_space,
             "plugin_dir": str(BUILD / "handlers"),
+            "allow_unsafe_plugins": True,  # the checkout may lie in somebody else's folder
             "worker": {"threads": threads, **settings.pop("worker", {})},
             **settings,
             "handlers": handlers if handlers is not None else [self.probe()],
