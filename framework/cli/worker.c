@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -92,6 +93,8 @@ static bide_code serve(struct start *start, const struct bide_supervised *shared
     bide_worker *worker;
     struct bide_config *config = take_config(start, shared);
     set_log_level(start, config);
+    bide_config_forget_secrets(config);
+    unsetenv("BIDE_BROKER"); /* its URL, too, may hold a password; a reload happens in the supervisor */
     bide_code code = bide_worker_create_from(config, &start->options, &worker, error);
     if (code != BIDE_OK)
         return code;

@@ -116,6 +116,8 @@ struct bide_config {
     int classic_queues; /* 1: queue_type = "classic" */
     char *plugin_dir;
     bool allow_unsafe_plugins; /* also those that others could change */
+    char **secrets;            /* the environment variables that "${}" named and that are set */
+    size_t n_secrets;
     struct bide_worker_config worker;
     struct bide_http_config http;
     struct bide_queue_config *queues; /* never empty: without `queues`, those of the handlers and "default" */
@@ -136,6 +138,10 @@ bide_code bide_config_load(const char *path, struct bide_config **ret_config, bi
 bide_code bide_config_complete(const struct bide_config *config, bide_error *error);
 /* What a program without a file gets: all defaults, one queue "default", no handlers. */
 bide_code bide_config_default(struct bide_config **ret_config, bide_error *error);
+/* Takes the variables that "${}" used out of this process's environment, so that no handler and no program
+ * that it starts gets them (but PATH, HOME, LANG and TZ, without which programs do not run). While there is
+ * one thread. */
+void bide_config_forget_secrets(const struct bide_config *config);
 void bide_config_destroy(struct bide_config *config);
 
 /* The handler of a type, or NULL. */

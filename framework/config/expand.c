@@ -1,6 +1,7 @@
 #include "config/read.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -12,10 +13,10 @@ enum { NAME_MAX_BYTES = 128, VALUE_MAX = 4095 };
 struct expansion {
     const struct bide_reader *reader;
     const config_setting_t *at;
-    const char *key;  /* for messages */
-    const char *user; /* up to here, values are percent-encoded: the user part of an URL */
-    bool deferred;    /* only a worker needs it */
-    char **ret_unset; /* the first that is not set among those */
+    const char *key;            /* for messages */
+    const char *user;           /* up to here, values are percent-encoded: the user part of an URL */
+    bool deferred;              /* only a worker needs it */
+    struct bide_config *config; /* takes note of what is used, and of what is not set */
     struct bide_buffer text;
 };
 
@@ -50,9 +51,36 @@ static bide_code refuse_unset(const struct expansion *expansion, const char *nam
         environment->path ? environment->path : "", environment->unreadable ? ")" : "");
     if (!expansion->deferred)
         return code;
-    if (!*expansion->ret_unset)
-        *expansion->ret_unset = bide_strdup(expansion->reader->error->text);
-    return *expansion->ret_unset ? BIDE_OK : bide_reader_nomem(expansion->reader);
+    char **unset = &expansion->config->unset; /* the first one is said */
+    if (!*unset)
+        *unset = bide_strdup(expansion->reader->error->text);
+    return *unset ? BIDE_OK : bide_reader_nomem(expansion->reader);
+}
+
+static bide_code note_secret(const struct expansion *expansion, const char *name)
+{
+    struct bide_config *config = expansion->config;
+    char *copy = bide_strdup(name);
+    char **longer = copy ? bide_realloc(config->secrets, (config->n_secrets + 1) * sizeof *longer) : NULL;
+    if (!longer) {
+        bide_free(copy);
+        return bide_reader_nomem(expansion->reader);
+    }
+    longer[config->n_secrets++] = copy;
+    config->secrets = longer;
+    return BIDE_OK;
+}
+
+void bide_config_forget_secrets(const struct bide_config *config)
+{
+    static const char *const needed[] = {"PATH", "HOME", "LANG", "TZ"};
+    for (size_t i = 0; i < config->n_secrets; i++) {
+        bool keep = false;
+        for (size_t j = 0; j < sizeof needed / sizeof needed[0]; j++)
+            keep = keep || strcmp(config->secrets[i], needed[j]) == 0;
+        if (!keep)
+            unsetenv(config->secrets[i]);
+    }
 }
 
 /* "${NAME}" at `at`: appends its value, or itself where it is not set and that is no failure. Returns behind
@@ -80,7 +108,7 @@ static bide_code expand_one(struct expansion *expansion, const char *at, const c
             "%s: the value of the environment variable %s is longer than %d bytes", expansion->key, name,
             VALUE_MAX);
     add_value(&expansion->text, value, at < expansion->user);
-    return BIDE_OK;
+    return note_secret(expansion, name);
 }
 
 static bide_code expand_text(struct expansion *expansion, const char *text)
@@ -107,15 +135,11 @@ static const char *key_of(const config_setting_t *at)
 }
 
 static bide_code expand_string(
-    const struct bide_reader *reader, config_setting_t *at, bool deferred, char **ret_unset)
+    const struct bide_reader *reader, config_setting_t *at, bool deferred, struct bide_config *config)
 {
     const char *text = config_setting_get_string(at);
-    struct expansion expansion = {.reader = reader,
-        .at = at,
-        .key = key_of(at),
-        .user = text,
-        .deferred = deferred,
-        .ret_unset = ret_unset};
+    struct expansion expansion = {
+        .reader = reader, .at = at, .key = key_of(at), .user = text, .deferred = deferred, .config = config};
     if (!strstr(text, "${"))
         return BIDE_OK;
     if (strcmp(expansion.key, "broker") == 0)
@@ -130,15 +154,15 @@ static bide_code expand_string(
 }
 
 static bide_code expand_tree(
-    const struct bide_reader *reader, config_setting_t *at, bool deferred, char **ret_unset)
+    const struct bide_reader *reader, config_setting_t *at, bool deferred, struct bide_config *config)
 {
     bide_code code = BIDE_OK;
     if (config_setting_type(at) == CONFIG_TYPE_STRING)
-        return expand_string(reader, at, deferred, ret_unset);
+        return expand_string(reader, at, deferred, config);
     if (!config_setting_is_aggregate(at))
         return BIDE_OK;
     for (int i = 0; i < config_setting_length(at) && code == BIDE_OK; i++)
-        code = expand_tree(reader, config_setting_get_elem(at, (unsigned)i), deferred, ret_unset);
+        code = expand_tree(reader, config_setting_get_elem(at, (unsigned)i), deferred, config);
     return code;
 }
 
@@ -148,12 +172,13 @@ static bool is_for_workers(const config_setting_t *at)
     return strcmp(config_setting_name(at), "handlers") == 0 || strcmp(config_setting_name(at), "http") == 0;
 }
 
-bide_code bide_config_expand(const struct bide_reader *reader, config_setting_t *root, char **ret_unset)
+bide_code bide_config_expand(
+    const struct bide_reader *reader, config_setting_t *root, struct bide_config *config)
 {
     bide_code code = BIDE_OK;
     for (int i = 0; i < config_setting_length(root) && code == BIDE_OK; i++) {
         config_setting_t *at = config_setting_get_elem(root, (unsigned)i);
-        code = expand_tree(reader, at, is_for_workers(at), ret_unset);
+        code = expand_tree(reader, at, is_for_workers(at), config);
     }
     return code;
 }

@@ -54,7 +54,7 @@ static bide_code fill(
     if (code == BIDE_OK && path && !(config->path = bide_strdup(path)))
         code = bide_reader_nomem(reader);
     if (code == BIDE_OK)
-        code = bide_config_expand(reader, root, &config->unset);
+        code = bide_config_expand(reader, root, config);
     if (code == BIDE_OK)
         code = bide_section_read(reader, bide_option_root(), root, config);
     if (code == BIDE_OK)
@@ -115,6 +115,9 @@ void bide_config_destroy(struct bide_config *config)
         return;
     for (size_t i = 0; i < config->n_handlers; i++)
         bide_free(config->handlers[i].file);
+    for (size_t i = 0; i < config->n_secrets; i++)
+        bide_free(config->secrets[i]);
+    bide_free(config->secrets);
     bide_section_release(bide_option_root(), config);
     bide_free(config->unset);
     bide_free(config->path);

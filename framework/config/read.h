@@ -41,9 +41,9 @@ void bide_settings_release(struct bide_handler_config *from);
 bide_code bide_config_check(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config);
 
-/* Replaces ${NAME} in every string of the tree, before it is read. Below `handlers` and `http` one that is
- * not set stays as it is: *ret_unset (NULL before; the caller's) then says which, as bide_config.unset does.
- */
-bide_code bide_config_expand(const struct bide_reader *reader, config_setting_t *root, char **ret_unset);
+/* Replaces ${NAME} in every string of the tree, before it is read, and fills config->secrets. Below
+ * `handlers` and `http` one that is not set stays as it is: config->unset then says which. */
+bide_code bide_config_expand(
+    const struct bide_reader *reader, config_setting_t *root, struct bide_config *config);
 
 #endif

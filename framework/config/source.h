@@ -29,7 +29,8 @@ struct bide_source {
 /* On failure nothing is to be released. */
 bide_code bide_source_load(const char *path, struct bide_source *ret_source, bide_error *error);
 void bide_source_release(struct bide_source *source);
-/* The whole of a regular file that is a text; the caller's (bide_free). */
+/* The whole of a regular file that is a text and that nobody else can change (base/trust.h); the caller's
+ * (bide_free). */
 bide_code bide_source_read(const char *path, char **ret_text, bide_error *error);
 /* Where a line of the whole text stands. */
 const char *bide_source_file(const struct bide_source *source, int line, int *ret_line);

@@ -13,7 +13,7 @@ struct command {
     char *program;      /* absolute path */
     char *directory;    /* where it runs; absolute or from the worker's own */
     char **argv;        /* [0] as configured; NULL-terminated */
-    char **environment; /* the worker's, without what a message sets; the strings are not owned */
+    char **environment; /* of the worker's, what is passed on; the strings are not owned */
     size_t n_environment;
     int64_t grace_ms; /* between SIGTERM and SIGKILL */
     size_t keep_output;

@@ -71,6 +71,9 @@ static void close_handler(void *state)
 static const bide_setting_spec settings_table[] = {
     {"program", BIDE_SETTING_STRING, NULL, "what to run: a name to be found in PATH, or a path"},
     {"args", BIDE_SETTING_LIST, "", "its arguments, as they are: no shell, no expansion"},
+    {"environment", BIDE_SETTING_LIST, "",
+        "variables of the worker's that it gets, too (\"API_URL\", \"API_*\"); PATH HOME LANG LC_* TZ it "
+        "has"},
     {"directory", BIDE_SETTING_STRING, ".", "where it runs"},
     {"dead_codes", BIDE_SETTING_STRING, "64 65 78",
         "exit codes that make a dead letter (usage, data, configuration); 0 is done, others retry"},

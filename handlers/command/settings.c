@@ -74,16 +74,55 @@ static bide_code set_argv(struct command *command, const bide_settings *settings
     return complete ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }
 
-static bide_code set_environment(struct command *command, bide_error *error)
+/* Does "NAME=value" carry this name? "LC_*" is every name that begins so. */
+static bool has_name(const char *entry, const char *name)
+{
+    size_t size = strlen(name);
+    if (size && name[size - 1] == '*')
+        return strncmp(entry, name, size - 1) == 0;
+    return strncmp(entry, name, size) == 0 && entry[size] == '=';
+}
+
+/* The worker's environment holds its secrets (the broker's password, the console's token): a program gets
+ * what programs need to run at all, and what its handler names. */
+static bool is_passed_on(const bide_settings *settings, const char *entry)
+{
+    static const char *const always[] = {"PATH", "HOME", "LANG", "LC_*", "TZ"};
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
+        if (has_name(entry, always[i]))
+            return true;
+    for (size_t i = 0; i < bide_settings_list_size(settings, "environment"); i++)
+        if (has_name(entry, bide_settings_list_at(settings, "environment", i)))
+            return !environment_is_ours(entry);
+    return false;
+}
+
+static bide_code check_names(const bide_settings *settings, bide_error *error)
+{
+    for (size_t i = 0; i < bide_settings_list_size(settings, "environment"); i++) {
+        const char *name = bide_settings_list_at(settings, "environment", i);
+        size_t size = strcspn(name, "*=");
+        if (size == 0 || name[size + (name[size] == '*')])
+            return bide_fail(error, BIDE_E_CONFIG,
+                "setting 'environment': '%s' is not a variable's name such as \"API_URL\" or \"API_*\"",
+                name);
+    }
+    return BIDE_OK;
+}
+
+static bide_code set_environment(struct command *command, const bide_settings *settings, bide_error *error)
 {
     size_t n = 0;
+    bide_code code = check_names(settings, error);
+    if (code != BIDE_OK)
+        return code;
     while (environ && environ[n])
         n++;
     command->environment = calloc(n + 1, sizeof *command->environment);
     if (!command->environment)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     for (size_t i = 0; i < n; i++)
-        if (!environment_is_ours(environ[i]))
+        if (is_passed_on(settings, environ[i]))
             command->environment[command->n_environment++] = environ[i];
     return BIDE_OK;
 }
@@ -127,7 +166,7 @@ bide_code command_open(const bide_settings *settings, struct command **ret_comma
     if (code == BIDE_OK)
         code = set_argv(command, settings, error);
     if (code == BIDE_OK)
-        code = set_environment(command, error);
+        code = set_environment(command, settings, error);
     if (code == BIDE_OK)
         code = set_limits(command, settings, error);
     if (code != BIDE_OK) {

@@ -80,6 +80,26 @@ static void test_body_and_fields_reach_the_program(void **state)
     plugin_run_close(&run);
 }
 
+/* The worker's environment holds its secrets. */
+static void test_the_environment_is_chosen(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"AMQP_PASSWORD", "BIDE_HTTP_TOKEN", "BIDE_BROKER", "API_KEY",
+        "API_URL", "APIS", "LC_TIME", "TZ", "BIDE_ID", "TRACESTATE"};
+    struct plugin_run run;
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        setenv(names[i], "worker", 1);
+    open_shell(&run, "30s", "env | grep =worker | sort > env",
+        "environment = [\"API_*\", \"BIDE_ID\", \"TRACE*\"];");
+    assert_int_equal(plugin_run_handle(&run), BIDE_DONE);
+    char *text = plugin_run_file(&run, "env");
+    assert_string_equal(text, "API_KEY=worker\nAPI_URL=worker\nLC_TIME=worker\nTZ=worker\n");
+    free(text);
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        unsetenv(names[i]);
+    plugin_run_close(&run);
+}
+
 static void test_large_bodies_and_outputs_do_not_block(void **state)
 {
     (void)state;
@@ -216,6 +236,9 @@ static void test_settings_are_checked_at_the_start(void **state)
         {"program = \"sh\"; dead_codes = \"65 often\";", "'dead_codes'"},
         {"program = \"sh\"; dead_codes = \"0\";", "'dead_codes'"},
         {"program = \"sh\"; keep_output = \"1MiB\";", "'keep_output'"},
+        {"program = \"sh\"; environment = [\"A=b\"];", "'environment': 'A=b'"},
+        {"program = \"sh\"; environment = [\"A*B\"];", "'environment': 'A*B'"},
+        {"program = \"sh\"; environment = [\"*\"];", "'environment': '*'"},
         {"args = [\"x\"];", "program"},
     };
     plugin_run_check_refusals("command", rows, COUNT_OF(rows));
@@ -244,6 +267,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_exit_code_decides),
     cmocka_unit_test(test_dead_codes_can_be_chosen),
     cmocka_unit_test(test_body_and_fields_reach_the_program),
+    cmocka_unit_test(test_the_environment_is_chosen),
     cmocka_unit_test(test_large_bodies_and_outputs_do_not_block),
     cmocka_unit_test(test_the_end_of_the_output_is_kept),
     cmocka_unit_test(test_timeout_ends_the_program_and_its_children),
