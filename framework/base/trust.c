@@ -13,7 +13,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { ENTRY_BYTES = 16 * 1024 };
+enum { ENTRY_BYTES = 16 * 1024, LINKS_MAX = 20 };
 
 /* A user's own group, as many systems give each user: writable by it is writable by the owner. */
 static bool has_only_owner(gid_t gid, uid_t owner)
@@ -66,51 +66,110 @@ static bide_code check(int fd, const char *what, const char *path, bide_error *e
         what, path, flaw, (unsigned)(at.st_mode & 07777), (int)at.st_uid, (int)at.st_gid, path, path);
 }
 
-/* Goes down from / to `real`, a path without links, and judges each folder and the file at its end. */
-static bide_code descend(const char *what, char *real, int last_flags, int *ret_fd, bide_error *error)
+/* The folder's name for messages: `fallback` where the kernel does not tell. */
+static void name_folder(int fd, const char *fallback, char name[PATH_MAX])
 {
-    int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    bide_code code = at < 0 ? BIDE_OK : check(at, "the folder ", "/", error);
-    for (char *name = real + 1, *next; at >= 0 && code == BIDE_OK && *name; name = next) {
-        char *slash = strchr(name, '/'), saved = slash ? '/' : '\0';
-        next = slash ? slash + 1 : name + strlen(name);
-        next[slash ? -1 : 0] = '\0';
-        int fd = openat(at, name, (slash ? O_PATH | O_DIRECTORY : last_flags) | O_NOFOLLOW | O_CLOEXEC);
-        close(at);
-        at = fd;
-        if (at >= 0)
-            code = check(at, slash ? "the folder " : what, real, error);
-        next[slash ? -1 : 0] = saved;
-    }
-    if (at < 0)
-        return bide_fail(error, BIDE_E_CONFIG, "cannot read %s: %s", real, strerror(errno));
-    if (code == BIDE_OK)
-        *ret_fd = at;
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, name, PATH_MAX - 1);
+    if (size < 0)
+        snprintf(name, PATH_MAX, "%s", fallback);
     else
+        name[size] = '\0';
+}
+
+static bool is_same(int one, int other)
+{
+    struct stat a, b;
+    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Judges a folder and each one above it. Who stands in a folder whose parent he may not search (sudo -u in
+ * /root) gets as far as that one. */
+static bide_code climb(int folder, const char *path, bide_error *error)
+{
+    char name[PATH_MAX];
+    int at = folder;
+    bide_code code;
+    for (;;) {
+        name_folder(at, path, name);
+        code = check(at, "the folder ", name, error);
+        int above = code == BIDE_OK ? openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (above < 0 && code == BIDE_OK && errno != EACCES)
+            code =
+                bide_fail(error, BIDE_E_CONFIG, "cannot look at what is above %s: %s", name, strerror(errno));
+        bool top = above < 0 || is_same(at, above);
+        if (at != folder)
+            close(at);
+        at = above;
+        if (top)
+            break;
+    }
+    if (at >= 0)
         close(at);
     return code;
 }
 
-/* The folder in which `path` stands: where a link could be put in its place. */
-static bide_code check_folder(const char *path, bide_error *error)
+/* "folder/file" into its halves; the file's name, in `path`. */
+static const char *split(const char *path, char folder[PATH_MAX])
 {
-    char folder[PATH_MAX], real[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    int fd, size = slash ? (int)(slash - path) + 1 : 1;
-    if (snprintf(folder, sizeof folder, "%.*s", size, slash ? path : ".") >= PATH_MAX ||
-        !realpath(folder, real))
-        return bide_fail(error, BIDE_E_CONFIG, "cannot read %s: %s", path, strerror(errno));
-    bide_code code = descend("the folder ", real, O_PATH | O_DIRECTORY, &fd, error);
+    snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    return slash ? slash + 1 : path;
+}
+
+/* The path that the link at `path` stands for, in its place. */
+static bool follow(int folder_fd, const char *folder, const char *file, char path[PATH_MAX])
+{
+    char target[PATH_MAX];
+    ssize_t size = readlinkat(folder_fd, file, target, sizeof target - 1);
+    if (size < 0)
+        return false;
+    target[size] = '\0';
+    errno = ENAMETOOLONG;
+    return snprintf(path, PATH_MAX, "%s%s%s", *target == '/' ? "" : folder, *target == '/' ? "" : "/",
+               target) < PATH_MAX;
+}
+
+/* One step: *ret_fd is -1 where `path` was a link, and is now what that stands for. */
+static bide_code step(const char *what, char path[PATH_MAX], int *ret_fd, bide_error *error)
+{
+    char folder[PATH_MAX];
+    const char *file = split(path, folder);
+    int folder_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+    bide_code code = BIDE_OK;
+    if (folder_fd >= 0)
+        fd = openat(folder_fd, *file ? file : ".", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (folder_fd < 0 || (fd < 0 && errno != ELOOP))
+        code = bide_fail(error, BIDE_E_CONFIG, "cannot read %s: %s", path, strerror(errno));
     if (code == BIDE_OK)
+        code = climb(folder_fd, folder, error);
+    if (code == BIDE_OK && fd >= 0)
+        code = check(fd, what, path, error);
+    else if (code == BIDE_OK && !follow(folder_fd, folder, file, path))
+        code = bide_fail(error, BIDE_E_CONFIG, "cannot read %s: %s", path, strerror(errno));
+    if (folder_fd >= 0)
+        close(folder_fd);
+    if (code == BIDE_OK)
+        *ret_fd = fd;
+    else if (fd >= 0)
         close(fd);
     return code;
 }
 
 bide_code bide_trust_open(const char *what, const char *path, int *ret_fd, bide_error *error)
 {
-    char real[PATH_MAX];
-    if (!realpath(path, real))
-        return bide_fail(error, BIDE_E_CONFIG, "cannot read %s: %s", path, strerror(errno));
-    bide_code code = check_folder(path, error);
-    return code == BIDE_OK ? descend(what, real, O_RDONLY | O_NONBLOCK | O_NOCTTY, ret_fd, error) : code;
+    char at[PATH_MAX];
+    int fd = -1;
+    bide_code code = BIDE_OK;
+    if (strlen(path) >= sizeof at)
+        return bide_fail(error, BIDE_E_CONFIG, "cannot read %.100s…: %s", path, strerror(ENAMETOOLONG));
+    snprintf(at, sizeof at, "%s", path);
+    for (int links = 0; code == BIDE_OK && fd < 0; links++)
+        code = links <= LINKS_MAX
+                   ? step(what, at, &fd, error)
+                   : bide_fail(error, BIDE_E_CONFIG, "cannot read %s: %s", path, strerror(ELOOP));
+    if (code == BIDE_OK)
+        *ret_fd = fd;
+    return code;
 }

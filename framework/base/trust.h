@@ -5,8 +5,7 @@
  * writable by nobody else. A folder with the sticky bit (/tmp) will do: there, others cannot replace a file.
  * So will a group that has only the owner in it, and a file system that is mounted read-only.
  *
- * The folders are opened one after another without following links, and what was opened is judged: a path
- * that changes meanwhile changes nothing. */
+ * What was opened is judged, from the file upwards by "..": a path that changes meanwhile changes nothing. */
 #ifndef BIDE_BASE_TRUST_H
 #define BIDE_BASE_TRUST_H
 
