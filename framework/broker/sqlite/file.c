@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -10,6 +11,9 @@
 
 /* The database's pages kept in memory: enough for the inner pages of a long backlog. */
 #define CACHE_KIB "1024"
+
+/* Checkpoints: see there. */
+enum { PAGES_TO_TRY = 1000, PAGES_TO_INSIST = 8000, INSIST_US = 50 * 1000 };
 
 static const char *const params[] = {"synchronous", NULL};
 
@@ -68,9 +72,8 @@ bide_code bide_sqlite_file_init(
         return code;
     *file = (struct bide_sqlite_file){.clock = options->clock, .lax = lax, .lock = {-1}};
     file->path = absolute(options->url->path, options->base_dir);
-    file->lock_path = file->path ? bide_asprintf("%s-lock", file->path) : NULL;
     file->name_space = bide_strdup(options->name_space);
-    if (file->lock_path && file->name_space)
+    if (file->path && file->name_space)
         return BIDE_OK;
     bide_sqlite_file_clear(file);
     return bide_fail(error, BIDE_E_NOMEM, "out of memory");
@@ -103,14 +106,24 @@ static int wait_for_others(void *user, int times)
     return 1;
 }
 
-static bide_code take_front(struct bide_sqlite_file *file, bide_error *error)
+enum { LINE_US = 50 * 1000, NO_LINE_US = 1000 * 1000 };
+
+/* Waits for the front place, but not for ever: whoever has it may have been stopped (SIGSTOP). */
+static void take_front(struct bide_sqlite_file *file)
 {
+    int64_t now_us = bide_mono_us(file->clock), until_us = now_us + LINE_US;
+    if (now_us < file->no_line_until_us)
+        return;
     while (!bide_sqlite_lock_try(&file->lock, BIDE_SQLITE_FRONT)) {
-        if (bide_mono_us(file->clock) >= file->busy_until_us)
-            return bide_sqlite_fail(file, SQLITE_BUSY, error);
+        now_us = bide_mono_us(file->clock);
+        if (now_us >= file->busy_until_us)
+            return;
+        if (now_us >= until_us) {
+            file->no_line_until_us = now_us + NO_LINE_US;
+            return;
+        }
         nap();
     }
-    return BIDE_OK;
 }
 
 /* ---- opening ---- */
@@ -135,6 +148,28 @@ static bide_code set_wal_mode(struct bide_sqlite_file *file, bide_error *error)
     }
 }
 
+/* Notes which file it is, and where its side file is. */
+static bide_code identify(struct bide_sqlite_file *file, bide_error *error)
+{
+    const char *resolved = sqlite3_db_filename(file->db, "main");
+    struct stat status;
+    if (stat(resolved, &status) != 0) {
+        bide_code code = bide_sqlite_fail(file, SQLITE_CANTOPEN, error);
+        file->collided = true; /* somebody removed it this moment */
+        return code;
+    }
+    if (status.st_nlink > 1)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "%s: the file has %u names (hard links): who uses it by one name does not see what others store "
+            "by another; stop all users, then remove every name but one (find -samefile)",
+            file->path, (unsigned)status.st_nlink);
+    file->device = status.st_dev;
+    file->inode = status.st_ino;
+    bide_free(file->lock_path);
+    file->lock_path = bide_asprintf("%s-lock", resolved);
+    return file->lock_path ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
 static bide_code connect(struct bide_sqlite_file *file, enum bide_sqlite_access access, bide_error *error)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
@@ -143,9 +178,13 @@ static bide_code connect(struct bide_sqlite_file *file, enum bide_sqlite_access 
     int result = sqlite3_open_v2(file->path, &file->db, flags, NULL);
     if (result != SQLITE_OK)
         return bide_sqlite_fail(file, result, error);
+    bide_code code = identify(file, error); /* before anything is read: that would make files beside it */
+    if (code != BIDE_OK)
+        return code;
     sqlite3_busy_handler(file->db, wait_for_others, file);
     sqlite3_wal_hook(file->db, note_pages, file);
     file->wal_pages = file->checked_pages = 0;
+    file->insist_pages = PAGES_TO_INSIST;
     file->synced = false;
     /* secure_delete: Debian switches it on, and it makes SQLite write every page that becomes empty. */
     return bide_sqlite_exec(file,
@@ -161,7 +200,8 @@ static bide_code open_to_write(struct bide_sqlite_file *file, bide_error *error)
     if (code == BIDE_OK)
         code = bide_sqlite_schema_check(file, &schema, error);
     if (code == BIDE_OK)
-        code = bide_sqlite_lock_open(&file->lock, file->lock_path, file->path, error);
+        code = bide_sqlite_lock_open(
+            &file->lock, file->lock_path, file->path, schema == BIDE_SQLITE_CURRENT, error);
     if (code == BIDE_OK)
         code = set_wal_mode(file, error);
     if (code == BIDE_OK && schema == BIDE_SQLITE_ABSENT)
@@ -207,16 +247,35 @@ void bide_sqlite_file_close(struct bide_sqlite_file *file)
     if (file->db)
         sqlite3_close(file->db);
     file->db = NULL;
-    if (file->lock_path)
+    if (file->path)
         bide_sqlite_lock_close(&file->lock);
 }
 
 bool bide_sqlite_file_is_gone(const struct bide_sqlite_file *file)
 {
     int moved = 0;
-    if (sqlite3_file_control(file->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK)
-        return false;
-    return moved || (file->lock.fd >= 0 && bide_sqlite_lock_is_gone(&file->lock));
+    struct stat status;
+    if (sqlite3_file_control(file->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved)
+        return true;
+    if (stat(file->path, &status) != 0)
+        return errno == ENOENT;
+    return status.st_dev != file->device || status.st_ino != file->inode;
+}
+
+bool bide_sqlite_file_lost_lock(const struct bide_sqlite_file *file)
+{
+    return bide_sqlite_lock_is_gone(&file->lock, file->lock_path);
+}
+
+bide_code bide_sqlite_file_renew_lock(struct bide_sqlite_file *file, bide_error *error)
+{
+    struct bide_sqlite_lock renewed;
+    bide_code code = bide_sqlite_lock_open(&renewed, file->lock_path, file->path, true, error);
+    if (code != BIDE_OK)
+        return code;
+    bide_sqlite_lock_close(&file->lock);
+    file->lock = renewed;
+    return BIDE_OK;
 }
 
 /* ---- transactions ---- */
@@ -240,29 +299,33 @@ bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t 
     if (!sqlite3_get_autocommit(file->db)) /* the last one could not be rolled back */
         bide_sqlite_rollback(file);
     bide_code code = set_synced(file, synced, error);
-    if (code == BIDE_OK)
-        code = take_front(file, error);
     if (code != BIDE_OK)
         return code;
+    take_front(file);
     code = bide_sqlite_run_one(file, BIDE_SQL_BEGIN_WRITE, error);
     bide_sqlite_lock_release(&file->lock, BIDE_SQLITE_FRONT);
     return code;
 }
 
-enum { PAGES_TO_TRY = 1000, PAGES_TO_INSIST = 8000 };
-
 /* Copies the log into the database. One that others keep writing to is never quite copied, and so never
- * begins again at its start: when it has grown long, they are made to wait. After a failure the next
- * commit tries. */
+ * begins again at its start: when it has grown long, they are made to wait. But while somebody reads an old
+ * state (a long SELECT, a backup) that waiting is in vain and stops all writers: it is cut short, and is not
+ * tried again before the log is half as long again. */
 static void checkpoint(struct bide_sqlite_file *file)
 {
-    if (file->wal_pages < file->checked_pages)
+    if (file->wal_pages < file->checked_pages) {
         file->checked_pages = 0;
+        file->insist_pages = PAGES_TO_INSIST;
+    }
     if (file->wal_pages - file->checked_pages < PAGES_TO_TRY)
         return;
     file->checked_pages = file->wal_pages;
-    int mode = file->wal_pages < PAGES_TO_INSIST ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
-    (void)sqlite3_wal_checkpoint_v2(file->db, NULL, mode, NULL, NULL);
+    bool insist = file->wal_pages >= file->insist_pages;
+    file->busy_until_us = bide_mono_us(file->clock) + INSIST_US;
+    int result = sqlite3_wal_checkpoint_v2(
+        file->db, NULL, insist ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (insist && result != SQLITE_OK)
+        file->insist_pages = file->wal_pages + file->wal_pages / 2;
 }
 
 bide_code bide_sqlite_commit(struct bide_sqlite_file *file, bide_error *error)

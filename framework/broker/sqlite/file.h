@@ -4,7 +4,11 @@
  * takes the front place (a lock in the side file), waits there for SQLite's own write lock, and gives the
  * place up once it has that. So a process that commits again and again cannot overtake one that waits, which
  * SQLite's own waiting allows. Programs that know nothing of the line (the sqlite3 shell) are waited for as
- * well.
+ * well. A process that was stopped in the front place blocks nobody: after a moment the others do without
+ * the line.
+ *
+ * Processes find each other by names beside the database (-wal, -shm, -lock). So all of them must use one
+ * name: symbolic links are resolved, and a file with a second hard link is refused.
  *
  * Ownership: init … clear; open and close in between, any number of times. Thread-safety: one thread at a
  * time. Failure: texts begin with the file's path; see `bide_sqlite_fail` for the codes. */
@@ -14,26 +18,31 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "broker/broker.h"
 #include "broker/sqlite/lock.h"
 #include "broker/sqlite/statements.h"
 
 struct bide_sqlite_file {
-    char *path;      /* absolute */
-    char *lock_path; /* of the side file */
+    char *path;      /* absolute, as given: it may lead through symbolic links */
+    char *lock_path; /* of the side file, beside the file that `path` leads to; NULL before the first open */
     char *name_space;
     const struct bide_clock *clock;
-    bool lax;    /* ?synchronous=normal */
-    sqlite3 *db; /* NULL when closed */
+    bool lax;     /* ?synchronous=normal */
+    sqlite3 *db;  /* NULL when closed */
+    dev_t device; /* of the open file */
+    ino_t inode;
     struct bide_sqlite_lock lock;
     sqlite3_stmt *statements[BIDE_SQL_COUNT];
-    int64_t busy_until_us; /* monotonic: how long to wait for others */
-    int wal_pages;         /* after the last commit */
-    int checked_pages;     /* of these, when a checkpoint was last tried */
-    bool synced;           /* does a commit wait for the disk? */
-    bool hopeless;         /* the last failure is one that no waiting mends: damaged, or not ours */
-    bool collided;         /* the last failure came of another one opening or closing at the same moment */
+    int64_t busy_until_us;    /* monotonic: how long to wait for others */
+    int wal_pages;            /* after the last commit */
+    int checked_pages;        /* of these, when a checkpoint was last tried */
+    int insist_pages;         /* so many make the next checkpoint wait for readers */
+    int64_t no_line_until_us; /* monotonic: somebody blocks the front place, do without it until then */
+    bool synced;              /* does a commit wait for the disk? */
+    bool hopeless;            /* the last failure is one that no waiting mends: damaged, or not ours */
+    bool collided;            /* the last failure came of another one opening or closing at the same moment */
 };
 
 /* What for: a writer makes a missing file and its tables, a reader does neither and needs no side file. */
@@ -48,8 +57,12 @@ void bide_sqlite_file_clear(struct bide_sqlite_file *file); /* also a zeroed one
 bide_code bide_sqlite_file_open(
     struct bide_sqlite_file *file, enum bide_sqlite_access access, int64_t wait_us, bide_error *error);
 void bide_sqlite_file_close(struct bide_sqlite_file *file);
-/* Has somebody removed, moved or replaced the open file (or its side file)? */
+/* Has somebody removed, moved or replaced the open file, or does its path lead elsewhere now? */
 bool bide_sqlite_file_is_gone(const struct bide_sqlite_file *file);
+/* Has somebody removed, moved or replaced the side file? */
+bool bide_sqlite_file_lost_lock(const struct bide_sqlite_file *file);
+/* Opens the side file anew; the locks held in the former one are gone. On failure that one stays. */
+bide_code bide_sqlite_file_renew_lock(struct bide_sqlite_file *file, bide_error *error);
 
 /* A transaction that writes; `synced`: what it commits survives a power cut (unless the URL says otherwise).
  * BIDE_E_TIMEOUT when others kept the file for wait_us. */

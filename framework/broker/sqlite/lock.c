@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* As SQLite does for its own side files: whoever may write the database may write these. */
@@ -19,6 +20,21 @@ static void adopt(int fd, const char *like)
         return;
 }
 
+/* The content: the byte the bell writes to, then when the file was made anew (Unix ms; 0: not anew). */
+struct content {
+    char bell;
+    int64_t made_ms;
+};
+
+enum { NEW_MS = 2000 }; /* workers look after their lock at least once a second */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
 static bool has_content(int fd)
 {
     struct stat status;
@@ -26,8 +42,9 @@ static bool has_content(int fd)
 }
 
 bide_code bide_sqlite_lock_open(
-    struct bide_sqlite_lock *lock, const char *path, const char *like, bide_error *error)
+    struct bide_sqlite_lock *lock, const char *path, const char *like, bool again, bide_error *error)
 {
+    struct content content = {.made_ms = again ? now_ms() : 0};
     lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (lock->fd < 0)
         return bide_fail(error, BIDE_E_CONFIG,
@@ -37,8 +54,8 @@ bide_code bide_sqlite_lock_open(
     if (has_content(lock->fd))
         return BIDE_OK;
     adopt(lock->fd, like);
-    /* The one byte is allocated now, so that ringing needs no room on a full disk. */
-    if (pwrite(lock->fd, "", 1, 0) == 1)
+    /* The bell's byte is allocated now, so that ringing needs no room on a full disk. */
+    if (pwrite(lock->fd, &content, sizeof content, 0) == sizeof content)
         return BIDE_OK;
     bide_code code = bide_fail(error, BIDE_E_BROKER, "%s: cannot be written: %s", path, strerror(errno));
     bide_sqlite_lock_close(lock);
@@ -85,10 +102,23 @@ bool bide_sqlite_lock_is_held(const struct bide_sqlite_lock *lock, int64_t byte)
     return lock->fd >= 0 && change(lock, byte, F_OFD_GETLK, F_WRLCK, &type) == 0 && type != F_UNLCK;
 }
 
-bool bide_sqlite_lock_is_gone(const struct bide_sqlite_lock *lock)
+bool bide_sqlite_lock_is_gone(const struct bide_sqlite_lock *lock, const char *path)
 {
-    struct stat status;
-    return fstat(lock->fd, &status) != 0 || status.st_nlink == 0;
+    struct stat open_one, named;
+    if (fstat(lock->fd, &open_one) != 0)
+        return true;
+    if (lstat(path, &named) != 0)
+        return errno == ENOENT;
+    return named.st_dev != open_one.st_dev || named.st_ino != open_one.st_ino;
+}
+
+bool bide_sqlite_lock_is_new(const struct bide_sqlite_lock *lock)
+{
+    struct content content;
+    if (lock->fd < 0 || pread(lock->fd, &content, sizeof content, 0) != sizeof content)
+        return false;
+    int64_t age_ms = now_ms() - content.made_ms;
+    return age_ms >= 0 && age_ms < NEW_MS;
 }
 
 void bide_sqlite_lock_ring(const struct bide_sqlite_lock *lock)

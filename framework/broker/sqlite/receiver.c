@@ -91,6 +91,22 @@ static int64_t until_next_check(struct bide_sqlite_receiver *receiver)
     return receiver->rechecks-- == 2 ? RECHECK_US : 10 * RECHECK_US;
 }
 
+/* Somebody removed or renamed the side file: takes the worker's lock in the new one, before others take us
+ * for dead. */
+static bide_code keep_lock(struct bide_sqlite_receiver *receiver, bide_error *error)
+{
+    struct bide_sqlite_file *file = &receiver->file;
+    bide_log(BIDE_LOG_WARN, "lock file removed or replaced", BIDE_STR("file", file->lock_path));
+    bide_code code = bide_sqlite_file_renew_lock(file, error);
+    if (code != BIDE_OK)
+        return code;
+    if (bide_sqlite_lock_try(&file->lock, bide_sqlite_worker_byte(receiver->worker)))
+        return bide_sqlite_watch_files(&receiver->watch, file->path, file->lock_path, error);
+    /* Somebody has our number: what we had in hand is theirs to judge. */
+    lose_file(receiver);
+    return connect(receiver, error);
+}
+
 static bide_code check(struct bide_sqlite_receiver *receiver, bide_error *error)
 {
     int64_t now_us = bide_mono_us(receiver->file.clock);
@@ -102,6 +118,8 @@ static bide_code check(struct bide_sqlite_receiver *receiver, bide_error *error)
         return connect(receiver, error);
     }
     bide_sqlite_claim_forget_queues(receiver);
+    if (bide_sqlite_file_lost_lock(&receiver->file))
+        return keep_lock(receiver, error);
     return bide_sqlite_worker_find_dead(&receiver->file, receiver->worker, &receiver->dead, error);
 }
 
@@ -109,8 +127,7 @@ static bide_code check(struct bide_sqlite_receiver *receiver, bide_error *error)
 
 static bide_code free_dead(struct bide_sqlite_receiver *receiver, bide_error *error)
 {
-    if (receiver->dead == 0 ||
-        bide_sqlite_lock_is_held(&receiver->file.lock, bide_sqlite_worker_byte(receiver->dead)))
+    if (receiver->dead == 0 || !bide_sqlite_worker_is_dead(&receiver->file, receiver->dead))
         return BIDE_OK;
     bide_sqlite_claim_forget_queues(receiver);
     receiver->waits = true;
@@ -133,7 +150,11 @@ static bide_code settle_and_claim(struct bide_sqlite_receiver *receiver,
     if (code != BIDE_OK)
         return code;
     receiver->waits = false;
-    code = bide_sqlite_settle_apply(receiver, error);
+    code = bide_sqlite_worker_keep(file, receiver->name, receiver->worker, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_settle_apply(receiver, error);
+    else
+        receiver->check_us = 0;
     BIDE_KILL_POINT("worker/sqlite-settled");
     if (receiver->waits)
         bide_sqlite_claim_forget_queues(receiver);

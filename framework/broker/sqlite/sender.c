@@ -27,6 +27,8 @@ static bide_code send_once(struct sender *sender, struct bide_message *const *me
     BIDE_KILL_POINT("send/sqlite-committed");
     if (code != BIDE_OK || bide_sqlite_file_is_gone(&sender->file))
         return code;
+    if (bide_sqlite_file_lost_lock(&sender->file)) /* where nothing can be opened, nobody hears the bell */
+        (void)bide_sqlite_file_renew_lock(&sender->file, error);
     bide_sqlite_lock_ring(&sender->file.lock);
     for (size_t i = 0; i < n; i++)
         results[i] = BIDE_SENT_OK;

@@ -46,11 +46,14 @@
         "content_type, headers, body FROM {message} WHERE seq = ?1")                                         \
     /* workers */                                                                                            \
     ROW(BIDE_SQL_WORKERS, "SELECT number FROM {worker} ORDER BY number")                                     \
+    ROW(BIDE_SQL_WORKER_KNOWN, "SELECT 1 FROM {worker} WHERE number = ?1")                                   \
     ROW(BIDE_SQL_WORKER_LAST, "SELECT coalesce(max(number), 0) FROM {worker}")                               \
     ROW(BIDE_SQL_WORKER_INSERT,                                                                              \
         "INSERT INTO {worker}(number, name, host, pid, started_ms) VALUES(?1, ?2, ?3, ?4, ?5)")              \
     ROW(BIDE_SQL_WORKER_DELETE, "DELETE FROM {worker} WHERE number = ?1")                                    \
-    /* The claims are few, bounded by what workers hold: these two read them all. */                         \
+    /* The claims are few, bounded by what workers hold: these three read them all. */                       \
+    ROW(BIDE_SQL_CLAIM_ORPHANS,                                                                              \
+        "SELECT worker FROM {claim} c WHERE NOT EXISTS (SELECT 1 FROM {worker} WHERE number = c.worker)")    \
     ROW(BIDE_SQL_FREE_INSERT, "INSERT INTO {waiting}(queue, due_ms, seq) SELECT m.queue, m.due_ms, m.seq "   \
                               "FROM {claim} c CROSS JOIN {message} m ON m.seq = c.seq WHERE c.worker = ?1")  \
     ROW(BIDE_SQL_FREE_DELETE, "DELETE FROM {claim} WHERE worker = ?1")                                       \

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "bide/log.h"
+
 static bide_code last_number(struct bide_sqlite_file *file, int64_t *ret_number, bide_error *error)
 {
     sqlite3_stmt *last;
@@ -54,21 +56,59 @@ bide_code bide_sqlite_worker_register(
     return code;
 }
 
-bide_code bide_sqlite_worker_find_dead(
-    struct bide_sqlite_file *file, int64_t own, int64_t *ret_number, bide_error *error)
+bide_code bide_sqlite_worker_keep(
+    struct bide_sqlite_file *file, const char *name, int64_t number, bide_error *error)
+{
+    sqlite3_stmt *known;
+    bool row = false;
+    if (bide_sqlite_file_lost_lock(file))
+        return bide_fail(error, BIDE_E_TIMEOUT, "%s: was removed by somebody", file->lock_path);
+    bide_code code = bide_sqlite_use(file, BIDE_SQL_WORKER_KNOWN, &known, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_int64(known, 1, number);
+    code = bide_sqlite_step(file, known, &row, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_reset(known);
+    if (row)
+        return BIDE_OK;
+    bide_log(BIDE_LOG_ERROR, "this worker was taken for dead: what it had in hand runs elsewhere, too",
+        BIDE_STR("file", file->path), BIDE_INT("number", number));
+    return insert(file, name, number, error);
+}
+
+bool bide_sqlite_worker_is_dead(const struct bide_sqlite_file *file, int64_t number)
+{
+    return !bide_sqlite_lock_is_held(&file->lock, bide_sqlite_worker_byte(number)) &&
+           !bide_sqlite_lock_is_new(&file->lock) && !bide_sqlite_file_lost_lock(file);
+}
+
+/* The first dead one of those that the statement lists. */
+static bide_code first_dead(
+    struct bide_sqlite_file *file, enum bide_sql list, int64_t own, int64_t *ret_number, bide_error *error)
 {
     sqlite3_stmt *workers;
     bool row;
-    bide_code code = bide_sqlite_use(file, BIDE_SQL_WORKERS, &workers, error);
+    bide_code code = bide_sqlite_use(file, list, &workers, error);
     *ret_number = 0;
     while (code == BIDE_OK && (code = bide_sqlite_step(file, workers, &row, error)) == BIDE_OK && row) {
         int64_t number = sqlite3_column_int64(workers, 0);
-        if (number != own && !bide_sqlite_lock_is_held(&file->lock, bide_sqlite_worker_byte(number))) {
+        if (number != own && bide_sqlite_worker_is_dead(file, number)) {
             *ret_number = number;
             sqlite3_reset(workers);
             break;
         }
     }
+    return code;
+}
+
+bide_code bide_sqlite_worker_find_dead(
+    struct bide_sqlite_file *file, int64_t own, int64_t *ret_number, bide_error *error)
+{
+    bide_code code = first_dead(file, BIDE_SQL_WORKERS, own, ret_number, error);
+    if (code == BIDE_OK && *ret_number == 0)
+        code = first_dead(file, BIDE_SQL_CLAIM_ORPHANS, own, ret_number, error);
     return code;
 }
 

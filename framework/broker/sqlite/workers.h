@@ -12,9 +12,19 @@
 bide_code bide_sqlite_worker_register(
     struct bide_sqlite_file *file, const char *name, int64_t wait_us, int64_t *ret_number, bide_error *error);
 
-/* Is there a dead one among the others? Any time. */
+/* Within a transaction that writes, before a claim: others must see that the worker lives. A row that is
+ * missing is written again and logged: somebody took the worker for dead and gave away what it had in hand.
+ * BIDE_E_TIMEOUT when the lock file was removed: renew it first. */
+bide_code bide_sqlite_worker_keep(
+    struct bide_sqlite_file *file, const char *name, int64_t number, bide_error *error);
+
+/* Is there a dead one among the others (also one that left claims but no row)? Any time. *ret_number 0: none.
+ */
 bide_code bide_sqlite_worker_find_dead(
     struct bide_sqlite_file *file, int64_t own, int64_t *ret_number, bide_error *error);
+
+/* Does nobody hold its lock, as far as that can be said now? */
+bool bide_sqlite_worker_is_dead(const struct bide_sqlite_file *file, int64_t number);
 
 /* Within a transaction that writes: what it held waits again, and its row goes. */
 bide_code bide_sqlite_worker_free(struct bide_sqlite_file *file, int64_t number, bide_error *error);

@@ -135,7 +135,9 @@ static bide_code claim_batch(struct exporter *exporter, const char *queue, bide_
     bide_code code = bide_sqlite_begin(exporter->file, false, exporter->admin->timeout_us, error);
     if (code != BIDE_OK)
         return code;
-    code = read_waiting(exporter, queue, error);
+    code = bide_sqlite_worker_keep(exporter->file, exporter->admin->client_name, exporter->worker, error);
+    if (code == BIDE_OK)
+        code = read_waiting(exporter, queue, error);
     if (code == BIDE_OK && exporter->batch.n > 0)
         code = claim_read(exporter, queue, error);
     return finish(exporter->file, code, error);
