@@ -4,8 +4,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 /* As SQLite does for its own side files: whoever may write the database may write these. */
 static void adopt(int fd, const char *like)
@@ -28,13 +29,6 @@ struct content {
 
 enum { NEW_MS = 2000 }; /* workers look after their lock at least once a second */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 static bool has_content(int fd)
 {
     struct stat status;
@@ -44,7 +38,7 @@ static bool has_content(int fd)
 bide_code bide_sqlite_lock_open(
     struct bide_sqlite_lock *lock, const char *path, const char *like, bool again, bide_error *error)
 {
-    struct content content = {.made_ms = again ? now_ms() : 0};
+    struct content content = {.made_ms = again ? bide_wall_ms(bide_clock_system()) : 0};
     lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (lock->fd < 0)
         return bide_fail(error, BIDE_E_CONFIG,
@@ -117,7 +111,7 @@ bool bide_sqlite_lock_is_new(const struct bide_sqlite_lock *lock)
     struct content content;
     if (lock->fd < 0 || pread(lock->fd, &content, sizeof content, 0) != sizeof content)
         return false;
-    int64_t age_ms = now_ms() - content.made_ms;
+    int64_t age_ms = bide_wall_ms(bide_clock_system()) - content.made_ms;
     return age_ms >= 0 && age_ms < NEW_MS;
 }
 

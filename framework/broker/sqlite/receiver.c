@@ -134,6 +134,20 @@ static bide_code free_dead(struct bide_sqlite_receiver *receiver, bide_error *er
     return bide_sqlite_worker_free(&receiver->file, receiver->dead, error);
 }
 
+/* A claim of a worker that others take for dead would be run by them as well. */
+static bide_code stay_known(struct bide_sqlite_receiver *receiver, bide_error *error)
+{
+    bool lost;
+    bide_code code = bide_sqlite_worker_keep(&receiver->file, receiver->name, receiver->worker, &lost, error);
+    if (code != BIDE_OK)
+        receiver->check_us = 0;
+    if (lost) {
+        receiver->generation++;
+        bide_sqlite_claim_forget_queues(receiver);
+    }
+    return code;
+}
+
 static void discard(struct bide_sqlite_delivery **deliveries, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -150,11 +164,9 @@ static bide_code settle_and_claim(struct bide_sqlite_receiver *receiver,
     if (code != BIDE_OK)
         return code;
     receiver->waits = false;
-    code = bide_sqlite_worker_keep(file, receiver->name, receiver->worker, error);
+    code = stay_known(receiver, error);
     if (code == BIDE_OK)
         code = bide_sqlite_settle_apply(receiver, error);
-    else
-        receiver->check_us = 0;
     BIDE_KILL_POINT("worker/sqlite-settled");
     if (receiver->waits)
         bide_sqlite_claim_forget_queues(receiver);

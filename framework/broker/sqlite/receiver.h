@@ -39,7 +39,7 @@ struct bide_sqlite_receiver {
     struct bide_sqlite_watch watch;
     char *name;
     int64_t worker;      /* our number in the file */
-    uint64_t generation; /* counts up when the file is replaced */
+    uint64_t generation; /* counts up when what was claimed before is not ours any more */
     struct bide_sqlite_queue *queues;
     size_t n_queues;
     size_t max_body;

@@ -7,6 +7,10 @@
 
 #include <stddef.h>
 
+#define BIDE_SQLITE_PAGE_OF_DEAD(condition)                                                                  \
+    "SELECT seq, id, died_ms, type, queue, reason FROM {dead} WHERE " condition                              \
+    " ORDER BY seq DESC LIMIT 1000"
+
 #define BIDE_SQLITE_STATEMENTS(ROW)                                                                          \
     ROW(BIDE_SQL_BEGIN_READ, "BEGIN")                                                                        \
     ROW(BIDE_SQL_BEGIN_WRITE, "BEGIN IMMEDIATE")                                                             \
@@ -75,7 +79,14 @@
     ROW(BIDE_SQL_INSERT_DEAD,                                                                                \
         "INSERT INTO {dead}(id, type, queue, due_ms, attempts, sent_ms, expires_ms, content_type, headers, " \
         "error, body, reason, died_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")      \
-    ROW(BIDE_SQL_DEAD_DELETE, "DELETE FROM {dead} WHERE seq = ?1")
+    ROW(BIDE_SQL_DEAD_DELETE, "DELETE FROM {dead} WHERE seq = ?1")                                           \
+    ROW(BIDE_SQL_DEAD_DELETE_SAME, "DELETE FROM {dead} WHERE seq = ?1 AND id = ?2 AND died_ms = ?3")         \
+    /* choosing dead letters, a page at a time; further conditions are looked at in the program */           \
+    ROW(BIDE_SQL_DEAD_PAGE, BIDE_SQLITE_PAGE_OF_DEAD("seq < ?1"))                                            \
+    ROW(BIDE_SQL_DEAD_PAGE_OF_ID, BIDE_SQLITE_PAGE_OF_DEAD("id = ?2 AND seq < ?1"))                          \
+    ROW(BIDE_SQL_DEAD_PAGE_OF_TYPE, BIDE_SQLITE_PAGE_OF_DEAD("type = ?2 AND seq < ?1"))                      \
+    ROW(BIDE_SQL_DEAD_PAGE_OF_QUEUE, BIDE_SQLITE_PAGE_OF_DEAD("queue = ?2 AND seq < ?1"))                    \
+    ROW(BIDE_SQL_DEAD_PAGE_OF_REASON, BIDE_SQLITE_PAGE_OF_DEAD("reason = ?2 AND seq < ?1"))
 
 enum bide_sql {
 #define BIDE_SQLITE_ENUM(name, text) name,

@@ -56,28 +56,6 @@ bide_code bide_sqlite_worker_register(
     return code;
 }
 
-bide_code bide_sqlite_worker_keep(
-    struct bide_sqlite_file *file, const char *name, int64_t number, bide_error *error)
-{
-    sqlite3_stmt *known;
-    bool row = false;
-    if (bide_sqlite_file_lost_lock(file))
-        return bide_fail(error, BIDE_E_TIMEOUT, "%s: was removed by somebody", file->lock_path);
-    bide_code code = bide_sqlite_use(file, BIDE_SQL_WORKER_KNOWN, &known, error);
-    if (code != BIDE_OK)
-        return code;
-    sqlite3_bind_int64(known, 1, number);
-    code = bide_sqlite_step(file, known, &row, error);
-    if (code != BIDE_OK)
-        return code;
-    sqlite3_reset(known);
-    if (row)
-        return BIDE_OK;
-    bide_log(BIDE_LOG_ERROR, "this worker was taken for dead: what it had in hand runs elsewhere, too",
-        BIDE_STR("file", file->path), BIDE_INT("number", number));
-    return insert(file, name, number, error);
-}
-
 bool bide_sqlite_worker_is_dead(const struct bide_sqlite_file *file, int64_t number)
 {
     return !bide_sqlite_lock_is_held(&file->lock, bide_sqlite_worker_byte(number)) &&
@@ -125,4 +103,29 @@ bide_code bide_sqlite_worker_free(struct bide_sqlite_file *file, int64_t number,
         code = bide_sqlite_run(file, statement, error);
     }
     return code;
+}
+
+bide_code bide_sqlite_worker_keep(
+    struct bide_sqlite_file *file, const char *name, int64_t number, bool *ret_lost, bide_error *error)
+{
+    sqlite3_stmt *known;
+    bool row = false;
+    *ret_lost = false;
+    if (bide_sqlite_file_lost_lock(file))
+        return bide_fail(error, BIDE_E_TIMEOUT, "%s: was removed by somebody", file->lock_path);
+    bide_code code = bide_sqlite_use(file, BIDE_SQL_WORKER_KNOWN, &known, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_int64(known, 1, number);
+    code = bide_sqlite_step(file, known, &row, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_reset(known);
+    if (row)
+        return BIDE_OK;
+    bide_log(BIDE_LOG_ERROR, "this worker was taken for dead: what it had in hand runs elsewhere, too",
+        BIDE_STR("file", file->path), BIDE_INT("number", number));
+    *ret_lost = true;
+    code = bide_sqlite_worker_free(file, number, error);
+    return code == BIDE_OK ? insert(file, name, number, error) : code;
 }

@@ -12,11 +12,12 @@
 bide_code bide_sqlite_worker_register(
     struct bide_sqlite_file *file, const char *name, int64_t wait_us, int64_t *ret_number, bide_error *error);
 
-/* Within a transaction that writes, before a claim: others must see that the worker lives. A row that is
- * missing is written again and logged: somebody took the worker for dead and gave away what it had in hand.
- * BIDE_E_TIMEOUT when the lock file was removed: renew it first. */
+/* Within a transaction that writes, before a claim: others must see that the worker lives. Where its row is
+ * missing, somebody took it for dead: *ret_lost, all claims of its number are given away (a message with such
+ * a number may be another one by now), and the row is written again. BIDE_E_TIMEOUT when the lock file was
+ * removed: renew it first. */
 bide_code bide_sqlite_worker_keep(
-    struct bide_sqlite_file *file, const char *name, int64_t number, bide_error *error);
+    struct bide_sqlite_file *file, const char *name, int64_t number, bool *ret_lost, bide_error *error);
 
 /* Is there a dead one among the others (also one that left claims but no row)? Any time. *ret_number 0: none.
  */

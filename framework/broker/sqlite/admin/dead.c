@@ -1,53 +1,99 @@
-/* Dead letters: first those meant are chosen (their numbers, in a temporary table), then walked one by one,
- * so that no read lasts while a caller prints, and what dies meanwhile is not touched. */
-#include "broker/sqlite/admin/admin.h"
+/* Dead letters: first those meant are chosen into a temporary table, page by page, then they are walked one
+ * by one, so that no read lasts while there are many or while a caller prints, and what dies meanwhile is not
+ * touched. A row's number is given to the next letter once the newest one is gone: a letter is known by its
+ * row, its id and its time of death. */
+#include <string.h>
+
 #include "base/killpoint.h"
+#include "broker/sqlite/admin/admin.h"
 #include "broker/sqlite/row.h"
 
 enum { BATCH = 256 };
 
 /* ---- choosing ---- */
 
-#define CONDITIONS "(?2 IS NULL OR type = ?2) AND (?3 IS NULL OR queue = ?3) AND (?4 IS NULL OR reason = ?4)"
+enum { SEQ, ID, DIED_MS, TYPE, QUEUE, REASON };
 
-static void bind_or_null(sqlite3_stmt *statement, int at, const char *text)
+/* The letters that one condition selects: the page's statement and what it is bound to. */
+struct selection {
+    enum bide_sql page;
+    const char *value; /* NULL: none */
+};
+
+static bool is_given(const char *text)
 {
-    if (text && *text)
-        sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
-    else
-        sqlite3_bind_null(statement, at);
+    return text && *text;
 }
 
-static bide_code choose_ids(struct bide_sqlite_file *file, sqlite3_stmt *statement,
-    const struct bide_dead_filter *filter, bide_error *error)
+/* By the first condition; the others are looked at row by row. */
+static struct selection select_by(const struct bide_dead_filter *filter)
 {
-    bide_code code = BIDE_OK;
-    for (size_t i = 0; code == BIDE_OK && i < filter->n_ids; i++) {
-        sqlite3_bind_text(statement, 1, filter->ids[i], -1, SQLITE_STATIC);
-        code = bide_sqlite_run(file, statement, error);
+    const struct selection selections[] = {
+        {BIDE_SQL_DEAD_PAGE_OF_TYPE, filter->type},
+        {BIDE_SQL_DEAD_PAGE_OF_REASON, bide_reason_name(filter->reason)},
+        {BIDE_SQL_DEAD_PAGE_OF_QUEUE, filter->queue},
+    };
+    for (size_t i = 0; i < sizeof selections / sizeof selections[0]; i++)
+        if (is_given(selections[i].value))
+            return selections[i];
+    return (struct selection){BIDE_SQL_DEAD_PAGE, NULL};
+}
+
+static bool has_value(sqlite3_stmt *page, int column, const char *wanted)
+{
+    const char *text = (const char *)sqlite3_column_text(page, column);
+    return !is_given(wanted) || (text && strcmp(text, wanted) == 0);
+}
+
+static bool matches(sqlite3_stmt *page, const struct bide_dead_filter *filter)
+{
+    return has_value(page, TYPE, filter->type) && has_value(page, QUEUE, filter->queue) &&
+           has_value(page, REASON, bide_reason_name(filter->reason));
+}
+
+static bide_code add_chosen(
+    struct bide_sqlite_file *file, sqlite3_stmt *add, sqlite3_stmt *page, bide_error *error)
+{
+    for (int column = SEQ; column <= DIED_MS; column++)
+        sqlite3_bind_value(add, column + 1, sqlite3_column_value(page, column));
+    return bide_sqlite_run(file, add, error);
+}
+
+/* One page, of letters older than *before; then *before is its last one's, or INT64_MIN where none is left.
+ */
+static bide_code choose_page(struct bide_sqlite_file *file, sqlite3_stmt *page, sqlite3_stmt *add,
+    const struct bide_dead_filter *filter, int64_t *before, size_t *room, bide_error *error)
+{
+    int64_t last = INT64_MIN;
+    bool row;
+    bide_code code;
+    sqlite3_bind_int64(page, 1, *before);
+    while ((code = bide_sqlite_step(file, page, &row, error)) == BIDE_OK && row && *room > 0) {
+        last = sqlite3_column_int64(page, SEQ);
+        if (!matches(page, filter))
+            continue;
+        code = add_chosen(file, add, page, error);
+        if (code != BIDE_OK)
+            break;
+        (*room)--;
     }
+    sqlite3_reset(page);
+    *before = last;
     return code;
 }
 
-static bide_code choose_matching(
-    struct bide_sqlite_file *file, const struct bide_dead_filter *filter, bide_error *error)
+static bide_code choose_selection(struct bide_sqlite_file *file, sqlite3_stmt *add,
+    const struct selection *selection, const struct bide_dead_filter *filter, bide_error *error)
 {
-    sqlite3_stmt *statement;
-    bool by_id = filter->ids && filter->n_ids > 0;
-    bide_code code = bide_sqlite_prepare(file,
-        by_id ? "INSERT OR IGNORE INTO temp.chosen SELECT seq FROM {dead} WHERE id = ?1 AND " CONDITIONS
-                " AND ?5 <> 0"
-              : "INSERT INTO temp.chosen SELECT seq FROM {dead} WHERE ?1 IS NULL AND " CONDITIONS
-                " ORDER BY seq DESC LIMIT ?5",
-        &statement, error);
-    if (code != BIDE_OK)
-        return code;
-    bind_or_null(statement, 2, filter->type);
-    bind_or_null(statement, 3, filter->queue);
-    bind_or_null(statement, 4, bide_reason_name(filter->reason));
-    sqlite3_bind_int64(statement, 5, filter->limit ? (int64_t)filter->limit : -1);
-    code = by_id ? choose_ids(file, statement, filter, error) : bide_sqlite_run(file, statement, error);
-    sqlite3_finalize(statement);
+    sqlite3_stmt *page;
+    int64_t before = INT64_MAX;
+    size_t room = filter->limit ? filter->limit : SIZE_MAX;
+    bide_code code = bide_sqlite_use(file, selection->page, &page, error);
+    while (code == BIDE_OK && before != INT64_MIN && room > 0) {
+        if (selection->value)
+            sqlite3_bind_text(page, 2, selection->value, -1, SQLITE_STATIC);
+        code = choose_page(file, page, add, filter, &before, &room, error);
+    }
     return code;
 }
 
@@ -60,14 +106,33 @@ static bide_code keep_newest(struct bide_sqlite_file *file, size_t limit, bide_e
     return bide_sqlite_exec(file, sql, error);
 }
 
+static bide_code choose_all(struct bide_sqlite_file *file, sqlite3_stmt *add,
+    const struct bide_dead_filter *filter, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    if (!filter->ids || filter->n_ids == 0) {
+        const struct selection selection = select_by(filter);
+        return choose_selection(file, add, &selection, filter, error);
+    }
+    for (size_t i = 0; code == BIDE_OK && i < filter->n_ids; i++) {
+        const struct selection selection = {BIDE_SQL_DEAD_PAGE_OF_ID, filter->ids[i]};
+        code = choose_selection(file, add, &selection, filter, error);
+    }
+    return code == BIDE_OK && filter->limit ? keep_newest(file, filter->limit, error) : code;
+}
+
 static bide_code choose(
     struct bide_sqlite_file *file, const struct bide_dead_filter *filter, bide_error *error)
 {
-    bide_code code = bide_sqlite_exec(file, "CREATE TEMP TABLE chosen(seq INTEGER PRIMARY KEY)", error);
+    sqlite3_stmt *add;
+    bide_code code = bide_sqlite_exec(
+        file, "CREATE TEMP TABLE chosen(seq INTEGER PRIMARY KEY, id TEXT, died_ms INTEGER)", error);
     if (code == BIDE_OK)
-        code = choose_matching(file, filter, error);
-    if (code == BIDE_OK && filter->limit && filter->n_ids)
-        code = keep_newest(file, filter->limit, error);
+        code = bide_sqlite_prepare(file, "INSERT OR IGNORE INTO temp.chosen VALUES(?1, ?2, ?3)", &add, error);
+    if (code != BIDE_OK)
+        return code;
+    code = choose_all(file, add, filter, error);
+    sqlite3_finalize(add);
     return code;
 }
 
@@ -78,7 +143,8 @@ enum { RUNS_COLUMN = 5, REASON_COLUMN = 12, DIED_COLUMN = 13 };
 static const char next_letter[] =
     "SELECT d.seq, d.due_ms, d.id, d.type, d.queue, d.attempts, d.sent_ms, d.expires_ms, d.content_type, "
     "d.headers, d.error, d.body, d.reason, d.died_ms "
-    "FROM temp.chosen c CROSS JOIN {dead} d ON d.seq = c.seq WHERE c.seq < ?1 ORDER BY c.seq DESC LIMIT 1";
+    "FROM temp.chosen c CROSS JOIN {dead} d ON d.seq = c.seq AND d.id = c.id AND d.died_ms = c.died_ms "
+    "WHERE c.seq < ?1 ORDER BY c.seq DESC LIMIT 1";
 
 static bide_code show(sqlite3_stmt *statement, bide_dead_visit *visit, void *user, bool *ret_more)
 {
@@ -167,6 +233,11 @@ static bide_code drop(struct bide_sqlite_file *file, int64_t seq, bide_error *er
     return BIDE_OK;
 }
 
+/* In a transaction that writes: what is there now stays so until its end. */
+static const char next_to_treat[] =
+    "SELECT c.seq FROM temp.chosen c CROSS JOIN {dead} d ON d.seq = c.seq AND d.id = c.id AND "
+    "d.died_ms = c.died_ms WHERE c.seq > ?1 ORDER BY c.seq LIMIT 1";
+
 struct batch {
     int64_t after; /* the last one done; the oldest come first */
     uint64_t n;    /* letters that were there */
@@ -245,8 +316,7 @@ static bide_code treat_chosen(struct bide_admin *base, const struct bide_dead_fi
         return code;
     code = choose(&admin->file, filter, error);
     if (code == BIDE_OK)
-        code = bide_sqlite_prepare(
-            &admin->file, "SELECT seq FROM temp.chosen WHERE seq > ?1 ORDER BY seq LIMIT 1", &next, error);
+        code = bide_sqlite_prepare(&admin->file, next_to_treat, &next, error);
     if (code == BIDE_OK)
         code = treat_all(admin, next, fate, progress, user, ret_n, error);
     sqlite3_finalize(next);

@@ -48,16 +48,38 @@ static bide_code run_by_seq(
 
 /* ---- visiting a batch, and deleting what was carried ---- */
 
+/* Somebody may have removed it meanwhile, and its number may be another letter's. */
+static bide_code delete_letter(
+    struct exporter *exporter, const struct bide_export *item, int64_t seq, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    bide_code code = bide_sqlite_use(exporter->file, BIDE_SQL_DEAD_DELETE_SAME, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_int64(statement, 1, seq);
+    sqlite3_bind_text(statement, 2, item->message->id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 3, item->died_ms);
+    code = bide_sqlite_run(exporter->file, statement, error);
+    exporter->carried |= code == BIDE_OK && sqlite3_changes(exporter->file->db) > 0;
+    return code;
+}
+
+/* Likewise where the claim is not ours any more: somebody took this export for dead. */
+static bide_code delete_message(struct exporter *exporter, int64_t seq, bide_error *error)
+{
+    bide_code code = run_by_seq(exporter, BIDE_SQL_UNCLAIM, seq, true, error);
+    if (code != BIDE_OK || sqlite3_changes(exporter->file->db) == 0)
+        return code;
+    exporter->carried = true;
+    return run_by_seq(exporter, BIDE_SQL_DELETE_MESSAGE, seq, false, error);
+}
+
 static bide_code delete_one(
     struct exporter *exporter, const struct bide_export *item, int64_t seq, bool is_letter, bide_error *error)
 {
     if (!item->carried)
         return BIDE_OK;
-    exporter->carried = true;
-    if (is_letter)
-        return run_by_seq(exporter, BIDE_SQL_DEAD_DELETE, seq, false, error);
-    bide_code code = run_by_seq(exporter, BIDE_SQL_UNCLAIM, seq, true, error);
-    return code == BIDE_OK ? run_by_seq(exporter, BIDE_SQL_DELETE_MESSAGE, seq, false, error) : code;
+    return is_letter ? delete_letter(exporter, item, seq, error) : delete_message(exporter, seq, error);
 }
 
 /* What was carried is deleted even where the visit failed in the end: each other order makes duplicates. */
@@ -132,10 +154,12 @@ static bide_code claim_read(struct exporter *exporter, const char *queue, bide_e
 
 static bide_code claim_batch(struct exporter *exporter, const char *queue, bide_error *error)
 {
+    bool lost; /* of the batches before, none is in hand any more */
     bide_code code = bide_sqlite_begin(exporter->file, false, exporter->admin->timeout_us, error);
     if (code != BIDE_OK)
         return code;
-    code = bide_sqlite_worker_keep(exporter->file, exporter->admin->client_name, exporter->worker, error);
+    code =
+        bide_sqlite_worker_keep(exporter->file, exporter->admin->client_name, exporter->worker, &lost, error);
     if (code == BIDE_OK)
         code = read_waiting(exporter, queue, error);
     if (code == BIDE_OK && exporter->batch.n > 0)
@@ -195,7 +219,10 @@ static bide_code export_waiting(struct exporter *exporter, bide_error *error)
 
 static const char letters[] =
     "SELECT seq, due_ms, id, type, queue, attempts, sent_ms, expires_ms, content_type, headers, error, body, "
-    "reason, died_ms FROM {dead} WHERE seq > ?1 AND (?2 IS NULL OR queue = ?2) ORDER BY seq";
+    "reason, died_ms FROM {dead} WHERE seq > ?1 ORDER BY seq";
+static const char letters_of_queue[] =
+    "SELECT seq, due_ms, id, type, queue, attempts, sent_ms, expires_ms, content_type, headers, error, body, "
+    "reason, died_ms FROM {dead} WHERE queue = ?2 AND seq > ?1 ORDER BY seq";
 
 enum { REASON_COLUMN = 12, DIED_COLUMN = 13 };
 
@@ -223,7 +250,8 @@ static bide_code read_letters(
     bool row = true;
     bide_code code = BIDE_OK;
     sqlite3_bind_int64(statement, 1, after);
-    sqlite3_bind_text(statement, 2, exporter->queue, -1, SQLITE_STATIC); /* NULL binds NULL */
+    if (exporter->queue)
+        sqlite3_bind_text(statement, 2, exporter->queue, -1, SQLITE_STATIC);
     while (code == BIDE_OK && row && !bide_export_batch_is_full(&exporter->batch)) {
         code = bide_sqlite_step(exporter->file, statement, &row, error);
         if (code == BIDE_OK && row)
@@ -237,7 +265,8 @@ static bide_code export_letters(struct exporter *exporter, bide_error *error)
 {
     sqlite3_stmt *statement;
     int64_t after = INT64_MIN;
-    bide_code code = bide_sqlite_prepare(exporter->file, letters, &statement, error);
+    bide_code code =
+        bide_sqlite_prepare(exporter->file, exporter->queue ? letters_of_queue : letters, &statement, error);
     if (code != BIDE_OK)
         return code;
     for (bool more = true; code == BIDE_OK && more;) {
