@@ -4,6 +4,7 @@
 #ifndef BIDE_BASE_ALLOC_H
 #define BIDE_BASE_ALLOC_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #include "bide/export.h"
@@ -18,6 +19,7 @@ void bide_free(void *memory); /* NULL is fine */
 
 /* A formatted copy; NULL where there is no memory. */
 char *bide_asprintf(const char *format, ...) BIDE_PRINTF(1, 2);
+char *bide_vasprintf(const char *format, va_list args) BIDE_PRINTF(1, 0);
 
 /* Asked before each allocation; false makes it fail. NULL takes the hook away. Also reaches jansson. */
 typedef int bide_alloc_hook(void *user, size_t size);

@@ -10,6 +10,8 @@
 
 #include "bide/message.h"
 
+#define SIZE_MAX_BYTES 1e15
+
 struct unit {
     const char *name;
     int64_t factor;
@@ -51,22 +53,33 @@ static const char *scan_number(const char *text, double *ret_value)
     return digits ? at : NULL;
 }
 
-static int scale_by_unit(const char *text, const struct unit *units, double max, int64_t *ret_value)
+/* The row whose name `text` begins with, or NULL. */
+static const struct unit *leading_unit(const char *text)
 {
-    double value;
-    const char *rest = scan_number(text, &value);
-    if (!rest)
-        return 0;
-    for (; units->name; units++) {
-        if (strcmp(rest, units->name) != 0)
-            continue;
-        double scaled = value * (double)units->factor;
-        if (scaled > max)
+    for (const struct unit *unit = duration_units; unit->name; unit++)
+        if (strncmp(text, unit->name, strlen(unit->name)) == 0)
+            return unit;
+    return NULL;
+}
+
+/* "1h30m": numbers with units, the larger units first. */
+static int scan_duration(const char *text, int64_t *ret_ms)
+{
+    double total = 0, value;
+    int64_t factor_before = INT64_MAX;
+    do {
+        const char *rest = scan_number(text, &value);
+        const struct unit *unit = rest ? leading_unit(rest) : NULL;
+        if (!unit || unit->factor >= factor_before)
             return 0;
-        *ret_value = llround(scaled);
-        return 1;
-    }
-    return 0;
+        total += value * (double)unit->factor;
+        factor_before = unit->factor;
+        text = rest + strlen(unit->name);
+    } while (*text);
+    if (total > (double)BIDE_DELAY_MAX_MS)
+        return 0;
+    *ret_ms = llround(total);
+    return 1;
 }
 
 bide_code bide_parse_duration(const char *text, int64_t *ret_ms, bide_error *error)
@@ -75,16 +88,21 @@ bide_code bide_parse_duration(const char *text, int64_t *ret_ms, bide_error *err
         *ret_ms = 0;
         return BIDE_OK;
     }
-    if (scale_by_unit(text, duration_units, (double)BIDE_DELAY_MAX_MS, ret_ms))
+    if (scan_duration(text, ret_ms))
         return BIDE_OK;
     return bide_fail(error, BIDE_E_USAGE,
-        "'%.100s' is not a duration: write for example 250ms, 1.5s, 10m, 36h or 7d, at most 3650d", text);
+        "'%.100s' is not a duration: write for example 250ms, 1.5s, 10m, 1h30m or 7d, at most 3650d", text);
 }
 
 bide_code bide_parse_size(const char *text, int64_t *ret_bytes, bide_error *error)
 {
-    if (scale_by_unit(text, size_units, 1e15, ret_bytes))
-        return BIDE_OK;
+    double value;
+    const char *rest = scan_number(text, &value);
+    for (const struct unit *unit = size_units; rest && unit->name; unit++)
+        if (strcmp(rest, unit->name) == 0 && value * (double)unit->factor <= SIZE_MAX_BYTES) {
+            *ret_bytes = llround(value * (double)unit->factor);
+            return BIDE_OK;
+        }
     return bide_fail(
         error, BIDE_E_USAGE, "'%.100s' is not a size: write for example 4096, 64KiB, 1MiB or 2GiB", text);
 }

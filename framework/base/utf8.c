@@ -1,6 +1,7 @@
 #include "base/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* Lead byte ranges with the range their second byte must have (RFC 3629, section 4). */
 static const struct {
@@ -55,4 +56,15 @@ bool bide_utf8_valid(const char *text, size_t size)
         size -= length;
     }
     return true;
+}
+
+const char *bide_utf8_tail(const char *text, size_t max)
+{
+    size_t size = strlen(text);
+    if (size <= max)
+        return text;
+    const char *tail = text + size - max;
+    for (int i = 0; i < 3 && ((uint8_t)*tail & 0xC0) == 0x80; i++)
+        tail++;
+    return tail;
 }

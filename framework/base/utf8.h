@@ -9,4 +9,7 @@
 size_t bide_utf8_length(const char *text, size_t size);
 bool bide_utf8_valid(const char *text, size_t size);
 
+/* Where the last `max` bytes of a text begin, or less of them where that would split a character. */
+const char *bide_utf8_tail(const char *text, size_t max);
+
 #endif

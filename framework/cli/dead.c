@@ -45,12 +45,13 @@ static void add_row(struct listing *listing, const struct bide_dead_letter *lett
 {
     const struct bide_message *message = letter->message;
     char died[BIDE_INSTANT_TEXT], error[ERROR_COLUMN + 1];
-    size_t size = strlen(message->error), cut = 0;
+    size_t size, cut = 0;
+    const char *line = bide_failure_headline(message->error, &size);
     while (cut < size && cut + 4 < sizeof error) {
-        size_t length = bide_utf8_length(message->error + cut, size - cut);
+        size_t length = bide_utf8_length(line + cut, size - cut);
         cut += length ? length : 1;
     }
-    snprintf(error, sizeof error, "%.*s", (int)cut, message->error);
+    snprintf(error, sizeof error, "%.*s", (int)cut, line);
     bide_format_instant(letter->died_ms, died);
     died[19] = '\0'; /* seconds will do for people */
     bide_cli_table_text(&listing->table, message->id);
@@ -125,6 +126,15 @@ static void show_json(struct listing *listing, const struct bide_dead_letter *le
     bide_cli_print_line(&listing->line);
 }
 
+/* One of several lines stands below its name. */
+static void add_error(struct bide_buffer *to, const char *name, const char *error)
+{
+    bool lines = strchr(error, '\n') != NULL;
+    bide_buffer_format(to, "%-14s%s", name, lines ? "\n" : "");
+    bide_cli_add_clean(to, *error ? error : "-", *error ? strlen(error) : 1, true);
+    bide_buffer_text(to, lines && error[strlen(error) - 1] == '\n' ? "" : "\n");
+}
+
 static void add_line(struct bide_buffer *to, const char *name, const char *text)
 {
     bide_buffer_format(to, "%-14s", name);
@@ -156,9 +166,11 @@ static void add_failures(struct bide_buffer *to, const struct bide_message *mess
     bide_failures_read(&failures, message->failures);
     for (size_t i = 0; failures.n > 1 && i < failures.n; i++) {
         const struct bide_failure *failure = &failures.items[i];
+        size_t size;
+        const char *line = bide_failure_headline(failure->error, &size);
         bide_buffer_format(
             to, "%-14s#%d %s ", "failure", failure->attempt, bide_format_instant(failure->at_ms, when));
-        bide_cli_add_clean(to, failure->error, strlen(failure->error), false);
+        bide_cli_add_clean(to, line, size, false);
         bide_buffer_char(to, '\n');
     }
     bide_failures_release(&failures);
@@ -176,7 +188,7 @@ static void show_text(struct listing *listing, const struct bide_dead_letter *le
     add_line(to, "type", *message->type ? message->type : "-");
     add_line(to, "queue", message->queue);
     add_line(to, "reason", bide_reason_name(letter->reason));
-    add_line(to, "error", *message->error ? message->error : "-");
+    add_error(to, "error", message->error);
     add_line(to, "runs", attempts);
     add_time(to, "died", letter->died_ms);
     add_time(to, "sent", message->sent_ms);

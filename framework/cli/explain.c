@@ -11,7 +11,7 @@ struct values {
 
 static const struct bide_cli_option options[] = {
     {"delay", BIDE_CLI_DURATION, offsetof(struct values, delay_ms), .value = "DURATION",
-        .help = "How long: 250ms, 1.5s, 10m, 36h, 7d; at most 3650d."},
+        .help = "How long: 250ms, 1.5s, 10m, 1h30m, 7d; at most 3650d."},
     {0},
 };
 

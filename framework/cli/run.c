@@ -49,6 +49,23 @@ static bool show_group(char *const *argv)
     return shown;
 }
 
+/* `bide help`, `bide help dead`, `bide help dead list`. */
+static bide_code help_for(char *const *argv, bide_error *error)
+{
+    const struct bide_cli_command *command = NULL;
+    size_t words;
+    struct bide_buffer text;
+    bide_buffer_init(&text);
+    bide_code code = argv[0] && !(!argv[1] && bide_cli_help_group(&text, argv[0]))
+                         ? bide_cli_find(argv, &command, &words, error)
+                         : BIDE_OK;
+    if (text.size)
+        show(&text);
+    else if (code == BIDE_OK)
+        show_help(command);
+    return code;
+}
+
 static bide_code check_arguments(const struct bide_cli *cli, bide_error *error)
 {
     const struct bide_cli_command *command = cli->command;
@@ -114,6 +131,8 @@ static bide_code run(struct bide_cli *cli, char *const *argv, bide_error *error)
     }
     if (!argv[used])
         return bide_fail(error, BIDE_E_USAGE, "no command given");
+    if (strcmp(argv[used], "help") == 0)
+        return help_for(argv + used + 1, error);
     if (show_group(argv + used))
         return BIDE_OK;
     code = bide_cli_find(argv + used, &cli->command, &words, error);

@@ -19,7 +19,7 @@ struct values {
 
 static const struct bide_cli_option options[] = {
     {"delay", BIDE_CLI_DURATION, AT(delay_ms), .value = "DURATION",
-        .help = "Run it after so long: 250ms, 1.5s, 10m, 36h, 7d; at most 3650d."},
+        .help = "Run it after so long: 250ms, 1.5s, 10m, 1h30m, 7d; at most 3650d."},
     {"at", BIDE_CLI_INSTANT, AT(at_ms), .value = "TIME",
         .help = "Run it at an instant: 2026-12-24T18:00:00Z or with an offset such as +01:00; a past one "
                 "means at once."},

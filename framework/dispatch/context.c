@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 #include "dispatch/handler.h"
 #include "message/trace.h"
 
-enum { ERROR_TEXT_MAX = 1024, LOG_FIELDS_MAX = 24 };
+enum { LOG_FIELDS_MAX = 24 };
 
 void bide_context_init(struct bide_context *context, const struct bide_clock *clock)
 {
@@ -92,14 +93,17 @@ void bide_run_release(struct bide_run *run)
 
 /* ---- what handlers call ---- */
 
+/* The end of a text says most: the last line of a traceback, the last words of a program. Without memory the
+ * text is lost, not the outcome. */
 static void keep_text(struct bide_context *context, const char *format, va_list args)
 {
-    char text[ERROR_TEXT_MAX];
     if (!format)
         return;
-    vsnprintf(text, sizeof text, format, args);
     bide_free(context->run->error);
-    context->run->error = bide_strdup(text); /* without memory the text is lost, not the outcome */
+    char *text = context->run->error = bide_vasprintf(format, args);
+    const char *tail = text ? bide_utf8_tail(text, BIDE_ERROR_KEPT) : NULL;
+    if (tail != text)
+        memmove(text, tail, strlen(tail) + 1);
 }
 
 bide_outcome bide_retry(bide_context *context, int64_t delay_ms, const char *format, ...)
@@ -119,6 +123,11 @@ bide_outcome bide_dead(bide_context *context, const char *format, ...)
     keep_text(context, format, args);
     va_end(args);
     return BIDE_DEAD;
+}
+
+int bide_attempts(const bide_context *context)
+{
+    return context->job->handler->config->retry.attempts;
 }
 
 int64_t bide_started_us(const bide_context *context)

@@ -36,27 +36,14 @@ void bide_failures_release(struct bide_failures *failures)
     json_decref(failures->root);
 }
 
-/* Whole characters of at most ERROR_MAX bytes; a byte that is none counts as one. */
-static size_t cut(const char *text)
-{
-    size_t size = strlen(text), end = 0;
-    while (end < size) {
-        size_t length = bide_utf8_length(text + end, size - end);
-        length = length ? length : 1;
-        if (end + length > ERROR_MAX)
-            break;
-        end += length;
-    }
-    return end;
-}
-
 static void write_one(struct bide_buffer *to, const struct bide_failure *failure)
 {
+    const char *error = bide_utf8_tail(failure->error, ERROR_MAX);
     bide_json_open(to, NULL, '{');
     bide_json_int(to, "attempt", failure->attempt);
     bide_json_int(to, "at_ms", failure->at_ms);
     bide_json_name(to, "error");
-    bide_buffer_json(to, failure->error, cut(failure->error));
+    bide_buffer_json(to, error, strlen(error));
     bide_buffer_char(to, '}');
 }
 
@@ -84,6 +71,18 @@ char *bide_failures_add(const char *text, const struct bide_failure *failure)
     } while (to.size > BIDE_FAILURES_TEXT_MAX && ++first < failures.n);
     bide_failures_release(&failures);
     return bide_buffer_take(&to);
+}
+
+const char *bide_failure_headline(const char *error, size_t *ret_size)
+{
+    size_t end = strlen(error);
+    while (end > 0 && (unsigned char)error[end - 1] <= ' ')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && error[begin - 1] != '\n')
+        begin--;
+    *ret_size = end - begin;
+    return error + begin;
 }
 
 void bide_failures_write(struct bide_buffer *to, const char *text)

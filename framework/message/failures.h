@@ -2,9 +2,9 @@
  * last error.
  *
  * The text is a JSON array, oldest first: [{"attempt":1,"at_ms":1734000000000,"error":"…"}, …]; "" is none.
- * It travels in headers, so it is kept short: the newest BIDE_FAILURES_MAX, each error cut to some hundred
- * bytes, and less of them where they are longer than a few thousand together. A text that cannot be read (a
- * foreign producer's) is as none. Any thread. */
+ * It travels in headers, so it is kept short: the newest BIDE_FAILURES_MAX, of each error the last
+ * some hundred bytes, and less of them where they are longer than a few thousand together. A text that cannot
+ * be read (a foreign producer's) is as none. Any thread. */
 #ifndef BIDE_MESSAGE_FAILURES_H
 #define BIDE_MESSAGE_FAILURES_H
 
@@ -35,6 +35,9 @@ void bide_failures_release(struct bide_failures *failures);
 
 /* The text with one more; the caller's (bide_free). NULL where there is no memory. */
 char *bide_failures_add(const char *text, const struct bide_failure *failure);
+
+/* What a list shows of an error: its last line that is not blank. */
+const char *bide_failure_headline(const char *error, size_t *ret_size);
 
 /* Appends the array, as it was read: valid JSON whatever the text was. */
 void bide_failures_write(struct bide_buffer *to, const char *text);

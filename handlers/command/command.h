@@ -46,8 +46,8 @@ struct environment {
     char **list; /* for execve */
     char *block; /* the message's own strings */
 };
-bool environment_make(
-    struct environment *environment, const struct command *command, const bide_message *message);
+bool environment_make(struct environment *environment, const struct command *command,
+    const bide_message *message, const bide_context *context);
 void environment_clear(struct environment *environment);
 /* Does a message set this one ("NAME=value")? */
 bool environment_is_ours(const char *entry);

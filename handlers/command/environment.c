@@ -6,7 +6,7 @@
 #include "command.h"
 
 static const char *const names[] = {"BIDE_ID=", "BIDE_TYPE=", "BIDE_QUEUE=", "BIDE_CONTENT_TYPE=",
-    "BIDE_ATTEMPT=", "BIDE_DUE_MS=", "BIDE_SENT_MS=", "BIDE_LAST_ERROR=", "BIDE_HEADER_",
+    "BIDE_ATTEMPT=", "BIDE_ATTEMPTS=", "BIDE_DUE_MS=", "BIDE_SENT_MS=", "BIDE_LAST_ERROR=", "BIDE_HEADER_",
     "TRACEPARENT=", "TRACESTATE="};
 
 /* Where programs look for their trace by convention; what of these the worker itself has is not the
@@ -15,7 +15,7 @@ static const struct {
     const char *header, *variable;
 } traces[] = {{"traceparent", "TRACEPARENT"}, {"tracestate", "TRACESTATE"}};
 
-enum { N_FIELDS = 8 };
+enum { N_FIELDS = 9 };
 
 bool environment_is_ours(const char *entry)
 {
@@ -47,13 +47,14 @@ static size_t write_traces(FILE *to, const bide_message *message)
 }
 
 /* All strings, each with its NUL, one behind another. */
-static size_t write_block(FILE *to, const bide_message *message)
+static size_t write_block(FILE *to, const bide_message *message, const bide_context *context)
 {
     fprintf(to, "BIDE_ID=%s%c", bide_message_id(message), '\0');
     fprintf(to, "BIDE_TYPE=%s%c", bide_message_type(message), '\0');
     fprintf(to, "BIDE_QUEUE=%s%c", bide_message_queue(message), '\0');
     fprintf(to, "BIDE_CONTENT_TYPE=%s%c", bide_message_content_type(message), '\0');
     fprintf(to, "BIDE_ATTEMPT=%d%c", bide_message_attempt(message), '\0');
+    fprintf(to, "BIDE_ATTEMPTS=%d%c", bide_attempts(context), '\0');
     fprintf(to, "BIDE_DUE_MS=%lld%c", (long long)bide_message_due_ms(message), '\0');
     fprintf(to, "BIDE_SENT_MS=%lld%c", (long long)bide_message_sent_ms(message), '\0');
     fprintf(to, "BIDE_LAST_ERROR=%s%c", bide_message_error(message), '\0');
@@ -63,15 +64,15 @@ static size_t write_block(FILE *to, const bide_message *message)
     return N_FIELDS + write_traces(to, message) + n_headers;
 }
 
-bool environment_make(
-    struct environment *environment, const struct command *command, const bide_message *message)
+bool environment_make(struct environment *environment, const struct command *command,
+    const bide_message *message, const bide_context *context)
 {
     size_t size;
     *environment = (struct environment){0};
     FILE *stream = open_memstream(&environment->block, &size);
     if (!stream)
         return false;
-    size_t n_ours = write_block(stream, message);
+    size_t n_ours = write_block(stream, message, context);
     if (fclose(stream) != 0) /* also where memory ran out on the way */
         return false;
     environment->list = calloc(n_ours + command->n_environment + 1, sizeof *environment->list);

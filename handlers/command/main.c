@@ -38,7 +38,7 @@ static bide_outcome handle(void *state, const bide_message *message, bide_contex
     struct environment environment;
     struct child child;
     bide_error error;
-    if (!environment_make(&environment, command, message)) {
+    if (!environment_make(&environment, command, message, context)) {
         environment_clear(&environment);
         return bide_retry(context, BIDE_BY_POLICY, "out of memory");
     }
@@ -78,7 +78,7 @@ static const bide_setting_spec settings_table[] = {
     {"dead_codes", BIDE_SETTING_STRING, "64 65 78",
         "exit codes that make a dead letter (usage, data, configuration); 0 is done, others retry"},
     {"grace", BIDE_SETTING_DURATION, "2s", "between SIGTERM and SIGKILL when the run is cancelled"},
-    {"keep_output", BIDE_SETTING_SIZE, "768", "last bytes of its output, kept as the text of a failure"},
+    {"keep_output", BIDE_SETTING_SIZE, "4000", "last bytes of its output, kept as the text of a failure"},
     {0},
 };
 

@@ -44,7 +44,7 @@ const char *tail_text(struct tail *tail)
     while (*text && blank(*text))
         text++;
     for (char *at = text; at < tail->bytes + tail->size; at++)
-        if (blank(*at))
+        if (blank(*at) && *at != '\n' && *at != '\t')
             *at = ' ';
     return text;
 }

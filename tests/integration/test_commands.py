@@ -35,7 +35,11 @@ def help_everywhere(project):
         said = project.bide(group, "--help").stdout
         missing = [name for name in names if name.startswith(group + " ") and f"  {name} " not in said]
         expect(not missing, f"`bide {group} --help` has no {missing}")
+        expect(project.bide("help", group).stdout == said, f"`bide help {group}` says something else")
         project.bide(group, expect=USAGE)
+    expect(project.bide("help").stdout == project.bide("--help").stdout, "`bide help`")
+    expect(project.bide("help", "dead", "list").stdout == project.bide("dead", "list", "--help").stdout, "`bide help dead list`")
+    expect("did you mean 'send'" in project.bide("help", "sent", expect=USAGE).stderr, "`bide help sent`")
     expect(re.match(r"bide \d+\.\d+\.\d+ ", project.bide("--version").stdout), "no version")
 
 

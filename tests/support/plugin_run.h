@@ -16,8 +16,8 @@ struct plugin_run {
     struct bide_handlers handlers;
     struct bide_context context;
     struct bide_message *message;
-    bide_outcome outcome; /* of the last run, with what follows */
-    char error[1100];     /* "": none */
+    bide_outcome outcome;            /* of the last run, with what follows */
+    char error[BIDE_ERROR_KEPT + 1]; /* "": none */
     int64_t delay_ms;
     int64_t took_ms;
     size_t n_sends;

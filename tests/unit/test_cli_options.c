@@ -157,8 +157,8 @@ static void test_bad_usage(void **state)
         {{"--flag=yes"}, "--flag takes no value"},
         {{"--number", "0"}, "--number: '0' is not a whole number from 1 to 10"},
         {{"--number", "3x"}, "--number: '3x' is not a whole number from 1 to 10"},
-        {{"--delay=-1s"},
-            "--delay: '-1s' is not a duration: write for example 250ms, 1.5s, 10m, 36h or 7d, at most 3650d"},
+        {{"--delay=-1s"}, "--delay: '-1s' is not a duration: write for example 250ms, 1.5s, 10m, 1h30m or "
+                          "7d, at most 3650d"},
         {{"--at", "noon"}, "--at: 'noon' is not an instant: write for example 2026-12-24T18:00:00Z or "
                            "2026-12-24T19:00:00+01:00"},
         {{"--choice", "gren"}, "--choice: 'gren' is none of red, green (did you mean 'green'?)"},

@@ -183,7 +183,7 @@ static const struct {
         "a.conf:1: drain must be a duration in quotes with its unit, such as \"250ms\", \"1.5s\" or \"10m\""},
     {"worker: { drain = \"30\"; };",
         "a.conf:1: drain: '30' is not a duration: write for example 250ms, 1.5s, "
-        "10m, 36h or 7d, at most 3650d"},
+        "10m, 1h30m or 7d, at most 3650d"},
     {"worker: { drain = \"2d\"; };", "a.conf:1: drain must lie from 0s to 1d"},
     {"worker: { max_body = \"1GiB\"; };", "a.conf:1: max_body must lie from 1 to 134217728 bytes"},
     {"worker: { max_body = true; };", "a.conf:1: max_body must be a size, such as 4096 or \"1MiB\""},
@@ -222,7 +222,8 @@ static const struct {
         "a.conf:2: backoff is 'expo': it must be \"fixed\", \"linear\", \"exponential\" or \"fibonacci\""},
     {HANDLER("retry: { backoff = []; };"), "a.conf:2: backoff: a list holds 1 to 100 durations"},
     {HANDLER("retry: { backoff = [\"1s\", \"soon\"]; };"),
-        "a.conf:2: backoff: 'soon' is not a duration: write for example 250ms, 1.5s, 10m, 36h or 7d, at most "
+        "a.conf:2: backoff: 'soon' is not a duration: write for example 250ms, 1.5s, 10m, 1h30m or 7d, at "
+        "most "
         "3650d"},
     {HANDLER("retry: { backoff = [1, 2]; };"), "a.conf:2: backoff: a list holds durations, such as \"5s\""},
     {HANDLER("settings = 1;"), "a.conf:2: settings must be a group: settings: { … };"},

@@ -136,9 +136,9 @@ static const struct {
     {"{\"type\":\"a\",\"body_base64\":\"aGk\"}", "'body_base64': is not base64 (RFC 4648, with padding)"},
     {"{\"type\":\"a\",\"delay\":90}", "'delay': must be a string"},
     {"{\"type\":\"a\",\"delay\":\"-1s\"}",
-        "'delay': '-1s' is not a duration: write for example 250ms, 1.5s, 10m, 36h or 7d, at most 3650d"},
-    {"{\"type\":\"a\",\"delay\":\"99999d\"}",
-        "'delay': '99999d' is not a duration: write for example 250ms, 1.5s, 10m, 36h or 7d, at most 3650d"},
+        "'delay': '-1s' is not a duration: write for example 250ms, 1.5s, 10m, 1h30m or 7d, at most 3650d"},
+    {"{\"type\":\"a\",\"delay\":\"99999d\"}", "'delay': '99999d' is not a duration: write for example 250ms, "
+                                              "1.5s, 10m, 1h30m or 7d, at most 3650d"},
     {"{\"type\":\"a\",\"at\":\"tomorrow\"}", "'at': 'tomorrow' is not an instant: write for example "
                                              "2026-12-24T18:00:00Z or 2026-12-24T19:00:00+01:00"},
     {"{\"type\":\"a\",\"id\":\"\"}", "'id': an id has 1 to 255 bytes, this one has 0"},

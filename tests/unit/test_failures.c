@@ -43,6 +43,21 @@ static void test_the_newest_stay(void **state)
     bide_free(text);
 }
 
+static void test_headline(void **state)
+{
+    static const struct {
+        const char *error, *line;
+    } rows[] = {{"", ""}, {"one", "one"}, {"Traceback:\n  File x\nKeyError: 'a'\n \n", "KeyError: 'a'"},
+        {"\n\n", ""}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        size_t size;
+        const char *line = bide_failure_headline(rows[i].error, &size);
+        assert_int_equal(size, strlen(rows[i].line));
+        assert_memory_equal(line, rows[i].line, size);
+    }
+}
+
 /* In headers, beside everything else. */
 static void test_it_stays_short(void **state)
 {
@@ -66,9 +81,11 @@ static void test_whole_characters(void **state)
 {
     (void)state;
     struct bide_failures failures;
-    char umlauts[601] = "x";
-    for (size_t i = 1; i + 2 < sizeof umlauts; i += 2)
+    char umlauts[601];
+    for (size_t i = 0; i + 2 < sizeof umlauts; i += 2)
         memcpy(umlauts + i, "\xC3\xBC", 3);
+    umlauts[598] = 'x'; /* the last 300 bytes begin within a character */
+    umlauts[599] = '\0';
     char *text = add(add(NULL, 1, umlauts), 2, "bad \xff byte");
     bide_failures_read(&failures, text);
     assert_int_equal(failures.n, 2);
@@ -98,6 +115,7 @@ static void test_what_is_no_history(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_oldest_first),
     cmocka_unit_test(test_the_newest_stay),
+    cmocka_unit_test(test_headline),
     cmocka_unit_test(test_it_stays_short),
     cmocka_unit_test(test_whole_characters),
     cmocka_unit_test(test_what_is_no_history),

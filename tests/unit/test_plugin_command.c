@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "support/deadline.h"
+#include "base/utf8.h"
 #include "support/plugin_run.h"
 #include "unit.h"
 
@@ -33,7 +34,7 @@ static void test_exit_code_decides(void **state)
         {"exit 75", BIDE_RETRY, "sh: exit code 75"},
         {"exit 1", BIDE_RETRY, "sh: exit code 1"},
         {"exit 65", BIDE_DEAD, "sh: exit code 65"},
-        {"echo to out; echo to err >&2; exit 3", BIDE_RETRY, "sh: exit code 3: to out to err"},
+        {"echo to out; echo to err >&2; exit 3", BIDE_RETRY, "sh: exit code 3: to out\nto err"},
         {"kill -9 $$", BIDE_RETRY, "sh was killed by signal 9 (Killed)"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -60,7 +61,8 @@ static void test_body_and_fields_reach_the_program(void **state)
     struct plugin_run run;
     bide_error error;
     open_shell(&run, "30s",
-        "cat > body; echo $BIDE_ID $BIDE_TYPE $BIDE_QUEUE $BIDE_ATTEMPT $BIDE_DUE_MS $BIDE_CONTENT_TYPE "
+        "cat > body; echo $BIDE_ID $BIDE_TYPE $BIDE_QUEUE $BIDE_ATTEMPT/$BIDE_ATTEMPTS $BIDE_DUE_MS "
+        "$BIDE_CONTENT_TYPE "
         "$BIDE_HEADER_X_TENANT_ID > fields",
         "");
     assert_ok(bide_message_set_header(run.message, "x-tenant.id", "blue; rm -rf $HOME", &error), &error);
@@ -71,7 +73,7 @@ static void test_body_and_fields_reach_the_program(void **state)
     char *body = plugin_run_file(&run, "body");
     char *fields = plugin_run_file(&run, "fields");
     char expected[300];
-    snprintf(expected, sizeof expected, "id-1 test default 4 %lld text/plain blue; rm -rf $HOME\n",
+    snprintf(expected, sizeof expected, "id-1 test default 4/25 %lld text/plain blue; rm -rf $HOME\n",
         (long long)run.message->due_ms);
     assert_string_equal(body, "one\ntwo");
     assert_string_equal(fields, expected);
@@ -122,7 +124,22 @@ static void test_the_end_of_the_output_is_kept(void **state)
     struct plugin_run run;
     open_shell(&run, "30s", "seq 1 20000; echo the end; exit 1", "keep_output = 19;");
     assert_int_equal(plugin_run_handle(&run), BIDE_RETRY);
-    assert_string_equal(run.error, "sh: exit code 1: 9999 20000 the end");
+    assert_string_equal(run.error, "sh: exit code 1: 9999\n20000\nthe end");
+    plugin_run_close(&run);
+}
+
+/* A traceback's last line says what happened: what is too long loses its beginning, and no half character. */
+static void test_a_long_error_keeps_its_end(void **state)
+{
+    (void)state;
+    struct plugin_run run;
+    open_shell(&run, "30s", "for i in $(seq 2000); do printf 'äöü'; done; echo; echo ValueError: 7; exit 1",
+        "keep_output = 10000;");
+    assert_int_equal(plugin_run_handle(&run), BIDE_RETRY);
+    size_t size = strlen(run.error);
+    assert_in_range(size, BIDE_ERROR_KEPT - 3, BIDE_ERROR_KEPT);
+    assert_true(bide_utf8_valid(run.error, size));
+    assert_string_equal(strchr(run.error, '\n'), "\nValueError: 7");
     plugin_run_close(&run);
 }
 
@@ -270,6 +287,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_the_environment_is_chosen),
     cmocka_unit_test(test_large_bodies_and_outputs_do_not_block),
     cmocka_unit_test(test_the_end_of_the_output_is_kept),
+    cmocka_unit_test(test_a_long_error_keeps_its_end),
     cmocka_unit_test(test_timeout_ends_the_program_and_its_children),
     cmocka_unit_test(test_who_ignores_the_end_is_killed),
     cmocka_unit_test(test_cancelling_wakes_it),

@@ -55,6 +55,10 @@ static void durations_taken(void **state)
         {"1.25m", 75 * SECOND},
         {"3650d", BIDE_DELAY_MAX_MS},
         {"0000001s", SECOND},
+        {"1h30m", HOUR + 30 * MINUTE},
+        {"1d2h3m4s5ms", DAY + 2 * (int64_t)HOUR + 3 * MINUTE + 4 * SECOND + 5},
+        {"1m500ms", MINUTE + 500},
+        {"3649d24h", BIDE_DELAY_MAX_MS},
         {"315359999.999s", BIDE_DELAY_MAX_MS - 1},
     };
     takes(bide_parse_duration, rows, COUNT_OF(rows));
@@ -64,8 +68,8 @@ static void durations_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {"", " ", "1", "s", ".s", "-1s", "+1s", "1 s", " 1s", "1s ", "1S",
-        "1,5s", "1e3s", "inf", "nans", "0x10s", "1.2.3s", "1h30m", "3650.001d", "3651d",
-        "99999999999999999999999d", "1ms\n", "00"};
+        "1,5s", "1e3s", "inf", "nans", "0x10s", "1.2.3s", "1h30", "30m1h", "1s1s", "1ms1m", "1h 30m",
+        "3649d24h1ms", "3650.001d", "3651d", "99999999999999999999999d", "1ms\n", "00"};
     refuses(bide_parse_duration, texts, COUNT_OF(texts));
     char digits[500];
     memset(digits, '9', sizeof digits);

@@ -11,11 +11,13 @@ function facts(rows) {
 const moment = (ms) => (known(ms) && ms > 0 ? `${instant(ms)} (${ago(ms)})` : NOTHING);
 const upcoming = (ms) => (known(ms) && ms > Date.now() ? instant(ms) : moment(ms));
 
-// Each run that failed, when, and what it said; of one failure alone, what it said.
+// Each run that failed, when, and how it said so; of the last one all that it said.
 function failuresOf(letter) {
   const failures = letter.failures || [];
   if (failures.length < 2) return letter.error ? [el("pre", {class: "error"}, letter.error)] : [];
-  return failures.flatMap(({attempt, at_ms, error}) => [el("span", {class: "failure"}, `Run ${attempt} · ${instant(at_ms)}`), el("pre", {class: "error"}, error || NOTHING)]);
+  const last = failures.length - 1;
+  return failures.flatMap(({attempt, at_ms, error}, i) => [el("span", {class: "failure"}, `Run ${attempt} · ${instant(at_ms)}`),
+    el("pre", {class: "error"}, (i === last && letter.error) || error || NOTHING)]);
 }
 
 // sent -> due -> died, with how many runs there were and how each failed.

@@ -85,6 +85,10 @@ typedef enum bide_outcome {
     BIDE_DEAD,  /* hopeless: parked as a dead letter with reason "rejected" */
 } bide_outcome;
 
+/* How many bytes of an error's text are kept: the last ones. It may have several lines; lists show the last.
+ */
+enum { BIDE_ERROR_KEPT = 4096 };
+
 /* For `return bide_retry(context, …)`: keeps the text as the message's last error and returns BIDE_RETRY.
  * delay_ms: the handler's own delay ("Retry-After"), or BIDE_BY_POLICY for the configured backoff. */
 #define BIDE_BY_POLICY INT64_C(-1)
@@ -92,6 +96,10 @@ BIDE_API bide_outcome bide_retry(bide_context *context, int64_t delay_ms, const 
     BIDE_PRINTF(3, 4);
 /* For `return bide_dead(context, …)`: keeps the text and returns BIDE_DEAD. */
 BIDE_API bide_outcome bide_dead(bide_context *context, const char *format, ...) BIDE_PRINTF(2, 3);
+
+/* The most runs the message gets, `retry.attempts` of the configuration: in the run in which
+ * bide_message_attempt() reaches it, BIDE_RETRY makes a dead letter. Since ABI 1.1. */
+BIDE_API int bide_attempts(const bide_context *context);
 
 /* When this run began (Unix microseconds), and what is left of the handler's timeout in milliseconds (never
  * negative; INT64_MAX without one). */
