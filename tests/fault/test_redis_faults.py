@@ -78,6 +78,28 @@ def follow(replica, master):
     wait_until(lambda: "state=online" in master.info("replication").get("slave0", ""), 20, "the master knows it")
 
 
+def bodies_deleted_by_hand(project):
+    """Before it is claimed, and while it runs and will be tried again: a dead letter says so; nothing vanishes in silence."""
+    with Server() as server:
+        configure(project, server.url)
+        queue = "{%s}:q:default:" % project.name_space
+        project.send([{"type": "probe", "id": "early", "delay": "1500ms"}])
+        server.ask("DEL", queue + "held")
+        worker = project.worker()
+        wait_until(lambda: len(project.dead()) == 1, 10, lambda: f"parked: {project.status()} {worker.log_tail()}")
+        project.send([{"type": "probe", "id": name, "delay": delay, "body": {"sleep_ms": 1500, "fail": 1}}
+                      for name, delay in (("token", "100ms"), ("entry", "0"))])
+        wait_until(lambda: project.queue("default")["in_flight"] == 2, 10, lambda: f"both run: {project.status()}")
+        server.ask("DEL", queue + "held")
+        server.ask("XTRIM", queue + "ready", "MAXLEN", 0)
+        wait_until(lambda: len(project.dead()) == 3, 10, lambda: f"parked: {project.status()} {worker.log_tail()}")
+        letters = {row["id"]: (row["reason"], row["error"]) for row in project.dead()}
+        print(letters)
+        expect(all(reason == "malformed" and "gone from Redis" in error for reason, error in letters.values()), letters)
+        expect({"token", "entry"} < set(letters), letters)
+        expect("without a body" in worker.log_text() and project.left() == 0, worker.log_tail())
+
+
 def orderly_failover(project):
     """There and back: the old master answers READONLY, and the URL's other host serves."""
     with a_pair(project) as (one, two):
@@ -132,4 +154,4 @@ def a_server_that_loads(project):
         close_books(project, [worker], sent, IN_FLIGHT)
 
 
-main(scripts_forgotten, a_script_that_is_killed, orderly_failover, master_dies, a_server_that_loads)
+main(scripts_forgotten, bodies_deleted_by_hand, a_script_that_is_killed, orderly_failover, master_dies, a_server_that_loads)

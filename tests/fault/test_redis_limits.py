@@ -13,7 +13,9 @@ sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
 from bidetest import ledger  # noqa: E402
 from bidetest.faults import close_books, configure, mix, reaches  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
-from bidetest.project import ROOT  # noqa: E402
+from bidetest.plugins import build_plugin  # noqa: E402
+from bidetest.project import BUILD, ROOT  # noqa: E402
+from bidetest.proxy import Proxy  # noqa: E402
 from bidetest.redis import Server  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
@@ -119,6 +121,48 @@ def ten_idle_workers(project):
         expect(all(worker.stop() == 0 for worker in workers), "one did not end well")
 
 
+FOLLOWING, DELAY_S = 600, 0.025
+PLUGIN = """
+#include <bide/handler.h>
+static bide_outcome handle(void *state, const bide_message *message, bide_context *context)
+{
+    bide_message *next;
+    (void)state, (void)message;
+    if (bide_message_create("probe", &next, NULL) != BIDE_OK || bide_context_send(context, next, NULL) != BIDE_OK)
+        return bide_dead(context, "cannot send on");
+    return BIDE_DONE;
+}
+const bide_plugin_descriptor bide_plugin = {BIDE_PLUGIN_HEAD, .name = "sender", .handle = handle};
+"""
+
+
+def follow_ups_far_away(project):
+    """Messages that send others are settled many at once: over a slow network they hold up neither each other nor the rest."""
+    folder = project.dir / "plugins"
+    folder.mkdir()
+    build_plugin(PLUGIN, folder / "sender.so")
+    for plugin in (BUILD / "handlers").glob("*.so"):
+        (folder / plugin.name).symlink_to(plugin)
+    with Server() as server, Proxy(server.port()) as proxy:
+        project.url = f"redis://127.0.0.1:{proxy.port}/0"
+        handlers = [{"type": "first", "plugin": "sender"}, project.probe()]
+        project.configure(handlers, plugin_dir=str(folder), worker={"prefetch": 256})
+        project.send([{"type": "first"}] * FOLLOWING)
+        proxy.delay = DELAY_S
+        before, since = scripts(server), time.monotonic()
+        worker = project.worker()
+        reaches(project, worker, FOLLOWING)
+        wait_until(lambda: server.ask("XLEN", "{%s}:q:default:ready" % project.name_space) == "0", 20, "all is settled")
+        used = scripts(server) - before
+        print(f"{FOLLOWING} follow-ups in {time.monotonic() - since:.1f} s, {used} scripts")
+        expect(used < FOLLOWING / 2, f"{used} scripts for {FOLLOWING} messages")
+        expect(worker.stop() == 0, worker.log_tail())
+
+
+def scripts(server):
+    return count(server.info("commandstats").get("cmdstat_evalsha", "calls=0,"))
+
+
 # ---- how long a script takes ----
 
 
@@ -164,5 +208,5 @@ def count(statistics):
     return int(statistics.split("calls=")[1].split(",")[0])
 
 
-main(full_memory, only_the_documented_commands, ten_idle_workers,
+main(full_memory, only_the_documented_commands, ten_idle_workers, follow_ups_far_away,
      no_script_holds_the_server_up)

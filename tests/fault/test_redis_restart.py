@@ -7,6 +7,7 @@ confirmed."""
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -162,10 +163,39 @@ def tokens_given_out_again(project):
         expect(heir.stop() == 0, heir.log_tail())
 
 
+def ended_while_it_was_away(project):
+    """As before, but the forgotten one has ended before the server is back: its settlement waits, and meets another message in
+    its place."""
+    with Server("appendonly yes", "appendfsync everysec", "aof-load-truncated yes") as server:
+        configure(project, server.url)
+        worker = project.worker()
+        project.send([{"type": "probe", "id": "first"}])
+        reaches(project, worker, 1)
+        wait_until(lambda: project.left() == 0, 10, "settled")
+        file = last_file(server)
+        size = file.stat().st_size
+        project.send([{"type": "probe", "id": "forgotten", "delay": "300ms", "body": {"sleep_ms": 1500}}])
+        wait_until(lambda: in_hand(server, project) and project.queue("default")["delayed"] == 0, 10, "it runs")
+        server.kill()
+        reaches(project, worker, 2)
+        pids = worker.tree()
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGSTOP)  # so that the other message is there before it
+        os.truncate(file, size)
+        server.restart()
+        project.send([{"type": "probe", "id": "second", "delay": "2500ms"}])
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        reaches(project, worker, 3)
+        wait_until(lambda: project.left() == 0, 10, lambda: f"{project.status()}")
+        expect([line["id"] for line in project.journal()] == ["first", "forgotten", "second"], f"{project.journal()}")
+        expect(not project.dead() and worker.stop() == 0, f"{project.dead()} {worker.log_tail()}")
+
+
 def in_hand(server, project):
     """Tokens in workers' hands."""
     keys = server.ask("KEYS", "{%s}:q:default:claimed:*" % project.name_space).split()
     return sum(int(server.ask("ZCARD", key)) for key in keys)
 
 
-main(tokens_given_out_again, always, everysec_killed, everysec_power_cut)
+main(tokens_given_out_again, ended_while_it_was_away, always, everysec_killed, everysec_power_cut)

@@ -9,8 +9,9 @@
  * above, the stream is read by a command of its own, which is faster: handing entries through Lua costs half
  * as much again. */
 enum { CLAIM_BYTES = 2 * 1024 * 1024, STREAM_ROOM = 16 };
-/* A command of the lost connection may be carried out after the first audit. */
-enum { AUDIT_AGAIN_US = 10 * 1000 * 1000 };
+/* While so many settlements are not final, nothing more is claimed: memory is bounded where handlers are
+ * quicker than the way to the server. */
+enum { UNSETTLED_MOST = 4096 };
 
 struct plan {
     size_t room;  /* most that may be run now, claimed by the script */
@@ -24,10 +25,12 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static size_t room_of(const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
+size_t bide_redis_claims_room(
+    const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
 {
     size_t held = queue->in_hand + queue->asked;
-    return receiver->stopped || queue->limit <= held ? 0 : queue->limit - held;
+    bool shut = receiver->stopped || receiver->stats.unsettled >= UNSETTLED_MOST;
+    return shut || queue->limit <= held ? 0 : queue->limit - held;
 }
 
 /* The earliest messages are shared out: a worker with little room does not hoard them. */
@@ -41,7 +44,7 @@ static struct plan make_plan(const struct bide_redis_receiver *receiver, struct 
 {
     size_t most = CLAIM_BYTES / (queue->mean_size + 1);
     most = most < 1 ? 1 : smaller(most, BIDE_REDIS_CLAIM_MAX);
-    struct plan plan = {.room = smaller(room_of(receiver, queue), most)};
+    struct plan plan = {.room = smaller(bide_redis_claims_room(receiver, queue), most)};
     if (plan.room == 0)
         return plan;
     plan.early = smaller(early_room(receiver, queue), most);
@@ -121,14 +124,7 @@ bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_erro
         struct bide_redis_queue *queue = &receiver->queues[i];
         if (queue->claiming)
             continue;
-        if (queue->audits > 0 && bide_mono_us(receiver->settings->clock) >= queue->audit_us) {
-            queue->audits--;
-            queue->audit_us = bide_mono_us(receiver->settings->clock) + AUDIT_AGAIN_US;
-            code = bide_redis_deliveries_audit(receiver, queue, error);
-        }
-        if (code != BIDE_OK)
-            break;
-        bool room = room_of(receiver, queue) > 0;
+        bool room = bide_redis_claims_room(receiver, queue) > 0;
         if (queue->alarm_ms <= now_ms) {
             queue->alarm_ms = BIDE_REDIS_NO_ALARM;
             queue->wanting = true;
@@ -178,7 +174,7 @@ static bide_code answer_script(struct bide_redis_receiver *receiver, const struc
         queue->wanting = true;
     else
         rest(receiver, queue, reply);
-    if (queue->woken && room_of(receiver, queue) == 0)
+    if (queue->woken && bide_redis_claims_room(receiver, queue) == 0)
         queue->pass_on = true;
     return code;
 }
@@ -197,7 +193,7 @@ static bide_code answer_read(struct bide_redis_receiver *receiver, const struct 
     queue->asked = 0;
     queue->wanting = true; /* only the script can say that nothing is left */
     queue->streaming = got == command->room;
-    if (queue->woken && room_of(receiver, queue) == 0)
+    if (queue->woken && bide_redis_claims_room(receiver, queue) == 0)
         queue->pass_on = true;
     return code;
 }
@@ -221,7 +217,7 @@ void bide_redis_claims_wake(struct bide_redis_receiver *receiver, const redisRep
             continue;
         queue->wanting = true;
         queue->woken = queue->claiming;
-        if (!queue->claiming && room_of(receiver, queue) == 0)
+        if (!queue->claiming && bide_redis_claims_room(receiver, queue) == 0)
             queue->pass_on = true;
     }
 }

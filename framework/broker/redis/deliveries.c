@@ -7,6 +7,9 @@
 #include "broker/redis/entry.h"
 #include "broker/redis/receiver.h"
 
+/* A command of the lost connection may be carried out after the first audit. */
+enum { AUDIT_AGAIN_US = 10 * 1000 * 1000 };
+
 /* ---- chains ---- */
 
 void bide_redis_chain_init(struct bide_redis_chain *chain)
@@ -195,7 +198,7 @@ bide_code bide_redis_deliveries_take_tokens(struct bide_redis_receiver *receiver
     return code;
 }
 
-bide_code bide_redis_deliveries_audit(
+static bide_code audit(
     struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, bide_error *error)
 {
     struct bide_redis_args *args = &receiver->args;
@@ -210,21 +213,47 @@ bide_code bide_redis_deliveries_audit(
     return code;
 }
 
-/* What is settled already was so before the audit on the same connection: its owner was checked then. */
-static void disown(struct bide_redis_receiver *receiver, const char *source)
+/* Not while a claim is under way: what it brings is not known yet, and would be taken back. */
+bide_code bide_redis_deliveries_audit(struct bide_redis_receiver *receiver, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < receiver->n_queues; i++) {
+        struct bide_redis_queue *queue = &receiver->queues[i];
+        if (queue->audits == 0 || queue->claiming)
+            continue;
+        int64_t now_us = bide_mono_us(receiver->settings->clock);
+        if (now_us < queue->audit_us)
+            continue;
+        queue->audits--;
+        queue->audit_us = now_us + AUDIT_AGAIN_US;
+        code = audit(receiver, queue, error);
+    }
+    return code;
+}
+
+/* A run that goes on is let end; its settlement is then dropped. Where the settlement was sent already, the
+ * server may have carried it out: that is why it is not this worker's any more. */
+static void disown(struct bide_redis_receiver *receiver, size_t queue, const char *source)
 {
     for (struct bide_redis_delivery *delivery = receiver->all; delivery; delivery = delivery->all_next) {
-        if (delivery->incarnation != receiver->incarnation || delivery->settlement.delivery ||
+        if (delivery->incarnation != receiver->incarnation || delivery->base.queue != queue ||
             strcmp(delivery->source, source) != 0)
             continue;
+        delivery->disowned = true;
+        if (delivery->settlement.delivery)
+            return;
         bide_redis_delivery_uncount(receiver, delivery);
         delivery->incarnation = receiver->incarnation - 1;
+        return;
     }
 }
 
-void bide_redis_deliveries_audited(struct bide_redis_receiver *receiver, const redisReply *reply)
+void bide_redis_deliveries_audited(
+    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, const redisReply *reply)
 {
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
         if (reply->element[i]->type == REDIS_REPLY_STRING)
-            disown(receiver, reply->element[i]->str);
+            disown(receiver, (size_t)(queue - receiver->queues), reply->element[i]->str);
+    bide_redis_settles_drop_disowned(receiver, queue);
+    queue->audited = true;
 }

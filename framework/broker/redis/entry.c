@@ -68,7 +68,10 @@ bool bide_redis_held_read(
     if (!is_text(token) || !is_text(due) || !is_text(text))
         return false;
     bide_redis_wire_init(wire);
-    bide_redis_wire_read(wire, text->str, text->len);
+    if (text->len > 0)
+        bide_redis_wire_read(wire, text->str, text->len);
+    else
+        wire->defect = "its text is gone from Redis: somebody deleted or changed keys of bide";
     /* The set's time is the one that counts: it is what a replay or an operator may have changed. */
     wire->parts.due_ms = score_ms(due->str);
     return true;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -14,6 +15,7 @@
 struct bide_redis_link {
     const struct bide_redis_settings *settings;
     redisContext *context;
+    uint32_t mark; /* of the last command that stored messages */
     char sha[BIDE_REDIS_N_SCRIPTS][41];
 };
 
@@ -147,6 +149,17 @@ void bide_redis_link_script(const struct bide_redis_link *link, struct bide_redi
     bide_redis_args_add(args, "EVALSHA", 7);
     bide_redis_args_add(args, link->sha[script], 40);
     bide_redis_args_int(args, n_keys);
+}
+
+/* Begun at random for each connection, so that it does not go back with the server's own numbers. */
+void bide_redis_link_mark(struct bide_redis_link *link, struct bide_redis_args *args)
+{
+    static const char digits[] = "0123456789abcdef";
+    char text[8];
+    link->mark += 0x9E3779B9u; /* odd: each value once */
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = digits[link->mark >> 4 * i & 15];
+    bide_redis_args_add(args, text, sizeof text);
 }
 
 /* The next reply; one that is an error is a failure. */
@@ -322,6 +335,8 @@ static bide_code connect_one(const struct bide_redis_settings *settings, const s
     if (!link)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     link->settings = settings;
+    if (getrandom(&link->mark, sizeof link->mark, GRND_NONBLOCK) != sizeof link->mark)
+        link->mark = (uint32_t)bide_mono_us(bide_clock_system());
     bide_code code = dial(link, host, error);
     if (code == BIDE_E_CONFIG || code == BIDE_E_NOMEM)
         *trouble = BIDE_REDIS_REFUSED;

@@ -42,6 +42,9 @@ void bide_redis_link_destroy(struct bide_redis_link *link); /* NULL is fine */
 /* Begins a command: EVALSHA of a script with n_keys keys. */
 void bide_redis_link_script(const struct bide_redis_link *link, struct bide_redis_args *args,
     enum bide_redis_script script, int n_keys);
+/* Adds to a script that stores messages the mark of its tokens: eight characters that no other command has.
+ */
+void bide_redis_link_mark(struct bide_redis_link *link, struct bide_redis_args *args);
 /* Queues a command to be sent. */
 bide_code bide_redis_link_append(
     struct bide_redis_link *link, const struct bide_redis_args *args, bide_error *error);

@@ -135,9 +135,9 @@ static bide_code act_on(struct bide_redis_receiver *receiver, const redisReply *
     take_command(receiver);
     bide_code code = BIDE_OK;
     if (command->kind == BIDE_REDIS_COMMAND_SETTLE)
-        bide_redis_settles_final(receiver, command);
+        bide_redis_settles_final(receiver, command, reply);
     else if (command->kind == BIDE_REDIS_COMMAND_KEEP)
-        bide_redis_deliveries_audited(receiver, reply);
+        bide_redis_deliveries_audited(receiver, command->queue, reply);
     else
         code = bide_redis_claims_answer(receiver, command, reply, error);
     bide_free(command);
@@ -195,6 +195,7 @@ static void adopt(struct bide_redis_receiver *receiver, const struct bide_redis_
     receiver->stats.reconnects += !first;
     for (size_t i = 0; i < receiver->n_queues; i++) {
         bide_redis_claims_reset(&receiver->queues[i]);
+        receiver->queues[i].audited = first;
         receiver->queues[i].audits = first ? 0 : 2;
         receiver->queues[i].audit_us = bide_mono_us(receiver->settings->clock);
     }
@@ -225,7 +226,9 @@ static void check_deadline(struct bide_redis_receiver *receiver)
 static bide_code send_all(struct bide_redis_receiver *receiver, bide_error *error)
 {
     bide_error why = {0};
-    bide_code code = bide_redis_settles_send(receiver, error);
+    bide_code code = bide_redis_deliveries_audit(receiver, error);
+    if (code == BIDE_OK)
+        code = bide_redis_settles_send(receiver, error);
     if (code == BIDE_OK)
         code = bide_redis_claims_send(receiver, error);
     if (code == BIDE_OK && receiver->unsent &&
@@ -283,13 +286,11 @@ static bool has_work(const struct bide_redis_receiver *receiver)
         return false;
     for (size_t i = 0; i < receiver->n_queues; i++) {
         const struct bide_redis_queue *queue = &receiver->queues[i];
-        size_t held = queue->in_hand + queue->asked;
-        bool room = !receiver->stopped && queue->limit > held;
+        bool room = bide_redis_claims_room(receiver, queue) > 0;
         if (!queue->claiming && ((queue->wanting && room) || queue->pass_on))
             return true;
-        for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)
-            if (queue->settles[list].first && receiver->settles_under_way == 0)
-                return true;
+        if (bide_redis_settles_wait(receiver, queue))
+            return true;
     }
     return false;
 }

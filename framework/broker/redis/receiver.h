@@ -38,6 +38,8 @@ struct bide_redis_delivery {
     struct bide_heap_node landing;                    /* in `landing` while it is early */
     struct bide_settlement settlement;
     unsigned incarnation; /* of the receiver, when it was claimed */
+    bool sent;            /* its settlement was, at least once */
+    bool disowned;        /* the server says that it is not this worker's (any more) */
     char source[48];      /* stream id ("123-0") or token */
 };
 
@@ -59,6 +61,7 @@ struct bide_redis_queue {
     bool flip;      /* who gets the odd place, delayed or ready */
     bool crowded;   /* early ones were left for want of room for them */
     int64_t alarm_ms;
+    bool audited;     /* since the connection was made: nothing is settled before the answer */
     int audits;       /* still to be made after a reconnect: what is claimed that we do not know of? */
     int64_t audit_us; /* monotonic: when */
     size_t mean_size; /* of messages, a moving average: bounds the bytes of a claim */
@@ -92,6 +95,7 @@ struct bide_redis_receiver {
     size_t n_queues;
     struct bide_redis_command *commands, **commands_end;
     size_t settles_under_way;
+    size_t settle_turn;              /* which queue's which list is next */
     struct bide_redis_delivery *all; /* every delivery that is not freed */
     struct bide_redis_chain ready;   /* claimed, not handed out */
     struct bide_heap landing;        /* early ones, claimed and not settled */
@@ -133,11 +137,11 @@ bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receive
 bide_code bide_redis_deliveries_take_tokens(struct bide_redis_receiver *receiver,
     struct bide_redis_queue *queue, const redisReply *tokens, bide_error *error);
 void bide_redis_delivery_free(struct bide_redis_delivery *delivery);
-/* Asks the server to take back what this worker does not know it has. */
-bide_code bide_redis_deliveries_audit(
-    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, bide_error *error);
-/* Its answer: what is named there and not settled yet is lost. */
-void bide_redis_deliveries_audited(struct bide_redis_receiver *receiver, const redisReply *reply);
+/* Makes the audits that are due: asks the server to take back what this worker does not know it has. */
+bide_code bide_redis_deliveries_audit(struct bide_redis_receiver *receiver, bide_error *error);
+/* Its answer: what is named there is not this worker's, and is not settled by it. */
+void bide_redis_deliveries_audited(
+    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, const redisReply *reply);
 /* No longer in hand (settled, forgotten or lost). */
 void bide_redis_delivery_uncount(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery);
 /* Early ones whose time has come count as in hand. */
@@ -145,6 +149,9 @@ void bide_redis_deliveries_land(struct bide_redis_receiver *receiver);
 
 /* ---- claims.c ---- */
 
+/* How many more of a queue may be claimed. */
+size_t bide_redis_claims_room(
+    const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue);
 /* Appends the claims for which there is reason and room. */
 bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error);
 /* The answer to a CLAIM or READ: its messages into `ready`. */
@@ -164,8 +171,14 @@ void bide_redis_settles_add(struct bide_redis_receiver *receiver, const struct b
 /* Appends commands for what was added. */
 bide_code bide_redis_settles_send(struct bide_redis_receiver *receiver, bide_error *error);
 /* The command was carried out. */
-void bide_redis_settles_final(struct bide_redis_receiver *receiver, struct bide_redis_command *command);
+void bide_redis_settles_final(
+    struct bide_redis_receiver *receiver, struct bide_redis_command *command, const redisReply *reply);
 /* All of a chain is lost: counted and freed. */
 void bide_redis_settles_lose(struct bide_redis_receiver *receiver, struct bide_redis_chain *chain);
+/* Drops what is disowned of what was added to a queue. */
+void bide_redis_settles_drop_disowned(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue);
+/* Is there something to be sent, and nothing under way whose answer would cause it? */
+bool bide_redis_settles_wait(
+    const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue);
 
 #endif

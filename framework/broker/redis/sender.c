@@ -94,6 +94,7 @@ static bide_code append_chunk(
     bide_redis_keys_one(args, name_space, "queues");
     bide_redis_args_text(args, queue);
     bide_redis_keys_wake(args, name_space);
+    bide_redis_link_mark(sender->link, args);
     bide_redis_args_int(args, ready);
     for (size_t i = 0; i < chunk->n; i++)
         if (is_ready(job, job->messages[chunk->index[i]]))

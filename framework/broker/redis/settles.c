@@ -7,10 +7,10 @@
 
 /* Most in one command, so that Redis is never held up; while as many commands as UNDER_WAY are unanswered,
  * settlements gather, and the next command takes more at once. */
-enum { UNDER_WAY = 4 };
+enum { UNDER_WAY = 4, COMMAND_BYTES = 256 * 1024, SEND_BYTES = 512 };
 static const size_t most[BIDE_REDIS_N_LISTS] = {
     [BIDE_REDIS_LIST_ACK] = 256,
-    [BIDE_REDIS_LIST_FOLLOW] = 1,
+    [BIDE_REDIS_LIST_FOLLOW] = 64,
     [BIDE_REDIS_LIST_MOVE] = 64,
     [BIDE_REDIS_LIST_RELEASE] = 128,
 };
@@ -148,40 +148,53 @@ static void write_move(struct bide_redis_receiver *receiver, const struct bide_r
     bide_redis_args_text(args, receiver->links.worker);
     bide_redis_args_text(args, queue->name);
     bide_redis_keys_wake(args, receiver->settings->name_space);
+    bide_redis_link_mark(receiver->links.work, args);
+    bide_redis_args_int(args, now_ms);
     for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
         write_one_move(receiver, queue, delivery, now_ms);
 }
 
-/* Each message sent names its queue's keys anew: follow-ups are few. */
-static void write_follow(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
-    const struct bide_redis_chain *chain)
+static void write_sends(
+    struct bide_redis_receiver *receiver, const struct bide_settlement *settlement, int64_t now_ms)
 {
-    struct bide_redis_args *args = &receiver->args;
-    const struct bide_redis_delivery *delivery = chain->first;
-    const struct bide_settlement *settlement = &delivery->settlement;
-    const char *name_space = receiver->settings->name_space;
-    int64_t now_ms = bide_wall_ms(receiver->settings->clock);
-    begin(receiver, queue, BIDE_REDIS_FOLLOW, 2 + BIDE_REDIS_QUEUE_KEYS * settlement->n_sends);
-    bide_redis_keys_one(args, name_space, "seq");
-    bide_redis_keys_one(args, name_space, "queues");
-    for (size_t i = 0; i < settlement->n_sends; i++)
-        bide_redis_keys_queue(args, name_space, settlement->sends[i]->queue);
-    bide_redis_args_text(args, receiver->links.worker);
-    bide_redis_args_text(args, delivery->source);
-    bide_redis_keys_wake(args, name_space);
     for (size_t i = 0; i < settlement->n_sends; i++) {
         const struct bide_message *message = settlement->sends[i];
         struct bide_redis_lines lines = bide_redis_lines_of(message);
-        bide_redis_args_int(args, (int64_t)i);
-        bide_redis_args_text(args, message->queue);
+        bide_redis_args_text(&receiver->args, message->queue);
         if (message->due_ms <= now_ms)
-            bide_redis_args_text(args, "");
+            bide_redis_args_text(&receiver->args, "");
         else
-            bide_redis_args_int(args, message->due_ms);
+            bide_redis_args_int(&receiver->args, message->due_ms);
         bide_buffer_clear(&receiver->text);
         bide_redis_wire_write(&receiver->text, message, &lines);
         bide_buffer_add(&receiver->text, message->body, message->body_size);
         add_text(receiver);
+    }
+}
+
+/* Each message that is sent names its queue's keys anew. */
+static void write_follow(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
+    const struct bide_redis_chain *chain)
+{
+    struct bide_redis_args *args = &receiver->args;
+    const char *name_space = receiver->settings->name_space;
+    int64_t now_ms = bide_wall_ms(receiver->settings->clock);
+    size_t n = 0;
+    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
+        n += delivery->settlement.n_sends;
+    begin(receiver, queue, BIDE_REDIS_FOLLOW, 2 + BIDE_REDIS_QUEUE_KEYS * n);
+    bide_redis_keys_one(args, name_space, "seq");
+    bide_redis_keys_one(args, name_space, "queues");
+    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
+        for (size_t i = 0; i < delivery->settlement.n_sends; i++)
+            bide_redis_keys_queue(args, name_space, delivery->settlement.sends[i]->queue);
+    bide_redis_args_text(args, receiver->links.worker);
+    bide_redis_keys_wake(args, name_space);
+    bide_redis_link_mark(receiver->links.work, args);
+    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next) {
+        bide_redis_args_text(args, delivery->source);
+        bide_redis_args_int(args, (int64_t)delivery->settlement.n_sends);
+        write_sends(receiver, &delivery->settlement, now_ms);
     }
 }
 
@@ -196,13 +209,33 @@ static writer *const writers[BIDE_REDIS_N_LISTS] = {
 
 /* ---- sending ---- */
 
+static size_t weight(const struct bide_settlement *settlement)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < settlement->n_sends; i++)
+        bytes += settlement->sends[i]->body_size + SEND_BYTES;
+    return bytes;
+}
+
+static void take_batch(
+    struct bide_redis_chain *from, enum bide_redis_list list, struct bide_redis_chain *ret_batch)
+{
+    size_t bytes = 0;
+    bide_redis_chain_init(ret_batch);
+    while (from->first && ret_batch->n < most[list]) {
+        bytes += weight(&from->first->settlement);
+        if (ret_batch->n > 0 && bytes > COMMAND_BYTES)
+            return;
+        from->first->sent = true;
+        bide_redis_chain_add(ret_batch, bide_redis_chain_take(from));
+    }
+}
+
 static bide_code send_some(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
     enum bide_redis_list list, bide_error *error)
 {
     struct bide_redis_chain *from = &queue->settles[list], batch;
-    bide_redis_chain_init(&batch);
-    while (batch.n < most[list] && from->first)
-        bide_redis_chain_add(&batch, bide_redis_chain_take(from));
+    take_batch(from, list, &batch);
     writers[list](receiver, queue, &batch);
     bide_code code = bide_redis_link_append(receiver->links.work, &receiver->args, error);
     struct bide_redis_command *command = NULL;
@@ -220,24 +253,69 @@ static bide_code send_some(struct bide_redis_receiver *receiver, struct bide_red
     return BIDE_OK;
 }
 
+/* Queues and lists take turns: none waits for ever behind another that always has something. */
 bide_code bide_redis_settles_send(struct bide_redis_receiver *receiver, bide_error *error)
 {
+    size_t n = receiver->n_queues * BIDE_REDIS_N_LISTS;
     bide_code code = BIDE_OK;
-    for (size_t i = 0; i < receiver->n_queues; i++)
-        for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)
-            while (code == BIDE_OK && receiver->queues[i].settles[list].first &&
-                   receiver->settles_under_way < UNDER_WAY)
-                code = send_some(receiver, &receiver->queues[i], list, error);
+    for (size_t passed = 0; code == BIDE_OK && passed < n && receiver->settles_under_way < UNDER_WAY;) {
+        size_t turn = receiver->settle_turn;
+        struct bide_redis_queue *queue = &receiver->queues[turn / BIDE_REDIS_N_LISTS];
+        enum bide_redis_list list = turn % BIDE_REDIS_N_LISTS;
+        receiver->settle_turn = turn + 1 < n ? turn + 1 : 0;
+        passed++;
+        if (!queue->audited || !queue->settles[list].first)
+            continue;
+        code = send_some(receiver, queue, list, error);
+        passed = 0;
+    }
     return code;
 }
 
-void bide_redis_settles_final(struct bide_redis_receiver *receiver, struct bide_redis_command *command)
+bool bide_redis_settles_wait(const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
+{
+    if (!queue->audited || receiver->settles_under_way > 0)
+        return false;
+    for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)
+        if (queue->settles[list].first)
+            return true;
+    return false;
+}
+
+void bide_redis_settles_final(
+    struct bide_redis_receiver *receiver, struct bide_redis_command *command, const redisReply *reply)
 {
     struct bide_redis_delivery *delivery;
     receiver->settles_under_way--;
     BIDE_KILL_POINT("worker/redis-settled");
+    if (command->list == BIDE_REDIS_LIST_MOVE && reply->type == REDIS_REPLY_INTEGER && reply->integer > 1)
+        bide_log(BIDE_LOG_ERROR, "redis: messages without a body were parked: somebody deleted keys of bide",
+            BIDE_STR("queue", command->queue->name), BIDE_INT("messages", reply->integer - 1));
     while ((delivery = bide_redis_chain_take(&command->chain))) {
         receiver->stats.settled++;
         finish(receiver, delivery);
     }
+}
+
+void bide_redis_settles_drop_disowned(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
+{
+    uint64_t lost_before = receiver->stats.lost;
+    for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++) {
+        struct bide_redis_chain kept;
+        struct bide_redis_delivery *delivery;
+        bide_redis_chain_init(&kept);
+        while ((delivery = bide_redis_chain_take(&queue->settles[list]))) {
+            if (!delivery->disowned) {
+                bide_redis_chain_add(&kept, delivery);
+                continue;
+            }
+            receiver->stats.settled += delivery->sent; /* most likely: only its answer was lost */
+            receiver->stats.lost += !delivery->sent;
+            finish(receiver, delivery);
+        }
+        bide_redis_chain_prepend(&queue->settles[list], &kept);
+    }
+    if (receiver->stats.lost != lost_before)
+        bide_log(BIDE_LOG_WARN, "redis: the server no longer knows what this worker had in hand",
+            BIDE_STR("queue", queue->name), BIDE_INT("settlements_lost", receiver->stats.lost - lost_before));
 }

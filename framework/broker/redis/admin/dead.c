@@ -8,7 +8,7 @@
 #include "broker/redis/keys.h"
 #include "broker/redis/wire.h"
 
-enum { PAGE = 100, BATCH = 64, TOKEN_TEXT = 24 };
+enum { PAGE = 100, BATCH = 64, TOKEN_TEXT = 48 };
 
 /* ---- walking ---- */
 

@@ -397,6 +397,7 @@ static bide_code add_some(struct bide_redis_admin *admin, const struct bide_dead
     bide_redis_keys_one(args, name_space, "seq");
     bide_redis_keys_dead(args, name_space);
     bide_redis_keys_one(args, name_space, "queues");
+    bide_redis_link_mark(admin->link, args);
     for (size_t i = 0; i < n; i++)
         add_letter(args, &letters[i], text);
     bide_code code = bide_redis_admin_call(admin, "storing dead letters", &reply, error);

@@ -6,7 +6,7 @@ const char bide_redis_lua_replay[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_BODY
     "local n = 0\n"
     "for i = 3, #ARGV, 2 do\n"
     "  local text = redis.call('HGET', KEYS[7], ARGV[i])\n"
-    "  if redis.call('ZREM', KEYS[6], ARGV[i]) == 1 and text then\n"
+    "  if text and redis.call('ZREM', KEYS[6], ARGV[i]) == 1 then\n"
     "    redis.call('HDEL', KEYS[7], ARGV[i])\n"
     "    redis.call('XADD', KEYS[1], '*', 'm', ARGV[i + 1] .. body_of(text))\n"
     "    n = n + 1\n"

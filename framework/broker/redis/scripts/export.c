@@ -53,13 +53,14 @@ const char bide_redis_lua_export[] =
     "end\n"
     "return {entries, tokens}\n";
 
-/* Dead letters from elsewhere. KEYS: seq, dead, dead:held, dead:count, queues. ARGV: for each: queue, 1 if
- * that is a name to be remembered, died ms, message. */
-const char bide_redis_lua_bury[] = "for i = 1, #ARGV, 4 do\n"
-                                   "  local token = string.format('%016.0f', redis.call('INCR', KEYS[1]))\n"
-                                   "  redis.call('HSET', KEYS[3], token, ARGV[i + 3])\n"
-                                   "  redis.call('ZADD', KEYS[2], ARGV[i + 2], token)\n"
-                                   "  redis.call('HINCRBY', KEYS[4], ARGV[i], 1)\n"
-                                   "  if ARGV[i + 1] == '1' then redis.call('SADD', KEYS[5], ARGV[i]) end\n"
-                                   "end\n"
-                                   "return #ARGV / 4\n";
+/* Dead letters from elsewhere. KEYS: seq, dead, dead:held, dead:count, queues. ARGV: mark of tokens,
+ * then for each: queue, 1 if that is a name to be remembered, died ms, message. */
+const char bide_redis_lua_bury[] =
+    BIDE_REDIS_LUA_TOKEN "for i = 2, #ARGV, 4 do\n"
+                         "  local token = token_of(redis.call('INCR', KEYS[1]), ARGV[1])\n"
+                         "  redis.call('HSET', KEYS[3], token, ARGV[i + 3])\n"
+                         "  redis.call('ZADD', KEYS[2], ARGV[i + 2], token)\n"
+                         "  redis.call('HINCRBY', KEYS[4], ARGV[i], 1)\n"
+                         "  if ARGV[i + 1] == '1' then redis.call('SADD', KEYS[5], ARGV[i]) end\n"
+                         "end\n"
+                         "return (#ARGV - 1) / 4\n";

@@ -59,11 +59,21 @@ BIDE_REDIS_SCRIPTS(BIDE_REDIS_SCRIPT_EXTERN)
     "  end\n"                                                                                                \
     "end\n"
 
+/* Makes the name of a stored message. The number grows, so that those due in one millisecond come out in
+ * order. It goes back when the server does (restart from an older file, failover, a key deleted by hand): the
+ * mark, which the client draws anew for each command (bide_redis_link_mark), keeps a name from ever standing
+ * for two messages. */
+#define BIDE_REDIS_LUA_TOKEN                                                                                 \
+    "local function token_of(number, mark)\n"                                                                \
+    "  return string.format('%016.0f.', number) .. mark\n"                                                   \
+    "end\n"
+
 /* Puts messages into `delayed` of the queue whose five keys begin at `at`: list is due, message, due, message
- * … (at most 2 × 1000). Tokens grow, so that those due in one millisecond come out in order. When what is
- * earliest changes, the worker that keeps the alarm is told, or another that waits: it becomes the keeper. */
+ * … (at most 2 × 1000). When what is earliest changes, the worker that keeps the alarm is told, or another
+ * that waits: it becomes the keeper. */
 #define BIDE_REDIS_LUA_HOLD                                                                                  \
-    "local function hold(at, seq, channel, queue, list)\n"                                                   \
+    BIDE_REDIS_LUA_TOKEN                                                                                     \
+    "local function hold(at, seq, mark, channel, queue, list)\n"                                             \
     "  if #list == 0 then return end\n"                                                                      \
     "  local delayed, held, waiting, alarm = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3], KEYS[at + 4]\n"       \
     "  local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]\n"                                 \
@@ -71,7 +81,7 @@ BIDE_REDIS_SCRIPTS(BIDE_REDIS_SCRIPT_EXTERN)
     "  local token, times, texts = redis.call('INCRBY', seq, #list / 2) - #list / 2, {}, {}\n"               \
     "  for i = 1, #list, 2 do\n"                                                                             \
     "    token = token + 1\n"                                                                                \
-    "    local name = string.format('%016.0f', token)\n"                                                     \
+    "    local name = token_of(token, mark)\n"                                                               \
     "    times[i], times[i + 1] = list[i], name\n"                                                           \
     "    texts[i], texts[i + 1] = name, list[i + 1]\n"                                                       \
     "    if tonumber(list[i]) < earliest then earlier = true end\n"                                          \

@@ -1,80 +1,104 @@
 #include "broker/redis/scripts/scripts.h"
 
-/* All: KEYS: the queue's five, workers, claimed, …; ARGV: worker, … They answer 1 (but for the last), or -1
- * when the worker's messages have been taken over: nothing was done. Doing one again (its answer was lost)
+/* All: KEYS: the queue's five, workers, claimed, …; ARGV: worker, … They answer 1 (but for MOVE and KEEP), or
+ * -1 when the worker's messages have been taken over: nothing was done. Doing one again (its answer was lost)
  * does nothing the second time. */
 
-/* ARGV: worker, how many stream ids, those, tokens. */
-const char bide_redis_lua_ack[] = "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
-                                  "local n = tonumber(ARGV[2])\n"
-                                  "if n > 0 then\n"
-                                  "  redis.call('XACK', KEYS[1], 'bide', unpack(ARGV, 3, 2 + n))\n"
-                                  "  redis.call('XDEL', KEYS[1], unpack(ARGV, 3, 2 + n))\n"
-                                  "end\n"
-                                  "if #ARGV > 2 + n then\n"
-                                  "  redis.call('ZREM', KEYS[7], unpack(ARGV, 3 + n))\n"
-                                  "  redis.call('HDEL', KEYS[3], unpack(ARGV, 3 + n))\n"
-                                  "end\n"
-                                  "return 1\n";
+/* ARGV: worker, how many stream ids, those, tokens. A body goes only with its token: should one not have been
+ * in this worker's hands, what is in `delayed` keeps its body. */
+const char bide_redis_lua_ack[] =
+    "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
+    "local n = tonumber(ARGV[2])\n"
+    "if n > 0 then\n"
+    "  redis.call('XACK', KEYS[1], 'bide', unpack(ARGV, 3, 2 + n))\n"
+    "  redis.call('XDEL', KEYS[1], unpack(ARGV, 3, 2 + n))\n"
+    "end\n"
+    "if #ARGV == 2 + n then return 1 end\n"
+    "if redis.call('ZREM', KEYS[7], unpack(ARGV, 3 + n)) == #ARGV - 2 - n then\n"
+    "  redis.call('HDEL', KEYS[3], unpack(ARGV, 3 + n))\n"
+    "  return 1\n"
+    "end\n"
+    "for i = 3 + n, #ARGV do\n"
+    "  if not redis.call('ZSCORE', KEYS[2], ARGV[i]) then redis.call('HDEL', KEYS[3], ARGV[i]) end\n"
+    "end\n"
+    "return 1\n";
 
-/* One message is done and others are sent, at once. KEYS from the 8th: seq, queues, then five for each queue
- * sent to. ARGV: worker, stream id or token, wake channel, then for each sent: which queue (0 the first), its
- * name, due ('' now), message. */
+/* Messages are done and others are sent, at once. KEYS from the 8th: seq, queues, then five for the queue of
+ * each message that is sent. ARGV: worker, wake channel, mark of tokens, then for each that is done: stream
+ * id or token, how many it sends, and for each of these: name of its queue, due ('' now), message. */
 const char bide_redis_lua_follow[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
-    "local source = ARGV[2]\n"
-    "if source:find('-', 1, true) then\n"
-    "  if redis.call('XACK', KEYS[1], 'bide', source) == 0 then return 1 end\n"
-    "  redis.call('XDEL', KEYS[1], source)\n"
-    "else\n"
-    "  if redis.call('ZREM', KEYS[7], source) == 0 then return 1 end\n"
-    "  redis.call('HDEL', KEYS[3], source)\n"
-    "end\n"
-    "for i = 4, #ARGV, 4 do\n"
-    "  local at = 10 + 5 * tonumber(ARGV[i])\n"
-    "  redis.call('SADD', KEYS[9], ARGV[i + 1])\n"
-    "  if ARGV[i + 2] == '' then\n"
-    "    redis.call('XADD', KEYS[at], '*', 'm', ARGV[i + 3])\n"
-    "    wake(KEYS[at + 3], ARGV[3], ARGV[i + 1], 1)\n"
+    "local function take(source)\n"
+    "  if source:find('-', 1, true) then\n"
+    "    if redis.call('XACK', KEYS[1], 'bide', source) == 0 then return false end\n"
+    "    redis.call('XDEL', KEYS[1], source)\n"
     "  else\n"
-    "    hold(at, KEYS[8], ARGV[3], ARGV[i + 1], {ARGV[i + 2], ARGV[i + 3]})\n"
+    "    if redis.call('ZREM', KEYS[7], source) == 0 then return false end\n"
+    "    redis.call('HDEL', KEYS[3], source)\n"
+    "  end\n"
+    "  return true\n"
+    "end\n"
+    "local function send(at, i)\n"
+    "  redis.call('SADD', KEYS[9], ARGV[i])\n"
+    "  if ARGV[i + 1] == '' then\n"
+    "    redis.call('XADD', KEYS[at], '*', 'm', ARGV[i + 2])\n"
+    "    wake(KEYS[at + 3], ARGV[2], ARGV[i], 1)\n"
+    "  else\n"
+    "    hold(at, KEYS[8], ARGV[3], ARGV[2], ARGV[i], {ARGV[i + 1], ARGV[i + 2]})\n"
+    "  end\n"
+    "end\n"
+    "local at, i = 10, 4\n"
+    "while i < #ARGV do\n"
+    "  local taken, n = take(ARGV[i]), tonumber(ARGV[i + 1])\n"
+    "  i = i + 2\n"
+    "  for _ = 1, n do\n"
+    "    if taken then send(at, i) end\n"
+    "    at, i = at + 5, i + 3\n"
     "  end\n"
     "end\n"
     "return 1\n";
 
 /* Retries and dead letters; the body stays on the server. KEYS from the 8th: seq, dead, dead:held,
- * dead:count. ARGV: worker, queue, wake channel, then for each: "retry" or "dead", stream id or token, new
- * lines, due or died ms. A retry gets a new token: a command that arrives late from a lost connection cannot
- * touch it. */
+ * dead:count. ARGV: worker, queue, wake channel, mark of tokens, now, then for each: "retry" or "dead",
+ * stream id or token, new lines, due or died ms. A retry gets a new token: a command that arrives late from a
+ * lost connection cannot touch it. One whose body is gone, because somebody deleted the stream's entry or the
+ * key, becomes a dead letter without one. Answers 1 and how many of these there were. */
 const char bide_redis_lua_move[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_REDIS_LUA_BODY
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
-    "local function take(source)\n"
+    "local function take(source)\n" /* nil: not this worker's; false: the body is gone */
     "  if source:find('-', 1, true) then\n"
     "    local entry = redis.call('XRANGE', KEYS[1], source, source)[1]\n"
     "    if redis.call('XACK', KEYS[1], 'bide', source) == 0 then return nil end\n"
     "    redis.call('XDEL', KEYS[1], source)\n"
-    "    return entry and body_of_entry(entry[2])\n"
+    "    return entry and body_of_entry(entry[2]) or false\n"
     "  end\n"
     "  if redis.call('ZREM', KEYS[7], source) == 0 then return nil end\n"
     "  local text = redis.call('HGET', KEYS[3], source)\n"
     "  redis.call('HDEL', KEYS[3], source)\n"
     "  return text and body_of(text)\n"
     "end\n"
-    "local later = {}\n"
-    "for i = 4, #ARGV, 4 do\n"
-    "  local body = take(ARGV[i + 1])\n"
-    "  if body and ARGV[i] == 'retry' then\n"
+    "local function bury(text, died)\n"
+    "  local token = token_of(redis.call('INCR', KEYS[8]), ARGV[4])\n"
+    "  redis.call('HSET', KEYS[10], token, text)\n"
+    "  redis.call('ZADD', KEYS[9], died, token)\n"
+    "  redis.call('HINCRBY', KEYS[11], ARGV[2], 1)\n"
+    "end\n"
+    "local gone, later = 0, {}\n"
+    "for i = 6, #ARGV, 4 do\n"
+    "  local body, lines = take(ARGV[i + 1]), ARGV[i + 2]\n"
+    "  if body == false then\n"
+    "    gone = gone + 1\n"
+    "    bury(lines:sub(1, -2) .. 'queue ' .. ARGV[2] .. '\\nreason malformed\\ndied ' .. ARGV[5] ..\n"
+    "      '\\nerror its body is gone from Redis: somebody deleted or changed keys of bide\\n\\n', ARGV[5])\n"
+    "  elseif body and ARGV[i] == 'retry' then\n"
     "    later[#later + 1] = ARGV[i + 3]\n"
-    "    later[#later + 1] = ARGV[i + 2] .. body\n"
+    "    later[#later + 1] = lines .. body\n"
     "  elseif body then\n"
-    "    local token = string.format('%016.0f', redis.call('INCR', KEYS[8]))\n"
-    "    redis.call('HSET', KEYS[10], token, ARGV[i + 2] .. body)\n"
-    "    redis.call('ZADD', KEYS[9], ARGV[i + 3], token)\n"
-    "    redis.call('HINCRBY', KEYS[11], ARGV[2], 1)\n"
+    "    bury(lines .. body, ARGV[i + 3])\n"
     "  end\n"
     "end\n"
-    "hold(1, KEYS[8], ARGV[3], ARGV[2], later)\n"
-    "return 1\n";
+    "hold(1, KEYS[8], ARGV[4], ARGV[3], ARGV[2], later)\n"
+    "return 1 + gone\n";
 
 /* Back as they were. ARGV: worker, queue, wake channel, stream ids and tokens. */
 const char bide_redis_lua_release[] = BIDE_REDIS_LUA_WAKE
