@@ -10,7 +10,7 @@ import threading
 from contextlib import contextmanager
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
-from bidetest.faults import PREFETCH, THREADS, close_books, configure, goes_on, mix, reaches  # noqa: E402
+from bidetest.faults import PREFETCH, THREADS, close_books, configure, goes_on, line, mix, reaches  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.redis import Server  # noqa: E402
 from bidetest.waiting import TooLate, wait_until  # noqa: E402
@@ -76,6 +76,34 @@ def follow(replica, master):
     replica.ask("REPLICAOF", "127.0.0.1", master.port())
     wait_until(lambda: replica.info("replication").get("master_link_status") == "up", 20, "the replica follows")
     wait_until(lambda: "state=online" in master.info("replication").get("slave0", ""), 20, "the master knows it")
+
+
+def refused_although_replicas_answer(project):
+    """?wait=N: the script is refused and WAIT after it is answered. What was not stored is not confirmed."""
+    with a_pair(project) as (one, _):
+        sender, out = project.sender(), project.dir / "send.out"
+
+        def send(name):
+            sender.stdin.write(line({"type": "probe", "id": name}).encode())
+            sender.stdin.flush()
+
+        def is_confirmed(name):
+            return name in out.read_text().split()
+
+        send("first")
+        wait_until(lambda: is_confirmed("first"), 20, "it sends")
+        one.ask("SCRIPT", "FLUSH")
+        send("script")
+        wait_until(lambda: is_confirmed("script"), 20, "it sends again")
+        one.ask("CONFIG", "SET", "maxmemory", int(one.info("memory")["used_memory"]) // 2)
+        send("full")
+        wait_until(lambda: int(one.info("errorstats").get("errorstat_OOM", "count=0")[6:]) > 1, 10, "it was refused")
+        expect(not is_confirmed("full"), "confirmed without being stored")
+        one.ask("CONFIG", "SET", "maxmemory", 0)
+        sender.stdin.close()
+        expect(sender.wait(20) == 0, (project.dir / "send.log").read_text())
+        ready = project.queue("default")["ready"]
+        expect(is_confirmed("full") and ready == 3, f"{out.read_text().split()} confirmed, {ready} stored")
 
 
 def bodies_deleted_by_hand(project):
@@ -154,4 +182,4 @@ def a_server_that_loads(project):
         close_books(project, [worker], sent, IN_FLIGHT)
 
 
-main(scripts_forgotten, bodies_deleted_by_hand, a_script_that_is_killed, orderly_failover, master_dies, a_server_that_loads)
+main(scripts_forgotten, refused_although_replicas_answer, bodies_deleted_by_hand, a_script_that_is_killed, orderly_failover, master_dies, a_server_that_loads)

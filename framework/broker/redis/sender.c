@@ -30,6 +30,14 @@ struct chunk {
     size_t index[CHUNK_MESSAGES];
     size_t n;
     size_t bytes;
+    bool stored; /* the server has said so */
+};
+
+/* What went wrong: what trying again will not mend, else the loss of the connection, else the first thing. */
+struct failure {
+    bide_code code;
+    enum bide_redis_trouble trouble; /* FINE: the connection is lost */
+    bide_error error;
 };
 
 /* One call of send. */
@@ -107,22 +115,37 @@ static bide_code append_chunk(
     return bide_redis_link_append(sender->link, args, error);
 }
 
-/* The answer to one chunk; marks its messages. */
-static bide_code read_chunk(struct redis_sender *sender, struct job *job, const struct chunk *chunk,
-    enum bide_redis_trouble *trouble, bide_error *error)
+static void note_failure(struct failure *worst, const struct failure *one)
+{
+    bool lost = one->trouble == BIDE_REDIS_FINE && worst->trouble != BIDE_REDIS_REFUSED;
+    if (worst->code == BIDE_OK || one->trouble == BIDE_REDIS_REFUSED || lost)
+        *worst = *one;
+}
+
+/* An error answer. */
+static struct failure refusal(const struct redis_sender *sender, const redisReply *reply, const char *doing)
+{
+    struct failure failure = {.trouble = bide_redis_trouble_of(reply->str)};
+    failure.code = bide_redis_reply_fail(sender->settings, reply->str, doing, &failure.error);
+    return failure;
+}
+
+/* False: the connection is lost. */
+static bool read_chunk(struct redis_sender *sender, struct chunk *chunk, struct failure *worst)
 {
     redisReply *reply = NULL;
-    bide_code code = bide_redis_link_reply(sender->link, &reply, error);
-    if (code != BIDE_OK)
-        return code;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        *trouble = bide_redis_trouble_of(reply->str);
-        code = bide_redis_reply_fail(sender->settings, reply->str, "sending", error);
+    struct failure lost = {.code = bide_redis_link_reply(sender->link, &reply, &lost.error)};
+    if (lost.code != BIDE_OK) {
+        note_failure(worst, &lost);
+        return false;
+    }
+    chunk->stored = reply->type != REDIS_REPLY_ERROR;
+    if (!chunk->stored) {
+        struct failure refused = refusal(sender, reply, "sending");
+        note_failure(worst, &refused);
     }
     freeReplyObject(reply);
-    for (size_t i = 0; i < chunk->n && code == BIDE_OK && !sender->settings->wait_replicas; i++)
-        job->results[chunk->index[i]] = BIDE_SENT_OK;
-    return code;
+    return true;
 }
 
 /* ---- replicas ---- */
@@ -136,55 +159,58 @@ static bide_code append_wait(struct redis_sender *sender, bide_error *error)
     return bide_redis_link_append(sender->link, &sender->args, error);
 }
 
-static bide_code read_wait(struct redis_sender *sender, struct job *job, const struct chunk *chunks, size_t n,
-    enum bide_redis_trouble *trouble, bide_error *error)
+/* Too few in time: stored, but not as safely as asked for. Sending again would double it. */
+static struct failure too_few(const struct redis_sender *sender, long long n)
+{
+    struct failure failure = {.trouble = BIDE_REDIS_REFUSED};
+    failure.code = bide_fail(&failure.error, BIDE_E_TIMEOUT,
+        "%s: stored, but only %lld of the %d replicas asked for have it", sender->settings->shown, n,
+        sender->settings->wait_replicas);
+    return failure;
+}
+
+/* The answer to WAIT, which is about the chunks that were stored: where there is none, it says nothing.
+ * False: what was stored is not confirmed. */
+static bool read_wait(struct redis_sender *sender, bool any_stored, struct failure *worst)
 {
     redisReply *reply = NULL;
-    bide_code code = bide_redis_link_reply(sender->link, &reply, error);
-    if (code != BIDE_OK)
-        return code;
-    int wanted = sender->settings->wait_replicas;
-    if (reply->type != REDIS_REPLY_INTEGER) {
-        *trouble = BIDE_REDIS_REFUSED;
-        code = bide_redis_reply_fail(
-            sender->settings, reply->str ? reply->str : "?", "waiting for replicas", error);
-    } else if (reply->integer < wanted) {
-        *trouble =
-            BIDE_REDIS_REFUSED; /* stored, but not as safely as asked for: sending again would double it */
-        code =
-            bide_fail(error, BIDE_E_TIMEOUT, "%s: stored, but only %lld of the %d replicas asked for have it",
-                sender->settings->shown, reply->integer, wanted);
+    struct failure one = {.code = bide_redis_link_reply(sender->link, &reply, &one.error)};
+    if (one.code == BIDE_OK && any_stored) {
+        if (reply->type != REDIS_REPLY_INTEGER)
+            one = refusal(sender, reply, "waiting for replicas");
+        else if (reply->integer < sender->settings->wait_replicas)
+            one = too_few(sender, reply->integer);
     }
-    freeReplyObject(reply);
-    for (size_t i = 0; i < n && code == BIDE_OK; i++)
-        for (size_t j = 0; j < chunks[i].n; j++)
-            job->results[chunks[i].index[j]] = BIDE_SENT_OK;
-    return code;
+    if (reply)
+        freeReplyObject(reply);
+    if (one.code != BIDE_OK)
+        note_failure(worst, &one);
+    return one.code == BIDE_OK;
 }
 
 /* ---- a round: up to CHUNKS chunks, one round trip ---- */
 
-static bide_code read_round(struct redis_sender *sender, struct job *job, const struct chunk *chunks,
-    size_t n, enum bide_redis_trouble *trouble, bide_error *error)
+static void mark_sent(struct job *job, const struct chunk *chunk)
 {
-    bide_code first = BIDE_OK;
-    for (size_t i = 0; i < n; i++) {
-        enum bide_redis_trouble one = BIDE_REDIS_FINE;
-        bide_code code = read_chunk(sender, job, &chunks[i], &one, first == BIDE_OK ? error : NULL);
-        if (code != BIDE_OK && one == BIDE_REDIS_FINE) {
-            *trouble = BIDE_REDIS_AGAIN;
-            return code;
-        }
-        if (code != BIDE_OK && (first == BIDE_OK || one == BIDE_REDIS_REFUSED)) {
-            first = code;
-            *trouble = one;
-        }
+    for (size_t i = 0; chunk->stored && i < chunk->n; i++)
+        job->results[chunk->index[i]] = BIDE_SENT_OK;
+}
+
+/* Each answer belongs to its chunk, in order, and the last one to WAIT. */
+static void read_round(
+    struct redis_sender *sender, struct job *job, struct chunk *chunks, size_t n, struct failure *worst)
+{
+    bool alive = true, any_stored = false, waits = sender->settings->wait_replicas > 0;
+    for (size_t i = 0; alive && i < n; i++) {
+        chunks[i].stored = false;
+        alive = read_chunk(sender, &chunks[i], worst);
+        any_stored |= chunks[i].stored;
+        if (!waits)
+            mark_sent(job, &chunks[i]);
     }
-    if (sender->settings->wait_replicas) {
-        bide_code code = read_wait(sender, job, chunks, n, trouble, first == BIDE_OK ? error : NULL);
-        first = first == BIDE_OK ? code : first;
-    }
-    return first;
+    if (alive && waits && read_wait(sender, any_stored, worst))
+        for (size_t i = 0; i < n; i++)
+            mark_sent(job, &chunks[i]);
 }
 
 static bide_code send_round(struct redis_sender *sender, struct job *job, bool *ret_done,
@@ -213,9 +239,13 @@ static bide_code send_round(struct redis_sender *sender, struct job *job, bool *
     if (code != BIDE_OK || n == 0)
         return code;
     BIDE_KILL_POINT("send/redis-written");
-    code = read_round(sender, job, chunks, n, trouble, error);
+    struct failure worst = {.code = BIDE_OK};
+    read_round(sender, job, chunks, n, &worst);
     BIDE_KILL_POINT("send/redis-answered");
-    return code;
+    if (worst.code == BIDE_OK)
+        return BIDE_OK;
+    *trouble = worst.trouble == BIDE_REDIS_FINE ? BIDE_REDIS_AGAIN : worst.trouble;
+    return bide_fail(error, worst.code, "%s", worst.error.text);
 }
 
 /* ---- a whole call ---- */
