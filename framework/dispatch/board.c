@@ -26,13 +26,20 @@ bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_
 {
     int64_t due_us = job->delivery->message->due_ms * 1000;
     job->ready_us = now_mono_us;
-    job->early = due_us > now_wall_us;
+    job->landed = false;
     job->landing = (struct bide_heap_node){.due_us = due_us};
-    if (job->early)
+    if (due_us > now_wall_us)
         return bide_heap_insert(&board->landing, &job->landing);
     bide_job_append(&board->queues[job->delivery->queue].ready, job);
     board->n_ready++;
     return true;
+}
+
+static void count_landed(struct bide_board *board, int64_t due_us)
+{
+    if (board->n_landed == 0 || due_us < board->landed_first_us)
+        board->landed_first_us = due_us;
+    board->n_landed++;
 }
 
 static void land_what_is_due(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
@@ -42,8 +49,10 @@ static void land_what_is_due(struct bide_board *board, int64_t now_wall_us, int6
         struct bide_job *job = bide_job_of_landing(node);
         bide_heap_remove(&board->landing, node);
         job->ready_us = now_mono_us - (now_wall_us - node->due_us);
+        job->landed = true;
         bide_job_append(&board->queues[job->delivery->queue].due, job);
         board->n_ready++;
+        count_landed(board, node->due_us);
     }
 }
 
@@ -95,6 +104,7 @@ struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, 
         board->n_ready--;
         if (!saturated(job->handler)) {
             job->handler->running++;
+            board->n_landed -= job->landed;
             return job;
         }
         bide_job_append(&job->handler->blocked, job);
@@ -120,7 +130,32 @@ int64_t bide_board_next_due_us(const struct bide_board *board)
     return node ? node->due_us : -1;
 }
 
-void bide_board_withdraw_overdue(struct bide_board *board, int64_t limit_wall_us, struct bide_job_list *to)
+/* ---- taking out what has not begun ---- */
+
+static void recount_landed(struct bide_board *board, const struct bide_job_list *list)
+{
+    for (const struct bide_job *job = list->first; job; job = job->next)
+        if (job->landed)
+            count_landed(board, job->landing.due_us);
+}
+
+static void pick_from_lists(struct bide_board *board, struct bide_handlers *handlers, bide_job_test *test,
+    const void *user, struct bide_job_list *to)
+{
+    board->n_landed = 0;
+    for (size_t i = 0; i < board->n_queues; i++) {
+        struct bide_board_queue *queue = &board->queues[i];
+        board->n_ready -= bide_job_pick(&queue->due, test, user, to);
+        board->n_ready -= bide_job_pick(&queue->ready, test, user, to);
+        recount_landed(board, &queue->due);
+    }
+    for (size_t i = 0; i < handlers->n; i++) {
+        board->n_blocked -= bide_job_pick(&handlers->rows[i].blocked, test, user, to);
+        recount_landed(board, &handlers->rows[i].blocked);
+    }
+}
+
+static void take_from_heap(struct bide_board *board, int64_t limit_wall_us, struct bide_job_list *to)
 {
     struct bide_heap_node *node;
     while ((node = bide_heap_first(&board->landing)) && node->due_us < limit_wall_us) {
@@ -129,50 +164,34 @@ void bide_board_withdraw_overdue(struct bide_board *board, int64_t limit_wall_us
     }
 }
 
-static void sort_out(struct bide_job_list *list, const struct bide_handler *handler, struct bide_job_list *to)
+static bool is_overdue(const void *limit_wall_us, const struct bide_job *job)
 {
-    struct bide_job_list others = {0};
-    struct bide_job *job;
-    while ((job = bide_job_pop(list)))
-        bide_job_append(job->handler == handler ? to : &others, job);
-    *list = others;
+    return job->landed && job->landing.due_us < *(const int64_t *)limit_wall_us;
+}
+
+void bide_board_withdraw_overdue(
+    struct bide_board *board, struct bide_handlers *handlers, int64_t limit_wall_us, struct bide_job_list *to)
+{
+    take_from_heap(board, limit_wall_us, to);
+    if (board->n_landed > 0 && board->landed_first_us < limit_wall_us)
+        pick_from_lists(board, handlers, is_overdue, &limit_wall_us, to);
 }
 
 /* Rare, and a heap is no list: all come out, and the others go in again (there is room: it was theirs). */
-static void withdraw_early(
-    struct bide_board *board, const struct bide_handler *handler, struct bide_job_list *to)
+static void pick_from_heap(
+    struct bide_board *board, bide_job_test *test, const void *user, struct bide_job_list *to)
 {
     struct bide_job_list early = {0};
     struct bide_job *job;
-    bide_board_withdraw_overdue(board, INT64_MAX, &early);
+    take_from_heap(board, INT64_MAX, &early);
     while ((job = bide_job_pop(&early)))
-        if (job->handler == handler || !bide_heap_insert(&board->landing, &job->landing))
+        if (test(user, job) || !bide_heap_insert(&board->landing, &job->landing))
             bide_job_append(to, job);
 }
 
-void bide_board_withdraw_handler(
-    struct bide_board *board, struct bide_handler *handler, struct bide_job_list *to)
+void bide_board_withdraw(struct bide_board *board, struct bide_handlers *handlers, bide_job_test *test,
+    const void *user, struct bide_job_list *to)
 {
-    size_t before = to->n;
-    for (size_t i = 0; i < board->n_queues; i++) {
-        sort_out(&board->queues[i].due, handler, to);
-        sort_out(&board->queues[i].ready, handler, to);
-    }
-    board->n_ready -= to->n - before;
-    board->n_blocked -= handler->blocked.n;
-    bide_job_append_all(to, &handler->blocked);
-    withdraw_early(board, handler, to);
-}
-
-void bide_board_withdraw_all(
-    struct bide_board *board, struct bide_handlers *handlers, struct bide_job_list *to)
-{
-    bide_board_withdraw_overdue(board, INT64_MAX, to);
-    for (size_t i = 0; i < board->n_queues; i++) {
-        bide_job_append_all(to, &board->queues[i].due);
-        bide_job_append_all(to, &board->queues[i].ready);
-    }
-    for (size_t i = 0; i < handlers->n; i++)
-        bide_job_append_all(to, &handlers->rows[i].blocked);
-    board->n_ready = board->n_blocked = 0;
+    pick_from_lists(board, handlers, test, user, to);
+    pick_from_heap(board, test, user, to);
 }

@@ -27,15 +27,18 @@ struct bide_board {
     struct bide_board_queue *queues;
     size_t n_queues;
     struct bide_heap landing;
-    size_t n_ready;   /* in the lists of the queues */
-    size_t n_blocked; /* waiting with their handlers */
+    size_t n_ready;          /* in the lists of the queues */
+    size_t n_blocked;        /* waiting with their handlers */
+    size_t n_landed;         /* of both: fell due in the landing heap and have not begun */
+    int64_t landed_first_us; /* wall: none of these fell due before */
 };
 
 bide_code bide_board_init(struct bide_board *board, const struct bide_queue_config *queues, size_t n_queues,
     enum bide_order order, bide_error *error);
 void bide_board_clear(struct bide_board *board); /* must be empty of jobs */
 
-/* Early where due after now (both wall). False where there is no memory for an early one: not added. */
+/* To the landing heap where it is due after now (both wall). False where there is no memory for that: not
+ * added. */
 bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us);
 
 /* The next job to run, its handler counted as running; NULL where none can run now. */
@@ -46,13 +49,11 @@ void bide_board_finished(struct bide_board *board, struct bide_handler *handler)
 /* The due time (wall µs) of the earliest landing job, or -1. */
 int64_t bide_board_next_due_us(const struct bide_board *board);
 
-/* Takes out what fell due before `limit_wall_us` and still waits in the landing heap. */
-void bide_board_withdraw_overdue(struct bide_board *board, int64_t limit_wall_us, struct bide_job_list *to);
-/* Takes out what waits to run by this handler, early ones among it. */
-void bide_board_withdraw_handler(
-    struct bide_board *board, struct bide_handler *handler, struct bide_job_list *to);
-/* Takes out everything. */
-void bide_board_withdraw_all(
-    struct bide_board *board, struct bide_handlers *handlers, struct bide_job_list *to);
+/* Takes out what came early, fell due before `limit_wall_us` and has not begun, wherever it waits. */
+void bide_board_withdraw_overdue(struct bide_board *board, struct bide_handlers *handlers,
+    int64_t limit_wall_us, struct bide_job_list *to);
+/* Takes out everything that passes the test, early ones among it. */
+void bide_board_withdraw(struct bide_board *board, struct bide_handlers *handlers, bide_job_test *test,
+    const void *user, struct bide_job_list *to);
 
 #endif

@@ -30,8 +30,7 @@ void bide_context_begin(
     context->run = &job->run;
     context->sends_capacity = 0;
     context->deadline_us = timeout_ms > 0 ? now_mono_us + timeout_ms * 1000 : INT64_MAX;
-    bool hangs = timeout_ms > 0 && !job->handler->sandbox; /* a sandbox sees to its own */
-    context->kill_us = hangs ? context->deadline_us + job->handler->config->kill_after_ms * 1000 : INT64_MAX;
+    context->kill_us = INT64_MAX;
     if (atomic_load_explicit(&context->cancelled, memory_order_relaxed)) {
         atomic_store(&context->cancelled, false);
         if (atomic_load(&context->has_cancel_fd))
@@ -82,6 +81,14 @@ void bide_context_cancel(struct bide_context *context)
         return;
     if (atomic_load(&context->has_cancel_fd))
         bide_wakeup_signal(&context->cancel);
+}
+
+void bide_context_time_out(struct bide_context *context, int64_t now_mono_us)
+{
+    const struct bide_handler *handler = context->job->handler;
+    if (context->kill_us == INT64_MAX && !handler->sandbox)
+        context->kill_us = now_mono_us + handler->config->kill_after_ms * 1000;
+    bide_context_cancel(context);
 }
 
 void bide_run_release(struct bide_run *run)

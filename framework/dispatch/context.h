@@ -21,7 +21,8 @@ struct bide_context {
     const struct bide_job *job;
     struct bide_run *run; /* where the result goes */
     int64_t deadline_us;  /* monotonic; INT64_MAX: none */
-    int64_t kill_us;      /* monotonic: from then on the run counts as hung; INT64_MAX: never */
+    int64_t kill_us; /* (intake) monotonic: from then on the run counts as hung; INT64_MAX: not cancelled by
+                        its timeout yet, or in a sandbox, which sees to its own */
     _Atomic bool cancelled;
     _Atomic bool has_cancel_fd; /* `cancel` is open */
     struct bide_wakeup cancel;
@@ -40,6 +41,10 @@ int64_t bide_context_end(struct bide_context *context, struct bide_job *job, bid
 
 /* Intake thread: makes bide_cancelled true and the descriptor readable. The run must not end meanwhile. */
 void bide_context_cancel(struct bide_context *context);
+
+/* The same at its timeout: from now on it has kill_after to return, however late this is called (the process
+ * was stopped, a broker made the intake wait): nobody is hung who has not been told. */
+void bide_context_time_out(struct bide_context *context, int64_t now_mono_us);
 
 /* Frees what a run carries. */
 void bide_run_release(struct bide_run *run);

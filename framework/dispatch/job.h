@@ -24,6 +24,7 @@ struct bide_run {
     size_t n_sends;
     bool timed_out;
     bool crashed;       /* it ended its sandbox (a signal, exit …); `error` says how */
+    bool spared;        /* RETRY, but it did not run for want of something of this process: no attempt */
     bool ran;           /* false: handed back without a run */
     bool expired;       /* its time had passed when it was to run */
     int64_t started_us; /* wall */
@@ -39,7 +40,8 @@ struct bide_job {
     int64_t ready_us; /* monotonic: submitted, or fallen due, whichever was later */
     bool suspect;     /* known from a crash: see supervisor/crashes.h */
     bool probe;       /* of a circuit that is half-open: see outcome/breaker.h */
-    bool early;       /* submitted before it was due: does not count toward the queue's limit */
+    bool early;       /* (intake) not due when it was submitted: does not count toward the queue's limit */
+    bool landed;      /* (board) it waited in the landing heap and fell due there */
     struct bide_run run;
 };
 
@@ -99,6 +101,21 @@ static inline void bide_job_append_all(struct bide_job_list *to, struct bide_job
     to->last = from->last;
     to->n += from->n;
     *from = (struct bide_job_list){0};
+}
+
+typedef bool bide_job_test(const void *user, const struct bide_job *job);
+
+/* Moves those that pass the test behind `to`; the others keep their order. Says how many were moved. */
+static inline size_t bide_job_pick(
+    struct bide_job_list *from, bide_job_test *test, const void *user, struct bide_job_list *to)
+{
+    struct bide_job_list others = {0};
+    struct bide_job *job;
+    size_t before = to->n;
+    while ((job = bide_job_pop(from)))
+        bide_job_append(test(user, job) ? to : &others, job);
+    *from = others;
+    return to->n - before;
 }
 
 #endif

@@ -176,21 +176,26 @@ void bide_pool_collect(struct bide_pool *pool, int64_t grace_us, struct bide_job
     pthread_mutex_lock(&pool->lock);
     pool->intake_sleeps = false;
     bide_job_append_all(to, &pool->done);
-    bide_board_withdraw_overdue(&pool->board, limit_us, to);
+    bide_board_withdraw_overdue(&pool->board, pool->handlers, limit_us, to);
     pthread_mutex_unlock(&pool->lock);
 }
 
-void bide_pool_withdraw(struct bide_pool *pool, struct bide_handler *handler, struct bide_job_list *to)
+static bool any_job(const void *user, const struct bide_job *job)
+{
+    (void)user, (void)job;
+    return true;
+}
+
+void bide_pool_withdraw(
+    struct bide_pool *pool, bide_job_test *test, const void *user, struct bide_job_list *to)
 {
     pthread_mutex_lock(&pool->lock);
-    if (handler)
-        bide_board_withdraw_handler(&pool->board, handler, to);
-    else
-        bide_board_withdraw_all(&pool->board, pool->handlers, to);
+    bide_board_withdraw(&pool->board, pool->handlers, test ? test : any_job, user, to);
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* Cancels runs beyond their timeout; says when the next one will be (monotonic, INT64_MAX: none). */
+/* Cancels runs beyond their timeout; says when to look again, for the next timeout or for a run that has used
+ * up its kill_after (monotonic, INT64_MAX: never). */
 static int64_t cancel_late_runs(struct bide_pool *pool, int64_t now_us)
 {
     int64_t next_us = INT64_MAX;
@@ -200,7 +205,7 @@ static int64_t cancel_late_runs(struct bide_pool *pool, int64_t now_us)
             continue;
         int64_t then_us = thread->context.deadline_us;
         if (then_us <= now_us) {
-            bide_context_cancel(&thread->context);
+            bide_context_time_out(&thread->context, now_us);
             then_us = thread->context.kill_us > now_us ? thread->context.kill_us : INT64_MAX;
         }
         if (then_us < next_us)

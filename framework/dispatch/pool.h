@@ -41,11 +41,12 @@ bide_code bide_pool_create(
 /* Takes over a list of jobs, ready or early. What there was no memory for comes back in `refused`. */
 void bide_pool_submit(struct bide_pool *pool, struct bide_job_list *jobs, struct bide_job_list *refused);
 
-/* Everything that has finished since the last call, and jobs that fell due more than grace_us ago and that no
- * thread was free to run. */
+/* Everything that has finished since the last call, and jobs that came early, fell due more than grace_us ago
+ * and have not begun: no thread was free, or their handler was at its concurrency. */
 void bide_pool_collect(struct bide_pool *pool, int64_t grace_us, struct bide_job_list *to);
-/* Jobs of this handler (NULL: all) that have not begun. */
-void bide_pool_withdraw(struct bide_pool *pool, struct bide_handler *handler, struct bide_job_list *to);
+/* Jobs that have not begun and pass the test (NULL: all). */
+void bide_pool_withdraw(
+    struct bide_pool *pool, bide_job_test *test, const void *user, struct bide_job_list *to);
 
 /* Before the intake sleeps: wakes a thread where jobs wait and a quick handler turned out slow; cancels runs
  * whose timeout has passed. patience: so many runs of quick handlers may end, while others follow, before the
@@ -68,8 +69,8 @@ void bide_pool_stats(struct bide_pool *pool, struct bide_pool_stats *ret_stats);
 /* Makes bide_cancelled true in all runs. */
 void bide_pool_cancel(struct bide_pool *pool);
 
-/* Marks as hung the slots of runs that went on beyond timeout + kill_after; says how many there are. Never
- * any without slots. */
+/* Marks as hung the slots of runs that went on for kill_after after tick had cancelled them; says how many
+ * there are. Never any without slots. */
 size_t bide_pool_find_hung(struct bide_pool *pool);
 
 /* Ends the threads and waits for them up to timeout_ms. False where a handler did not return: pool, handlers

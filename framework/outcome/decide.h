@@ -2,7 +2,7 @@
  * thread.
  *
  *   done                              -> ack
- *   retry, spared                     -> retry with the same attempt, once its circuit may be closed again
+ *   retry, spared                     -> retry with the same attempt, once what it lacked may be there
  *   retry, attempts left              -> retry at now + delay (the handler's own, else the policy's)
  *   retry, none left                  -> dead "exhausted"; "timeout" where that cancelled the last run
  *   dead                              -> dead "rejected"
@@ -26,8 +26,8 @@ struct bide_run_result {
     bool timed_out;   /* it went on beyond its timeout */
     int attempt;      /* of this run */
     int crashes; /* runs of the message that ended their process, this one included; 0: this one returned */
-    int64_t spared_ms; /* > 0: it failed because what it calls is down (outcome/breaker.h): no attempt is
-                          burnt, and it waits at least so long */
+    int64_t spared_ms; /* > 0: it failed because what it calls is down (outcome/breaker.h), or for want of
+                          something of this process: no attempt is burnt, and it waits at least so long */
 };
 
 struct bide_decision {

@@ -133,52 +133,78 @@ static bool is_paused(const struct bide_controls *controls, const char *name)
     return bide_controls_is_quiet(controls) || bide_controls_is_paused(controls, name);
 }
 
+static void pause_or_not(struct bide_holding *holding, bool *paused, bool now)
+{
+    holding->must_withdraw |= now && !*paused;
+    holding->any_paused |= now;
+    *paused = now;
+}
+
 static void read_controls(struct bide_intake *intake, const struct bide_controls *controls)
 {
     struct bide_holding *holding = &intake->holding;
     holding->any_paused = false;
-    for (size_t i = 0; i < intake->config->n_queues; i++) {
-        holding->queues[i].paused = is_paused(controls, intake->config->queues[i].name);
-        holding->any_paused |= holding->queues[i].paused;
-    }
+    for (size_t i = 0; i < intake->config->n_queues; i++)
+        pause_or_not(
+            holding, &holding->queues[i].paused, is_paused(controls, intake->config->queues[i].name));
     for (size_t i = 0; i < intake->handlers->n; i++) {
         struct bide_handler *handler = &intake->handlers->rows[i];
         const struct bide_holding_queue *queue = queue_of(intake, handler);
-        handler->paused = is_paused(controls, handler->config->type) || (queue && queue->paused);
-        holding->any_paused |= handler->paused;
+        bool paused = is_paused(controls, handler->config->type) || (queue && queue->paused);
+        pause_or_not(holding, &handler->paused, paused);
     }
 }
 
-/* Handlers may have been replaced since: while anything is paused, it is read each time. */
-static void obey_controls(struct bide_intake *intake, int64_t now_us)
+/* ---- what waits in hand ---- */
+
+/* A probe is let through while its circuit is not closed. */
+static bool is_to_wait(const void *user, const struct bide_job *job)
+{
+    const struct bide_intake *intake = user;
+    return job->handler->paused || intake->holding.queues[job->delivery->queue].paused ||
+           (!job->probe && !is_closed(job->handler));
+}
+
+static void give_back_job(struct bide_intake *intake, struct bide_job *job)
+{
+    bide_holding_report(intake, job, BIDE_SIGN_NONE);
+    give_back(intake, job->handler, job->delivery);
+    bide_job_append(&intake->free_jobs, job);
+}
+
+/* Those that have not begun. */
+static void give_back_waiting(struct bide_intake *intake)
+{
+    struct bide_job_list from_pool = {0}, from_quarantine = {0};
+    struct bide_job *job;
+    intake->holding.must_withdraw = false;
+    bide_pool_withdraw(intake->pool, is_to_wait, intake, &from_pool);
+    bide_quarantine_withdraw(&intake->quarantine, is_to_wait, intake, &from_quarantine);
+    while ((job = bide_job_pop(&from_pool))) {
+        bide_intake_take_back(intake, job);
+        give_back_job(intake, job);
+    }
+    while ((job = bide_job_pop(&from_quarantine)))
+        give_back_job(intake, job);
+}
+
+void bide_holding_obey(struct bide_intake *intake)
 {
     struct bide_holding *holding = &intake->holding;
     if (!intake->supervised || !intake->supervised->shared)
         return;
     const struct bide_controls *controls = &intake->supervised->shared->controls;
     uint32_t changes = bide_controls_changes(controls);
-    if (changes != holding->changes)
-        holding->changed_ms = now_us / 1000;
-    if (changes != holding->changes || holding->any_paused)
-        read_controls(intake, controls);
+    if (changes == holding->changes)
+        return;
     holding->changes = changes;
+    holding->changed_ms = bide_mono_ms(intake->clock);
+    read_controls(intake, controls);
+    if (holding->must_withdraw)
+        give_back_waiting(intake);
 }
 
 /* ---- once a round ---- */
-
-/* Those in the pool's hands that have not begun. */
-static void give_back_waiting(struct bide_intake *intake, struct bide_handler *handler)
-{
-    struct bide_job_list jobs = {0};
-    struct bide_job *job;
-    bide_pool_withdraw(intake->pool, handler, &jobs);
-    while ((job = bide_job_pop(&jobs))) {
-        bide_intake_take_back(intake, job);
-        bide_holding_report(intake, job, BIDE_SIGN_NONE);
-        give_back(intake, handler, job->delivery);
-        bide_job_append(&intake->free_jobs, job);
-    }
-}
 
 /* One to probe with, or none; and when to look again. */
 static size_t room_to_probe(struct bide_intake *intake, const struct bide_handler *handler, int64_t now_us)
@@ -186,6 +212,7 @@ static size_t room_to_probe(struct bide_intake *intake, const struct bide_handle
     struct bide_holding *holding = &intake->holding;
     int64_t wait_us = bide_circuits_wait_ms(holding->circuits, handler->circuit, now_us / 1000) * 1000;
     int64_t look_us = wait_us > 0 && wait_us < LOOK_US ? wait_us : LOOK_US;
+    holding->waits |= wait_us > 0;
     if (holding->wait_us < 0 || look_us < holding->wait_us)
         holding->wait_us = look_us;
     return wait_us == 0;
@@ -202,8 +229,7 @@ static void show_circuit(const struct bide_handler *handler)
 static size_t look_at(struct bide_intake *intake, struct bide_handler *handler, int64_t now_us)
 {
     bool held = handler->paused || !is_closed(handler);
-    if (held && !handler->held)
-        give_back_waiting(intake, handler);
+    intake->holding.must_withdraw |= held && !handler->held;
     handler->held = held;
     show_circuit(handler);
     if (!is_closed(handler)) {
@@ -230,6 +256,7 @@ static void find_caps(struct bide_intake *intake, int64_t now_us)
 {
     struct bide_holding *holding = &intake->holding;
     holding->wait_us = -1;
+    holding->waits = holding->any_paused;
     for (size_t i = 0; i < intake->config->n_queues; i++)
         holding->queues[i].serves = false;
     if (!has_something_to_hold(intake))
@@ -243,6 +270,8 @@ static void find_caps(struct bide_intake *intake, int64_t now_us)
         if (queue)
             queue->serves = true;
     }
+    if (holding->must_withdraw)
+        give_back_waiting(intake);
 }
 
 static size_t limit_of(const struct bide_holding_queue *queue, size_t limit)
@@ -256,7 +285,6 @@ void bide_holding_look(struct bide_intake *intake, int64_t now_us)
 {
     if (intake->stage != BIDE_INTAKE_SERVING)
         return;
-    obey_controls(intake, now_us);
     find_caps(intake, now_us);
     for (size_t i = 0; i < intake->config->n_queues; i++) {
         struct bide_holding_queue *queue = &intake->holding.queues[i];

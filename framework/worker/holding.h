@@ -31,14 +31,19 @@ struct bide_holding {
     uint32_t changes;   /* of the controls, as seen last */
     int64_t changed_ms; /* monotonic: when that was */
     bool any_paused;
+    bool must_withdraw; /* something is held that was not: what waits in hand is to go back */
+    bool waits;         /* messages may lie in the broker that this worker does not take just now */
 };
 
 /* supervised must be set. clear: also after a failed init, or none. */
 bide_code bide_holding_init(struct bide_intake *intake, bide_error *error);
 void bide_holding_clear(struct bide_intake *intake);
 
-/* Once a round: gives back what waits in the pool for a handler that is held now, and tells the receiver how
- * much of each queue is wanted. */
+/* Before what has just come in is sorted: obeys what an operator has told since. */
+void bide_holding_obey(struct bide_intake *intake);
+
+/* Once a round: gives back what waits in the pool or in quarantine and is held now, and tells the receiver
+ * how much of each queue is wanted. */
 void bide_holding_look(struct bide_intake *intake, int64_t now_us);
 
 /* A delivery for this handler: may it run? HOLD: it has been given back. */

@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 
 enum {
-    OVERDUE_US = 100 * 1000,        /* a landed message no thread is free for goes back after so long */
+    OVERDUE_US = 100 * 1000,        /* a landed message that has not begun goes back after so long */
     CANCEL_GRACE_US = 500 * 1000,   /* for handlers to return once cancelled */
     LEAVE_US = 5 * 1000 * 1000,     /* for the last settlements */
     LONGEST_SLEEP_US = 5 * 1000000, /* a bound, so that the supervisor sees it is awake */
@@ -59,7 +59,8 @@ static void collect(struct bide_intake *intake)
     bide_intake_flush(intake);
 }
 
-/* What is early is known to the pool at its clock; the limits count only what could run at once. */
+/* The limits count only what could run at once. `early` is decided here alone: it says how the job is counted
+ * until it comes back, whatever the time is when the pool gets it. */
 static void submit(struct bide_intake *intake, struct bide_job_list *jobs)
 {
     struct bide_job_list refused = {0};
@@ -93,6 +94,7 @@ static bide_code receive(struct bide_intake *intake, size_t *ret_n, bide_error *
     intake->counts.received += *ret_n;
     if (*ret_n > 0)
         BIDE_KILL_POINT("worker/received");
+    bide_holding_obey(intake);
     for (size_t i = 0; i < *ret_n; i++)
         bide_intake_triage(intake, deliveries[i], &jobs);
     bide_quarantine_admit(
@@ -128,8 +130,9 @@ static void release_quarantine(struct bide_intake *intake)
 {
     struct bide_job_list jobs = {0};
     struct bide_job *job;
-    bide_quarantine_empty(&intake->quarantine, &jobs);
+    bide_quarantine_withdraw(&intake->quarantine, NULL, NULL, &jobs);
     while ((job = bide_job_pop(&jobs))) {
+        bide_holding_report(intake, job, BIDE_SIGN_NONE);
         bide_intake_count(intake, job->delivery->message, job->handler, BIDE_COUNT_RELEASED, NULL, NULL);
         bide_intake_settle(
             intake, &(struct bide_settlement){.delivery = job->delivery, .verdict = BIDE_VERDICT_RELEASE});
@@ -168,7 +171,7 @@ static void begin_to_drain(struct bide_intake *intake, int64_t now_us)
 {
     struct bide_job_list jobs = {0};
     intake->receiver->ops->stop(intake->receiver);
-    bide_pool_withdraw(intake->pool, NULL, &jobs);
+    bide_pool_withdraw(intake->pool, NULL, NULL, &jobs);
     release_quarantine(intake);
     bide_log(BIDE_LOG_INFO, "worker draining", BIDE_INT("running", intake->out - jobs.n),
         BIDE_INT("handed_back", jobs.n));
@@ -189,34 +192,67 @@ static bool only_hung_ones_left(struct bide_intake *intake)
     return intake->supervised && intake->out <= bide_pool_find_hung(intake->pool);
 }
 
-static void advance_stage(struct bide_intake *intake, int64_t now_us)
+static void begin_to_leave(struct bide_intake *intake, int64_t now_us)
+{
+    enter(intake, BIDE_INTAKE_LEAVING, now_us + LEAVE_US);
+}
+
+static void leave_stage_if_over(struct bide_intake *intake, int64_t now_us)
 {
     int stops = atomic_load(&intake->stops);
-    bool late = now_us >= intake->stage_ends_us;
-    if (intake->stage == BIDE_INTAKE_SERVING && stops > 0)
-        begin_to_drain(intake, now_us);
-    if (intake->stage == BIDE_INTAKE_DRAINING && intake->stage_ends_us == INT64_MAX)
-        intake->stage_ends_us = drain_ends_us(intake, now_us);
-    if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 && only_hung_ones_left(intake))
-        enter(intake, BIDE_INTAKE_LEAVING, now_us + LEAVE_US);
-    if (intake->stage == BIDE_INTAKE_DRAINING && intake->out > 0 &&
-        (stops > 1 || now_us >= intake->stage_ends_us))
-        begin_to_cancel(intake, now_us);
-    if ((intake->stage == BIDE_INTAKE_DRAINING && intake->out == 0) ||
-        (intake->stage == BIDE_INTAKE_CANCELLING && (intake->out == 0 || late)))
-        enter(intake, BIDE_INTAKE_LEAVING, now_us + LEAVE_US);
-    if (intake->stage == BIDE_INTAKE_LEAVING &&
-        (everything_is_final(intake) || now_us >= intake->stage_ends_us))
-        enter(intake, BIDE_INTAKE_ENDED, INT64_MAX);
+    bool over = now_us >= intake->stage_ends_us; /* of this stage: each has a time of its own */
+    switch (intake->stage) {
+    case BIDE_INTAKE_SERVING:
+        if (stops > 0)
+            begin_to_drain(intake, now_us);
+        break;
+    case BIDE_INTAKE_DRAINING:
+        if (intake->stage_ends_us == INT64_MAX) /* there may be some hurry now */
+            intake->stage_ends_us = drain_ends_us(intake, now_us);
+        if (intake->out == 0 || only_hung_ones_left(intake))
+            begin_to_leave(intake, now_us);
+        else if (stops > 1 || over)
+            begin_to_cancel(intake, now_us);
+        break;
+    case BIDE_INTAKE_CANCELLING:
+        if (intake->out == 0 || over)
+            begin_to_leave(intake, now_us);
+        break;
+    case BIDE_INTAKE_LEAVING:
+        if (everything_is_final(intake) || over)
+            enter(intake, BIDE_INTAKE_ENDED, INT64_MAX);
+        break;
+    case BIDE_INTAKE_ENDED:
+        break;
+    }
+}
+
+static void advance_stage(struct bide_intake *intake, int64_t now_us)
+{
+    enum bide_intake_stage before;
+    do {
+        before = intake->stage;
+        leave_stage_if_over(intake, now_us);
+    } while (intake->stage != before);
+}
+
+/* Idle is who takes all that the broker has and finds nothing: not while the broker is away, a circuit is
+ * open or an operator has paused something. */
+static bool is_idle(struct bide_intake *intake, size_t received)
+{
+    struct bide_receiver_stats stats;
+    intake->receiver->ops->stats(intake->receiver, &stats);
+    bool holds = intake->holding.waits || bide_quarantine_wait_us(&intake->quarantine) >= 0;
+    return received == 0 && intake->out == 0 && stats.unsettled == 0 && stats.connected && !holds;
 }
 
 static void leave_when_idle(struct bide_intake *intake, size_t received, int64_t now_us)
 {
-    bool waits = bide_quarantine_wait_us(&intake->quarantine) >= 0;
-    if (received > 0 || intake->out > 0 || waits || !everything_is_final(intake))
+    if (intake->exit_idle_us == 0)
+        return;
+    if (!is_idle(intake, received))
         intake->busy_us = now_us;
-    if (intake->exit_idle_us > 0 && now_us - intake->busy_us >= intake->exit_idle_us &&
-        atomic_load(&intake->stops) == 0)
+    if (now_us - intake->busy_us >= intake->exit_idle_us && atomic_load(&intake->stops) == 0)
         bide_intake_stop(intake);
 }
 
@@ -280,8 +316,9 @@ static bide_code begin(struct bide_intake *intake, bide_error *error)
         bide_prefetch_init(
             &intake->prefetch[i], intake->config->worker.prefetch, (size_t)intake->config->worker.threads);
     intake->busy_us = bide_mono_us(intake->clock);
-    bide_holding_look(intake, intake->busy_us);
     bide_quarantine_init(&intake->quarantine, (size_t)intake->config->worker.threads, intake->busy_us);
+    bide_holding_obey(intake);
+    bide_holding_look(intake, intake->busy_us);
     if (intake->supervised) {
         atomic_store(intake->supervised->serving, 1);
         wake_supervisor(intake);
@@ -301,7 +338,8 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         if (code != BIDE_OK)
             return code;
         if (bide_handlers_lost(intake->handlers))
-            return bide_fail(error, BIDE_E_INTERNAL, "the process that forks sandboxes has ended");
+            return bide_fail(
+                error, BIDE_E_INTERNAL, "the process that forks sandboxes has ended, or does not answer");
         int64_t now_us = bide_mono_us(intake->clock);
         if (intake->supervised)
             atomic_store_explicit(intake->supervised->beat_ms, now_us / 1000, memory_order_relaxed);

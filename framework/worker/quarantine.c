@@ -13,6 +13,14 @@ void bide_quarantine_init(struct bide_quarantine *quarantine, size_t threads, in
     *quarantine = (struct bide_quarantine){.room = threads, .others_us = now_us, .turn_us = now_us + TURN_US};
 }
 
+bool bide_quarantine_is_full(const struct bide_quarantine *quarantine, size_t queue, size_t limit)
+{
+    size_t of_queue = quarantine->runs && quarantine->running_queue == queue;
+    for (const struct bide_job *job = quarantine->waiting.first; job; job = job->next)
+        of_queue += job->delivery->queue == queue;
+    return quarantine->waiting.n >= quarantine->room || of_queue >= (limit > 2 ? limit / 2 : 1);
+}
+
 static void hold(struct bide_quarantine *quarantine, struct bide_job_list *jobs)
 {
     bide_job_append_all(&quarantine->held, jobs);
@@ -45,6 +53,7 @@ void bide_quarantine_admit(
     if (waits && (settled || now_us >= quarantine->quiet_ends_us)) {
         quarantine->runs = true;
         quarantine->quiet_ends_us = now_us + ALONE_US;
+        quarantine->running_queue = quarantine->waiting.first->delivery->queue;
         bide_job_append(jobs, bide_job_pop(&quarantine->waiting));
     }
 }
@@ -56,8 +65,14 @@ void bide_quarantine_ran(struct bide_quarantine *quarantine, int64_t now_us)
     quarantine->turn_us = now_us + TURN_US;
 }
 
-void bide_quarantine_empty(struct bide_quarantine *quarantine, struct bide_job_list *to)
+void bide_quarantine_withdraw(
+    struct bide_quarantine *quarantine, bide_job_test *test, const void *user, struct bide_job_list *to)
 {
+    if (test) {
+        bide_job_pick(&quarantine->waiting, test, user, to);
+        bide_job_pick(&quarantine->held, test, user, to);
+        return;
+    }
     bide_job_append_all(to, &quarantine->waiting);
     bide_job_append_all(to, &quarantine->held);
 }

@@ -5,6 +5,8 @@
 #include "message/trace.h"
 #include "worker/intake.h"
 
+enum { LACKING_PAUSE_MS = 1000 }; /* of a message that could not run for want of processes, memory … here */
+
 void bide_intake_flush(struct bide_intake *intake)
 {
     if (intake->n_settlements == 0)
@@ -127,24 +129,34 @@ static int count_crash(struct bide_intake *intake, const struct bide_job *job)
     return crash.crashes;
 }
 
-/* A crash is the handler's own; what it rejects, the message's. */
+/* A crash is the handler's own; what it rejects, the message's; what it lacked here, this process's. */
 static enum bide_sign sign_of(const struct bide_run *run)
 {
-    if (run->crashed || run->outcome == BIDE_DEAD)
+    if (run->crashed || run->spared || run->outcome == BIDE_DEAD)
         return BIDE_SIGN_NONE;
     return run->outcome == BIDE_DONE ? BIDE_SIGN_GOOD : BIDE_SIGN_BAD;
 }
 
+/* How long a failure that is no attempt of the message keeps it away; 0: it is one. */
+static int64_t spared_ms(struct bide_intake *intake, const struct bide_job *job)
+{
+    enum bide_sign sign = sign_of(&job->run);
+    bool circuit_spares = bide_holding_report(intake, job, sign) && sign == BIDE_SIGN_BAD;
+    if (circuit_spares)
+        return bide_holding_pause_ms(intake, job->handler);
+    return job->run.spared ? LACKING_PAUSE_MS : 0;
+}
+
 static void settle_run(struct bide_intake *intake, struct bide_job *job)
 {
-    bool spared = bide_holding_report(intake, job, sign_of(&job->run)) && sign_of(&job->run) == BIDE_SIGN_BAD;
+    int64_t pause_ms = spared_ms(intake, job);
     const struct bide_run_result result = {
         .outcome = job->run.outcome,
         .delay_ms = job->run.delay_ms,
         .timed_out = job->run.timed_out,
         .attempt = job->delivery->message->attempt,
         .crashes = job->run.crashed ? count_crash(intake, job) : 0,
-        .spared_ms = spared ? bide_holding_pause_ms(intake, job->handler) : 0,
+        .spared_ms = pause_ms,
     };
     bide_intake_settle_result(intake, job->delivery, job->handler, &result, &job->run);
 }

@@ -101,20 +101,23 @@ static void admit(struct bide_intake *intake, struct bide_delivery *delivery, st
     int trouble =
         intake->supervised ? bide_crashes_type_trouble(intake->supervised->crashes, message->type) : 0;
     bool suspect = crash.suspect || trouble > 0;
-    if (suspect && bide_quarantine_is_full(&intake->quarantine)) {
+    size_t limit = intake->prefetch[delivery->queue].limit;
+    if (suspect && bide_quarantine_is_full(&intake->quarantine, delivery->queue, limit)) {
         postpone(intake, delivery, handler, trouble);
         return;
     }
     enum bide_admission admission = bide_holding_admit(intake, handler, delivery);
     if (admission == BIDE_ADMIT_HOLD)
         return;
+    const struct bide_job made = {
+        .delivery = delivery, .handler = handler, .suspect = suspect, .probe = admission == BIDE_ADMIT_PROBE};
     struct bide_job *job = take_job(intake);
     if (!job) {
+        bide_holding_report(intake, &made, BIDE_SIGN_NONE);
         release(intake, delivery, handler);
         return;
     }
-    *job = (struct bide_job){
-        .delivery = delivery, .handler = handler, .suspect = suspect, .probe = admission == BIDE_ADMIT_PROBE};
+    *job = made;
     bide_job_append(suspect ? &intake->quarantine.waiting : jobs, job);
 }
 

@@ -210,13 +210,13 @@ static void forget_all(struct bide_intake *intake)
     struct bide_job_list jobs = {0};
     struct bide_job *job;
     bide_pool_collect(intake->pool, 0, &jobs);
-    bide_pool_withdraw(intake->pool, NULL, &jobs);
+    bide_pool_withdraw(intake->pool, NULL, NULL, &jobs);
     while ((job = bide_job_pop(&jobs))) {
         bide_run_release(&job->run);
         intake->receiver->ops->forget(intake->receiver, job->delivery);
         intake->out--;
     }
-    bide_quarantine_empty(&intake->quarantine, &jobs);
+    bide_quarantine_withdraw(&intake->quarantine, NULL, NULL, &jobs);
     while ((job = bide_job_pop(&jobs)))
         intake->receiver->ops->forget(intake->receiver, job->delivery);
 }

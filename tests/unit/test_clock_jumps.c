@@ -77,7 +77,7 @@ static void test_back(void **state)
     assert_ptr_equal(take(&scene), &scene.made[1].job);
     assert_null(take(&scene));
     struct bide_job_list rest = {0};
-    bide_board_withdraw_overdue(&scene.board, INT64_MAX, &rest);
+    bide_board_withdraw_overdue(&scene.board, &(struct bide_handlers){0}, INT64_MAX, &rest);
     assert_int_equal(rest.n, 3);
     bide_board_clear(&scene.board);
 }
@@ -98,6 +98,11 @@ static void test_a_circuit_does_not_notice(void **state)
     assert_int_equal(bide_breaker_admit(&breaker, bide_mono_ms(&fake.clock), 1000), BIDE_ADMIT_PROBE);
 }
 
+static bool is_handlers(const void *handler, const struct bide_job *job)
+{
+    return job->handler == handler;
+}
+
 /* Ready, early and blocked ones of a handler come out; the others stay, and land in their time. */
 static void test_a_handler_is_taken_back(void **state)
 {
@@ -109,7 +114,8 @@ static void test_a_handler_is_taken_back(void **state)
         scene.made[i].job.handler = &scene.other;
     fake_clock_advance_ms(&scene.fake, 200); /* one of each is due */
     assert_ptr_equal(take(&scene), &scene.made[0].job);
-    bide_board_withdraw_handler(&scene.board, &scene.handler, &back);
+    bide_board_withdraw(&scene.board, &(struct bide_handlers){.rows = &scene.handler, .n = 1}, is_handlers,
+        &scene.handler, &back);
     assert_int_equal(back.n, 2);
     assert_int_equal(scene.board.n_ready, 0);
     assert_null(take(&scene));

@@ -1,159 +1,13 @@
-/* dispatch/: the board on a virtual clock, the pool with real threads, the prefetch arithmetic. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+/* dispatch/pool.h: with real threads. */
+#include "made_jobs.h"
 
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include "dispatch/board.h"
 #include "dispatch/pool.h"
 #include "support/deadline.h"
-#include "worker/prefetch.h"
-
-/* ---- made-up jobs ---- */
-
-struct made {
-    struct bide_job job;
-    struct bide_delivery delivery;
-    struct bide_message message;
-};
-
-static struct made *make(struct bide_handler *handler, size_t queue, int64_t due_ms)
-{
-    struct made *made = calloc(1, sizeof *made);
-    assert_non_null(made);
-    made->message.due_ms = due_ms;
-    made->message.id = made->message.type = made->message.queue = "x";
-    made->message.attempt = 1;
-    made->delivery.message = &made->message;
-    made->delivery.queue = queue;
-    made->job.delivery = &made->delivery;
-    made->job.handler = handler;
-    return made;
-}
-
-static struct bide_handler_config plain = {.type = (char[]){"x"}};
-
-static const struct bide_queue_config two_queues[] = {
-    {.name = (char[]){"bulk"}, .weight = 1}, {.name = (char[]){"critical"}, .weight = 9}};
-
-/* ---- board ---- */
-
-static size_t take_and_free(struct bide_board *board, int64_t now_us)
-{
-    struct bide_job *job = bide_board_take(board, now_us, now_us);
-    if (!job)
-        return SIZE_MAX;
-    size_t queue = job->delivery->queue;
-    bide_board_finished(board, job->handler);
-    free(job);
-    return queue;
-}
-
-static void test_weighted_is_in_proportion(void **state)
-{
-    (void)state;
-    struct bide_board board;
-    struct bide_handler handler = {.config = &plain};
-    assert_int_equal(bide_board_init(&board, two_queues, 2, BIDE_ORDER_WEIGHTED, NULL), BIDE_OK);
-    for (int i = 0; i < 200; i++)
-        assert_true(bide_board_add(&board, &make(&handler, (size_t)i % 2, 0)->job, 1, 1));
-    int served[2] = {0};
-    for (int i = 0; i < 100; i++)
-        served[take_and_free(&board, 1)]++;
-    assert_int_equal(served[0], 10);
-    assert_int_equal(served[1], 90);
-    for (int i = 0; i < 100; i++) /* one queue alone gets everything */
-        assert_int_not_equal(take_and_free(&board, 1), SIZE_MAX);
-    assert_int_equal(take_and_free(&board, 1), SIZE_MAX);
-    bide_board_clear(&board);
-}
-
-static void test_strict_takes_the_first_queue_first(void **state)
-{
-    (void)state;
-    struct bide_board board;
-    struct bide_handler handler = {.config = &plain};
-    assert_int_equal(bide_board_init(&board, two_queues, 2, BIDE_ORDER_STRICT, NULL), BIDE_OK);
-    for (int i = 0; i < 10; i++)
-        assert_true(bide_board_add(&board, &make(&handler, (size_t)i % 2, 0)->job, 1, 1));
-    for (int i = 0; i < 10; i++)
-        assert_int_equal(take_and_free(&board, 1), i < 5 ? 0 : 1);
-    bide_board_clear(&board);
-}
-
-static void test_landing_is_never_early_and_in_order(void **state)
-{
-    (void)state;
-    struct bide_board board;
-    struct bide_handler handler = {.config = &plain};
-    assert_int_equal(bide_board_init(&board, two_queues, 2, BIDE_ORDER_WEIGHTED, NULL), BIDE_OK);
-    int64_t now_us = INT64_C(1700000000) * 1000000;
-    for (int i = 0; i < 30 * 24; i++) { /* thirty days, an hour apart, added backwards */
-        int64_t due_ms = now_us / 1000 + (30 * 24 - i) * INT64_C(3600000);
-        assert_true(bide_board_add(&board, &make(&handler, 0, due_ms)->job, now_us, 0));
-    }
-    for (int i = 0; i < 30 * 24; i++) {
-        int64_t due_us = bide_board_next_due_us(&board);
-        assert_null(bide_board_take(&board, due_us - 1, 0));
-        struct bide_job *job = bide_board_take(&board, due_us, 0);
-        assert_non_null(job);
-        assert_int_equal(job->delivery->message->due_ms * 1000, due_us);
-        bide_board_finished(&board, &handler);
-        free(job);
-    }
-    assert_int_equal(bide_board_next_due_us(&board), -1);
-    bide_board_clear(&board);
-}
-
-static void test_due_goes_before_ready(void **state)
-{
-    (void)state;
-    struct bide_board board;
-    struct bide_handler handler = {.config = &plain};
-    assert_int_equal(bide_board_init(&board, two_queues, 2, BIDE_ORDER_WEIGHTED, NULL), BIDE_OK);
-    struct made *ready = make(&handler, 0, 0), *early = make(&handler, 0, 10);
-    assert_true(bide_board_add(&board, &ready->job, 5000, 5000));
-    assert_true(bide_board_add(&board, &early->job, 5000, 5000));
-    assert_ptr_equal(bide_board_take(&board, 12000, 12000), &early->job);
-    assert_int_equal(early->job.ready_us, 10000); /* the wait counts from due */
-    assert_ptr_equal(bide_board_take(&board, 12000, 12000), &ready->job);
-    free(ready);
-    free(early);
-    bide_board_clear(&board);
-}
-
-static void test_concurrency_holds_back_only_its_handler(void **state)
-{
-    (void)state;
-    struct bide_board board;
-    struct bide_handler_config one_config = {.type = (char[]){"one"}, .concurrency = 1};
-    struct bide_handler one = {.config = &one_config}, free_one = {.config = &plain};
-    assert_int_equal(bide_board_init(&board, two_queues, 2, BIDE_ORDER_WEIGHTED, NULL), BIDE_OK);
-    struct made *first = make(&one, 0, 0), *second = make(&one, 0, 0), *other = make(&free_one, 0, 0);
-    assert_true(bide_board_add(&board, &first->job, 1, 1));
-    assert_true(bide_board_add(&board, &second->job, 1, 1));
-    assert_true(bide_board_add(&board, &other->job, 1, 1));
-    assert_ptr_equal(bide_board_take(&board, 1, 1), &first->job);
-    assert_ptr_equal(bide_board_take(&board, 1, 1), &other->job);
-    assert_null(bide_board_take(&board, 1, 1));
-    assert_int_equal(board.n_blocked, 1);
-    bide_board_finished(&board, &one);
-    assert_ptr_equal(bide_board_take(&board, 1, 1), &second->job);
-    free(first);
-    free(second);
-    free(other);
-    bide_board_clear(&board);
-}
-
-/* ---- pool ---- */
+#include "support/fake_clock.h"
 
 static _Atomic int runs_now, runs_most, runs_all;
 
@@ -202,13 +56,16 @@ struct rig {
     void *state;
     struct bide_wakeup wakeup;
     struct bide_pool *pool;
+    const struct bide_clock *clock; /* NULL: the system's */
+    struct bide_slot *slots;
 };
 
 static void rig_up(struct rig *rig, size_t threads,
     bide_outcome (*handle)(void *, const bide_message *, bide_context *), int64_t timeout_ms)
 {
-    *rig = (struct rig){.config = plain};
+    *rig = (struct rig){.config = plain, .clock = rig->clock, .slots = rig->slots};
     rig->config.timeout_ms = timeout_ms;
+    rig->plugin.descriptor.name = "x";
     rig->plugin.descriptor.handle = handle;
     rig->handler = (struct bide_handler){
         .config = &rig->config, .plugin = &rig->plugin, .states = &rig->state, .mean_us = 1000};
@@ -219,16 +76,23 @@ static void rig_up(struct rig *rig, size_t threads,
         .n_queues = 2,
         .handlers = &rig->handlers,
         .wakeup = &rig->wakeup,
-        .clock = bide_clock_system()};
+        .slots = rig->slots,
+        .clock = rig->clock ? rig->clock : bide_clock_system()};
     assert_int_equal(bide_pool_create(&options, &rig->pool, NULL), BIDE_OK);
     atomic_store(&runs_now, 0);
     atomic_store(&runs_most, 0);
     atomic_store(&runs_all, 0);
 }
 
+/* On a fake clock the pool does not wait. */
+static bool has_stopped(void *pool)
+{
+    return bide_pool_stop(pool, 100);
+}
+
 static void rig_down(struct rig *rig)
 {
-    assert_true(bide_pool_stop(rig->pool, 5000));
+    assert_true(wait_until(has_stopped, rig->pool, 20000));
     bide_pool_destroy(rig->pool);
     bide_wakeup_close(&rig->wakeup);
 }
@@ -248,19 +112,10 @@ static void collect(struct rig *rig, size_t n, struct bide_job_list *all)
     assert_int_equal(all->n, n);
 }
 
-static void free_all(struct bide_job_list *jobs)
-{
-    struct bide_job *job;
-    while ((job = bide_job_pop(jobs))) {
-        free(job->run.error);
-        free(job);
-    }
-}
-
 static void test_pool_runs_everything_once(void **state)
 {
     (void)state;
-    struct rig rig;
+    struct rig rig = {0};
     struct bide_job_list jobs = {0}, refused = {0}, done = {0};
     rig_up(&rig, 4, nothing, 0);
     for (int i = 0; i < 20000; i++)
@@ -276,7 +131,7 @@ static void test_pool_runs_everything_once(void **state)
 /* Four jobs of a handler that is believed quick and is not: the tick has to find out. */
 static void four_meet(bool at_once)
 {
-    struct rig rig;
+    struct rig rig = {0};
     struct bide_job_list jobs = {0}, refused = {0}, done = {0};
     rig_up(&rig, 4, meet, 0);
     rig.handler.mean_us = 1;
@@ -306,7 +161,7 @@ static void test_slow_jobs_one_by_one_get_every_thread(void **state)
 static void test_pool_lands_on_time(void **state)
 {
     (void)state;
-    struct rig rig;
+    struct rig rig = {0};
     struct bide_job_list jobs = {0}, refused = {0}, done = {0};
     rig_up(&rig, 2, nothing, 0);
     int64_t now_ms = bide_wall_ms(bide_clock_system());
@@ -323,7 +178,7 @@ static void test_pool_lands_on_time(void **state)
 static void test_timeout_cancels(void **state)
 {
     (void)state;
-    struct rig rig;
+    struct rig rig = {0};
     struct bide_job_list jobs = {0}, refused = {0}, done = {0};
     rig_up(&rig, 1, until_cancelled, 50);
     bide_job_append(&jobs, &make(&rig.handler, 0, 0)->job);
@@ -334,6 +189,54 @@ static void test_timeout_cancels(void **state)
     assert_int_equal(done.first->run.delay_ms, 5);
     assert_string_equal(done.first->run.error, "gave up after 1");
     assert_in_range(done.first->run.took_us, 50000, 4000000);
+    free_all(&done);
+    rig_down(&rig);
+}
+
+static _Atomic bool may_return;
+
+static bide_outcome until_released(void *state, const bide_message *message, bide_context *context)
+{
+    (void)state, (void)message, (void)context;
+    struct deadline deadline = deadline_in_ms(20000);
+    atomic_store(&runs_now, 1);
+    while (!atomic_load(&may_return) && !deadline_passed(&deadline))
+        deadline_nap(&deadline);
+    return BIDE_DONE;
+}
+
+static bool runs(void *user)
+{
+    (void)user;
+    return atomic_load(&runs_now) == 1;
+}
+
+/* The process was stopped, or the broker made the intake wait, for longer than timeout and kill_after: the
+ * run still gets its kill_after from the moment it is told. */
+static void test_hung_is_who_was_told(void **state)
+{
+    (void)state;
+    struct fake_clock fake;
+    struct bide_slot slot = {0};
+    struct rig rig = {.clock = &fake.clock, .slots = &slot};
+    struct bide_job_list jobs = {0}, refused = {0}, done = {0};
+    fake_clock_init(&fake, 1000);
+    atomic_store(&may_return, false);
+    rig_up(&rig, 1, until_released, 1000);
+    rig.config.kill_after_ms = 500;
+    bide_job_append(&jobs, &make(&rig.handler, 0, 0)->job);
+    bide_pool_submit(rig.pool, &jobs, &refused);
+    assert_true(wait_until(runs, NULL, 20000));
+    fake_clock_advance_ms(&fake, 60000);
+    assert_int_equal(bide_pool_find_hung(rig.pool), 0);
+    assert_int_equal(bide_pool_tick(rig.pool, 0), 500 * 1000); /* cancels */
+    assert_int_equal(bide_pool_find_hung(rig.pool), 0);
+    fake_clock_advance_ms(&fake, 499);
+    assert_int_equal(bide_pool_find_hung(rig.pool), 0);
+    fake_clock_advance_ms(&fake, 1);
+    assert_int_equal(bide_pool_find_hung(rig.pool), 1);
+    atomic_store(&may_return, true);
+    collect(&rig, 1, &done);
     free_all(&done);
     rig_down(&rig);
 }
@@ -349,7 +252,7 @@ static bool all_have_run(void *user)
 static void test_quick_ends_may_wait_a_tick(void **state)
 {
     (void)state;
-    struct rig rig;
+    struct rig rig = {0};
     struct bide_job_list jobs = {0}, refused = {0}, all = {0};
     rig_up(&rig, 1, nothing, 0);
     rig.handler.mean_us = 0;
@@ -370,7 +273,7 @@ static void test_quick_ends_may_wait_a_tick(void **state)
 static void test_withdrawn_jobs_did_not_run(void **state)
 {
     (void)state;
-    struct rig rig;
+    struct rig rig = {0};
     struct bide_job_list jobs = {0}, refused = {0}, back = {0};
     rig_up(&rig, 1, nothing, 0);
     int64_t far_ms = bide_wall_ms(bide_clock_system()) + 60000;
@@ -379,7 +282,7 @@ static void test_withdrawn_jobs_did_not_run(void **state)
     bide_pool_submit(rig.pool, &jobs, &refused);
     bide_pool_collect(rig.pool, 0, &back);
     assert_int_equal(back.n, 0);
-    bide_pool_withdraw(rig.pool, NULL, &back);
+    bide_pool_withdraw(rig.pool, NULL, NULL, &back);
     assert_int_equal(back.n, 10);
     assert_false(back.first->run.ran);
     free_all(&back);
@@ -389,7 +292,7 @@ static void test_withdrawn_jobs_did_not_run(void **state)
 static void test_expired_is_not_run(void **state)
 {
     (void)state;
-    struct rig rig;
+    struct rig rig = {0};
     struct bide_job_list jobs = {0}, refused = {0}, done = {0};
     rig_up(&rig, 1, nothing, 0);
     struct made *made = make(&rig.handler, 0, 1);
@@ -404,60 +307,16 @@ static void test_expired_is_not_run(void **state)
     rig_down(&rig);
 }
 
-/* ---- prefetch ---- */
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_pool_runs_everything_once),
+    cmocka_unit_test(test_slow_jobs_get_every_thread),
+    cmocka_unit_test(test_slow_jobs_one_by_one_get_every_thread),
+    cmocka_unit_test(test_pool_lands_on_time),
+    cmocka_unit_test(test_timeout_cancels),
+    cmocka_unit_test(test_hung_is_who_was_told),
+    cmocka_unit_test(test_quick_ends_may_wait_a_tick),
+    cmocka_unit_test(test_withdrawn_jobs_did_not_run),
+    cmocka_unit_test(test_expired_is_not_run),
+};
 
-static void test_prefetch_grows_and_shrinks(void **state)
-{
-    (void)state;
-    struct bide_prefetch prefetch;
-    int64_t now_us = 0;
-    bide_prefetch_init(&prefetch, 0, 4);
-    assert_int_equal(prefetch.limit, 8);
-    for (int round = 0; round < 20; round++) { /* dry, at the limit, short waits: grows to the maximum */
-        size_t n = prefetch.limit;
-        bide_prefetch_took(&prefetch, n);
-        for (size_t i = 0; i < n; i++)
-            bide_prefetch_gave(&prefetch, 100);
-        bide_prefetch_adapt(&prefetch, true, now_us += 10000);
-    }
-    assert_int_equal(prefetch.limit, BIDE_PREFETCH_MAX);
-    for (int round = 0; round < 20; round++) { /* long waits: back to where it began */
-        bide_prefetch_took(&prefetch, 1);
-        bide_prefetch_gave(&prefetch, 500000);
-        bide_prefetch_adapt(&prefetch, true, now_us += 300000);
-    }
-    assert_int_equal(prefetch.limit, 8);
-    assert_int_equal(prefetch.held, 0);
-}
-
-static void test_prefetch_configured_stays(void **state)
-{
-    (void)state;
-    struct bide_prefetch prefetch;
-    bide_prefetch_init(&prefetch, 3, 4);
-    bide_prefetch_took(&prefetch, 3);
-    assert_false(bide_prefetch_adapt(&prefetch, true, 1000000));
-    assert_int_equal(prefetch.limit, 3);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_weighted_is_in_proportion),
-        cmocka_unit_test(test_strict_takes_the_first_queue_first),
-        cmocka_unit_test(test_landing_is_never_early_and_in_order),
-        cmocka_unit_test(test_due_goes_before_ready),
-        cmocka_unit_test(test_concurrency_holds_back_only_its_handler),
-        cmocka_unit_test(test_pool_runs_everything_once),
-        cmocka_unit_test(test_slow_jobs_get_every_thread),
-        cmocka_unit_test(test_slow_jobs_one_by_one_get_every_thread),
-        cmocka_unit_test(test_pool_lands_on_time),
-        cmocka_unit_test(test_timeout_cancels),
-        cmocka_unit_test(test_quick_ends_may_wait_a_tick),
-        cmocka_unit_test(test_withdrawn_jobs_did_not_run),
-        cmocka_unit_test(test_expired_is_not_run),
-        cmocka_unit_test(test_prefetch_grows_and_shrinks),
-        cmocka_unit_test(test_prefetch_configured_stays),
-    };
-    return cmocka_run_group_tests_name("dispatch", tests, NULL, NULL);
-}
+UNIT_MAIN(tests)

@@ -8,6 +8,7 @@
 #include "support/deadline.h"
 #include "support/plugin_run.h"
 #include "unit/unit.h"
+#include "worker/supervised.h"
 
 enum { PATIENCE_MS = 20000 };
 
@@ -144,11 +145,85 @@ static void test_two_in_one_process_are_stopped_by_it(void **state)
     assert_int_equal(count_runs(place), 20);
 }
 
+/* ---- how it ends ---- */
+
+enum { HANDLER_SLEEPS_S = 60 };
+
+static bool is_full(void *path)
+{
+    FILE *file = fopen(path, "r");
+    bool full = file && fgetc(file) != EOF;
+    if (file)
+        fclose(file);
+    return full;
+}
+
+/* A worker whose only thread is inside a handler that returns when it is told to. */
+static void begin_a_long_run(struct place *place, const char *drain, struct running *running)
+{
+    char programs[TEMP_DIR_PATH], text[2 * TEMP_DIR_PATH + 400];
+    bide_error error;
+    bide_message *message;
+    bide_producer *producer;
+    static char begun[TEMP_DIR_PATH + 16];
+    test_program_dir(programs);
+    snprintf(begun, sizeof begun, "%s/begun", place->dir.path);
+    snprintf(text, sizeof text,
+        "broker = \"sqlite:x.db\"; plugin_dir = \"%s/../handlers\"; worker: { threads = 1; drain = \"%s\"; "
+        "};\n"
+        "handlers = ( { type = \"long\"; plugin = \"command\"; settings: { program = \"/bin/sh\"; args = "
+        "(\"-c\", "
+        "\"echo x > %s; exec sleep %d\"); }; } );\n",
+        programs, drain, begun, HANDLER_SLEEPS_S);
+    assert_int_equal(temp_dir_write(&place->dir, "bide.conf", text, place->config), 0);
+    assert_ok(bide_producer_open(place->url, NULL, &producer, &error), &error);
+    assert_ok(bide_message_create("long", &message, &error), &error);
+    assert_ok(bide_producer_send(producer, message, &error), &error);
+    bide_message_destroy(message);
+    bide_producer_close(producer);
+    assert_ok(bide_worker_create(place->config, NULL, &running->worker, &error), &error);
+    assert_int_equal(pthread_create(&running->thread, NULL, run_worker, running), 0);
+    assert_true(wait_until(is_full, begun, PATIENCE_MS));
+}
+
+/* The handler is cancelled, gets its moment to return, and the message goes back without a burnt attempt. */
+static void ends_in_order(struct running *running)
+{
+    pthread_join(running->thread, NULL);
+    assert_int_equal(running->code, BIDE_OK);
+    assert_false(bide_worker_abandoned(running->worker));
+    bide_worker_destroy(running->worker);
+}
+
+static void test_cancelled_at_the_end_of_drain_it_may_return(void **state)
+{
+    static const char *const drains[] = {"50ms", "0ms"};
+    for (size_t i = 0; i < COUNT_OF(drains); i++) {
+        struct running running;
+        begin_a_long_run(*state, drains[i], &running);
+        bide_worker_stop(running.worker);
+        ends_in_order(&running);
+        tear_down(state);
+        set_up(state);
+    }
+}
+
+static void test_two_stops_at_once(void **state)
+{
+    struct running running;
+    begin_a_long_run(*state, "60s", &running);
+    bide_worker_stop(running.worker);
+    bide_worker_stop(running.worker);
+    ends_in_order(&running);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_runs_what_is_there_and_leaves, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_the_programs_broker_wins, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_never_run, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_two_in_one_process_are_stopped_by_it, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_cancelled_at_the_end_of_drain_it_may_return, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_two_stops_at_once, set_up, tear_down),
 };
 
 UNIT_MAIN(tests)

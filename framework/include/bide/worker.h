@@ -26,7 +26,8 @@ typedef struct bide_worker_options {
     /* Wins over the configuration's; a relative path in it starts where that file lies. NULL: the file's. */
     const char *broker;
     int threads;          /* wins over the configuration's; 0: that of the file */
-    int64_t exit_idle_ms; /* leave after so long with nothing to run, to land or to settle; 0: never */
+    int64_t exit_idle_ms; /* leave after so long with nothing to run, to land or to settle; 0: never. Nobody
+                             is idle while the broker is away, a circuit is open or something is paused */
 } bide_worker_options;
 
 /* Reads the configuration, loads the plugins, opens the handlers; connects in run. options may be NULL. With
