@@ -6,6 +6,11 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "support/fake_clock.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define UNDER_SANITIZER 1 /* which takes address space by the terabyte */
@@ -56,6 +61,93 @@ static void the_hung_are_killed(void **state)
     bide_run_release(&run);
     assert_int_equal(kill(before, 0), -1);
     assert_int_not_equal(run_well(fixture), before);
+}
+
+/* The worker was stopped for longer than timeout and kill_after: the child is told, and then has its time. */
+static bide_outcome answer_when_cancelled(void *state, const bide_message *message, bide_context *context)
+{
+    (void)state;
+    if (!says(message, "wait"))
+        return obey(state, message, context);
+    while (!bide_cancelled(context))
+        usleep(1000);
+    return bide_retry(context, 5, "as you wish");
+}
+
+static void kill_after_counts_from_when_it_is_told(void **state)
+{
+    struct fixture fixture;
+    struct fake_clock fake;
+    bide_error error;
+    (void)state;
+    sandbox_rig_init(&fixture.rig, answer_when_cancelled);
+    fixture.rig.config.timeout_ms = 1000;
+    fixture.rig.config.kill_after_ms = 5000;
+    fake_clock_init(&fake, bide_wall_ms(bide_clock_system()));
+    fake_clock_advance_ms(&fake, bide_mono_ms(bide_clock_system()) + 60 * 1000); /* behind both */
+    bide_context_init(&fixture.context, &fake.clock);
+    assert_ok(sandbox_open(&fixture.rig, &error), &error);
+    struct bide_run run = run_text(&fixture, "wait");
+    assert_string_equal(run.error, "as you wish");
+    assert_true(run.timed_out);
+    bide_run_release(&run);
+    close_with(&fixture);
+}
+
+/* ---- children that cannot be reaped ---- */
+
+static int64_t now_ms(void)
+{
+    return bide_mono_ms(bide_clock_system());
+}
+
+/* A tracer stands in for the kernel: what it traces is not its parent's to reap, dead or not, until it has
+ * reaped it itself. */
+static void one_that_cannot_be_reaped_stops_nobody(void **state)
+{
+    struct fixture fixture;
+    bide_error error;
+    (void)state;
+    sandbox_rig_init(&fixture.rig, obey);
+    fixture.rig.config.timeout_ms = 80;
+    fixture.rig.config.kill_after_ms = 40;
+    bide_context_init(&fixture.context, bide_clock_system());
+    assert_ok(sandbox_open(&fixture.rig, &error), &error);
+    pid_t stuck = run_well(&fixture);
+    if (ptrace(PTRACE_SEIZE, stuck, NULL, NULL) != 0) {
+        close_with(&fixture);
+        skip(); /* may not trace here */
+    }
+    int64_t start_ms = now_ms();
+    struct bide_run run = run_text(&fixture, "hang");
+    assert_true(run.timed_out);
+    bide_run_release(&run);
+    assert_int_not_equal(run_well(&fixture), stuck);
+    assert_false(bide_zygote_is_lost(fixture.rig.zygote));
+    close_with(&fixture);
+    assert_between(now_ms() - start_ms, 0, 10 * 1000);
+    assert_int_equal(waitpid(stuck, NULL, __WALL), stuck); /* it was dead all the time */
+}
+
+static bide_outcome tell_pid_of_parent(void *state, const bide_message *message, bide_context *context)
+{
+    (void)state, (void)message;
+    return bide_retry(context, BIDE_BY_POLICY, "%d", (int)getppid());
+}
+
+static void a_zygote_that_does_not_end_is_killed(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    open_with(&fixture, tell_pid_of_parent);
+    struct bide_run run = run_text(&fixture, "");
+    pid_t zygote = (pid_t)atoi(run.error);
+    bide_run_release(&run);
+    kill(zygote, SIGSTOP);
+    int64_t start_ms = now_ms();
+    close_with(&fixture);
+    assert_between(now_ms() - start_ms, 0, 10 * 1000);
+    assert_int_equal(kill(zygote, 0), -1);
 }
 
 /* ---- children that end without a message, and their parent ---- */
@@ -222,6 +314,26 @@ static bide_outcome count_descriptors(void *state, const bide_message *message, 
     return bide_retry(context, BIDE_BY_POLICY, "%d", n - 1); /* but for the folder */
 }
 
+/* What this process lacks is not the message's fault: no attempt. */
+static void without_descriptors_the_message_is_spared(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rlimit limit, none;
+    struct bide_run last = run_text(fixture, "exit"); /* so that it takes a new child */
+    bide_run_release(&last);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct bide_run run = run_text(fixture, "echo");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(run.outcome, BIDE_RETRY);
+    assert_true(run.spared);
+    assert_non_null(run.error);
+    bide_run_release(&run);
+    run_well(fixture);
+}
+
 static void descriptors_are_not_inherited(void **state)
 {
     struct fixture fixture;
@@ -297,11 +409,15 @@ static void memory_is_limited(void **state)
 static const struct CMUnitTest tests[] = {
     WITH_RIG(the_dead_take_only_their_own_message),
     WITH_RIG(the_hung_are_killed),
+    cmocka_unit_test(kill_after_counts_from_when_it_is_told),
+    cmocka_unit_test(one_that_cannot_be_reaped_stops_nobody),
+    cmocka_unit_test(a_zygote_that_does_not_end_is_killed),
     WITH_RIG(a_death_between_messages_is_nobodys_fault),
     cmocka_unit_test(without_zygote_nothing_is_blamed),
     cmocka_unit_test(grandchildren_die_too),
     cmocka_unit_test(a_handler_that_does_not_open),
     cmocka_unit_test(close_is_called),
+    WITH_RIG(without_descriptors_the_message_is_spared),
     cmocka_unit_test(descriptors_are_not_inherited),
     WITH_RIG(cpu_time_is_limited),
     cmocka_unit_test(a_limit_beyond_ones_rights),

@@ -76,6 +76,9 @@ bide_code bide_cell_start(struct bide_zygote *zygote, const struct bide_handler 
 bool bide_cell_bury(struct bide_cell *cell, struct bide_zygote *zygote, int *ret_status)
 {
     bool known = bide_zygote_bury(zygote, cell->pid, ret_status);
+    if (!known && !bide_zygote_is_lost(zygote))
+        bide_log(BIDE_LOG_ERROR, "a sandbox does not end although it was killed: it is left behind",
+            BIDE_INT("pid", cell->pid));
     bide_cell_close(cell);
     return known;
 }
@@ -172,13 +175,15 @@ static void tell_cancelled(struct bide_errand *errand, int64_t now_us)
 {
     errand->told = true;
     bide_wakeup_signal(&errand->cell->cancel);
-    if (now_us + errand->kill_after_us < errand->kill_us)
-        errand->kill_us = now_us + errand->kill_after_us;
+    errand->kill_us = now_us + errand->kill_after_us; /* from now on, however late it is told */
 }
 
+/* Until it is to be told, or killed. */
 static int wait_ms(const struct bide_errand *errand, int64_t now_us, bool blind)
 {
-    int64_t ms = errand->kill_us == INT64_MAX ? -1 : (errand->kill_us - now_us + 999) / 1000;
+    int64_t until_us = errand->told || !errand->context ? errand->kill_us : errand->context->deadline_us;
+    int64_t left_us = until_us > now_us ? until_us - now_us : 0;
+    int64_t ms = until_us == INT64_MAX ? -1 : (left_us + 999) / 1000;
     if (blind && (ms < 0 || ms > ASK_AGAIN_MS))
         ms = ASK_AGAIN_MS;
     return ms > INT32_MAX ? INT32_MAX : (int)ms;
@@ -202,7 +207,7 @@ static bool wait_a_while(struct bide_errand *errand)
         return false;
     int ready = poll(fds, 3, wait_ms(errand, now_us, listens && fds[1].fd < 0));
     errand->dead = ready > 0 && fds[2].revents != 0;
-    if (listens && atomic_load(&errand->context->cancelled))
+    if (listens && (atomic_load(&errand->context->cancelled) || now_us >= errand->context->deadline_us))
         tell_cancelled(errand, bide_mono_us(clock));
     return true;
 }

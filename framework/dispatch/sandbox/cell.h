@@ -32,7 +32,7 @@ bide_code bide_cell_start(struct bide_zygote *zygote, const struct bide_handler 
 /* Closes its socket, at which an idle child ends by itself, and frees the cell. NULL is fine. */
 void bide_cell_close(struct bide_cell *cell);
 /* Kills it, whatever it does, and frees the cell. False where its status cannot be known: the zygote has
- * ended. */
+ * ended, or the child does not end although it was killed (logged). */
 bool bide_cell_bury(struct bide_cell *cell, struct bide_zygote *zygote, int *ret_status);
 /* Of an idle one; taken for granted where it has only just become that. Its log lines may wait to be read. */
 bool bide_cell_is_alive(const struct bide_cell *cell);
@@ -43,7 +43,7 @@ void bide_cell_rest(struct bide_cell *cell);
 struct bide_errand {
     struct bide_cell *cell;
     struct bide_context *context; /* NULL: no run yet, and no limit */
-    int64_t kill_us;              /* monotonic; INT64_MAX: never */
+    int64_t kill_us;              /* monotonic; INT64_MAX: it has not been told to return */
     int64_t kill_after_us;
     bool told; /* that it is cancelled */
     bool dead; /* what it said before may still have to be read */

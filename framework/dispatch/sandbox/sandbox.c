@@ -54,12 +54,10 @@ static struct bide_cell *find_idle(struct bide_sandbox *sandbox)
 
 static struct bide_errand errand_of(const struct bide_sandbox *sandbox, struct bide_context *context)
 {
-    int64_t kill_after_us = sandbox->handler->config->kill_after_ms * 1000;
-    bool ends = context && context->deadline_us != INT64_MAX;
     return (struct bide_errand){
         .context = context,
-        .kill_us = ends ? context->deadline_us + kill_after_us : INT64_MAX,
-        .kill_after_us = kill_after_us,
+        .kill_us = INT64_MAX,
+        .kill_after_us = sandbox->handler->config->kill_after_ms * 1000,
     };
 }
 
@@ -165,9 +163,14 @@ static bide_outcome after_death(struct bide_sandbox *sandbox, struct bide_errand
 {
     char how[BIDE_ENDING_TEXT];
     int status;
-    if (!bide_cell_bury(errand->cell, sandbox->zygote, &status))
+    bool known = bide_cell_bury(errand->cell, sandbox->zygote, &status);
+    if (!known && bide_zygote_is_lost(sandbox->zygote))
         return never_ran(errand->context);
     errand->context->run->crashed = true;
+    if (!known)
+        return bide_retry(errand->context, BIDE_BY_POLICY,
+            "its sandbox stopped answering and does not end, not even by SIGKILL, while plugin '%s' ran it",
+            sandbox->handler->config->plugin);
     return bide_retry(errand->context, BIDE_BY_POLICY, "%s%s while plugin '%s' ran it",
         bide_ending(status, how), hint(status), sandbox->handler->config->plugin);
 }
@@ -190,12 +193,22 @@ static bide_outcome after_nonsense(struct bide_sandbox *sandbox, struct bide_err
         "what the sandbox says cannot be understood: its memory is damaged, or there is none left here");
 }
 
+/* For want of processes, descriptors or memory: not the message's fault. */
+static bide_outcome spare(struct bide_context *context, const char *error)
+{
+    context->run->spared = true;
+    return bide_retry(context, BIDE_BY_POLICY, "%s", error);
+}
+
+/* No child could be had, or the one that was could not open the handler. */
 static bide_outcome fail_to_start(
-    const struct bide_sandbox *sandbox, struct bide_context *context, const bide_error *error)
+    const struct bide_sandbox *sandbox, struct bide_errand *errand, const bide_error *error)
 {
     if (bide_zygote_is_lost(sandbox->zygote))
-        return never_ran(context);
-    return bide_retry(context, BIDE_BY_POLICY, "%s", error->text);
+        return never_ran(errand->context);
+    if (!errand->cell)
+        return spare(errand->context, error->text);
+    return bide_retry(errand->context, BIDE_BY_POLICY, "%s", error->text);
 }
 
 bide_outcome bide_sandbox_run(
@@ -206,7 +219,7 @@ bide_outcome bide_sandbox_run(
     bide_error error = {0};
     errand.cell = find_idle(sandbox);
     if (!errand.cell && open_cell(sandbox, &errand, &error) != BIDE_OK)
-        return fail_to_start(sandbox, context, &error);
+        return fail_to_start(sandbox, &errand, &error);
     const struct bide_frame_times times = {context->run->started_us, context->deadline_us};
     struct bide_cell *cell = errand.cell;
     bide_buffer_clear(&cell->out);
@@ -214,7 +227,7 @@ bide_outcome bide_sandbox_run(
     bide_frame_add_run(&cell->out, message, &times);
     if (cell->out.failed) {
         push_idle(sandbox, cell);
-        return bide_retry(context, BIDE_BY_POLICY, "out of memory");
+        return spare(context, "out of memory");
     }
     switch (bide_cell_await(&errand, BIDE_FRAME_ANSWER, &frame)) {
     case BIDE_CELL_SAID:

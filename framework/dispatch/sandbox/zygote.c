@@ -3,26 +3,38 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "bide/log.h"
 #include "dispatch/sandbox/child.h"
 
-enum { LEAVE_MS = 1000, KEPT_FD = 3 };
+enum {
+    LEAVE_MS = 1000,   /* for idle children to close their handlers and go */
+    BURY_MS = 250,     /* for what was killed to be dead: only what hangs in the kernel takes longer */
+    ANSWER_MS = 10000, /* for the zygote to do what it is asked */
+    SPARE_MS = 1000,   /* for a busy machine */
+    ASK_AGAIN_MS = 50,
+    KEPT_FD = 3,
+};
 
 struct bide_zygote {
     pthread_mutex_t lock;
     int fd; /* one request, one reply */
     pid_t pid;
+    int pid_fd; /* readable once it has ended; -1: there is none */
     _Atomic bool lost;
 };
 
@@ -84,9 +96,14 @@ static bool receive_request(int from, struct request *ret_request, int ret_fds[F
 
 /* ---- the zygote itself ---- */
 
+struct child {
+    pid_t pid;
+    bool left_behind; /* it did not end when it was killed, and nobody will ask for it again */
+};
+
 struct children {
     int fd;
-    pid_t *pids;
+    struct child *rows;
     size_t n;
     size_t capacity;
 };
@@ -96,10 +113,10 @@ static bool make_room(struct children *children)
     if (children->n < children->capacity)
         return true;
     size_t capacity = children->capacity ? children->capacity * 2 : 16;
-    pid_t *pids = bide_realloc(children->pids, capacity * sizeof *pids);
-    if (!pids)
+    struct child *rows = bide_realloc(children->rows, capacity * sizeof *rows);
+    if (!rows)
         return false;
-    children->pids = pids;
+    children->rows = rows;
     children->capacity = capacity;
     return true;
 }
@@ -118,28 +135,8 @@ static struct reply fork_child(
     if (pid < 0)
         return (struct reply){.problem = problem};
     setpgid(pid, pid); /* both do it: nobody may come too early */
-    children->pids[children->n++] = pid;
+    children->rows[children->n++] = (struct child){.pid = pid};
     return (struct reply){.value = pid};
-}
-
-/* The group dies while its dead leader still holds the number: nobody else can have got it. */
-static int bury(pid_t pid)
-{
-    int status = 0;
-    kill(-pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status;
-}
-
-static struct reply bury_one(struct children *children, pid_t pid)
-{
-    for (size_t i = 0; i < children->n; i++)
-        if (children->pids[i] == pid) {
-            children->pids[i] = children->pids[--children->n];
-            return (struct reply){.value = bury(pid)};
-        }
-    return (struct reply){.problem = ESRCH};
 }
 
 static bool has_ended(pid_t pid)
@@ -148,28 +145,67 @@ static bool has_ended(pid_t pid)
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
 }
 
-static size_t bury_the_dead(struct children *children)
+/* Until some child has ended, or the time is over (monotonic ms). False: it is over. */
+static bool wait_for_a_death(int64_t end_ms)
+{
+    int64_t left_ms = end_ms - bide_mono_ms(bide_clock_system());
+    sigset_t chld;
+    if (left_ms <= 0)
+        return false;
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD); /* blocked, as all others */
+    const struct timespec timeout = {left_ms / 1000, left_ms % 1000 * 1000000};
+    sigtimedwait(&chld, NULL, &timeout);
+    return true;
+}
+
+/* The group dies while its dead leader still holds the number: nobody else can have got it. False: the leader
+ * does not end by end_ms (it hangs in the kernel, or somebody traces it), and still holds it. */
+static bool bury(pid_t pid, int64_t end_ms, int *ret_status)
+{
+    kill(-pid, SIGKILL);
+    while (!has_ended(pid))
+        if (!wait_for_a_death(end_ms))
+            return false;
+    waitpid(pid, ret_status, 0);
+    return true;
+}
+
+static struct reply bury_one(struct children *children, pid_t pid)
+{
+    int64_t end_ms = bide_mono_ms(bide_clock_system()) + BURY_MS;
+    int status = 0;
+    for (size_t i = 0; i < children->n; i++)
+        if (children->rows[i].pid == pid && !bury(pid, end_ms, &status)) {
+            children->rows[i].left_behind = true;
+            return (struct reply){.problem = ETIMEDOUT};
+        } else if (children->rows[i].pid == pid) {
+            children->rows[i] = children->rows[--children->n];
+            return (struct reply){.value = status};
+        }
+    return (struct reply){.problem = ESRCH};
+}
+
+/* all: or those alone that were left behind. */
+static size_t bury_the_dead(struct children *children, bool all)
 {
     for (size_t i = children->n; i-- > 0;)
-        if (has_ended(children->pids[i]))
-            bury_one(children, children->pids[i]);
+        if ((all || children->rows[i].left_behind) && has_ended(children->rows[i].pid))
+            bury_one(children, children->rows[i].pid);
     return children->n;
 }
 
-/* Their sockets are closed: those that are idle close their handlers and go. */
+/* Their sockets are closed: those that are idle close their handlers and go. The others are killed; those
+ * that do not die of that are left to the kernel. */
 static void end_all(struct children *children)
 {
-    const struct bide_clock *clock = bide_clock_system();
-    int64_t end_ms = bide_mono_ms(clock) + LEAVE_MS, left_ms;
-    sigset_t chld;
-    sigemptyset(&chld);
-    sigaddset(&chld, SIGCHLD); /* blocked, as all others */
-    while (bury_the_dead(children) > 0 && (left_ms = end_ms - bide_mono_ms(clock)) > 0) {
-        const struct timespec timeout = {left_ms / 1000, left_ms % 1000 * 1000000};
-        sigtimedwait(&chld, NULL, &timeout);
-    }
-    while (children->n > 0)
-        bury_one(children, children->pids[0]);
+    int64_t end_ms = bide_mono_ms(bide_clock_system()) + LEAVE_MS;
+    while (bury_the_dead(children, true) > 0 && wait_for_a_death(end_ms))
+        ;
+    for (size_t i = 0; i < children->n; i++)
+        kill(-children->rows[i].pid, SIGKILL);
+    while (bury_the_dead(children, true) > 0 && wait_for_a_death(end_ms + BURY_MS))
+        ;
 }
 
 static void serve(struct children *children)
@@ -177,6 +213,7 @@ static void serve(struct children *children)
     struct request request;
     int fds[FDS] = {-1, -1};
     while (receive_request(children->fd, &request, fds)) {
+        bury_the_dead(children, false);
         struct reply reply =
             request.handler ? fork_child(children, request.handler, fds) : bury_one(children, request.pid);
         for (size_t i = 0; i < FDS; i++) {
@@ -252,8 +289,28 @@ bide_code bide_zygote_start(struct bide_zygote **ret_zygote, bide_error *error)
     }
     pthread_mutex_init(&zygote->lock, NULL);
     zygote->fd = fds[0];
+    zygote->pid_fd = pidfd_open(zygote->pid, 0);
+    setsockopt(zygote->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = ANSWER_MS / 1000},
+        sizeof(struct timeval));
     *ret_zygote = zygote;
     return BIDE_OK;
+}
+
+/* False: it has not ended in time. */
+static bool reap(struct bide_zygote *zygote, int timeout_ms)
+{
+    const struct bide_clock *clock = bide_clock_system();
+    int64_t end_ms = bide_mono_ms(clock) + timeout_ms;
+    struct pollfd fd = {.fd = zygote->pid_fd, .events = POLLIN};
+    for (;;) {
+        pid_t reaped = waitpid(zygote->pid, NULL, WNOHANG);
+        int64_t left_ms = end_ms - bide_mono_ms(clock);
+        if (reaped == zygote->pid || (reaped < 0 && errno == ECHILD))
+            return true;
+        if (left_ms <= 0)
+            return false;
+        poll(&fd, 1, (int)(fd.fd < 0 || left_ms > ASK_AGAIN_MS ? ASK_AGAIN_MS : left_ms));
+    }
 }
 
 void bide_zygote_stop(struct bide_zygote *zygote)
@@ -261,8 +318,15 @@ void bide_zygote_stop(struct bide_zygote *zygote)
     if (!zygote)
         return;
     close(zygote->fd);
-    while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    if (!reap(zygote, LEAVE_MS + BURY_MS + SPARE_MS)) {
+        kill(zygote->pid, SIGKILL); /* its children die with it */
+        if (!reap(zygote, BURY_MS))
+            bide_log(BIDE_LOG_ERROR,
+                "the process that forks sandboxes does not end although it was killed: it is left behind",
+                BIDE_INT("pid", zygote->pid));
+    }
+    if (zygote->pid_fd >= 0)
+        close(zygote->pid_fd);
     pthread_mutex_destroy(&zygote->lock);
     bide_free(zygote);
 }
@@ -270,7 +334,7 @@ void bide_zygote_stop(struct bide_zygote *zygote)
 static bool ask(struct bide_zygote *zygote, const struct request *request, const int *fds, struct reply *ret)
 {
     pthread_mutex_lock(&zygote->lock);
-    bool asked = send_request(zygote->fd, request, fds);
+    bool asked = !atomic_load(&zygote->lost) && send_request(zygote->fd, request, fds);
     ssize_t got = -1;
     while (asked && (got = recv(zygote->fd, ret, sizeof *ret, 0)) < 0 && errno == EINTR)
         ;
@@ -286,7 +350,8 @@ bide_code bide_zygote_spawn(struct bide_zygote *zygote, const struct bide_handle
     const int fds[FDS] = {fd, cancel};
     struct reply reply;
     if (!ask(zygote, &(struct request){.handler = handler}, fds, &reply))
-        return bide_fail(error, BIDE_E_INTERNAL, "the process that forks sandboxes has ended");
+        return bide_fail(
+            error, BIDE_E_INTERNAL, "the process that forks sandboxes has ended, or does not answer");
     if (reply.problem)
         return bide_fail(error, BIDE_E_INTERNAL, "cannot fork a sandbox: %s", strerror(reply.problem));
     *ret_pid = reply.value;

@@ -19,8 +19,8 @@ struct bide_zygote;
 
 /* Forks: the program must have one thread, and the handlers be loaded. */
 bide_code bide_zygote_start(struct bide_zygote **ret_zygote, bide_error *error);
-/* The children end by themselves as their sockets close; what has not within a second is killed. NULL is
- * fine. */
+/* The children end by themselves as their sockets close; what has not within a second is killed. Waits for
+ * all of that, but not for a process that hangs in the kernel. NULL is fine. */
 void bide_zygote_stop(struct bide_zygote *zygote);
 
 /* Forks a child that opens `handler` (a row of before the start) and serves it at the other end of `fd`;
@@ -29,10 +29,10 @@ bide_code bide_zygote_spawn(struct bide_zygote *zygote, const struct bide_handle
     int cancel, pid_t *ret_pid, bide_error *error);
 
 /* Kills what is left of a child and its process group; *ret_status as waitpid gives it. False where that
- * cannot be known: the zygote has ended, and all children with it. */
+ * cannot be known: the zygote is lost, or the child does not end although it was killed. */
 bool bide_zygote_bury(struct bide_zygote *zygote, pid_t pid, int *ret_status);
 
-/* It has ended, by no will of ours. */
+/* It has ended, by no will of ours, or does not answer. */
 bool bide_zygote_is_lost(const struct bide_zygote *zygote);
 
 #endif
