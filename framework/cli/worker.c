@@ -1,9 +1,11 @@
 /* bide worker: a supervisor, and in each of its children a thin shell around bide/worker.h. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -13,7 +15,10 @@
 #include "console/console.h"
 #include "worker/supervised.h"
 
-enum { CONSOLE_TIMEOUT_MS = 3000 }; /* of one question to the broker */
+enum {
+    CONSOLE_TIMEOUT_MS = 3000, /* of one question to the broker */
+    CLOSE_S = 5,               /* for all plugins to close */
+};
 
 struct values {
     int64_t threads, exit_idle_ms;
@@ -25,7 +30,7 @@ static const struct bide_cli_option options[] = {
     {"exit-idle", BIDE_CLI_DURATION, offsetof(struct values, exit_idle_ms), .value = "DURATION",
         .help =
             "Leave with status 0 after so long with nothing to run, to land or to settle: 5s, 10m (default: "
-            "never)."},
+            "never). Not while the broker is away, a circuit is open or something is paused."},
     {0},
 };
 
@@ -88,6 +93,35 @@ static void explain(const struct start *start, const struct bide_supervised *sha
         bide_cli_print_error(start->cli, error);
 }
 
+/* ---- plugins that do not close ---- */
+
+struct last_resort {
+    const struct bide_supervised *shared;
+    int status;
+};
+
+static void *leave_anyway(void *user)
+{
+    const struct last_resort *resort = user;
+    const struct timespec patience = {.tv_sec = CLOSE_S};
+    nanosleep(&patience, NULL);
+    bide_log(BIDE_LOG_ERROR, "a plugin's close does not return: the process leaves without it",
+        BIDE_INT("waited_s", CLOSE_S));
+    atomic_store(resort->shared->returned, 1);
+    _exit(resort->status);
+}
+
+/* Everything is settled: a plugin that hangs in close must not keep the process. It ends before that thread
+ * has slept, or by it. */
+static void bound_the_closing(const struct bide_supervised *shared, bide_code code)
+{
+    static struct last_resort resort; /* outlives this call; a process closes once */
+    pthread_t thread;
+    resort = (struct last_resort){.shared = shared, .status = bide_code_exit(code)};
+    if (pthread_create(&thread, NULL, leave_anyway, &resort) == 0)
+        pthread_detach(thread);
+}
+
 static bide_code serve(struct start *start, const struct bide_supervised *shared, bide_error *error)
 {
     bide_worker *worker;
@@ -110,6 +144,7 @@ static bide_code serve(struct start *start, const struct bide_supervised *shared
         atomic_store(shared->returned, 1);
         _exit(bide_code_exit(code));
     }
+    bound_the_closing(shared, code);
     bide_worker_destroy(worker);
     return code;
 }

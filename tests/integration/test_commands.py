@@ -149,4 +149,50 @@ def a_state_for_each_thread(project):
     expect(not project.dead() and '"done":300' in worker.log_text(), f"{project.dead()[:3]} {worker.log_tail()}")
 
 
-main(help_everywhere, which_broker, json_everywhere, progress_on_a_terminal, a_state_for_each_thread)
+def idle_is_not_who_waits_for_a_circuit(project):
+    """Fifty messages lie behind an open circuit for longer than --exit-idle: the worker stays, and does them."""
+    (project.dir / "try.sh").write_text("test -e up\n")
+    breaker = {"failure_rate": 0.5, "min_runs": 2, "window": "10s", "pause": "1500ms", "max_pause": "1500ms"}
+    handler = {"type": "call", "plugin": "command", "settings": {"program": "/bin/sh", "args": ["try.sh"]},
+               "breaker": breaker, "retry": {"attempts": 5, "backoff": "fixed", "base": "100ms"}}  # fmt: skip
+    project.configure(handlers=[handler])
+    sent = project.send({"type": "call", "id": f"c{number}"} for number in range(50))
+    worker = project.worker("--exit-idle", "300ms")
+    wait_until(lambda: "circuit opened" in worker.log_text(), 20, lambda: worker.log_tail())
+    (project.dir / "up").touch()
+    expect(worker.wait(30) == 0, worker.log_tail())
+    expect(project.left() == 0 and f'"done":{len(sent)}' in worker.log_text(), f"{project.status()} {worker.log_tail()}")
+
+
+NEVER_CLOSES = """#include <bide/handler.h>
+#include <unistd.h>
+static bide_outcome handle(void *state, const bide_message *message, bide_context *context)
+{
+    (void)state, (void)message, (void)context;
+    return BIDE_DONE;
+}
+static void never(void *state)
+{
+    (void)state;
+    for (;;)
+        pause();
+}
+const bide_plugin_descriptor bide_plugin = {BIDE_PLUGIN_HEAD, .name = "never", .version = "1", .summary = "x",
+    .handle = handle, .close = never};
+"""
+
+
+def a_plugin_that_does_not_close(project):
+    folder = project.dir / "handlers"
+    folder.mkdir()
+    build_plugin(NEVER_CLOSES, folder / "never.so")
+    project.configure(handlers=[{"type": "x", "plugin": "never"}], plugin_dir=str(folder))
+    project.send([{"type": "x"}])
+    worker = project.worker()
+    wait_until(lambda: project.left() == 0, 20, lambda: worker.log_tail())
+    expect(worker.stop() == 0, worker.log_tail())
+    expect("close does not return" in worker.log_text(), worker.log_tail())
+
+
+main(help_everywhere, which_broker, json_everywhere, progress_on_a_terminal, a_state_for_each_thread,
+     idle_is_not_who_waits_for_a_circuit, a_plugin_that_does_not_close)
