@@ -7,13 +7,16 @@ from workload import PREFETCH, THREADS
 
 IN_FLIGHT = 3 * (PREFETCH + THREADS) + 150  # of two workers, one of which fetches as it likes; what waits to be landed
 REASONS = {"hopeless": ("rejected",), "rough": ("crashed",)}
+RUNS = 4  # attempts of a message
 MAY_BE_ABSENT = ("expires",)
 
 
 class Books:
-    def __init__(self, work, journal, letters, plan, injected, forgiven=()):
+    def __init__(self, work, journal, letters, plan, injected, broker):
         self.work, self.journal, self.letters = work, journal, letters
-        self.plan, self.injected, self.forgiven = plan, injected, forgiven
+        self.plan, self.injected, self.forgiven = plan, injected, broker.forgiven
+        self.in_flight = broker.in_flight() if hasattr(broker, "in_flight") else None
+        self.reasons = getattr(broker, "reasons", ())
         self.runs = defaultdict(list)
         for line in journal:
             self.runs[line["id"]].append(line)
@@ -50,7 +53,7 @@ class Books:
     def innocent_deaths(self):
         for letter in self.letters:
             sort = letter["id"].rsplit("-next", 1)[0].rsplit("-", 1)[0]
-            if letter["reason"] not in REASONS.get(sort, ()):
+            if letter["reason"] not in REASONS.get(sort, ()) and letter["reason"] not in self.reasons:
                 yield f"{letter['id']} is dead as {letter['reason']} ({letter.get('error')})"
 
     def burnt(self):
@@ -84,6 +87,9 @@ class Books:
 
     def too_often(self):
         repeats, windows = self.repeats(), self.windows()
+        if self.in_flight is not None and not self.plan.gentle:
+            yield from self.unexplained(repeats)
+            return
         whole = sum(repeats.values())
         if whole > windows * IN_FLIGHT:
             yield (f"ran twice: {whole} runs or ends of {len(repeats)} messages more than they asked for, where {windows} "
@@ -92,6 +98,17 @@ class Books:
         if most > windows + 2:
             name = max(repeats, key=repeats.get)
             yield f"ran again and again: {name} {most} times more than it asked for ({windows} faults allow a repeat)"
+
+    def unexplained(self, repeats):
+        """Where the broker's proxy knows what was in flight when something failed: one more copy each time, and each copy may
+        be run as often as its policy says. What a message sends is sent again when it runs again."""
+        odd = {}
+        for name, more in repeats.items():
+            copies = self.in_flight[name] + (self.in_flight[name[:-5]] if name.endswith("-next") else 0)
+            if more > copies * RUNS:
+                odd[name] = f"{more} more, {copies} times in flight"
+        if odd:
+            yield f"ran twice though not in flight: {len(odd)} messages, such as {dict(sorted(odd.items())[:6])}"
 
     def summary(self):
         return (f"sent {len(self.work.sent)}, confirmed {len(self.work.confirmed())}, done {len(self.done)}, "

@@ -13,6 +13,12 @@ An adapter of the search (redis_faults.py, sqlite_faults.py, rabbitmq_faults.py;
         seen()            Counter of operations that went by
         strangers()       operations that went by and stand in no table
         forgiven          [(since, until)]: what was confirmed between these times (time.time()) may be lost (a rollback)
+    and, where it can,
+        in_flight()       Counter of ids: how often each was in flight when something failed, so that one more copy may live
+        reasons           of dead letters that faults of this seed explain
+        complaints()      what else it found
+        ended_s           how long all may take to end after healing
+    The module may have shared(), a context manager around many seeds.
 """
 
 import math
@@ -20,6 +26,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+MOST_RULES = 40  # of a seed; more, and hardly a command succeeds
 NOTHING, DUPLICATES = "nothing", "duplicates"
 
 
@@ -90,10 +97,12 @@ def swarm(draw, kinds):
 
 
 def rotated(draw, plan, rules, operations):
-    """One rule for each operation, its kind moved on by one from seed to seed: consecutive seeds meet every pair."""
+    """One rule for each operation (of many: for a part of them), its kind moved on by one from seed to seed: consecutive seeds
+    meet every pair."""
+    share = min(0.8, MOST_RULES / len(operations))
     for number, operation in enumerate(operations):
         fitting = [kind for kind in rules if not kind.only or operation in kind.only]
-        if fitting and draw.random() < 0.8:
+        if fitting and draw.random() < share:
             kind = fitting[(plan.seed + number) % len(fitting)]
             yield rule(draw, kind, operation)
 

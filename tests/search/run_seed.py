@@ -62,9 +62,10 @@ class Seed:
         if not stuck:
             self.look_idle()
         self.look_at_workers()
-        books = Books(self.work, self.project.journal(), self.project.dead(), self.plan, counts, self.broker.forgiven)
+        books = Books(self.work, self.project.journal(), self.project.dead(), self.plan, counts, self.broker)
         print(f"books: {books.summary()}", flush=True)
         self.findings += [*books.findings(), *self.workers.complaints, *self.pace.findings]
+        self.findings += self.broker.complaints() if hasattr(self.broker, "complaints") else []
         if stuck:
             self.findings.append(stuck)
         unknown = self.broker.strangers()
@@ -79,6 +80,7 @@ class Seed:
         since, said = time.monotonic(), {}
 
         def ended():
+            self.workers.replace_ended()
             said["left"] = self.project.left()
             return said["left"] == 0 and self.project.left() == 0  # a second look: between two places, or just claimed
 
@@ -103,6 +105,7 @@ class Seed:
                 self.findings.append(f"spins: {value:.1f} {what} a second with nothing to do")
 
     def look_at_workers(self):
+        self.workers.closed = True
         for place, worker in enumerate(self.workers.current):
             if not worker.running():
                 self.findings.append(f"worker {place + 1} is gone: {worker.log_tail(6)}")

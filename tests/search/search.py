@@ -2,6 +2,7 @@
 """The search for faults: a mixed workload, faults drawn from a seed, then the books. tests/search/README.md is the manual."""
 
 import argparse
+import contextlib
 import fnmatch
 import importlib
 import json
@@ -126,7 +127,8 @@ class Many:
             print(f"seed {seed}: ok, {took:.1f} s; {books}", flush=True)
 
     def run(self):
-        with ThreadPoolExecutor(self.arguments.jobs) as pool:
+        shared = getattr(modules_of(self.arguments.broker)[0], "shared", contextlib.nullcontext)
+        with shared(), ThreadPoolExecutor(self.arguments.jobs) as pool:
             for outcome in pool.map(self.one, self.numbers_in_time()):
                 del outcome
         problems = self.incomplete() if self.arguments.complete else []

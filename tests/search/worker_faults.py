@@ -7,6 +7,7 @@ import time
 from collections import Counter
 
 from faults import DUPLICATES, Kind
+from workload import FAILED
 
 OPERATIONS = ()
 CONFIGS = ("bide.conf", "second.conf")
@@ -34,12 +35,17 @@ class Workers:
         self.current = [self.start(place) for place in range(len(CONFIGS))]
         self.ended = []  # those that were told to end
         self.complaints = []
+        self.closed = False  # they were stopped for good
 
     def start(self, place):
         return self.project.worker("-c", CONFIGS[place], env={"BIDE_SEARCH_WORKER": str(place)})
 
     def serving(self):
-        return all("worker started" in worker.log_text() for worker in self.current)
+        return all(self.has_served(worker) for worker in self.current)
+
+    @staticmethod
+    def has_served(worker):
+        return "worker started" in worker.log_text()
 
     def begin(self):
         pass
@@ -124,11 +130,20 @@ class Workers:
         for worker, status in self.ended:
             if status is not None and worker.wait(30) != status:
                 self.complaints.append(f"told to end, a worker ended with {worker.process.returncode}: {worker.log_tail(8)}")
+        self.replace_ended()
+
+    def replace_ended(self):
+        """One that could not begin has said so and is started again, as a service manager does; others may not end."""
+        if self.closed:
+            return
         for place, worker in enumerate(self.current):
-            if not worker.running():
+            if worker.running():
+                continue
+            if worker.process.returncode not in FAILED or self.has_served(worker):
                 self.complaints.append(f"nobody told it to, but worker {place + 1} ended with exit "
                                        f"{worker.process.returncode}: {worker.log_tail(6)}")
-                self.current[place] = self.start(place)
+            self.ended.append((worker, None))
+            self.current[place] = self.start(place)
 
     def all(self):
         return [worker for worker, _ in self.ended] + self.current

@@ -3,9 +3,10 @@
 import subprocess
 from pathlib import Path
 
-from bidetest.project import ROOT
+from bidetest.project import BUILD, ROOT
 
 SOURCES = Path(__file__).resolve().parent
+BUILT_FROM = BUILD.parents[1] if (BUILD.parents[1] / "framework").is_dir() else ROOT  # the program may be another tree's
 
 
 def compile_shared(source, target, *options):
@@ -20,7 +21,7 @@ def build_plugin(text, target):
     """A handler from source text, against the public headers alone."""
     source = target.with_suffix(".c")
     source.write_text(text)
-    compile_shared(source, target, f"-I{ROOT / 'framework' / 'include'}")
+    compile_shared(source, target, f"-I{BUILT_FROM / 'framework' / 'include'}")
     source.unlink()
     return target
 
