@@ -47,8 +47,8 @@ static void look_at_plugin(
 {
     struct bide_handler handler = {.config = row};
     bide_error error;
-    if (bide_plugin_load(config->plugin_dir, row->plugin, config->allow_unsafe_plugins, &handler.plugin,
-            &error) != BIDE_OK) {
+    if (bide_plugin_load(row->plugin_path, config->allow_unsafe_plugins, &handler.plugin, &error) !=
+        BIDE_OK) {
         bide_fail_within(&error, "%s:%d", row->file, row->line);
         fail(answer, &error, "`bide handlers` lists the plugins found in plugin_dir");
         return;

@@ -6,13 +6,10 @@
 #include "bide/log.h"
 #include "config/compare.h"
 
-static void look_at_build(
-    const struct bide_config *config, const struct bide_handler_config *handler, struct stat *to)
+static void look_at_build(const struct bide_handler_config *handler, struct stat *to)
 {
-    char *file = bide_asprintf("%s/%s.so", config->plugin_dir, handler->plugin);
-    if (!file || stat(file, to) != 0)
+    if (stat(handler->plugin_path, to) != 0)
         *to = (struct stat){0};
-    bide_free(file);
 }
 
 bide_code bide_cli_generation_read(
@@ -33,7 +30,7 @@ bide_code bide_cli_generation_read(
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     }
     for (size_t i = 0; i < config->n_handlers; i++)
-        look_at_build(config, &config->handlers[i], &generation.builds[i]);
+        look_at_build(&config->handlers[i], &generation.builds[i]);
     *ret_generation = generation;
     return BIDE_OK;
 }

@@ -158,7 +158,11 @@ static bool show(const struct bide_cli *cli, const char *dir, const char *name, 
 {
     struct bide_plugin *plugin;
     bide_error why;
-    if (bide_plugin_load(dir, name, allow_unsafe, &plugin, &why) != BIDE_OK) {
+    char *path = bide_asprintf("%s/%s.so", dir, name);
+    bide_code code = path ? bide_plugin_load(path, allow_unsafe, &plugin, &why)
+                          : bide_fail(&why, BIDE_E_NOMEM, "out of memory");
+    bide_free(path);
+    if (code != BIDE_OK) {
         fprintf(stderr, "bide handlers: %s\n", why.text);
         return false;
     }
@@ -196,7 +200,8 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
     bide_code code = path ? bide_config_load(path, &config, error) : bide_config_default(&config, error);
     if (code != BIDE_OK)
         return code;
-    code = list_folder(cli, config->plugin_dir, config->allow_unsafe_plugins, error);
+    for (char **dir = config->plugin_dirs; *dir && code == BIDE_OK; dir++)
+        code = list_folder(cli, *dir, config->allow_unsafe_plugins, error);
     bide_config_destroy(config);
     return code;
 }

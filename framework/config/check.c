@@ -123,9 +123,6 @@ static bide_code check_handler(
             return bide_reader_fail(reader, at,
                 "type '%s' has a handler already, at %s:%d: one handler a type", handler->type,
                 config->handlers[j].file, config->handlers[j].line);
-    if (strchr(handler->plugin, '/'))
-        return bide_reader_fail(reader, config_setting_get_member(at, "plugin"),
-            "plugin '%s' must be a name without '/': plugins are found in plugin_dir", handler->plugin);
     if (!find_queue(config, handler->queue, config->n_queues))
         return unlisted_queue(reader, at, config, i);
     bide_code code = check_limits(reader, at, handler);

@@ -67,6 +67,10 @@ static void add_value(struct bide_buffer *to, const struct bide_option *option, 
         text = *(const char *const *)at;
         bide_buffer_text(to, text ? text : "");
         break;
+    case BIDE_OPTION_STRINGS:
+        for (char *const *strings = *(char *const *const *)at; strings && *strings; strings++)
+            bide_buffer_format(to, "%s\n", *strings);
+        break;
     case BIDE_OPTION_INT:
         bide_buffer_format(to, "%d", *(const int *)at);
         break;
@@ -98,7 +102,7 @@ static void compare_values(struct comparison *comparison, const struct pair *pai
     const struct bide_option *option, const char *name)
 {
     struct bide_buffer before, after;
-    bool shown = option->kind != BIDE_OPTION_STRING;
+    bool shown = option->kind != BIDE_OPTION_STRING && option->kind != BIDE_OPTION_STRINGS;
     bide_buffer_init(&before);
     bide_buffer_init(&after);
     add_value(&before, option, pair->before);

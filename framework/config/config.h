@@ -66,7 +66,8 @@ enum bide_isolation { BIDE_ISOLATION_THREAD, BIDE_ISOLATION_PROCESS };
 
 struct bide_handler_config {
     char *type;
-    char *plugin;
+    char *plugin;      /* as the file says it: a name, or a path */
+    char *plugin_path; /* its file, absolute; need not exist */
     char *queue;
     int concurrency;    /* 0: no own limit */
     int64_t timeout_ms; /* 0: none */
@@ -113,8 +114,8 @@ struct bide_config {
                     file and line: "${NAME}" stands there still */
     char *broker;
     char *name_space;
-    int classic_queues; /* 1: queue_type = "classic" */
-    char *plugin_dir;
+    int classic_queues;        /* 1: queue_type = "classic" */
+    char **plugin_dirs;        /* absolute, ended by NULL, never empty */
     bool allow_unsafe_plugins; /* also those that others could change */
     char **secrets;            /* the environment variables that "${}" named and that are set */
     size_t n_secrets;

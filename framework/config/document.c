@@ -7,6 +7,7 @@
 
 static const char *const kind_names[] = {
     [BIDE_OPTION_STRING] = "string",
+    [BIDE_OPTION_STRINGS] = "string or list of strings",
     [BIDE_OPTION_TYPE] = "name",
     [BIDE_OPTION_QUEUE] = "name",
     [BIDE_OPTION_NAMESPACE] = "name",

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "config/read.h"
@@ -35,15 +36,66 @@ static bide_code set_dir(const struct bide_reader *reader, struct bide_config *c
     return config->dir ? BIDE_OK : bide_reader_nomem(reader);
 }
 
-static bide_code set_plugin_dir(const struct bide_reader *reader, struct bide_config *config)
+/* ---- where plugins are ---- */
+
+static bide_code make_absolute(
+    const struct bide_reader *reader, const struct bide_config *config, char **path)
 {
-    const char *dir = config->plugin_dir ? config->plugin_dir : BIDE_DEFAULT_PLUGIN_DIR;
-    char *absolute = *dir == '/' ? bide_strdup(dir) : bide_asprintf("%s/%s", config->dir, dir);
+    if (**path == '/')
+        return BIDE_OK;
+    char *absolute = bide_asprintf("%s/%s", config->dir, *path);
     if (!absolute)
         return bide_reader_nomem(reader);
-    bide_free(config->plugin_dir);
-    config->plugin_dir = absolute;
+    bide_free(*path);
+    *path = absolute;
     return BIDE_OK;
+}
+
+static bide_code set_plugin_dirs(const struct bide_reader *reader, struct bide_config *config)
+{
+    if (!config->plugin_dirs) {
+        config->plugin_dirs = bide_calloc(2, sizeof *config->plugin_dirs);
+        if (!config->plugin_dirs || !(config->plugin_dirs[0] = bide_strdup(BIDE_DEFAULT_PLUGIN_DIR)))
+            return bide_reader_nomem(reader);
+    }
+    bide_code code = BIDE_OK;
+    for (char **dir = config->plugin_dirs; *dir && code == BIDE_OK; dir++)
+        code = make_absolute(reader, config, dir);
+    return code;
+}
+
+/* The first folder that has the file, else the first. */
+static bide_code find_plugin(
+    const struct bide_reader *reader, const struct bide_config *config, struct bide_handler_config *handler)
+{
+    if (strchr(handler->plugin, '/')) {
+        handler->plugin_path = bide_strdup(handler->plugin);
+        return handler->plugin_path ? make_absolute(reader, config, &handler->plugin_path)
+                                    : bide_reader_nomem(reader);
+    }
+    for (char **dir = config->plugin_dirs; *dir; dir++) {
+        char *path = bide_asprintf("%s/%s.so", *dir, handler->plugin);
+        if (!path)
+            return bide_reader_nomem(reader);
+        bool there = access(path, F_OK) == 0;
+        if (!handler->plugin_path || there) {
+            bide_free(handler->plugin_path);
+            handler->plugin_path = path;
+        } else {
+            bide_free(path);
+        }
+        if (there)
+            break;
+    }
+    return BIDE_OK;
+}
+
+static bide_code find_plugins(const struct bide_reader *reader, struct bide_config *config)
+{
+    bide_code code = set_plugin_dirs(reader, config);
+    for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++)
+        code = find_plugin(reader, config, &config->handlers[i]);
+    return code;
 }
 
 static bide_code fill(
@@ -59,7 +111,7 @@ static bide_code fill(
         code = bide_section_read(reader, bide_option_root(), root, config);
     if (code == BIDE_OK)
         code = bide_config_check(reader, file, config);
-    return code == BIDE_OK ? set_plugin_dir(reader, config) : code;
+    return code == BIDE_OK ? find_plugins(reader, config) : code;
 }
 
 static bide_code build(
@@ -113,8 +165,10 @@ void bide_config_destroy(struct bide_config *config)
 {
     if (!config)
         return;
-    for (size_t i = 0; i < config->n_handlers; i++)
+    for (size_t i = 0; i < config->n_handlers; i++) {
         bide_free(config->handlers[i].file);
+        bide_free(config->handlers[i].plugin_path);
+    }
     for (size_t i = 0; i < config->n_secrets; i++)
         bide_free(config->secrets[i]);
     bide_free(config->secrets);

@@ -157,7 +157,7 @@ static const struct bide_option handler_options[] = {
     {"type", BIDE_OPTION_TYPE, HANDLER(type), .sample = "receipt",
         .help = "The message type it handles; one handler a type."},
     {"plugin", BIDE_OPTION_STRING, HANDLER(plugin), .sample = "journal",
-        .help = "Its code: the file `plugin_dir`/NAME.so."},
+        .help = "Its code: the file `plugin_dir`/NAME.so, or with a '/' in it the path of a file."},
     {"queue", BIDE_OPTION_QUEUE, HANDLER(queue), .fallback = "default",
         .help = "Where `bide send` puts messages of this type. One that arrives on another queue runs all "
                 "the same."},
@@ -202,8 +202,10 @@ static const struct bide_option root_options[] = {
     {"queue_type", BIDE_OPTION_CHOICE, ROOT(classic_queues), .fallback = "quorum", .choices = queue_types,
         .help = "RabbitMQ only. `quorum` queues survive the loss of a node; a crash of the broker can lose a "
                 "message of `classic` ones in a hop."},
-    {"plugin_dir", BIDE_OPTION_STRING, ROOT(plugin_dir), .fallback = "",
-        .help = "Folder of the plugins. Default: where the package installed them."},
+    {"plugin_dir", BIDE_OPTION_STRINGS, ROOT(plugin_dirs), .fallback = "",
+        .help =
+            "Folder of the plugins, or a list of folders, of which the first that has the plugin is taken. "
+            "Default: where the package installed them."},
     {"allow_unsafe_plugins", BIDE_OPTION_BOOL, ROOT(allow_unsafe_plugins), .fallback = "false",
         .help = "`false`: a plugin is refused when its file, or a folder above it, belongs to anybody but "
                 "root or "

@@ -12,6 +12,7 @@
 
 enum bide_option_kind {
     BIDE_OPTION_STRING,    /* char *, never empty */
+    BIDE_OPTION_STRINGS,   /* char **, ended by NULL; one string, or a list of them; NULL: unset */
     BIDE_OPTION_TYPE,      /* char *, a message type */
     BIDE_OPTION_QUEUE,     /* char *, a queue's name */
     BIDE_OPTION_NAMESPACE, /* char * */

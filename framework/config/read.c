@@ -128,6 +128,13 @@ bide_code bide_section_read(const struct bide_reader *reader, const struct bide_
 
 /* ---- the end ---- */
 
+void bide_strings_release(char **strings)
+{
+    for (size_t i = 0; strings && strings[i]; i++)
+        bide_free(strings[i]);
+    bide_free(strings);
+}
+
 static void release_list(const struct bide_option *option, void *base)
 {
     char *elements = *(char **)((char *)base + option->offset);
@@ -147,6 +154,9 @@ void bide_section_release(const struct bide_option_section *section, void *from)
         case BIDE_OPTION_QUEUE:
         case BIDE_OPTION_NAMESPACE:
             bide_free(*(char **)value);
+            break;
+        case BIDE_OPTION_STRINGS:
+            bide_strings_release(*(char ***)value);
             break;
         case BIDE_OPTION_GROUP:
             bide_section_release(option->section, value);

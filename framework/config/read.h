@@ -25,6 +25,7 @@ bide_code bide_reader_nomem(const struct bide_reader *reader);
  * leaves is freed by bide_section_release, as is a whole struct. */
 bide_code bide_section_read(const struct bide_reader *reader, const struct bide_option_section *section,
     const config_setting_t *group, void *to);
+void bide_strings_release(char **strings); /* of BIDE_OPTION_STRINGS */
 void bide_section_release(const struct bide_option_section *section, void *from);
 
 /* One value: from the file, or (at NULL) from the fallback. Not for groups, lists and settings. */

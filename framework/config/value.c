@@ -9,7 +9,7 @@
 #include "base/suggest.h"
 #include "base/units.h"
 
-enum { BACKOFF_LIST_MAX = 100 };
+enum { BACKOFF_LIST_MAX = 100, STRINGS_MAX = 100 };
 
 /* A value on its way: its row, where it stands (NULL: it is the fallback), its text (NULL: not a string). */
 struct value {
@@ -48,6 +48,32 @@ static bide_code read_string(const struct value *value)
     if (!*value->text && value->at)
         return wrong_kind(value, "a string that is not empty");
     return *value->text ? keep(value, value->text) : BIDE_OK;
+}
+
+static bide_code keep_one_of(const struct value *value, char **to, const char *text)
+{
+    if (!text || !*text)
+        return wrong_kind(value, "a string that is not empty, or a list of such");
+    *to = bide_strdup(text);
+    return *to ? BIDE_OK : bide_reader_nomem(value->reader);
+}
+
+static bide_code read_strings(const struct value *value)
+{
+    bool list = value->at && !value->text && config_setting_is_aggregate(value->at);
+    int n = list ? config_setting_length(value->at) : 1;
+    if (!list && value->text && !*value->text && !value->at)
+        return BIDE_OK; /* the fallback: unset */
+    if (n < 1 || n > STRINGS_MAX)
+        return bide_reader_fail(
+            value->reader, value->at, "%s: a list holds 1 to %d strings", value->option->key, STRINGS_MAX);
+    char **strings = bide_calloc((size_t)n + 1, sizeof *strings);
+    bide_code code = strings ? BIDE_OK : bide_reader_nomem(value->reader);
+    *(char ***)target(value) = strings;
+    for (int i = 0; i < n && code == BIDE_OK; i++)
+        code = keep_one_of(
+            value, &strings[i], list ? config_setting_get_string_elem(value->at, i) : value->text);
+    return code;
 }
 
 static bide_code read_name(const struct value *value, bool (*valid)(const char *), const char *rule)
@@ -260,6 +286,7 @@ static bide_code read_backoff(const struct value *value)
 
 static bide_code (*const kinds[])(const struct value *) = {
     [BIDE_OPTION_STRING] = read_string,
+    [BIDE_OPTION_STRINGS] = read_strings,
     [BIDE_OPTION_TYPE] = read_type,
     [BIDE_OPTION_QUEUE] = read_queue,
     [BIDE_OPTION_NAMESPACE] = read_namespace,

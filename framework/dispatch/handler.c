@@ -40,8 +40,8 @@ static bide_code load_handler(
     struct bide_handler *handler, const struct bide_config *config, bide_error *error)
 {
     handler->mean_us = UNKNOWN_RUN_US;
-    bide_code code = bide_plugin_load(
-        config->plugin_dir, handler->config->plugin, config->allow_unsafe_plugins, &handler->plugin, error);
+    bide_code code =
+        bide_plugin_load(handler->config->plugin_path, config->allow_unsafe_plugins, &handler->plugin, error);
     if (code != BIDE_OK) {
         bide_fail_within(error, "%s:%d", handler->config->file, handler->config->line);
         return code;

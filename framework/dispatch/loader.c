@@ -77,16 +77,23 @@ static bide_code copy_descriptor(struct bide_plugin *plugin, bide_error *error)
     return BIDE_OK;
 }
 
-bide_code bide_plugin_load(
-    const char *dir, const char *name, bool allow_unsafe, struct bide_plugin **ret_plugin, bide_error *error)
+/* "/usr/lib/bide/resize.so" -> "resize" */
+static char *name_of(const char *path)
 {
-    if (!bide_name_valid(name))
-        return bide_fail(error, BIDE_E_CONFIG, "'%.100s' is not a plugin's name", name);
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    size_t size = strlen(base);
+    return bide_strndup(base, size > 3 && strcmp(base + size - 3, ".so") == 0 ? size - 3 : size);
+}
+
+bide_code bide_plugin_load(
+    const char *path, bool allow_unsafe, struct bide_plugin **ret_plugin, bide_error *error)
+{
     struct bide_plugin *plugin = bide_calloc(1, sizeof *plugin);
     bide_code code = BIDE_OK;
-    if (!plugin || !(plugin->name = bide_strdup(name)) ||
-        !(plugin->path = bide_asprintf("%s/%s.so", dir, name)))
+    if (!plugin || !(plugin->name = name_of(path)) || !(plugin->path = bide_strdup(path)))
         code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    else if (!bide_name_valid(plugin->name))
+        code = bide_fail(error, BIDE_E_CONFIG, "'%.100s' is not a plugin's name (%s)", plugin->name, path);
     if (code == BIDE_OK)
         code = open_library(plugin, allow_unsafe, error);
     if (code == BIDE_OK)

@@ -23,10 +23,10 @@ struct bide_plugin {
     char build[BIDE_BUILD_ID_TEXT];    /* "": unknown */
 };
 
-/* Loads `dir`/`name`.so. The same file may be loaded several times: the system counts. allow_unsafe: also one
- * that others could change (base/trust.h). */
+/* Loads a file NAME.so whose descriptor is called NAME. The same file may be loaded several times: the system
+ * counts. allow_unsafe: also one that others could change (base/trust.h). */
 bide_code bide_plugin_load(
-    const char *dir, const char *name, bool allow_unsafe, struct bide_plugin **ret_plugin, bide_error *error);
+    const char *path, bool allow_unsafe, struct bide_plugin **ret_plugin, bide_error *error);
 /* Unloads it; no code of it may be running or be called later. NULL is fine. */
 void bide_plugin_unload(struct bide_plugin *plugin);
 

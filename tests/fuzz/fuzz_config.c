@@ -35,7 +35,8 @@ static void check_handler(const struct bide_config *config, const struct bide_ha
 
 static void check_config(const struct bide_config *config)
 {
-    HOLDS(config->path && config->dir && *config->dir == '/' && config->plugin_dir);
+    HOLDS(
+        config->path && config->dir && *config->dir == '/' && config->plugin_dirs && config->plugin_dirs[0]);
     HOLDS(config->broker && bide_namespace_valid(config->name_space));
     HOLDS(config->worker.threads >= 1 && config->worker.processes >= 1 && config->worker.prefetch >= 0);
     HOLDS(config->worker.max_body > 0 && config->worker.drain_ms >= 0);

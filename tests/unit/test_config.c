@@ -22,7 +22,7 @@ static void test_defaults(void **state)
     assert_string_equal(config->broker, "sqlite:bide.db");
     assert_string_equal(config->name_space, "bide");
     assert_false(config->classic_queues);
-    assert_int_equal(config->plugin_dir[0], '/');
+    assert_int_equal(config->plugin_dirs[0][0], '/');
     assert_int_equal(config->worker.threads, 8);
     assert_int_equal(config->worker.processes, 1);
     assert_int_equal(config->worker.order, BIDE_ORDER_WEIGHTED);
@@ -59,7 +59,8 @@ static void test_everything_given(void **state)
     char plugins[TEMP_DIR_PATH + 16];
     snprintf(plugins, sizeof plugins, "%s/plugins", (char *)*state);
     assert_string_equal(config->path, "a.conf");
-    assert_string_equal(config->plugin_dir, plugins);
+    assert_string_equal(config->plugin_dirs[0], plugins);
+    assert_null(config->plugin_dirs[1]);
     assert_true(config->classic_queues);
     assert_int_equal(config->worker.threads, 3);
     assert_int_equal(config->worker.order, BIDE_ORDER_STRICT);
@@ -151,6 +152,27 @@ static void test_includes(void **state)
     assert_string_equal(error.text, "./d/worker.conf:3: threads is 0: it must lie from 1 to 256");
 }
 
+/* A plugin is a path, or a name in the first folder that has it. */
+static void test_where_plugins_are(void **state)
+{
+    (void)state;
+    char path[256];
+    mkdir("one", 0700);
+    mkdir("two", 0700);
+    write_file("two/b.so", "");
+    struct bide_config *config =
+        load("plugin_dir = [\"one\", \"two\"]; handlers = ( { type = \"a\"; plugin = \"a\"; },"
+             "{ type = \"b\"; plugin = \"b\"; }, { type = \"c\"; plugin = \"x/c.so\"; },"
+             "{ type = \"d\"; plugin = \"/x/d.so\"; } );");
+    static const char *const files[] = {"one/a.so", "two/b.so", "x/c.so"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", config->dir, files[i]);
+        assert_string_equal(config->handlers[i].plugin_path, path);
+    }
+    assert_string_equal(config->handlers[3].plugin_path, "/x/d.so");
+    bide_config_destroy(config);
+}
+
 /* ---- bad files ---- */
 
 #define HANDLER(more) "handlers = (\n { type = \"a\"; plugin = \"p\"; " more " } );"
@@ -205,8 +227,10 @@ static const struct {
         "a.conf:3: handler 'a' takes queue 'default' (it names none), which is not in `queues`"},
     {"queues = ( { name = \"mail\"; } );\n" HANDLER("queue = \"mial\";"),
         "a.conf:3: handler 'a' takes queue 'mial', which is not in `queues` (did you mean 'mail'?)"},
-    {"handlers = ( { type = \"a\"; plugin = \"../p\"; } );",
-        "a.conf:1: plugin '../p' must be a name without '/': plugins are found in plugin_dir"},
+    {"plugin_dir = [];", "a.conf:1: plugin_dir: a list holds 1 to 100 strings"},
+    {"plugin_dir = [\"a\", \"\"];",
+        "a.conf:1: plugin_dir must be a string that is not empty, or a list of such"},
+    {"plugin_dir = 5;", "a.conf:1: plugin_dir must be a string that is not empty, or a list of such"},
     {HANDLER("isolation = \"vm\";"), "a.conf:2: isolation is 'vm': it must be \"thread\" or \"process\""},
     {HANDLER("limits: { memory = \"1GiB\"; };"),
         "a.conf:2: limits of 'a' need isolation = \"process\": a thread shares all it uses with the whole "
@@ -317,7 +341,7 @@ static void test_sample_is_valid_and_default(void **state)
     assert_int_equal(bide_config_default(&defaults, NULL), BIDE_OK);
     assert_memory_equal(&config->worker, &defaults->worker, sizeof config->worker);
     assert_string_equal(config->broker, defaults->broker);
-    assert_string_equal(config->plugin_dir, defaults->plugin_dir);
+    assert_string_equal(config->plugin_dirs[0], defaults->plugin_dirs[0]);
     assert_int_equal(config->n_handlers, 1);
     bide_config_destroy(defaults);
     bide_config_destroy(config);
@@ -404,6 +428,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_settings, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_queues_left_out, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_includes, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(test_where_plugins_are, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_bad_files, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_unreadable, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(test_no_memory, enter_folder, leave_folder),

@@ -41,7 +41,7 @@ static void test_variables(void **state)
              "settings: { secret = \"s-${BIDE_T_SECRET}\";\n"
              "args = [\"${BIDE_T_SECRET}\", \"$${BIDE_ID}\"]; }; } );");
     const struct bide_setting_value *settings = config->handlers[0].settings;
-    assert_string_equal(config->plugin_dir, "/x/mail");
+    assert_string_equal(config->plugin_dirs[0], "/x/mail");
     assert_string_equal(config->handlers[0].queue, "mail");
     assert_string_equal(settings[0].text, "s-a \"b");
     assert_string_equal(settings[1].items[0], "a \"b");
