@@ -1,20 +1,31 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/send.h"
+
+ssize_t bide_cli_read(int fd, void *to, size_t size)
+{
+    for (;;) {
+        ssize_t got = read(fd, to, size);
+        struct pollfd input = {fd, POLLIN, 0};
+        if (got >= 0 || (errno != EINTR && errno != EAGAIN))
+            return got;
+        if (errno == EAGAIN && poll(&input, 1, -1) < 0 && errno != EINTR)
+            return -1;
+    }
+}
 
 static bide_code read_all(int fd, const char *name, size_t max, struct bide_buffer *to, bide_error *error)
 {
     enum { CHUNK = 64 * 1024 };
     for (;;) {
         char *room = bide_buffer_reserve(to, CHUNK);
-        ssize_t got = room ? read(fd, room, CHUNK) : 0;
+        ssize_t got = room ? bide_cli_read(fd, room, CHUNK) : 0;
         if (!room)
             return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-        if (got < 0 && errno == EINTR)
-            continue;
         if (got < 0)
             return bide_fail(error, BIDE_E_DATA, "cannot read %s: %s", name, strerror(errno));
         if (got == 0)

@@ -1,6 +1,9 @@
 #include "cli/output.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +11,70 @@
 
 #include "base/utf8.h"
 
+/* ---- standard output ---- */
+
+static int failure; /* errno of the first write that failed; 0: none */
+
+static void note_failure(int reason)
+{
+    failure = failure ? failure : reason;
+}
+
+static bool wait_for_room(void)
+{
+    struct pollfd fd = {STDOUT_FILENO, POLLOUT, 0};
+    return poll(&fd, 1, -1) >= 0 || errno == EINTR;
+}
+
+/* All of it, or 0. */
+static ssize_t write_all(void *cookie, const char *bytes, size_t size)
+{
+    (void)cookie;
+    for (size_t done = 0; done < size;) {
+        ssize_t written = write(STDOUT_FILENO, bytes + done, size - done);
+        if (written >= 0)
+            done += (size_t)written;
+        else if (errno != EINTR && !(errno == EAGAIN && wait_for_room())) {
+            note_failure(errno);
+            return 0;
+        }
+    }
+    return (ssize_t)size;
+}
+
+/* In the wrong direction, so that using it still fails. */
+static void occupy_closed(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            note_failure(errno);
+}
+
+void bide_cli_output_open(void)
+{
+    enum { SIZE = 64 * 1024 };
+    occupy_closed();
+    FILE *patient = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_all});
+    if (!patient)
+        return; /* no memory: the one there is will do */
+    setvbuf(patient, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, SIZE);
+    stdout = patient;
+}
+
+bide_code bide_cli_output_flush(bide_error *error)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        note_failure(errno);
+    return failure
+               ? bide_fail(error, BIDE_E_INTERNAL, "cannot write to standard output: %s", strerror(failure))
+               : BIDE_OK;
+}
+
 void bide_cli_print_line(struct bide_buffer *line)
 {
     bide_buffer_char(line, '\n');
+    if (line->failed)
+        note_failure(ENOMEM);
     fwrite(line->bytes, 1, line->size, stdout);
     bide_buffer_clear(line);
 }

@@ -11,7 +11,13 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "bide/error.h"
 
+/* Call first of all: `stdout` then waits where the other end of a non-blocking pipe is slow, as it does on
+ * any other, and a closed standard stream is not taken by the next file that is opened. */
+void bide_cli_output_open(void);
+/* All that was printed has arrived? What failed before counts, too. */
+bide_code bide_cli_output_flush(bide_error *error);
 /* Writes to standard output (with a newline), then empties the buffer. */
 void bide_cli_print_line(struct bide_buffer *line);
 

@@ -6,10 +6,11 @@
 
 #include "cli/split.h"
 #include "message/envelope.h"
+#include "message/message.h"
 
 static bool is_blank(const char *text, size_t size)
 {
-    while (size && strchr(" \t\r", text[size - 1]))
+    while (size && memchr(" \t\r", text[size - 1], 3))
         size--;
     return size == 0;
 }
@@ -48,6 +49,8 @@ static bide_code parse_line(const struct bide_cli_parser *parser, const char *te
     code = too_large(parser, message, error);
     if (code == BIDE_OK)
         code = choose_queue(parser, message, error);
+    if (code == BIDE_OK) /* what sending would refuse is found here, with the line's number */
+        code = bide_message_stamp(message, "default", bide_clock_system(), error);
     if (code != BIDE_OK)
         bide_message_destroy(message);
     else

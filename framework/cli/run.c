@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,6 +5,7 @@
 #include "bide/handler.h"
 #include "broker/broker.h"
 #include "cli/command.h"
+#include "cli/output.h"
 
 static void show(struct bide_buffer *text)
 {
@@ -151,12 +151,13 @@ int bide_cli_main(int argc, char *const *argv)
 {
     struct bide_cli cli = {0};
     bide_error error = {0};
+    bide_cli_output_open();
     bide_buffer_init(&cli.broker_url);
     cli.arguments.items = bide_calloc((size_t)argc + 1, sizeof *cli.arguments.items);
     bide_code code = cli.arguments.items ? run(&cli, argv + (argc > 0), &error)
                                          : bide_fail(&error, BIDE_E_NOMEM, "out of memory");
-    if (fflush(stdout) != 0 && code == BIDE_OK)
-        code = bide_fail(&error, BIDE_E_INTERNAL, "cannot write to standard output: %s", strerror(errno));
+    bide_code printed = bide_cli_output_flush(code == BIDE_OK ? &error : NULL);
+    code = code == BIDE_OK ? printed : code;
     if (code != BIDE_OK) {
         error.code = code;
         bide_cli_print_error(&cli, &error);

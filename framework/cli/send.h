@@ -2,6 +2,8 @@
 #ifndef BIDE_CLI_SEND_H
 #define BIDE_CLI_SEND_H
 
+#include <sys/types.h>
+
 #include "bide/producer.h"
 #include "cli/command.h"
 #include "config/config.h"
@@ -10,6 +12,8 @@
 bide_code bide_cli_producer_open(
     const struct bide_config *config, bide_producer **ret_producer, bide_error *error);
 
+/* As read(2), but waits where a non-blocking descriptor has nothing yet. */
+ssize_t bide_cli_read(int fd, void *to, size_t size);
 /* Appends what BODY stands for: text, @file, or - for standard input; at most max bytes. */
 bide_code bide_cli_read_body(const char *given, size_t max, struct bide_buffer *to, bide_error *error);
 

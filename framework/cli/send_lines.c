@@ -23,18 +23,42 @@ struct sending {
     bide_sent results[BIDE_CLI_BATCH];
 };
 
-/* What became of the batch: prints ids, reports what was refused. Fails when something is not confirmed. */
+static void print_sent(struct sending *sending, size_t at)
+{
+    bide_cli_print_sent(sending->cli, sending->messages[at]);
+    sending->sent++;
+}
+
+/* `why` is that of the first of a batch. Asking again tells what is wrong with another one (and sends it, if
+ * nothing is any more). */
+static void report_refused(struct sending *sending, size_t at, bool is_first, const bide_error *why)
+{
+    bide_error own;
+    if (!is_first) {
+        if (bide_producer_send(sending->producer, sending->messages[at], &own) == BIDE_OK) {
+            print_sent(sending, at);
+            return;
+        }
+        why = &own;
+    }
+    fprintf(stderr, "line %" PRIu64 ": refused: %s\n", sending->batch[at].number, why->text);
+    sending->refused++;
+}
+
+/* What became of the batch: prints ids, reports what was refused. Fails when something is not confirmed: the
+ * broker's failure is then in *error, and what was refused before is told without a reason. */
 static bide_code settle_batch(struct sending *sending, size_t n, bide_code code, bide_error *error)
 {
+    static const bide_error unasked = {.text = "the broker failed before it could be asked why"};
+    uint64_t refused_before = sending->refused;
     uint64_t first_unknown = 0, last_unknown = 0;
     for (size_t i = 0; i < n; i++) {
         uint64_t number = sending->batch[i].number;
         if (sending->results[i] == BIDE_SENT_OK) {
-            bide_cli_print_sent(sending->cli, sending->messages[i]);
-            sending->sent++;
+            print_sent(sending, i);
         } else if (sending->results[i] == BIDE_SENT_REFUSED) {
-            fprintf(stderr, "line %" PRIu64 ": refused: %s\n", number, error->text);
-            sending->refused++;
+            bool first = code != BIDE_E_DATA || sending->refused == refused_before;
+            report_refused(sending, i, first, code == BIDE_E_DATA ? error : &unasked);
         } else {
             first_unknown = first_unknown ? first_unknown : number;
             last_unknown = number;
@@ -62,9 +86,8 @@ static bide_code send_batch(struct sending *sending, size_t n, bide_error *error
     code = settle_batch(sending, n, code, error);
     for (size_t i = 0; i < n; i++)
         bide_message_destroy(sending->messages[i]);
-    if (fflush(stdout) != 0 && code == BIDE_OK)
-        code = bide_fail(error, BIDE_E_INTERNAL, "cannot write to standard output: %s", strerror(errno));
-    return code;
+    bide_code printed = bide_cli_output_flush(code == BIDE_OK ? error : NULL);
+    return code == BIDE_OK ? printed : code;
 }
 
 static bide_code send_all(struct sending *sending, bide_error *error)
@@ -122,7 +145,7 @@ static bide_code copy_to(FILE *spool, bide_error *error)
 {
     char chunk[64 * 1024];
     ssize_t got;
-    while ((got = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
+    while ((got = bide_cli_read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
         if (fwrite(chunk, 1, (size_t)got, spool) != (size_t)got)
             break;
     if (got == 0 && fflush(spool) == 0)

@@ -114,32 +114,47 @@ static bide_code prepare(const struct bide_producer *producer, bide_message *mes
     return bide_message_stamp(message, producer->default_queue, producer->clock, error);
 }
 
-/* Sends the run of messages that begins at `messages`; *error is for the first failure of all. */
+static bool is_failure(bide_code code)
+{
+    return code != BIDE_OK && code != BIDE_E_DATA;
+}
+
+/* Sends the run of messages that begins at `messages`. before: BIDE_OK, or BIDE_E_DATA with *error telling
+ * of a refusal; that stays, but for a failure, which says more: not even good messages arrive. */
 static bide_code send_run(struct bide_producer *producer, bide_message *const *messages, size_t n,
     bide_sent *results, bide_code before, bide_error *error)
 {
+    bide_error later;
     if (n == 0)
         return before;
     BIDE_KILL_POINT("send/begin");
-    bide_code code =
-        bide_sender_send(producer->sender, messages, n, results, before == BIDE_OK ? error : NULL);
+    bide_code code = bide_sender_send(producer->sender, messages, n, results, &later);
     BIDE_KILL_POINT("send/confirmed");
-    return before == BIDE_OK ? code : before;
+    if (is_failure(code) || (code != BIDE_OK && before == BIDE_OK))
+        return bide_fail(error, code, "%s", later.text);
+    return before;
 }
 
-/* A message that is refused here splits the batch into runs: its neighbours are sent all the same. */
+/* A message that is refused here splits the batch into runs: its neighbours are sent all the same. After a
+ * failure nothing more is tried. */
 static bide_code send_locked(struct bide_producer *producer, bide_message *const *messages, size_t n,
     bide_sent *results, bide_error *error)
 {
     bide_code code = BIDE_OK;
     size_t begin = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         results[i] = BIDE_SENT_UNKNOWN;
-        bide_code refused = prepare(producer, messages[i], code == BIDE_OK ? error : NULL);
+    for (size_t i = 0; i < n; i++) {
+        bide_error why;
+        bide_code refused = prepare(producer, messages[i], &why);
         if (refused == BIDE_OK)
             continue;
-        code = code == BIDE_OK ? refused : code;
-        code = send_run(producer, messages + begin, i - begin, results + begin, code, error);
+        if (code == BIDE_OK || is_failure(refused))
+            code = bide_fail(error, refused, "%s", why.text);
+        if (!is_failure(code))
+            code = send_run(producer, messages + begin, i - begin, results + begin, code, error);
+        if (is_failure(code))
+            return code;
         results[i] = BIDE_SENT_REFUSED;
         begin = i + 1;
     }

@@ -3,12 +3,15 @@
 # seconds: 180
 """What goes wrong is said clearly: where (file and line, or the id), what, the right exit code; nothing lost."""
 
+import array
+import fcntl
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+import termios
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.harness import expect, main  # noqa: E402
@@ -16,7 +19,7 @@ from bidetest.plugins import build_library, build_plugin  # noqa: E402
 from bidetest.project import BUILD  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
-USAGE, DATA, BROKER, CONFIG = 64, 65, 69, 78
+USAGE, DATA, BROKER, INTERNAL, CONFIG = 64, 65, 69, 70, 78
 
 
 def says(done, *patterns):
@@ -160,6 +163,50 @@ def bad_lines_strict(project):
     project.configure()
     says(project.bide("send", "--lines", "--strict", text=LINES, expect=DATA), r"\b2\b")
     expect((project.queue("default") or {"ready": 0})["ready"] == 0, f"{project.status()}")
+
+
+def lines_that_sending_would_refuse(project):
+    """--strict sends nothing; without it each bad line has its own reason."""
+    rows = ('{"type":"probe","id":"good"}\n{"type":"probe","at":"9999-01-01T00:00:00Z"}\n' + "\0\0\0\n" +
+            '{"type":"probe","body":"' + "x" * 1100 + '"}\n')
+    project.configure(worker={"max_body": "1KiB"})
+    strict = project.bide("send", "--lines", "--strict", text=rows, expect=DATA)
+    expect(strict.stdout == "", f"sent all the same: {strict.stdout!r}")
+    done = project.bide("send", "--lines", text=rows, expect=DATA)
+    for text in (strict, done):
+        says(text, "line 2: .*3650 days", "line 3: ", "line 4: .*1100 bytes")
+    expect(done.stdout == "good\n", f"the good one is sent: {done.stdout!r}")
+    expect(project.queue("default")["ready"] == 1, f"{project.status()}")
+
+
+def ids_on_a_pipe_that_does_not_block(project):
+    """Whoever reads slowly gets every id all the same; where nothing can be written, the exit status says so."""
+    project.configure()
+    rows = "".join(f'{{"type":"probe","id":"id-{n:04}"}}\n' for n in range(3000)).encode()
+    (project.dir / "rows").write_bytes(rows)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    room = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with open(project.dir / "rows", "rb") as lines:
+        sending = subprocess.Popen([str(BUILD / "bide"), "send", "--lines"], cwd=project.dir, stdin=lines, stdout=writer)
+    os.close(writer)
+
+    def is_full():
+        size = array.array("i", [0])
+        fcntl.ioctl(reader, termios.FIONREAD, size)
+        return size[0] == room or sending.poll() is not None
+
+    wait_until(is_full, 30, "the pipe is full")
+    with os.fdopen(reader) as pipe:
+        printed = pipe.read().split()
+    expect(sending.wait(30) == 0, f"exit {sending.returncode}")
+    expect(len(printed) == 3000, f"{len(printed)} of 3000 ids were printed")
+    with open("/dev/full", "w", encoding="ascii") as full:
+        for command in (["send", "probe"], ["status"], ["handlers"], ["--help"]):
+            done = subprocess.run([str(BUILD / "bide"), *command], cwd=project.dir, stdout=full, stderr=subprocess.PIPE,
+                                  text=True, timeout=60)
+            expect(done.returncode == INTERNAL, f"{command}: exit {done.returncode}")
+            says(done, "standard output: No space")
 
 
 def body_over_the_maximum(project):
@@ -320,6 +367,7 @@ def file_deleted_under_a_worker(project):
 
 main(unknown_key, wrong_type_of_a_value, bad_syntax, missing_file, two_handlers_of_one_type, missing_plugin,
      in_an_included_file, plugin_of_another_abi, plugin_without_descriptor, plugin_with_a_missing_symbol,
-     a_good_plugin_from_outside, unknown_message_type, bad_lines, bad_lines_strict, body_over_the_maximum,
+     a_good_plugin_from_outside, unknown_message_type, bad_lines, bad_lines_strict,
+     lines_that_sending_would_refuse, ids_on_a_pipe_that_does_not_block, body_over_the_maximum,
      bad_options_of_send, bad_values_in_lines, past_at_runs_at_once, unknown_id, chosen_dead_letters, unknown_commands,
      newer_schema, not_a_database, read_only_folder, full_disk, file_deleted_under_a_worker)

@@ -55,8 +55,9 @@ BIDE_API bide_code bide_producer_open(const char *url, const bide_producer_optio
 BIDE_API void bide_producer_close(bide_producer *producer); /* NULL is fine */
 
 /* Sends one, or n. The messages stay the caller's; id, queue, due and sent are filled in where unset.
- * results: NULL, or n entries that say what became of each. BIDE_OK only if all were confirmed; otherwise the
- * code and text of the first failure. */
+ * results: NULL, or n entries that say what became of each. BIDE_OK only if all were confirmed. A
+ * failure of the broker comes before a refusal (BIDE_E_DATA: all that was not refused was confirmed), of
+ * several refusals the first one is told. */
 BIDE_API bide_code bide_producer_send(bide_producer *producer, bide_message *message, bide_error *error);
 BIDE_API bide_code bide_producer_send_many(
     bide_producer *producer, bide_message *const *messages, size_t n, bide_sent *results, bide_error *error);
