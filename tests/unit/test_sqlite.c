@@ -1,4 +1,5 @@
 /* The SQLite adapter and its file: refused, full, removed. */
+#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -180,6 +181,52 @@ static void test_full_disk(void **state)
     bide_sender_destroy(sender);
 }
 
+/* ---- the disk fails ---- */
+
+static ssize_t failing_pread(int fd, void *to, size_t size, off_t at)
+{
+    (void)fd, (void)to, (void)size, (void)at;
+    errno = EIO;
+    return -1;
+}
+
+/* SQLite's own calls of pread; NULL: the system's again. */
+static void replace_pread(ssize_t (*replacement)(int fd, void *to, size_t size, off_t at))
+{
+    static const char *const names[] = {"pread", "pread64"};
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    for (size_t i = 0; i < 2; i++)
+        (void)vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)replacement);
+}
+
+/* A read that failed is no damage: whoever needs it waits for the disk. */
+static void test_disk_fails(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *receiver = open_receiver(place);
+    struct bide_delivery *delivery;
+    bide_error error;
+    size_t n;
+    send_ok(sender, "first", 0);
+    replace_pread(failing_pread);
+    bide_code received = receiver->ops->receive(receiver, &delivery, 1, &n, &error);
+    bide_code opened = BIDE_OK;
+    struct bide_sender *other = NULL;
+    bide_error refusal;
+    opened = bide_sqlite_open_sender(&place->options, &other, &refusal);
+    replace_pread(NULL);
+    assert_ok(received, &error);
+    assert_int_equal(n, 0);
+    assert_int_equal(opened, BIDE_E_BROKER);
+    assert_non_null(strstr(refusal.text, "reading or writing failed"));
+    ack(receiver, take_one(receiver, SOON_MS));
+    send_ok(sender, "second", 0);
+    ack(receiver, take_one(receiver, SOON_MS));
+    bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
 /* ---- the file goes away ---- */
 
 static void test_file_removed(void **state)
@@ -229,6 +276,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_folder_not_writable),
     CASE(test_verify),
     CASE(test_full_disk),
+    CASE(test_disk_fails),
     CASE(test_file_removed),
     CASE(test_file_removed_while_idle),
 };

@@ -40,11 +40,21 @@ static bool is_no_room(int system_error)
     return system_error == ENOSPC || system_error == EDQUOT || system_error == EFBIG;
 }
 
+/* A read that failed is passed off as damage (SQLITE_IOERR_CORRUPTFS becomes SQLITE_CORRUPT), but the disk
+ * may work again in a moment. Its errno tells: step and begin have set that to 0. */
+static bool is_failed_read(int primary, int system_error)
+{
+    return primary == SQLITE_CORRUPT &&
+           (system_error == EIO || system_error == ENXIO || system_error == ENODEV);
+}
+
 bide_code bide_sqlite_fail(struct bide_sqlite_file *file, int result, bide_error *error)
 {
     int primary = result & 0xFF;
     int last_errno = errno;
     int system_error = file->db ? sqlite3_system_errno(file->db) : 0;
+    if (is_failed_read(primary, last_errno))
+        primary = SQLITE_IOERR;
     /* A failed COMMIT does not tell SQLite's own note of it; begin has set errno to 0. */
     if (system_error == 0 && primary == SQLITE_IOERR)
         system_error = last_errno;

@@ -1,5 +1,6 @@
 #include "broker/sqlite/statements.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -40,6 +41,7 @@ static bide_code prepare(struct bide_sqlite_file *file, const char *sql, unsigne
     expand(&expanded, sql, file->name_space);
     bide_code code = BIDE_OK;
     int result;
+    errno = 0; /* see bide_sqlite_fail */
     if (expanded.failed)
         code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
     else if ((result = sqlite3_prepare_v3(file->db, expanded.bytes, -1, flags, ret_statement, NULL)))
@@ -77,6 +79,7 @@ bide_code bide_sqlite_run_one(struct bide_sqlite_file *file, enum bide_sql which
 bide_code bide_sqlite_step(
     struct bide_sqlite_file *file, sqlite3_stmt *statement, bool *ret_row, bide_error *error)
 {
+    errno = 0; /* see bide_sqlite_fail */
     int result = sqlite3_step(statement);
     if (result == SQLITE_ROW) {
         *ret_row = true;
@@ -106,6 +109,7 @@ bide_code bide_sqlite_exec(struct bide_sqlite_file *file, const char *sql, bide_
     expand(&expanded, sql, file->name_space);
     bide_code code = BIDE_OK;
     int result;
+    errno = 0; /* see bide_sqlite_fail */
     if (expanded.failed)
         code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
     else if ((result = sqlite3_exec(file->db, expanded.bytes, NULL, NULL, NULL)) != SQLITE_OK)
