@@ -223,7 +223,8 @@ struct bide_dead_filter {
     const char *type;
     const char *queue;
     enum bide_reason reason;
-    size_t limit; /* the newest so many */
+    size_t limit;        /* the newest so many */
+    bool without_bodies; /* dead_each: nobody looks at the bodies; an adapter may leave them out, size 0 */
 };
 
 /* Called for each; false ends the walk. */

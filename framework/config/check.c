@@ -7,6 +7,8 @@
 #include "base/units.h"
 #include "config/listen.h"
 
+enum { TOKEN_MIN = 16 };
+
 static const config_setting_t *element(const config_t *file, const char *list, size_t index)
 {
     return config_setting_get_elem(config_lookup(file, list), (unsigned)index);
@@ -131,6 +133,35 @@ static bide_code check_handler(
     return code == BIDE_OK ? check_retry(reader, at, handler) : code;
 }
 
+static bool is_printable(const char *text)
+{
+    while (*text > ' ' && *text < 0x7F)
+        text++;
+    return !*text;
+}
+
+/* One whose variable is not set is for bide_config_complete to refuse. */
+static bide_code check_tokens(
+    const struct bide_reader *reader, const config_t *file, const struct bide_http_config *http)
+{
+    const struct {
+        const char *key, *path, *token;
+    } rows[] = {{"token", "http.token", http->token}, {"read_token", "http.read_token", http->read_token},
+        {"send_token", "http.send_token", http->send_token}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *token = rows[i].token;
+        if (!token || strncmp(token, "${", 2) == 0)
+            continue;
+        if (strlen(token) < TOKEN_MIN || !is_printable(token))
+            return bide_reader_fail(reader, config_lookup(file, rows[i].path),
+                "http.%s: a token has at least %d printable ASCII characters without blanks, so that nobody "
+                "guesses "
+                "it: `openssl rand -hex 24` makes one",
+                rows[i].key, TOKEN_MIN);
+    }
+    return BIDE_OK;
+}
+
 static bide_code check_http(
     const struct bide_reader *reader, const config_t *file, const struct bide_http_config *http)
 {
@@ -141,12 +172,12 @@ static bide_code check_http(
         return BIDE_OK;
     if (bide_listen_parse(http->listen, &listen, &inner) != BIDE_OK)
         return bide_reader_fail(reader, at, "http.listen: %s", inner.text);
-    if (!listen.loopback && !http->token)
+    if (!listen.loopback && !http->token && !http->read_token && !http->send_token)
         return bide_reader_fail(reader, at,
             "http.listen: '%s' can be reached from other machines: add token = \"${BIDE_HTTP_TOKEN}\"; or "
             "listen on 127.0.0.1",
             http->listen);
-    return BIDE_OK;
+    return check_tokens(reader, file, http);
 }
 
 bide_code bide_config_check(

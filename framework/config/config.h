@@ -104,7 +104,9 @@ struct bide_worker_config {
 /* Where the console listens beside its Unix socket. */
 struct bide_http_config {
     char *listen; /* NULL: nowhere; else bide_listen_parse takes it */
-    char *token;  /* NULL: none */
+    char *token;  /* NULL: none; of role operate */
+    char *read_token, *send_token;
+    bool open_metrics;
 };
 
 struct bide_config {

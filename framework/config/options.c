@@ -53,8 +53,16 @@ static const struct bide_option http_options[] = {
         .help = "Address and port (`127.0.0.1:9470`, `[::1]:9470`, `0.0.0.0:9470`). Without it, there is "
                 "only the Unix socket that `bide top` and its like find by themselves."},
     {"token", BIDE_OPTION_STRING, HTTP(token), .fallback = "", .sample = "${BIDE_HTTP_TOKEN}",
-        .help = "What callers show as `Authorization: Bearer TOKEN`: for each action, and on an address that "
-                "is not loopback for everything but `/healthz`, `/readyz` and the empty dashboard."},
+        .help = "What callers show as `Authorization: Bearer TOKEN`, at least 16 bytes. This one may do "
+                "everything (role operate). Once there is any token, only `/healthz` and the empty dashboard "
+                "need none."},
+    {"read_token", BIDE_OPTION_STRING, HTTP(read_token), .fallback = "", .sample = "${BIDE_HTTP_READ_TOKEN}",
+        .help = "Another token, which may only look: metrics, status, dead letters with their bodies (role "
+                "read)."},
+    {"send_token", BIDE_OPTION_STRING, HTTP(send_token), .fallback = "", .sample = "${BIDE_HTTP_SEND_TOKEN}",
+        .help = "Another token, which may only send messages (role send)."},
+    {"open_metrics", BIDE_OPTION_BOOL, HTTP(open_metrics), .fallback = "false",
+        .help = "`true`: `/metrics` and `/readyz` need no token."},
     {0},
 };
 

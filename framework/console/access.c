@@ -13,12 +13,42 @@ static bool equal(const char *given, const char *token)
     return !different;
 }
 
-static bool shows_token(const struct bide_access *access)
+static const char *const role_names[] = {"anyone", "read", "send", "operate"};
+
+const char *bide_role_name(enum bide_role role)
+{
+    return role_names[role];
+}
+
+static bool has_tokens(const struct bide_http_config *http)
+{
+    return http->token || http->read_token || http->send_token;
+}
+
+/* Compares with every token: how long it takes tells nothing about them. */
+static enum bide_role role_of(const struct bide_access *access)
 {
     static const char scheme[] = "Bearer ";
-    return access->authorization && access->token &&
-           strncasecmp(access->authorization, scheme, sizeof scheme - 1) == 0 &&
-           equal(access->authorization + sizeof scheme - 1, access->token);
+    const char *const tokens[] = {
+        [BIDE_ROLE_READ] = access->http->read_token,
+        [BIDE_ROLE_SEND] = access->http->send_token,
+        [BIDE_ROLE_OPERATE] = access->http->token,
+    };
+    enum bide_role role = BIDE_ROLE_NONE;
+    if (!access->authorization || strncasecmp(access->authorization, scheme, sizeof scheme - 1) != 0)
+        return BIDE_ROLE_NONE;
+    for (enum bide_role at = BIDE_ROLE_READ; at <= BIDE_ROLE_OPERATE; at++)
+        if (tokens[at] && equal(access->authorization + sizeof scheme - 1, tokens[at]))
+            role = at;
+    return role;
+}
+
+static bool role_may(enum bide_role role, enum bide_right right)
+{
+    if (role == BIDE_ROLE_OPERATE)
+        return true;
+    return role == BIDE_ROLE_SEND ? right == BIDE_RIGHT_SEND
+                                  : role == BIDE_ROLE_READ && right <= BIDE_RIGHT_READ;
 }
 
 /* "localhost", "127.…" or "[::1]", each with a port or without. */
@@ -43,27 +73,38 @@ static bool is_own_page(const char *origin, const char *host)
     return authority && host && strcasecmp(authority + 3, host) == 0;
 }
 
-unsigned bide_access_judge(const struct bide_access *access, enum bide_right right, const char **ret_why)
+/* What a browser says about who asks: NULL, or why it is refused. */
+static const char *led_astray(const struct bide_access *access, enum bide_right right)
+{
+    const char *site = access->site;
+    if (access->loopback && (!access->host || !is_this_machine(access->host)))
+        return "this address is asked for by a name that is not this machine's";
+    if (right != BIDE_RIGHT_PUBLIC && site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
+        return "another site's page (Sec-Fetch-Site) must not ask here";
+    if (right >= BIDE_RIGHT_SEND && access->origin && !is_own_page(access->origin, access->host))
+        return "another page (Origin) must not act here";
+    return NULL;
+}
+
+struct bide_judgement bide_access_judge(const struct bide_access *access, enum bide_right right)
 {
     if (access->local)
-        return 0;
-    if (access->loopback && (!access->host || !is_this_machine(access->host))) {
-        *ret_why = "this address is asked for by a name that is not this machine's";
-        return 403;
-    }
-    if (right == BIDE_RIGHT_ACT && access->origin && !is_own_page(access->origin, access->host)) {
-        *ret_why = "another page (Origin) must not act here";
-        return 403;
-    }
-    if (right == BIDE_RIGHT_PUBLIC || (right == BIDE_RIGHT_READ && access->loopback))
-        return 0;
-    if (!access->token) {
-        *ret_why = "actions by TCP need a token: set http.token in the configuration";
-        return 403;
-    }
-    if (!shows_token(access)) {
-        *ret_why = "this needs the header Authorization: Bearer TOKEN, with the token of http.token";
-        return 401;
-    }
-    return 0;
+        return (struct bide_judgement){.role = BIDE_ROLE_OPERATE};
+    const char *astray = led_astray(access, right);
+    if (astray)
+        return (struct bide_judgement){.status = 403, .why = astray};
+    enum bide_role role = role_of(access);
+    bool open = right == BIDE_RIGHT_PUBLIC || (right == BIDE_RIGHT_METRICS && access->http->open_metrics) ||
+                (right <= BIDE_RIGHT_READ && !has_tokens(access->http));
+    if (open || role_may(role, right))
+        return (struct bide_judgement){.role = role};
+    if (!has_tokens(access->http))
+        return (struct bide_judgement){
+            .status = 403, .why = "this needs a token by TCP: set http.token in the configuration"};
+    if (role != BIDE_ROLE_NONE)
+        return (struct bide_judgement){
+            .status = 403, .why = "this token has not the role for that", .role = role};
+    return (struct bide_judgement){.status = 401,
+        .why = "this needs the header Authorization: Bearer TOKEN, with a token of the configuration's http",
+        .guessed = access->authorization != NULL};
 }

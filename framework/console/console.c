@@ -16,6 +16,7 @@ enum { STEP_MS = BIDE_HISTORY_STEP_S * 1000, LOOKED_AT_MS = 10 * 1000 };
 
 static void step(struct bide_console *console)
 {
+    bide_connections_expire(&console->connections, bide_mono_ms(console->clock));
     int64_t asked_ms = atomic_load(&console->history.asked_ms);
     bool looked_at = asked_ms > 0 && bide_mono_ms(console->clock) - asked_ms < LOOKED_AT_MS;
     const struct bide_broker_stats *stats = NULL;
@@ -92,6 +93,8 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     console->options = options;
     console->clock = bide_clock_system();
     pthread_mutex_init(&console->depths.lock, NULL);
+    pthread_mutex_init(&console->letters, NULL);
+    bide_connections_init(&console->connections);
     bide_recent_init(&console->recent);
     bide_history_init(&console->history, &options->shared->past);
     atomic_store(&options->shared->controls.listeners, 0); /* those of a console that crashed */
@@ -99,6 +102,8 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     bide_history_clear(&console->history);
     bide_recent_clear(&console->recent);
     bide_broker_stats_clear(&console->depths.stats);
+    bide_connections_destroy(&console->connections);
+    pthread_mutex_destroy(&console->letters);
     pthread_mutex_destroy(&console->depths.lock);
     bide_free(console);
     return code;

@@ -4,12 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "broker/report.h"
 #include "console/serving.h"
 
-enum { USUAL = 100, MOST = 1000 };
+enum {
+    USUAL = 100,
+    MOST = 1000,
+    SEARCHED = 10000, /* a search looks through the newest so many */
+    SEARCH_BYTES = 200,
+    WAIT_MS = 2000, /* for another who asks for letters */
+};
 
 struct listing {
     struct bide_buffer *to;
@@ -40,16 +47,36 @@ static bool add_letter(void *user, const struct bide_dead_letter *letter)
     return ++listing->n < listing->limit && !listing->to->failed;
 }
 
+/* Each walk may hold many letters in memory and keep the broker busy: one at a time. */
+static bide_code take_turn(struct bide_console *console, bide_error *error)
+{
+    int64_t until_ms = bide_mono_ms(console->clock) + WAIT_MS;
+    const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    if (pthread_mutex_clocklock(&console->letters, CLOCK_MONOTONIC, &until) == 0)
+        return BIDE_OK;
+    return bide_fail(
+        error, BIDE_E_TIMEOUT, "somebody else asks for dead letters, which takes long: try again later");
+}
+
+static void end_turn(struct bide_console *console)
+{
+    pthread_mutex_unlock(&console->letters);
+}
+
 static bide_code each(struct bide_console *console, const struct bide_dead_filter *filter,
     struct listing *listing, bide_error *error)
 {
     const struct bide_console_options *options = console->options;
     struct bide_admin *admin;
-    bide_code code = options->adapter->open_admin(options->broker, &admin, error);
+    bide_code code = take_turn(console, error);
     if (code != BIDE_OK)
         return code;
-    code = admin->ops->dead_each(admin, filter, add_letter, listing, error);
-    bide_admin_destroy(admin);
+    code = options->adapter->open_admin(options->broker, &admin, error);
+    if (code == BIDE_OK) {
+        code = admin->ops->dead_each(admin, filter, add_letter, listing, error);
+        bide_admin_destroy(admin);
+    }
+    end_turn(console);
     return code;
 }
 
@@ -79,8 +106,11 @@ static bool read_filter(
     const struct bide_request *request, struct bide_dead_filter *filter, struct listing *listing)
 {
     const char *reason = given(request, "reason");
-    *filter = (struct bide_dead_filter){.type = given(request, "type"), .queue = given(request, "queue")};
+    *filter = (struct bide_dead_filter){
+        .type = given(request, "type"), .queue = given(request, "queue"), .without_bodies = true};
     listing->search = given(request, "search");
+    if (listing->search && strlen(listing->search) > SEARCH_BYTES)
+        return false;
     return read_limit(given(request, "limit"), &listing->limit) &&
            (!reason || bide_reason_parse(reason, &filter->reason));
 }
@@ -92,11 +122,12 @@ void bide_serve_dead_list(
     struct bide_dead_filter filter;
     bide_error error = {0};
     if (!read_filter(request, &filter, &listing)) {
-        bide_reply_error(reply, 400, "limit is a number from 1 to 1000; reason one of `bide dead list`");
+        bide_reply_error(reply, 400,
+            "limit is a number from 1 to 1000; search has at most 200 bytes; reason is one of `bide dead "
+            "list`");
         return;
     }
-    if (!listing.search)
-        filter.limit = listing.limit;
+    filter.limit = listing.search ? SEARCHED : listing.limit;
     bide_buffer_char(&reply->body, '[');
     bide_code code = each(console, &filter, &listing, &error);
     bide_buffer_char(&reply->body, ']');
@@ -141,12 +172,18 @@ static void act(
     struct bide_admin *admin;
     bide_error error = {0};
     uint64_t n = 0;
-    bide_code code = options->adapter->open_admin(options->broker, &admin, &error);
+    bide_code code = take_turn(console, &error);
+    if (code != BIDE_OK) {
+        bide_reply_failure(reply, code, &error);
+        return;
+    }
+    code = options->adapter->open_admin(options->broker, &admin, &error);
     if (code == BIDE_OK) {
         code =
             (retry ? admin->ops->dead_retry : admin->ops->dead_drop)(admin, &filter, go_on, NULL, &n, &error);
         bide_admin_destroy(admin);
     }
+    end_turn(console);
     if (code != BIDE_OK)
         bide_reply_failure(reply, code, &error);
     else if (n == 0)

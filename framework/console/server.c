@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "console/access.h"
+#include "console/gate.h"
 
 enum {
-    CONNECTIONS_MAX = 64,
+    CONNECTIONS_MAX = BIDE_CONNECTIONS + BIDE_CONNECTIONS_SPARE,
     IDLE_S = 30,
     MEMORY_BYTES = 32 * 1024, /* of one connection: bounds a request's head */
     BODY_BYTES = 4096,        /* nobody here reads a body; so much may come all the same */
@@ -25,19 +25,19 @@ static const struct route {
 } routes[] = {
     {"GET", "/", BIDE_RIGHT_PUBLIC, bide_serve_page},
     {"GET", "/healthz", BIDE_RIGHT_PUBLIC, bide_serve_health},
-    {"GET", "/readyz", BIDE_RIGHT_PUBLIC, bide_serve_ready},
-    {"GET", "/metrics", BIDE_RIGHT_READ, bide_serve_metrics},
+    {"GET", "/readyz", BIDE_RIGHT_METRICS, bide_serve_ready},
+    {"GET", "/metrics", BIDE_RIGHT_METRICS, bide_serve_metrics},
     {"GET", "/status", BIDE_RIGHT_READ, bide_serve_status},
     {"GET", "/history", BIDE_RIGHT_READ, bide_serve_history},
     {"GET", "/events", BIDE_RIGHT_READ, bide_serve_events},
     {"GET", "/dead", BIDE_RIGHT_READ, bide_serve_dead_list},
     {"GET", "/dead/*", BIDE_RIGHT_READ, bide_serve_dead_show},
-    {"POST", "/dead/*/retry", BIDE_RIGHT_ACT, bide_serve_dead_retry},
-    {"POST", "/dead/*/drop", BIDE_RIGHT_ACT, bide_serve_dead_drop},
-    {"POST", "/pause/*", BIDE_RIGHT_ACT, bide_serve_pause},
-    {"POST", "/resume/*", BIDE_RIGHT_ACT, bide_serve_resume},
-    {"POST", "/quiet", BIDE_RIGHT_ACT, bide_serve_quiet},
-    {"POST", "/unquiet", BIDE_RIGHT_ACT, bide_serve_unquiet},
+    {"POST", "/dead/*/retry", BIDE_RIGHT_OPERATE, bide_serve_dead_retry},
+    {"POST", "/dead/*/drop", BIDE_RIGHT_OPERATE, bide_serve_dead_drop},
+    {"POST", "/pause/*", BIDE_RIGHT_OPERATE, bide_serve_pause},
+    {"POST", "/resume/*", BIDE_RIGHT_OPERATE, bide_serve_resume},
+    {"POST", "/quiet", BIDE_RIGHT_OPERATE, bide_serve_quiet},
+    {"POST", "/unquiet", BIDE_RIGHT_OPERATE, bide_serve_unquiet},
 };
 
 static const struct {
@@ -113,25 +113,6 @@ static const char *header(struct MHD_Connection *connection, const char *name)
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-static bool may(const struct bide_server *server, struct MHD_Connection *connection, enum bide_right right,
-    struct bide_reply *reply)
-{
-    const struct bide_console_options *options = server->console->options;
-    const char *why = NULL;
-    const struct bide_access access = {
-        .local = server->local,
-        .loopback = options->listeners->loopback,
-        .token = options->config->http.token,
-        .authorization = header(connection, "Authorization"),
-        .host = header(connection, "Host"),
-        .origin = header(connection, "Origin"),
-    };
-    unsigned status = bide_access_judge(&access, right, &why);
-    if (status)
-        bide_reply_error(reply, status, why);
-    return status == 0;
-}
-
 /* ---- answering ---- */
 
 static ssize_t read_stream(void *user, uint64_t position, char *to, size_t size)
@@ -179,6 +160,35 @@ static bool brings_too_much(struct MHD_Connection *connection)
     return header(connection, "Transfer-Encoding") || (size && strtoll(size, NULL, 10) > BODY_BYTES);
 }
 
+static struct bide_connection *row_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+/* Whether there is time for this request. */
+static bool has_room(struct bide_server *server, struct MHD_Connection *connection, const struct route *route)
+{
+    struct bide_connection *row = row_of(connection);
+    bool room = !row || bide_connections_begin(
+                            &server->console->connections, row, bide_mono_ms(server->console->clock));
+    return room || (route && route->serve == bide_serve_health);
+}
+
+static void serve(struct bide_server *server, struct MHD_Connection *connection, const struct route *route,
+    const char *path, struct bide_request *request, struct bide_reply *reply)
+{
+    enum bide_role role;
+    if (!bide_gate_pass(server, connection, route ? route->right : BIDE_RIGHT_PUBLIC, &role, reply) || !route)
+        return;
+    route->serve(server->console, request, reply);
+    if (route->right >= BIDE_RIGHT_SEND)
+        bide_gate_log(connection, role, path, reply->status);
+    if (reply->follower && row_of(connection))
+        bide_connections_stream(&server->console->connections, row_of(connection));
+}
+
 static enum MHD_Result answer(
     struct bide_server *server, struct MHD_Connection *connection, const char *path, const char *method)
 {
@@ -188,10 +198,12 @@ static enum MHD_Result answer(
     struct bide_reply reply = {.status = 200, .type = "application/json", .policy = "default-src 'none'"};
     bide_buffer_init(&reply.body);
     const struct route *route = find_route(method, path, &request, &reply);
-    if (brings_too_much(connection))
+    if (!has_room(server, connection, route))
+        bide_reply_error(&reply, 503, "too many ask at once: try again");
+    else if (brings_too_much(connection))
         bide_reply_error(&reply, 413, "a body of this size is not for here");
-    else if (may(server, connection, route ? route->right : BIDE_RIGHT_PUBLIC, &reply) && route)
-        route->serve(server->console, &request, &reply);
+    else
+        serve(server, connection, route, path, &request, &reply);
     enum MHD_Result result = send_reply(connection, &reply);
     bide_buffer_release(&reply.body);
     return result;
@@ -214,6 +226,37 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     return answer(user, connection, path, method);
 }
 
+/* ---- connections ---- */
+
+static void on_connection(
+    void *user, struct MHD_Connection *connection, void **row, enum MHD_ConnectionNotificationCode what)
+{
+    const struct bide_server *server = user;
+    struct bide_connections *connections = &server->console->connections;
+    const union MHD_ConnectionInfo *socket =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (server->local)
+        return; /* only its owner can keep others out */
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED && *row)
+        bide_connections_close(connections, *row);
+    else if (what == MHD_CONNECTION_NOTIFY_STARTED && socket)
+        *row = bide_connections_open(connections, socket->connect_fd, address ? address->client_addr : NULL,
+            bide_mono_ms(server->console->clock));
+}
+
+static void on_completed(
+    void *user, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
+{
+    const struct bide_server *server = user;
+    struct bide_connection *row = row_of(connection);
+    (void)state;
+    (void)why;
+    if (row)
+        bide_connections_finish(&server->console->connections, row, bide_mono_ms(server->console->clock));
+}
+
 /* ---- start and stop ---- */
 
 bide_code bide_server_start(
@@ -222,7 +265,8 @@ bide_code bide_server_start(
     *server = (struct bide_server){.console = console, .local = local};
     server->daemon = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC, 0, NULL,
-        NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_THREAD_STACK_SIZE,
         (size_t)STACK_BYTES, MHD_OPTION_END);

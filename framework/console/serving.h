@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "console/connections.h"
 #include "console/console.h"
 #include "console/history.h"
 #include "console/recent.h"
@@ -28,6 +29,10 @@ struct bide_console {
     struct bide_depths depths;
     struct bide_history history;
     struct bide_recent recent;
+    struct bide_connections connections; /* by TCP */
+    pthread_mutex_t letters;             /* one at a time asks for dead letters: each may be a long walk */
+    _Atomic int guesses;                 /* wrong tokens, of the last minute */
+    _Atomic int64_t guessed_ms;          /* monotonic: the last one */
     _Atomic int stopping;
     _Atomic int followers; /* of /events */
 };

@@ -24,6 +24,8 @@ async function outlined(page) {
 }
 
 async function token(console) {
+  await until(() => console.page.locator("#ask[open]").count(), "the page asks for the token");
+  await console.page.keyboard.press("Escape");
   await tabTo(console.page, "token");
   await outlined(console.page);
   await console.page.keyboard.press("Enter");
@@ -81,9 +83,9 @@ async function mends(console, id) {
 }
 
 module.exports = async (given) => {
-  const console = await Console.open(given);
-  await console.live();
+  const console = await Console.open({...given, locked: true});
   await token(console);
+  await console.live();
   await pauses(console);
   await mends(console, given.broken);
   await console.close();

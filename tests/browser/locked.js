@@ -3,11 +3,7 @@
 const {Console, expect, until} = require("./console.js");
 
 module.exports = async (given) => {
-  const console = await Console.open({...given, url: "about:blank"});
-  console.url = given.url;
-  await console.context.route(/\/(status|history|dead)(\?|$)/, (route) => route.request().headers().authorization === `Bearer ${given.token}`
-    ? route.continue() : route.fulfill({status: 401, contentType: "application/json", body: '{"error":"token wanted"}'}));
-  await console.page.goto(given.url);
+  const console = await Console.open({...given, locked: true});
   await until(() => console.page.locator("#ask[open]").count(), "the token is asked for");
   await console.page.fill("#ask-token", "wrong");
   await console.page.keyboard.press("Enter");
@@ -17,6 +13,5 @@ module.exports = async (given) => {
   await console.live();
   const kept = await console.page.evaluate(() => [JSON.stringify({...localStorage}), document.cookie, location.href].join());
   expect(!kept.includes(given.token), `the token is kept where it must not be: ${kept}`);
-  console.faults = console.faults.filter((fault) => !fault.includes("401"));
   await console.close();
 };

@@ -54,7 +54,6 @@ async function dropped(console, id) {
 module.exports = async (given) => {
   const console = await Console.open(given);
   await console.live();
-  await console.enterToken();
   await filters(console);
   await search(console, given.broken, 1);
   await read(console, given.broken);

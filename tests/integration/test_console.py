@@ -3,12 +3,14 @@
 # seconds: 240
 """The console: its figures are those of the books, it knows when the worker is ready, and who may do what."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -133,7 +135,7 @@ def a_reload_moves_the_console(project):
         return [(point["t"], point["done"]) for point in console.read_json("/history")["points"] if point["done"]]
 
     wait_until(lambda: sum(done for _, done in past(old)) == 30, 10, lambda: f"{past(old)}")
-    known, new = past(old), Console(free_port(), "another token")
+    known, new = past(old), Console(free_port(), "another-token-of-this-test")
     http = {"listen": f"127.0.0.1:{new.port}", "token": new.token}
     reload(project, worker, "new configuration in use", http=http)
     new.wait_ready()
@@ -179,9 +181,14 @@ def who_may_do_what(project):
     token = {"Authorization": f"Bearer {TOKEN}"}
     evil, own = {"Origin": "http://evil.example"}, {"Origin": f"http://127.0.0.1:{console.port}"}
     cases = (
-        (200, "GET", "/status", {}, None),
+        (200, "GET", "/status", token, None),
+        (401, "GET", "/status", {}, None),
+        (401, "GET", "/dead", {}, None),
+        (401, "GET", "/metrics", {}, None),
+        (401, "GET", "/readyz", {}, None),
+        (403, "GET", "/dead", {**token, "Sec-Fetch-Site": "cross-site"}, None),
         (200, "GET", "/", {}, None),
-        (403, "GET", "/status", {}, "evil.example"),
+        (403, "GET", "/status", token, "evil.example"),
         (200, "GET", "/healthz", {}, f"localhost:{console.port}"),
         (401, "POST", "/quiet", {}, None),
         (401, "POST", "/quiet", {"Authorization": f"Bearer {TOKEN}x"}, None),
@@ -194,13 +201,49 @@ def who_may_do_what(project):
         (404, "GET", "/nothing", {}, None),
         (405, "DELETE", "/status", {}, None),
         (413, "POST", "/quiet", {**token, "Content-Length": "100000000"}, None),
-        (400, "GET", "/dead?limit=none", {}, None),
+        (400, "GET", "/dead?limit=none", token, None),
+        (400, "GET", f"/dead?search={'x' * 201}", token, None),
     )
     for wanted, method, path, headers, host in cases:
         status, text = console.ask(method, path, headers, host)
         expect(status == wanted, f"{method} {path} {headers} {host}: {status}, not {wanted}: {text[:200]}")
         expect(status < 400 or json.loads(text)["error"], f"{path}: no error text")
-    expect(TOKEN not in worker.log_text(), "the token is in the log")
+    text = worker.log_text()
+    expect(TOKEN not in text, "the token is in the log")
+    said = [row for row in read_lines(worker.log) if row["message"] == "console: action"]
+    expect([(row["action"], row["role"], row["status"]) for row in said][-1] == ("/resume/probe", "operate", 200), text)
+    expect(all(row["peer"].startswith("127.0.0.1:") for row in said), f"who it was: {said}")
+    expect('"message":"wrong token"' in text, "guesses are not logged")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def roles_differ(project):
+    port, tokens = free_port(), {role: f"a-token-for-role-{role}" for role in ("operate", "read", "send")}
+    http = {"listen": f"127.0.0.1:{port}", "read_token": tokens["read"], "send_token": tokens["send"]}
+    project.configure(http={**http, "token": "fifteen bytes.."})
+    expect("at least 16" in project.bide("check", expect=78).stdout, "a short token")
+    project.configure(http={**http, "token": tokens["operate"], "open_metrics": True})
+    worker, consoles = project.worker(), {role: Console(port, token) for role, token in tokens.items()}
+    consoles["read"].wait_ready()
+    got = {role: [consoles[role].ask("GET", "/status")[0], consoles[role].ask("POST", "/unquiet")[0]] for role in tokens}
+    expect(got == {"operate": [200, 200], "read": [200, 403], "send": [403, 403]}, f"{got}")
+    expect([consoles["read"].ask("GET", path, {})[0] for path in ("/metrics", "/readyz", "/status")] == [200, 200, 401], "open metrics")
+    began = time.monotonic()
+    codes = [consoles["read"].ask("GET", "/status", {"Authorization": f"Bearer {n}"})[0] for n in range(4)]
+    expect(codes == [401] * 4 and time.monotonic() - began > 0.9, f"guessing is quick: {codes}")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
+def half_requests_keep_nobody_out(project):
+    """64 who never finish a request: the next one is answered all the same, and so is /healthz."""
+    console, worker = start(project)
+    with contextlib.ExitStack() as stack:
+        for number in range(64):
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", console.port), timeout=10))
+            half.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+        began = time.monotonic()
+        expect(console.ask("GET", "/healthz", {})[0] == 200 and console.ask("GET", "/status")[0] == 200, "kept out")
+        expect(time.monotonic() - began < 5, "kept waiting")
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
@@ -214,8 +257,8 @@ def elsewhere_needs_a_token(project):
     project.configure(http={"listen": f"0.0.0.0:{port}", "token": TOKEN})
     worker, console = project.worker(), Console(port, TOKEN)
     console.wait_ready()
-    expect(console.ask("GET", "/status")[0] == 401, "/status without a token")
-    expect(console.ask("GET", "/status", {"Authorization": f"Bearer {TOKEN}"})[0] == 200, "/status with it")
+    expect(console.ask("GET", "/status", {})[0] == 401, "/status without a token")
+    expect(console.ask("GET", "/status")[0] == 200, "/status with it")
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
@@ -258,7 +301,8 @@ def each_failure_is_kept(project):
 def events_are_followed(project):
     console, worker = start(project)
     with socket.create_connection(("127.0.0.1", console.port), timeout=30) as follower:
-        follower.sendall(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{console.port}\r\n\r\n".encode())
+        head = f"Host: 127.0.0.1:{console.port}\r\nAuthorization: Bearer {TOKEN}"
+        follower.sendall(f"GET /events HTTP/1.1\r\n{head}\r\n\r\n".encode())
         stream, seen = follower.makefile("rb"), []
         while stream.readline().strip():  # the head comes before the first event
             pass
@@ -282,6 +326,8 @@ main(
     a_reload_moves_the_console,
     not_ready_without_broker_or_when_quiet,
     who_may_do_what,
+    roles_differ,
+    half_requests_keep_nobody_out,
     elsewhere_needs_a_token,
     dead_letters,
     each_failure_is_kept,

@@ -26,13 +26,17 @@ class Console:
     def connection(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
 
+    def authorization(self):
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
     def ask(self, method, path, headers=None, host=None):
-        """Status and text."""
+        """Status and text. Shows the token where no headers are given; {} shows none."""
+        headers = headers if headers is not None else self.authorization()
         connection = self.connection()
         try:
             connection.putrequest(method, path, skip_host=True)
             connection.putheader("Host", host or self.host)
-            for name, value in (headers or {}).items():
+            for name, value in headers.items():
                 connection.putheader(name, value)
             connection.endheaders()
             answer = connection.getresponse()
@@ -41,8 +45,7 @@ class Console:
             connection.close()
 
     def act(self, path, **options):
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        return self.ask("POST", path, headers, **options)
+        return self.ask("POST", path, **options)
 
     def answers(self):
         try:
