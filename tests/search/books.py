@@ -76,9 +76,16 @@ class Books:
             more[name] = more.get(name, 0) + letters - 1 + (1 if name in self.done else 0)
         return {name: count for name, count in more.items() if count}
 
+    def lost(self):
+        """Each with when it was confirmed, after the first confirmation, and what it was."""
+        first = min((sent.confirmed for sent in self.work.confirmed().values()), default=0)
+        for name in self.missing():
+            sent = self.work.sent.get(name) or self.work.sent[name[: -len("-next")]]
+            yield f"{name} (confirmed at {sent.confirmed - first:.2f} s, delay {sent.row.get('delay', 'none')})"
+
     def findings(self):
         yield from self.work.complaints
-        for what, names in (("lost", self.missing()), ("never sent, and ended", self.strangers()),
+        for what, names in (("lost", list(self.lost())), ("never sent, and ended", self.strangers()),
                             ("early", [line["id"] for line in self.early()]),
                             ("not to blame", list(self.innocent_deaths())), ("attempt burnt", list(self.burnt()))):
             if names:
@@ -112,4 +119,5 @@ class Books:
 
     def summary(self):
         return (f"sent {len(self.work.sent)}, confirmed {len(self.work.confirmed())}, done {len(self.done)}, "
-                f"dead {len(self.dead)}, repeats {sum(self.repeats().values())} (windows {self.windows()})")
+                f"dead {len(self.dead)}, repeats {sum(self.repeats().values())} (windows {self.windows()}), "
+                f"slowest send {self.work.slowest_send_s:.2f} s")

@@ -21,6 +21,7 @@ An adapter of the search (redis_faults.py, sqlite_faults.py, rabbitmq_faults.py;
     The module may have shared(), a context manager around many seeds.
 """
 
+import fnmatch
 import math
 import random
 from collections import Counter
@@ -34,7 +35,7 @@ NOTHING, DUPLICATES = "nothing", "duplicates"
 class Kind:
     """`allows`: NOTHING (each message still runs as often as it asks for) or DUPLICATES (what was in flight may run again).
     `strikes`: "rule" (the nth passage of an operation) or "moment" (a time). `only`: operations it can strike; () is all.
-    `seconds`: from, to. `group`: what the table of injections puts in one column. `needs`: where it is possible."""
+    `seconds`: from, to. `group`: for `--without` and `--only`."""
 
     name: str
     strikes: str
@@ -44,6 +45,7 @@ class Kind:
     group: str = ""
     weight: float = 1.0
     alone: bool = False  # only in seeds that are drawn for it: it changes what the workload may do
+    warm: float = 0.0  # seconds that the workers must have served before
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,14 @@ class Plan:
 
     def rules(self):
         return [decision for decision in self.decisions if decision.kind.strikes == "rule"]
+
+    def warm(self):
+        """How long the workers serve before anything is sent."""
+        return max((decision.kind.warm for decision in self.decisions), default=0.0)
+
+    def until(self):
+        """When the work ends: not before the last moment has."""
+        return max([self.seconds, *(one.at + one.seconds + 0.3 for one in self.moments())])
 
     def moments(self):
         return sorted((one for one in self.decisions if one.kind.strikes == "moment"), key=lambda one: one.at)
@@ -124,8 +134,8 @@ def moment(draw, kind, until):
     return Decision(kind, at=draw.uniform(0.2, until), seconds=lasts, chance=draw.random())
 
 
-def make_plan(seed, modules, without=(), options=None):
-    """All decisions of a seed. `without` takes kinds away afterwards, so that the others stay what they are."""
+def make_plan(seed, modules, without=(), only=("*",), options=None):
+    """All decisions of a seed. `without` and `only`, globs, take kinds, groups and options away afterwards: the rest stays."""
     draw = random.Random(f"plan/{seed}")
     plan = Plan(seed, draw.uniform(2, 4), gentle=draw.random() < 0.5)
     if options:
@@ -134,8 +144,14 @@ def make_plan(seed, modules, without=(), options=None):
         possible = [kind for kind in module.KINDS if plan.gentle <= (kind.allows == NOTHING) and not kind.alone]
         possible += [kind for kind in module.KINDS if kind.alone and kind.name in plan.options.get("alone", ())]
         plan.decisions += decisions(draw, plan, possible, module.OPERATIONS)
-    plan.decisions = [one for one in plan.decisions if one.kind.name not in without and one.kind.group not in without]
+    plan.decisions = [one for one in plan.decisions if matches(only, one.kind.name, one.kind.group)
+                      and not matches(without, one.kind.name, one.kind.group)]
+    plan.options = {key: value for key, value in plan.options.items() if not matches(without, key)}
     return plan
+
+
+def matches(patterns, *names):
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
 def decisions(draw, plan, possible, operations):

@@ -14,7 +14,7 @@ from bidetest.redis import Server
 from commands_redis import COMMANDS, OPERATIONS  # noqa: F401  (OPERATIONS is part of the interface)
 from faults import DUPLICATES, Kind
 from resp_proxy import RespProxy, script_names
-from worker_faults import Once
+from worker_faults import Once, tell
 
 # Error replies, word for word as servers and proxies before them give them: src/server.c (shared.*err), src/script.c,
 # src/cluster.c, src/acl.c, src/networking.c of Redis 6.2 to 7.4.
@@ -51,7 +51,8 @@ KINDS = (
     Kind("max-clients", "rule", DUPLICATES, group="refused"),  # the server closes behind it
     Kind("executed-error", "rule", DUPLICATES, group="executed"),  # a proxy before the server: "upstream failure"
     Kind("kill-server", "moment", DUPLICATES),
-    Kind("stop-server", "moment", seconds=(0.1, 4.5), weight=2),  # shorter than an answer may take (timeout=5)
+    Kind("stop-server", "moment", seconds=(0.1, 2.5), weight=2),
+    Kind("stop-server-lapse", "moment", seconds=(3.2, 4.5), warm=4.5),  # a heartbeat ends, an answer comes
     Kind("stop-server-long", "moment", DUPLICATES, seconds=(5.5, 10), weight=0.3),
     Kind("freeze", "moment", seconds=(0.1, 4.5)),
     Kind("cut-all", "moment", DUPLICATES),
@@ -67,7 +68,7 @@ Fault = namedtuple("Fault", "name seconds text")
 
 def options(draw, plan):
     chosen = {}
-    if draw.random() < 0.35:
+    if draw.random() < 0.25:
         chosen["wait"] = 1
     if not plan.gentle and draw.random() < 0.3:
         chosen.update(alone=("rollback",), no_move=True)
@@ -144,10 +145,10 @@ class Broker:
 
     def stop_server(self, decision):
         pid = int((self.server.dir / "pid").read_text())
-        os.kill(pid, signal.SIGSTOP)
-        self.later(decision.seconds, lambda: os.kill(pid, signal.SIGCONT))
+        tell(pid, signal.SIGSTOP)
+        self.later(decision.seconds, lambda: tell(pid, signal.SIGCONT))
 
-    stop_server_long = stop_server
+    stop_server_long = stop_server_lapse = stop_server
 
     def freeze(self, decision):
         self.proxy.flowing.clear()
@@ -183,6 +184,7 @@ class Broker:
         shutil.copytree(data, kept)
         time.sleep(decision.seconds)
         self.server.kill()
+        time.sleep(0.2 + 0.6 * decision.chance)  # runs end while it is away
         shutil.rmtree(data)
         kept.rename(data)
         self.forgiven.append((since, time.time()))

@@ -26,15 +26,16 @@ class Seed:
 
     def run(self):
         wait_until(self.workers.serving, STARTED_S, lambda: f"the workers serve: {self.workers.current[0].log_tail()}")
+        time.sleep(self.plan.warm())
         for part in (self.broker, self.workers):
             part.begin()
-        started = time.monotonic()
-        threads = [Sending(self.project, self.work, batches(self.plan, n, self.plan.seconds), started) for n in (1, 2)]
+        started, seconds = time.monotonic(), self.plan.until()
+        threads = [Sending(self.project, self.work, batches(self.plan, n, seconds), started) for n in (1, 2)]
         errands = Errands(self.project, self.plan, self.work, started)
         for thread in (*threads, errands, self.pace):
             thread.start()
         self.strike(started)
-        time.sleep(max(0, started + self.plan.seconds - time.monotonic()))
+        time.sleep(max(0, started + seconds - time.monotonic()))
         self.broker.heal()
         self.workers.heal()
         for thread in (*threads, errands):
@@ -68,9 +69,15 @@ class Seed:
         self.findings += self.broker.complaints() if hasattr(self.broker, "complaints") else []
         if stuck:
             self.findings.append(stuck)
+        self.look_at_senders()
         unknown = self.broker.strangers()
         if unknown:
             self.findings.append(f"went by and stands in no table: {', '.join(sorted(unknown))}")
+
+    def look_at_senders(self):
+        bound = self.broker.send_bound_s() if hasattr(self.broker, "send_bound_s") else None
+        if bound and self.work.slowest_send_s > bound:
+            self.findings.append(f"slow: a sender took {self.work.slowest_send_s:.1f} s, where {bound:.1f} s are explained")
 
     def counts(self):
         return self.broker.counts() + self.workers.counts()
@@ -163,7 +170,7 @@ def run(plan, module):
     with Project() as project:
         with module.start(project, plan) as server:
             project.url = server.url
-            prepare(project)
+            prepare(project, getattr(server, "second_url", None))
             seed = Seed(plan, project, server)
             try:
                 seed.run()

@@ -3,7 +3,6 @@
 
 import argparse
 import contextlib
-import fnmatch
 import importlib
 import json
 import os
@@ -31,7 +30,8 @@ def parse():
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--minutes", type=float, help="seeds until this time is over")
     parser.add_argument("--jobs", type=int, default=4, help="seeds at once: each waits most of the time")
-    parser.add_argument("--without", default="", metavar="KIND,…", help="leave these kinds of faults (globs) out")
+    parser.add_argument("--without", default="", metavar="KIND,…", help="leave these kinds, groups or options (globs) out")
+    parser.add_argument("--only", default="*", metavar="KIND,…", help="only these kinds or groups of faults (globs)")
     parser.add_argument("--build", help="the build folder (default: BIDE_BUILD, or build/release)")
     parser.add_argument("--plan", action="store_true", help="only print the decisions")
     parser.add_argument("--table", action="store_true", help="print how often each kind struck each operation")
@@ -50,10 +50,8 @@ def modules_of(broker):
 def plan_of(arguments):
     from faults import make_plan
     adapter, workers = modules_of(arguments.broker)
-    patterns = [pattern for pattern in arguments.without.split(",") if pattern]
-    names = {name for module in (adapter, workers) for kind in module.KINDS for name in (kind.name, kind.group)}
-    without = {name for name in names for pattern in patterns if fnmatch.fnmatchcase(name, pattern)}
-    return make_plan(arguments.seed, (adapter, workers), without, adapter.options)
+    without, only = ([pattern for pattern in text.split(",") if pattern] for text in (arguments.without, arguments.only))
+    return make_plan(arguments.seed, (adapter, workers), without, only, adapter.options)
 
 
 def one_seed(arguments):
@@ -67,15 +65,19 @@ def one_seed(arguments):
         print(f"FINDING seed {plan.seed}: {finding}")
     if findings:
         print(f"faults injected: {', '.join(f'{kind} at {op} x{n}' for (kind, op), n in sorted(figures['counts'].items()))}\n"
-              f"repeat it: tests/search/search.py --broker {arguments.broker} --seed {plan.seed}"
-              f"{' --without ' + arguments.without if arguments.without else ''}; "
-              f"shrink it: tests/search/shrink --broker {arguments.broker} --seed {plan.seed}")
+              f"repeat it: tests/search/search.py {this_seed(arguments)}; shrink it: tests/search/shrink {this_seed(arguments)}")
     if arguments.counts:
         Path(arguments.counts).write_text(json.dumps({key: [[*pair, n] if isinstance(pair, tuple) else [pair, n]
                                                             for pair, n in figures[key].items()]
                                                       for key in ("counts", "seen")}))
     print(f"seed {plan.seed}: {'FAILED' if findings else 'ok'}", flush=True)
     return 1 if findings else 0
+
+
+def this_seed(arguments):
+    said = f"--broker {arguments.broker} --seed {arguments.seed}"
+    said += f" --without '{arguments.without}'" if arguments.without else ""
+    return said + (f" --only '{arguments.only}'" if arguments.only != "*" else "")
 
 
 # ---- many seeds, a process each ----
@@ -100,7 +102,7 @@ class Many:
         with tempfile.TemporaryDirectory(prefix="bide-search-") as folder:
             counts = Path(folder) / "counts.json"
             command = [sys.executable, __file__, "--broker", self.arguments.broker, "--seed", str(seed), "--counts", str(counts)]
-            command += ["--without", self.arguments.without] if self.arguments.without else []
+            command += ["--without", self.arguments.without, "--only", self.arguments.only]
             said, status, took = self.call(command)
             self.take(seed, said, status, took, json.loads(counts.read_text()) if counts.exists() else {})
 

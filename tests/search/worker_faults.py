@@ -41,11 +41,7 @@ class Workers:
         return self.project.worker("-c", CONFIGS[place], env={"BIDE_SEARCH_WORKER": str(place)})
 
     def serving(self):
-        return all(self.has_served(worker) for worker in self.current)
-
-    @staticmethod
-    def has_served(worker):
-        return "worker started" in worker.log_text()
+        return all(map(has_started, self.current))
 
     def begin(self):
         pass
@@ -62,7 +58,7 @@ class Workers:
 
     def kill_process(self, place, decision):
         children = self.current[place].tree()[1:]
-        return bool(children) and self.signal(children[0], signal.SIGKILL)
+        return bool(children) and tell(children[0], signal.SIGKILL)
 
     def kill_worker(self, place, decision):
         with self.lock:
@@ -80,20 +76,22 @@ class Workers:
         return self.stopped([self.current[place].pid], decision.seconds)
 
     def reload(self, place, decision):
-        return self.signal(self.current[place].pid, signal.SIGHUP)
+        return tell(self.current[place].pid, signal.SIGHUP)
 
     def drain(self, place, decision):
         """SIGTERM, and another worker beside it, as a deployment does."""
         with self.lock:
             old = self.current[place]
-            self.signal(old.pid, signal.SIGTERM)
+            if not has_started(old):
+                return False
+            tell(old.pid, signal.SIGTERM)
             self.ended.append((old, 0))
             self.current[place] = self.start(place)
 
     def quiet(self, place, decision):
         pid = self.current[place].pid
-        self.later(decision.seconds, lambda: self.signal(pid, signal.SIGCONT))
-        return self.signal(pid, signal.SIGTSTP)
+        self.later(decision.seconds, lambda: tell(pid, signal.SIGCONT))
+        return tell(pid, signal.SIGTSTP)
 
     def pause(self, place, decision):
         name = ("probe", "side", "cargo")[int(decision.chance * 3)]
@@ -102,16 +100,9 @@ class Workers:
 
     # ---- what lasts ----
 
-    def signal(self, pid, number):
-        try:
-            os.kill(pid, number)
-            return True
-        except ProcessLookupError:
-            return False
-
     def stopped(self, pids, seconds):
-        hit = [pid for pid in pids if self.signal(pid, signal.SIGSTOP)]
-        self.later(seconds, lambda: [self.signal(pid, signal.SIGCONT) for pid in hit])
+        hit = [pid for pid in pids if tell(pid, signal.SIGSTOP)]
+        self.later(seconds, lambda: [tell(pid, signal.SIGCONT) for pid in hit])
         return bool(hit)
 
     def later(self, seconds, action):
@@ -139,7 +130,7 @@ class Workers:
         for place, worker in enumerate(self.current):
             if worker.running():
                 continue
-            if worker.process.returncode not in FAILED or self.has_served(worker):
+            if worker.process.returncode not in FAILED or has_started(worker):
                 self.complaints.append(f"nobody told it to, but worker {place + 1} ended with exit "
                                        f"{worker.process.returncode}: {worker.log_tail(6)}")
             self.ended.append((worker, None))
@@ -147,6 +138,19 @@ class Workers:
 
     def all(self):
         return [worker for worker, _ in self.ended] + self.current
+
+
+def tell(pid, number):
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def has_started(worker):
+    return "worker started" in worker.log_text()
 
 
 class Once:

@@ -12,6 +12,7 @@ from bidetest.project import BUILD
 QUEUES = ("default", "side", "cargo")
 THREADS, PREFETCH = 4, 12
 SEND_S = 25  # for one `bide send`, which itself gives up after its timeout
+BAD = "without-a-type"
 FAILED = (69, 78)  # the broker did not answer, or refused: with the faults of a seed both may happen
 
 # Sends a message named after its own, and is done.
@@ -53,6 +54,7 @@ class Work:
     sent: dict = field(default_factory=dict)  # id -> Sent
     replays: list = field(default_factory=list)
     moves: int = 0
+    slowest_send_s: float = 0.0
     complaints: list = field(default_factory=list)
 
     def confirmed(self):
@@ -88,14 +90,19 @@ def row_of(draw, sort, number):
 
 
 def batches(plan, sender, seconds):
-    """[(when, rows)] of one sender."""
+    """[(when, rows)] of one sender. Now and then a batch begins with a row that is refused: one without a type."""
     draw, at, number, made = plan.stream("sender", sender), 0.0, sender * 50000, []
     names, weights = zip(*SHARES)
+    big = plan.options.get("big")
     while at < seconds:
         rows = []
         for _ in range(draw.choice((1, 5, 20, 40))):
             number += 1
             rows.append(row_of(draw, draw.choices(names, weights)[0], number))
+            if big:
+                rows[-1]["headers"] = {f"filling-{n}": "x" * 3900 for n in range(draw.randrange(9))}
+        if draw.random() < 0.25:
+            rows.insert(0, {"id": BAD})
         made.append((at, rows))
         at += draw.uniform(0.1, 0.5)
     return made
@@ -104,8 +111,8 @@ def batches(plan, sender, seconds):
 # ---- configuration ----
 
 
-def prepare(project):
-    """Two configurations of one system: a second worker that fetches as it likes and isolates `rough`, too."""
+def prepare(project, second_url=None):
+    """Two configurations of one system; the second worker fetches as it likes, and may know the broker by another URL."""
     plugins = project.dir / "plugins"
     plugins.mkdir()
     for shipped in (BUILD / "handlers").glob("*.so"):
@@ -118,9 +125,9 @@ def prepare(project):
         {"type": "chain", "plugin": "chain", "retry": retry},
     ]
     queues = [{"name": name, "weight": 2} for name in QUEUES]
-    usual = project.config
+    usual, url = project.config, project.url
     for name, prefetch in (("second.conf", 0), ("bide.conf", PREFETCH)):
-        project.config = project.dir / name
+        project.config, project.url = project.dir / name, second_url if second_url and prefetch == 0 else url
         project.configure(handlers, THREADS, worker={"prefetch": prefetch, "drain": "8s"}, queues=queues,
                           plugin_dir=str(plugins), allow_unsafe_plugins=True)
     project.config = usual
@@ -140,7 +147,8 @@ class Sending(threading.Thread):
         for at, rows in self.made:
             time.sleep(max(0, self.started + at - time.monotonic()))
             for row in rows:
-                self.work.sent[row["id"]] = Sent(row, row["id"].rsplit("-", 1)[0])
+                if row["id"] != BAD:
+                    self.work.sent[row["id"]] = Sent(row, row["id"].rsplit("-", 1)[0])
             try:
                 self.send(rows)
             except subprocess.TimeoutExpired:
@@ -150,12 +158,18 @@ class Sending(threading.Thread):
 
     def send(self, rows):
         text = "".join(json.dumps(row) + "\n" for row in rows)
+        since = time.monotonic()
         done = self.project.bide("send", "--lines", text=text, expect=None, seconds=SEND_S)
         now, said = time.time(), done.stdout.split()
+        self.work.slowest_send_s = max(self.work.slowest_send_s, time.monotonic() - since)
         for name in said:
             self.work.sent[name].confirmed = now
-        if done.returncode == 0 and len(said) != len(rows):
-            self.work.complaints.append(f"send: exit 0, but {len(said)} of {len(rows)} ids are printed")
+        good = len(rows) - (rows[0]["id"] == BAD)
+        if done.returncode in (0, 65) and len(said) != good:
+            self.work.complaints.append(f"send: exit {done.returncode}, but {len(said)} of {good} ids are printed: "
+                                        f"{done.stderr.strip()[-300:]}")
+        elif done.returncode == 65 and good < len(rows):
+            return
         elif done.returncode not in (0, *FAILED):
             self.work.complaints.append(f"send: exit {done.returncode}: {done.stderr.strip()[-300:]}")
 
