@@ -32,7 +32,7 @@ class Books:
     def required(self):
         """Ids that must have ended: all confirmed, and what those of `chain` that were confirmed have sent."""
         for name, sent in self.work.confirmed().items():
-            if sent.sort in MAY_BE_ABSENT or self.is_forgiven(sent):
+            if sent.sort in MAY_BE_ABSENT or self.is_forgiven(sent) or sent.sort == "rough" and self.work.drops:
                 continue
             yield f"{name}-next" if sent.sort == "chain" and name not in self.dead else name
 

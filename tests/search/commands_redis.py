@@ -59,5 +59,7 @@ COMMANDS = {
     "CONFIG GET": ("admin (check)", "said as not checked"),
 }
 
-RARE = ()
+RARE = ("EXISTS", "DEL", "XPENDING")
+HOT = ("CLIENT SETNAME", "ROLE", "SCRIPT LOAD", "EVALSHA send", "EVALSHA claim", "EVALSHA ack", "EVALSHA move", "WAIT",
+       "EVALSHA follow", "EVALSHA beat", "EVALSHA declare", "EVALSHA release", "AUTH", "SELECT")
 OPERATIONS = tuple(name for name in COMMANDS if name not in RARE)

@@ -4,6 +4,7 @@ An adapter of the search (redis_faults.py, sqlite_faults.py, rabbitmq_faults.py;
 
     KINDS       a tuple of Kind
     OPERATIONS  names of what a rule can strike: the commands or methods a proxy sees; () where there is no proxy
+    HOT         those that go by often: a rule may wait for a later one (without it: all of them)
     start(project, plan)  -> a context manager, the broker of one seed, which offers
         url               what workers, senders and admins are given: it leads through the proxy
         begin()           the workers serve: rules count from now on
@@ -106,7 +107,7 @@ def swarm(draw, kinds):
     return chosen or [draw.choice(kinds)]
 
 
-def rotated(draw, plan, rules, operations):
+def rotated(draw, plan, rules, operations, hot):
     """One rule for each operation (of many: for a part of them), its kind moved on by one from seed to seed: consecutive seeds
     meet every pair."""
     share = min(0.8, MOST_RULES / len(operations))
@@ -114,17 +115,17 @@ def rotated(draw, plan, rules, operations):
         fitting = [kind for kind in rules if not kind.only or operation in kind.only]
         if fitting and draw.random() < share:
             kind = fitting[(plan.seed + number) % len(fitting)]
-            yield rule(draw, kind, operation)
+            yield rule(draw, kind, operation, hot)
 
 
-def rule(draw, kind, operation):
-    nth = int(math.exp(draw.uniform(0, math.log(25))))
+def rule(draw, kind, operation, hot):
+    nth = int(math.exp(draw.uniform(0, math.log(25 if operation in hot else 2))))
     return Decision(kind, operation, nth, seconds=draw.uniform(*kind.seconds), chance=draw.random())
 
 
-def struck(draw, kinds, operations):
+def struck(draw, kinds, operations, hot):
     kind = draw.choice(kinds)
-    return rule(draw, kind, draw.choice(kind.only or operations))
+    return rule(draw, kind, draw.choice(kind.only or operations), hot)
 
 
 def moment(draw, kind, until):
@@ -143,7 +144,7 @@ def make_plan(seed, modules, without=(), only=("*",), options=None):
     for module in modules:
         possible = [kind for kind in module.KINDS if plan.gentle <= (kind.allows == NOTHING) and not kind.alone]
         possible += [kind for kind in module.KINDS if kind.alone and kind.name in plan.options.get("alone", ())]
-        plan.decisions += decisions(draw, plan, possible, module.OPERATIONS)
+        plan.decisions += decisions(draw, plan, possible, module)
     plan.decisions = [one for one in plan.decisions if matches(only, one.kind.name, one.kind.group)
                       and not matches(without, one.kind.name, one.kind.group)]
     plan.options = {key: value for key, value in plan.options.items() if not matches(without, key)}
@@ -154,15 +155,16 @@ def matches(patterns, *names):
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
-def decisions(draw, plan, possible, operations):
+def decisions(draw, plan, possible, module):
+    operations, hot = module.OPERATIONS, getattr(module, "HOT", module.OPERATIONS)
     rules = [kind for kind in possible if kind.strikes == "rule"]
     moments = [kind for kind in possible if kind.strikes == "moment" and not kind.alone]
     made = [moment(draw, kind, plan.seconds) for kind in possible if kind.alone and kind.strikes == "moment"]
     if rules and draw.random() < 0.4:
-        made += rotated(draw, plan, rules, operations)
+        made += rotated(draw, plan, rules, operations, hot)
     elif rules:
         chosen = swarm(draw, rules)
-        made += [struck(draw, chosen, operations) for _ in range(draw.randrange(2, 16))]
+        made += [struck(draw, chosen, operations, hot) for _ in range(draw.randrange(2, 16))]
     if moments and draw.random() < 0.85:
         chosen = swarm(draw, moments)
         weights = [kind.weight for kind in chosen]

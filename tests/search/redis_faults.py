@@ -11,7 +11,7 @@ from pathlib import Path
 from bidetest.project import BUILD, ROOT
 from bidetest.redis import Server
 
-from commands_redis import COMMANDS, OPERATIONS  # noqa: F401  (OPERATIONS is part of the interface)
+from commands_redis import COMMANDS, HOT, OPERATIONS  # noqa: F401  (part of the interface)
 from faults import DUPLICATES, Kind
 from resp_proxy import RespProxy, script_names
 from worker_faults import Once, tell
@@ -70,6 +70,8 @@ def options(draw, plan):
     chosen = {}
     if draw.random() < 0.25:
         chosen["wait"] = 1
+    if draw.random() < 0.3:
+        chosen["password"] = "secret"  # also a database of its own
     if not plan.gentle and draw.random() < 0.3:
         chosen.update(alone=("rollback",), no_move=True)
     return chosen
@@ -85,7 +87,9 @@ class Broker:
     """One seed's server, proxy and faults."""
 
     def __init__(self, project, plan):
-        self.server = Server("appendonly yes", "appendfsync always", "aof-use-rdb-preamble no", "auto-aof-rewrite-percentage 0")
+        password = [f"requirepass {plan.options['password']}"] if "password" in plan.options else []
+        self.server = Server("appendonly yes", "appendfsync always", "aof-use-rdb-preamble no", "auto-aof-rewrite-percentage 0",
+                             *password)
         self.plan, self.counts_, self.rules = plan, Counter(), {}
         self.base, self.forgiven, self.undo = Counter(), [], []
         self.busy = threading.RLock()  # one at a time touches the server
@@ -98,8 +102,12 @@ class Broker:
                                self.decide)
         if self.plan.options.get("wait"):
             self.proxy.replicas = 1
-        self.url = f"redis://127.0.0.1:{self.proxy.port}/0" + ("?wait=1" if self.plan.options.get("wait") else "")
+        self.url = self.url_of(self.plan.options)
         return self
+
+    def url_of(self, options):
+        user, db = (f"default:{options['password']}@", 1) if "password" in options else ("", 0)
+        return f"redis://{user}127.0.0.1:{self.proxy.port}/{db}" + ("?wait=1" if options.get("wait") else "")
 
     def __exit__(self, *failure):
         self.heal()
@@ -172,9 +180,10 @@ class Broker:
     def delete_waiting(self, decision):
         """Keys whose loss is survived: who waits to be woken, alarms, heartbeats of the living. Others hold messages."""
         for pattern in ("*:waiting", "*:alarm"):
-            keys = self.ask("--scan", "--pattern", pattern).split()
+            db = ("-n", "1") if "password" in self.plan.options else ()
+            keys = self.ask(*db, "--scan", "--pattern", pattern).split()
             if keys:
-                self.ask("DEL", *keys)
+                self.ask(*db, "DEL", *keys)
 
     def rollback(self, decision):
         """The server dies and comes back as it was some time ago: after a power cut with appendfsync everysec, a failover."""

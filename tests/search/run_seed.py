@@ -128,8 +128,12 @@ class Seed:
     def look_at_deaths(self):
         """Worker processes that ended although nobody killed them, or told them to."""
         died = [line for worker in self.workers.all() for line in worker.log_text().split("\n") if "worker process died" in line]
-        by_itself = [line for line in died if "SIGKILL" not in line]
-        killed = sum(n for (kind, _), n in self.workers.counts().items() if kind.startswith("kill"))
+        counts = self.workers.counts()
+        killed, begun = (sum(n for (kind, _), n in counts.items() if kind.startswith(kinds))
+                         for kinds in ("kill", ("kill", "reload", "drain")))
+        may_fail = ("SIGKILL", "exit status 69", "exit status 78") if begun else ("SIGKILL",)  # it could not begin
+        by_itself = [line for line in died if not any(how in line for how in may_fail)]
+        died = [line for line in died if "SIGKILL" in line]
         if by_itself:
             self.findings.append(f"a worker process ended by itself: {len(by_itself)} times: {self.before(by_itself[0])}")
         elif len(died) > killed:

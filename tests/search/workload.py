@@ -54,6 +54,7 @@ class Work:
     sent: dict = field(default_factory=dict)  # id -> Sent
     replays: list = field(default_factory=list)
     moves: int = 0
+    drops: int = 0  # of letters of those that crash
     slowest_send_s: float = 0.0
     complaints: list = field(default_factory=list)
 
@@ -181,9 +182,10 @@ class Errands(threading.Thread):
         super().__init__(daemon=True)
         self.project, self.work, self.started = project, work, started
         draw = plan.stream("errands")
-        self.jobs = sorted((draw.uniform(0.5, plan.seconds), draw.choice(("replay", "replay", "status", "listing")))
+        self.jobs = sorted((draw.uniform(0.5, plan.seconds), draw.choice(("replay", "replay", "status", "listing", "drop", "check")))
                            for _ in range(draw.randrange(1, 5)))
         self.moving = not plan.options.get("no_move") and draw.random() < 0.5
+        self.partly = draw.random() < 0.6
         if self.moving:
             self.jobs = sorted([*self.jobs, (draw.uniform(0.5, plan.seconds), "move")])
 
@@ -210,12 +212,20 @@ class Errands(threading.Thread):
     def status(self):
         self.call("status", "--json")
 
+    def drop(self):
+        self.work.drops += 1
+        self.call("dead", "drop", "--all", "--reason", "crashed")
+
+    def check(self):
+        self.call("check")
+
     def listing(self):
         self.call("dead", "list", "--json")
 
     def move(self):
         self.work.moves += 1
-        self.call("move", "--from", self.project.url, "--to", "sqlite:elsewhere.db", "--queue", "cargo")
+        queue = ("--queue", "cargo") if self.partly else ()
+        self.call("move", "--from", self.project.url, "--to", "sqlite:elsewhere.db", *queue)
 
     def bring_back(self):
         """After all is healed: what was moved has to come home."""
