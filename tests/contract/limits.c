@@ -78,6 +78,29 @@ static void shut_again(void **state)
     hand_ack_all(hand);
 }
 
+/* As pause and quiet do, and a prefetch that sinks and rises. */
+static void shut_and_opened_with_some_in_hand(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open_shut(fixture);
+    fixture_fill(fixture, 0, 0, 40, 0);
+    for (int round = 0; round < 3; round++) {
+        set_limit(hand, 0, 5);
+        hand_take(hand, 5, SOON_MS);
+        set_limit(hand, 0, 0);
+        hand_serve_for(hand, QUIET_MS / 4);
+        set_limit(hand, 0, 5);
+        hand_give(hand, 0, ACK);
+        hand_give(hand, 0, RELEASE);
+        hand_serve_for(hand, QUIET_MS / 4);
+    }
+    hand_ack_all(hand);
+    struct bide_receiver_stats stats;
+    hand->receiver->ops->stats(hand->receiver, &stats);
+    assert_int_equal(stats.reconnects, 0);
+    assert_int_equal(stats.lost, 0);
+}
+
 static void delayed_ones_come_through_a_small_limit(void **state)
 {
     struct fixture *fixture = *state;
@@ -102,6 +125,7 @@ static const struct CMUnitTest cases[] = {
     CASE("limits/raised", raised_limit),
     CASE("limits/each-queue-has-its-own", each_queue_has_its_own),
     CASE("limits/shut-again", shut_again),
+    CASE("limits/shut-and-opened-with-some-in-hand", shut_and_opened_with_some_in_hand),
     CASE("limits/delayed-through-a-small-one", delayed_ones_come_through_a_small_limit),
 };
 CASE_GROUP(limit_cases, cases);

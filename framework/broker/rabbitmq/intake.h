@@ -28,11 +28,12 @@ struct bide_rmq_channel {
     bool landing;
     size_t limit;                        /* of all running consumers together; 0: none */
     size_t prefetch[BIDE_RMQ_CONSUMERS]; /* of each */
+    unsigned names[BIDE_RMQ_CONSUMERS];  /* of each: its tag */
     size_t n_consumers;
-    unsigned turn;    /* the newest consumer's tag; the others' are below */
-    int64_t quiet_us; /* since when the watch has heard nothing; 0: it has not looked since */
-    unsigned strikes; /* how often in a row something was ready and did not come */
-    bool cancelled;   /* by the broker: the queue is gone, or its leader */
+    unsigned last_name; /* given to a consumer; never twice (see start_consumer) */
+    int64_t quiet_us;   /* since when the watch has heard nothing; 0: it has not looked since */
+    unsigned strikes;   /* how often in a row something was ready and did not come */
+    bool cancelled;     /* by the broker: the queue is gone, or its leader */
     struct bide_rmq_tags tags;
     struct bide_rmq_assembly coming;
 };
