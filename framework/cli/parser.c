@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/split.h"
+#include "cli/unserved.h"
 #include "message/envelope.h"
 #include "message/message.h"
 
@@ -36,7 +37,31 @@ static bide_code choose_queue(const struct bide_cli_parser *parser, bide_message
     return bide_message_set_queue(message, handler->queue, error);
 }
 
-static bide_code parse_line(const struct bide_cli_parser *parser, const char *text, size_t size,
+static bool has_warned_of(const struct bide_cli_parser *parser, const char *type)
+{
+    for (size_t i = 0; i < parser->n_warned; i++)
+        if (strcmp(parser->warned[i], type) == 0)
+            return true;
+    return parser->n_warned == BIDE_CLI_WARNED_MAX;
+}
+
+/* Refused where strict; else a warning, the first time. */
+static bide_code judge_service(struct bide_cli_parser *parser, const bide_message *message, bide_error *error)
+{
+    char text[BIDE_CLI_UNSERVED_TEXT];
+    const char *type = bide_message_type(message);
+    if (!bide_cli_is_unserved(parser->config, type, bide_message_queue(message), text))
+        return BIDE_OK;
+    if (parser->strict)
+        return bide_fail(error, BIDE_E_DATA, "%s", text);
+    if (!has_warned_of(parser, type)) {
+        fprintf(stderr, "line %" PRIu64 ": warning: %s\n", parser->counts.read, text);
+        snprintf(parser->warned[parser->n_warned++], sizeof parser->warned[0], "%s", type);
+    }
+    return BIDE_OK;
+}
+
+static bide_code parse_line(struct bide_cli_parser *parser, const char *text, size_t size,
     bide_message **ret_message, bide_error *error)
 {
     bide_message *message;
@@ -49,6 +74,8 @@ static bide_code parse_line(const struct bide_cli_parser *parser, const char *te
     code = too_large(parser, message, error);
     if (code == BIDE_OK)
         code = choose_queue(parser, message, error);
+    if (code == BIDE_OK)
+        code = judge_service(parser, message, error);
     if (code == BIDE_OK) /* what sending would refuse is found here, with the line's number */
         code = bide_message_stamp(message, "default", bide_clock_system(), error);
     if (code != BIDE_OK)
@@ -77,7 +104,7 @@ size_t bide_cli_parser_longest(const struct bide_config *config)
     return (size_t)config->worker.max_body * 6 + 1024 * 1024;
 }
 
-/* ---- only looking ---- */
+/* ---- only looking: --strict ---- */
 
 static bool look_at_line(void *user, const char *text, size_t size)
 {
@@ -93,7 +120,7 @@ static void look_idle(void *user)
 bide_code bide_cli_lines_check(
     int fd, const struct bide_config *config, struct bide_cli_line_counts *ret_counts, bide_error *error)
 {
-    struct bide_cli_parser parser = {.config = config};
+    struct bide_cli_parser parser = {.config = config, .strict = true};
     const struct bide_cli_splitter splitter = {
         fd, -1, bide_cli_parser_longest(config), look_at_line, look_idle, &parser};
     bide_code code = bide_cli_split(&splitter, error);

@@ -2,6 +2,7 @@
 #ifndef BIDE_CLI_PARSER_H
 #define BIDE_CLI_PARSER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bide/message.h"
@@ -11,9 +12,15 @@ struct bide_cli_line_counts {
     uint64_t read, bad;
 };
 
+enum { BIDE_CLI_WARNED_MAX = 8 };
+
 struct bide_cli_parser {
     const struct bide_config *config;
+    bool strict; /* a message that no worker of the configuration would run is a bad line; else: warned of
+                    once a type */
     struct bide_cli_line_counts counts;
+    char warned[BIDE_CLI_WARNED_MAX][BIDE_NAME_MAX + 1];
+    size_t n_warned;
 };
 
 /* The message of the next line, with the queue of its type's handler where it names none; NULL for a blank

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/unserved.h"
 
 struct values {
     bool lines, strict;
@@ -34,7 +35,10 @@ static const struct bide_cli_option options[] = {
         .help = "Drop it if it has not begun to run so long after it was due (default: never)."},
     {"lines", BIDE_CLI_FLAG, AT(lines),
         .help = "Read one JSON object a line from standard input, and send them all."},
-    {"strict", BIDE_CLI_FLAG, AT(strict), .help = "With --lines: send nothing unless all lines are good."},
+    {"strict", BIDE_CLI_FLAG, AT(strict),
+        .help = "Refuse what no worker of the configuration would run (else: a warning). With --lines: send "
+                "nothing "
+                "unless all lines are good."},
     {0},
 };
 
@@ -164,6 +168,19 @@ static bide_code build(const struct bide_cli *cli, const struct values *values,
     return code;
 }
 
+/* A mistyped name is seen now, not as a dead letter in the morning. */
+static bide_code judge_service(const struct values *values, const struct bide_config *config,
+    const bide_message *message, bide_error *error)
+{
+    char text[BIDE_CLI_UNSERVED_TEXT];
+    if (!bide_cli_is_unserved(config, bide_message_type(message), bide_message_queue(message), text))
+        return BIDE_OK;
+    if (values->strict)
+        return bide_fail(error, BIDE_E_DATA, "%s; nothing was sent (--strict)", text);
+    fprintf(stderr, "bide send: warning: %s\n", text);
+    return BIDE_OK;
+}
+
 static bide_code send_one(const struct bide_cli *cli, const struct values *values,
     const struct bide_config *config, bide_error *error)
 {
@@ -172,7 +189,9 @@ static bide_code send_one(const struct bide_cli *cli, const struct values *value
     bide_code code = build(cli, values, config, &message, error);
     if (code != BIDE_OK)
         return code;
-    code = bide_cli_producer_open(config, &producer, error);
+    code = judge_service(values, config, message, error);
+    if (code == BIDE_OK)
+        code = bide_cli_producer_open(config, &producer, error);
     if (code == BIDE_OK) {
         code = bide_producer_send(producer, message, error);
         bide_producer_close(producer);
@@ -197,8 +216,6 @@ static bide_code check_usage(const struct bide_cli *cli, const struct values *va
     if (!values->lines && cli->arguments.n == 0)
         return bide_fail(
             error, BIDE_E_USAGE, "something is missing: bide send TYPE [BODY], or bide send --lines");
-    if (!values->lines && values->strict)
-        return bide_fail(error, BIDE_E_USAGE, "--strict goes with --lines");
     if (values->delay_ms != BIDE_CLI_UNSET && values->at_ms != BIDE_CLI_UNSET)
         return bide_fail(error, BIDE_E_USAGE, "--delay and --at: give one of them");
     return BIDE_OK;
@@ -223,7 +240,7 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
 
 const struct bide_cli_command bide_cli_send = {
     .name = "send",
-    .usage = "TYPE [BODY] [options]\n--lines [--strict] [options]",
+    .usage = "TYPE [BODY] [--strict] [options]\n--lines [--strict] [options]",
     .summary = "Sends a message, or one for each line of JSON.",
     .details = "BODY is text, @FILE, or - for standard input. Prints the id once the broker has confirmed "
                "the message.\n\n"

@@ -165,6 +165,23 @@ def bad_lines_strict(project):
     expect((project.queue("default") or {"ready": 0})["ready"] == 0, f"{project.status()}")
 
 
+def what_no_worker_would_run(project):
+    """A mistyped type or queue is warned of, once a type; --strict refuses it; a sender's configuration knows no types."""
+    project.configure(queues=[{"name": "default"}, {"name": "mail"}])
+    says(project.bide("send", "prob"), "warning: no handler .*'prob'.*did you mean 'probe'.*unknown-type")
+    says(project.bide("send", "probe", "--queue", "mial"), "warning: no worker .*'mial'.*did you mean 'mail'")
+    refused = project.bide("send", "prob", "--strict", expect=DATA)
+    says(refused, "did you mean 'probe'.*nothing was sent")
+    expect(refused.stdout == "" and project.bide("send", "probe", "--strict").stderr == "", "strict")
+    rows = '{"type":"prob"}\n' * 3 + '{"type":"probe"}\n'
+    done = project.bide("send", "--lines", text=rows)
+    expect(done.stderr.count("warning") == 1 and len(done.stdout.split()) == 4, f"{done.stderr} {done.stdout}")
+    strict = project.bide("send", "--lines", "--strict", text=rows, expect=DATA)
+    says(strict, "line 1: no handler", "line 3: no handler", "nothing was sent")
+    project.configure(handlers=[])
+    expect(project.bide("send", "anything").stderr == "", "a sender's configuration")
+
+
 def lines_that_sending_would_refuse(project):
     """--strict sends nothing; without it each bad line has its own reason."""
     rows = ('{"type":"probe","id":"good"}\n{"type":"probe","at":"9999-01-01T00:00:00Z"}\n' + "\0\0\0\n" +
@@ -367,7 +384,7 @@ def file_deleted_under_a_worker(project):
 
 main(unknown_key, wrong_type_of_a_value, bad_syntax, missing_file, two_handlers_of_one_type, missing_plugin,
      in_an_included_file, plugin_of_another_abi, plugin_without_descriptor, plugin_with_a_missing_symbol,
-     a_good_plugin_from_outside, unknown_message_type, bad_lines, bad_lines_strict,
+     a_good_plugin_from_outside, unknown_message_type, bad_lines, bad_lines_strict, what_no_worker_would_run,
      lines_that_sending_would_refuse, ids_on_a_pipe_that_does_not_block, body_over_the_maximum,
      bad_options_of_send, bad_values_in_lines, past_at_runs_at_once, unknown_id, chosen_dead_letters, unknown_commands,
      newer_schema, not_a_database, read_only_folder, full_disk, file_deleted_under_a_worker)
