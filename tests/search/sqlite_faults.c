@@ -1,5 +1,6 @@
-/* Preloaded into bide: calls on the files of bide.db fail as the file BIDE_SEARCH_FAULTS says (mapped, shared with the
- * search): the nth call of an operation once, or all writes while `full`, all calls while `broken`. */
+/* Preloaded into bide: calls on the files of bide.db fail as the file BIDE_SEARCH_FAULTS says (mapped, shared
+ * with the search): the nth call of an operation once, or all writes while `full`, all calls while `broken`.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -92,7 +93,10 @@ static int judge(enum call call, int fd)
         __atomic_add_fetch(&rule->struck, 1, __ATOMIC_RELAXED);
         if (rule->fault == DELAY)
             sleep_us(rule->us);
-        return rule->fault == EIO_ONCE ? EIO : rule->fault == ENOSPC_ONCE ? ENOSPC : rule->fault == SHORT ? -1 : 0;
+        return rule->fault == EIO_ONCE      ? EIO
+               : rule->fault == ENOSPC_ONCE ? ENOSPC
+               : rule->fault == SHORT       ? -1
+                                            : 0;
     }
     return 0;
 }
