@@ -166,6 +166,7 @@ static struct bide_workforce force_of(const struct start *start, const struct bi
     return (struct bide_workforce){
         .processes = config->worker.processes,
         .threads = start->threads ? start->threads : config->worker.threads,
+        .drain_ms = config->worker.drain_ms,
     };
 }
 
@@ -301,10 +302,12 @@ const struct bide_cli_command bide_cli_worker = {
     .name = "worker",
     .usage = "[--threads N] [--exit-idle DURATION] [options]",
     .summary = "Runs handlers until SIGTERM or SIGINT.",
-    .details = "At the first signal it takes nothing new and finishes what runs, at most worker.drain long; "
-               "then, or at a second\nsignal, it hands back what is in flight and leaves. SIGHUP: reads the "
-               "configuration and the plugins again, without\nlosing a message; what is wrong with them is "
-               "logged, and the old ones stay in use. SIGTSTP: begins nothing new, until SIGCONT.",
+    .details =
+        "At the first signal it takes nothing new and finishes what runs, at most worker.drain long; "
+        "then, or at a second\nsignal, it hands back what is in flight and leaves. SIGHUP: reads the "
+        "configuration and the plugins again, without\nlosing a message; what is wrong with them is "
+        "logged, and the old ones stay in use. SIGTSTP: begins nothing new, until SIGCONT.\n"
+        "Exit status: 0 when it was told to stop, or idle; else why its first process could not start.",
     .options = options,
     .values_size = sizeof(struct values),
     .log_level = BIDE_LOG_INFO,

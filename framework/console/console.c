@@ -53,18 +53,6 @@ static void keep_history(struct bide_console *console, const sigset_t *signals)
 
 /* ---- start and end ---- */
 
-/* A terminal and a service manager signal every process of a group: the supervisor decides when this one
- * ends. */
-static void arrange_signals(sigset_t *ret_signals)
-{
-    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
-    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
-        signal(ignored[i], SIG_IGN);
-    sigemptyset(ret_signals);
-    sigaddset(ret_signals, SIGUSR2);
-    sigprocmask(SIG_BLOCK, ret_signals, NULL);
-}
-
 static bide_code serve(struct bide_console *console, const sigset_t *signals, bide_error *error)
 {
     const struct bide_listeners *listeners = console->options->listeners;
@@ -84,12 +72,14 @@ static bide_code serve(struct bide_console *console, const sigset_t *signals, bi
 
 bide_code bide_console_run(const struct bide_console_options *options, bide_error *error)
 {
-    sigset_t signals;
+    sigset_t signals; /* blocked by supervisor/attendant.c already */
     struct bide_console *console = bide_calloc(1, sizeof *console);
     if (!console)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     prctl(PR_SET_NAME, "bide-console", 0, 0, 0);
-    arrange_signals(&signals);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR2);
     console->options = options;
     console->clock = bide_clock_system();
     pthread_mutex_init(&console->depths.lock, NULL);

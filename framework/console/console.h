@@ -46,7 +46,7 @@ struct bide_console_options {
     struct bide_shared *shared;
 };
 
-/* Serves until SIGUSR2. The process is its own: SIGTERM and SIGINT are for the workers and ignored here. */
+/* Serves until SIGUSR2. The process is its own, begun by supervisor/attendant.h. */
 bide_code bide_console_run(const struct bide_console_options *options, bide_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 #include "supervisor/attendant.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,20 +14,30 @@
 
 enum { PAUSE_MS = 1000, END_MS = 1000, END_STEP_MS = 5 };
 
+/* All of this before any signal can come through. */
+static void arrange_signals(void)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGTSTP};
+    sigset_t mask;
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGUSR2);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
 static _Noreturn void become_child(
-    const struct bide_attendant *attendant, struct bide_shared *shared, const sigset_t *before, pid_t parent)
+    const struct bide_attendant *attendant, struct bide_shared *shared, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it died before the line above */
         _exit(EXIT_FAILURE);
-    sigset_t mask = *before;
-    sigaddset(&mask, SIGUSR2); /* a reload's, before the child is ready for it: waits */
-    sigprocmask(SIG_SETMASK, &mask, NULL);
+    arrange_signals();
     exit(attendant->run(attendant->user, shared));
 }
 
-int64_t bide_attendant_tend(struct bide_attendant *attendant, struct bide_shared *shared,
-    const sigset_t *before, const struct bide_clock *clock)
+int64_t bide_attendant_tend(
+    struct bide_attendant *attendant, struct bide_shared *shared, const struct bide_clock *clock)
 {
     int64_t left_ms = attendant->start_again_ms - bide_mono_ms(clock);
     if (!attendant->run || attendant->pid > 0)
@@ -35,7 +46,7 @@ int64_t bide_attendant_tend(struct bide_attendant *attendant, struct bide_shared
         return left_ms;
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        become_child(attendant, shared, before, parent);
+        become_child(attendant, shared, parent);
     if (pid > 0) {
         attendant->pid = pid;
         return -1;
@@ -67,20 +78,23 @@ void bide_attendant_renew(const struct bide_attendant *attendant)
         kill(attendant->pid, SIGUSR2);
 }
 
-void bide_attendant_end(struct bide_attendant *attendant)
+static bool ends_in_time(pid_t pid)
 {
     const struct timespec step = {.tv_nsec = END_STEP_MS * 1000000};
-    if (attendant->pid <= 0)
-        return;
-    kill(attendant->pid, SIGUSR2);
     for (int waited_ms = 0; waited_ms < END_MS; waited_ms += END_STEP_MS) {
-        if (waitpid(attendant->pid, NULL, WNOHANG) != 0) {
-            attendant->pid = 0;
-            return;
-        }
+        if (waitpid(pid, NULL, WNOHANG) != 0)
+            return true;
         nanosleep(&step, NULL);
     }
-    kill(attendant->pid, SIGKILL);
-    waitpid(attendant->pid, NULL, 0);
-    attendant->pid = 0;
+    return false;
+}
+
+void bide_attendant_end(struct bide_attendant *attendant)
+{
+    static const int signals[] = {SIGUSR2, SIGKILL};
+    for (size_t i = 0; attendant->pid > 0 && i < sizeof signals / sizeof signals[0]; i++) {
+        kill(attendant->pid, signals[i]);
+        if (ends_in_time(attendant->pid))
+            attendant->pid = 0;
+    }
 }

@@ -6,13 +6,14 @@
 #ifndef BIDE_SUPERVISOR_ATTENDANT_H
 #define BIDE_SUPERVISOR_ATTENDANT_H
 
-#include <signal.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/clock.h"
 #include "metrics/metrics.h"
 
-/* Runs in the child: returns its exit status. */
+/* Runs in the child, until SIGUSR2, which is blocked: returns its exit status. What a terminal or a service
+ * manager sends to every process of a group is ignored: the supervisor decides when this one ends. */
 typedef int bide_attendant_main(void *user, struct bide_shared *shared);
 
 struct bide_attendant {
@@ -22,16 +23,15 @@ struct bide_attendant {
     int64_t start_again_ms; /* monotonic, not before */
 };
 
-/* Starts it where it does not run and may. before: the signal mask to restore in the child. Returns how soon
- * (ms) to call this again, -1: not by itself. */
-int64_t bide_attendant_tend(struct bide_attendant *attendant, struct bide_shared *shared,
-    const sigset_t *before, const struct bide_clock *clock);
+/* Starts it where it does not run and may. Returns how soon (ms) to call this again, -1: not by itself. */
+int64_t bide_attendant_tend(
+    struct bide_attendant *attendant, struct bide_shared *shared, const struct bide_clock *clock);
 /* True where it was this one that ended. */
 bool bide_attendant_bury(
     struct bide_attendant *attendant, pid_t pid, int status, const struct bide_clock *clock);
 /* Has it end and start again, with the configuration that holds now. */
 void bide_attendant_renew(const struct bide_attendant *attendant);
-/* Ends it, within a second or by force. */
+/* Ends it: after a second by force, after two without it. */
 void bide_attendant_end(struct bide_attendant *attendant);
 
 #endif

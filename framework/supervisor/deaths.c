@@ -1,4 +1,4 @@
-/* What a process that died tells: who is to blame, why it died, and whether another is started. */
+/* What a process tells of its end, before it and by it: who is to blame, and why it died. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,9 +10,7 @@
 #include "supervisor/supervising.h"
 
 enum {
-    FIRST_PAUSE_MS = 100,  /* after a death that no message explains; the next one's is twice as long */
-    STEADY_MS = 60 * 1000, /* a process that lived so long starts the pauses anew */
-    SUSPICIONS = 3,        /* deaths a message may have been near, by chance */
+    SUSPICIONS = 3, /* deaths a message may have been near, by chance */
     END_TEXT = 96,
 };
 
@@ -50,51 +48,32 @@ static struct bide_slot read_slot(const struct bide_slot *slot)
     return copy;
 }
 
-static size_t count_slots(const struct place *place, int state)
+static size_t count_slots(const struct child *child, int state)
 {
     size_t n = 0;
-    for (int i = 0; i < place->threads; i++)
-        n += atomic_load(&place->slots[i].state) == state;
+    for (int i = 0; i < child->threads; i++)
+        n += atomic_load(&child->flags->slots[i].state) == state;
     return n;
 }
 
-/* Who did it? Those that faulted; else all that ran are suspects, also one alone: the process may have been
- * killed for no fault of its own. What hung was noted by the worker itself before the broker could hand it to
- * its successor, unless the process died before it came to that. */
-static bool find_guilty(struct supervisor *supervisor, const struct place *place, const char *what)
+/* True where a message explains the death. What ran when a process left of its own accord is no suspect: its
+ * handlers were given up. */
+static bool find_guilty(struct supervisor *supervisor, const struct child *child, const char *what)
 {
-    size_t faulted = count_slots(place, BIDE_SLOT_FAULTED);
-    size_t running = count_slots(place, BIDE_SLOT_RUNNING);
-    for (int i = 0; i < place->threads; i++) {
-        const struct bide_slot slot = read_slot(&place->slots[i]);
+    size_t faulted = count_slots(child, BIDE_SLOT_FAULTED);
+    size_t running = count_slots(child, BIDE_SLOT_RUNNING);
+    bool returned = atomic_load(&child->flags->returned);
+    for (int i = 0; i < child->threads; i++) {
+        const struct bide_slot slot = read_slot(&child->flags->slots[i]);
         int state = atomic_load(&slot.state);
         if (state == BIDE_SLOT_FAULTED)
             blame(supervisor, &slot, what);
-        else if (state == BIDE_SLOT_RUNNING && faulted == 0)
+        else if (state == BIDE_SLOT_RUNNING && faulted == 0 && !returned)
             suspect(supervisor, &slot, what);
-        else if (state == BIDE_SLOT_HUNG && !atomic_load(place->returned))
+        else if (state == BIDE_SLOT_HUNG && !returned)
             bide_crashes_note(supervisor->crashes, slot.id, slot.attempt, true, BIDE_CRASH_HUNG);
     }
-    return faulted > 0 || running > 0;
-}
-
-static void pause_before_restart(struct supervisor *supervisor, const struct place *place, bool explained)
-{
-    int64_t now_ms = bide_mono_ms(supervisor->clock);
-    if (explained || now_ms - place->started_ms > STEADY_MS)
-        supervisor->pause_ms = 0;
-    supervisor->start_again_ms = now_ms + supervisor->pause_ms;
-    supervisor->pause_ms = supervisor->pause_ms ? supervisor->pause_ms * 2 : FIRST_PAUSE_MS;
-    if (supervisor->pause_ms > BIDE_LONGEST_PAUSE_MS)
-        supervisor->pause_ms = BIDE_LONGEST_PAUSE_MS;
-}
-
-/* Ended by itself with an error before any ever served: trying again will not help. */
-static void give_up(struct supervisor *supervisor, int status)
-{
-    supervisor->status = status;
-    supervisor->stops++;
-    bide_supervisor_pass_on_stop(supervisor, SIGTERM);
+    return faulted > 0 || (running > 0 && !returned);
 }
 
 /* As bide_ending says it, and of a SIGKILL also why. */
@@ -111,33 +90,49 @@ static void describe_end(struct supervisor *supervisor, int status, char what[EN
     supervisor->oom_kills = kills;
 }
 
-static void bury(struct supervisor *supervisor, struct place *place, int status)
+static void log_leaving(struct supervisor *supervisor, pid_t pid, enum bide_leaving leaving)
 {
-    char what[END_TEXT];
-    pid_t pid = place->pid;
-    place->pid = 0;
-    bide_metrics_end(place->metrics);
-    describe_end(supervisor, status, what);
-    if (place == supervisor->candidate && bide_supervisor_candidate_ended(supervisor, what))
-        return;
-    supervisor->ever_served |= atomic_load(place->serving) != 0;
-    bool returned = WIFEXITED(status) && atomic_load(place->returned);
-    bool explained = find_guilty(supervisor, place, what);
-    if (returned && WEXITSTATUS(status) == 0)
-        return; /* it left as it was told to, or its successor serves */
-    if ((supervisor->stops > 0 || place->replaced) && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)
-        return; /* it was told to before it listened */
-    bool stays_ended = supervisor->stops > 0 || place->replaced;
-    if (returned && !supervisor->ever_served && !stays_ended) {
-        give_up(supervisor, WEXITSTATUS(status)); /* it has said itself what is wrong */
+    if (leaving != BIDE_LEAVES_HUNG) {
+        bide_log(
+            BIDE_LOG_WARN, "worker process is replaced: somebody else told it to stop", BIDE_INT("pid", pid));
         return;
     }
+    bide_metrics_add(&supervisor->shared->deaths.hung, 1);
+    bide_log(BIDE_LOG_WARN, "worker process is replaced: a handler does not return", BIDE_INT("pid", pid));
+}
+
+void bide_supervisor_look_at(struct supervisor *supervisor, size_t place)
+{
+    const struct child *child = &supervisor->children[place];
+    enum bide_leaving leaving = (enum bide_leaving)atomic_load(&child->flags->leaving);
+    if (atomic_load(&child->flags->serving))
+        bide_states_serves(&supervisor->states, place);
+    if (bide_states_leaves(&supervisor->states, place, leaving, bide_mono_ms(supervisor->clock)))
+        log_leaving(supervisor, child->pid, leaving);
+}
+
+static void bury(struct supervisor *supervisor, size_t place, int status)
+{
+    char what[END_TEXT];
+    struct child *child = &supervisor->children[place];
+    pid_t pid = child->pid;
+    bide_supervisor_look_at(supervisor, place);
+    child->pid = 0;
+    bide_metrics_end(child->metrics);
+    describe_end(supervisor, status, what);
+    if (!*child->flags->failure)
+        snprintf(child->flags->failure, BIDE_ERROR_SIZE, "%s", what);
+    const struct bide_end end = {
+        .returned = WIFEXITED(status) && atomic_load(&child->flags->returned),
+        .status = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+        .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+        .explained = find_guilty(supervisor, child, what),
+        .how = child->flags->failure,
+    };
+    if (!bide_states_ended(&supervisor->states, place, &end, bide_mono_ms(supervisor->clock)))
+        return;
     bide_shared_count_death(supervisor->shared, status);
     bide_log(BIDE_LOG_ERROR, "worker process died", BIDE_INT("pid", pid), BIDE_STR("how", what));
-    if (stays_ended)
-        return;
-    supervisor->missing++;
-    pause_before_restart(supervisor, place, explained);
 }
 
 void bide_supervisor_bury_the_dead(struct supervisor *supervisor)
@@ -147,22 +142,8 @@ void bide_supervisor_bury_the_dead(struct supervisor *supervisor)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (bide_attendant_bury(&supervisor->attendant, pid, status, supervisor->clock))
             continue;
-        for (size_t i = 0; i < supervisor->n_places; i++)
-            if (supervisor->places[i].pid == pid)
-                bury(supervisor, &supervisor->places[i], status);
-    }
-}
-
-void bide_supervisor_start_successors(struct supervisor *supervisor)
-{
-    for (size_t i = 0; i < supervisor->n_places; i++) {
-        struct place *place = &supervisor->places[i];
-        if (place->pid == 0 || place->replaced || !atomic_load(place->wants_successor))
-            continue;
-        place->replaced = true;
-        bide_metrics_add(&supervisor->shared->deaths.hung, 1);
-        supervisor->missing++;
-        bide_log(BIDE_LOG_WARN, "worker process is replaced: a handler does not return",
-            BIDE_INT("pid", place->pid));
+        for (size_t i = 0; i < supervisor->states.n_places; i++)
+            if (supervisor->children[i].pid == pid)
+                bury(supervisor, i, status);
     }
 }

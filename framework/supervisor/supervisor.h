@@ -5,18 +5,22 @@
  * guilty one (supervisor/crashes.h), and starts another. Deaths that no message explains make it wait longer
  * and longer.
  *
- * A child that ends by itself with an error before any has ever served is not started again: its exit status
- * is the supervisor's (a wrong password does not get better by trying). Later on, such an end (the broker is
- * down just now) is a death like others. Signals: the first SIGTERM or SIGINT is passed on as SIGTERM, any
- * further one as SIGUSR2: a terminal or a service manager sends SIGINT or SIGTERM to every process of a
- * group, so that these say no more to a child than "stop", however often. A child whose parent dies stops by
- * itself.
+ * What it decides is in supervisor/states.h. A child that ends by itself with an error before any has ever
+ * served is not started again: its exit status is the supervisor's (a wrong password does not get better by
+ * trying). Later on, such an end (the broker is down just now) is a death like others. A child that leaves
+ * without being told by the supervisor is replaced, unless it was idle.
+ *
+ * Signals: the first SIGTERM or SIGINT is passed on as SIGTERM, any further one as SIGUSR2: a terminal or a
+ * service manager sends SIGINT or SIGTERM to every process of a group, so that these say no more to a child
+ * than "stop", however often. Who has not ended 30 s after its time gets SIGKILL. A child whose parent dies
+ * stops by itself.
  *
  * SIGHUP: the configuration is read again (options.prepare). One process, the candidate, is started with it
  * beside those that serve; when it serves too, it is joined by others, and the old ones get SIGTERM with all
  * the time they need: they finish what runs, hand back the rest, and leave. A candidate that ends before it
  * serves, or does not within a minute, is the end of the matter: the old ones never knew. A further SIGHUP
- * meanwhile begins another reload afterwards. In a process whose terminal is gone it means SIGTERM.
+ * meanwhile begins another reload afterwards. In a process whose terminal is gone it means a first SIGTERM;
+ * where nohup has it ignored, nothing.
  *
  * SIGTSTP: quiet; no process begins anything new until SIGCONT, and each finishes what it runs.
  */
@@ -31,6 +35,7 @@
 #include "supervisor/attendant.h"
 #include "supervisor/circuits.h"
 #include "supervisor/crashes.h"
+#include "supervisor/states.h"
 
 struct bide_slot;
 
@@ -48,16 +53,11 @@ struct bide_supervised {
     _Atomic int *unhurried;       /* while set, the stop leaves it all the time its handlers take */
     bool candidate;               /* runs with what options.prepare read last */
     char *failure;                /* BIDE_ERROR_SIZE: a candidate says here why it ends */
-    _Atomic int *wants_successor; /* set when a handler hangs: start another process, this one is finishing */
+    _Atomic int *leaving;         /* enum bide_leaving: set before it begins to finish; SIGUSR1 says so */
 };
 
 /* Runs in each child, after the fork: returns the exit status of the process. */
 typedef int bide_supervised_main(void *user, const struct bide_supervised *shared);
-
-struct bide_workforce {
-    int processes; /* at most BIDE_PROCESSES_MAX */
-    int threads;   /* slots for each; at most BIDE_THREADS_MAX */
-};
 
 struct bide_supervisor_options {
     struct bide_workforce force;
@@ -70,9 +70,9 @@ struct bide_supervisor_options {
     bide_attendant_main *attend; /* the console, with the same `user`; NULL: none */
 };
 
-/* Until all children have ended (told to, or by themselves with 0): the exit status for this process. Called
- * with one thread running; the signals it obeys are blocked from here on in the parent and restored in
- * the child. */
+/* Until all children have ended (told to, or idle): the exit status for this process, 0 or what a child said
+ * before any served. Called with one thread running. The signals it obeys are blocked from here on, also
+ * after it has returned: none is to end this process before its status is told. No child has any blocked. */
 bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret_status, bide_error *error);
 
 #endif

@@ -147,6 +147,15 @@ static void wake_supervisor(const struct bide_intake *intake)
         kill(intake->supervised->supervisor, SIGUSR1);
 }
 
+/* Before anything is handed back: the supervisor knows of it however late it looks. The first reason holds.
+ */
+static void say_leaving(const struct bide_intake *intake, enum bide_leaving why)
+{
+    int stays = BIDE_STAYS;
+    if (intake->supervised && atomic_compare_exchange_strong(intake->supervised->leaving, &stays, (int)why))
+        wake_supervisor(intake);
+}
+
 /* A handler that went on beyond timeout + kill_after cannot be stopped within this process: the supervisor
  * starts another one, and this one finishes what else it has. */
 static void make_way_when_hung(struct bide_intake *intake)
@@ -154,8 +163,7 @@ static void make_way_when_hung(struct bide_intake *intake)
     if (intake->stage != BIDE_INTAKE_SERVING || bide_pool_find_hung(intake->pool) == 0)
         return;
     bide_log(BIDE_LOG_ERROR, "a handler does not return: this process is replaced");
-    atomic_store(intake->supervised->wants_successor, 1);
-    wake_supervisor(intake);
+    say_leaving(intake, BIDE_LEAVES_HUNG);
     bide_intake_stop(intake);
 }
 
@@ -170,6 +178,7 @@ static int64_t drain_ends_us(const struct bide_intake *intake, int64_t now_us)
 static void begin_to_drain(struct bide_intake *intake, int64_t now_us)
 {
     struct bide_job_list jobs = {0};
+    say_leaving(intake, BIDE_LEAVES);
     intake->receiver->ops->stop(intake->receiver);
     bide_pool_withdraw(intake->pool, NULL, NULL, &jobs);
     release_quarantine(intake);
@@ -252,8 +261,10 @@ static void leave_when_idle(struct bide_intake *intake, size_t received, int64_t
         return;
     if (!is_idle(intake, received))
         intake->busy_us = now_us;
-    if (now_us - intake->busy_us >= intake->exit_idle_us && atomic_load(&intake->stops) == 0)
+    if (now_us - intake->busy_us >= intake->exit_idle_us && atomic_load(&intake->stops) == 0) {
+        say_leaving(intake, BIDE_LEAVES_IDLE);
         bide_intake_stop(intake);
+    }
 }
 
 /* ---- waiting ---- */

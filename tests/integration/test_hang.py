@@ -3,8 +3,11 @@
 # seconds: 300
 """Handlers that never return: cancelled, then left behind with their process; only their own message pays."""
 
+import os
+import signal
 import sys
 import time
+from pathlib import Path
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest import ledger  # noqa: E402
@@ -48,4 +51,26 @@ def the_others_go_on(project):
     expect(worker.stop() == 0, worker.log_tail())
 
 
-main(the_others_go_on)
+def state(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def all_hang_while_nobody_looks(project):
+    """Every thread hangs, the process asks for a successor and ends, while the supervisor is held up."""
+    project.configure(handlers=[project.probe(retry={"attempts": 1}, timeout="300ms", kill_after="200ms")], threads=2)
+    worker = project.worker()
+    project.send([{"type": "probe", "id": "first"}])
+    wait_until(lambda: project.journal_count() == 1, 30, worker.log_tail)
+    child = project.journal()[0]["worker_pid"]
+    os.kill(worker.pid, signal.SIGSTOP)
+    sent = ["first", *project.send({"type": "probe", "id": f"h{number}", "body": {"hang": True}} for number in range(2))]
+    wait_until(lambda: state(child) == "Z", 30, worker.log_tail)
+    os.kill(worker.pid, signal.SIGCONT)
+    sent += project.send([{"type": "probe", "id": "last"}])
+    wait_until(lambda: project.all_ended(sent), 30, lambda: f"all have ended: {project.status()} {worker.log_tail()}")
+    expect(sorted(row["id"] for row in project.dead()) == ["h0", "h1"], f"{project.dead()}")
+    expect("worker process is replaced: a handler does not return" in worker.log_text(), worker.log_tail())
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+main(the_others_go_on, all_hang_while_nobody_looks)

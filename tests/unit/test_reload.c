@@ -2,10 +2,13 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "bide/log.h"
+#include "dispatch/slot.h"
 #include "support/supervised.h"
 #include "unit/unit.h"
 #include "supervisor/supervisor.h"
@@ -14,7 +17,8 @@
 struct stage {
     pid_t supervisor;
     int processes, next_processes;
-    bool bad_file, bad_candidate, slow;
+    bool bad_file, bad_candidate, crashing_candidate, late_candidate, slow;
+    struct bide_crash crash; /* what the last child was told of the message m1 */
     _Atomic int starts, candidates, ready, told, stopped, prepared, accepted, refused;
     char said[BIDE_ERROR_SIZE]; /* the last refusal's reason */
 };
@@ -27,6 +31,19 @@ static void on_term(int number)
     atomic_fetch_add(&terms, 1);
 }
 
+static const struct bide_message m1 = {.id = "m1", .type = "t", .attempt = 1};
+
+/* It serves, and is dead before the supervisor looks. */
+static void crash_with_m1(const struct bide_supervised *shared)
+{
+    const struct rlimit no_core = {0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    atomic_store(shared->serving, 1);
+    bide_slot_begin(&shared->slots[0], &m1, "p", "b", 0);
+    atomic_store(&shared->slots[0].state, BIDE_SLOT_FAULTED);
+    raise(SIGKILL);
+}
+
 static int child_main(void *user, const struct bide_supervised *shared)
 {
     struct stage *stage = user;
@@ -37,6 +54,14 @@ static int child_main(void *user, const struct bide_supervised *shared)
         return 78;
     }
     signal(SIGTERM, on_term);
+    if (shared->candidate && stage->crashing_candidate)
+        crash_with_m1(shared);
+    if (shared->candidate && stage->late_candidate) { /* it serves when it is told to stop */
+        supervised_await_count(&terms, 1);
+        atomic_store(shared->serving, 1);
+        return 0;
+    }
+    bide_crashes_ask(shared->crashes, &m1, bide_clock_system(), &stage->crash);
     atomic_store(shared->serving, 1);
     kill(shared->supervisor, SIGUSR1);
     atomic_fetch_add(&stage->ready, 1);
@@ -57,7 +82,7 @@ static bide_code prepare(void *user, struct bide_workforce *ret_force, bide_erro
     atomic_fetch_add(&stage->prepared, 1);
     if (stage->bad_file)
         return bide_fail(error, BIDE_E_CONFIG, "a bad file");
-    *ret_force = (struct bide_workforce){stage->next_processes, 2};
+    *ret_force = (struct bide_workforce){.processes = stage->next_processes, .threads = 2};
     return BIDE_OK;
 }
 
@@ -78,7 +103,7 @@ static void supervise(void *user)
 {
     struct stage *stage = user;
     const struct bide_supervisor_options options = {
-        .force = {stage->processes, 1},
+        .force = {.processes = stage->processes, .threads = 1},
         .run = child_main,
         .prepare = prepare,
         .conclude = conclude,
@@ -195,6 +220,31 @@ static void test_there_is_time_until_all_stop(void **state)
     assert_int_equal(stage->stopped, 2);
 }
 
+static void test_a_candidates_crash_is_blamed(void **state)
+{
+    struct stage *stage = *state;
+    stage->crashing_candidate = true;
+    stage->next_processes = 2;
+    begin(stage);
+    kill(stage->supervisor, SIGHUP);
+    supervised_await(&stage->ready, 3);
+    assert_int_equal(stage->accepted, 1);
+    assert_int_equal(stage->crash.crashes, 1);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
+}
+
+static void test_a_stop_while_a_candidate_starts(void **state)
+{
+    struct stage *stage = *state;
+    stage->late_candidate = true;
+    begin(stage);
+    kill(stage->supervisor, SIGHUP);
+    supervised_await(&stage->candidates, 1);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
+    assert_int_equal(stage->accepted, 0);
+    assert_int_equal(stage->refused, 1);
+}
+
 #define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, set_stage, clear_stage)
 
 static const struct CMUnitTest tests[] = {
@@ -203,6 +253,8 @@ static const struct CMUnitTest tests[] = {
     ON_STAGE(test_the_reason_is_the_candidates),
     ON_STAGE(test_many_are_one_more),
     ON_STAGE(test_there_is_time_until_all_stop),
+    ON_STAGE(test_a_candidates_crash_is_blamed),
+    ON_STAGE(test_a_stop_while_a_candidate_starts),
 };
 
 UNIT_MAIN(tests)

@@ -1,92 +1,10 @@
-/* supervisor/supervisor and dispatch/slot: children that crash, hang, leave and are told to, with real forks.
- */
-#include "supervisor/supervisor.h"
+/* supervisor/supervisor and dispatch/slot: children that crash, hang and leave, with real forks. */
+#include "unit/supervisor_stage.h"
 
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "base/clock.h"
-#include "bide/log.h"
-#include "dispatch/slot.h"
-#include "support/supervised.h"
-#include "unit/unit.h"
-
-enum { STARTS_MAX = 32, THREADS = 2 };
-
-struct stage;
-typedef int act(struct stage *stage, const struct bide_supervised *shared);
-
-/* Shared by the test, its supervisor and the supervisor's children. */
-struct stage {
-    act *script[STARTS_MAX]; /* of the first child, the second …; after the last one: serve */
-    int processes;
-    pid_t supervisor;
-    _Atomic int starts, ready, stopped, terms, hurries, release;
-    _Atomic(int64_t) started_ms[STARTS_MAX];
-    struct bide_crash first, second; /* what a serving child is told of the messages m1 and m2 */
-};
-
-static struct stage *here; /* for the signal handlers of a child */
-
-static int64_t now_ms(void)
-{
-    return bide_mono_ms(bide_clock_system());
-}
-
-/* ---- what children do ---- */
-
-static void on_signal(int number)
-{
-    atomic_fetch_add(number == SIGTERM ? &here->terms : &here->hurries, 1);
-}
-
-static void catch_signals(struct stage *stage)
-{
-    here = stage;
-    signal(SIGTERM, on_signal);
-    signal(SIGUSR2, on_signal);
-}
-
-static void ask(const struct bide_supervised *shared, const char *id, struct bide_crash *to)
-{
-    const struct bide_message message = {.id = id, .attempt = 1};
-    *to = (struct bide_crash){0};
-    bide_crashes_ask(shared->crashes, &message, bide_clock_system(), to);
-}
-
-static void be_ready(struct stage *stage, const struct bide_supervised *shared)
-{
-    ask(shared, "m1", &stage->first);
-    ask(shared, "m2", &stage->second);
-    atomic_store(shared->serving, 1);
-    atomic_fetch_add(&stage->ready, 1);
-}
-
-static int serve(struct stage *stage, const struct bide_supervised *shared)
-{
-    catch_signals(stage);
-    be_ready(stage, shared);
-    supervised_await_count(&stage->terms, 1);
-    atomic_fetch_add(&stage->stopped, 1);
-    return 0;
-}
-
-static int serve_until_hurried(struct stage *stage, const struct bide_supervised *shared)
-{
-    catch_signals(stage);
-    be_ready(stage, shared);
-    supervised_await_count(&stage->hurries, 1);
-    return 0;
-}
-
-static int leave(struct stage *stage, const struct bide_supervised *shared)
+static int leave_idle(struct stage *stage, const struct bide_supervised *shared)
 {
     be_ready(stage, shared);
-    return 0;
+    return leave(shared, BIDE_LEAVES_IDLE);
 }
 
 static int fail_to_start(struct stage *stage, const struct bide_supervised *shared)
@@ -160,59 +78,29 @@ static int fork_a_child_that_faults(struct stage *stage, const struct bide_super
 static int hang(struct stage *stage, const struct bide_supervised *shared)
 {
     be_ready(stage, shared);
-    atomic_store(shared->wants_successor, 1);
-    kill(shared->supervisor, SIGUSR1);
+    leave(shared, BIDE_LEAVES_HUNG);
     supervised_await_count(&stage->release, 1);
     return 0;
 }
 
-/* ---- the stage ---- */
-
-static int child_main(void *user, const struct bide_supervised *shared)
+/* All of its threads hang: nothing is left to wait for. */
+static int hang_and_leave(struct stage *stage, const struct bide_supervised *shared)
 {
-    struct stage *stage = user;
-    int number = atomic_fetch_add(&stage->starts, 1);
-    if (number < STARTS_MAX)
-        atomic_store(&stage->started_ms[number], now_ms());
-    act *action = number < STARTS_MAX && stage->script[number] ? stage->script[number] : serve;
-    return action(stage, shared);
+    be_ready(stage, shared);
+    supervised_await_count(&stage->release, 1);
+    return leave(shared, BIDE_LEAVES_HUNG);
 }
 
-static void supervise(void *user)
+/* Its broker failed for good while two handlers ran. */
+static int fail_while_two_run(struct stage *stage, const struct bide_supervised *shared)
 {
-    struct stage *stage = user;
-    const struct bide_supervisor_options options = {
-        .force = {stage->processes, THREADS}, .run = child_main, .user = stage};
-    const struct rlimit no_core = {0};
-    bide_error error = {0};
-    int status = 99;
-    setrlimit(RLIMIT_CORE, &no_core);
-    bide_log_set_level(BIDE_LOG_OFF);
-    if (bide_supervise(&options, &status, &error) != BIDE_OK)
-        _exit(98);
-    _exit(status);
-}
-
-static int set_stage(void **state)
-{
-    struct stage *stage = supervised_map(sizeof *stage);
-    if (!stage)
-        return -1;
-    stage->processes = 1;
-    *state = stage;
-    return 0;
-}
-
-static int clear_stage(void **state)
-{
-    struct stage *stage = *state;
-    atomic_store(&stage->release, 1);
-    return supervised_unmap(stage, sizeof *stage, stage->supervisor);
-}
-
-static void begin(struct stage *stage)
-{
-    stage->supervisor = supervised_begin(supervise, stage);
+    static const struct bide_message m1 = {.id = "m1", .type = "t", .attempt = 1};
+    static const struct bide_message m2 = {.id = "m2", .type = "t", .attempt = 1};
+    (void)stage;
+    atomic_store(shared->serving, 1);
+    bide_slot_begin(&shared->slots[0], &m1, "p", "b", 0);
+    bide_slot_begin(&shared->slots[1], &m2, "p", "b", 0);
+    return 69;
 }
 
 /* ---- leaving ---- */
@@ -228,24 +116,10 @@ static void test_a_stop_is_passed_on(void **state)
     assert_int_equal(stage->stopped, 3);
 }
 
-static void test_a_second_stop_is_another_signal(void **state)
+static void test_who_is_idle_is_not_replaced(void **state)
 {
     struct stage *stage = *state;
-    stage->script[0] = serve_until_hurried;
-    begin(stage);
-    supervised_await(&stage->ready, 1);
-    kill(stage->supervisor, SIGINT);
-    supervised_await(&stage->terms, 1);
-    assert_int_equal(stage->hurries, 0);
-    assert_int_equal(supervised_stop(&stage->supervisor), 0);
-    assert_int_equal(stage->terms, 1);
-    assert_int_equal(stage->hurries, 1);
-}
-
-static void test_who_leaves_is_not_replaced(void **state)
-{
-    struct stage *stage = *state;
-    stage->script[0] = leave;
+    stage->script[0] = leave_idle;
     begin(stage);
     assert_int_equal(supervised_end(&stage->supervisor), 0);
     assert_int_equal(stage->starts, 1);
@@ -387,12 +261,51 @@ static void test_a_hung_one_that_dies_is_blamed(void **state)
     assert_false(stage->second.suspect || stage->second.uncounted);
 }
 
-#define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, set_stage, clear_stage)
+static bool is_in_state(pid_t pid, char state)
+{
+    char path[64], now = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    int n = fscanf(file, "%*d (%*[^)]) %c", &now);
+    fclose(file);
+    return n == 1 && now == state;
+}
+
+static void await_state(pid_t pid, char state)
+{
+    struct deadline deadline = deadline_in_ms(SUPERVISED_PATIENCE_MS);
+    while (!is_in_state(pid, state) && !deadline_passed(&deadline))
+        deadline_nap(&deadline);
+    assert_true(is_in_state(pid, state));
+}
+
+static void test_one_that_hung_and_ended_unseen_is_replaced(void **state)
+{
+    struct stage *stage = *state;
+    stage->script[0] = hang_and_leave;
+    begin(stage);
+    supervised_await(&stage->ready, 1);
+    kill(stage->supervisor, SIGSTOP);
+    await_state(stage->supervisor, 'T');
+    atomic_store(&stage->release, 1);
+    await_state(stage->child, 'Z');
+    kill(stage->supervisor, SIGCONT);
+    supervised_await(&stage->ready, 2);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
+}
+
+static void test_what_ran_at_an_orderly_end_is_no_suspect(void **state)
+{
+    struct stage *stage = *state;
+    run_until_served(stage, fail_while_two_run);
+    assert_false(stage->first.suspect || stage->second.suspect);
+}
 
 static const struct CMUnitTest tests[] = {
     ON_STAGE(test_a_stop_is_passed_on),
-    ON_STAGE(test_a_second_stop_is_another_signal),
-    ON_STAGE(test_who_leaves_is_not_replaced),
+    ON_STAGE(test_who_is_idle_is_not_replaced),
     ON_STAGE(test_a_dead_supervisor_is_a_stop),
     ON_STAGE(test_a_failed_start_ends_it),
     ON_STAGE(test_a_failed_start_later_is_tried_again),
@@ -406,6 +319,8 @@ static const struct CMUnitTest tests[] = {
     ON_STAGE(test_a_childs_fault_is_nobodys),
     ON_STAGE(test_a_hung_one_gets_a_successor),
     ON_STAGE(test_a_hung_one_that_dies_is_blamed),
+    ON_STAGE(test_one_that_hung_and_ended_unseen_is_replaced),
+    ON_STAGE(test_what_ran_at_an_orderly_end_is_no_suspect),
 };
 
 UNIT_MAIN(tests)
