@@ -11,6 +11,7 @@ import time
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
 from bidetest.faults import PREFETCH, THREADS, close_books, configure, mix  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
+from bidetest.proxy import Proxy  # noqa: E402
 from bidetest.redis import Server  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
@@ -62,4 +63,49 @@ def longer_than_the_lease(project):
         expect({line["attempt"] for line in project.journal()} == {1}, f"{runs(project)}")
 
 
-main(stopped_worker, longer_than_the_lease)
+def the_server_stands_still(project):
+    """For longer than a heartbeat lasts: whoever beats first must not take the others for dead. Each message runs once."""
+    with Server() as server:
+        configure(project, server.url)
+        workers = [project.worker() for _ in range(3)]
+        known = "{%s}:workers" % project.name_space
+        wait_until(lambda: server.ask("HLEN", known) == str(len(workers)), 20, "all have joined")
+        time.sleep(2.5)  # who has just started judges nobody
+        sent = project.send({"type": "probe", "id": f"s{n}", "body": {"sleep_ms": 5500}} for n in range(THREADS))
+        wait_until(lambda: project.queue("default")["in_flight"] == len(sent), 10, lambda: f"{project.status()}")
+        server.freeze()
+        time.sleep(3.5)
+        server.resume()
+        close_books(project, workers, sent, 0)
+        expect(project.journal_count() == len(sent), f"ran twice: {runs(project)}")
+        taken = [worker.log_tail() for worker in workers if "others took over" in worker.log_text()]
+        expect(not taken, f"taken for dead: {taken}")
+
+
+QUEUES, DELAY_S = 250, 0.02  # one command for each: ten seconds
+
+
+def taking_over_far_away(project):
+    """A worker whose server is far away looks through very many queues for what a dead one had: its own heart goes on."""
+    with Server() as server, Proxy(server.port()) as proxy:
+        server.ask("SADD", "{%s}:queues" % project.name_space, *(f"q{n}" for n in range(QUEUES)))
+        configure(project, f"redis://127.0.0.1:{proxy.port}/0")
+        sent = project.send([{"type": "probe", "id": "long", "body": {"sleep_ms": 8000}}])
+        far = project.worker()
+        wait_until(lambda: project.queue("default")["in_flight"] == 1, 10, "it runs")
+        configure(project, server.url)
+        known = "{%s}:workers" % project.name_space
+        dead = project.worker()
+        wait_until(lambda: server.ask("HLEN", known) == "2", 10, "another has joined")
+        dead.kill()
+        proxy.delay = DELAY_S
+        wait_until(lambda: server.ask("HLEN", known) == "1", 10, "it counts as dead, and is looked for in all queues")
+        judge = project.worker()
+        wait_until(lambda: project.journal(), 15, lambda: f"it has run: {far.log_tail()}")
+        proxy.delay = 0
+        close_books(project, [far, judge], sent, 0)
+        expect(runs(project) == [("long", 1, "done")], f"ran twice: {runs(project)}")
+        expect("others took over" not in far.log_text(), far.log_tail())
+
+
+main(stopped_worker, the_server_stands_still, taking_over_far_away, longer_than_the_lease)

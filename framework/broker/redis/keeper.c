@@ -16,8 +16,8 @@
 
 /* After a server's restart nobody's heartbeat is there: others get the time to come back before they count as
  * dead. */
-enum { GRACE_FIRST_MS = BIDE_REDIS_BEAT_MS + 500, GRACE_AGAIN_MS = BIDE_REDIS_LEASE_MS + BIDE_REDIS_BEAT_MS };
-enum { ORPHANS_EVERY = 30 }; /* beats */
+enum { GRACE_AGAIN_MS = BIDE_REDIS_LEASE_MS + BIDE_REDIS_BEAT_MS };
+enum { ORPHANS_EVERY = 30 /* beats */, REFUSED_MS = 30 * 1000 };
 /* Links that are given up sooner were no success: the next ones wait as after a failure. */
 enum { PROVEN_MS = 1000 };
 
@@ -32,8 +32,11 @@ struct bide_redis_keeper {
     struct bide_redis_args args;
     struct bide_reconnect reconnect;
     size_t host;
-    int64_t grace_until_ms; /* monotonic: nobody is declared dead before */
+    int64_t next_beat_ms;   /* monotonic */
+    int64_t grace_until_ms; /* likewise: nobody is declared dead before */
     unsigned beats, names;
+    char refused[BIDE_REDIS_WORKER_TEXT]; /* of a lost worker a queue was refused: */
+    int64_t refused_until_ms;             /* not tried again before */
     char base_name[BIDE_REDIS_WORKER_TEXT - 16];
 
     pthread_mutex_t mutex; /* guards what follows */
@@ -57,6 +60,16 @@ static int64_t real_ms(void)
 
 /* ---- joining ---- */
 
+static void add_worker_keys(
+    const struct bide_redis_keeper *keeper, struct bide_redis_args *args, const char *worker)
+{
+    const char *name_space = keeper->settings->name_space;
+    bide_redis_keys_one(args, name_space, "workers");
+    bide_redis_args_format(args, "{%s}:alive:%s", name_space, worker);
+    bide_redis_keys_one(args, name_space, "pulse");
+    bide_redis_keys_one(args, name_space, "judged");
+}
+
 static void choose_name(struct bide_redis_keeper *keeper, char to[BIDE_REDIS_WORKER_TEXT])
 {
     snprintf(to, BIDE_REDIS_WORKER_TEXT, "%s.%u", keeper->base_name, keeper->names);
@@ -69,10 +82,8 @@ static bide_code join(struct bide_redis_keeper *keeper, struct bide_redis_link *
 {
     const struct bide_redis_settings *settings = keeper->settings;
     struct bide_redis_args *args = &keeper->args;
-    bide_redis_link_script(link, args, BIDE_REDIS_JOIN, 3);
-    bide_redis_keys_one(args, settings->name_space, "workers");
-    bide_redis_args_format(args, "{%s}:alive:%s", settings->name_space, worker);
-    bide_redis_keys_one(args, settings->name_space, "queues");
+    bide_redis_link_script(link, args, BIDE_REDIS_JOIN, 4);
+    add_worker_keys(keeper, args, worker);
     bide_redis_args_text(args, worker);
     bide_redis_args_text(args, settings->client_name);
     bide_redis_args_int(args, bide_wall_ms(bide_clock_system()));
@@ -105,6 +116,61 @@ static bide_code register_worker(struct bide_redis_keeper *keeper, struct bide_r
     return join(keeper, links->work, links->worker, false, &joined, trouble, error);
 }
 
+/* ---- beating ---- */
+
+static bide_code send_beat(
+    struct bide_redis_keeper *keeper, bool judge, redisReply **ret_reply, bide_error *error)
+{
+    const char *name_space = keeper->settings->name_space;
+    struct bide_redis_args *args = &keeper->args;
+    bide_redis_link_script(keeper->beat, args, BIDE_REDIS_BEAT, 5);
+    add_worker_keys(keeper, args, keeper->links.worker);
+    bide_redis_keys_one(args, name_space, "lost");
+    bide_redis_args_text(args, keeper->links.worker);
+    bide_redis_args_int(args, bide_wall_ms(bide_clock_system()));
+    bide_redis_args_int(args, BIDE_REDIS_LEASE_MS);
+    bide_redis_keys_one(args, name_space, "alive:");
+    bide_redis_args_text(args, judge ? "1" : "0");
+    return bide_redis_link_call(keeper->beat, args, "heartbeat", ret_reply, NULL, error);
+}
+
+static void doubt(struct bide_redis_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->mutex);
+    keeper->doubt = true;
+    pthread_mutex_unlock(&keeper->mutex);
+    bide_wakeup_signal(&keeper->wakeup);
+}
+
+/* Between two steps of something that may be long: beats when it is time. */
+static bide_code beat_between(void *user, bide_error *error)
+{
+    struct bide_redis_keeper *keeper = user;
+    redisReply *reply = NULL;
+    if (!keeper->beat || !*keeper->links.worker || real_ms() < keeper->next_beat_ms)
+        return BIDE_OK;
+    keeper->next_beat_ms = real_ms() + BIDE_REDIS_BEAT_MS;
+    bide_code code = send_beat(keeper, false, &reply, error);
+    if (code == BIDE_OK && reply->type == REDIS_REPLY_INTEGER)
+        doubt(keeper);
+    if (reply)
+        freeReplyObject(reply);
+    return code;
+}
+
+static void drop_beat(struct bide_redis_keeper *keeper, const bide_error *why)
+{
+    bide_log(BIDE_LOG_WARN, "redis: heartbeat failed", BIDE_STR("error", why->text));
+    bide_redis_link_destroy(keeper->beat);
+    keeper->beat = NULL;
+    keeper->grace_until_ms = real_ms() + GRACE_AGAIN_MS;
+}
+
+static struct bide_redis_taker taker_of(struct bide_redis_keeper *keeper)
+{
+    return (struct bide_redis_taker){keeper->settings, keeper->beat, beat_between, keeper};
+}
+
 /* ---- making links ---- */
 
 static bide_code declare_queue(struct bide_redis_keeper *keeper, struct bide_redis_link *link,
@@ -121,6 +187,19 @@ static bide_code declare_queue(struct bide_redis_keeper *keeper, struct bide_red
     bide_code code = bide_redis_link_call(link, args, "declaring a queue", &reply, trouble, error);
     if (code == BIDE_OK)
         freeReplyObject(reply);
+    return code;
+}
+
+static bide_code declare_queues(struct bide_redis_keeper *keeper, struct bide_redis_link *link,
+    enum bide_redis_trouble *trouble, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    bide_error why = {0};
+    for (size_t i = 0; code == BIDE_OK && i < keeper->settings->n_queues; i++) {
+        code = declare_queue(keeper, link, keeper->settings->queues[i], trouble, error);
+        if (beat_between(keeper, &why) != BIDE_OK)
+            drop_beat(keeper, &why);
+    }
     return code;
 }
 
@@ -158,8 +237,8 @@ static bide_code make_links(struct bide_redis_keeper *keeper, bool new_name,
         code = bide_redis_link_create(settings, true, &keeper->host, &links.wake, trouble, error);
     if (code == BIDE_OK && !keeper->beat)
         code = bide_redis_link_create(settings, true, &keeper->host, &keeper->beat, trouble, error);
-    for (size_t i = 0; code == BIDE_OK && i < settings->n_queues; i++)
-        code = declare_queue(keeper, links.work, settings->queues[i], trouble, error);
+    if (code == BIDE_OK)
+        code = declare_queues(keeper, links.work, trouble, error);
     if (code == BIDE_OK)
         code = register_worker(keeper, &links, new_name, trouble, error);
     if (code == BIDE_OK)
@@ -175,43 +254,33 @@ static bide_code make_links(struct bide_redis_keeper *keeper, bool new_name,
     return code;
 }
 
-/* ---- beating ---- */
+/* ---- beating, and what is done with its answer ---- */
 
-static bide_code send_beat(
-    struct bide_redis_keeper *keeper, bool judge, redisReply **ret_reply, bide_error *error)
+static bide_code take_over(struct bide_redis_keeper *keeper, const struct bide_redis_taker *taker,
+    const char *worker, bide_error *error)
 {
-    const char *name_space = keeper->settings->name_space;
-    struct bide_redis_args *args = &keeper->args;
-    bide_redis_link_script(keeper->beat, args, BIDE_REDIS_BEAT, 3);
-    bide_redis_keys_one(args, name_space, "workers");
-    bide_redis_args_format(args, "{%s}:alive:%s", name_space, keeper->links.worker);
-    bide_redis_keys_one(args, name_space, "lost");
-    bide_redis_args_text(args, keeper->links.worker);
-    bide_redis_args_int(args, bide_wall_ms(bide_clock_system()));
-    bide_redis_args_int(args, BIDE_REDIS_LEASE_MS);
-    bide_redis_keys_one(args, name_space, "alive:");
-    bide_redis_args_text(args, judge ? "1" : "0");
-    return bide_redis_link_call(keeper->beat, args, "heartbeat", ret_reply, NULL, error);
-}
-
-static void doubt(struct bide_redis_keeper *keeper)
-{
-    pthread_mutex_lock(&keeper->mutex);
-    keeper->doubt = true;
-    pthread_mutex_unlock(&keeper->mutex);
-    bide_wakeup_signal(&keeper->wakeup);
+    bool whole = true;
+    if (strcmp(worker, keeper->refused) == 0 && real_ms() < keeper->refused_until_ms)
+        return BIDE_OK;
+    bide_code code = bide_redis_take_over(taker, worker, &whole, error);
+    if (!whole) {
+        snprintf(keeper->refused, sizeof keeper->refused, "%s", worker);
+        keeper->refused_until_ms = real_ms() + REFUSED_MS;
+    }
+    return code;
 }
 
 static bide_code act_on_beat(struct bide_redis_keeper *keeper, const redisReply *reply, bide_error *error)
 {
+    struct bide_redis_taker taker = taker_of(keeper);
     bide_code code = BIDE_OK;
     if (reply->type == REDIS_REPLY_INTEGER)
         doubt(keeper);
     else if (reply->type == REDIS_REPLY_ARRAY)
         for (size_t i = 0; code == BIDE_OK && i < reply->elements; i++)
-            code = bide_redis_take_over(keeper->settings, keeper->beat, reply->element[i]->str, error);
+            code = take_over(keeper, &taker, reply->element[i]->str, error);
     if (code == BIDE_OK && ++keeper->beats % ORPHANS_EVERY == 1)
-        code = bide_redis_find_orphans(keeper->settings, keeper->beat, error);
+        code = bide_redis_find_orphans(&taker, error);
     return code;
 }
 
@@ -230,10 +299,7 @@ static void beat(struct bide_redis_keeper *keeper)
         freeReplyObject(reply);
     if (code == BIDE_OK)
         return;
-    bide_log(BIDE_LOG_WARN, "redis: heartbeat failed", BIDE_STR("error", error.text));
-    bide_redis_link_destroy(keeper->beat);
-    keeper->beat = NULL;
-    keeper->grace_until_ms = real_ms() + GRACE_AGAIN_MS;
+    drop_beat(keeper, &error);
     doubt(keeper);
 }
 
@@ -277,22 +343,23 @@ static void sleep_until(struct bide_redis_keeper *keeper, int64_t until_ms)
 static void *keep(void *user)
 {
     struct bide_redis_keeper *keeper = user;
-    int64_t next_beat_ms = real_ms() + BIDE_REDIS_BEAT_MS;
     pthread_mutex_lock(&keeper->mutex);
     while (!keeper->stop) {
         bool wanted = keeper->wanted, new_name = keeper->new_name;
         bool connect_now = wanted && bide_reconnect_is_due(&keeper->reconnect, real_ms() * 1000);
-        if (connect_now || real_ms() >= next_beat_ms) {
+        if (connect_now || real_ms() >= keeper->next_beat_ms) {
             pthread_mutex_unlock(&keeper->mutex);
+            if (real_ms() >= keeper->next_beat_ms) {
+                keeper->next_beat_ms = real_ms() + BIDE_REDIS_BEAT_MS;
+                if (!wanted || keeper->beat)
+                    beat(keeper);
+            }
             if (connect_now)
                 connect_again(keeper, new_name);
-            else if (!wanted || keeper->beat)
-                beat(keeper);
-            next_beat_ms = connect_now ? next_beat_ms : real_ms() + BIDE_REDIS_BEAT_MS;
             pthread_mutex_lock(&keeper->mutex);
             continue;
         }
-        int64_t until_ms = next_beat_ms;
+        int64_t until_ms = keeper->next_beat_ms;
         int64_t connect_ms =
             real_ms() + bide_reconnect_wait_us(&keeper->reconnect, real_ms() * 1000) / 1000 + 1;
         sleep_until(keeper, wanted && connect_ms < until_ms ? connect_ms : until_ms);
@@ -315,13 +382,15 @@ static bide_code start(struct bide_redis_keeper *keeper, bide_error *error)
     bide_code code = bide_wakeup_init(&keeper->wakeup, error);
     if (code == BIDE_OK)
         code = make_links(keeper, false, &keeper->links, &trouble, error);
-    if (code == BIDE_OK)
-        code = bide_redis_bury_neighbours(keeper->settings, keeper->beat, error);
+    if (code != BIDE_OK)
+        return code;
+    keeper->next_beat_ms = real_ms() + BIDE_REDIS_BEAT_MS;
+    struct bide_redis_taker taker = taker_of(keeper);
+    code = bide_redis_bury_neighbours(&taker, error);
     if (code != BIDE_OK)
         return code;
     keeper->fresh = true;
     keeper->linked_ms = real_ms();
-    keeper->grace_until_ms = real_ms() + GRACE_FIRST_MS;
     if (pthread_create(&keeper->thread, NULL, keep, keeper) != 0)
         return bide_fail(error, BIDE_E_INTERNAL, "cannot start a thread");
     keeper->started = true;
@@ -354,7 +423,9 @@ static void leave(struct bide_redis_keeper *keeper)
     if (!keeper->beat)
         code = bide_redis_link_create(keeper->settings, true, &keeper->host, &keeper->beat, NULL, &error);
     if (code == BIDE_OK)
-        code = bide_redis_leave(keeper->settings, keeper->beat, keeper->links.worker, &error);
+        code =
+            bide_redis_leave(&(struct bide_redis_taker){.settings = keeper->settings, .link = keeper->beat},
+                keeper->links.worker, &error);
     if (code != BIDE_OK)
         bide_log(BIDE_LOG_WARN, "redis: left without a word: others take over in a few seconds",
             BIDE_STR("error", error.text));

@@ -19,129 +19,156 @@ static bide_code list_queues(const struct bide_redis_settings *settings, struct 
     return code;
 }
 
-/* A script whose answer is a number. */
-static bide_code call_number(struct bide_redis_link *link, const struct bide_redis_args *args,
-    const char *doing, int64_t *ret_number, bide_error *error)
+static bide_code between(const struct bide_redis_taker *taker, bide_error *error)
+{
+    return taker->between ? taker->between(taker->user, error) : BIDE_OK;
+}
+
+/* A command whose answer is a number. *ret_refused (may be NULL): the server refuses it, and is else well. */
+static bide_code call_number(const struct bide_redis_taker *taker, const struct bide_redis_args *args,
+    const char *doing, int64_t *ret_number, bool *ret_refused, bide_error *error)
 {
     redisReply *reply = NULL;
-    bide_code code = bide_redis_link_call(link, args, doing, &reply, NULL, error);
-    if (code != BIDE_OK)
+    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
+    bide_code code = between(taker, error);
+    if (code == BIDE_OK)
+        code = bide_redis_link_call(taker->link, args, doing, &reply, &trouble, error);
+    if (code != BIDE_OK) {
+        if (ret_refused)
+            *ret_refused = trouble != BIDE_REDIS_AGAIN;
         return code;
+    }
     *ret_number = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
     freeReplyObject(reply);
     return BIDE_OK;
 }
 
-static bide_code take_over_queue(const struct bide_redis_settings *settings, struct bide_redis_link *link,
-    const char *worker, const char *queue, int64_t *total, bide_error *error)
+/* *ret_whole is cleared where a queue was passed over. */
+static bide_code take_over_queue(const struct bide_redis_taker *taker, const char *worker, const char *queue,
+    int64_t *total, bool *ret_whole, bide_error *error)
 {
+    const char *name_space = taker->settings->name_space;
+    bool refused = false;
     struct bide_redis_args args;
     bide_redis_args_init(&args);
-    bide_redis_link_script(link, &args, BIDE_REDIS_TAKE_OVER, BIDE_REDIS_QUEUE_KEYS + 2);
-    bide_redis_keys_queue(&args, settings->name_space, queue);
-    bide_redis_keys_one(&args, settings->name_space, "workers");
-    bide_redis_keys_claimed(&args, settings->name_space, queue, worker);
+    bide_redis_link_script(taker->link, &args, BIDE_REDIS_TAKE_OVER, BIDE_REDIS_QUEUE_KEYS + 2);
+    bide_redis_keys_queue(&args, name_space, queue);
+    bide_redis_keys_one(&args, name_space, "workers");
+    bide_redis_keys_claimed(&args, name_space, queue, worker);
     bide_redis_args_text(&args, worker);
     bide_redis_args_text(&args, queue);
-    bide_redis_keys_wake(&args, settings->name_space);
+    bide_redis_keys_wake(&args, name_space);
     bide_redis_args_int(&args, BATCH);
     bide_code code = BIDE_OK;
     for (int64_t moved = 1; code == BIDE_OK && moved > 0;) {
-        code = call_number(link, &args, "taking over", &moved, error);
+        code = call_number(taker, &args, "taking over", &moved, &refused, error);
         *total += code == BIDE_OK ? moved : 0;
     }
     bide_redis_args_release(&args);
-    return code;
+    if (!refused)
+        return code;
+    *ret_whole = false;
+    bide_log(
+        BIDE_LOG_WARN, "redis: a queue is refused", BIDE_STR("queue", queue), BIDE_STR("error", error->text));
+    return BIDE_OK;
 }
 
-static bide_code forget_worker(const struct bide_redis_settings *settings, struct bide_redis_link *link,
-    const char *worker, bide_error *error)
+static bide_code forget_worker(const struct bide_redis_taker *taker, const char *worker, bide_error *error)
 {
     struct bide_redis_args args;
     bide_redis_args_init(&args);
     bide_redis_args_text(&args, "SREM");
-    bide_redis_keys_one(&args, settings->name_space, "lost");
+    bide_redis_keys_one(&args, taker->settings->name_space, "lost");
     bide_redis_args_text(&args, worker);
     int64_t n = 0;
-    bide_code code = call_number(link, &args, "forgetting a worker", &n, error);
+    bide_code code = call_number(taker, &args, "forgetting a worker", &n, NULL, error);
     bide_redis_args_release(&args);
     return code;
 }
 
-bide_code bide_redis_take_over(const struct bide_redis_settings *settings, struct bide_redis_link *link,
-    const char *worker, bide_error *error)
+bide_code bide_redis_take_over(
+    const struct bide_redis_taker *taker, const char *worker, bool *ret_whole, bide_error *error)
 {
     redisReply *queues = NULL;
     int64_t total = 0;
-    bide_code code = list_queues(settings, link, &queues, error);
+    bool whole = true;
+    bide_code code = list_queues(taker->settings, taker->link, &queues, error);
     if (code != BIDE_OK)
         return code;
     for (size_t i = 0; code == BIDE_OK && i < queues->elements; i++)
-        code = take_over_queue(settings, link, worker, queues->element[i]->str, &total, error);
+        code = take_over_queue(taker, worker, queues->element[i]->str, &total, &whole, error);
     freeReplyObject(queues);
-    if (code == BIDE_OK)
-        code = forget_worker(settings, link, worker, error);
+    if (code == BIDE_OK && whole)
+        code = forget_worker(taker, worker, error);
     if (code == BIDE_OK && total > 0)
         bide_log(BIDE_LOG_INFO, "redis: gave back what a worker had in hand", BIDE_STR("worker", worker),
             BIDE_INT("messages", total));
+    *ret_whole = whole;
     return code;
 }
 
-bide_code bide_redis_leave(const struct bide_redis_settings *settings, struct bide_redis_link *link,
-    const char *worker, bide_error *error)
+bide_code bide_redis_leave(const struct bide_redis_taker *taker, const char *worker, bide_error *error)
 {
+    const char *name_space = taker->settings->name_space;
     struct bide_redis_args args;
     bide_redis_args_init(&args);
-    bide_redis_link_script(link, &args, BIDE_REDIS_LEAVE, 3);
-    bide_redis_keys_one(&args, settings->name_space, "workers");
-    bide_redis_args_format(&args, "{%s}:alive:%s", settings->name_space, worker);
-    bide_redis_keys_one(&args, settings->name_space, "lost");
+    bide_redis_link_script(taker->link, &args, BIDE_REDIS_LEAVE, 3);
+    bide_redis_keys_one(&args, name_space, "workers");
+    bide_redis_args_format(&args, "{%s}:alive:%s", name_space, worker);
+    bide_redis_keys_one(&args, name_space, "lost");
     bide_redis_args_text(&args, worker);
     int64_t n = 0;
-    bide_code code = call_number(link, &args, "leaving", &n, error);
+    bide_code code = call_number(taker, &args, "leaving", &n, NULL, error);
     bide_redis_args_release(&args);
-    return code == BIDE_OK ? bide_redis_take_over(settings, link, worker, error) : code;
+    bool whole;
+    return code == BIDE_OK ? bide_redis_take_over(taker, worker, &whole, error) : code;
 }
 
-bide_code bide_redis_bury_neighbours(
-    const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error)
+bide_code bide_redis_bury_neighbours(const struct bide_redis_taker *taker, bide_error *error)
 {
     redisReply *workers = NULL;
     struct bide_redis_args args;
     bide_redis_args_init(&args);
     bide_redis_args_text(&args, "HKEYS");
-    bide_redis_keys_one(&args, settings->name_space, "workers");
-    bide_code code = bide_redis_link_call(link, &args, "listing the workers", &workers, NULL, error);
+    bide_redis_keys_one(&args, taker->settings->name_space, "workers");
+    bide_code code = bide_redis_link_call(taker->link, &args, "listing the workers", &workers, NULL, error);
     bide_redis_args_release(&args);
     if (code != BIDE_OK)
         return code;
     for (size_t i = 0; code == BIDE_OK && i < workers->elements; i++)
         if (bide_redis_identity_is_gone(workers->element[i]->str))
-            code = bide_redis_leave(settings, link, workers->element[i]->str, error);
+            code = bide_redis_leave(taker, workers->element[i]->str, error);
     freeReplyObject(workers);
     return code;
 }
 
-bide_code bide_redis_find_orphans(
-    const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error)
+static bide_code find_orphans_of(
+    const struct bide_redis_taker *taker, struct bide_redis_args *args, const char *queue, bide_error *error)
 {
-    redisReply *queues = NULL;
-    struct bide_redis_args args;
-    bide_code code = list_queues(settings, link, &queues, error);
-    if (code != BIDE_OK)
+    const char *name_space = taker->settings->name_space;
+    bool refused = false;
+    int64_t found = 0;
+    bide_redis_link_script(taker->link, args, BIDE_REDIS_ORPHANS, BIDE_REDIS_QUEUE_KEYS + 2);
+    bide_redis_keys_queue(args, name_space, queue);
+    bide_redis_keys_one(args, name_space, "workers");
+    bide_redis_keys_one(args, name_space, "lost");
+    bide_redis_args_text(args, queue);
+    bide_redis_keys_wake(args, name_space);
+    bide_code code = call_number(taker, args, "looking for orphans", &found, &refused, error);
+    if (!refused)
         return code;
+    bide_log(
+        BIDE_LOG_WARN, "redis: a queue is refused", BIDE_STR("queue", queue), BIDE_STR("error", error->text));
+    return BIDE_OK;
+}
+
+bide_code bide_redis_find_orphans(const struct bide_redis_taker *taker, bide_error *error)
+{
+    struct bide_redis_args args;
+    bide_code code = BIDE_OK;
     bide_redis_args_init(&args);
-    for (size_t i = 0; code == BIDE_OK && i < queues->elements; i++) {
-        bide_redis_link_script(link, &args, BIDE_REDIS_ORPHANS, BIDE_REDIS_QUEUE_KEYS + 2);
-        bide_redis_keys_queue(&args, settings->name_space, queues->element[i]->str);
-        bide_redis_keys_one(&args, settings->name_space, "workers");
-        bide_redis_keys_one(&args, settings->name_space, "lost");
-        bide_redis_args_text(&args, queues->element[i]->str);
-        bide_redis_keys_wake(&args, settings->name_space);
-        int64_t found = 0;
-        code = call_number(link, &args, "looking for orphans", &found, error);
-    }
+    for (size_t i = 0; code == BIDE_OK && i < taker->settings->n_queues; i++)
+        code = find_orphans_of(taker, &args, taker->settings->queues[i], error);
     bide_redis_args_release(&args);
-    freeReplyObject(queues);
     return code;
 }

@@ -7,17 +7,25 @@
 
 #include "broker/redis/link.h"
 
-bide_code bide_redis_take_over(const struct bide_redis_settings *settings, struct bide_redis_link *link,
-    const char *worker, bide_error *error);
+/* Who takes over, and over which connection. `between` is called between two commands: taking over may be
+ * long, and its heart has to beat meanwhile. A failure ends the taking over. */
+struct bide_redis_taker {
+    const struct bide_redis_settings *settings;
+    struct bide_redis_link *link;
+    bide_code (*between)(void *user, bide_error *error); /* NULL: none */
+    void *user;
+};
+
+/* A queue that the server refuses to touch is passed over and logged; the worker then stays listed, and
+ * *ret_whole is false. */
+bide_code bide_redis_take_over(
+    const struct bide_redis_taker *taker, const char *worker, bool *ret_whole, bide_error *error);
 /* Leaves as `worker` and gives back what it has. */
-bide_code bide_redis_leave(const struct bide_redis_settings *settings, struct bide_redis_link *link,
-    const char *worker, bide_error *error);
+bide_code bide_redis_leave(const struct bide_redis_taker *taker, const char *worker, bide_error *error);
 /* Takes over from workers that ran here and whose process is gone: a crashed one's successor need not wait
  * until its heartbeat has run out. */
-bide_code bide_redis_bury_neighbours(
-    const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error);
-/* Lists as lost who has messages in hand without being a worker. */
-bide_code bide_redis_find_orphans(
-    const struct bide_redis_settings *settings, struct bide_redis_link *link, bide_error *error);
+bide_code bide_redis_bury_neighbours(const struct bide_redis_taker *taker, bide_error *error);
+/* Lists as lost who has messages of the settings' queues in hand without being a worker. */
+bide_code bide_redis_find_orphans(const struct bide_redis_taker *taker, bide_error *error);
 
 #endif

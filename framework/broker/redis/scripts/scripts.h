@@ -3,7 +3,8 @@
  * Invariants, kept by every script:
  *
  *   - A message is in exactly one place: a stream entry, or a token in `held` that is in `delayed` or in one
- *     worker's `claimed`, or a dead letter. A script takes it out of one and puts it into another at once.
+ *     worker's `claimed`, or a dead letter. A script puts it into one and takes it out of the other at once,
+ *     in this order where both are sets: should the server refuse the first, nothing is lost.
  *   - Who is in `workers` owns what is pending for it in the streams' groups and what is in its `claimed`.
  *     It leaves `workers` once and never comes back under that name, and only then do its messages move:
  *     so a script that settles or claims only asks "is this worker in `workers`?" (-1: it is not).

@@ -9,31 +9,44 @@ const char bide_redis_lua_declare[] =
     "if type(made) == 'table' and made.err and not made.err:find('BUSYGROUP', 1, true) then return made end\n"
     "return 1\n";
 
-/* A worker joins, or comes back under a name it has. KEYS: workers, alive, queues. ARGV: worker, what it
- * calls itself, now, ms the heartbeat lasts, 1 if it must be known. Answers 1, or 0: taken over meanwhile,
+/* Notes that the server hears from workers. After a silence nobody is judged for a while: it was the server
+ * that stood still, restarted or was cut off, so that the heartbeats of the living have run out as well, and
+ * they get the time to come back. Silence is shorter than the lease by more than the time between two beats,
+ * and the time to come back as long as the longest pause before connecting again, and a beat. */
+#define LUA_PULSE                                                                                            \
+    "local function pulse(key, judged)\n"                                                                    \
+    "  if redis.call('EXISTS', key) == 0 then redis.call('SET', judged, '', 'PX', 4000) end\n"               \
+    "  redis.call('SET', key, '', 'PX', 1700)\n"                                                             \
+    "end\n"
+
+/* A worker joins, or comes back under a name it has. KEYS: workers, alive, pulse, judged. ARGV: worker, what
+ * it calls itself, now, ms the heartbeat lasts, 1 if it must be known. Answers 1, or 0: taken over meanwhile,
  * use a new name. */
 const char bide_redis_lua_join[] =
-    "if ARGV[5] == '1' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end\n"
-    "redis.call('PERSIST', KEYS[2])\n"
-    "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])\n"
-    "redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])\n"
-    "return 1\n";
+    LUA_PULSE "if ARGV[5] == '1' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end\n"
+              "redis.call('PERSIST', KEYS[2])\n"
+              "pulse(KEYS[3], KEYS[4])\n"
+              "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])\n"
+              "redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])\n"
+              "return 1\n";
 
-/* KEYS: workers, alive, lost. ARGV: worker, now, ms the heartbeat lasts, prefix of the alive keys, 1 to look
- * for the dead. Answers 0 (taken over) or the list of workers whose messages are to be taken over. A worker
- * that does not beat leaves `workers` here: from then on it settles nothing, and stays in `lost` until it has
- * nothing left. */
-const char bide_redis_lua_beat[] = "if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end\n"
-                                   "redis.call('PERSIST', KEYS[2])\n"
-                                   "redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])\n"
-                                   "if ARGV[5] ~= '1' then return {} end\n"
-                                   "for _, worker in ipairs(redis.call('HKEYS', KEYS[1])) do\n"
-                                   "  if redis.call('EXISTS', ARGV[4] .. worker) == 0 then\n"
-                                   "    redis.call('HDEL', KEYS[1], worker)\n"
-                                   "    redis.call('SADD', KEYS[3], worker)\n"
-                                   "  end\n"
-                                   "end\n"
-                                   "return redis.call('SMEMBERS', KEYS[3])\n";
+/* KEYS: workers, alive, pulse, judged, lost. ARGV: worker, now, ms the heartbeat lasts, prefix of the alive
+ * keys, 1 to look for the dead. Answers 0 (taken over) or the list of workers whose messages are to be taken
+ * over. About once a second one of all workers looks: so their number does not count twice. Who does not beat
+ * leaves `workers` here: from then on it settles nothing, and stays in `lost` until it has nothing left. */
+const char bide_redis_lua_beat[] =
+    LUA_PULSE "if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end\n"
+              "redis.call('PERSIST', KEYS[2])\n"
+              "pulse(KEYS[3], KEYS[4])\n"
+              "redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])\n"
+              "if ARGV[5] ~= '1' or not redis.call('SET', KEYS[4], '', 'NX', 'PX', 900) then return {} end\n"
+              "for _, worker in ipairs(redis.call('HKEYS', KEYS[1])) do\n"
+              "  if redis.call('EXISTS', ARGV[4] .. worker) == 0 then\n"
+              "    redis.call('HDEL', KEYS[1], worker)\n"
+              "    redis.call('SADD', KEYS[5], worker)\n"
+              "  end\n"
+              "end\n"
+              "return redis.call('SMEMBERS', KEYS[5])\n";
 
 /* KEYS: workers, alive, lost. ARGV: worker. What it has left is taken over next, by itself or by others. */
 const char bide_redis_lua_leave[] = "redis.call('HDEL', KEYS[1], ARGV[1])\n"
@@ -55,8 +68,8 @@ const char bide_redis_lua_take_over[] = BIDE_REDIS_LUA_WAKE
     "  times[i], times[i + 1] = owned[i + 1], owned[i]\n"
     "end\n"
     "if #names > 0 then\n"
-    "  redis.call('ZREM', KEYS[7], unpack(names))\n"
     "  redis.call('ZADD', KEYS[2], unpack(times))\n"
+    "  redis.call('ZREM', KEYS[7], unpack(names))\n"
     "end\n"
     "if redis.call('EXISTS', KEYS[1]) == 1 then\n"
     "  local pending = redis.pcall('XPENDING', KEYS[1], 'bide', '-', '+', ARGV[4], worker)\n"
