@@ -122,6 +122,22 @@ def ten_idle_workers(project):
         expect(all(worker.stop() == 0 for worker in workers), "one did not end well")
 
 
+EARLY = 40
+
+
+def early_ones_are_shared(project):
+    """Two workers with one thread and a prefetch of 1: neither takes all that will soon be due."""
+    project.configure(threads=1, worker={"prefetch": 1})
+    workers = [project.worker(), project.worker()]
+    wait_until(lambda: all("worker started" in worker.log_text() for worker in workers), 20, "both have started")
+    sent = project.send([{"type": "probe", "delay": "1500ms", "body": {"sleep_ms": 100}}] * EARLY)
+    wait_until(lambda: project.all_ended(sent), 30, lambda: f"{project.status()}")
+    lines = project.journal()
+    of = [sum(line["worker_pid"] in worker.tree() for line in lines) for worker in workers]
+    print(f"{of[0]} and {of[1]} of {EARLY}")
+    expect(min(of) >= EARLY / 4, f"not shared: {of}")
+
+
 FOLLOWING, DELAY_S = 600, 0.025
 PLUGIN = """
 #include <bide/handler.h>
@@ -209,5 +225,5 @@ def count(statistics):
     return int(statistics.split("calls=")[1].split(",")[0])
 
 
-main(full_memory, only_the_documented_commands, ten_idle_workers, follow_ups_far_away,
+main(full_memory, only_the_documented_commands, ten_idle_workers, follow_ups_far_away, early_ones_are_shared,
      no_script_holds_the_server_up)

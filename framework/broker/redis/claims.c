@@ -33,11 +33,12 @@ size_t bide_redis_claims_room(
     return shut || queue->limit <= held ? 0 : queue->limit - held;
 }
 
-/* The earliest messages are shared out: a worker with little room does not hoard them. */
-static size_t early_room(const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
+/* A worker that asks for one message gets one early; one that asks for 32 may hold 1024, which is what a busy
+ * one needs ahead. */
+size_t bide_redis_claims_early_room(const struct bide_redis_queue *queue)
 {
-    size_t most = smaller(BIDE_REDIS_EARLY_MAX, 64 * queue->limit);
-    return most > receiver->landing.size ? most - receiver->landing.size : 0;
+    size_t most = smaller(BIDE_REDIS_EARLY_MAX, queue->limit * queue->limit);
+    return most > queue->early ? most - queue->early : 0;
 }
 
 static struct plan make_plan(const struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
@@ -47,7 +48,7 @@ static struct plan make_plan(const struct bide_redis_receiver *receiver, struct 
     struct plan plan = {.room = smaller(bide_redis_claims_room(receiver, queue), most)};
     if (plan.room == 0)
         return plan;
-    plan.early = smaller(early_room(receiver, queue), most);
+    plan.early = smaller(bide_redis_claims_early_room(queue), most);
     if (queue->streaming && plan.room >= STREAM_ROOM) {
         size_t total = plan.room;
         plan.room = plan.late = total / 8;
@@ -139,8 +140,7 @@ bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_erro
 /* ---- answers ---- */
 
 /* Nothing is left: the next claim is caused by a wake, or by time. */
-static void rest(
-    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, const redisReply *reply)
+static void rest(struct bide_redis_queue *queue, const redisReply *reply)
 {
     const redisReply *first = reply->element[1];
     queue->wanting = false;
@@ -151,7 +151,7 @@ static void rest(
     if (!primary)
         queue->alarm_ms = due_ms + BIDE_REDIS_BACKUP_MS;
     else
-        queue->alarm_ms = early_room(receiver, queue) > 0 ? due_ms - BIDE_REDIS_ALARM_MS : due_ms;
+        queue->alarm_ms = bide_redis_claims_early_room(queue) > 0 ? due_ms - BIDE_REDIS_ALARM_MS : due_ms;
 }
 
 static bide_code answer_script(struct bide_redis_receiver *receiver, const struct bide_redis_command *command,
@@ -173,7 +173,7 @@ static bide_code answer_script(struct bide_redis_receiver *receiver, const struc
     if (reply->element[0]->integer == 1 || queue->woken)
         queue->wanting = true;
     else
-        rest(receiver, queue, reply);
+        rest(queue, reply);
     if (queue->woken && bide_redis_claims_room(receiver, queue) == 0)
         queue->pass_on = true;
     return code;

@@ -81,10 +81,13 @@ void bide_redis_delivery_uncount(struct bide_redis_receiver *receiver, struct bi
 {
     if (delivery->incarnation != receiver->incarnation)
         return;
-    if (delivery->landing.place)
+    struct bide_redis_queue *queue = &receiver->queues[delivery->base.queue];
+    if (delivery->landing.place) {
         bide_heap_remove(&receiver->landing, &delivery->landing);
-    else
-        receiver->queues[delivery->base.queue].in_hand--;
+        queue->early--;
+    } else {
+        queue->in_hand--;
+    }
 }
 
 void bide_redis_deliveries_land(struct bide_redis_receiver *receiver)
@@ -94,8 +97,9 @@ void bide_redis_deliveries_land(struct bide_redis_receiver *receiver)
     while ((node = bide_heap_first(&receiver->landing)) && node->due_us <= now_us) {
         bide_heap_remove(&receiver->landing, node);
         struct bide_redis_queue *queue = &receiver->queues[delivery_of_node(node)->base.queue];
+        queue->early--;
         queue->in_hand++;
-        if (queue->crowded && receiver->landing.size <= BIDE_REDIS_EARLY_MAX / 2) {
+        if (queue->crowded && bide_redis_claims_early_room(queue) > queue->early) {
             queue->crowded = false;
             queue->wanting = true;
         }
@@ -107,8 +111,11 @@ void bide_redis_deliveries_land(struct bide_redis_receiver *receiver)
 static void count(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery, int64_t now_ms)
 {
     delivery->landing.due_us = delivery->base.message->due_ms * 1000;
+    struct bide_redis_queue *queue = &receiver->queues[delivery->base.queue];
     if (delivery->base.message->due_ms <= now_ms || !bide_heap_insert(&receiver->landing, &delivery->landing))
-        receiver->queues[delivery->base.queue].in_hand++;
+        queue->in_hand++;
+    else
+        queue->early++;
 }
 
 static void judge(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery)

@@ -35,8 +35,8 @@ struct bide_redis_keeper {
     int64_t next_beat_ms;   /* monotonic */
     int64_t grace_until_ms; /* likewise: nobody is declared dead before */
     unsigned beats, names;
-    char refused[BIDE_REDIS_WORKER_TEXT]; /* of a lost worker a queue was refused: */
-    int64_t refused_until_ms;             /* not tried again before */
+    char refused[BIDE_REDIS_WORKER_TEXT]; /* a lost worker, not tried again before: */
+    int64_t refused_until_ms;
     char base_name[BIDE_REDIS_WORKER_TEXT - 16];
 
     pthread_mutex_t mutex; /* guards what follows */
@@ -237,8 +237,7 @@ static bide_code make_links(struct bide_redis_keeper *keeper, bool new_name,
         code = bide_redis_link_create(settings, true, &keeper->host, &links.wake, trouble, error);
     if (code == BIDE_OK && !keeper->beat)
         code = bide_redis_link_create(settings, true, &keeper->host, &keeper->beat, trouble, error);
-    if (code == BIDE_OK)
-        code = declare_queues(keeper, links.work, trouble, error);
+    code = code == BIDE_OK ? declare_queues(keeper, links.work, trouble, error) : code;
     if (code == BIDE_OK)
         code = register_worker(keeper, &links, new_name, trouble, error);
     if (code == BIDE_OK)

@@ -11,11 +11,12 @@
  *   {ns}:workers             hash     worker -> what it calls itself; who is in here owns what it claimed
  *   {ns}:alive:W             string   Unix ms of W's last heartbeat; expires when W stops beating
  *   {ns}:lost                set      workers whose messages are being taken over
- *   {ns}:pulse               string   expires when no worker has beaten for more than a beat
- *   {ns}:judged              string   while it is there nobody looks for dead workers: one just has, or there
- * was silence {ns}:dead                zset     token -> died ms {ns}:dead:held           hash     token ->
- * message {ns}:dead:count          hash     queue -> how many {ns}:wake:W              channel  wakes W; says
- * the queue
+ *   {ns}:pulse               string   expires when no worker beats
+ *   {ns}:judged              string   while it is there nobody looks for dead workers
+ *   {ns}:dead                zset     token -> died ms
+ *   {ns}:dead:held           hash     token -> message
+ *   {ns}:dead:count          hash     queue -> how many
+ *   {ns}:wake:W              channel  wakes W; says the queue
  *
  * A message is stored as text lines, an empty line, and the body (wire.h); in a stream it is the field "m".
  * Any thread. */

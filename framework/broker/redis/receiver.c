@@ -90,7 +90,7 @@ static void lose_all(struct bide_redis_receiver *receiver)
     while ((delivery = bide_redis_chain_take(&receiver->ready)))
         bide_redis_delivery_free(delivery);
     for (size_t i = 0; i < receiver->n_queues; i++) {
-        receiver->queues[i].in_hand = 0;
+        receiver->queues[i].in_hand = receiver->queues[i].early = 0;
         for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)
             bide_redis_settles_lose(receiver, &receiver->queues[i].settles[list]);
     }

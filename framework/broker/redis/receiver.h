@@ -19,7 +19,7 @@
  * messages is claimed in handfuls. One worker holds the alarm, the others look BACKUP_MS after due in case it
  * died. */
 enum { BIDE_REDIS_LEAD_MS = 200, BIDE_REDIS_ALARM_MS = 100, BIDE_REDIS_BACKUP_MS = 250 };
-enum { BIDE_REDIS_EARLY_MAX = 1024 }; /* early messages in hand, of all queues */
+enum { BIDE_REDIS_EARLY_MAX = 1024 }; /* early messages in hand of a queue, whatever its limit */
 enum { BIDE_REDIS_CLAIM_MAX = 128 };  /* messages of one claim */
 #define BIDE_REDIS_NO_ALARM INT64_MAX
 
@@ -52,6 +52,7 @@ struct bide_redis_queue {
     const char *name;
     size_t limit;
     size_t in_hand; /* claimed, not settled, due */
+    size_t early;   /* claimed, not settled, not due yet: in `landing` */
     size_t asked;   /* by the claim under way */
     bool claiming;
     bool wanting;   /* there may be something: claim when there is room */
@@ -152,6 +153,8 @@ void bide_redis_deliveries_land(struct bide_redis_receiver *receiver);
 /* How many more of a queue may be claimed. */
 size_t bide_redis_claims_room(
     const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue);
+/* How many more that are not due yet. */
+size_t bide_redis_claims_early_room(const struct bide_redis_queue *queue);
 /* Appends the claims for which there is reason and room. */
 bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error);
 /* The answer to a CLAIM or READ: its messages into `ready`. */

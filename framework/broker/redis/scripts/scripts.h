@@ -50,14 +50,16 @@ BIDE_REDIS_SCRIPTS(BIDE_REDIS_SCRIPT_EXTERN)
 
 /* ---- pieces that several scripts begin with ---- */
 
-/* Wakes up to n of those waiting; who no longer listens is dropped. */
+/* Wakes up to n of those waiting, and answers how many; who no longer listens is dropped. */
 #define BIDE_REDIS_LUA_WAKE                                                                                  \
     "local function wake(waiting, channel, queue, n)\n"                                                      \
-    "  while n > 0 do\n"                                                                                     \
+    "  local woken = 0\n"                                                                                    \
+    "  while woken < n do\n"                                                                                 \
     "    local worker = redis.call('SPOP', waiting)\n"                                                       \
-    "    if not worker then return end\n"                                                                    \
-    "    if redis.call('PUBLISH', channel .. worker, queue) > 0 then n = n - 1 end\n"                        \
+    "    if not worker then return woken end\n"                                                              \
+    "    if redis.call('PUBLISH', channel .. worker, queue) > 0 then woken = woken + 1 end\n"                \
     "  end\n"                                                                                                \
+    "  return woken\n"                                                                                       \
     "end\n"
 
 /* Makes the name of a stored message. The number grows, so that those due in one millisecond come out in

@@ -100,7 +100,8 @@ const char bide_redis_lua_move[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_
     "hold(1, KEYS[8], ARGV[4], ARGV[3], ARGV[2], later)\n"
     "return 1 + gone\n";
 
-/* Back as they were. ARGV: worker, queue, wake channel, stream ids and tokens. */
+/* Back as they were, for others first: what waited here for a free thread is not to come back while somebody
+ * else waits. ARGV: worker, queue, wake channel, stream ids and tokens. */
 const char bide_redis_lua_release[] = BIDE_REDIS_LUA_WAKE
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
     "redis.call('PERSIST', KEYS[6])\n"
@@ -118,7 +119,10 @@ const char bide_redis_lua_release[] = BIDE_REDIS_LUA_WAKE
     "    end\n"
     "  end\n"
     "end\n"
-    "wake(KEYS[4], ARGV[3], ARGV[2], #ARGV - 3)\n"
+    "local waits = redis.call('SREM', KEYS[4], ARGV[1])\n"
+    "local woken = wake(KEYS[4], ARGV[3], ARGV[2], #ARGV - 3)\n"
+    "if waits == 1 and woken > 0 then redis.call('SADD', KEYS[4], ARGV[1]) end\n"
+    "if waits == 1 and woken == 0 then redis.call('PUBLISH', ARGV[3] .. ARGV[1], ARGV[2]) end\n"
     "return 1\n";
 
 /* After a lost connection: what was claimed for this worker without its getting to know goes back. ARGV:
