@@ -309,6 +309,7 @@ static bide_code run_delay(struct bide_cli *cli, void *given, bide_error *error)
 const struct bide_cli_command bide_cli_bench_throughput = {
     .name = "bench throughput",
     .usage = "[--messages N] [options]",
+    .examples = "bide bench throughput --broker redis://localhost",
     .summary = "Measures how many messages a second the broker takes in, and a worker runs.",
     .details = OWN_PLACE "\nCPU time is this process's, not the server's.",
     .options = throughput_options,
@@ -320,6 +321,7 @@ const struct bide_cli_command bide_cli_bench_throughput = {
 const struct bide_cli_command bide_cli_bench_delay = {
     .name = "bench delay",
     .usage = "[--messages N] [--rate N] [--delay DURATION] [options]",
+    .examples = "bide bench delay --rate 1000 --delay 5s",
     .summary = "Measures how late delayed messages begin to run.",
     .details = OWN_PLACE,
     .options = delay_options,

@@ -140,6 +140,7 @@ static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
 const struct bide_cli_command bide_cli_check = {
     .name = "check",
     .usage = "[options]",
+    .examples = "sudo -u bide bide check   # as the service sees it",
     .summary = "Checks the configuration, the plugins and the broker; status 0 if a worker would start.",
     .details =
         "Changes nothing in the broker but what every command declares. Opens each handler's plugin as a "

@@ -20,10 +20,11 @@ struct bide_cli {
 };
 
 struct bide_cli_command {
-    const char *name;    /* "dead list" */
-    const char *usage;   /* "ID… [options]", several forms on a line each; behind the name */
-    const char *summary; /* for `bide --help` */
-    const char *details; /* more, or NULL */
+    const char *name;     /* "dead list" */
+    const char *usage;    /* "ID… [options]", several forms on a line each; behind the name */
+    const char *summary;  /* for `bide --help` */
+    const char *details;  /* more, or NULL */
+    const char *examples; /* what to type, a line each */
     const struct bide_cli_option *options;
     size_t values_size;
     size_t min_arguments, max_arguments;

@@ -166,6 +166,12 @@ void bide_cli_help_command(struct bide_buffer *to, const struct bide_cli_command
     bide_buffer_format(to, "\n%s\n", command->summary);
     if (command->details)
         bide_buffer_format(to, "\n%s\n", command->details);
+    bide_buffer_text(to, "\nExamples:\n");
+    for (const char *line = command->examples; *line;) {
+        size_t size = strcspn(line, "\n");
+        bide_buffer_format(to, "  %.*s\n", (int)size, line);
+        line += size + (line[size] == '\n');
+    }
     if (command->options && command->options->name) {
         bide_buffer_text(to, "\nOptions:\n");
         bide_cli_options_help(to, command->options);

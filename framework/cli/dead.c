@@ -109,6 +109,7 @@ static bide_code list(struct bide_cli *cli, void *given, bide_error *error)
 const struct bide_cli_command bide_cli_dead_list = {
     .name = "dead list",
     .usage = "[--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
+    .examples = "bide dead list --limit 20\nbide dead list --json --reason exhausted | jq -r .id",
     .summary = "Lists dead letters, newest first.",
     .options = list_options,
     .values_size = sizeof(struct list_values),
@@ -242,6 +243,7 @@ static bide_code show(struct bide_cli *cli, void *values, bide_error *error)
 const struct bide_cli_command bide_cli_dead_show = {
     .name = "dead show",
     .usage = "ID [options]",
+    .examples = "bide dead show order-42",
     .summary = "Shows a whole dead letter (every copy of the id).",
     .min_arguments = 1,
     .max_arguments = 1,

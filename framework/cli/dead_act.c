@@ -135,6 +135,7 @@ static bide_code run_drop(struct bide_cli *cli, void *values, bide_error *error)
 const struct bide_cli_command bide_cli_dead_retry = {
     .name = "dead retry",
     .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
+    .examples = "bide dead retry order-42\nbide dead retry --all --type mail --reason exhausted",
     .summary = "Queues dead letters again, due at once, with all their attempts.",
     .details = "None is lost between leaving the dead letters and being queued; an interruption leaves the "
                "rest where they are.\nAn id means every copy of it.",
@@ -148,6 +149,7 @@ const struct bide_cli_command bide_cli_dead_retry = {
 const struct bide_cli_command bide_cli_dead_drop = {
     .name = "dead drop",
     .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
+    .examples = "bide dead drop --all --type mail --reason rejected",
     .summary = "Deletes dead letters for good.",
     .details = "An id means every copy of it. There is no question and no way back.",
     .options = options,

@@ -86,6 +86,7 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
 const struct bide_cli_command bide_cli_explain = {
     .name = "explain",
     .usage = "--delay DURATION [options]",
+    .examples = "bide explain --delay 36h",
     .summary = "Shows how this broker would hold a message for so long.",
     .options = options,
     .values_size = sizeof(struct values),

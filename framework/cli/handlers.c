@@ -209,6 +209,7 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
 const struct bide_cli_command bide_cli_handlers = {
     .name = "handlers",
     .usage = "[--plugin-dir DIR] [options]",
+    .examples = "bide handlers --plugin-dir build",
     .summary = "Lists the plugins found, with their settings.",
     .options = options,
     .values_size = sizeof(struct values),

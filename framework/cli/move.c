@@ -177,6 +177,7 @@ static bide_code run(struct bide_cli *cli, void *base, bide_error *error)
 const struct bide_cli_command bide_cli_move = {
     .name = "move",
     .usage = "--from URL --to URL [--queue QUEUE] [options]",
+    .examples = "bide move --from sqlite:bide.db --to amqp://user:password@rabbit/shop",
     .summary = "Carries a backlog from one broker to another.",
     .details =
         "Ready, delayed and dead messages go over in batches of 500; each is deleted where it was only "

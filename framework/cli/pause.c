@@ -42,6 +42,7 @@ static const struct bide_cli_option no_options[] = {{0}};
 const struct bide_cli_command bide_cli_pause = {
     .name = "pause",
     .usage = "QUEUE|TYPE [options]",
+    .examples = "bide pause mail   # while the mail server is mended",
     .summary = "Begins no more messages of a queue or a type.",
     .details =
         "Speaks to all workers of the configuration that run on this host as this user. What runs "
@@ -57,6 +58,7 @@ const struct bide_cli_command bide_cli_pause = {
 const struct bide_cli_command bide_cli_resume = {
     .name = "resume",
     .usage = "QUEUE|TYPE [options]",
+    .examples = "bide resume mail",
     .summary = "Ends a pause.",
     .options = no_options,
     .min_arguments = 1,

@@ -163,6 +163,7 @@ static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
 const struct bide_cli_command bide_cli_handlers_new = {
     .name = "handlers new",
     .usage = "NAME [options]",
+    .examples = "bide handlers new resize",
     .summary = "Writes a ready folder NAME for a handler of your own.",
     .details = "NAME.c, CMakeLists.txt and README.md, which says how to build and try it.",
     .min_arguments = 1,

@@ -241,6 +241,9 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
 const struct bide_cli_command bide_cli_send = {
     .name = "send",
     .usage = "TYPE [BODY] [--strict] [options]\n--lines [--strict] [options]",
+    .examples = "bide send mail '{\"to\":\"ann@example.org\"}'\nbide send mail @letter.json --delay 1h30m "
+                "--id order-42\nbide send report --at 2026-12-24T18:00:00Z --expires 1d\nbide send --lines "
+                "--strict < orders.ndjson",
     .summary = "Sends a message, or one for each line of JSON.",
     .details = "BODY is text, @FILE, or - for standard input. Prints the id once the broker has confirmed "
                "the message.\n\n"

@@ -110,6 +110,7 @@ static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
 const struct bide_cli_command bide_cli_status = {
     .name = "status",
     .usage = "[options]",
+    .examples = "bide status\nbide status --json | jq '.queues[] | select(.dead > 0)'",
     .summary = "Shows what is ready, delayed, in flight and dead, per queue, and the workers.",
     .details = "'-' (null in JSON) is what this broker cannot tell per queue.",
     .log_level = BIDE_LOG_WARN,

@@ -114,6 +114,7 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
 const struct bide_cli_command bide_cli_tail = {
     .name = "tail",
     .usage = "[--type TYPE] [--queue QUEUE] [--outcome OUTCOME] [options]",
+    .examples = "bide tail --type mail --outcome dead",
     .summary = "Follows what runs, a line a message.",
     .details = "Of all workers of the configuration that run on this host as this user, from now on, until "
                "Ctrl-C or the end of the workers.\nA worker that is too fast to be followed is not slowed "

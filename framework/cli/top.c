@@ -237,6 +237,7 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
 const struct bide_cli_command bide_cli_top = {
     .name = "top",
     .usage = "[--once] [options]",
+    .examples = "bide top\nbide top --json   # one look, for scripts",
     .summary = "Shows queues, handlers and workers as they change.",
     .details = "Of all workers of the configuration that run on this host as this user, every second, until "
                "'q' or Ctrl-C.\nWhat does not fit the window is left out. Where standard output is no "

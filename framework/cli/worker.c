@@ -301,6 +301,8 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
 const struct bide_cli_command bide_cli_worker = {
     .name = "worker",
     .usage = "[--threads N] [--exit-idle DURATION] [options]",
+    .examples = "bide worker -c shop.conf\nbide worker --exit-idle 5m   # for a timer or a script: leaves "
+                "when nothing is left to do",
     .summary = "Runs handlers until SIGTERM or SIGINT.",
     .details =
         "At the first signal it takes nothing new and finishes what runs, at most worker.drain long; "

@@ -1,5 +1,5 @@
-/* bide_manual DIR: writes the manual pages and the completions into DIR, which has man1/, man5/ and
- * completions/. */
+/* bide_manual DIR HANDLERS_README: writes the manual pages and the completions into DIR, which has man1/,
+ * man5/, man7/ and completions/. */
 #include <stdio.h>
 #include <string.h>
 
@@ -30,11 +30,37 @@ static const struct {
     {"completions/bide.fish", manual_write_fish},
 };
 
+/* The whole file as a text; leaves it unfreed: this program ends soon. */
+static char *read_text(const char *path)
+{
+    struct bide_buffer text;
+    char line[4096];
+    FILE *file = fopen(path, "r");
+    bide_buffer_init(&text);
+    while (file && fgets(line, sizeof line, file))
+        bide_buffer_text(&text, line);
+    if (file)
+        fclose(file);
+    else
+        perror(path);
+    return bide_buffer_take(&text);
+}
+
+static int write_handlers(const char *folder, const char *readme)
+{
+    struct bide_buffer text;
+    char *markdown = read_text(readme);
+    bide_buffer_init(&text);
+    if (markdown)
+        manual_write_handlers(&text, markdown);
+    return write_file(folder, "man7/bide-handlers.7", &text);
+}
+
 int main(int argc, char **argv)
 {
     int failures = 0;
-    if (argc != 2) {
-        fprintf(stderr, "usage: bide_manual DIR\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: bide_manual DIR HANDLERS_README\n");
         return 64;
     }
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
@@ -53,5 +79,6 @@ int main(int argc, char **argv)
             *blank = '-';
         failures += write_file(argv[1], name, &text);
     }
+    failures += write_handlers(argv[1], argv[2]);
     return failures != 0;
 }

@@ -22,6 +22,8 @@ void manual_head(struct bide_buffer *to, const char *name, const char *section, 
 void manual_write_program(struct bide_buffer *to);                                         /* bide(1) */
 void manual_write_command(struct bide_buffer *to, const struct bide_cli_command *command); /* bide-NAME(1) */
 void manual_write_settings(struct bide_buffer *to);                                        /* bide.conf(5) */
+/* markdown.c: bide-handlers(7), from handlers/README.md. */
+void manual_write_handlers(struct bide_buffer *to, const char *markdown);
 
 /* ---- completions ---- */
 

@@ -113,6 +113,9 @@ void manual_write_command(struct bide_buffer *to, const struct bide_cli_command 
         bide_buffer_text(to, ".PP\n");
         manual_paragraphs(to, command->details);
     }
+    bide_buffer_text(to, ".SH EXAMPLES\n.nf\n");
+    manual_line(to, command->examples);
+    bide_buffer_text(to, "\n.fi\n");
     write_options(to, "OPTIONS", command->options);
     write_options(to, "OPTIONS OF EVERY COMMAND", bide_cli_global_options());
     write_statuses(to);

@@ -47,13 +47,14 @@ def a_page_for_each_command(project):
         page = PAGES / "man1" / f"bide-{name.replace(' ', '-')}.1"
         text = re.sub(".\b", "", run("mandoc", "-Tutf8", page))  # bold is struck twice
         missing = [option for option in options(help_of(project, *name.split())) if option not in text]
+        expect(re.search(rf"^EXAMPLES\n +(sudo .*)?bide {name}", text, re.M), f"{page.name} has no example")
         expect(not missing, f"{page.name} has no {missing}")
     expect(len(list((PAGES / "man1").iterdir())) == len(found) + 1, "pages of commands that do not exist")
 
 
 def pages_are_clean(project):
     pages = sorted(PAGES.glob("man?/*"))
-    expect(PAGES / "man5" / "bide.conf.5" in pages, f"{pages}")
+    expect({"bide.conf.5", "bide-handlers.7"} <= {page.name for page in pages}, f"{pages}")
     for page in pages:
         said = run("mandoc", "-Tlint", "-Wwarning", page) + run("sh", "-c", f"groff -mandoc -ww -Tutf8 '{page}' >/dev/null")
         expect(not said, f"{page.name}: {said}")
