@@ -1,6 +1,7 @@
-/* What a request carries besides its body. A message comes from anywhere: a header of its own is forwarded
- * only if it is a header (no line ends, RFC 9110 token as name), concerns the message and not the connection,
- * and does not replace one of ours or one that is configured. */
+/* What a request carries besides its body. A message comes from anywhere, and a header may give rights to who
+ * sends it (authorization, cookie, x-forwarded-for, a method override): of a message's own headers only its
+ * trace and those that `forward_headers` names are sent, and only where they are headers (no line ends) and
+ * do not replace one of ours or one that is configured. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +9,10 @@
 
 #include "webhook.h"
 
-static const char *const not_forwarded[] = {"connection", "content-length", "content-type", "expect", "host",
-    "idempotency-key", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer",
+static const char *const never_forwarded[] = {"connection", "content-length", "content-type", "expect",
+    "host", "idempotency-key", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer",
     "transfer-encoding", "upgrade", "user-agent"};
+static const char *const traces[] = {"traceparent", "tracestate"};
 
 static bool is_token(const char *name)
 {
@@ -36,14 +38,22 @@ static bool configured(const struct webhook *webhook, const char *name)
     return false;
 }
 
+bool webhook_may_forward(const char *name)
+{
+    bool never = !is_token(name) || strncasecmp(name, "bide-", 5) == 0;
+    for (size_t i = 0; i < sizeof never_forwarded / sizeof never_forwarded[0]; i++)
+        never = never || strcasecmp(name, never_forwarded[i]) == 0;
+    return !never;
+}
+
 static bool forwarded(const struct webhook *webhook, const char *name, const char *value)
 {
-    if (!is_token(name) || !is_value(value) || strncasecmp(name, "bide-", 5) == 0)
-        return false;
-    for (size_t i = 0; i < sizeof not_forwarded / sizeof not_forwarded[0]; i++)
-        if (strcasecmp(name, not_forwarded[i]) == 0)
-            return false;
-    return !configured(webhook, name);
+    bool wanted = false;
+    for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++)
+        wanted = wanted || strcasecmp(name, traces[i]) == 0;
+    for (size_t i = 0; i < webhook->n_forward && !wanted; i++)
+        wanted = strcasecmp(name, webhook->forward[i]) == 0;
+    return wanted && is_value(value) && !configured(webhook, name);
 }
 
 /* Once an append has failed, *list is freed and NULL, and stays so. */
@@ -62,26 +72,39 @@ static void add(struct curl_slist **list, const char *name, const char *value)
     free(line);
 }
 
-static void add_own(struct curl_slist **list, const bide_message *message)
+const char *webhook_sent_id(const bide_message *message)
+{
+    const char *id = bide_message_id(message);
+    size_t size = strlen(id);
+    bool blank = size && (strchr(" \t", id[0]) || strchr(" \t", id[size - 1])); /* a receiver cuts it off */
+    return is_value(id) && !blank ? id : "";
+}
+
+/* Configured headers win over ours. */
+static void add_own(struct curl_slist **list, const struct webhook *webhook, const bide_message *message)
 {
     char attempt[16];
-    const char *type = bide_message_content_type(message);
-    const char *id = bide_message_id(message);
+    const char *type = bide_message_content_type(message), *id = webhook_sent_id(message);
+    const struct {
+        const char *name, *value;
+    } rows[] = {
+        {"Content-Type", type[0] && is_value(type) ? type : "application/octet-stream"},
+        {"Bide-Type", bide_message_type(message)},
+        {"Bide-Queue", bide_message_queue(message)},
+        {"Bide-Attempt", attempt},
+        {"Bide-Id", id},
+        {"Idempotency-Key", id},
+    };
     snprintf(attempt, sizeof attempt, "%d", bide_message_attempt(message));
-    add(list, "Content-Type", type[0] && is_value(type) ? type : "application/octet-stream");
-    add(list, "Bide-Type", bide_message_type(message));
-    add(list, "Bide-Queue", bide_message_queue(message));
-    add(list, "Bide-Attempt", attempt);
-    if (!is_value(id))
-        return;
-    add(list, "Bide-Id", id);
-    add(list, "Idempotency-Key", id);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].value[0] && !configured(webhook, rows[i].name))
+            add(list, rows[i].name, rows[i].value);
 }
 
 struct curl_slist *webhook_headers(const struct webhook *webhook, const bide_message *message)
 {
     struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no waiting for "100 Continue" */
-    add_own(&list, message);
+    add_own(&list, webhook, message);
     if (webhook->secret) {
         char signature[WEBHOOK_SIGNATURE_TEXT];
         if (!webhook_sign(webhook, message, signature)) {

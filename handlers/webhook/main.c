@@ -70,17 +70,21 @@ static int64_t wanted_delay_ms(struct webhook *webhook)
 {
     curl_off_t seconds = 0; /* libcurl reads both forms: seconds and a date */
     curl_easy_getinfo(webhook->easy, CURLINFO_RETRY_AFTER, &seconds);
-    if (seconds <= 0)
+    if (seconds <= 0 || webhook->retry_after_max_ms == 0)
         return BIDE_BY_POLICY;
-    return (seconds < webhook->retry_after_max_s ? (int64_t)seconds : webhook->retry_after_max_s) * 1000;
+    return seconds < webhook->retry_after_max_ms / 1000 ? (int64_t)seconds * 1000
+                                                        : webhook->retry_after_max_ms;
 }
 
-static bide_outcome answered(struct webhook *webhook, bide_context *context)
+static long status_of(const struct webhook *webhook)
 {
-    long status = 0;
+    long status = 0; /* also where there is none */
     curl_easy_getinfo(webhook->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status >= 200 && status < 300)
-        return BIDE_DONE;
+    return status;
+}
+
+static bide_outcome answered(struct webhook *webhook, bide_context *context, long status)
+{
     const char *reply = reply_text(webhook);
     const char *colon = reply[0] ? ": " : "";
     if (status == 408 || status == 429 || status >= 500)
@@ -101,8 +105,11 @@ static bide_outcome handle(void *state, const bide_message *message, bide_contex
     prepare(webhook, message, headers, request_timeout_ms(webhook, context));
     CURLcode result = transfer(webhook, context);
     bide_outcome outcome;
-    if (result == CURLE_OK)
-        outcome = answered(webhook, context);
+    long status = status_of(webhook);
+    if (status >= 200 && status < 300)
+        outcome = BIDE_DONE; /* also where its body was cut off: the receiver has the message */
+    else if (result == CURLE_OK)
+        outcome = answered(webhook, context, status);
     else if (result == CURLE_ABORTED_BY_CALLBACK)
         outcome = bide_retry(
             context, BIDE_BY_POLICY, "the run was cancelled before %s answered", webhook->shown_url);
@@ -131,11 +138,13 @@ static void close_handler(void *state)
 static const bide_setting_spec settings_table[] = {
     {"url", BIDE_SETTING_STRING, NULL, "where the body is POSTed to (http or https)"},
     {"headers", BIDE_SETTING_LIST, "", "more headers, each \"Name: value\""},
+    {"forward_headers", BIDE_SETTING_LIST, "",
+        "names of a message's headers that are sent along, besides its trace"},
     {"secret", BIDE_SETTING_STRING, "", "key of the header Bide-Signature (HMAC-SHA256)"},
     {"secret_file", BIDE_SETTING_STRING, "", "file whose first line is that key"},
     {"timeout", BIDE_SETTING_DURATION, "30s", "for a request, where the handler has not less left"},
     {"connect_timeout", BIDE_SETTING_DURATION, "10s", "for the connection"},
-    {"retry_after_max", BIDE_SETTING_DURATION, "1h", "the longest Retry-After that is obeyed"},
+    {"retry_after_max", BIDE_SETTING_DURATION, "1h", "the longest Retry-After that is obeyed; 0s: none is"},
     {"ca_file", BIDE_SETTING_STRING, "", "certificates to trust instead of the system's (PEM)"},
     {0},
 };

@@ -66,6 +66,22 @@ static bide_code set_headers(struct webhook *webhook, const bide_settings *setti
     return BIDE_OK;
 }
 
+static bide_code set_forward(struct webhook *webhook, const bide_settings *settings, bide_error *error)
+{
+    size_t n = bide_settings_list_size(settings, "forward_headers");
+    if (!(webhook->forward = calloc(n + 1, sizeof *webhook->forward)))
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        const char *name = bide_settings_list_at(settings, "forward_headers", i);
+        if (!webhook_may_forward(name))
+            return bide_fail(error, BIDE_E_CONFIG,
+                "setting 'forward_headers': '%s' is no header's name, or one that the request sets itself",
+                name);
+        webhook->forward[webhook->n_forward++] = name;
+    }
+    return BIDE_OK;
+}
+
 /* Paths start at the configuration file's folder. */
 static void locate(const bide_settings *settings, const char *file, char path[PATH_MAX])
 {
@@ -138,6 +154,10 @@ static bide_code set_curl(struct webhook *webhook, const bide_settings *settings
     if (!easy || !webhook->multi)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     const char *ca_file = bide_settings_string(settings, "ca_file");
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* A name server that does not answer holds up the resolver's thread only, not who waits for it. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L); /* threads: no alarm(), no change of SIGPIPE */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -152,6 +172,7 @@ static bide_code set_curl(struct webhook *webhook, const bide_settings *settings
     if (code == CURLE_OK && ca_file && ca_file[0]) {
         char path[PATH_MAX];
         locate(settings, ca_file, path);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* else the system's authorities are trusted, too */
         code = curl_easy_setopt(easy, CURLOPT_CAINFO, path);
     }
     return code == CURLE_OK ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
@@ -160,10 +181,12 @@ static bide_code set_curl(struct webhook *webhook, const bide_settings *settings
 static bide_code fill(struct webhook *webhook, const bide_settings *settings, bide_error *error)
 {
     webhook->timeout_ms = bide_settings_int(settings, "timeout");
-    webhook->retry_after_max_s = bide_settings_int(settings, "retry_after_max") / 1000;
+    webhook->retry_after_max_ms = bide_settings_int(settings, "retry_after_max");
     bide_code code = set_url(webhook, settings, error);
     if (code == BIDE_OK)
         code = set_headers(webhook, settings, error);
+    if (code == BIDE_OK)
+        code = set_forward(webhook, settings, error);
     if (code == BIDE_OK)
         code = set_secret(webhook, settings, error);
     if (code == BIDE_OK)
@@ -200,6 +223,7 @@ void webhook_close(struct webhook *webhook)
     if (webhook->secret)
         explicit_bzero(webhook->secret, webhook->secret_size);
     free(webhook->secret);
+    free(webhook->forward);
     free(webhook->shown_url);
     free(webhook->url);
     free(webhook);

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,7 +9,7 @@
 #include "webhook.h"
 
 static bool hmac(
-    const struct webhook *webhook, const char *prefix, const bide_message *message, unsigned char digest[32])
+    const struct webhook *webhook, const char *head, const bide_message *message, unsigned char digest[32])
 {
     char name[] = "SHA256";
     OSSL_PARAM params[] = {
@@ -19,23 +20,25 @@ static bool hmac(
     EVP_MAC_CTX *context = mac ? EVP_MAC_CTX_new(mac) : NULL;
     bool good = context &&
                 EVP_MAC_init(context, (const unsigned char *)webhook->secret, webhook->secret_size, params) &&
-                EVP_MAC_update(context, (const unsigned char *)prefix, strlen(prefix)) &&
+                EVP_MAC_update(context, (const unsigned char *)head, strlen(head)) &&
                 EVP_MAC_update(context, body, size) && EVP_MAC_final(context, digest, &digest_size, 32);
     EVP_MAC_CTX_free(context);
     EVP_MAC_free(mac);
     return good;
 }
 
+/* No value holds a line's end, so that what is signed can be read in one way only. */
 bool webhook_sign(const struct webhook *webhook, const bide_message *message, char to[WEBHOOK_SIGNATURE_TEXT])
 {
-    char prefix[32];
     unsigned char digest[32];
+    char *head;
     long long now = (long long)time(NULL);
-    snprintf(prefix, sizeof prefix, "%lld.", now);
-    if (!hmac(webhook, prefix, message, digest))
+    if (asprintf(&head, "%lld\n%s\n%s\n", now, webhook_sent_id(message), bide_message_type(message)) < 0)
         return false;
-    int used = snprintf(to, WEBHOOK_SIGNATURE_TEXT, "t=%lld,v1=", now);
-    for (size_t i = 0; i < sizeof digest; i++)
+    bool good = hmac(webhook, head, message, digest);
+    free(head);
+    int used = snprintf(to, WEBHOOK_SIGNATURE_TEXT, "t=%lld,v2=", now);
+    for (size_t i = 0; good && i < sizeof digest; i++)
         used += snprintf(to + used, WEBHOOK_SIGNATURE_TEXT - (size_t)used, "%02x", digest[i]);
-    return true;
+    return good;
 }

@@ -19,7 +19,9 @@ struct webhook {
     char *secret;               /* NULL: unsigned */
     size_t secret_size;
     int64_t timeout_ms;
-    int64_t retry_after_max_s;
+    int64_t retry_after_max_ms; /* 0: Retry-After is not obeyed */
+    const char **forward; /* names of a message's headers that go along; the strings are the settings' */
+    size_t n_forward;
     char problem[CURL_ERROR_SIZE];
     char reply[WEBHOOK_REPLY_MAX + 1];
     size_t reply_size;
@@ -31,8 +33,13 @@ void webhook_close(struct webhook *webhook); /* NULL is fine */
 
 /* ---- headers.c: the request's header list; NULL where there is no memory ---- */
 struct curl_slist *webhook_headers(const struct webhook *webhook, const bide_message *message);
+/* May `forward_headers` name this one? */
+bool webhook_may_forward(const char *name);
+/* What Bide-Id says: "" where the id is no header's value. */
+const char *webhook_sent_id(const bide_message *message);
 
-/* ---- signature.c: "t=<unix seconds>,v1=<hex>", HMAC-SHA256 over "<unix seconds>.<body>" ---- */
+/* ---- signature.c: "t=<unix seconds>,v2=<hex>", HMAC-SHA256 over the lines time, id and type, and the body
+ * ---- */
 enum { WEBHOOK_SIGNATURE_TEXT = 128 };
 bool webhook_sign(
     const struct webhook *webhook, const bide_message *message, char to[WEBHOOK_SIGNATURE_TEXT]);

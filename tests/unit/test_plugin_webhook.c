@@ -1,9 +1,15 @@
 /* handlers/webhook against a real HTTP server on loopback. */
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <jansson.h>
+#include <netdb.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -116,9 +122,14 @@ static void test_retry_after_is_capped(void **state)
 {
     struct plugin_run run;
     open_hook(&run, *state, "/busy", "retry_after_max = \"0ms\";");
+    assert_ok(bide_message_set_id(run.message, "not obeyed", NULL), NULL);
+    assert_int_equal(plugin_run_handle(&run), BIDE_RETRY);
+    assert_int_equal(run.delay_ms, BIDE_BY_POLICY);
+    plugin_run_close(&run);
+    open_hook(&run, *state, "/busy", "retry_after_max = \"250ms\";");
     assert_ok(bide_message_set_id(run.message, "capped", NULL), NULL);
     assert_int_equal(plugin_run_handle(&run), BIDE_RETRY);
-    assert_int_equal(run.delay_ms, 0);
+    assert_int_equal(run.delay_ms, 250);
     plugin_run_close(&run);
 }
 
@@ -160,6 +171,42 @@ static void test_headers_cannot_be_smuggled(void **state)
     plugin_run_close(&run);
 }
 
+/* A header may give rights to who sends it. */
+static void test_headers_are_forwarded_by_name(void **state)
+{
+    struct plugin_run run;
+    for (int named = 0; named < 2; named++) {
+        open_hook(&run, *state, "/ok", named ? "forward_headers = [\"x-extra\"];" : "");
+        run.message->headers = (struct bide_header[]){
+            {"authorization", "Bearer stolen"}, {"X-Extra", "mine"}, {"traceparent", "00-ab-cd-01"}};
+        run.message->n_headers = 3;
+        assert_int_equal(plugin_run_handle(&run), BIDE_DONE);
+        assert_noted(*state, "authorization", "");
+        assert_noted(*state, "extra", named ? "mine" : "");
+        assert_noted(*state, "traceparent", "00-ab-cd-01");
+        plugin_run_close(&run);
+    }
+}
+
+static void test_configured_headers_replace_ours(void **state)
+{
+    struct plugin_run run;
+    open_hook(&run, *state, "/ok", "headers = [\"content-type: text/x\", \"Bide-Attempt: none\"];");
+    assert_ok(bide_message_set_content_type(run.message, "application/json", NULL), NULL);
+    assert_int_equal(plugin_run_handle(&run), BIDE_DONE);
+    assert_noted(*state, "content_type", "text/x");
+    assert_noted(*state, "attempt", "none");
+    plugin_run_close(&run);
+}
+
+static void test_a_cut_answer_is_an_answer(void **state)
+{
+    struct plugin_run run;
+    open_hook(&run, *state, "/cut", "");
+    assert_int_equal(plugin_run_handle(&run), BIDE_DONE);
+    plugin_run_close(&run);
+}
+
 static void test_signature_can_be_checked(void **state)
 {
     struct plugin_run run;
@@ -170,15 +217,119 @@ static void test_signature_can_be_checked(void **state)
     json_t *request = last_request(*state);
     const char *signature = json_string_value(json_object_get(request, "signature"));
     long long time = 0;
-    assert_int_equal(sscanf(signature, "t=%lld,v1=", &time), 1);
-    int size = snprintf(signed_text, sizeof signed_text, "%lld.{\"a\":1}", time);
+    assert_int_equal(sscanf(signature, "t=%lld,v2=", &time), 1);
+    int size = snprintf(signed_text, sizeof signed_text, "%lld\nid-1\ntest\n{\"a\":1}", time);
     assert_non_null(
         HMAC(EVP_sha256(), "top secret", 10, (unsigned char *)signed_text, (size_t)size, mac, NULL));
     for (size_t i = 0; i < sizeof mac; i++)
         snprintf(mac_hex + 2 * i, 3, "%02x", mac[i]);
-    snprintf(expected, sizeof expected, "t=%lld,v1=%s", time, mac_hex);
+    snprintf(expected, sizeof expected, "t=%lld,v2=%s", time, mac_hex);
     assert_string_equal(signature, expected);
     json_decref(request);
+    plugin_run_close(&run);
+}
+
+/* The example of handlers/README.md, run with what a request carried: 0 and 1 as its exit code. */
+static int check_by_readme(const struct plugin_run *run, const char *signature, const char *id)
+{
+    char command[512];
+    snprintf(command, sizeof command,
+        "cd '%s' && sed -n '/^```python/,/^```$/p' '%s/handlers/README.md' | grep -v '```' > check.py && "
+        "echo 'import sys; sys.exit(not is_genuine(b\"top secret\", sys.argv[1], sys.argv[2], \"test\", "
+        "b\"{\\\"a\\\":1}\"))' >> check.py && python3 check.py '%s' '%s'",
+        run->dir.path, BIDE_SOURCE_DIR, signature, id);
+    int status = system(command);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_signature_by_the_readme(void **state)
+{
+    struct plugin_run run;
+    char old[300];
+    open_hook(&run, *state, "/ok", "secret = \"top secret\";");
+    assert_int_equal(plugin_run_handle(&run), BIDE_DONE);
+    json_t *request = last_request(*state);
+    const char *signature = json_string_value(json_object_get(request, "signature"));
+    assert_int_equal(check_by_readme(&run, signature, "id-1"), 0);
+    assert_int_equal(check_by_readme(&run, signature, "id-2"), 1); /* of another message */
+    snprintf(old, sizeof old, "t=1766599200%s", strchr(signature, ','));
+    assert_int_equal(check_by_readme(&run, old, "id-1"), 1); /* repeated later */
+    json_decref(request);
+    plugin_run_close(&run);
+}
+
+/* ---- libcurl's surroundings: these stand before those of the libraries ---- */
+
+static sem_t resolver_may_go;
+static _Atomic int resolvers;
+static _Atomic bool only_ca_file; /* CURLOPT_CAPATH was set to nothing */
+
+/* A name server that does not answer. */
+__attribute__((visibility("default"))) int getaddrinfo(
+    const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        (typeof(real))dlsym(RTLD_NEXT, "getaddrinfo");
+    if (!node || strcmp(node, "stalls.example") != 0)
+        return real(node, service, hints, result);
+    struct timespec until;
+    atomic_fetch_add(&resolvers, 1);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 10;
+    while (sem_timedwait(&resolver_may_go, &until) != 0 && errno == EINTR)
+        ;
+    atomic_fetch_sub(&resolvers, 1);
+    return EAI_AGAIN;
+}
+
+#undef curl_easy_setopt
+__attribute__((visibility("default"))) CURLcode curl_easy_setopt(CURL *easy, CURLoption option, ...)
+{
+    CURLcode (*real)(CURL *, CURLoption, ...) =
+        (typeof(real))dlsym(dlopen("libcurl.so.4", RTLD_NOW | RTLD_NOLOAD), "curl_easy_setopt");
+    va_list args;
+    va_start(args, option);
+    void *value = va_arg(args, void *); /* long, curl_off_t and pointers are of one size here */
+    va_end(args);
+    if (option == CURLOPT_CAPATH)
+        atomic_store(&only_ca_file, value == NULL);
+    return real(easy, option, value);
+}
+
+static bool no_resolver(void *user)
+{
+    (void)user;
+    return atomic_load(&resolvers) == 0;
+}
+
+static void test_a_silent_name_server_holds_nobody(void **state)
+{
+    (void)state;
+    struct plugin_run run;
+    bide_error error;
+    assert_int_equal(sem_init(&resolver_may_go, 0, 0), 0);
+    assert_ok(plugin_run_open(&run, "webhook", "200ms", "url = \"http://stalls.example/\";", &error), &error);
+    assert_int_equal(plugin_run_handle(&run), BIDE_RETRY);
+    assert_between(run.took_ms, 199, 5000);
+    assert_int_equal(atomic_load(&resolvers), 1); /* it is still asking */
+    plugin_run_close(&run);
+    assert_int_equal(sem_post(&resolver_may_go), 0);
+    assert_true(wait_until(no_resolver, NULL, 10000));
+}
+
+static void test_ca_file_replaces_the_authorities(void **state)
+{
+    (void)state;
+    struct plugin_run run;
+    bide_error error;
+    assert_ok(plugin_run_open(&run, "webhook", "1s", "url = \"https://127.0.0.1:1/\";", &error), &error);
+    assert_false(atomic_load(&only_ca_file));
+    plugin_run_close(&run);
+    assert_ok(plugin_run_open(
+                  &run, "webhook", "1s", "url = \"https://127.0.0.1:1/\"; ca_file = \"own.pem\";", &error),
+        &error);
+    assert_true(atomic_load(&only_ca_file));
     plugin_run_close(&run);
 }
 
@@ -252,6 +403,9 @@ static void test_settings_are_checked_at_the_start(void **state)
         {"url = \"file:///etc/passwd\";", "http:// or https://"},
         {"url = \"http://\";", "'url'"},
         {"url = \"http://x/\"; headers = [\"no colon\"];", "'headers': item 1"},
+        {"url = \"http://x/\"; forward_headers = [\"Host\"];", "'forward_headers': 'Host'"},
+        {"url = \"http://x/\"; forward_headers = [\"bide-id\"];", "'forward_headers': 'bide-id'"},
+        {"url = \"http://x/\"; forward_headers = [\"a b\"];", "'forward_headers': 'a b'"},
         {"url = \"http://x/\"; secret = \"a\"; secret_file = \"b\";", "exclude each other"},
         {"url = \"http://x/\"; secret_file = \"missing\";", "'secret_file': cannot read"},
     };
@@ -263,7 +417,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_retry_after_is_capped, start_server, stop_server),
     cmocka_unit_test_setup_teardown(test_request_carries_the_message, start_server, stop_server),
     cmocka_unit_test_setup_teardown(test_headers_cannot_be_smuggled, start_server, stop_server),
+    cmocka_unit_test_setup_teardown(test_headers_are_forwarded_by_name, start_server, stop_server),
+    cmocka_unit_test_setup_teardown(test_configured_headers_replace_ours, start_server, stop_server),
+    cmocka_unit_test_setup_teardown(test_a_cut_answer_is_an_answer, start_server, stop_server),
     cmocka_unit_test_setup_teardown(test_signature_can_be_checked, start_server, stop_server),
+    cmocka_unit_test_setup_teardown(test_signature_by_the_readme, start_server, stop_server),
+    cmocka_unit_test(test_a_silent_name_server_holds_nobody),
+    cmocka_unit_test(test_ca_file_replaces_the_authorities),
     cmocka_unit_test(test_no_answer_is_tried_again),
     cmocka_unit_test_setup_teardown(test_slow_answers_are_given_up, start_server, stop_server),
     cmocka_unit_test_setup_teardown(test_cancelling_wakes_it, start_server, stop_server),

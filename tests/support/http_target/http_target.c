@@ -34,7 +34,7 @@ enum { HEAD_MAX = 32 * 1024, BODY_MAX = 1 << 20, SEEN_MAX = 10000, FIELD_MAX = 3
 
 struct request {
     char path[100], id[FIELD_MAX], type[FIELD_MAX], attempt[FIELD_MAX], key[FIELD_MAX], signature[FIELD_MAX];
-    char content_type[FIELD_MAX], trace[FIELD_MAX], extra[FIELD_MAX];
+    char content_type[FIELD_MAX], trace[FIELD_MAX], extra[FIELD_MAX], authorization[FIELD_MAX];
     size_t body_bytes;
 };
 
@@ -51,6 +51,7 @@ static const struct {
     {"Content-Type", "content_type", offsetof(struct request, content_type)},
     {"traceparent", "traceparent", offsetof(struct request, trace)},
     {"X-Extra", "extra", offsetof(struct request, extra)},
+    {"Authorization", "authorization", offsetof(struct request, authorization)},
 };
 enum { N_LOGGED = sizeof logged / sizeof logged[0] };
 
@@ -65,6 +66,7 @@ static const struct route {
 } routes[] = {
     {"/ok", 0, 0, "", "", ""},
     {"/slow", 0, 0, "", "", ""},
+    {"/cut", 0, 0, "", "", ""},
     {"/repair", 0, 0, "", "", ""},
     {"/busy", 1, 429, "Too Many Requests", "Retry-After: 1\r\n", "busy, come back in a second\n"},
     {"/broken", 2, 500, "Internal Server Error", "", "something broke here\n"},
@@ -136,6 +138,11 @@ static bool answer(int client, const struct request *request)
     write_log(request, reply->status);
     if (strcmp(route->path, "/slow") == 0)
         poll(NULL, 0, SLOW_MS);
+    if (strcmp(route->path, "/cut") == 0) { /* ends in the middle of what it announces */
+        static const char half[] = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
+        send(client, half, sizeof half - 1, MSG_NOSIGNAL);
+        return false;
+    }
     char text[1024];
     int size = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n%s\r\n%s", reply->status,
         reply->line, strlen(reply->body), reply->header, reply->body);
@@ -161,7 +168,11 @@ static void take_header(struct request *request, const char *line, size_t size)
             size -= name + 1;
             while (size && *line == ' ')
                 line++, size--;
-            copy_plain((char *)request + logged[i].offset, FIELD_MAX, line, size);
+            char *to = (char *)request + logged[i].offset;
+            size_t used = strlen(to); /* one that comes twice is logged as "a|b" */
+            if (used && used + 1 < FIELD_MAX)
+                to[used++] = '|';
+            copy_plain(to + used, FIELD_MAX - used, line, size);
             return;
         }
     }
