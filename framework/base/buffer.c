@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/utf8.h"
+#include "base/visible.h"
 
 static char empty_text[1];
 
@@ -125,14 +125,10 @@ static void json_escape(struct bide_buffer *buffer, unsigned char c)
 /* Bytes of `text` that stand in a JSON string as they are. */
 static size_t plain_run(const char *text, size_t size)
 {
-    size_t i = 0;
-    while (i < size) {
-        unsigned char c = (unsigned char)text[i];
-        size_t length = c < 0x20 || c == '"' || c == '\\' ? 0 : bide_utf8_length(text + i, size - i);
-        if (length == 0)
-            break;
+    size_t i = 0, length;
+    while (i < size && text[i] != '"' && text[i] != '\\' &&
+           bide_visible_character(text + i, size - i, &length) > 0)
         i += length;
-    }
     return i;
 }
 
@@ -143,17 +139,17 @@ void bide_buffer_json(struct bide_buffer *buffer, const char *text, size_t size)
         return;
     }
     bide_buffer_char(buffer, '"');
-    for (size_t i = 0; i < size;) {
+    for (size_t i = 0, length; i < size; i += length) {
         size_t plain = plain_run(text + i, size - i);
         bide_buffer_add(buffer, text + i, plain);
         i += plain;
         if (i == size)
             break;
-        if (bide_utf8_length(text + i, size - i) == 0)
-            bide_buffer_text(buffer, "\xEF\xBF\xBD");
-        else
+        bide_visible_character(text + i, size - i, &length);
+        if (length == 1 && (unsigned char)text[i] < 0x80)
             json_escape(buffer, (unsigned char)text[i]);
-        i++;
+        else
+            bide_visible_escape(buffer, text + i, length);
     }
     bide_buffer_char(buffer, '"');
 }

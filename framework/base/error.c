@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "base/visible.h"
 
 static const struct {
     const char *name;
@@ -26,14 +27,6 @@ static void drop_cut_character(char text[BIDE_ERROR_SIZE])
         text[start - 1] = '\0';
 }
 
-/* Whatever a library's text or a user's name held: no second line, no terminal's escape sequence. */
-static void keep_to_one_line(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7F)
-            *text = ' ';
-}
-
 bide_code bide_fail_v(bide_error *error, bide_code code, const char *format, va_list args)
 {
     char text[BIDE_ERROR_SIZE]; /* the arguments may be parts of the error's own text */
@@ -46,7 +39,7 @@ bide_code bide_fail_v(bide_error *error, bide_code code, const char *format, va_
         drop_cut_character(text);
     error->code = code;
     memcpy(error->text, text, strlen(text) + 1);
-    keep_to_one_line(error->text);
+    bide_visible_line(error->text); /* whatever a library's text or a user's name held */
     return code;
 }
 
@@ -75,7 +68,7 @@ bide_code bide_fail_within(bide_error *error, const char *format, ...)
         memcpy(error->text, inner, sizeof inner);
     else if ((size_t)used >= sizeof error->text)
         drop_cut_character(error->text);
-    keep_to_one_line(error->text);
+    bide_visible_line(error->text); /* whatever a library's text or a user's name held */
     return error->code;
 }
 

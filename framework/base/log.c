@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/units.h"
-#include "base/utf8.h"
+#include "base/visible.h"
 
 /* The one mutable global beside the allocation hook (see architecture.md). */
 static struct {
@@ -46,23 +46,10 @@ static void add_json_line(struct bide_buffer *line, bide_log_level level, const 
     bide_buffer_text(line, "}\n");
 }
 
-/* Control characters (those of ISO 8859-1 too, as UTF-8 or as single bytes) and what is not UTF-8 are shown
- * as '?': a field must not be able to forge a line or move the cursor. */
+/* A field must not be able to forge a line or move the cursor. */
 static void add_plain(struct bide_buffer *line, const char *text)
 {
-    size_t size = strlen(text);
-    while (size) {
-        unsigned char c = (unsigned char)*text;
-        size_t length = bide_utf8_length(text, size);
-        bool control = c < 0x20 || c == 0x7F || (c == 0xC2 && length == 2 && (unsigned char)text[1] < 0xA0);
-        if (length == 0 || control)
-            bide_buffer_char(line, '?');
-        else
-            bide_buffer_add(line, text, length);
-        length = length ? length : 1;
-        text += length;
-        size -= length;
-    }
+    bide_visible_add(line, text, strlen(text), false);
 }
 
 static void add_text_line(struct bide_buffer *line, bide_log_level level, const char *time, const char *text,

@@ -1,6 +1,7 @@
 #include "broker/report.h"
 
 #include "base/json.h"
+#include "base/visible.h"
 #include "message/envelope.h"
 #include "message/failures.h"
 
@@ -83,6 +84,7 @@ void bide_report_dead(struct bide_buffer *to, const struct bide_dead_letter *let
 void bide_report_dead_whole(struct bide_buffer *to, const struct bide_dead_letter *letter)
 {
     const struct bide_message *message = letter->message;
+    size_t from = to->size;
     bide_report_dead(to, letter);
     bide_json_int(to, "due_ms", message->due_ms);
     bide_json_count(to, "expires_ms", message->expires_ms ? message->expires_ms : -1);
@@ -90,4 +92,5 @@ void bide_report_dead_whole(struct bide_buffer *to, const struct bide_dead_lette
     bide_failures_write(to, message->failures);
     bide_json_name(to, NULL);
     bide_envelope_add_content(to, message);
+    bide_visible_json(to, from); /* a body that is JSON stands there as it came */
 }

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "cli/check.h"
+#include "base/visible.h"
 #include "cli/output.h"
 #include "cli/session.h"
 
@@ -37,7 +38,7 @@ static void print_text(const struct bide_cli_report *report, const struct bide_f
     bide_buffer_init(&line);
     bide_buffer_format(&line, "%s%-11s%s  %s: ", report->colour ? severities[finding->severity].colour : "",
         severities[finding->severity].label, report->colour ? "\033[0m" : "", finding->subject);
-    bide_cli_add_clean(&line, finding->text, strlen(finding->text), false);
+    bide_visible_add(&line, finding->text, strlen(finding->text), false);
     if (finding->remedy)
         bide_buffer_format(&line, "\n             -> %s", finding->remedy);
     bide_cli_print_line(&line);

@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "base/utf8.h"
+#include "base/visible.h"
 #include "broker/report.h"
 #include "cli/output.h"
 #include "message/failures.h"
@@ -132,14 +133,14 @@ static void add_error(struct bide_buffer *to, const char *name, const char *erro
 {
     bool lines = strchr(error, '\n') != NULL;
     bide_buffer_format(to, "%-14s%s", name, lines ? "\n" : "");
-    bide_cli_add_clean(to, *error ? error : "-", *error ? strlen(error) : 1, true);
+    bide_visible_add(to, *error ? error : "-", *error ? strlen(error) : 1, true);
     bide_buffer_text(to, lines && error[strlen(error) - 1] == '\n' ? "" : "\n");
 }
 
 static void add_line(struct bide_buffer *to, const char *name, const char *text)
 {
     bide_buffer_format(to, "%-14s", name);
-    bide_cli_add_clean(to, text, strlen(text), false);
+    bide_visible_add(to, text, strlen(text), false);
     bide_buffer_char(to, '\n');
 }
 
@@ -151,10 +152,12 @@ static void add_time(struct bide_buffer *to, const char *name, int64_t ms)
 
 static void add_body(struct bide_buffer *to, const struct bide_message *message)
 {
-    bide_buffer_format(to, "%-14s%zu bytes%s%s\n", "body", message->body_size,
-        *message->content_type ? ", " : "", message->content_type);
+    bide_buffer_format(
+        to, "%-14s%zu bytes%s", "body", message->body_size, *message->content_type ? ", " : "");
+    bide_visible_add(to, message->content_type, strlen(message->content_type), false);
+    bide_buffer_char(to, '\n');
     if (bide_utf8_valid(message->body, message->body_size))
-        bide_cli_add_clean(to, message->body, message->body_size, true);
+        bide_visible_add(to, message->body, message->body_size, true);
     else
         bide_buffer_text(to, "(not text: `bide dead show ID --json` gives it in base64)");
 }
@@ -171,20 +174,17 @@ static void add_failures(struct bide_buffer *to, const struct bide_message *mess
         const char *line = bide_failure_headline(failure->error, &size);
         bide_buffer_format(
             to, "%-14s#%d %s ", "failure", failure->attempt, bide_format_instant(failure->at_ms, when));
-        bide_cli_add_clean(to, line, size, false);
+        bide_visible_add(to, line, size, false);
         bide_buffer_char(to, '\n');
     }
     bide_failures_release(&failures);
 }
 
-static void show_text(struct listing *listing, const struct bide_dead_letter *letter)
+void bide_cli_dead_text(struct bide_buffer *to, const struct bide_dead_letter *letter)
 {
     const struct bide_message *message = letter->message;
-    struct bide_buffer *to = &listing->line;
     char attempts[16];
     snprintf(attempts, sizeof attempts, "%d", message->attempt);
-    if (listing->n > 1)
-        bide_buffer_char(to, '\n');
     add_line(to, "id", message->id);
     add_line(to, "type", *message->type ? message->type : "-");
     add_line(to, "queue", message->queue);
@@ -198,24 +198,27 @@ static void show_text(struct listing *listing, const struct bide_dead_letter *le
         add_time(to, "expires", message->expires_ms);
     for (size_t i = 0; i < message->n_headers; i++) {
         bide_buffer_format(to, "%-14s", "header");
-        bide_cli_add_clean(to, message->headers[i].name, strlen(message->headers[i].name), false);
+        bide_visible_add(to, message->headers[i].name, strlen(message->headers[i].name), false);
         bide_buffer_text(to, ": ");
-        bide_cli_add_clean(to, message->headers[i].value, strlen(message->headers[i].value), false);
+        bide_visible_add(to, message->headers[i].value, strlen(message->headers[i].value), false);
         bide_buffer_char(to, '\n');
     }
     add_failures(to, message);
     add_body(to, message);
-    bide_cli_print_line(to);
 }
 
 static bool show_one(void *user, const struct bide_dead_letter *letter)
 {
     struct listing *listing = user;
     listing->n++;
-    if (listing->json)
+    if (listing->json) {
         show_json(listing, letter);
-    else
-        show_text(listing, letter);
+    } else {
+        if (listing->n > 1)
+            bide_buffer_char(&listing->line, '\n');
+        bide_cli_dead_text(&listing->line, letter);
+        bide_cli_print_line(&listing->line);
+    }
     return !ferror(stdout);
 }
 

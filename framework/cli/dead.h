@@ -31,4 +31,7 @@ extern const char *const bide_cli_dead_reasons[];
 struct bide_dead_filter bide_cli_dead_filter(
     const struct bide_cli_dead_choice *choice, const struct bide_cli *cli);
 
+/* A whole dead letter as people read it. */
+void bide_cli_dead_text(struct bide_buffer *to, const struct bide_dead_letter *letter);
+
 #endif

@@ -1,6 +1,7 @@
 /* The way from an export's batch to the destination. */
 #include <stdio.h>
 
+#include "base/visible.h"
 #include "cli/move.h"
 
 /* Said once of each, though it may be offered several times. */
@@ -10,8 +11,11 @@ static void refuse(struct bide_carrier *carrier, const struct bide_export *item,
     bide_code code = bide_cli_names_add(&carrier->refused, item->message->id, NULL);
     if (code == BIDE_OK && carrier->refused.n == known)
         return;
-    fprintf(stderr, "bide %s: message '%s' stays where it is: %s\n", carrier->cli->command->name,
-        item->message->id, why->text);
+    char id[BIDE_ID_MAX + 1];
+    snprintf(id, sizeof id, "%s", item->message->id);
+    bide_visible_line(id);
+    fprintf(
+        stderr, "bide %s: message '%s' stays where it is: %s\n", carrier->cli->command->name, id, why->text);
 }
 
 /* ---- what shall be run ---- */

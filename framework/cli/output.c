@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/utf8.h"
+#include "base/visible.h"
 
 /* ---- standard output ---- */
 
@@ -87,21 +87,6 @@ bool bide_cli_colour(int fd)
     return !(no_color && *no_color) && term && strcmp(term, "dumb") != 0 && isatty(fd);
 }
 
-void bide_cli_add_clean(struct bide_buffer *to, const char *text, size_t size, bool lines)
-{
-    for (size_t i = 0; i < size;) {
-        unsigned char c = (unsigned char)text[i];
-        size_t length = bide_utf8_length(text + i, size - i);
-        bool control =
-            c < 0x20 || c == 0x7F || (c == 0xC2 && length == 2 && (unsigned char)text[i + 1] < 0xA0);
-        if (length == 0 || (control && !(lines && (c == '\n' || c == '\t'))))
-            bide_buffer_char(to, '?');
-        else
-            bide_buffer_add(to, text + i, length);
-        i += length ? length : 1;
-    }
-}
-
 /* ---- tables ---- */
 
 static size_t width_of(const char *text)
@@ -124,7 +109,7 @@ void bide_cli_table_init(struct bide_cli_table *table, const char *const *column
 void bide_cli_table_text(struct bide_cli_table *table, const char *text)
 {
     size_t start = table->cells.size, *width = &table->widths[table->n_cells % table->n_columns];
-    bide_cli_add_clean(&table->cells, text, strlen(text), false);
+    bide_visible_add(&table->cells, text, strlen(text), false);
     if (table->cells.failed)
         return;
     size_t this_width = width_of(table->cells.bytes + start);

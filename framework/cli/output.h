@@ -41,8 +41,6 @@ void bide_cli_table_count(struct bide_cli_table *table, int64_t value); /* negat
 void bide_cli_table_flush(struct bide_cli_table *table);
 void bide_cli_table_release(struct bide_cli_table *table); /* prints nothing */
 
-/* Adds text with control characters (but newlines where `lines`) and broken UTF-8 shown as '?'. */
-void bide_cli_add_clean(struct bide_buffer *to, const char *text, size_t size, bool lines);
 /* May escape sequences be used on standard output (1) or error (2)? A terminal, and no NO_COLOR. */
 bool bide_cli_colour(int fd);
 

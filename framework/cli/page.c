@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/visible.h"
 #include "cli/output.h"
 
 #define PLAIN "\033[0m"
@@ -50,7 +51,7 @@ void bide_page_add(struct bide_page *page, const char *style, const char *text)
     if (page->used_rows == page->rows)
         return;
     bide_buffer_init(&clean);
-    bide_cli_add_clean(&clean, text, strlen(text), false);
+    bide_visible_add(&clean, text, strlen(text), false);
     bide_buffer_text(page->to, styled ? style : "");
     page->used_columns += bide_page_fit(page->to, clean.bytes, page->columns - page->used_columns);
     bide_buffer_text(page->to, styled ? PLAIN : "");

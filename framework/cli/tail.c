@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "base/visible.h"
 #include "cli/live.h"
 #include "cli/output.h"
 
@@ -41,7 +42,7 @@ static void add_field(struct bide_buffer *to, const char *before, const char *te
     if (!*text)
         return;
     bide_buffer_text(to, before);
-    bide_cli_add_clean(to, text, strlen(text), false);
+    bide_visible_add(to, text, strlen(text), false);
 }
 
 /* A traceparent's second part. */
@@ -51,7 +52,7 @@ static void add_trace(struct bide_buffer *to, const char *traceparent)
     if (!id)
         return;
     bide_buffer_text(to, "  trace ");
-    bide_cli_add_clean(to, id + 1, strcspn(id + 1, "-"), false);
+    bide_visible_add(to, id + 1, strcspn(id + 1, "-"), false);
 }
 
 static void add_words(struct bide_buffer *to, const json_t *event)
