@@ -60,7 +60,7 @@ class Books:
         """Done at a later attempt than it asked for."""
         for name in self.done:
             sent = self.work.sent.get(name)
-            asked = 1 + (sent.row["body"].get("fail", 0) if sent else 0)
+            asked = 1 + (sent.fails if sent else 0)
             last = max(line["attempt"] for line in self.runs[name] if line["outcome"] == "done")
             if last > asked:
                 yield f"{name} was done at attempt {last}, not {asked}"

@@ -30,7 +30,7 @@ KINDS = (
     Kind("disk-full", "moment", seconds=(0.1, 2.0), weight=2),
     Kind("disk-broken", "moment", seconds=(0.1, 1.0)),
     Kind("writer-holds", "moment", seconds=(0.1, 4.0)),
-    Kind("reader-holds", "moment", seconds=(1.0, 6.0), weight=2),
+    Kind("reader-holds", "moment", seconds=(1.0, 9.0), weight=2),
     Kind("checkpoint", "moment"),
     Kind("file-replaced", "moment", alone=True),
 )
@@ -40,15 +40,18 @@ def options(draw, plan):
     chosen = {}
     if draw.random() < 0.3:
         chosen["link"] = True  # the second worker knows the file by a symbolic link
-    if draw.random() < 0.5:
-        chosen["big"] = True  # bodies of some KiB: the log of changes grows, checkpoints happen
+    size = draw.random()
+    if size < 0.4:
+        chosen["big"] = True  # headers of some KiB: the log of changes grows, checkpoints happen
+    elif size < 0.6:
+        chosen["huge"] = True  # until they insist
     if not plan.gentle and draw.random() < 0.25:
         chosen.update(alone=("file-replaced",), no_move=True)
     return chosen
 
 
 class Broker:
-    send_s = 2.0  # beyond what holds the file, the longest that one `bide send` may take
+    send_s = 4.0  # beyond what holds the file, the longest that one `bide send` may take
 
     def __init__(self, project, plan):
         self.project, self.plan, self.counts_ = project, plan, Counter()

@@ -12,7 +12,7 @@ from bidetest.project import BUILD
 QUEUES = ("default", "side", "cargo")
 THREADS, PREFETCH = 4, 12
 SEND_S = 25  # for one `bide send`, which itself gives up after its timeout
-BAD = "without-a-type"
+BAD = "refused"
 FAILED = (69, 78)  # the broker did not answer, or refused: with the faults of a seed both may happen
 
 # Sends a message named after its own, and is done.
@@ -46,6 +46,7 @@ SHARES = (("plain", 400), ("later", 230), ("again", 90), ("hopeless", 60), ("slo
 class Sent:
     row: dict
     sort: str
+    fails: int = 0  # how many of its runs
     confirmed: float = 0.0  # when (time.time()); 0: never
 
 
@@ -90,8 +91,12 @@ def row_of(draw, sort, number):
     return row
 
 
+def fails_of(body):
+    return (json.loads(body) if isinstance(body, str) else body).get("fail", 0)
+
+
 def batches(plan, sender, seconds):
-    """[(when, rows)] of one sender. Now and then a batch begins with a row that is refused: one without a type."""
+    """[(when, rows)] of one sender. Now and then a batch begins with a row that is refused: no type, or due too far ahead."""
     draw, at, number, made = plan.stream("sender", sender), 0.0, sender * 50000, []
     names, weights = zip(*SHARES)
     big = plan.options.get("big")
@@ -100,10 +105,12 @@ def batches(plan, sender, seconds):
         for _ in range(draw.choice((1, 5, 20, 40))):
             number += 1
             rows.append(row_of(draw, draw.choices(names, weights)[0], number))
+            if plan.options.get("huge") and draw.random() < 0.4:  # spaces behind the JSON: half a MiB of them
+                rows[-1]["body"] = json.dumps(rows[-1]["body"]) + " " * draw.randrange(600_000)
             if big:
                 rows[-1]["headers"] = {f"filling-{n}": "x" * 3900 for n in range(draw.randrange(9))}
         if draw.random() < 0.25:
-            rows.insert(0, {"id": BAD})
+            rows.insert(0, {"id": BAD, **draw.choice(({}, {"type": "probe", "at": "2199-01-01T00:00:00Z"}))})
         made.append((at, rows))
         at += draw.uniform(0.1, 0.5)
     return made
@@ -149,7 +156,7 @@ class Sending(threading.Thread):
             time.sleep(max(0, self.started + at - time.monotonic()))
             for row in rows:
                 if row["id"] != BAD:
-                    self.work.sent[row["id"]] = Sent(row, row["id"].rsplit("-", 1)[0])
+                    self.work.sent[row["id"]] = Sent(row, row["id"].rsplit("-", 1)[0], fails_of(row["body"]))
             try:
                 self.send(rows)
             except subprocess.TimeoutExpired:
