@@ -155,7 +155,7 @@ static void json_strings(void **state)
     json_text("\b\f\n\r\t\x01\x1F\x7F", 8, "\"\\b\\f\\n\\r\\t\\u0001\\u001f\\u007f\"");
     json_text("\xC2\x9B"
               "2J\xE2\x80\xAEx",
-        7, "\"\\u009b2J\\u202ex\"");
+        8, "\"\\u009b2J\\u202ex\"");
     json_text("a\0b", 3, "\"a\\u0000b\"");
     json_text("\xC3\xA4\xFF\xE2\x82", 5, "\"\xC3\xA4\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"");
 }
