@@ -5,6 +5,8 @@
 
 #include "base/process_lock.h"
 
+enum { DEATHS_ALONE = 3 }; /* deaths in which nothing else ran, until it is taken for guilty */
+
 /* How long a lost settlement may take to come back. */
 enum { SETTLED_MS = 10 * 1000 }; /* Redis hands out what a dead worker had after 5 s */
 
@@ -82,13 +84,15 @@ void bide_crashes_note(struct bide_crashes *crashes, const char *id, int attempt
 }
 
 void bide_crashes_suspect(
-    struct bide_crashes *crashes, const char *id, int attempt, int limit, const char *text)
+    struct bide_crashes *crashes, const char *id, int attempt, bool alone, const char *text)
 {
     lock(crashes);
     struct bide_crash_record *record = find_or_add(crashes, id);
-    if (++record->suspicions >= limit) {
-        if (record->crashes < limit - 1)
-            record->crashes = limit - 1;
+    record->suspicions++;
+    record->alone += alone;
+    if (alone && record->alone >= DEATHS_ALONE) {
+        if (record->crashes < DEATHS_ALONE - 1)
+            record->crashes = DEATHS_ALONE - 1;
         blame(record, attempt, false, text);
     }
     pthread_mutex_unlock(&crashes->lock);
@@ -115,7 +119,8 @@ static void tell(const struct bide_crash_record *record, int attempt, struct bid
     *ret_crash = (struct bide_crash){.crashes = record->crashes,
         .uncounted = attempt <= record->attempt,
         .hung = record->hung,
-        .suspect = record->suspicions > 0 || record->crashes > 0};
+        .suspect = record->suspicions > 0 || record->crashes > 0,
+        .suspicions = record->suspicions};
     memcpy(ret_crash->text, record->text, sizeof ret_crash->text);
 }
 

@@ -2,9 +2,10 @@
  *
  * A table in memory shared by the supervisor and its worker processes. The supervisor notes a crash after a
  * death; the worker that gets the message again asks, counts the crashed run as a failed attempt, and lets
- * decide() say what becomes of it. Where several messages were running and none is known to be at fault
- * (SIGKILL, out of memory), all are suspects: each is then run while no other suspect runs
- * (worker/quarantine.h), so that the guilty one is soon alone in the company of changing neighbours.
+ * decide() say what becomes of it. Where none is known to be at fault (SIGKILL, out of memory), all that were
+ * running are suspects: each is then run while no other suspect runs, and the more deaths it was near, the
+ * longer alone (worker/quarantine.h). Only deaths in which nothing else ran make it guilty, and none that
+ * somebody caused by hand.
  *
  * Thread-safety: every call takes the table's robust, process-shared lock; with an empty table the questions
  * cost one atomic read. Bounded: the oldest record makes room for a new one. */
@@ -27,7 +28,8 @@ struct bide_crash_record {
     char text[BIDE_CRASH_TEXT];
     uint64_t order; /* of the last change: the lowest makes room */
     int crashes;    /* runs known to have ended a process by this message's fault */
-    int suspicions; /* deaths in which it was one of several */
+    int suspicions; /* deaths that it was near, but no run of its own is known to have caused */
+    int alone;      /* … and in which nothing else ran that could have */
     int attempt;    /* of the last run that ended its process: met with it again, that is not yet settled */
     bool hung;      /* … because it did not return */
     int64_t end_ms; /* monotonic: since when it is settled as dead; 0: it is not */
@@ -47,7 +49,8 @@ struct bide_crash {
     int crashes;
     bool uncounted; /* the crashed run is not settled yet: do it, as failed */
     bool hung;
-    bool suspect; /* run it in quarantine */
+    bool suspect;   /* run it in quarantine */
+    int suspicions; /* the deaths it was near */
     char text[BIDE_CRASH_TEXT];
 };
 
@@ -57,9 +60,9 @@ void bide_crashes_init(struct bide_crashes *crashes);
 /* A run of this message, its attempt'th, ended (or hung) its process. */
 void bide_crashes_note(
     struct bide_crashes *crashes, const char *id, int attempt, bool hung, const char *text);
-/* It was one of several running when a process died; becomes guilty with the `limit`th suspicion. */
+/* It was running when a process died. alone: nothing else was, and nobody else ended the process. */
 void bide_crashes_suspect(
-    struct bide_crashes *crashes, const char *id, int attempt, int limit, const char *text);
+    struct bide_crashes *crashes, const char *id, int attempt, bool alone, const char *text);
 
 /* False where nothing is known of the message. Changes nothing that matters: a settlement lost with the next
  * crash is asked for again. now_ms: monotonic. */

@@ -9,10 +9,7 @@
 #include "supervisor/oom.h"
 #include "supervisor/supervising.h"
 
-enum {
-    SUSPICIONS = 3, /* deaths a message may have been near, by chance */
-    END_TEXT = 96,
-};
+enum { END_TEXT = 96 };
 
 static void blame(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
 {
@@ -27,12 +24,12 @@ static void blame(struct supervisor *supervisor, const struct bide_slot *slot, c
             BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin));
 }
 
-static void suspect(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
+static void suspect(struct supervisor *supervisor, const struct bide_slot *slot, bool alone, const char *what)
 {
     char text[BIDE_CRASH_TEXT];
     snprintf(
-        text, sizeof text, "%s, again, while plugin '%s' ran it (one of those that ran)", what, slot->plugin);
-    bide_crashes_suspect(supervisor->crashes, slot->id, slot->attempt, SUSPICIONS, text);
+        text, sizeof text, "%s, again, while plugin '%s' ran it and nothing else ran", what, slot->plugin);
+    bide_crashes_suspect(supervisor->crashes, slot->id, slot->attempt, alone, text);
     bide_log(BIDE_LOG_WARN, "message was running when its process died", BIDE_STR("id", slot->id),
         BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build),
         BIDE_INT("attempt", slot->attempt));
@@ -56,38 +53,41 @@ static size_t count_slots(const struct child *child, int state)
     return n;
 }
 
-/* True where a message explains the death. What ran when a process left of its own accord is no suspect: its
- * handlers were given up. */
-static bool find_guilty(struct supervisor *supervisor, const struct child *child, const char *what)
+/* True where a message explains the death. What ran when a process left of its own accord is no suspect (its
+ * handlers were given up), nor what ran when the supervisor killed it. by_hand: by whom else is not known. */
+static bool find_guilty(
+    struct supervisor *supervisor, const struct child *child, const char *what, bool by_hand)
 {
     size_t faulted = count_slots(child, BIDE_SLOT_FAULTED);
     size_t running = count_slots(child, BIDE_SLOT_RUNNING);
     bool returned = atomic_load(&child->flags->returned);
+    bool expected = returned || supervisor->places[child - supervisor->children].killed;
     for (int i = 0; i < child->threads; i++) {
         const struct bide_slot slot = read_slot(&child->flags->slots[i]);
         int state = atomic_load(&slot.state);
         if (state == BIDE_SLOT_FAULTED)
             blame(supervisor, &slot, what);
-        else if (state == BIDE_SLOT_RUNNING && faulted == 0 && !returned)
-            suspect(supervisor, &slot, what);
+        else if (state == BIDE_SLOT_RUNNING && faulted == 0 && !expected)
+            suspect(supervisor, &slot, running == 1 && !by_hand, what);
         else if (state == BIDE_SLOT_HUNG && !returned)
             bide_crashes_note(supervisor->crashes, slot.id, slot.attempt, true, BIDE_CRASH_HUNG);
     }
-    return faulted > 0 || (running > 0 && !returned);
+    return faulted > 0 || (running > 0 && !expected && !by_hand);
 }
 
-/* As bide_ending says it, and of a SIGKILL also why. */
-static void describe_end(struct supervisor *supervisor, int status, char what[END_TEXT])
+/* As bide_ending says it, and of a SIGKILL also why. True where somebody did it by hand, for certain. */
+static bool describe_end(struct supervisor *supervisor, int status, char what[END_TEXT])
 {
     char ending[BIDE_ENDING_TEXT];
     bide_ending(status, ending);
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
         snprintf(what, END_TEXT, "%s", ending);
-        return;
+        return false;
     }
-    int64_t kills = bide_oom_kills();
-    snprintf(what, END_TEXT, "%s (%s)", ending, bide_oom_verdict(supervisor->oom_kills, kills));
-    supervisor->oom_kills = kills;
+    int64_t before = supervisor->oom_kills, after = bide_oom_kills();
+    snprintf(what, END_TEXT, "%s (%s)", ending, bide_oom_verdict(before, after));
+    supervisor->oom_kills = after;
+    return before >= 0 && after == before;
 }
 
 static void log_leaving(struct supervisor *supervisor, pid_t pid, enum bide_leaving leaving)
@@ -119,14 +119,14 @@ static void bury(struct supervisor *supervisor, size_t place, int status)
     bide_supervisor_look_at(supervisor, place);
     child->pid = 0;
     bide_metrics_end(child->metrics);
-    describe_end(supervisor, status, what);
+    bool by_hand = describe_end(supervisor, status, what);
     if (!*child->flags->failure)
         snprintf(child->flags->failure, BIDE_ERROR_SIZE, "%s", what);
     const struct bide_end end = {
         .returned = WIFEXITED(status) && atomic_load(&child->flags->returned),
         .status = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
         .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
-        .explained = find_guilty(supervisor, child, what),
+        .explained = find_guilty(supervisor, child, what, by_hand),
         .how = child->flags->failure,
     };
     if (!bide_states_ended(&supervisor->states, place, &end, bide_mono_ms(supervisor->clock)))

@@ -5,6 +5,8 @@ enum {
     IDLE_US = 30 * 1000,    /* nothing else for so long: there are no others */
     SETTLE_US = 500 * 1000, /* for what has run to be settled before one starts */
     ALONE_US = 50 * 1000,   /* for one to show what it does before others start beside it */
+    DEATH_SHIFT = 2,        /* both four times as long with each death that it was near … */
+    DEATH_SHIFT_MAX = 10,   /* … at most 51 s alone */
     LOOK_US = 5 * 1000,
 };
 
@@ -32,6 +34,13 @@ static void let_go(struct bide_quarantine *quarantine, struct bide_job_list *job
     bide_job_append_all(jobs, &quarantine->held);
 }
 
+/* A handler that takes seconds to use up the memory, beside others that take long, is found out, too. */
+static int64_t stretch_us(const struct bide_job *job, int64_t us)
+{
+    int shift = DEATH_SHIFT * job->deaths;
+    return us << (shift < DEATH_SHIFT_MAX ? shift : DEATH_SHIFT_MAX);
+}
+
 static bool is_its_turn(const struct bide_quarantine *quarantine, int64_t now_us)
 {
     return now_us >= quarantine->turn_us || now_us - quarantine->others_us >= IDLE_US;
@@ -44,7 +53,7 @@ void bide_quarantine_admit(
         quarantine->others_us = now_us;
     bool waits = quarantine->waiting.first && !quarantine->runs;
     if (waits && quarantine->quiet_ends_us == 0 && is_its_turn(quarantine, now_us))
-        quarantine->quiet_ends_us = now_us + SETTLE_US;
+        quarantine->quiet_ends_us = now_us + stretch_us(quarantine->waiting.first, SETTLE_US);
     if (quarantine->quiet_ends_us == 0 || (quarantine->runs && now_us >= quarantine->quiet_ends_us)) {
         let_go(quarantine, jobs);
         return;
@@ -52,7 +61,7 @@ void bide_quarantine_admit(
     hold(quarantine, jobs);
     if (waits && (settled || now_us >= quarantine->quiet_ends_us)) {
         quarantine->runs = true;
-        quarantine->quiet_ends_us = now_us + ALONE_US;
+        quarantine->quiet_ends_us = now_us + stretch_us(quarantine->waiting.first, ALONE_US);
         quarantine->running_queue = quarantine->waiting.first->delivery->queue;
         bide_job_append(jobs, bide_job_pop(&quarantine->waiting));
     }

@@ -2,9 +2,10 @@
  *
  * What is known from a crash, and all of a type that keeps crashing (supervisor/crashes.h), runs one at a
  * time: once the others had their turn, once all that has run is settled for good, and then for a moment
- * alone. So a crash that can be foreseen costs the others little, and a type that always crashes leaves most
- * of the time to those that do not. What does not fit in here goes back to the broker for a while, without
- * burning an attempt: of each queue's prefetch, suspects have at most half (but always one).
+ * alone, the longer the more deaths it was near. So a crash that can be foreseen costs the others little, and
+ * a type that always crashes leaves most of the time to those that do not. What does not fit in here goes
+ * back to the broker for a while, without burning an attempt: of each queue's prefetch, suspects have at most
+ * half (but always one).
  *
  * Thread-safety: the intake thread's. Ownership: it holds the jobs given to it until they are admitted or
  * taken out. */

@@ -109,8 +109,11 @@ static void admit(struct bide_intake *intake, struct bide_delivery *delivery, st
     enum bide_admission admission = bide_holding_admit(intake, handler, delivery);
     if (admission == BIDE_ADMIT_HOLD)
         return;
-    const struct bide_job made = {
-        .delivery = delivery, .handler = handler, .suspect = suspect, .probe = admission == BIDE_ADMIT_PROBE};
+    const struct bide_job made = {.delivery = delivery,
+        .handler = handler,
+        .suspect = suspect,
+        .deaths = crash.suspicions,
+        .probe = admission == BIDE_ADMIT_PROBE};
     struct bide_job *job = take_job(intake);
     if (!job) {
         bide_holding_report(intake, &made, BIDE_SIGN_NONE);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -31,6 +32,9 @@ struct stage {
     pid_t supervisor;
     bool hostile; /* SIGCHLD is ignored and SIGTERM blocked by who starts it */
     bool nohup;
+    bool has_console;
+    _Atomic pid_t console;
+    _Atomic int console_starts, console_rounds;
     int terminal;        /* the test's end of it; 0: none */
     _Atomic pid_t child; /* the last to be ready */
     _Atomic int starts, ready, stopped, terms, hurries, release;
@@ -104,6 +108,22 @@ static int child_main(void *user, const struct bide_supervised *shared)
     return action(stage, shared);
 }
 
+/* As console/console.h: until SIGUSR2, which is blocked. */
+static int console_main(void *user, struct bide_shared *shared)
+{
+    static const struct timespec round = {.tv_nsec = 1000000};
+    struct stage *stage = user;
+    sigset_t signals;
+    (void)shared;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR2);
+    atomic_store(&stage->console, getpid());
+    atomic_fetch_add(&stage->console_starts, 1);
+    while (sigtimedwait(&signals, NULL, &round) != SIGUSR2)
+        atomic_fetch_add(&stage->console_rounds, 1);
+    return 0;
+}
+
 /* The terminal of this session is the one whose other end the test has. */
 static void take_terminal(int other_end)
 {
@@ -130,7 +150,10 @@ static void supervise(void *user)
 {
     struct stage *stage = user;
     const struct bide_supervisor_options options = {
-        .force = {.processes = stage->processes, .threads = THREADS}, .run = child_main, .user = stage};
+        .force = {.processes = stage->processes, .threads = THREADS},
+        .run = child_main,
+        .user = stage,
+        .attend = stage->has_console ? console_main : NULL};
     const struct rlimit no_core = {0};
     bide_error error = {0};
     int status = 99;

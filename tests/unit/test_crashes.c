@@ -88,25 +88,36 @@ static void test_what_hung_is_no_crash(void **state)
     assert_int_equal(crash.crashes, 0);
 }
 
-static void test_the_third_suspicion_is_blame(void **state)
+static void test_three_deaths_alone_are_blame(void **state)
 {
     struct bide_crash crash;
     for (int death = 1; death <= 3; death++) {
-        bide_crashes_suspect(*state, "a", 1, 3, "killed by SIGKILL");
+        bide_crashes_suspect(*state, "a", 1, true, "killed by SIGKILL");
         assert_true(ask(*state, "a", 1, 0, &crash));
         assert_true(crash.suspect);
         assert_int_equal(crash.uncounted, death == 3);
         assert_int_equal(crash.crashes, death == 3 ? 3 : 0);
     }
-    bide_crashes_suspect(*state, "a", 2, 3, "killed by SIGKILL"); /* counts on where more are allowed */
+    bide_crashes_suspect(*state, "a", 2, true, "killed by SIGKILL"); /* counts on where more are allowed */
     assert_true(ask(*state, "a", 2, 0, &crash));
     assert_int_equal(crash.crashes, 4);
+}
+
+static void test_to_be_near_is_no_blame(void **state)
+{
+    struct bide_crash crash;
+    for (int death = 1; death <= 10; death++) {
+        bide_crashes_suspect(*state, "a", 1, death <= 2, "");
+        assert_true(ask(*state, "a", 1, 0, &crash));
+        assert_true(crash.suspect && !crash.uncounted && crash.crashes == 0);
+        assert_int_equal(crash.suspicions, death);
+    }
 }
 
 static void test_done_is_forgotten(void **state)
 {
     struct bide_crash crash;
-    bide_crashes_suspect(*state, "a", 1, 3, "");
+    bide_crashes_suspect(*state, "a", 1, false, "");
     bide_crashes_forget(*state, "a");
     assert_false(ask(*state, "a", 1, 0, &crash));
     assert_int_equal(((struct bide_crashes *)*state)->n, 0);
@@ -214,7 +225,8 @@ static const struct CMUnitTest tests[] = {
     WITH_TABLE(test_a_crash_is_counted_once),
     WITH_TABLE(test_a_copy_does_not_begin_anew),
     WITH_TABLE(test_what_hung_is_no_crash),
-    WITH_TABLE(test_the_third_suspicion_is_blame),
+    WITH_TABLE(test_three_deaths_alone_are_blame),
+    WITH_TABLE(test_to_be_near_is_no_blame),
     WITH_TABLE(test_done_is_forgotten),
     WITH_TABLE(test_an_end_is_remembered_for_lost_settlements),
     WITH_TABLE(test_a_replay_begins_anew),

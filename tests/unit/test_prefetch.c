@@ -64,10 +64,37 @@ static void test_suspects_have_half_of_the_prefetch(void **state)
     }
 }
 
+/* Near one death for 0.2 s, near two for 0.8 s …: others wait so long beside a suspect that runs. */
+static void test_the_more_deaths_the_longer_alone(void **state)
+{
+    (void)state;
+    static const int64_t alone_us[] = {50000, 200000, 800000, 3200000, 12800000, 51200000, 51200000};
+    struct bide_handler handler = {.config = &plain};
+    for (int deaths = 0; deaths < 7; deaths++) {
+        struct bide_quarantine quarantine;
+        struct bide_job_list jobs = {0}, others = {0};
+        const int64_t now_us = 1000000;
+        struct bide_job *suspect = &make(&handler, 0, 0)->job;
+        suspect->deaths = deaths;
+        bide_quarantine_init(&quarantine, 4, 0);
+        bide_job_append(&quarantine.waiting, suspect);
+        bide_quarantine_admit(&quarantine, &jobs, 0, true, now_us);
+        assert_ptr_equal(jobs.first, suspect);
+        bide_job_append(&others, &make(&handler, 0, 0)->job);
+        bide_quarantine_admit(&quarantine, &others, 1, true, now_us + alone_us[deaths] - 1);
+        assert_int_equal(others.n, 0);
+        bide_quarantine_admit(&quarantine, &others, 1, true, now_us + alone_us[deaths]);
+        assert_int_equal(others.n, 1);
+        free_all(&others);
+        free_all(&jobs);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_prefetch_grows_and_shrinks),
     cmocka_unit_test(test_prefetch_configured_stays),
     cmocka_unit_test(test_suspects_have_half_of_the_prefetch),
+    cmocka_unit_test(test_the_more_deaths_the_longer_alone),
 };
 
 UNIT_MAIN(tests)

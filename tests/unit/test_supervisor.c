@@ -60,6 +60,26 @@ ACT(be_killed, raise(SIGKILL))
 ACT(call_exit_at_once, _exit(0))
 ACT(hang_and_be_killed, (bide_slot_end(&shared->slots[1]), bide_slot_give_up(shared->slots), raise(SIGKILL)))
 
+static void run_one(const struct bide_supervised *shared)
+{
+    run_two(shared);
+    bide_slot_end(&shared->slots[1]);
+}
+
+static int be_killed_alone(struct stage *stage, const struct bide_supervised *shared)
+{
+    (void)stage;
+    run_one(shared);
+    return raise(SIGKILL);
+}
+
+static int exit_at_once_alone(struct stage *stage, const struct bide_supervised *shared)
+{
+    (void)stage;
+    run_one(shared);
+    _exit(0);
+}
+
 /* What a handler's own child does is not the handler's fault. */
 static int fork_a_child_that_faults(struct stage *stage, const struct bide_supervised *shared)
 {
@@ -229,6 +249,33 @@ static void test_an_exit_at_once_makes_suspects(void **state)
     check_both_suspected(*state, call_exit_at_once);
 }
 
+static void run_three_times(struct stage *stage, act *action)
+{
+    for (int i = 0; i < 3; i++)
+        stage->script[i] = action;
+    begin(stage);
+    supervised_await(&stage->ready, 1);
+    assert_int_equal(stage->starts, 4);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
+}
+
+static void test_three_kills_by_hand_blame_nobody(void **state)
+{
+    struct stage *stage = *state;
+    run_three_times(stage, be_killed_alone);
+    assert_true(stage->first.suspect);
+    assert_int_equal(stage->first.crashes, 0);
+    assert_false(stage->first.uncounted);
+}
+
+static void test_three_exits_of_one_alone_are_its_fault(void **state)
+{
+    struct stage *stage = *state;
+    run_three_times(stage, exit_at_once_alone);
+    assert_int_equal(stage->first.crashes, 3);
+    assert_true(stage->first.uncounted);
+}
+
 static void test_a_childs_fault_is_nobodys(void **state)
 {
     struct stage *stage = *state;
@@ -316,6 +363,8 @@ static const struct CMUnitTest tests[] = {
     ON_STAGE(test_a_stack_overflow),
     ON_STAGE(test_a_kill_makes_suspects),
     ON_STAGE(test_an_exit_at_once_makes_suspects),
+    ON_STAGE(test_three_kills_by_hand_blame_nobody),
+    ON_STAGE(test_three_exits_of_one_alone_are_its_fault),
     ON_STAGE(test_a_childs_fault_is_nobodys),
     ON_STAGE(test_a_hung_one_gets_a_successor),
     ON_STAGE(test_a_hung_one_that_dies_is_blamed),

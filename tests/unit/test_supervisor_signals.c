@@ -133,6 +133,23 @@ static void test_nohup(void **state)
     assert_int_equal(supervised_stop(&stage->supervisor), 0);
 }
 
+/* Ctrl-Z and Ctrl-C go to every process of a terminal's group: the console goes on until the supervisor ends
+ * it. */
+static void test_a_terminal_does_not_stop_the_console(void **state)
+{
+    static const int numbers[] = {SIGTSTP, SIGINT, SIGTERM, SIGHUP};
+    struct stage *stage = *state;
+    stage->has_console = true;
+    begin(stage);
+    supervised_await(&stage->ready, 1);
+    supervised_await(&stage->console_rounds, 1);
+    for (size_t i = 0; i < COUNT_OF(numbers); i++)
+        kill(stage->console, numbers[i]);
+    supervised_await(&stage->console_rounds, stage->console_rounds + 2);
+    assert_int_equal(stage->console_starts, 1);
+    assert_int_equal(supervised_stop(&stage->supervisor), 0);
+}
+
 static const struct CMUnitTest tests[] = {
     ON_STAGE(test_a_second_stop_is_another_signal),
     ON_STAGE(test_a_stranger_stops_nobody),
@@ -141,6 +158,7 @@ static const struct CMUnitTest tests[] = {
     ON_STAGE(test_a_hang_up_without_a_reload),
     ON_STAGE(test_a_closed_terminal_is_one_stop),
     ON_STAGE(test_nohup),
+    ON_STAGE(test_a_terminal_does_not_stop_the_console),
 };
 
 UNIT_MAIN(tests)
