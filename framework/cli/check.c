@@ -4,8 +4,9 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "cli/check.h"
 #include "base/visible.h"
+#include "broker/risk.h"
+#include "cli/check.h"
 #include "cli/output.h"
 #include "cli/session.h"
 
@@ -102,6 +103,9 @@ static void check_broker(struct bide_cli_report *report, struct bide_cli_session
 {
     struct bide_admin *admin;
     bide_error error;
+    const char *risk = bide_broker_risk(&session->url);
+    if (risk)
+        bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_WARNING, "broker", risk, NULL});
     bide_code code = session->adapter->open_admin(&session->options, &admin, &error);
     if (code != BIDE_OK) {
         bide_cli_report_failure(report, "broker", &error, NULL);

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "bide/log.h"
 #include "bide/worker.h"
+#include "broker/risk.h"
 #include "cli/generation.h"
 #include "cli/session.h"
 #include "console/console.h"
@@ -256,12 +258,25 @@ static int console_main(void *user, struct bide_shared *shared)
 
 /* ---- starting ---- */
 
+/* Once, by the supervisor. An URL that is none fails where it is used. */
+static void warn_of_risk(const struct start *start)
+{
+    const char *given = start->options.broker ? start->options.broker : start->now.config->broker;
+    struct bide_url url = {0};
+    const char *risk = bide_url_parse(given, &url, NULL) == BIDE_OK ? bide_broker_risk(&url) : NULL;
+    if (risk)
+        bide_log(BIDE_LOG_WARN, "the connection to the broker is not safe", BIDE_STR("why", risk),
+            BIDE_STR("broker", url.redacted));
+    bide_url_clear(&url);
+}
+
 static bide_code supervise(struct start *start, bide_error *error)
 {
     bide_code code = bide_cli_generation_read(start->path, &start->now, error);
     if (code != BIDE_OK)
         return code;
     set_log_level(start, start->now.config);
+    warn_of_risk(start);
     const struct bide_supervisor_options supervision = {
         .force = force_of(start, start->now.config),
         .run = child_main,

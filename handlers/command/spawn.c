@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +34,16 @@ static void default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* A sandbox's limit on CPU time is a soft one, for its next messages; a program has only one. */
+static void harden_cpu_limit(void)
+{
+    struct rlimit both;
+    if (getrlimit(RLIMIT_CPU, &both) != 0 || both.rlim_cur == RLIM_INFINITY)
+        return;
+    both.rlim_max = both.rlim_cur < both.rlim_max ? both.rlim_cur + 1 : both.rlim_max;
+    setrlimit(RLIMIT_CPU, &both);
+}
+
 /* The child, in the worker's memory: nothing here may allocate, lock or return. */
 static _Noreturn void become(const struct plan *plan)
 {
@@ -44,6 +55,7 @@ static _Noreturn void become(const struct plan *plan)
         chdir(plan->command->directory) == 0) {
         close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* what a library opened without O_CLOEXEC */
         default_signals();
+        harden_cpu_limit();
         execve(plan->command->program, plan->command->argv, plan->environment);
     }
     int problem = errno;

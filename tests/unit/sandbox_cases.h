@@ -75,7 +75,9 @@ static inline bide_outcome obey(void *state, const bide_message *message, bide_c
         exit(3);
     while (says(message, "hang"))
         pause();
-    while (says(message, "spin"))
+    if (says(message, "spin on"))
+        signal(SIGXCPU, SIG_IGN);
+    while (says(message, "spin") || says(message, "spin on"))
         ;
     if (says(message, "retry"))
         return bide_retry(context, 1234, "later: %d", 7);

@@ -362,6 +362,10 @@ static void cpu_time_is_limited(void **state)
     assert_non_null(strstr(run.error, "SIGXCPU"));
     assert_non_null(strstr(run.error, "limits.cpu"));
     bide_run_release(&run);
+    run = run_text(fixture, "spin on"); /* a handler that ignores the warning */
+    assert_true(run.crashed);
+    assert_non_null(strstr(run.error, "SIGKILL"));
+    bide_run_release(&run);
     run_well(fixture);
 }
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "broker/adapters.h"
 #include "sqlite_place.h"
 
 /* ---- files that cannot be used ---- */
@@ -19,6 +20,45 @@ static void expect_refusal(const struct bide_broker_options *options, bide_code 
     assert_non_null(strstr(error.text, words));
     assert_int_equal(bide_sqlite_open_receiver(options, &receiver, &error), code);
     assert_non_null(strstr(error.text, words));
+}
+
+/* Nobody but the owner and the group may read messages, whatever umask lets others read elsewhere. */
+static void test_file_modes(void **state)
+{
+    (void)state;
+    static const struct {
+        mode_t umask, wanted;
+    } rows[] = {{022, 0640}, {0, 0660}, {077, 0600}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct temp_dir dir;
+        struct bide_url url;
+        char text[TEMP_DIR_PATH + 32], path[TEMP_DIR_PATH + 32];
+        bide_error error = {0};
+        assert_int_equal(temp_dir_create(&dir), 0);
+        snprintf(text, sizeof text, "sqlite:%s/m.db", dir.path);
+        assert_ok(bide_url_parse(text, &url, &error), &error);
+        const struct bide_broker_options options = {.url = &url,
+            .name_space = "bide",
+            .timeout_ms = 1000,
+            .clock = bide_clock_system(),
+            .max_body = 1000};
+        struct bide_sender *sender;
+        mode_t before = umask(rows[i].umask);
+        assert_ok(bide_sqlite_adapter.open_sender(&options, &sender, &error), &error);
+        umask(before);
+        static const char *const files[] = {"m.db", "m.db-lock", "m.db-wal", "m.db-shm"};
+        for (size_t j = 0; j < COUNT_OF(files); j++) {
+            struct stat status;
+            snprintf(path, sizeof path, "%s/%s", dir.path, files[j]);
+            if (stat(path, &status) == 0)
+                assert_int_equal(status.st_mode & 07777, rows[i].wanted);
+            else
+                assert_true(j >= 2);
+        }
+        bide_sender_destroy(sender);
+        bide_url_clear(&url);
+        temp_dir_remove(&dir);
+    }
 }
 
 static void test_newer_schema(void **state)
@@ -269,6 +309,7 @@ static void test_file_removed_while_idle(void **state)
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_file_modes),
     CASE(test_newer_schema),
     CASE(test_not_a_database),
     CASE(test_database_of_another_program),

@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/url.h"
+#include "broker/risk.h"
 
 struct row {
     const char *text, *scheme, *user, *password, *hosts, *path, *params,
@@ -202,7 +203,37 @@ static void each_allocation_fails(void **state)
     assert_int_equal(failures, 11); /* redacted, scheme, user, password, 2 hosts, path, 2 parameters */
 }
 
+static void test_risks(void **state)
+{
+    static const struct {
+        const char *url, *risk; /* NULL: none */
+    } rows[] = {
+        {"amqp://u:p@rabbit.example/", "clear text"},
+        {"redis://:p@10.0.0.1:6379/0", "clear text"},
+        {"amqp://u:p@localhost,rabbit.example/", "clear text"},
+        {"amqp://u:p@localhost/", NULL},
+        {"amqp://u:p@127.0.0.1/", NULL},
+        {"redis://:p@[::1]:6379/0", NULL},
+        {"redis://10.0.0.1", NULL},
+        {"amqps://u:p@rabbit.example/", NULL},
+        {"amqps://u:p@rabbit.example/?verify=peer", NULL},
+        {"amqps://u:p@rabbit.example/?verify=none", "certificate is not checked"},
+        {"rediss://:p@10.0.0.1:6379/0", NULL},
+        {"sqlite:bide.db", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct bide_url url;
+        assert_int_equal(bide_url_parse(rows[i].url, &url, NULL), BIDE_OK);
+        const char *risk = bide_broker_risk(&url);
+        if (!risk != !rows[i].risk || (risk && !strstr(risk, rows[i].risk)))
+            fail_msg("%s: %s", rows[i].url, risk ? risk : "no risk");
+        bide_url_clear(&url);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_risks),
     cmocka_unit_test(forms),
     cmocka_unit_test(refusals),
     cmocka_unit_test(bounds),

@@ -1,6 +1,7 @@
 #include "broker/sqlite/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #define CACHE_KIB "1024"
 
 /* Checkpoints: see there. */
+enum { FILE_MODE = 0660 }; /* and the umask */
 enum { PAGES_TO_TRY = 1000, PAGES_TO_INSIST = 8000, INSIST_US = 50 * 1000 };
 
 static const char *const params[] = {"synchronous", NULL};
@@ -170,11 +172,22 @@ static bide_code identify(struct bide_sqlite_file *file, bide_error *error)
     return file->lock_path ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }
 
+/* SQLite would make it readable for everybody. The files beside it get the same mode; a umask of 022 makes
+ * that 0640, and one of 007, as the service has, lets a group of senders write. */
+static void create(const struct bide_sqlite_file *file)
+{
+    int fd = open(file->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    if (fd >= 0)
+        close(fd);
+}
+
 static bide_code connect(struct bide_sqlite_file *file, enum bide_sqlite_access access, bide_error *error)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (access == BIDE_SQLITE_WRITE)
+    if (access == BIDE_SQLITE_WRITE) {
         flags |= SQLITE_OPEN_CREATE;
+        create(file); /* what stands in its way, SQLite meets and tells */
+    }
     int result = sqlite3_open_v2(file->path, &file->db, flags, NULL);
     if (result != SQLITE_OK)
         return bide_sqlite_fail(file, result, error);

@@ -39,7 +39,7 @@ bide_code bide_sqlite_lock_open(
     struct bide_sqlite_lock *lock, const char *path, const char *like, bool again, bide_error *error)
 {
     struct content content = {.made_ms = again ? bide_wall_ms(bide_clock_system()) : 0};
-    lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
     if (lock->fd < 0)
         return bide_fail(error, BIDE_E_CONFIG,
             "%s: cannot be opened for writing (%s): the database's folder and the files beside it must be "

@@ -2,10 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { GRACE_MS = 250 }; /* between SIGXCPU and SIGKILL, of CPU time */
 
 static bide_code limit(int resource, int64_t value, const char *name, bide_error *error)
 {
@@ -43,6 +48,19 @@ static int64_t used_ms(void)
            (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
 }
 
+/* A handler may ignore SIGXCPU; the hard limit could not be raised again for the next message. SIGKILL nobody
+ * ignores. One timer for the process's life. */
+static void kill_at(int64_t cpu_ms)
+{
+    static timer_t timer;
+    static bool made;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+    const struct itimerspec at = {.it_value = {.tv_sec = cpu_ms / 1000, .tv_nsec = cpu_ms % 1000 * 1000000}};
+    made = made || timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) == 0;
+    if (made)
+        timer_settime(timer, TIMER_ABSTIME, &at, NULL);
+}
+
 void bide_limits_begin_message(const struct bide_limits_config *limits)
 {
     struct rlimit both;
@@ -51,4 +69,5 @@ void bide_limits_begin_message(const struct bide_limits_config *limits)
     rlim_t seconds = (rlim_t)((used_ms() + limits->cpu_ms + 999) / 1000);
     both.rlim_cur = seconds < both.rlim_max ? seconds : both.rlim_max;
     setrlimit(RLIMIT_CPU, &both);
+    kill_at((int64_t)both.rlim_cur * 1000 + GRACE_MS);
 }

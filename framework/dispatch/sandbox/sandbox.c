@@ -150,7 +150,7 @@ static const char *hint(int status)
         return "";
     if (WTERMSIG(status) == SIGXCPU)
         return " (it had used up limits.cpu)";
-    return WTERMSIG(status) == SIGKILL ? " (out of memory, or killed by hand)" : "";
+    return WTERMSIG(status) == SIGKILL ? " (out of memory, killed by hand, or far beyond limits.cpu)" : "";
 }
 
 static bide_outcome never_ran(struct bide_context *context)
