@@ -119,6 +119,11 @@ class Dashboard:
         wait_until(lambda: (self.project.dir / name).exists() or self.node.poll() is not None, 90, f"asks to {name}")
 
 
+def functions(project):
+    command(["node", str(ROOT / "tests" / "browser" / "functions.js"), str(ROOT / "framework" / "console" / "page")],
+            project.dir, 60, "the page's functions")
+
+
 def desktop(project):
     rows = ("figures", ("looks", {"scheme": "dark"}), "looks", "mending", ("keyboard", {"broken": "invoice-2"}), "locked")
     with Dashboard(project, "desktop").scenarios(*rows):
@@ -136,4 +141,4 @@ def telephone(project):
         project.worker()
 
 
-main(desktop, telephone)
+main(functions, desktop, telephone)

@@ -14,7 +14,8 @@ static bide_code trust(const struct bide_rmq_settings *settings, amqp_socket_t *
 {
     const char *cafile = settings->cafile ? settings->cafile : system_cafile;
     if (amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) != AMQP_STATUS_OK)
-        return bide_fail(error, BIDE_E_CONFIG, "%s: TLS 1.2 or newer cannot be asked for", settings->redacted);
+        return bide_fail(
+            error, BIDE_E_CONFIG, "%s: TLS 1.2 or newer cannot be asked for", settings->redacted);
     amqp_ssl_socket_set_verify_peer(socket, settings->verify);
     amqp_ssl_socket_set_verify_hostname(socket, settings->verify);
     if ((settings->verify || settings->cafile) &&

@@ -57,9 +57,10 @@ function setOptions(select, names) {
 
 // What the command line would do to all of these; it knows no search.
 function showCommand(letters) {
-  const chosen = filterValues(), usable = letters.length > 1 && chosen.every(([name]) => name !== "search");
+  const chosen = filterValues(), words = chosen.map(([name, value]) => shellWord(`--${name}=${value}`));
+  const usable = letters.length > 1 && chosen.every(([name]) => name !== "search") && !words.includes(null);
   byId("dead-command").hidden = !usable;
-  setText(byId("dead-command").querySelector("code"), `bide dead retry --all${chosen.map(([name, value]) => ` --${name} ${value}`).join("")}`);
+  setText(byId("dead-command").querySelector("code"), ["bide dead retry --all", ...words].join(" "));
 }
 
 function showDead(letters) {

@@ -58,17 +58,31 @@ function instant(ms) {
   return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${clock(ms)} ${zone}`;
 }
 
-// JSON with line breaks and indents, every number and name as it was written; null where it is no JSON.
+// JSON with line breaks and indents, every number and name as it was written; null where it is no JSON. A body comes from
+// anywhere: the text ends soon behind what is shown, and indents stop growing.
+const PRETTY_CHARACTERS = 250000, PRETTY_DEPTH = 40;
+
 function prettyJson(text) {
   try { JSON.parse(text); } catch { return null; }
-  let out = "", depth = 0;
-  const newLine = () => "\n" + "  ".repeat(depth);
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{[]\s*[}\]]|[{}[\],:]|[^\s{}[\],:"]+/g)) {
-    if (token === "{" || token === "[") { depth++; out += token + newLine(); }
-    else if (token === "}" || token === "]") { depth--; out += newLine() + token; }
-    else if (token === ",") out += "," + newLine();
-    else if (token === ":") out += ": ";
-    else out += token[0] === "{" || token[0] === "[" ? token.replace(/\s/g, "") : token;
+  const parts = [];
+  let depth = 0, size = 0;
+  const newLine = () => "\n" + "  ".repeat(Math.min(depth, PRETTY_DEPTH));
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{[]\s*[}\]]|[{}[\],:]|[^\s{}[\],:"]+/g)) {
+    let part = token;
+    if (token === "{" || token === "[") { depth++; part = token + newLine(); }
+    else if (token === "}" || token === "]") { depth--; part = newLine() + token; }
+    else if (token === ",") part = "," + newLine();
+    else if (token === ":") part = ": ";
+    else if (token[0] === "{" || token[0] === "[") part = token.replace(/\s/g, "");
+    parts.push(part);
+    size += part.length;
+    if (size > PRETTY_CHARACTERS) break;
   }
-  return out;
+  return parts.join("");
+}
+
+// As one word of a POSIX shell; null for what cannot be pasted safely (control characters end lines).
+function shellWord(text) {
+  if (/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/.test(text)) return null;
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
