@@ -109,18 +109,18 @@ static void admit(struct bide_intake *intake, struct bide_delivery *delivery, st
     enum bide_admission admission = bide_holding_admit(intake, handler, delivery);
     if (admission == BIDE_ADMIT_HOLD)
         return;
-    const struct bide_job made = {.delivery = delivery,
-        .handler = handler,
-        .suspect = suspect,
-        .deaths = crash.suspicions,
-        .probe = admission == BIDE_ADMIT_PROBE};
+    bool probe = admission == BIDE_ADMIT_PROBE;
     struct bide_job *job = take_job(intake);
     if (!job) {
-        bide_holding_report(intake, &made, BIDE_SIGN_NONE);
+        bide_holding_report(intake, &(struct bide_job){.handler = handler, .probe = probe}, BIDE_SIGN_NONE);
         release(intake, delivery, handler);
         return;
     }
-    *job = made;
+    *job = (struct bide_job){.delivery = delivery,
+        .handler = handler,
+        .suspect = suspect,
+        .deaths = crash.suspicions,
+        .probe = probe};
     bide_job_append(suspect ? &intake->quarantine.waiting : jobs, job);
 }
 
