@@ -7,5 +7,6 @@
 extern const struct bide_adapter bide_sqlite_adapter;
 extern const struct bide_adapter bide_rabbitmq_adapter;
 extern const struct bide_adapter bide_redis_adapter;
+extern const struct bide_adapter bide_memory_adapter;
 
 #endif

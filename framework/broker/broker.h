@@ -319,6 +319,7 @@ struct bide_adapter {
     const char *name;       /* "sqlite" */
     const char *schemes[4]; /* of URLs, NULL-terminated */
     bool creates_queues;    /* sending to a queue nobody declared works (else: parked as unrouted) */
+    bool one_process;       /* what is sent can be received in the same process alone, and ends with it */
     bide_code (*open_sender)(
         const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error);
     bide_code (*open_receiver)(

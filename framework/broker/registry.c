@@ -10,6 +10,7 @@ static const struct bide_adapter *const adapters[] = {
     &bide_sqlite_adapter,
     &bide_rabbitmq_adapter,
     &bide_redis_adapter,
+    &bide_memory_adapter,
     NULL,
 };
 

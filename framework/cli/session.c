@@ -62,7 +62,25 @@ bide_code bide_cli_broker_override(struct bide_cli *cli, const char **ret_url, b
     return code;
 }
 
-bide_code bide_cli_load(struct bide_cli *cli, struct bide_config **ret_config, bide_error *error)
+/* A wrong URL is refused later on, by who opens it. */
+static bide_code refuse_one_process(const char *broker, bide_error *error)
+{
+    const struct bide_adapter *adapter = NULL;
+    struct bide_url url = {0};
+    bide_code code = BIDE_OK;
+    bool known =
+        bide_url_parse(broker, &url, NULL) == BIDE_OK && bide_adapter_find(&url, &adapter, NULL) == BIDE_OK;
+    if (known && adapter->one_process)
+        code = bide_fail(error, BIDE_E_CONFIG,
+            "%s is for programs that send and receive by themselves: what a command sends there would be "
+            "gone as "
+            "it ends",
+            url.redacted);
+    bide_url_clear(&url);
+    return code;
+}
+
+static bide_code load(struct bide_cli *cli, struct bide_config **ret_config, bide_error *error)
 {
     const char *path = bide_cli_config_path(cli), *broker;
     struct bide_config *config;
@@ -88,6 +106,20 @@ bide_code bide_cli_load(struct bide_cli *cli, struct bide_config **ret_config, b
     config->broker = copy;
     *ret_config = config;
     return BIDE_OK;
+}
+
+bide_code bide_cli_load(struct bide_cli *cli, struct bide_config **ret_config, bide_error *error)
+{
+    struct bide_config *config = NULL;
+    bide_code code = load(cli, &config, error);
+    if (code != BIDE_OK)
+        return code;
+    code = config->broker ? refuse_one_process(config->broker, error) : BIDE_OK;
+    if (code == BIDE_OK)
+        *ret_config = config;
+    else
+        bide_config_destroy(config);
+    return code;
 }
 
 /* ---- the session ---- */

@@ -161,6 +161,10 @@ static bide_code connect_receiver(struct bide_worker *worker, bide_error *error)
 bide_code bide_worker_supervised_by(
     bide_worker *worker, const struct bide_supervised *supervised, bide_error *error)
 {
+    if (worker->adapter->one_process)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "%s is for programs that send and receive by themselves: nobody could send to this worker",
+            worker->url.redacted);
     worker->intake.supervised = supervised;
     worker->intake.metrics = supervised->metrics;
     bide_intake_count_handlers(&worker->intake);

@@ -149,6 +149,14 @@ def a_state_for_each_thread(project):
     expect(not project.dead() and '"done":300' in worker.log_text(), f"{project.dead()[:3]} {worker.log_tail()}")
 
 
+def a_broker_of_one_process(project):
+    """What a command sends to it would be gone as it ends: refused, not confirmed."""
+    project.configure()
+    for command in (["send", "probe", "{}"], ["status"], ["worker", "--exit-idle", "100ms"]):
+        said = project.bide("--broker", "memory:", *command, expect=78).stderr
+        expect("by themselves" in said, said)
+
+
 def idle_is_not_who_waits_for_a_circuit(project):
     """Fifty messages lie behind an open circuit for longer than --exit-idle: the worker stays, and does them."""
     (project.dir / "try.sh").write_text("test -e up\n")
@@ -195,4 +203,4 @@ def a_plugin_that_does_not_close(project):
 
 
 main(help_everywhere, which_broker, json_everywhere, progress_on_a_terminal, a_state_for_each_thread,
-     idle_is_not_who_waits_for_a_circuit, a_plugin_that_does_not_close)
+     a_broker_of_one_process, idle_is_not_who_waits_for_a_circuit, a_plugin_that_does_not_close)

@@ -87,7 +87,8 @@ void fixture_expect_counts(
 
 /* ---- children ---- */
 
-/* Starts this program as `--child role number`; it finds the case's names on its command line. */
+/* Starts this program as `--child role number`; it finds the case's names on its command line. Skips the case
+ * where the broker is of one process. */
 struct child *fixture_spawn(struct fixture *fixture, const char *role, size_t number);
 /* Reads one line of what the child says and asserts that it is `line`. */
 void child_expect(struct child *child, const char *line, int64_t within_ms);
