@@ -41,10 +41,10 @@ class Channel:
         return self.connection.proxy.windows
 
     def end(self, well=False):
-        """Of its connection or itself: what was in flight may live twice. What the admin only looked at does not count."""
-        published, is_admin = self.connection.proxy.published, self.connection.role == "admin"
+        """Of its connection or itself: what was in flight may live twice. What a command only looked at does not count."""
+        published, looks = self.connection.proxy.published, self.connection.role == "admin" and not self.connection.moves
         self.windows().update(identity for identity in self.unacked.values()
-                              if identity and not (is_admin and not published["replay", identity]))
+                              if identity and not (looks and not published["replay", identity]))
         self.windows().update(identity for identity, forwarded in self.open.values() if forwarded and identity)
         since = time.monotonic() - self.connection.proxy.lost_acks_s
         if not well:
@@ -90,7 +90,8 @@ class Channel:
 
     def note_received(self, unit):
         if unit.name in ("basic.deliver", "basic.get-ok"):
-            self.unacked[unit.tag] = unit.message_id()
+            identity = self.unacked[unit.tag] = unit.message_id()
+            self.connection.proxy.delivered[self.connection.role, identity] += unit.name == "basic.deliver"
         elif unit.name == "channel.close":
             self.end()
 

@@ -3,6 +3,7 @@
 What it keeps, for the books:
   windows    by message id: how often it was in flight when its connection or channel ended, so that one more copy may live
   published  by purpose and message id: how often it was published
+  delivered  the same of what the server delivered
   numbers    how many went by, by purpose and method; those of the server begin with "<"
   declared   names of queues and exchanges that bide declared"""
 
@@ -32,7 +33,7 @@ class AmqpProxy:
         self.target, self.plan = target, plan
         self.port = None
         self.windows = collections.Counter()
-        self.published = collections.Counter()
+        self.published, self.delivered = collections.Counter(), collections.Counter()
         self.numbers, self.declared = collections.Counter(), {"queue": set(), "exchange": set()}
         self.lost_acks_s = LOST_ACKS_S
         self.log = []
@@ -122,7 +123,7 @@ class Connection:
     """One client, one connection to the server."""
 
     def __init__(self, proxy, client, server):
-        self.proxy, self.role = proxy, "login"
+        self.proxy, self.role, self.moves = proxy, "login", False
         self.from_client, self.to_client = client
         self.from_server, self.to_server = server
         self.channels = collections.defaultdict(lambda: amqp_channel.Channel(self))
@@ -195,7 +196,8 @@ class Connection:
     async def of_client(self, unit):
         if unit.name == "connection.start-ok":
             name = amqp_frames.text_in_table(unit.properties, "connection_name")
-            self.role = name.rsplit("(", 1)[-1].rstrip(")") if "(" in name else "other"
+            self.moves = name.startswith("bide move")
+            self.role = name.rsplit("(", 1)[-1].rstrip(")").replace(" ", "-") if "(" in name else "other"
         if self.closing:
             return  # it was told that the connection is closed: nothing counts but its "close-ok", and then its end
         channel = self.channels[unit.channel]

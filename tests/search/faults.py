@@ -19,7 +19,8 @@ An adapter of the search (redis_faults.py, sqlite_faults.py, rabbitmq_faults.py;
         reasons           of dead letters that faults of this seed explain
         complaints()      what else it found
         ended_s           how long all may take to end after healing
-    The module may have shared(), a context manager around many seeds.
+    The module may have shared(), a context manager around many seeds, and share(plan), decisions that each seed has beside
+    those that are drawn: so that a few seeds meet all kinds and all operations.
 """
 
 import fnmatch
@@ -135,16 +136,27 @@ def moment(draw, kind, until):
     return Decision(kind, at=draw.uniform(0.2, until), seconds=lasts, chance=draw.random())
 
 
+def begin_plan(seed):
+    draw = random.Random(f"plan/{seed}")
+    return draw, Plan(seed, draw.uniform(2, 4), gentle=draw.random() < 0.5)
+
+
+def rank(plan):
+    """The how-manieth seed of its sort, gentle or rough, it is: what takes turns goes by this."""
+    first = plan.seed - plan.seed % 100
+    return first // 2 + sum(begin_plan(seed)[1].gentle == plan.gentle for seed in range(first, plan.seed))
+
+
 def make_plan(seed, modules, without=(), only=("*",), options=None):
     """All decisions of a seed. `without` and `only`, globs, take kinds, groups and options away afterwards: the rest stays."""
-    draw = random.Random(f"plan/{seed}")
-    plan = Plan(seed, draw.uniform(2, 4), gentle=draw.random() < 0.5)
+    draw, plan = begin_plan(seed)
     if options:
         plan.options = options(plan.stream("options"), plan)
     for module in modules:
         possible = [kind for kind in module.KINDS if plan.gentle <= (kind.allows == NOTHING) and not kind.alone]
         possible += [kind for kind in module.KINDS if kind.alone and kind.name in plan.options.get("alone", ())]
         plan.decisions += decisions(draw, plan, possible, module)
+        plan.decisions += module.share(plan) if hasattr(module, "share") else []
     plan.decisions = [one for one in plan.decisions if matches(only, one.kind.name, one.kind.group)
                       and not matches(without, one.kind.name, one.kind.group)]
     plan.options = {key: value for key, value in plan.options.items() if not matches(without, key)}

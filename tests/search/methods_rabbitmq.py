@@ -3,7 +3,8 @@ that goes by and does not stand here is a finding of its seed: whoever lets the 
 what becomes of it.
 
 A purpose is what stands in parentheses in the connection's name: `intake` and `courier` of a worker, `sender`, `admin`, `replay`
-(what `dead retry` publishes on). `login` is each connection before it has said its name. Each method can be refused (the server
+(what `dead retry` publishes on), `dead-letters` (what `move` stores them on). `login` is each connection before it has said its
+name. Each method can be refused (the server
 closes its channel or the connection), lose its answer with the connection, or meet silence."""
 
 LOGIN = "as a server that cannot be reached: the next host, then again with growing pauses; wrong rights end a command with 78"
@@ -18,14 +19,16 @@ DECLARING = ("exchange.declare", "exchange.bind", "queue.declare", "queue.bind",
 LOGGING_IN = ("connection.start-ok", "connection.tune-ok", "connection.open", "channel.open")
 ENDING = ("connection.close", "connection.close-ok")
 
+PURPOSES = ("intake", "courier", "sender", "admin", "replay", "dead-letters")
+
 METHODS = {
     "login header": LOGIN,
     **{f"{role} {name}": what for role, what in (("intake", INTAKE), ("courier", COURIER), ("sender", SENDER),
-                                                 ("admin", ADMIN), ("replay", ADMIN))
+                                                 ("admin", ADMIN), ("replay", ADMIN), ("dead-letters", ADMIN))
        for name in (*LOGGING_IN, *DECLARING)},
-    **{f"{role} {name}": GOODBYE for role in ("intake", "courier", "sender", "admin", "replay") for name in ENDING},
+    **{f"{role} {name}": GOODBYE for role in PURPOSES for name in ENDING},
     **{f"{role} channel.close-ok": "its channel is opened again, or the connection is made again"
-       for role in ("intake", "courier", "sender", "admin", "replay")},
+       for role in PURPOSES},
     "intake basic.consume": f"{NOWAIT}; {INTAKE}",
     "intake basic.cancel": f"{NOWAIT}; {INTAKE}",
     "intake basic.ack": f"not answered; lost with the connection: the message runs again; refused: {INTAKE}",
@@ -35,30 +38,59 @@ METHODS = {
                              "closed: again, may be twice; then the original is acknowledged",
     "sender confirm.select": SENDER,
     "sender basic.publish": "nacked or returned: sent again until the timeout; confirm lost: sent again, may be twice",
+    "admin basic.publish": "of `check` only, to nowhere: it comes back, or the check says that the broker has an alarm or is silent",
     "admin basic.get": ADMIN,
     "admin basic.ack": "not answered; lost with the connection: the letter stays, and one that was replayed or dropped lives on",
     "admin basic.nack": "not answered; lost with the connection: it goes back all the same",
     "admin channel.close": GOODBYE,
     "replay confirm.select": ADMIN,
     "replay basic.publish": "nacked or unconfirmed: the letter stays dead, and may live twice",
+    "dead-letters confirm.select": ADMIN,
+    "dead-letters basic.publish": "nacked or unconfirmed: the letter stays where it came from, and may be there twice",
     "intake heartbeat": "lost: the server ends the connection after two",
     "courier heartbeat": "lost: the server ends the connection after two",
 }
 
+# The steps of a connection are the same for each command.
+COMMANDS = ("sender", "admin", "replay", "dead-letters")
+STEPS = {*LOGGING_IN, *DECLARING, *ENDING, "channel.close-ok", "connection.tune", "connection.open-ok", "channel.open-ok",
+         "basic.qos-ok", "queue.declare-ok"}
+
+
+def operation(purpose, name):
+    """What a rule names: a purpose and a method; the server's methods begin with "<"."""
+    if purpose in COMMANDS and name.lstrip("<") in STEPS:
+        purpose = "command"
+    return f"{purpose} {name}"
+
+
 # What the server sends; all of it can come late, or never.
 ANSWERS = (
     "login <connection.start",
-    *(f"{role} <{name}" for role in ("intake", "courier", "sender", "admin")
-      for name in ("connection.tune", "connection.open-ok", "channel.open-ok", "basic.qos-ok", "connection.close-ok")),
+    *(f"{purpose} <{name}" for purpose in ("intake", "courier", "command")
+      for name in ("connection.tune", "connection.open-ok", "channel.open-ok", "basic.qos-ok")),
     "intake <basic.deliver", "intake <basic.consume-ok", "intake <basic.cancel-ok", "intake <heartbeat",
     "courier <queue.declare-ok", "courier <confirm.select-ok", "courier <basic.ack", "courier <heartbeat",
-    "sender <queue.declare-ok", "sender <confirm.select-ok", "sender <basic.ack",
-    "admin <queue.declare-ok", "admin <basic.get-ok", "admin <channel.close-ok",
-    "replay <queue.declare-ok", "replay <confirm.select-ok", "replay <basic.ack",
+    "sender <confirm.select-ok", "sender <basic.ack",
+    "command <queue.declare-ok", "command <connection.close-ok",
+    "admin <basic.get-ok", "admin <channel.close-ok",
+    "replay <confirm.select-ok", "replay <basic.ack",
 )
 
 # They stand above, but the workload meets them only by chance: no rule has to strike them.
-RARE = {"replay connection.close-ok", "admin connection.close-ok", "sender connection.close-ok", "intake connection.close-ok",
-        "courier connection.close-ok", "replay channel.close-ok", "admin channel.close-ok", "intake channel.close-ok",
-        "replay exchange.bind", "sender channel.close-ok", "courier channel.close-ok", "replay channel.open"}
-OPERATIONS = tuple(name for name in (*METHODS, *ANSWERS) if name not in RARE)
+RARE = {
+    "admin basic.publish", "admin <channel.close-ok", "dead-letters confirm.select", "dead-letters basic.publish",
+    "intake heartbeat", "courier heartbeat", "courier exchange.bind", "courier <queue.declare-ok",
+    "intake connection.close", "courier connection.close",
+    *(f"{purpose} {name}" for purpose in ("command", "intake", "courier") for name in ("connection.close-ok", "channel.close-ok")),
+}
+OPERATIONS = tuple(dict.fromkeys(name for name in (*(operation(*name.split()) for name in METHODS), *ANSWERS)
+                                 if name not in RARE))
+# They go by often in each seed.
+HOT = ("intake <basic.deliver", "intake basic.ack", "courier basic.publish", "courier <basic.ack", "sender basic.publish",
+       "command queue.declare", "command queue.bind", "admin basic.get", "admin <basic.get-ok", "command <queue.declare-ok")
+# They go by only where a command gets so far.
+SELDOM = tuple(name for name in OPERATIONS if name.startswith(("admin", "replay")) or name == "intake basic.nack")
+# They go by when a worker connects.
+CONNECTING = tuple(name for name in OPERATIONS if name.startswith(("login", "intake", "courier"))
+                   and name.split()[1].lstrip("<") in {"header", "connection.start", "confirm.select", "confirm.select-ok", *STEPS})

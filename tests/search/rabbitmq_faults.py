@@ -15,14 +15,17 @@ from bidetest.rabbitmq import Server
 
 from amqp_faults import HARD, SOFT, Fault, can_strike
 from amqp_proxy import AmqpProxy
-from faults import DUPLICATES, Kind
-from methods_rabbitmq import METHODS, OPERATIONS
+from faults import DUPLICATES, Decision, Kind, rank
+from methods_rabbitmq import CONNECTING, HOT, METHODS, OPERATIONS, SELDOM, operation
 from rabbitmq_console import Console
+from worker_faults import KINDS as OF_WORKERS
 from worker_faults import Once
 
 HEARTBEAT_S = 6  # shorter silences break no connection
 SETTINGS = "heartbeat = 60\n"
 MOST_PUBLISHES = 40  # of one message: four attempts, a replay or two, each held once or twice, and what faults repeat
+MOST_DELIVERIES = 60
+MOST_CONNECTIONS = 12  # of couriers: two workers, each reloaded, drained, killed
 SHARED = "BIDE_SEARCH_RABBITMQ"  # the folder of a server for all seeds that leave the server itself alone
 
 
@@ -69,15 +72,60 @@ KINDS = (
     Kind("disk-alarm", "moment", seconds=(0.2, 2.5), alone=True),
 )
 OF_SERVER = [kind for kind in KINDS if kind.alone]
+RELOAD, QUIET = (next(kind for kind in OF_WORKERS if kind.name == name) for name in ("reload", "quiet"))
+CUT_ALL = next(kind for kind in KINDS if kind.name == "cut-all")
+SHARES = 4  # so many seeds of a sort, gentle or rough, meet all
 RUNGS = ("100ms", "1s", "10s")
 
 
+def allowed(plan, kinds):
+    return [kind for kind in kinds if not plan.gentle or kind.allows != DUPLICATES]
+
+
+def only_rough(plan, kinds):
+    return [kind for kind in kinds if plan.gentle == (kind.allows != DUPLICATES)]
+
+
 def options(draw, plan):
-    """A third of the seeds has a server of its own, to which one or two things happen."""
-    if draw.random() >= 0.35:
+    """Half of the seeds have a server of their own, to which something happens."""
+    if rank(plan) % 2:
         return {}
-    fitting = [kind.name for kind in OF_SERVER if plan.gentle <= (kind.allows != DUPLICATES)]
-    return {"alone": tuple(draw.sample(fitting, draw.choice((1, 1, 2))))}
+    fitting = only_rough(plan, OF_SERVER)
+    return {"server": fitting[rank(plan) // 2 % len(fitting)].name}
+
+
+def share(plan):
+    """In turn: a part of the operations, each struck at its first passage by the next kind; a part of the kinds, each at what
+    goes by in every seed; moments. Workers connect again, or go quiet, where an operation needs that."""
+    draw, turn = plan.stream("share"), rank(plan)
+    rules = allowed(plan, [kind for kind in KINDS if kind.strikes == "rule"])
+    moments = allowed(plan, [kind for kind in KINDS if kind.strikes == "moment" and not kind.alone])
+    workers = only_rough(plan, OF_WORKERS)
+    made = []
+
+    def at_rule(kind, struck, nth):
+        made.append(Decision(kind, struck, nth, seconds=draw.uniform(*kind.seconds), chance=draw.random()))
+
+    def at_moment(kind, since=0.5):
+        made.append(Decision(kind, at=draw.uniform(since, max(since, plan.seconds)), seconds=draw.uniform(*kind.seconds),
+                             chance=draw.random()))
+
+    for number, struck in enumerate(OPERATIONS):
+        fitting = [kind for kind in rules if struck in kind.only]
+        if fitting and number % (SHARES if struck not in SELDOM else 2) == turn % (SHARES if struck not in SELDOM else 2):
+            at_rule(fitting[(turn // SHARES + number * 5) % len(fitting)], struck, 1)
+    for kind in rules[turn % SHARES :: SHARES]:
+        at_rule(kind, draw.choice([name for name in HOT if name in kind.only] or kind.only), draw.randrange(2, 6))
+    at_moment(moments[turn % len(moments)])
+    at_moment(workers[turn % len(workers)])
+    for kind in KINDS:
+        if kind.name == plan.options.get("server"):
+            at_moment(kind, since=1.5)
+    if any(one.operation in CONNECTING for one in made):
+        at_moment(RELOAD if plan.gentle else CUT_ALL)
+    if any(one.operation == "intake basic.nack" for one in made):
+        at_moment(QUIET)
+    return made
 
 
 @contextlib.contextmanager
@@ -112,11 +160,11 @@ class Broker:
     def __init__(self, project, plan):
         self.project, self.plan = project, plan
         folder = os.environ.get(SHARED)
-        self.is_own = not folder or bool(plan.options.get("alone"))
+        self.is_own = not folder or bool(plan.options.get("server"))
         self.server = Server(settings=SETTINGS) if self.is_own else Borrowed(folder)
         self.user = "u" + uuid.uuid4().hex[:12]
         self.counts_, self.rules, self.lasting = Counter(), {}, []
-        self.base, self.forgiven, self.undo = Counter(), [], []
+        self.passed, self.forgiven, self.undo = Counter(), [], []
         self.reasons = set()  # of dead letters that faults of this seed explain
         self.busy = threading.RLock()  # one at a time touches the server
         self.healed = False
@@ -124,7 +172,11 @@ class Broker:
 
     def __enter__(self):
         with self.stack as stack:
-            stack.enter_context(self.server)
+            try:
+                stack.enter_context(self.server)
+            except AssertionError:  # somebody else took one of its ports meanwhile
+                self.server = Server(settings=SETTINGS)
+                stack.enter_context(self.server)
             self.console = stack.enter_context(Console(self.server.dir))
             self.proxy = stack.enter_context(AmqpProxy(self.server.port(), self.decide))
             self.ask(f'rabbit_auth_backend_internal:add_user(<<"{self.user}">>, <<"pw">>, <<"search">>)')
@@ -152,13 +204,16 @@ class Broker:
         self.ask(f'rabbit_auth_backend_internal:delete_user(<<"{self.user}">>, <<"search">>)')
 
     def begin(self):
-        self.base = Counter(self.proxy.numbers)
+        self.passed = Counter()
 
     def counts(self):
         return Counter(self.counts_)
 
     def seen(self):
-        return Counter(self.proxy.numbers)
+        seen = Counter()
+        for name, n in list(self.proxy.numbers.items()):
+            seen[operation(*name.split())] += n
+        return seen
 
     def strangers(self):
         return {name for name in self.proxy.numbers if "<" not in name and name not in METHODS}
@@ -168,21 +223,27 @@ class Broker:
 
     def complaints(self):
         """What went by that no fault explains."""
-        for (role, name), n in self.proxy.published.items():
-            if role == "courier" and n > MOST_PUBLISHES:
-                yield f"published again and again: {name} {n} times by a courier"
+        for what, times, most in (("published", self.proxy.published, MOST_PUBLISHES),
+                                  ("delivered", self.proxy.delivered, MOST_DELIVERIES)):
+            for (role, name), n in times.items():
+                if n > most:
+                    yield f"{what} again and again: {name} {n} times by the {role}"
+        explained = MOST_CONNECTIONS + sum(self.counts_.values())
+        if self.proxy.numbers["courier connection.open"] > explained:
+            yield f"spins: couriers connected {self.proxy.numbers['courier connection.open']} times, {explained} are explained"
         yield from (line for line in self.proxy.log if "malformed" in line)
 
     # ---- at methods ----
 
     def decide(self, role, from_client, unit, number):
         """Called by the proxy, in its thread."""
-        operation = f"{role} {'' if from_client else '<'}{unit.name}"
         if self.healed:
             return None
-        decision = self.rules.pop((operation, number - self.base[operation]), None)
+        what = operation(role, unit.name if from_client else f"<{unit.name}")
+        self.passed[what] += 1
+        decision = self.rules.pop((what, self.passed[what]), None)
         if decision:
-            self.counts_[decision.kind.name, operation] += 1
+            self.counts_[decision.kind.name, what] += 1
             return Fault(decision.kind.name, decision.seconds, decision.chance)
         for lasting in self.lasting:
             fault = lasting(role, from_client, unit)
@@ -192,7 +253,10 @@ class Broker:
 
     def inject(self, decision):
         if decision.kind.strikes == "rule":
-            self.rules[decision.operation, decision.nth] = decision
+            nth = decision.nth
+            while (decision.operation, nth) in self.rules:
+                nth += 1
+            self.rules[decision.operation, nth] = decision
             return
         with self.busy:
             getattr(self, decision.kind.name.replace("-", "_"))(decision)
@@ -269,9 +333,8 @@ class Broker:
         """The first that is empty: what lay in another would go with it."""
         names = [f"{digit}00ms" for digit in range(1, 10)] + [f"{digit}s" for digit in range(1, 10)]
         first = int(decision.chance * len(names))
-        with self.channel() as channel:
-            for place in range(len(names)):
-                name = self.name(f"hold.{names[(first + place) % len(names)]}")
+        for name in (self.name(f"hold.{one}") for one in names[first:] + names[:first]):
+            with contextlib.suppress(pika.exceptions.ChannelClosedByBroker), self.channel() as channel:  # gone already
                 if channel.queue_declare(name, passive=True).method.message_count == 0:
                     channel.queue_delete(name)  # quorum queues know no "if empty"
                     break

@@ -103,13 +103,20 @@ class Seed:
         return None
 
     def look_idle(self):
+        """Twice, if need be: what connects again after the last fault is no spinning."""
+        said = self.spinning()
+        if said:
+            time.sleep(2)
+            said = self.spinning()
+        self.findings += said
+
+    def spinning(self):
         before = sum(self.broker.seen().values())
         cpu, lines = worker_faults.quiet_figures(self.workers.current, IDLE_S)
         commands = (sum(self.broker.seen().values()) - before) / IDLE_S
-        for what, value, most in (("CPU seconds", cpu, MOST_CPU), ("log lines", lines, MOST_LINES),
-                                  ("commands", commands, MOST_COMMANDS)):
-            if value > most:
-                self.findings.append(f"spins: {value:.1f} {what} a second with nothing to do")
+        return [f"spins: {value:.1f} {what} a second with nothing to do"
+                for what, value, most in (("CPU seconds", cpu, MOST_CPU), ("log lines", lines, MOST_LINES),
+                                          ("commands", commands, MOST_COMMANDS)) if value > most]
 
     def look_at_workers(self):
         self.workers.closed = True

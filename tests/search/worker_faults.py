@@ -10,6 +10,7 @@ from faults import DUPLICATES, Kind
 from workload import FAILED
 
 OPERATIONS = ()
+BEFORE_START = (*FAILED, -signal.SIGTERM, -signal.SIGHUP)  # how one may end that has not started yet
 CONFIGS = ("bide.conf", "second.conf")
 
 KINDS = (
@@ -119,7 +120,7 @@ class Workers:
         for once in undo:
             once()
         for worker, status in self.ended:
-            if status is not None and worker.wait(30) != status:
+            if status is not None and worker.wait(30) not in (status, *(BEFORE_START if not has_started(worker) else ())):
                 self.complaints.append(f"told to end, a worker ended with {worker.process.returncode}: {worker.log_tail(8)}")
         self.replace_ended()
 
@@ -130,7 +131,7 @@ class Workers:
         for place, worker in enumerate(self.current):
             if worker.running():
                 continue
-            if worker.process.returncode not in FAILED or has_started(worker):
+            if worker.process.returncode not in BEFORE_START or has_started(worker):
                 self.complaints.append(f"nobody told it to, but worker {place + 1} ended with exit "
                                        f"{worker.process.returncode}: {worker.log_tail(6)}")
             self.ended.append((worker, None))

@@ -195,6 +195,7 @@ class Errands(threading.Thread):
         self.partly = draw.random() < 0.6
         if self.moving:
             self.jobs = sorted([*self.jobs, (draw.uniform(0.5, plan.seconds), "move")])
+        self.jobs = sorted([*self.jobs, (draw.uniform(plan.seconds / 2, plan.seconds), "replay")])
 
     def run(self):
         for at, job in self.jobs:
