@@ -5,6 +5,7 @@
 work goes on by itself."""
 
 import re
+import socket
 import sys
 import threading
 from contextlib import contextmanager
@@ -128,6 +129,76 @@ def bodies_deleted_by_hand(project):
         expect("without a body" in worker.log_text() and project.left() == 0, worker.log_tail())
 
 
+def answers_that_pass(project):
+    """Too many clients, rights taken away and given back: a worker that serves waits and goes on, and burns nothing."""
+    with Server("user worker on >secret ~* &* +@all") as server:
+        configure(project, server.url.replace("://", "://worker:secret@"))
+        worker = project.worker()
+        sent = project.send(mix(50))
+        wait_until(lambda: project.all_ended(sent), 20, lambda: f"{project.status()}")
+        pids = worker.tree()
+        server.ask("ACL", "SETUSER", "worker", "-evalsha")
+        server.ask("CLIENT", "KILL", "USER", "worker")
+        wait_until(lambda: "NOPERM" in worker.log_text(), 10, worker.log_tail)
+        server.ask("ACL", "SETUSER", "worker", "+evalsha")
+        sent += project.send(mix(50, "rights"))
+        wait_until(lambda: project.all_ended(sent), 20, lambda: f"{project.status()} {worker.log_tail()}")
+        with socket.create_connection(("127.0.0.1", server.port())) as only:
+            only.sendall(b"CONFIG SET maxclients 1\r\nCLIENT KILL USER worker\r\n")
+            wait_until(lambda: "max number of clients" in worker.log_text(), 10, worker.log_tail)
+            only.sendall(b"CONFIG SET maxclients 1000\r\n")
+            only.recv(1000)
+        sent += project.send(mix(50, "room"))
+        expect(worker.tree() == pids, f"a process has ended: {worker.log_tail()}")
+        close_books(project, [worker], sent, 0)
+
+
+def a_key_of_somebody_else(project):
+    """One queue whose stream is no stream: it rests, and the other one is served. Dead letters that cannot be stored: the
+    message stays, and ends once they can."""
+    with Server() as server:
+        project.url = server.url
+        project.configure([project.probe(), project.probe(type="other", queue="second")])
+        worker = project.worker()
+        sent = project.send([{"type": "probe"}, {"type": "other", "queue": "second"}])
+        wait_until(lambda: project.all_ended(sent), 20, lambda: f"{project.status()}")
+        key = "{%s}:" % project.name_space
+        server.ask("RENAME", key + "q:second:ready", key + "kept")
+        server.ask("SET", key + "q:second:ready", "mine")
+        server.ask("SET", key + "dead", "mine")
+        server.ask("PUBLISH", key + "wake:" + server.ask("HKEYS", key + "workers"), "second")
+        wait_until(lambda: "a queue is refused" in worker.log_text(), 10, worker.log_tail)
+        hopeless = [{"type": "probe", "id": f"h{n}", "body": {"dead": True}} for n in range(3)]
+        sent += project.send([*mix(3, "good"), *hopeless])
+        wait_until(lambda: project.journal_count() >= 8, 10, lambda: f"the other queue is served: {worker.log_tail()}")
+        wait_until(lambda: "a settlement is refused" in worker.log_text(), 10, worker.log_tail)
+        server.ask("DEL", key + "dead")
+        server.ask("DEL", key + "q:second:ready")
+        server.ask("RENAME", key + "kept", key + "q:second:ready")
+        sent += project.send([{"type": "other", "queue": "second"}])
+        wait_until(lambda: {row["id"] for row in project.dead()} == {"h0", "h1", "h2"}, 30,
+                   lambda: f"parked at last: {project.status()} {worker.log_tail()}")
+        wait_until(lambda: project.all_ended(sent), 20, lambda: f"{project.status()} {worker.log_tail()}")
+        expect(worker.stop() == 0 and "worker process died" not in worker.log_text(), worker.log_tail())
+
+
+def the_wrong_node_of_a_cluster(project):
+    """Says which node is the right one, and so does `bide check`."""
+    with Server("cluster-enabled yes") as one, Server("cluster-enabled yes") as two:
+        one.ask("CLUSTER", "MEET", "127.0.0.1", two.port())
+        two.ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_until(lambda: one.ask("GET", "{%s}:queues" % project.name_space).startswith("MOVED"), 30, "a cluster")
+        configure(project, one.url)
+        right = f"name the node that has this namespace: 127.0.0.1:{two.port()}"
+        for command in (("send", "probe", "{}"), ("worker", "--exit-idle", "100ms"), ("status",)):
+            said = project.bide(*command, expect=78).stderr
+            expect(right in said, said)
+        expect(right in project.bide("check", expect=78).stdout, "check says it too")
+        configure(project, two.url)
+        project.bide("send", "probe", "{}")
+        expect(project.bide("worker", "--exit-idle", "500ms") and project.journal_count() == 1, f"{project.journal()}")
+
+
 def orderly_failover(project):
     """There and back: the old master answers READONLY, and the URL's other host serves."""
     with a_pair(project) as (one, two):
@@ -182,4 +253,5 @@ def a_server_that_loads(project):
         close_books(project, [worker], sent, IN_FLIGHT)
 
 
-main(scripts_forgotten, refused_although_replicas_answer, bodies_deleted_by_hand, a_script_that_is_killed, orderly_failover, master_dies, a_server_that_loads)
+main(scripts_forgotten, refused_although_replicas_answer, bodies_deleted_by_hand, answers_that_pass,
+     a_key_of_somebody_else, the_wrong_node_of_a_cluster, a_script_that_is_killed, orderly_failover, master_dies, a_server_that_loads)

@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -106,12 +108,20 @@ static void error_replies_are_told_apart(void **state)
         {"OOM command not allowed when used memory > 'maxmemory'.", BIDE_REDIS_FULL},
         {"ERR Error running script: @user_script:3: -OOM command not allowed", BIDE_REDIS_FULL},
         {"MISCONF Redis is configured to save RDB snapshots", BIDE_REDIS_FULL},
-        {"WRONGPASS invalid username-password pair", BIDE_REDIS_REFUSED},
-        {"NOAUTH Authentication required.", BIDE_REDIS_REFUSED},
-        {"NOPERM this user has no permissions", BIDE_REDIS_REFUSED},
-        {"WRONGTYPE Operation against a key", BIDE_REDIS_REFUSED},
-        {"ERR unknown command 'EVALSHA'", BIDE_REDIS_REFUSED},
-        {"ERR the user's ROOM is full", BIDE_REDIS_REFUSED},
+        {"ASK 3999 127.0.0.1:6381", BIDE_REDIS_AGAIN},
+        {"UNBLOCKED force unblock from blocking operation", BIDE_REDIS_AGAIN},
+        {"ERR WAIT cannot be used with replica instances.", BIDE_REDIS_AGAIN},
+        {"ERR max number of clients reached", BIDE_REDIS_AGAIN},
+        {"NOREPLICAS Not enough good replicas to write.", BIDE_REDIS_FULL},
+        {"MOVED 3999 127.0.0.1:6381", BIDE_REDIS_DENIED},
+        {"WRONGPASS invalid username-password pair", BIDE_REDIS_DENIED},
+        {"NOAUTH Authentication required.", BIDE_REDIS_DENIED},
+        {"NOPERM this user has no permissions", BIDE_REDIS_DENIED},
+        {"ERR DB index is out of range", BIDE_REDIS_DENIED},
+        {"ERR unknown command 'EVALSHA'", BIDE_REDIS_DENIED},
+        {"WRONGTYPE Operation against a key", BIDE_REDIS_UNKNOWN},
+        {"ERR upstream failure", BIDE_REDIS_UNKNOWN},
+        {"ERR the user's ROOM is full", BIDE_REDIS_UNKNOWN},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (bide_redis_trouble_of(rows[i].text) != rows[i].trouble)
@@ -129,7 +139,59 @@ static void passwords_and_permissions_are_configuration(void **state)
     assert_non_null(strstr(error.text, "correct user and password"));
     assert_null(strstr(error.text, "secret"));
     assert_int_equal(bide_redis_reply_fail(settings, "OOM command", "sending", &error), BIDE_E_BROKER);
+    assert_int_equal(
+        bide_redis_reply_fail(settings, "MOVED 3999 10.0.0.7:6381", "sending", &error), BIDE_E_CONFIG);
+    assert_non_null(strstr(error.text, "name the node that has this namespace: 10.0.0.7:6381"));
     bide_redis_settings_destroy(settings);
+}
+
+/* A worker that serves ends by no answer, and no call repeats what the server has stored already. */
+static void what_is_done_about_an_answer(void **state)
+{
+    (void)state;
+    for (enum bide_redis_trouble trouble = 0; trouble < BIDE_REDIS_N_TROUBLES; trouble++) {
+        static const enum bide_redis_kind serving[] = {
+            BIDE_REDIS_KIND_QUEUE, BIDE_REDIS_KIND_SETTLE, BIDE_REDIS_KIND_KEEP, BIDE_REDIS_KIND_HEIR};
+        for (size_t i = 0; i < sizeof serving / sizeof serving[0]; i++)
+            assert_int_not_equal(bide_redis_action_on(trouble, serving[i]), BIDE_REDIS_FAIL);
+        assert_int_not_equal(bide_redis_action_on(trouble, BIDE_REDIS_KIND_WAIT), BIDE_REDIS_LATER);
+        assert_int_equal(
+            bide_redis_action_on(trouble, BIDE_REDIS_KIND_KEEP), BIDE_REDIS_RECONNECT);
+    }
+    assert_int_equal(bide_redis_action_on(BIDE_REDIS_UNKNOWN, BIDE_REDIS_KIND_SETTLE), BIDE_REDIS_APART);
+    assert_int_equal(bide_redis_action_on(BIDE_REDIS_FULL, BIDE_REDIS_KIND_SEND), BIDE_REDIS_LATER);
+}
+
+/* docs/redis.md lists each command and script with its kind. */
+static void every_command_is_documented(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+#define ROW_OF_COMMAND(name, words, kind) "`" words "` | " #kind " |",
+        BIDE_REDIS_COMMANDS(ROW_OF_COMMAND)
+#define ROW_OF_SCRIPT(name, text, lua, kind) "script `" text "` | " #kind " |",
+            BIDE_REDIS_SCRIPTS(ROW_OF_SCRIPT)};
+    size_t size = 0;
+    char *text = NULL;
+    FILE *file = fopen(BIDE_SOURCE_DIR "/docs/redis.md", "r");
+    assert_non_null(file);
+    assert_true(getdelim(&text, &size, '\0', file) > 0);
+    fclose(file);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (!strstr(text, rows[i]))
+            fail_msg("docs/redis.md does not list: %s", rows[i]);
+    free(text);
+}
+
+static void nothing_is_sent_that_stands_in_no_table(void **state)
+{
+    (void)state;
+    struct bide_redis_args args;
+    bide_error error = {0};
+    bide_redis_args_init(&args);
+    bide_redis_args_text(&args, "FLUSHALL");
+    assert_int_equal(bide_redis_link_append(NULL, &args, &error), BIDE_E_INTERNAL);
+    bide_redis_args_release(&args);
 }
 
 static void commands_are_written_as_they_travel(void **state)
@@ -157,6 +219,9 @@ int main(void)
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(error_replies_are_told_apart),
         cmocka_unit_test(passwords_and_permissions_are_configuration),
+        cmocka_unit_test(what_is_done_about_an_answer),
+        cmocka_unit_test(every_command_is_documented),
+        cmocka_unit_test(nothing_is_sent_that_stands_in_no_table),
         cmocka_unit_test(commands_are_written_as_they_travel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,8 @@
 
 void bide_redis_args_init(struct bide_redis_args *args)
 {
+    *args = (struct bide_redis_args){.n = 0};
     bide_buffer_init(&args->bytes);
-    args->n = 0;
 }
 
 void bide_redis_args_release(struct bide_redis_args *args)
@@ -16,10 +16,12 @@ void bide_redis_args_release(struct bide_redis_args *args)
     args->n = 0;
 }
 
-void bide_redis_args_clear(struct bide_redis_args *args)
+void bide_redis_args_begin_kind(struct bide_redis_args *args, enum bide_redis_kind kind)
 {
     bide_buffer_clear(&args->bytes);
     args->n = 0;
+    args->kind = kind;
+    args->begun = true;
 }
 
 /* "$<size>\r\n", without the cost of printf: there are hundreds of these a call. */
@@ -42,6 +44,16 @@ void bide_redis_args_add(struct bide_redis_args *args, const void *bytes, size_t
     bide_buffer_add(&args->bytes, bytes, size);
     bide_buffer_add(&args->bytes, "\r\n", 2);
     args->n++;
+}
+
+void bide_redis_args_begin(struct bide_redis_args *args, enum bide_redis_command_name command)
+{
+    bide_redis_args_begin_kind(args, bide_redis_command_kind(command));
+    for (const char *word = bide_redis_command_words(command); *word;) {
+        size_t size = strcspn(word, " ");
+        bide_redis_args_add(args, word, size);
+        word += size + (word[size] == ' ');
+    }
 }
 
 void bide_redis_args_text(struct bide_redis_args *args, const char *text)

@@ -4,21 +4,26 @@
 #ifndef BIDE_REDIS_ARGS_H
 #define BIDE_REDIS_ARGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
 #include "bide/export.h"
+#include "broker/redis/commands.h"
 
 struct bide_redis_args {
     struct bide_buffer bytes; /* the arguments, without the count in front */
     size_t n;
+    enum bide_redis_kind kind; /* of the command that was begun */
+    bool begun;
 };
 
 void bide_redis_args_init(struct bide_redis_args *args);
 void bide_redis_args_release(struct bide_redis_args *args);
-/* Forgets the arguments, keeps the memory. */
-void bide_redis_args_clear(struct bide_redis_args *args);
+/* Begins a command of the table, or one of a kind whose words follow; the memory is kept. */
+void bide_redis_args_begin(struct bide_redis_args *args, enum bide_redis_command_name command);
+void bide_redis_args_begin_kind(struct bide_redis_args *args, enum bide_redis_kind kind);
 
 void bide_redis_args_add(struct bide_redis_args *args, const void *bytes, size_t size);
 void bide_redis_args_text(struct bide_redis_args *args, const char *text);

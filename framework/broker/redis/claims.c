@@ -12,6 +12,8 @@ enum { CLAIM_BYTES = 2 * 1024 * 1024, STREAM_ROOM = 16 };
 /* While so many settlements are not final, nothing more is claimed: memory is bounded where handlers are
  * quicker than the way to the server. */
 enum { UNSETTLED_MOST = 4096 };
+/* A queue rests for so long when the server refuses a claim. */
+enum { REST_MS = 3000 };
 
 struct plan {
     size_t room;  /* most that may be run now, claimed by the script */
@@ -81,9 +83,8 @@ static bide_code send_read(
     struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, size_t most, bide_error *error)
 {
     struct bide_redis_args *args = &receiver->args;
-    bide_redis_args_clear(args);
-    bide_redis_args_texts(
-        args, (const char *[]){"XREADGROUP", "GROUP", "bide", receiver->links.worker, "COUNT", NULL});
+    bide_redis_args_begin(args, BIDE_REDIS_XREADGROUP);
+    bide_redis_args_texts(args, (const char *[]){"GROUP", "bide", receiver->links.worker, "COUNT", NULL});
     bide_redis_args_int(args, (int64_t)most);
     bide_redis_args_text(args, "STREAMS");
     bide_redis_args_format(args, "{%s}:q:%s:ready", receiver->settings->name_space, queue->name);
@@ -117,21 +118,30 @@ static bide_code claim(
     return BIDE_OK;
 }
 
+bool bide_redis_claims_wanted(
+    const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
+{
+    if (queue->claiming || queue->rests_until_ms)
+        return false;
+    return queue->pass_on || (queue->wanting && bide_redis_claims_room(receiver, queue) > 0);
+}
+
 bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error)
 {
     int64_t now_ms = bide_wall_ms(receiver->settings->clock);
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < receiver->n_queues; i++) {
         struct bide_redis_queue *queue = &receiver->queues[i];
+        if (queue->rests_until_ms <= now_ms)
+            queue->rests_until_ms = 0;
         if (queue->claiming)
             continue;
-        bool room = bide_redis_claims_room(receiver, queue) > 0;
         if (queue->alarm_ms <= now_ms) {
             queue->alarm_ms = BIDE_REDIS_NO_ALARM;
             queue->wanting = true;
-            queue->pass_on = !room;
+            queue->pass_on = bide_redis_claims_room(receiver, queue) == 0;
         }
-        if ((queue->wanting && room) || queue->pass_on)
+        if (bide_redis_claims_wanted(receiver, queue))
             code = claim(receiver, queue, error);
     }
     return code;
@@ -198,6 +208,18 @@ static bide_code answer_read(struct bide_redis_receiver *receiver, const struct 
     return code;
 }
 
+/* Of a claim of two commands the second one ends it. */
+void bide_redis_claims_refused(struct bide_redis_receiver *receiver, const struct bide_redis_command *command)
+{
+    struct bide_redis_queue *queue = command->queue;
+    queue->rests_until_ms = bide_wall_ms(receiver->settings->clock) + REST_MS;
+    if (!command->full_claim && command->kind == BIDE_REDIS_COMMAND_CLAIM)
+        return;
+    queue->claiming = queue->streaming = false;
+    queue->wanting = true;
+    queue->asked = 0;
+}
+
 bide_code bide_redis_claims_answer(struct bide_redis_receiver *receiver,
     const struct bide_redis_command *command, const redisReply *reply, bide_error *error)
 {
@@ -228,6 +250,7 @@ void bide_redis_claims_reset(struct bide_redis_queue *queue)
     queue->wanting = true;
     queue->asked = 0;
     queue->alarm_ms = BIDE_REDIS_NO_ALARM;
+    queue->rests_until_ms = 0;
 }
 
 int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver)
@@ -237,6 +260,8 @@ int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver)
         const struct bide_redis_queue *queue = &receiver->queues[i];
         if (!queue->claiming && queue->alarm_ms < alarm_ms)
             alarm_ms = queue->alarm_ms;
+        if (queue->rests_until_ms && queue->rests_until_ms < alarm_ms)
+            alarm_ms = queue->rests_until_ms;
         if (queue->crowded && bide_heap_first(&receiver->landing)) {
             int64_t landed_ms = bide_heap_first(&receiver->landing)->due_us / 1000 + 1;
             alarm_ms = landed_ms < alarm_ms ? landed_ms : alarm_ms;

@@ -220,6 +220,13 @@ static bide_code audit(
     return code;
 }
 
+void bide_redis_deliveries_audit_later(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
+{
+    if (queue->audits == 0)
+        queue->audit_us = bide_mono_us(receiver->settings->clock) + AUDIT_AGAIN_US;
+    queue->audits = queue->audits > 0 ? queue->audits : 1;
+}
+
 /* Not while a claim is under way: what it brings is not known yet, and would be taken back. */
 bide_code bide_redis_deliveries_audit(struct bide_redis_receiver *receiver, bide_error *error)
 {

@@ -48,7 +48,6 @@ struct bide_redis_keeper {
     bool doubt;
     struct bide_redis_links links;
     int64_t linked_ms; /* monotonic: when they were made */
-    bide_error fatal;  /* code BIDE_OK: none */
 };
 
 /* ---- time: the thread waits in real time, whatever clock the adapter was given ---- */
@@ -78,7 +77,7 @@ static void choose_name(struct bide_redis_keeper *keeper, char to[BIDE_REDIS_WOR
 /* Under this name, which is known already when `again`; *ret_joined is false when it was taken over
  * meanwhile. */
 static bide_code join(struct bide_redis_keeper *keeper, struct bide_redis_link *link, const char *worker,
-    bool again, bool *ret_joined, enum bide_redis_trouble *trouble, bide_error *error)
+    bool again, bool *ret_joined, bide_error *error)
 {
     const struct bide_redis_settings *settings = keeper->settings;
     struct bide_redis_args *args = &keeper->args;
@@ -90,7 +89,7 @@ static bide_code join(struct bide_redis_keeper *keeper, struct bide_redis_link *
     bide_redis_args_int(args, BIDE_REDIS_LEASE_MS);
     bide_redis_args_text(args, again ? "1" : "0");
     redisReply *reply = NULL;
-    bide_code code = bide_redis_link_call(link, args, "joining as a worker", &reply, trouble, error);
+    bide_code code = bide_redis_link_call(link, args, "joining as a worker", &reply, NULL, error);
     if (code != BIDE_OK)
         return code;
     *ret_joined = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
@@ -98,22 +97,22 @@ static bide_code join(struct bide_redis_keeper *keeper, struct bide_redis_link *
     return BIDE_OK;
 }
 
-static bide_code register_worker(struct bide_redis_keeper *keeper, struct bide_redis_links *links,
-    bool new_name, enum bide_redis_trouble *trouble, bide_error *error)
+static bide_code register_worker(
+    struct bide_redis_keeper *keeper, struct bide_redis_links *links, bool new_name, bide_error *error)
 {
     bool joined = false;
     bool again = *keeper->links.worker && !new_name;
     bide_code code = BIDE_OK;
     if (again) {
         snprintf(links->worker, sizeof links->worker, "%s", keeper->links.worker);
-        code = join(keeper, links->work, links->worker, true, &joined, trouble, error);
+        code = join(keeper, links->work, links->worker, true, &joined, error);
     }
     if (code != BIDE_OK || joined)
         return code;
     keeper->names++;
     choose_name(keeper, links->worker);
     links->renamed = true;
-    return join(keeper, links->work, links->worker, false, &joined, trouble, error);
+    return join(keeper, links->work, links->worker, false, &joined, error);
 }
 
 /* ---- beating ---- */
@@ -173,8 +172,9 @@ static struct bide_redis_taker taker_of(struct bide_redis_keeper *keeper)
 
 /* ---- making links ---- */
 
-static bide_code declare_queue(struct bide_redis_keeper *keeper, struct bide_redis_link *link,
-    const char *queue, enum bide_redis_trouble *trouble, bide_error *error)
+/* A worker that serves goes on without a queue that is refused. */
+static bide_code declare_queue(
+    struct bide_redis_keeper *keeper, struct bide_redis_link *link, const char *queue, bide_error *error)
 {
     const char *name_space = keeper->settings->name_space;
     struct bide_redis_args *args = &keeper->args;
@@ -184,35 +184,38 @@ static bide_code declare_queue(struct bide_redis_keeper *keeper, struct bide_red
     bide_redis_keys_one(args, name_space, "queues");
     bide_redis_args_text(args, queue);
     redisReply *reply = NULL;
-    bide_code code = bide_redis_link_call(link, args, "declaring a queue", &reply, trouble, error);
+    enum bide_redis_action action = BIDE_REDIS_RECONNECT;
+    bide_code code = bide_redis_link_call(link, args, "declaring a queue", &reply, &action, error);
     if (code == BIDE_OK)
         freeReplyObject(reply);
-    return code;
+    if (code == BIDE_OK || action != BIDE_REDIS_APART || !*keeper->links.worker)
+        return code;
+    bide_log(
+        BIDE_LOG_WARN, "redis: a queue is refused", BIDE_STR("queue", queue), BIDE_STR("error", error->text));
+    return BIDE_OK;
 }
 
-static bide_code declare_queues(struct bide_redis_keeper *keeper, struct bide_redis_link *link,
-    enum bide_redis_trouble *trouble, bide_error *error)
+static bide_code declare_queues(
+    struct bide_redis_keeper *keeper, struct bide_redis_link *link, bide_error *error)
 {
     bide_code code = BIDE_OK;
     bide_error why = {0};
     for (size_t i = 0; code == BIDE_OK && i < keeper->settings->n_queues; i++) {
-        code = declare_queue(keeper, link, keeper->settings->queues[i], trouble, error);
+        code = declare_queue(keeper, link, keeper->settings->queues[i], error);
         if (beat_between(keeper, &why) != BIDE_OK)
             drop_beat(keeper, &why);
     }
     return code;
 }
 
-static bide_code subscribe(struct bide_redis_keeper *keeper, const struct bide_redis_links *links,
-    enum bide_redis_trouble *trouble, bide_error *error)
+static bide_code subscribe(
+    struct bide_redis_keeper *keeper, const struct bide_redis_links *links, bide_error *error)
 {
     struct bide_redis_args *args = &keeper->args;
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "SUBSCRIBE");
+    bide_redis_args_begin(args, BIDE_REDIS_SUBSCRIBE);
     bide_redis_args_format(args, "{%s}:wake:%s", keeper->settings->name_space, links->worker);
     redisReply *reply = NULL;
-    bide_code code =
-        bide_redis_link_call(links->wake, args, "subscribing to wake-ups", &reply, trouble, error);
+    bide_code code = bide_redis_link_call(links->wake, args, "subscribing to wake-ups", &reply, NULL, error);
     if (code == BIDE_OK)
         freeReplyObject(reply);
     return code;
@@ -226,22 +229,21 @@ static void drop_links(struct bide_redis_links *links)
 }
 
 /* Subscribed before anything is claimed: no wake can be missed. */
-static bide_code make_links(struct bide_redis_keeper *keeper, bool new_name,
-    struct bide_redis_links *ret_links, enum bide_redis_trouble *trouble, bide_error *error)
+static bide_code make_links(
+    struct bide_redis_keeper *keeper, bool new_name, struct bide_redis_links *ret_links, bide_error *error)
 {
     const struct bide_redis_settings *settings = keeper->settings;
     struct bide_redis_links links = {0};
-    *trouble = BIDE_REDIS_AGAIN;
-    bide_code code = bide_redis_link_create(settings, true, &keeper->host, &links.work, trouble, error);
+    bide_code code = bide_redis_link_create(settings, true, &keeper->host, &links.work, NULL, error);
     if (code == BIDE_OK)
-        code = bide_redis_link_create(settings, true, &keeper->host, &links.wake, trouble, error);
+        code = bide_redis_link_create(settings, true, &keeper->host, &links.wake, NULL, error);
     if (code == BIDE_OK && !keeper->beat)
-        code = bide_redis_link_create(settings, true, &keeper->host, &keeper->beat, trouble, error);
-    code = code == BIDE_OK ? declare_queues(keeper, links.work, trouble, error) : code;
+        code = bide_redis_link_create(settings, true, &keeper->host, &keeper->beat, NULL, error);
+    code = code == BIDE_OK ? declare_queues(keeper, links.work, error) : code;
     if (code == BIDE_OK)
-        code = register_worker(keeper, &links, new_name, trouble, error);
+        code = register_worker(keeper, &links, new_name, error);
     if (code == BIDE_OK)
-        code = subscribe(keeper, &links, trouble, error);
+        code = subscribe(keeper, &links, error);
     if (code == BIDE_OK)
         code = bide_redis_link_unblock(links.work, error);
     if (code == BIDE_OK)
@@ -307,9 +309,8 @@ static void beat(struct bide_redis_keeper *keeper)
 static void connect_again(struct bide_redis_keeper *keeper, bool new_name)
 {
     struct bide_redis_links links = {0};
-    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
     bide_error error = {0};
-    bide_code code = make_links(keeper, new_name, &links, &trouble, &error);
+    bide_code code = make_links(keeper, new_name, &links, &error);
     keeper->grace_until_ms = real_ms() + GRACE_AGAIN_MS;
     pthread_mutex_lock(&keeper->mutex);
     if (code == BIDE_OK) {
@@ -317,9 +318,6 @@ static void connect_again(struct bide_redis_keeper *keeper, bool new_name)
         keeper->fresh = true;
         keeper->wanted = keeper->new_name = keeper->doubt = false;
         keeper->linked_ms = real_ms();
-    } else if (trouble == BIDE_REDIS_REFUSED) {
-        keeper->fatal = error;
-        keeper->wanted = false;
     } else {
         bide_reconnect_failed(&keeper->reconnect, real_ms() * 1000);
     }
@@ -328,7 +326,7 @@ static void connect_again(struct bide_redis_keeper *keeper, bool new_name)
         bide_log(BIDE_LOG_INFO, "redis: connected", BIDE_STR("worker", links.worker));
     else
         bide_log(BIDE_LOG_WARN, "redis: cannot connect", BIDE_STR("error", error.text));
-    if (code == BIDE_OK || trouble == BIDE_REDIS_REFUSED)
+    if (code == BIDE_OK)
         bide_wakeup_signal(&keeper->wakeup);
 }
 
@@ -377,10 +375,9 @@ static bide_code start(struct bide_redis_keeper *keeper, bide_error *error)
     pthread_cond_init(&keeper->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&keeper->mutex, NULL);
-    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
     bide_code code = bide_wakeup_init(&keeper->wakeup, error);
     if (code == BIDE_OK)
-        code = make_links(keeper, false, &keeper->links, &trouble, error);
+        code = make_links(keeper, false, &keeper->links, error);
     if (code != BIDE_OK)
         return code;
     keeper->next_beat_ms = real_ms() + BIDE_REDIS_BEAT_MS;
@@ -440,8 +437,7 @@ void bide_redis_keeper_destroy(struct bide_redis_keeper *keeper)
         pthread_cond_signal(&keeper->changed);
         pthread_mutex_unlock(&keeper->mutex);
         pthread_join(keeper->thread, NULL);
-        if (keeper->fatal.code == BIDE_OK)
-            leave(keeper);
+        leave(keeper);
     }
     if (keeper->fresh)
         drop_links(&keeper->links);
@@ -458,23 +454,16 @@ int bide_redis_keeper_fd(const struct bide_redis_keeper *keeper)
     return keeper->wakeup.fd;
 }
 
-bide_code bide_redis_keeper_take(
-    struct bide_redis_keeper *keeper, struct bide_redis_links *ret_links, bool *ret_taken, bide_error *error)
+bool bide_redis_keeper_take(struct bide_redis_keeper *keeper, struct bide_redis_links *ret_links)
 {
-    bide_code code = BIDE_OK;
     bide_wakeup_drain(&keeper->wakeup);
     pthread_mutex_lock(&keeper->mutex);
     bool fresh = keeper->fresh;
-    if (keeper->fatal.code != BIDE_OK)
-        code = bide_fail(error, keeper->fatal.code, "%s", keeper->fatal.text);
-    else if (fresh)
+    if (fresh)
         *ret_links = keeper->links;
-    if (code == BIDE_OK)
-        keeper->fresh = false;
+    keeper->fresh = false;
     pthread_mutex_unlock(&keeper->mutex);
-    if (code == BIDE_OK)
-        *ret_taken = fresh;
-    return code;
+    return fresh;
 }
 
 bool bide_redis_keeper_doubts(struct bide_redis_keeper *keeper)

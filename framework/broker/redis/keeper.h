@@ -34,9 +34,8 @@ void bide_redis_keeper_destroy(struct bide_redis_keeper *keeper); /* NULL is fin
 
 /* Becomes readable when there is something to take, or the links should be given up. */
 int bide_redis_keeper_fd(const struct bide_redis_keeper *keeper);
-/* Fresh links, if there are any: true. An error is one that connecting again will not mend. */
-bide_code bide_redis_keeper_take(
-    struct bide_redis_keeper *keeper, struct bide_redis_links *ret_links, bool *ret_taken, bide_error *error);
+/* Fresh links, if there are any: true. */
+bool bide_redis_keeper_take(struct bide_redis_keeper *keeper, struct bide_redis_links *ret_links);
 /* Has the thread seen that the server is out of reach, or that this worker was taken over? Said once. */
 bool bide_redis_keeper_doubts(struct bide_redis_keeper *keeper);
 /* The links are lost (destroyed by the caller): make new ones. new_name: give up the present name. */

@@ -21,8 +21,9 @@ struct bide_redis_link {
 
 static const struct {
     const char *name, *lua;
+    enum bide_redis_kind kind;
 } scripts[] = {
-#define SCRIPT_ROW(constant, name, lua) {name, lua},
+#define SCRIPT_ROW(constant, name, lua, kind) {name, lua, BIDE_REDIS_KIND_##kind},
     BIDE_REDIS_SCRIPTS(SCRIPT_ROW)
 #undef SCRIPT_ROW
 };
@@ -82,6 +83,8 @@ bide_code bide_redis_link_append(
     struct bide_redis_link *link, const struct bide_redis_args *args, bide_error *error)
 {
     char count[32];
+    if (!args->begun)
+        return bide_fail(error, BIDE_E_INTERNAL, "a command that stands in no table");
     int size = snprintf(count, sizeof count, "*%zu\r\n", args->n);
     if (args->bytes.failed || redisAppendFormattedCommand(link->context, count, (size_t)size) != REDIS_OK ||
         redisAppendFormattedCommand(link->context, args->bytes.bytes, args->bytes.size) != REDIS_OK)
@@ -145,7 +148,7 @@ int bide_redis_link_fd(const struct bide_redis_link *link)
 void bide_redis_link_script(const struct bide_redis_link *link, struct bide_redis_args *args,
     enum bide_redis_script script, int n_keys)
 {
-    bide_redis_args_clear(args);
+    bide_redis_args_begin_kind(args, scripts[script].kind);
     bide_redis_args_add(args, "EVALSHA", 7);
     bide_redis_args_add(args, link->sha[script], 40);
     bide_redis_args_int(args, n_keys);
@@ -162,33 +165,33 @@ void bide_redis_link_mark(struct bide_redis_link *link, struct bide_redis_args *
     bide_redis_args_add(args, text, sizeof text);
 }
 
-/* The next reply; one that is an error is a failure. */
-static bide_code answer(struct bide_redis_link *link, const char *doing, redisReply **ret_reply,
-    enum bide_redis_trouble *ret_trouble, bide_error *error)
+/* The next reply, to a command of this kind; one that is an error is a failure. */
+static bide_code answer(struct bide_redis_link *link, enum bide_redis_kind kind, const char *doing,
+    redisReply **ret_reply, enum bide_redis_action *ret_action, bide_error *error)
 {
     redisReply *reply = NULL;
     bide_code code = bide_redis_link_reply(link, &reply, error);
-    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
+    enum bide_redis_action action = BIDE_REDIS_RECONNECT;
     if (code == BIDE_OK && reply->type == REDIS_REPLY_ERROR) {
-        trouble = bide_redis_trouble_of(reply->str);
+        action = bide_redis_action_on(bide_redis_trouble_of(reply->str), kind);
         code = bide_redis_reply_fail(link->settings, reply->str, doing, error);
         freeReplyObject(reply);
     }
     if (code == BIDE_OK)
         *ret_reply = reply;
-    else if (ret_trouble)
-        *ret_trouble = trouble;
+    else if (ret_action)
+        *ret_action = action;
     return code;
 }
 
 bide_code bide_redis_link_call(struct bide_redis_link *link, const struct bide_redis_args *args,
-    const char *doing, redisReply **ret_reply, enum bide_redis_trouble *ret_trouble, bide_error *error)
+    const char *doing, redisReply **ret_reply, enum bide_redis_action *ret_action, bide_error *error)
 {
     bide_code code = bide_redis_link_append(link, args, error);
     if (code == BIDE_OK)
-        return answer(link, doing, ret_reply, ret_trouble, error);
-    if (ret_trouble)
-        *ret_trouble = BIDE_REDIS_AGAIN;
+        return answer(link, args->kind, doing, ret_reply, ret_action, error);
+    if (ret_action)
+        *ret_action = BIDE_REDIS_RECONNECT;
     return code;
 }
 
@@ -217,72 +220,83 @@ static bide_code dial(struct bide_redis_link *link, const struct bide_url_host *
     return settings->tls ? bide_redis_tls_start(link->context, settings, host->name, error) : BIDE_OK;
 }
 
-/* One command of the greeting, its reply only looked at for errors. */
-static bide_code greet(struct bide_redis_link *link, const char *const words[], const char *doing,
-    enum bide_redis_trouble *trouble, bide_error *error)
+/* One command of the greeting, with up to two words, its reply only looked at for errors. */
+static bide_code greet(struct bide_redis_link *link, enum bide_redis_command_name command, const char *first,
+    const char *second, const char *doing, enum bide_redis_action *action, bide_error *error)
 {
     struct bide_redis_args args;
     bide_redis_args_init(&args);
-    bide_redis_args_texts(&args, words);
+    bide_redis_args_begin(&args, command);
+    bide_redis_args_text(&args, first);
+    if (second)
+        bide_redis_args_text(&args, second);
     redisReply *reply = NULL;
-    bide_code code = bide_redis_link_call(link, &args, doing, &reply, trouble, error);
+    bide_code code = bide_redis_link_call(link, &args, doing, &reply, action, error);
     bide_redis_args_release(&args);
     if (code == BIDE_OK)
         freeReplyObject(reply);
     return code;
 }
 
-static bide_code log_in(struct bide_redis_link *link, enum bide_redis_trouble *trouble, bide_error *error)
+static bide_code log_in(struct bide_redis_link *link, enum bide_redis_action *action, bide_error *error)
 {
     const struct bide_redis_settings *settings = link->settings;
     bide_code code = BIDE_OK;
     const char *user = settings->user && *settings->user ? settings->user : NULL;
     if (settings->password)
-        code = greet(link,
-            user ? (const char *[]){"AUTH", user, settings->password, NULL}
-                 : (const char *[]){"AUTH", settings->password, NULL},
-            "logging in", trouble, error);
+        code = greet(link, BIDE_REDIS_AUTH, user ? user : settings->password,
+            user ? settings->password : NULL, "logging in", action, error);
     char db[16];
     snprintf(db, sizeof db, "%d", settings->db);
     if (code == BIDE_OK && settings->db)
-        code = greet(link, (const char *[]){"SELECT", db, NULL}, "choosing the database", trouble, error);
+        code = greet(link, BIDE_REDIS_SELECT, db, NULL, "choosing the database", action, error);
     return code;
 }
 
-/* The name is for people who look at CLIENT LIST: being refused it is no failure. */
+/* The name is for people who look at CLIENT LIST: being refused it is no failure. But this is the first
+ * command for most, and too many clients are told so here. */
 static bide_code say_name(struct bide_redis_link *link, bide_error *error)
 {
     char name[128];
+    struct bide_redis_args args;
+    redisReply *reply = NULL;
     snprintf(name, sizeof name, "%s", link->settings->client_name);
     for (char *c = name; *c; c++)
         if (*c <= ' ' || *c > '~')
             *c = '-';
-    enum bide_redis_trouble trouble = BIDE_REDIS_FINE;
-    bide_error ignored = {0};
-    bide_code code =
-        greet(link, (const char *[]){"CLIENT", "SETNAME", name, NULL}, "giving a name", &trouble, &ignored);
-    if (code != BIDE_OK && link->context->err)
-        return lost(link, error);
-    return BIDE_OK;
+    bide_redis_args_init(&args);
+    bide_redis_args_begin(&args, BIDE_REDIS_CLIENT_SETNAME);
+    bide_redis_args_text(&args, name);
+    bide_code code = bide_redis_link_append(link, &args, error);
+    bide_redis_args_release(&args);
+    if (code == BIDE_OK)
+        code = bide_redis_link_reply(link, &reply, error);
+    if (code != BIDE_OK)
+        return code;
+    if (reply->type == REDIS_REPLY_ERROR && bide_redis_trouble_of(reply->str) == BIDE_REDIS_AGAIN)
+        code = bide_redis_reply_fail(link->settings, reply->str, "connecting", error);
+    freeReplyObject(reply);
+    return code;
 }
 
 static bide_code ask_for_script(struct bide_redis_link *link, const char *lua, bide_error *error)
 {
     struct bide_redis_args args;
     bide_redis_args_init(&args);
-    bide_redis_args_texts(&args, (const char *[]){"SCRIPT", "LOAD", lua, NULL});
+    bide_redis_args_begin(&args, BIDE_REDIS_SCRIPT_LOAD);
+    bide_redis_args_text(&args, lua);
     bide_code code = bide_redis_link_append(link, &args, error);
     bide_redis_args_release(&args);
     return code;
 }
 
 static bide_code take_script(
-    struct bide_redis_link *link, size_t index, enum bide_redis_trouble *trouble, bide_error *error)
+    struct bide_redis_link *link, size_t index, enum bide_redis_action *action, bide_error *error)
 {
     char doing[64];
     snprintf(doing, sizeof doing, "loading the script '%s'", scripts[index].name);
     redisReply *reply = NULL;
-    bide_code code = answer(link, doing, &reply, trouble, error);
+    bide_code code = answer(link, BIDE_REDIS_KIND_CONNECT, doing, &reply, action, error);
     if (code != BIDE_OK)
         return code;
     if (reply->type == REDIS_REPLY_STRING && reply->len == 40)
@@ -294,24 +308,22 @@ static bide_code take_script(
 }
 
 /* All in one round trip. After a failure the connection is of no more use: answers are left in it. */
-static bide_code load_scripts(
-    struct bide_redis_link *link, enum bide_redis_trouble *trouble, bide_error *error)
+static bide_code load_scripts(struct bide_redis_link *link, enum bide_redis_action *action, bide_error *error)
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < BIDE_REDIS_N_SCRIPTS; i++)
         code = ask_for_script(link, scripts[i].lua, error);
     for (size_t i = 0; code == BIDE_OK && i < BIDE_REDIS_N_SCRIPTS; i++)
-        code = take_script(link, i, trouble, error);
+        code = take_script(link, i, action, error);
     return code;
 }
 
 /* ROLE tells a replica before anything is written. A user who may not ask is believed to be at the master. */
-static bide_code want_master(
-    struct bide_redis_link *link, enum bide_redis_trouble *trouble, bide_error *error)
+static bide_code want_master(struct bide_redis_link *link, enum bide_redis_action *action, bide_error *error)
 {
     struct bide_redis_args args;
     bide_redis_args_init(&args);
-    bide_redis_args_text(&args, "ROLE");
+    bide_redis_args_begin(&args, BIDE_REDIS_ROLE);
     redisReply *reply = NULL;
     bide_code code = bide_redis_link_append(link, &args, error);
     bide_redis_args_release(&args);
@@ -321,7 +333,7 @@ static bide_code want_master(
         return code;
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
         reply->element[0]->type == REDIS_REPLY_STRING && strcmp(reply->element[0]->str, "slave") == 0) {
-        *trouble = BIDE_REDIS_AGAIN;
+        *action = BIDE_REDIS_RECONNECT;
         code = bide_redis_reply_fail(link->settings, "READONLY", "connecting", error);
     }
     freeReplyObject(reply);
@@ -329,7 +341,7 @@ static bide_code want_master(
 }
 
 static bide_code connect_one(const struct bide_redis_settings *settings, const struct bide_url_host *host,
-    bool master, struct bide_redis_link **ret_link, enum bide_redis_trouble *trouble, bide_error *error)
+    bool master, struct bide_redis_link **ret_link, enum bide_redis_action *action, bide_error *error)
 {
     struct bide_redis_link *link = bide_calloc(1, sizeof *link);
     if (!link)
@@ -339,15 +351,15 @@ static bide_code connect_one(const struct bide_redis_settings *settings, const s
         link->mark = (uint32_t)bide_mono_us(bide_clock_system());
     bide_code code = dial(link, host, error);
     if (code == BIDE_E_CONFIG || code == BIDE_E_NOMEM)
-        *trouble = BIDE_REDIS_REFUSED;
+        *action = BIDE_REDIS_FAIL;
     if (code == BIDE_OK)
-        code = log_in(link, trouble, error);
+        code = log_in(link, action, error);
     if (code == BIDE_OK)
         code = say_name(link, error);
     if (code == BIDE_OK && master)
-        code = want_master(link, trouble, error);
+        code = want_master(link, action, error);
     if (code == BIDE_OK)
-        code = load_scripts(link, trouble, error);
+        code = load_scripts(link, action, error);
     if (code == BIDE_OK)
         *ret_link = link;
     else
@@ -356,23 +368,23 @@ static bide_code connect_one(const struct bide_redis_settings *settings, const s
 }
 
 bide_code bide_redis_link_create(const struct bide_redis_settings *settings, bool master, size_t *host,
-    struct bide_redis_link **ret_link, enum bide_redis_trouble *ret_trouble, bide_error *error)
+    struct bide_redis_link **ret_link, enum bide_redis_action *ret_action, bide_error *error)
 {
     size_t n = settings->unix_path ? 1 : settings->n_hosts;
     bide_code code = BIDE_E_INTERNAL;
-    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
+    enum bide_redis_action action = BIDE_REDIS_RECONNECT;
     for (size_t i = 0; i < n; i++) {
         size_t at = (*host + i) % n;
-        trouble = BIDE_REDIS_AGAIN;
+        action = BIDE_REDIS_RECONNECT;
         code = connect_one(
-            settings, settings->unix_path ? NULL : &settings->hosts[at], master, ret_link, &trouble, error);
+            settings, settings->unix_path ? NULL : &settings->hosts[at], master, ret_link, &action, error);
         if (code == BIDE_OK) {
             *host = at;
             return BIDE_OK;
         }
     }
-    if (ret_trouble)
-        *ret_trouble = trouble;
+    if (ret_action)
+        *ret_action = action;
     return code;
 }
 

@@ -19,24 +19,14 @@
 
 struct bide_redis_link;
 
-/* What to do about a failure. */
-enum bide_redis_trouble {
-    BIDE_REDIS_FINE,
-    BIDE_REDIS_AGAIN,   /* connect again (perhaps to another host), then it may work */
-    BIDE_REDIS_FULL,    /* no memory for what was to be stored: later */
-    BIDE_REDIS_REFUSED, /* trying again will not mend it */
-};
-
-/* What an error reply's text is, also one that a script passed on. */
-enum bide_redis_trouble bide_redis_trouble_of(const char *text);
 /* Fills the error from an error reply, with what to do about it; returns its code. */
 bide_code bide_redis_reply_fail(
     const struct bide_redis_settings *settings, const char *text, const char *doing, bide_error *error);
 
 /* Tries each host once, beginning with the *host-th; a replica is passed over when `master` is set. On
- * success *host is the one connected to. *ret_trouble (may be NULL) is written on failure only. */
+ * success *host is the one connected to. *ret_action (may be NULL) is written on failure only. */
 bide_code bide_redis_link_create(const struct bide_redis_settings *settings, bool master, size_t *host,
-    struct bide_redis_link **ret_link, enum bide_redis_trouble *ret_trouble, bide_error *error);
+    struct bide_redis_link **ret_link, enum bide_redis_action *ret_action, bide_error *error);
 void bide_redis_link_destroy(struct bide_redis_link *link); /* NULL is fine */
 
 /* Begins a command: EVALSHA of a script with n_keys keys. */
@@ -45,14 +35,15 @@ void bide_redis_link_script(const struct bide_redis_link *link, struct bide_redi
 /* Adds to a script that stores messages the mark of its tokens: eight characters that no other command has.
  */
 void bide_redis_link_mark(struct bide_redis_link *link, struct bide_redis_args *args);
-/* Queues a command to be sent. */
+/* Queues a command to be sent; it was begun with a row of a table (commands.h, scripts.h). */
 bide_code bide_redis_link_append(
     struct bide_redis_link *link, const struct bide_redis_args *args, bide_error *error);
 /* Sends what is queued and waits for the next reply (freeReplyObject it). An error reply is BIDE_OK here. */
 bide_code bide_redis_link_reply(struct bide_redis_link *link, redisReply **ret_reply, bide_error *error);
-/* append and reply in one; an error reply is a failure: *ret_trouble (may be NULL) says of what kind. */
+/* append and reply in one; an error reply is a failure: *ret_action (may be NULL) says what is to
+ * be done. */
 bide_code bide_redis_link_call(struct bide_redis_link *link, const struct bide_redis_args *args,
-    const char *doing, redisReply **ret_reply, enum bide_redis_trouble *ret_trouble, bide_error *error);
+    const char *doing, redisReply **ret_reply, enum bide_redis_action *ret_action, bide_error *error);
 
 /* From now on the link does not wait. */
 bide_code bide_redis_link_unblock(struct bide_redis_link *link, bide_error *error);

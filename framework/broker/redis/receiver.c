@@ -15,6 +15,7 @@ struct bide_redis_command *bide_redis_receiver_note(
         return NULL;
     command->kind = kind;
     command->queue = queue;
+    command->fault_kind = receiver->args.kind;
     bide_redis_chain_init(&command->chain);
     command->deadline_us = bide_mono_us(receiver->settings->clock) + receiver->settings->timeout_ms * 1000;
     *receiver->commands_end = command;
@@ -100,16 +101,26 @@ static void lose_all(struct bide_redis_receiver *receiver)
 
 /* ---- replies ---- */
 
-static bide_code reply_failed(
-    struct bide_redis_receiver *receiver, const redisReply *reply, bide_error *error)
+static void reply_failed(struct bide_redis_receiver *receiver, const redisReply *reply)
 {
+    struct bide_redis_command *command = receiver->commands;
     bide_error why = {0};
-    bide_code code = bide_redis_reply_fail(receiver->settings, reply->str, "working", &why);
-    if (bide_redis_trouble_of(reply->str) == BIDE_REDIS_REFUSED)
-        return bide_fail(error, code, "%s", why.text);
-    bide_log(BIDE_LOG_WARN, "redis: an error answer: connecting again", BIDE_STR("error", why.text));
-    disconnect(receiver, false);
-    return BIDE_OK;
+    bide_redis_reply_fail(receiver->settings, reply->str, "working", &why);
+    enum bide_redis_trouble trouble = bide_redis_trouble_of(reply->str);
+    if (bide_redis_action_on(trouble, command->fault_kind) != BIDE_REDIS_APART) {
+        bide_log(BIDE_LOG_WARN, "redis: an error answer: connecting again", BIDE_STR("error", why.text));
+        disconnect(receiver, false);
+        return;
+    }
+    take_command(receiver);
+    if (command->kind == BIDE_REDIS_COMMAND_SETTLE) {
+        bide_redis_settles_refused(receiver, command, why.text);
+    } else {
+        bide_log(BIDE_LOG_WARN, "redis: a queue is refused", BIDE_STR("queue", command->queue->name),
+            BIDE_STR("error", why.text));
+        bide_redis_claims_refused(receiver, command);
+    }
+    bide_free(command);
 }
 
 static bool says_taken_over(const struct bide_redis_command *command, const redisReply *reply)
@@ -125,8 +136,10 @@ static bide_code act_on(struct bide_redis_receiver *receiver, const redisReply *
     struct bide_redis_command *command = receiver->commands;
     if (!command)
         return bide_fail(error, BIDE_E_BROKER, "%s: an answer without a question", receiver->settings->shown);
-    if (reply->type == REDIS_REPLY_ERROR)
-        return reply_failed(receiver, reply, error);
+    if (reply->type == REDIS_REPLY_ERROR) {
+        reply_failed(receiver, reply);
+        return BIDE_OK;
+    }
     if (says_taken_over(command, reply)) {
         disconnect(receiver, true);
         lose_all(receiver);
@@ -201,16 +214,13 @@ static void adopt(struct bide_redis_receiver *receiver, const struct bide_redis_
     }
 }
 
-static bide_code heed_keeper(struct bide_redis_receiver *receiver, bide_error *error)
+static void heed_keeper(struct bide_redis_receiver *receiver)
 {
     struct bide_redis_links links;
-    bool taken = false;
-    bide_code code = bide_redis_keeper_take(receiver->keeper, &links, &taken, error);
-    if (code == BIDE_OK && taken)
+    if (bide_redis_keeper_take(receiver->keeper, &links))
         adopt(receiver, &links);
-    else if (code == BIDE_OK && bide_redis_keeper_doubts(receiver->keeper) && receiver->links.work)
+    else if (bide_redis_keeper_doubts(receiver->keeper) && receiver->links.work)
         disconnect(receiver, false);
-    return code;
 }
 
 static void check_deadline(struct bide_redis_receiver *receiver)
@@ -242,9 +252,10 @@ static bide_code receiver_receive(struct bide_receiver *base, struct bide_delive
 {
     struct bide_redis_receiver *receiver = (struct bide_redis_receiver *)base;
     uint64_t final_before = receiver->stats.settled + receiver->stats.lost;
-    bide_code code = heed_keeper(receiver, error);
+    bide_code code = BIDE_OK;
+    heed_keeper(receiver);
     bide_redis_deliveries_land(receiver);
-    if (code == BIDE_OK && receiver->links.work)
+    if (receiver->links.work)
         code = read_work(receiver, error);
     if (code == BIDE_OK && receiver->links.work)
         read_wake(receiver);
@@ -286,10 +297,7 @@ static bool has_work(const struct bide_redis_receiver *receiver)
         return false;
     for (size_t i = 0; i < receiver->n_queues; i++) {
         const struct bide_redis_queue *queue = &receiver->queues[i];
-        bool room = bide_redis_claims_room(receiver, queue) > 0;
-        if (!queue->claiming && ((queue->wanting && room) || queue->pass_on))
-            return true;
-        if (bide_redis_settles_wait(receiver, queue))
+        if (bide_redis_claims_wanted(receiver, queue) || bide_redis_settles_wait(receiver, queue))
             return true;
     }
     return false;

@@ -39,6 +39,7 @@ struct bide_redis_delivery {
     struct bide_settlement settlement;
     unsigned incarnation; /* of the receiver, when it was claimed */
     bool sent;            /* its settlement was, at least once */
+    bool alone;           /* and refused, among others: now by itself */
     bool disowned;        /* the server says that it is not this worker's (any more) */
     char source[48];      /* stream id ("123-0") or token */
 };
@@ -62,10 +63,11 @@ struct bide_redis_queue {
     bool flip;      /* who gets the odd place, delayed or ready */
     bool crowded;   /* early ones were left for want of room for them */
     int64_t alarm_ms;
-    bool audited;     /* since the connection was made: nothing is settled before the answer */
-    int audits;       /* still to be made after a reconnect: what is claimed that we do not know of? */
-    int64_t audit_us; /* monotonic: when */
-    size_t mean_size; /* of messages, a moving average: bounds the bytes of a claim */
+    int64_t rests_until_ms; /* wall: a claim was refused; 0: it does not rest */
+    bool audited;           /* since the connection was made: nothing is settled before the answer */
+    int audits;             /* still to be made after a reconnect: what is claimed that we do not know of? */
+    int64_t audit_us;       /* monotonic: when */
+    size_t mean_size;       /* of messages, a moving average: bounds the bytes of a claim */
     struct bide_redis_chain settles[BIDE_REDIS_N_LISTS]; /* to be sent */
 };
 
@@ -80,10 +82,11 @@ struct bide_redis_command {
     struct bide_redis_command *next;
     enum bide_redis_command_kind kind;
     struct bide_redis_queue *queue;
-    bool full_claim;               /* CLAIM: the stream was read too; READ: always */
-    size_t room;                   /* READ: how many were asked for */
-    enum bide_redis_list list;     /* SETTLE */
-    struct bide_redis_chain chain; /* SETTLE: what becomes final with the answer */
+    enum bide_redis_kind fault_kind; /* what is done about an error answer */
+    bool full_claim;                 /* CLAIM: the stream was read too; READ: always */
+    size_t room;                     /* READ: how many were asked for */
+    enum bide_redis_list list;       /* SETTLE */
+    struct bide_redis_chain chain;   /* SETTLE: what becomes final with the answer */
     int64_t deadline_us;
 };
 
@@ -138,6 +141,8 @@ bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receive
 bide_code bide_redis_deliveries_take_tokens(struct bide_redis_receiver *receiver,
     struct bide_redis_queue *queue, const redisReply *tokens, bide_error *error);
 void bide_redis_delivery_free(struct bide_redis_delivery *delivery);
+/* Makes an audit due in a while. */
+void bide_redis_deliveries_audit_later(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue);
 /* Makes the audits that are due: asks the server to take back what this worker does not know it has. */
 bide_code bide_redis_deliveries_audit(struct bide_redis_receiver *receiver, bide_error *error);
 /* Its answer: what is named there is not this worker's, and is not settled by it. */
@@ -160,6 +165,12 @@ bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_erro
 /* The answer to a CLAIM or READ: its messages into `ready`. */
 bide_code bide_redis_claims_answer(struct bide_redis_receiver *receiver,
     const struct bide_redis_command *command, const redisReply *reply, bide_error *error);
+/* A CLAIM or READ was refused, and another will be as well: the queue rests for a while. */
+void bide_redis_claims_refused(
+    struct bide_redis_receiver *receiver, const struct bide_redis_command *command);
+/* Is there reason and room for a claim? */
+bool bide_redis_claims_wanted(
+    const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue);
 /* A message of the wake channel: the queue that it names is to be claimed from. */
 void bide_redis_claims_wake(struct bide_redis_receiver *receiver, const redisReply *message);
 /* The connection is new: nothing is under way, there may be anything. */
@@ -176,6 +187,10 @@ bide_code bide_redis_settles_send(struct bide_redis_receiver *receiver, bide_err
 /* The command was carried out. */
 void bide_redis_settles_final(
     struct bide_redis_receiver *receiver, struct bide_redis_command *command, const redisReply *reply);
+/* The command was refused: its settlements go one by one, and one that is alone is given up; the next audit
+ * hands its message back. */
+void bide_redis_settles_refused(
+    struct bide_redis_receiver *receiver, struct bide_redis_command *command, const char *why);
 /* All of a chain is lost: counted and freed. */
 void bide_redis_settles_lose(struct bide_redis_receiver *receiver, struct bide_redis_chain *chain);
 /* Drops what is disowned of what was added to a queue. */

@@ -36,7 +36,8 @@ struct chunk {
 /* What went wrong: what trying again will not mend, else the loss of the connection, else the first thing. */
 struct failure {
     bide_code code;
-    enum bide_redis_trouble trouble; /* FINE: the connection is lost */
+    enum bide_redis_action action;
+    bool lost; /* the connection */
     bide_error error;
 };
 
@@ -117,15 +118,16 @@ static bide_code append_chunk(
 
 static void note_failure(struct failure *worst, const struct failure *one)
 {
-    bool lost = one->trouble == BIDE_REDIS_FINE && worst->trouble != BIDE_REDIS_REFUSED;
-    if (worst->code == BIDE_OK || one->trouble == BIDE_REDIS_REFUSED || lost)
+    bool worse = one->action == BIDE_REDIS_FAIL || (one->lost && worst->action != BIDE_REDIS_FAIL);
+    if (worst->code == BIDE_OK || worse)
         *worst = *one;
 }
 
 /* An error answer. */
-static struct failure refusal(const struct redis_sender *sender, const redisReply *reply, const char *doing)
+static struct failure refusal(
+    const struct redis_sender *sender, const redisReply *reply, enum bide_redis_kind kind, const char *doing)
 {
-    struct failure failure = {.trouble = bide_redis_trouble_of(reply->str)};
+    struct failure failure = {.action = bide_redis_action_on(bide_redis_trouble_of(reply->str), kind)};
     failure.code = bide_redis_reply_fail(sender->settings, reply->str, doing, &failure.error);
     return failure;
 }
@@ -134,14 +136,14 @@ static struct failure refusal(const struct redis_sender *sender, const redisRepl
 static bool read_chunk(struct redis_sender *sender, struct chunk *chunk, struct failure *worst)
 {
     redisReply *reply = NULL;
-    struct failure lost = {.code = bide_redis_link_reply(sender->link, &reply, &lost.error)};
+    struct failure lost = {.lost = true, .code = bide_redis_link_reply(sender->link, &reply, &lost.error)};
     if (lost.code != BIDE_OK) {
         note_failure(worst, &lost);
         return false;
     }
     chunk->stored = reply->type != REDIS_REPLY_ERROR;
     if (!chunk->stored) {
-        struct failure refused = refusal(sender, reply, "sending");
+        struct failure refused = refusal(sender, reply, BIDE_REDIS_KIND_SEND, "sending");
         note_failure(worst, &refused);
     }
     freeReplyObject(reply);
@@ -152,8 +154,7 @@ static bool read_chunk(struct redis_sender *sender, struct chunk *chunk, struct 
 
 static bide_code append_wait(struct redis_sender *sender, bide_error *error)
 {
-    bide_redis_args_clear(&sender->args);
-    bide_redis_args_text(&sender->args, "WAIT");
+    bide_redis_args_begin(&sender->args, BIDE_REDIS_WAIT);
     bide_redis_args_int(&sender->args, sender->settings->wait_replicas);
     bide_redis_args_int(&sender->args, sender->settings->timeout_ms / 2 + 1);
     return bide_redis_link_append(sender->link, &sender->args, error);
@@ -162,7 +163,7 @@ static bide_code append_wait(struct redis_sender *sender, bide_error *error)
 /* Too few in time: stored, but not as safely as asked for. Sending again would double it. */
 static struct failure too_few(const struct redis_sender *sender, long long n)
 {
-    struct failure failure = {.trouble = BIDE_REDIS_REFUSED};
+    struct failure failure = {.action = BIDE_REDIS_FAIL};
     failure.code = bide_fail(&failure.error, BIDE_E_TIMEOUT,
         "%s: stored, but only %lld of the %d replicas asked for have it", sender->settings->shown, n,
         sender->settings->wait_replicas);
@@ -175,10 +176,11 @@ static bool read_wait(struct redis_sender *sender, bool any_stored, struct failu
 {
     redisReply *reply = NULL;
     struct failure one = {.code = bide_redis_link_reply(sender->link, &reply, &one.error)};
+    one.lost = one.code != BIDE_OK;
     if (one.code == BIDE_OK && any_stored) {
-        if (reply->type != REDIS_REPLY_INTEGER)
-            one = refusal(sender, reply, "waiting for replicas");
-        else if (reply->integer < sender->settings->wait_replicas)
+        if (reply->type == REDIS_REPLY_ERROR)
+            one = refusal(sender, reply, BIDE_REDIS_KIND_WAIT, "waiting for replicas");
+        else if (reply->integer < sender->settings->wait_replicas) /* 0 where it is no number */
             one = too_few(sender, reply->integer);
     }
     if (reply)
@@ -214,7 +216,7 @@ static void read_round(
 }
 
 static bide_code send_round(struct redis_sender *sender, struct job *job, bool *ret_done,
-    enum bide_redis_trouble *trouble, bide_error *error)
+    enum bide_redis_action *action, bide_error *error)
 {
     struct chunk chunks[CHUNKS];
     size_t n = 0;
@@ -230,7 +232,7 @@ static bide_code send_round(struct redis_sender *sender, struct job *job, bool *
     if (code == BIDE_OK && n > 0 && sender->settings->wait_replicas)
         code = append_wait(sender, error);
     if (code == BIDE_E_NOMEM) {
-        *trouble = BIDE_REDIS_REFUSED;
+        *action = BIDE_REDIS_FAIL;
         bide_redis_link_destroy(sender->link); /* half a round may be in its buffer */
         sender->link = NULL;
         return code;
@@ -244,7 +246,7 @@ static bide_code send_round(struct redis_sender *sender, struct job *job, bool *
     BIDE_KILL_POINT("send/redis-answered");
     if (worst.code == BIDE_OK)
         return BIDE_OK;
-    *trouble = worst.trouble == BIDE_REDIS_FINE ? BIDE_REDIS_AGAIN : worst.trouble;
+    *action = worst.action;
     return bide_fail(error, worst.code, "%s", worst.error.text);
 }
 
@@ -270,31 +272,31 @@ static bool pause_before_retry(struct redis_sender *sender, const struct job *jo
 }
 
 static bide_code try_once(
-    struct redis_sender *sender, struct job *job, enum bide_redis_trouble *trouble, bide_error *error)
+    struct redis_sender *sender, struct job *job, enum bide_redis_action *action, bide_error *error)
 {
     bide_code code = BIDE_OK;
     if (!sender->link)
-        code = bide_redis_link_create(sender->settings, true, &sender->host, &sender->link, trouble, error);
+        code = bide_redis_link_create(sender->settings, true, &sender->host, &sender->link, action, error);
     for (bool done = false; code == BIDE_OK && !done;)
-        code = send_round(sender, job, &done, trouble, error);
+        code = send_round(sender, job, &done, action, error);
     return code;
 }
 
 static bide_code send_job(struct redis_sender *sender, struct job *job, bide_error *error)
 {
     for (;;) {
-        enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
+        enum bide_redis_action action = BIDE_REDIS_RECONNECT;
         mark_unconfirmed(job);
-        bide_code code = try_once(sender, job, &trouble, error);
+        bide_code code = try_once(sender, job, &action, error);
         if (code == BIDE_OK) {
             bide_reconnect_succeeded(&sender->reconnect);
             return code;
         }
-        if (trouble == BIDE_REDIS_AGAIN) {
+        if (action == BIDE_REDIS_RECONNECT) {
             bide_redis_link_destroy(sender->link);
             sender->link = NULL;
         }
-        if (trouble == BIDE_REDIS_REFUSED || !pause_before_retry(sender, job))
+        if (action == BIDE_REDIS_FAIL || !pause_before_retry(sender, job))
             return code;
     }
 }

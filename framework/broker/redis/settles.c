@@ -224,7 +224,7 @@ static void take_batch(
     bide_redis_chain_init(ret_batch);
     while (from->first && ret_batch->n < most[list]) {
         bytes += weight(&from->first->settlement);
-        if (ret_batch->n > 0 && bytes > COMMAND_BYTES)
+        if (ret_batch->n > 0 && (bytes > COMMAND_BYTES || from->first->alone || ret_batch->first->alone))
             return;
         from->first->sent = true;
         bide_redis_chain_add(ret_batch, bide_redis_chain_take(from));
@@ -295,6 +295,24 @@ void bide_redis_settles_final(
         receiver->stats.settled++;
         finish(receiver, delivery);
     }
+}
+
+void bide_redis_settles_refused(
+    struct bide_redis_receiver *receiver, struct bide_redis_command *command, const char *why)
+{
+    struct bide_redis_queue *queue = command->queue;
+    struct bide_redis_chain *chain = &command->chain;
+    receiver->settles_under_way--;
+    if (chain->n > 1) {
+        for (struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
+            delivery->alone = true;
+        bide_redis_chain_prepend(&queue->settles[command->list], chain);
+        return;
+    }
+    bide_log(BIDE_LOG_ERROR, "redis: a settlement is refused: the message will come again",
+        BIDE_STR("queue", queue->name), BIDE_STR("source", chain->first->source), BIDE_STR("error", why));
+    bide_redis_settles_lose(receiver, chain);
+    bide_redis_deliveries_audit_later(receiver, queue);
 }
 
 void bide_redis_settles_drop_disowned(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)

@@ -12,7 +12,7 @@ static bide_code list_queues(const struct bide_redis_settings *settings, struct 
 {
     struct bide_redis_args args;
     bide_redis_args_init(&args);
-    bide_redis_args_text(&args, "SMEMBERS");
+    bide_redis_args_begin(&args, BIDE_REDIS_SMEMBERS);
     bide_redis_keys_one(&args, settings->name_space, "queues");
     bide_code code = bide_redis_link_call(link, &args, "listing the queues", ret_reply, NULL, error);
     bide_redis_args_release(&args);
@@ -29,13 +29,13 @@ static bide_code call_number(const struct bide_redis_taker *taker, const struct 
     const char *doing, int64_t *ret_number, bool *ret_refused, bide_error *error)
 {
     redisReply *reply = NULL;
-    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
+    enum bide_redis_action action = BIDE_REDIS_RECONNECT;
     bide_code code = between(taker, error);
     if (code == BIDE_OK)
-        code = bide_redis_link_call(taker->link, args, doing, &reply, &trouble, error);
+        code = bide_redis_link_call(taker->link, args, doing, &reply, &action, error);
     if (code != BIDE_OK) {
         if (ret_refused)
-            *ret_refused = trouble != BIDE_REDIS_AGAIN;
+            *ret_refused = action == BIDE_REDIS_APART;
         return code;
     }
     *ret_number = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
@@ -77,7 +77,7 @@ static bide_code forget_worker(const struct bide_redis_taker *taker, const char 
 {
     struct bide_redis_args args;
     bide_redis_args_init(&args);
-    bide_redis_args_text(&args, "SREM");
+    bide_redis_args_begin(&args, BIDE_REDIS_SREM);
     bide_redis_keys_one(&args, taker->settings->name_space, "lost");
     bide_redis_args_text(&args, worker);
     int64_t n = 0;
@@ -129,7 +129,7 @@ bide_code bide_redis_bury_neighbours(const struct bide_redis_taker *taker, bide_
     redisReply *workers = NULL;
     struct bide_redis_args args;
     bide_redis_args_init(&args);
-    bide_redis_args_text(&args, "HKEYS");
+    bide_redis_args_begin(&args, BIDE_REDIS_HKEYS);
     bide_redis_keys_one(&args, taker->settings->name_space, "workers");
     bide_code code = bide_redis_link_call(taker->link, &args, "listing the workers", &workers, NULL, error);
     bide_redis_args_release(&args);

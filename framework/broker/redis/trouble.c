@@ -10,9 +10,9 @@ static const struct known {
     bide_code code;
     const char *remedy; /* NULL: the server's own words are enough */
 } known[] = {
-    {"NOAUTH", BIDE_REDIS_REFUSED, BIDE_E_CONFIG, "give the password: redis://user:password@host"},
-    {"WRONGPASS", BIDE_REDIS_REFUSED, BIDE_E_CONFIG, "correct user and password in the URL"},
-    {"NOPERM", BIDE_REDIS_REFUSED, BIDE_E_CONFIG, "give the user the rules of docs/redis.md"},
+    {"NOAUTH", BIDE_REDIS_DENIED, BIDE_E_CONFIG, "give the password: redis://user:password@host"},
+    {"WRONGPASS", BIDE_REDIS_DENIED, BIDE_E_CONFIG, "correct user and password in the URL"},
+    {"NOPERM", BIDE_REDIS_DENIED, BIDE_E_CONFIG, "give the user the rules of docs/redis.md"},
     {"OOM", BIDE_REDIS_FULL, BIDE_E_BROKER,
         "maxmemory is reached: nothing more is taken in until workers have drained, or maxmemory is raised"},
     {"NOSCRIPT", BIDE_REDIS_AGAIN, BIDE_E_BROKER, NULL},
@@ -26,10 +26,32 @@ static const struct known {
     {"CLUSTERDOWN", BIDE_REDIS_AGAIN, BIDE_E_BROKER, NULL},
     {"NOREPLICAS", BIDE_REDIS_FULL, BIDE_E_BROKER, "too few replicas are connected (min-replicas-to-write)"},
     {"MISCONF", BIDE_REDIS_FULL, BIDE_E_BROKER, "the server cannot save to its disk: see its log"},
-    {"MOVED", BIDE_REDIS_REFUSED, BIDE_E_CONFIG,
-        "in a cluster the URL has to name the node that serves this namespace's slot"},
-    {"WRONGTYPE", BIDE_REDIS_REFUSED, BIDE_E_CONFIG,
+    {"MOVED", BIDE_REDIS_DENIED, BIDE_E_CONFIG,
+        "in a cluster the URL has to name the node that has this namespace: "},
+    {"ASK", BIDE_REDIS_AGAIN, BIDE_E_BROKER,
+        "the cluster is moving this namespace; the URL then has to name the node that has it: "},
+    {"UNBLOCKED", BIDE_REDIS_AGAIN, BIDE_E_BROKER, "this server has just become a replica"},
+    {"WRONGTYPE", BIDE_REDIS_UNKNOWN, BIDE_E_CONFIG,
         "a key of this namespace belongs to something else: choose another namespace"},
+};
+
+/* Those that begin with ERR only, as proxies, scripts and older versions say them. */
+static const struct phrase {
+    const char *text;
+    struct known row;
+} phrases[] = {
+    {"invalid password", {"", BIDE_REDIS_DENIED, BIDE_E_CONFIG, "correct user and password in the URL"}},
+    {"without any password configured",
+        {"", BIDE_REDIS_DENIED, BIDE_E_CONFIG, "leave the password out of the URL"}},
+    {"DB index", {"", BIDE_REDIS_DENIED, BIDE_E_CONFIG, "choose a database that the server has"}},
+    {"unknown command",
+        {"", BIDE_REDIS_DENIED, BIDE_E_CONFIG,
+            "it has to be Redis 6.2 or newer, or Valkey, with all commands of docs/redis.md"}},
+    {"max number of clients",
+        {"", BIDE_REDIS_AGAIN, BIDE_E_BROKER, "raise maxclients, or close connections"}},
+    {"with replica instances",
+        {"", BIDE_REDIS_AGAIN, BIDE_E_BROKER, "this server has just become a replica"}},
+    {"Script killed", {"", BIDE_REDIS_AGAIN, BIDE_E_BROKER, NULL}},
 };
 
 /* Does the word stand in front, or behind a '-' as scripts pass it on? */
@@ -47,24 +69,25 @@ static const struct known *find(const char *text)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (says(text, known[i].word))
             return &known[i];
-    if (strstr(text, "invalid password") || strstr(text, "without any password configured"))
-        return &known[1];
-    if (strstr(text, "Script killed"))
-        return find("BUSY");
+    for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
+        if (strstr(text, phrases[i].text))
+            return &phrases[i].row;
     return NULL;
 }
 
 enum bide_redis_trouble bide_redis_trouble_of(const char *text)
 {
     const struct known *row = find(text);
-    return row ? row->trouble : BIDE_REDIS_REFUSED;
+    return row ? row->trouble : BIDE_REDIS_UNKNOWN;
 }
 
 bide_code bide_redis_reply_fail(
     const struct bide_redis_settings *settings, const char *text, const char *doing, bide_error *error)
 {
     const struct known *row = find(text);
-    const char *remedy = row && row->remedy ? row->remedy : NULL;
-    return bide_fail(error, row ? row->code : BIDE_E_BROKER, "%s: %s: the server says \"%s\"%s%s",
-        settings->shown, doing, text, remedy ? "; " : "", remedy ? remedy : "");
+    const char *remedy = row && row->remedy ? row->remedy : "";
+    bool is_elsewhere = row && (says(text, "MOVED") || says(text, "ASK")); /* "MOVED slot host:port" */
+    const char *space = strrchr(text, ' ');
+    return bide_fail(error, row ? row->code : BIDE_E_BROKER, "%s: %s: the server says \"%s\"%s%s%s",
+        settings->shown, doing, text, *remedy ? "; " : "", remedy, is_elsewhere && space ? space + 1 : "");
 }

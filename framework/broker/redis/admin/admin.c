@@ -9,8 +9,7 @@ bide_code bide_redis_admin_connect(struct bide_redis_admin *admin, bide_error *e
 {
     if (admin->link) { /* may have been idle for hours */
         redisReply *reply = NULL;
-        bide_redis_args_clear(&admin->args);
-        bide_redis_args_text(&admin->args, "PING");
+        bide_redis_args_begin(&admin->args, BIDE_REDIS_PING);
         if (bide_redis_admin_call(admin, "looking", &reply, NULL) == BIDE_OK)
             freeReplyObject(reply);
     }
@@ -24,9 +23,9 @@ bide_code bide_redis_admin_call(
 {
     if (!admin->link)
         return bide_fail(error, BIDE_E_BROKER, "%s: connection lost", admin->settings->shown);
-    enum bide_redis_trouble trouble = BIDE_REDIS_AGAIN;
-    bide_code code = bide_redis_link_call(admin->link, &admin->args, doing, ret_reply, &trouble, error);
-    if (code != BIDE_OK && trouble == BIDE_REDIS_AGAIN) {
+    enum bide_redis_action action = BIDE_REDIS_RECONNECT;
+    bide_code code = bide_redis_link_call(admin->link, &admin->args, doing, ret_reply, &action, error);
+    if (code != BIDE_OK && action == BIDE_REDIS_RECONNECT) {
         bide_redis_link_destroy(admin->link);
         admin->link = NULL;
     }

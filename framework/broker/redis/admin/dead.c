@@ -48,8 +48,7 @@ static bool matches(const struct bide_dead_filter *filter, const struct bide_red
 static bide_code ask_page(struct walk *walk, redisReply **ret_tokens, bide_error *error)
 {
     struct bide_redis_args *args = &walk->admin->args;
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "ZREVRANGEBYSCORE");
+    bide_redis_args_begin(args, BIDE_REDIS_ZREVRANGEBYSCORE);
     bide_redis_keys_one(args, walk->admin->settings->name_space, "dead");
     bide_redis_args_texts(args, (const char *[]){walk->at, "-inf", "WITHSCORES", "LIMIT", NULL});
     bide_redis_args_int(args, walk->seen);
@@ -60,8 +59,7 @@ static bide_code ask_page(struct walk *walk, redisReply **ret_tokens, bide_error
 static bide_code ask_texts(
     struct bide_redis_admin *admin, const redisReply *tokens, redisReply **ret_texts, bide_error *error)
 {
-    bide_redis_args_clear(&admin->args);
-    bide_redis_args_text(&admin->args, "HMGET");
+    bide_redis_args_begin(&admin->args, BIDE_REDIS_HMGET);
     bide_redis_keys_one(&admin->args, admin->settings->name_space, "dead:held");
     for (size_t i = 0; i + 1 < tokens->elements; i += 2)
         bide_redis_args_add(&admin->args, tokens->element[i]->str, tokens->element[i]->len);
@@ -271,8 +269,7 @@ static bide_code retry_batch(
     const char *name_space = admin->settings->name_space;
     const char *queue = marks[0].no_queue ? "default" : marks[0].queue;
     redisReply *texts = NULL;
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "HMGET");
+    bide_redis_args_begin(args, BIDE_REDIS_HMGET);
     bide_redis_keys_one(args, name_space, "dead:held");
     for (size_t i = 0; i < n; i++)
         bide_redis_args_text(args, marks[i].token);

@@ -7,8 +7,7 @@ static bide_code erase_queue(struct bide_redis_admin *admin, const struct bide_b
 {
     const char *name_space = admin->settings->name_space;
     redisReply *reply = NULL;
-    bide_redis_args_clear(&admin->args);
-    bide_redis_args_text(&admin->args, "DEL");
+    bide_redis_args_begin(&admin->args, BIDE_REDIS_DEL);
     bide_redis_keys_queue(&admin->args, name_space, queue);
     for (size_t i = 0; i < stats->n_workers; i++)
         bide_redis_keys_claimed(&admin->args, name_space, queue, stats->workers[i].name);
@@ -25,8 +24,7 @@ static bide_code erase_rest(
     static const char *const names[] = {"queues", "seq", "workers", "lost", "pulse", "judged"};
     const char *name_space = admin->settings->name_space;
     redisReply *reply = NULL;
-    bide_redis_args_clear(&admin->args);
-    bide_redis_args_text(&admin->args, "DEL");
+    bide_redis_args_begin(&admin->args, BIDE_REDIS_DEL);
     bide_redis_keys_dead(&admin->args, name_space);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         bide_redis_keys_one(&admin->args, name_space, names[i]);

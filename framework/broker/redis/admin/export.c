@@ -171,8 +171,7 @@ static bide_code export_waiting(struct exporter *exporter, bide_error *error)
     redisReply *queues = NULL;
     if (exporter->queue)
         return export_queue(exporter, exporter->queue, error);
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "SMEMBERS");
+    bide_redis_args_begin(args, BIDE_REDIS_SMEMBERS);
     bide_redis_keys_one(args, exporter->admin->settings->name_space, "queues");
     bide_code code = call(exporter, "listing the queues", &queues, error);
     if (code != BIDE_OK)
@@ -212,8 +211,7 @@ static bide_code read_letters(
 {
     struct bide_redis_args *args = &exporter->admin->args;
     redisReply *texts = NULL;
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "HMGET");
+    bide_redis_args_begin(args, BIDE_REDIS_HMGET);
     bide_redis_keys_one(args, exporter->admin->settings->name_space, "dead:held");
     for (size_t i = 0; i < tokens->elements; i++)
         bide_redis_args_add(args, tokens->element[i]->str, tokens->element[i]->len);
@@ -238,8 +236,7 @@ static bide_code take_letters(
     enum { PAGE = 100 };
     struct bide_redis_args *args = &exporter->admin->args;
     redisReply *tokens = NULL;
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "ZRANGE");
+    bide_redis_args_begin(args, BIDE_REDIS_ZRANGE);
     bide_redis_keys_one(args, exporter->admin->settings->name_space, "dead");
     bide_redis_args_int(args, (int64_t)skip);
     bide_redis_args_int(args, (int64_t)skip + PAGE - 1);
@@ -308,14 +305,12 @@ static bide_code count_others(struct exporter *exporter, int64_t *ret_n, bide_er
     struct bide_redis_args *args = &exporter->admin->args;
     const char *name_space = exporter->admin->settings->name_space;
     int64_t n_workers = 0, n_lost = 0;
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "HLEN");
+    bide_redis_args_begin(args, BIDE_REDIS_HLEN);
     bide_redis_keys_one(args, name_space, "workers");
     bide_code code = call_number(exporter, "counting the workers", &n_workers, error);
     if (code != BIDE_OK)
         return code;
-    bide_redis_args_clear(args);
-    bide_redis_args_text(args, "SCARD");
+    bide_redis_args_begin(args, BIDE_REDIS_SCARD);
     bide_redis_keys_one(args, name_space, "lost");
     code = call_number(exporter, "counting the workers", &n_lost, error);
     *ret_n = n_workers - 1 + n_lost;
@@ -351,13 +346,10 @@ bide_code bide_redis_admin_export_each(
     struct exporter exporter = {.admin = admin, .queue = queue, .visit = visit, .user = user};
     struct bide_redis_keeper *keeper = NULL;
     struct bide_redis_links links = {0};
-    bool taken = false;
     bide_code code = bide_redis_admin_connect(admin, error);
     if (code == BIDE_OK)
         code = bide_redis_keeper_create(admin->settings, &keeper, error);
-    if (code == BIDE_OK)
-        code = bide_redis_keeper_take(keeper, &links, &taken, error);
-    if (code == BIDE_OK) {
+    if (code == BIDE_OK && bide_redis_keeper_take(keeper, &links)) {
         memcpy(exporter.worker, links.worker, sizeof exporter.worker);
         code = run_rounds(&exporter, error);
     }

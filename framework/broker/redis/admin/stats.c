@@ -22,18 +22,16 @@ static bide_code ask_number(struct bide_redis_admin *admin, int64_t *ret_number,
 }
 
 static void begin_queue(
-    struct bide_redis_admin *admin, const char *command, const char *queue, const char *part)
+    struct bide_redis_admin *admin, enum bide_redis_command_name command, const char *queue, const char *part)
 {
-    bide_redis_args_clear(&admin->args);
-    bide_redis_args_text(&admin->args, command);
+    bide_redis_args_begin(&admin->args, command);
     bide_redis_args_format(&admin->args, "{%s}:q:%s:%s", admin->settings->name_space, queue, part);
 }
 
-static bide_code ask_members(struct bide_redis_admin *admin, const char *command, const char *key,
-    redisReply **ret_reply, bide_error *error)
+static bide_code ask_members(struct bide_redis_admin *admin, enum bide_redis_command_name command,
+    const char *key, redisReply **ret_reply, bide_error *error)
 {
-    bide_redis_args_clear(&admin->args);
-    bide_redis_args_text(&admin->args, command);
+    bide_redis_args_begin(&admin->args, command);
     bide_redis_keys_one(&admin->args, admin->settings->name_space, key);
     return bide_redis_admin_call(admin, "listing", ret_reply, error);
 }
@@ -61,7 +59,7 @@ static bide_code list_queues(
     struct bide_redis_admin *admin, struct bide_broker_stats *stats, bide_error *error)
 {
     redisReply *reply = NULL;
-    bide_code code = ask_members(admin, "SMEMBERS", "queues", &reply, error);
+    bide_code code = ask_members(admin, BIDE_REDIS_SMEMBERS, "queues", &reply, error);
     if (code != BIDE_OK)
         return code;
     stats->queues = bide_calloc(admin->settings->n_queues + reply->elements + 1, sizeof *stats->queues);
@@ -83,7 +81,7 @@ static bide_code list_workers(
     struct bide_redis_admin *admin, struct bide_broker_stats *stats, bide_error *error)
 {
     redisReply *reply = NULL;
-    bide_code code = ask_members(admin, "HKEYS", "workers", &reply, error);
+    bide_code code = ask_members(admin, BIDE_REDIS_HKEYS, "workers", &reply, error);
     if (code != BIDE_OK)
         return code;
     stats->workers = bide_calloc(reply->elements + 1, sizeof *stats->workers);
@@ -94,8 +92,7 @@ static bide_code list_workers(
     if (!stats->workers)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     for (size_t i = 0; code == BIDE_OK && i < stats->n_workers; i++) {
-        bide_redis_args_clear(&admin->args);
-        bide_redis_args_text(&admin->args, "GET");
+        bide_redis_args_begin(&admin->args, BIDE_REDIS_GET);
         bide_redis_args_format(
             &admin->args, "{%s}:alive:%s", admin->settings->name_space, stats->workers[i].name);
         code = ask_number(admin, &stats->workers[i].seen_ms, error);
@@ -134,8 +131,7 @@ static bide_code count_consumers(struct bide_redis_admin *admin, struct bide_bro
     struct bide_queue_stats *queue, bide_error *error)
 {
     redisReply *reply = NULL;
-    bide_redis_args_clear(&admin->args);
-    bide_redis_args_texts(&admin->args, (const char *[]){"XINFO", "CONSUMERS", NULL});
+    bide_redis_args_begin(&admin->args, BIDE_REDIS_XINFO_CONSUMERS);
     bide_redis_args_format(&admin->args, "{%s}:q:%s:ready", admin->settings->name_space, queue->name);
     bide_redis_args_text(&admin->args, "bide");
     bide_code code = bide_redis_link_append(admin->link, &admin->args, error);
@@ -143,10 +139,14 @@ static bide_code count_consumers(struct bide_redis_admin *admin, struct bide_bro
         code = bide_redis_link_reply(admin->link, &reply, error);
     if (code != BIDE_OK)
         return code;
+    bool none_yet = reply->type == REDIS_REPLY_ERROR &&
+                    (strstr(reply->str, "no such key") || strstr(reply->str, "NOGROUP"));
+    if (reply->type == REDIS_REPLY_ERROR && !none_yet)
+        code = bide_redis_reply_fail(admin->settings, reply->str, "counting", error);
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
         add_consumer(stats, queue, reply->element[i]);
-    freeReplyObject(reply); /* an error: no stream or group yet, so nothing is in hand */
-    return BIDE_OK;
+    freeReplyObject(reply);
+    return code;
 }
 
 static bide_code count_claimed(struct bide_redis_admin *admin, struct bide_broker_stats *stats,
@@ -155,8 +155,7 @@ static bide_code count_claimed(struct bide_redis_admin *admin, struct bide_broke
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < stats->n_workers; i++) {
         int64_t n = 0;
-        bide_redis_args_clear(&admin->args);
-        bide_redis_args_text(&admin->args, "ZCARD");
+        bide_redis_args_begin(&admin->args, BIDE_REDIS_ZCARD);
         bide_redis_keys_claimed(
             &admin->args, admin->settings->name_space, queue->name, stats->workers[i].name);
         code = ask_number(admin, &n, error);
@@ -170,18 +169,17 @@ static bide_code count_queue(struct bide_redis_admin *admin, struct bide_broker_
     struct bide_queue_stats *queue, bide_error *error)
 {
     int64_t due = 0;
-    begin_queue(admin, "XLEN", queue->name, "ready");
+    begin_queue(admin, BIDE_REDIS_XLEN, queue->name, "ready");
     bide_code code = ask_number(admin, &queue->ready, error);
-    begin_queue(admin, "ZCARD", queue->name, "delayed");
+    begin_queue(admin, BIDE_REDIS_ZCARD, queue->name, "delayed");
     if (code == BIDE_OK)
         code = ask_number(admin, &queue->delayed, error);
-    begin_queue(admin, "ZCOUNT", queue->name, "delayed");
+    begin_queue(admin, BIDE_REDIS_ZCOUNT, queue->name, "delayed");
     bide_redis_args_text(&admin->args, "-inf");
     bide_redis_args_int(&admin->args, bide_wall_ms(admin->settings->clock));
     if (code == BIDE_OK)
         code = ask_number(admin, &due, error);
-    bide_redis_args_clear(&admin->args);
-    bide_redis_args_text(&admin->args, "HGET");
+    bide_redis_args_begin(&admin->args, BIDE_REDIS_HGET);
     bide_redis_keys_one(&admin->args, admin->settings->name_space, "dead:count");
     bide_redis_args_text(&admin->args, queue->name);
     if (code == BIDE_OK)

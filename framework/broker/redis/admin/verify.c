@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "broker/redis/admin/admin.h"
+#include "broker/redis/keys.h"
 
 enum { CLOCK_MAX_MS = 50, HEADROOM_PERCENT = 80 };
 
@@ -21,24 +22,28 @@ static void say(const struct verify *verify, enum bide_severity severity, const 
 }
 
 /* An answer, or NULL where the user may not ask (a managed service, an ACL); other failures end the check. */
-static bide_code ask(
-    struct verify *verify, const char *const words[], redisReply **ret_reply, bide_error *error)
+static bide_code ask(struct verify *verify, enum bide_redis_command_name command, const char *word,
+    redisReply **ret_reply, bide_error *error)
 {
     struct bide_redis_admin *admin = verify->admin;
     redisReply *reply = NULL;
-    bide_redis_args_clear(&admin->args);
-    bide_redis_args_texts(&admin->args, words);
+    bide_redis_args_begin(&admin->args, command);
+    if (word)
+        bide_redis_args_text(&admin->args, word);
     bide_code code = bide_redis_link_append(admin->link, &admin->args, error);
     if (code == BIDE_OK)
         code = bide_redis_link_reply(admin->link, &reply, error);
     if (code != BIDE_OK)
         return code;
     if (reply->type == REDIS_REPLY_ERROR) {
+        enum bide_redis_trouble trouble = bide_redis_trouble_of(reply->str);
+        if (trouble == BIDE_REDIS_AGAIN || trouble == BIDE_REDIS_FULL)
+            code = bide_redis_reply_fail(admin->settings, reply->str, "looking", error);
         freeReplyObject(reply);
         reply = NULL;
     }
     *ret_reply = reply;
-    return BIDE_OK;
+    return code;
 }
 
 /* The value of "name:value\r\n" in what INFO says; false: not there. */
@@ -117,7 +122,7 @@ static bide_code config_value(
     struct verify *verify, const char *name, char *to, size_t size, bool *ret_known, bide_error *error)
 {
     redisReply *reply = NULL;
-    bide_code code = ask(verify, (const char *[]){"CONFIG", "GET", name, NULL}, &reply, error);
+    bide_code code = ask(verify, BIDE_REDIS_CONFIG_GET, name, &reply, error);
     if (code != BIDE_OK)
         return code;
     *ret_known = reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[1]->str;
@@ -196,7 +201,7 @@ static bide_code check_clock(struct verify *verify, bide_error *error)
     const struct bide_clock *clock = verify->admin->settings->clock;
     redisReply *reply = NULL;
     int64_t before_us = bide_wall_us(clock);
-    bide_code code = ask(verify, (const char *[]){"TIME", NULL}, &reply, error);
+    bide_code code = ask(verify, BIDE_REDIS_TIME, NULL, &reply, error);
     if (code != BIDE_OK)
         return code;
     if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
@@ -219,6 +224,28 @@ static bide_code check_clock(struct verify *verify, bide_error *error)
     return BIDE_OK;
 }
 
+/* Everything else asks the server; this asks for a key of the namespace, which in a cluster another node may
+ * have, and which may belong to something else. */
+static bide_code check_keys(struct verify *verify, bide_error *error)
+{
+    struct bide_redis_admin *admin = verify->admin;
+    redisReply *reply = NULL;
+    bide_error why = {0};
+    bide_redis_args_begin(&admin->args, BIDE_REDIS_HLEN);
+    bide_redis_keys_one(&admin->args, admin->settings->name_space, "workers");
+    bide_code code = bide_redis_link_append(admin->link, &admin->args, error);
+    if (code == BIDE_OK)
+        code = bide_redis_link_reply(admin->link, &reply, error);
+    if (code != BIDE_OK)
+        return code;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        bide_redis_reply_fail(admin->settings, reply->str, "looking at a key", &why);
+        say(verify, BIDE_FINDING_ERROR, "keys", why.text, NULL);
+    }
+    freeReplyObject(reply);
+    return BIDE_OK;
+}
+
 bide_code bide_redis_admin_verify(
     struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error)
 {
@@ -226,7 +253,7 @@ bide_code bide_redis_admin_verify(
     redisReply *info = NULL;
     bide_code code = bide_redis_admin_connect(verify.admin, error);
     if (code == BIDE_OK)
-        code = ask(&verify, (const char *[]){"INFO", NULL}, &info, error);
+        code = ask(&verify, BIDE_REDIS_INFO, NULL, &info, error);
     if (code != BIDE_OK)
         return code;
     check_version(&verify, info);
@@ -235,6 +262,8 @@ bide_code bide_redis_admin_verify(
     code = check_persistence(&verify, info, error);
     if (code == BIDE_OK)
         code = check_clock(&verify, error);
+    if (code == BIDE_OK)
+        code = check_keys(&verify, error);
     if (info)
         freeReplyObject(info);
     return code;

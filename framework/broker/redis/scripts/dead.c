@@ -3,12 +3,14 @@
 /* Dead letters of one queue are queued again. KEYS: the queue's five, dead, dead:held, dead:count. ARGV:
  * queue, wake channel, then token, new lines … Answers how many there still were. */
 const char bide_redis_lua_replay[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_BODY
+    "redis.call('PERSIST', KEYS[6])\n"
     "local n = 0\n"
     "for i = 3, #ARGV, 2 do\n"
     "  local text = redis.call('HGET', KEYS[7], ARGV[i])\n"
-    "  if text and redis.call('ZREM', KEYS[6], ARGV[i]) == 1 then\n"
-    "    redis.call('HDEL', KEYS[7], ARGV[i])\n"
+    "  if text and redis.call('ZSCORE', KEYS[6], ARGV[i]) then\n"
     "    redis.call('XADD', KEYS[1], '*', 'm', ARGV[i + 1] .. body_of(text))\n"
+    "    redis.call('ZREM', KEYS[6], ARGV[i])\n"
+    "    redis.call('HDEL', KEYS[7], ARGV[i])\n"
     "    n = n + 1\n"
     "  end\n"
     "end\n"

@@ -4,7 +4,7 @@
  *
  *   - A message is in exactly one place: a stream entry, or a token in `held` that is in `delayed` or in one
  *     worker's `claimed`, or a dead letter. A script puts it into one and takes it out of the other at once,
- *     in this order where both are sets: should the server refuse the first, nothing is lost.
+ *     in this order: should the server refuse the first, nothing is lost.
  *   - Who is in `workers` owns what is pending for it in the streams' groups and what is in its `claimed`.
  *     It leaves `workers` once and never comes back under that name, and only then do its messages move:
  *     so a script that settles or claims only asks "is this worker in `workers`?" (-1: it is not).
@@ -17,34 +17,33 @@
 #ifndef BIDE_REDIS_SCRIPTS_H
 #define BIDE_REDIS_SCRIPTS_H
 
-/* Constant, name in messages, where the text stands. */
+/* Constant, name in messages, where the text stands, kind (commands.h). */
 #define BIDE_REDIS_SCRIPTS(ROW)                                                                              \
-    ROW(BIDE_REDIS_SEND, "send", bide_redis_lua_send)                                                        \
-    ROW(BIDE_REDIS_CLAIM, "claim", bide_redis_lua_claim)                                                     \
-    ROW(BIDE_REDIS_ACK, "ack", bide_redis_lua_ack)                                                           \
-    ROW(BIDE_REDIS_FOLLOW, "follow", bide_redis_lua_follow)                                                  \
-    ROW(BIDE_REDIS_MOVE, "move", bide_redis_lua_move)                                                        \
-    ROW(BIDE_REDIS_RELEASE, "release", bide_redis_lua_release)                                               \
-    ROW(BIDE_REDIS_KEEP, "keep", bide_redis_lua_keep)                                                        \
-    ROW(BIDE_REDIS_DECLARE, "declare", bide_redis_lua_declare)                                               \
-    ROW(BIDE_REDIS_JOIN, "join", bide_redis_lua_join)                                                        \
-    ROW(BIDE_REDIS_BEAT, "beat", bide_redis_lua_beat)                                                        \
-    ROW(BIDE_REDIS_LEAVE, "leave", bide_redis_lua_leave)                                                     \
-    ROW(BIDE_REDIS_TAKE_OVER, "take over", bide_redis_lua_take_over)                                         \
-    ROW(BIDE_REDIS_ORPHANS, "orphans", bide_redis_lua_orphans)                                               \
-    ROW(BIDE_REDIS_REPLAY, "replay", bide_redis_lua_replay)                                                  \
-    ROW(BIDE_REDIS_DROP, "drop", bide_redis_lua_drop)                                                        \
-    ROW(BIDE_REDIS_EXPORT, "export", bide_redis_lua_export)                                                  \
-    ROW(BIDE_REDIS_BURY, "bury", bide_redis_lua_bury)
-
+    ROW(BIDE_REDIS_SEND, "send", bide_redis_lua_send, SEND)                                                  \
+    ROW(BIDE_REDIS_CLAIM, "claim", bide_redis_lua_claim, QUEUE)                                              \
+    ROW(BIDE_REDIS_ACK, "ack", bide_redis_lua_ack, SETTLE)                                                   \
+    ROW(BIDE_REDIS_FOLLOW, "follow", bide_redis_lua_follow, SETTLE)                                          \
+    ROW(BIDE_REDIS_MOVE, "move", bide_redis_lua_move, SETTLE)                                                \
+    ROW(BIDE_REDIS_RELEASE, "release", bide_redis_lua_release, SETTLE)                                       \
+    ROW(BIDE_REDIS_KEEP, "keep", bide_redis_lua_keep, KEEP)                                                  \
+    ROW(BIDE_REDIS_DECLARE, "declare", bide_redis_lua_declare, QUEUE)                                        \
+    ROW(BIDE_REDIS_JOIN, "join", bide_redis_lua_join, JOIN)                                                  \
+    ROW(BIDE_REDIS_BEAT, "beat", bide_redis_lua_beat, KEEP)                                                  \
+    ROW(BIDE_REDIS_LEAVE, "leave", bide_redis_lua_leave, KEEP)                                               \
+    ROW(BIDE_REDIS_TAKE_OVER, "take over", bide_redis_lua_take_over, HEIR)                                   \
+    ROW(BIDE_REDIS_ORPHANS, "orphans", bide_redis_lua_orphans, HEIR)                                         \
+    ROW(BIDE_REDIS_REPLAY, "replay", bide_redis_lua_replay, ADMIN)                                           \
+    ROW(BIDE_REDIS_DROP, "drop", bide_redis_lua_drop, ADMIN)                                                 \
+    ROW(BIDE_REDIS_EXPORT, "export", bide_redis_lua_export, ADMIN)                                           \
+    ROW(BIDE_REDIS_BURY, "bury", bide_redis_lua_bury, ADMIN)
 enum bide_redis_script {
-#define BIDE_REDIS_SCRIPT_ENUM(name, text, lua) name,
+#define BIDE_REDIS_SCRIPT_ENUM(name, text, lua, kind) name,
     BIDE_REDIS_SCRIPTS(BIDE_REDIS_SCRIPT_ENUM)
 #undef BIDE_REDIS_SCRIPT_ENUM
         BIDE_REDIS_N_SCRIPTS
 };
 
-#define BIDE_REDIS_SCRIPT_EXTERN(name, text, lua) extern const char lua[];
+#define BIDE_REDIS_SCRIPT_EXTERN(name, text, lua, kind) extern const char lua[];
 BIDE_REDIS_SCRIPTS(BIDE_REDIS_SCRIPT_EXTERN)
 #undef BIDE_REDIS_SCRIPT_EXTERN
 

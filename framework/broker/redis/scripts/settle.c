@@ -23,21 +23,31 @@ const char bide_redis_lua_ack[] =
     "end\n"
     "return 1\n";
 
+/* Is this message in the worker's hands? And: it leaves them for good. Scripts put what is new into its place
+ * between the two: should the server refuse that (rights, a key of somebody else), nothing is lost. */
+#define LUA_TAKE                                                                                             \
+    "local function is_mine(source)\n"                                                                       \
+    "  if source:find('-', 1, true) then\n"                                                                  \
+    "    return #redis.call('XPENDING', KEYS[1], 'bide', source, source, 1, ARGV[1]) > 0\n"                  \
+    "  end\n"                                                                                                \
+    "  return redis.call('ZSCORE', KEYS[7], source)\n"                                                       \
+    "end\n"                                                                                                  \
+    "local function take(source)\n"                                                                          \
+    "  if source:find('-', 1, true) then\n"                                                                  \
+    "    redis.call('XACK', KEYS[1], 'bide', source)\n"                                                      \
+    "    redis.call('XDEL', KEYS[1], source)\n"                                                              \
+    "  else\n"                                                                                               \
+    "    redis.call('ZREM', KEYS[7], source)\n"                                                              \
+    "    redis.call('HDEL', KEYS[3], source)\n"                                                              \
+    "  end\n"                                                                                                \
+    "end\n"
+
 /* Messages are done and others are sent, at once. KEYS from the 8th: seq, queues, then five for the queue of
  * each message that is sent. ARGV: worker, wake channel, mark of tokens, then for each that is done: stream
  * id or token, how many it sends, and for each of these: name of its queue, due ('' now), message. */
-const char bide_redis_lua_follow[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD
+const char bide_redis_lua_follow[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD LUA_TAKE
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
-    "local function take(source)\n"
-    "  if source:find('-', 1, true) then\n"
-    "    if redis.call('XACK', KEYS[1], 'bide', source) == 0 then return false end\n"
-    "    redis.call('XDEL', KEYS[1], source)\n"
-    "  else\n"
-    "    if redis.call('ZREM', KEYS[7], source) == 0 then return false end\n"
-    "    redis.call('HDEL', KEYS[3], source)\n"
-    "  end\n"
-    "  return true\n"
-    "end\n"
+    "redis.call('PERSIST', KEYS[6])\n"
     "local function send(at, i)\n"
     "  redis.call('SADD', KEYS[9], ARGV[i])\n"
     "  if ARGV[i + 1] == '' then\n"
@@ -49,12 +59,14 @@ const char bide_redis_lua_follow[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD
     "end\n"
     "local at, i = 10, 4\n"
     "while i < #ARGV do\n"
-    "  local taken, n = take(ARGV[i]), tonumber(ARGV[i + 1])\n"
+    "  local source, n = ARGV[i], tonumber(ARGV[i + 1])\n"
+    "  local mine = is_mine(source)\n"
     "  i = i + 2\n"
     "  for _ = 1, n do\n"
-    "    if taken then send(at, i) end\n"
+    "    if mine then send(at, i) end\n"
     "    at, i = at + 5, i + 3\n"
     "  end\n"
+    "  if mine then take(source) end\n"
     "end\n"
     "return 1\n";
 
@@ -63,18 +75,15 @@ const char bide_redis_lua_follow[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD
  * stream id or token, new lines, due or died ms. A retry gets a new token: a command that arrives late from a
  * lost connection cannot touch it. One whose body is gone, because somebody deleted the stream's entry or the
  * key, becomes a dead letter without one. Answers 1 and how many of these there were. */
-const char bide_redis_lua_move[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_REDIS_LUA_BODY
+const char bide_redis_lua_move[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_REDIS_LUA_BODY LUA_TAKE
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
-    "local function take(source)\n" /* nil: not this worker's; false: the body is gone */
+    "redis.call('PERSIST', KEYS[6])\n"
+    "local function body_at(source)\n" /* false: it is gone */
     "  if source:find('-', 1, true) then\n"
     "    local entry = redis.call('XRANGE', KEYS[1], source, source)[1]\n"
-    "    if redis.call('XACK', KEYS[1], 'bide', source) == 0 then return nil end\n"
-    "    redis.call('XDEL', KEYS[1], source)\n"
     "    return entry and body_of_entry(entry[2]) or false\n"
     "  end\n"
-    "  if redis.call('ZREM', KEYS[7], source) == 0 then return nil end\n"
     "  local text = redis.call('HGET', KEYS[3], source)\n"
-    "  redis.call('HDEL', KEYS[3], source)\n"
     "  return text and body_of(text)\n"
     "end\n"
     "local function bury(text, died)\n"
@@ -83,21 +92,27 @@ const char bide_redis_lua_move[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_
     "  redis.call('ZADD', KEYS[9], died, token)\n"
     "  redis.call('HINCRBY', KEYS[11], ARGV[2], 1)\n"
     "end\n"
-    "local gone, later = 0, {}\n"
+    "local gone, later, moved = 0, {}, {}\n"
     "for i = 6, #ARGV, 4 do\n"
-    "  local body, lines = take(ARGV[i + 1]), ARGV[i + 2]\n"
-    "  if body == false then\n"
-    "    gone = gone + 1\n"
-    "    bury(lines:sub(1, -2) .. 'queue ' .. ARGV[2] .. '\\nreason malformed\\ndied ' .. ARGV[5] ..\n"
-    "      '\\nerror its body is gone from Redis: somebody deleted or changed keys of bide\\n\\n', ARGV[5])\n"
-    "  elseif body and ARGV[i] == 'retry' then\n"
-    "    later[#later + 1] = ARGV[i + 3]\n"
-    "    later[#later + 1] = lines .. body\n"
-    "  elseif body then\n"
-    "    bury(lines .. body, ARGV[i + 3])\n"
+    "  local source, lines = ARGV[i + 1], ARGV[i + 2]\n"
+    "  if is_mine(source) then\n"
+    "    local body = body_at(source)\n"
+    "    moved[#moved + 1] = source\n"
+    "    if not body then\n"
+    "      gone = gone + 1\n"
+    "      bury(lines:sub(1, -2) .. 'queue ' .. ARGV[2] .. '\\nreason malformed\\ndied ' .. ARGV[5] ..\n"
+    "        '\\nerror its body is gone from Redis: somebody deleted or changed keys of bide\\n\\n', "
+    "ARGV[5])\n"
+    "    elseif ARGV[i] == 'retry' then\n"
+    "      later[#later + 1] = ARGV[i + 3]\n"
+    "      later[#later + 1] = lines .. body\n"
+    "    else\n"
+    "      bury(lines .. body, ARGV[i + 3])\n"
+    "    end\n"
     "  end\n"
     "end\n"
     "hold(1, KEYS[8], ARGV[4], ARGV[3], ARGV[2], later)\n"
+    "for _, source in ipairs(moved) do take(source) end\n"
     "return 1 + gone\n";
 
 /* Back as they were, for others first: what waited here for a free thread is not to come back while somebody
