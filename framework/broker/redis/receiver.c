@@ -163,21 +163,25 @@ static void link_failed(struct bide_redis_receiver *receiver, const bide_error *
     disconnect(receiver, false);
 }
 
+/* An answer that fits no question, or is none of those expected, is the connection's fault: a new one is
+ * made. */
 static bide_code read_work(struct bide_redis_receiver *receiver, bide_error *error)
 {
     bide_error why = {0};
-    bide_code code = BIDE_OK, link_code = bide_redis_link_read(receiver->links.work, &why);
-    while (code == BIDE_OK && link_code == BIDE_OK && receiver->links.work) {
+    bide_code code = bide_redis_link_read(receiver->links.work, &why);
+    while (code == BIDE_OK && receiver->links.work) {
         redisReply *reply = NULL;
-        link_code = bide_redis_link_next(receiver->links.work, &reply, &why);
-        if (link_code != BIDE_OK || !reply)
+        code = bide_redis_link_next(receiver->links.work, &reply, &why);
+        if (code != BIDE_OK || !reply)
             break;
-        code = act_on(receiver, reply, error);
+        code = act_on(receiver, reply, &why);
         freeReplyObject(reply);
     }
-    if (link_code != BIDE_OK)
+    if (code == BIDE_E_NOMEM)
+        return bide_fail(error, code, "%s", why.text);
+    if (code != BIDE_OK)
         link_failed(receiver, &why);
-    return code;
+    return BIDE_OK;
 }
 
 static void read_wake(struct bide_redis_receiver *receiver)
