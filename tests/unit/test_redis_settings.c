@@ -155,8 +155,7 @@ static void what_is_done_about_an_answer(void **state)
         for (size_t i = 0; i < sizeof serving / sizeof serving[0]; i++)
             assert_int_not_equal(bide_redis_action_on(trouble, serving[i]), BIDE_REDIS_FAIL);
         assert_int_not_equal(bide_redis_action_on(trouble, BIDE_REDIS_KIND_WAIT), BIDE_REDIS_LATER);
-        assert_int_equal(
-            bide_redis_action_on(trouble, BIDE_REDIS_KIND_KEEP), BIDE_REDIS_RECONNECT);
+        assert_int_equal(bide_redis_action_on(trouble, BIDE_REDIS_KIND_KEEP), BIDE_REDIS_RECONNECT);
     }
     assert_int_equal(bide_redis_action_on(BIDE_REDIS_UNKNOWN, BIDE_REDIS_KIND_SETTLE), BIDE_REDIS_APART);
     assert_int_equal(bide_redis_action_on(BIDE_REDIS_FULL, BIDE_REDIS_KIND_SEND), BIDE_REDIS_LATER);
