@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "console/gate.h"
+#include "console/routes.h"
 
 enum {
     CONNECTIONS_MAX = BIDE_CONNECTIONS + BIDE_CONNECTIONS_SPARE,
@@ -15,29 +16,6 @@ enum {
     BODY_BYTES = 4096,        /* nobody here reads a body; so much may come all the same */
     STACK_BYTES = 1024 * 1024,
     STREAM_BLOCK = 16 * 1024,
-};
-
-/* '*' stands for a name. */
-static const struct route {
-    const char *method, *path;
-    enum bide_right right;
-    bide_endpoint *serve;
-} routes[] = {
-    {"GET", "/", BIDE_RIGHT_PUBLIC, bide_serve_page},
-    {"GET", "/healthz", BIDE_RIGHT_PUBLIC, bide_serve_health},
-    {"GET", "/readyz", BIDE_RIGHT_METRICS, bide_serve_ready},
-    {"GET", "/metrics", BIDE_RIGHT_METRICS, bide_serve_metrics},
-    {"GET", "/status", BIDE_RIGHT_READ, bide_serve_status},
-    {"GET", "/history", BIDE_RIGHT_READ, bide_serve_history},
-    {"GET", "/events", BIDE_RIGHT_READ, bide_serve_events},
-    {"GET", "/dead", BIDE_RIGHT_READ, bide_serve_dead_list},
-    {"GET", "/dead/*", BIDE_RIGHT_READ, bide_serve_dead_show},
-    {"POST", "/dead/*/retry", BIDE_RIGHT_OPERATE, bide_serve_dead_retry},
-    {"POST", "/dead/*/drop", BIDE_RIGHT_OPERATE, bide_serve_dead_drop},
-    {"POST", "/pause/*", BIDE_RIGHT_OPERATE, bide_serve_pause},
-    {"POST", "/resume/*", BIDE_RIGHT_OPERATE, bide_serve_resume},
-    {"POST", "/quiet", BIDE_RIGHT_OPERATE, bide_serve_quiet},
-    {"POST", "/unquiet", BIDE_RIGHT_OPERATE, bide_serve_unquiet},
 };
 
 static const struct {
@@ -77,35 +55,14 @@ void bide_reply_failure(struct bide_reply *reply, bide_code code, const bide_err
 
 /* ---- routing ---- */
 
-/* `to` gets what '*' stands for; it may hold slashes, but not be empty. */
-static bool matches(const char *pattern, const char *path, char to[BIDE_ID_MAX + 1])
-{
-    const char *star = strchr(pattern, '*');
-    if (!star)
-        return strcmp(pattern, path) == 0;
-    size_t before = (size_t)(star - pattern), after = strlen(star + 1), size = strlen(path);
-    if (size <= before + after || strncmp(path, pattern, before) != 0 ||
-        strcmp(path + size - after, star + 1) != 0 || size - before - after > BIDE_ID_MAX)
-        return false;
-    snprintf(to, BIDE_ID_MAX + 1, "%.*s", (int)(size - before - after), path + before);
-    return true;
-}
-
-static const struct route *find_route(
+static const struct bide_route *find_route(
     const char *method, const char *path, struct bide_request *request, struct bide_reply *reply)
 {
-    bool known = false;
-    if (strcmp(method, "HEAD") == 0)
-        method = "GET";
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (!matches(routes[i].path, path, request->name))
-            continue;
-        if (strcmp(method, routes[i].method) == 0)
-            return &routes[i];
-        known = true;
-    }
-    bide_reply_error(reply, known ? 405 : 404, known ? "not by this method" : "there is no such page");
-    return NULL;
+    bool known;
+    const struct bide_route *route = bide_route_find(method, path, request->name, &known);
+    if (!route)
+        bide_reply_error(reply, known ? 405 : 404, known ? "not by this method" : "there is no such page");
+    return route;
 }
 
 static const char *header(struct MHD_Connection *connection, const char *name)
@@ -168,7 +125,8 @@ static struct bide_connection *row_of(struct MHD_Connection *connection)
 }
 
 /* Whether there is time for this request. */
-static bool has_room(struct bide_server *server, struct MHD_Connection *connection, const struct route *route)
+static bool has_room(
+    struct bide_server *server, struct MHD_Connection *connection, const struct bide_route *route)
 {
     struct bide_connection *row = row_of(connection);
     bool room = !row || bide_connections_begin(
@@ -176,8 +134,8 @@ static bool has_room(struct bide_server *server, struct MHD_Connection *connecti
     return room || (route && route->serve == bide_serve_health);
 }
 
-static void serve(struct bide_server *server, struct MHD_Connection *connection, const struct route *route,
-    const char *path, struct bide_request *request, struct bide_reply *reply)
+static void serve(struct bide_server *server, struct MHD_Connection *connection,
+    const struct bide_route *route, const char *path, struct bide_request *request, struct bide_reply *reply)
 {
     enum bide_role role;
     if (!bide_gate_pass(server, connection, route ? route->right : BIDE_RIGHT_PUBLIC, &role, reply) || !route)
@@ -197,7 +155,7 @@ static enum MHD_Result answer(
     struct bide_request request = {.connection = connection, .fd = socket ? socket->connect_fd : -1};
     struct bide_reply reply = {.status = 200, .type = "application/json", .policy = "default-src 'none'"};
     bide_buffer_init(&reply.body);
-    const struct route *route = find_route(method, path, &request, &reply);
+    const struct bide_route *route = find_route(method, path, &request, &reply);
     if (!has_room(server, connection, route))
         bide_reply_error(&reply, 503, "too many ask at once: try again");
     else if (brings_too_much(connection))

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "broker/redis/admin/info.h"
 #include "broker/redis/admin/admin.h"
 #include "broker/redis/keys.h"
 
@@ -46,31 +47,18 @@ static bide_code ask(struct verify *verify, enum bide_redis_command_name command
     return code;
 }
 
-/* The value of "name:value\r\n" in what INFO says; false: not there. */
-static bool info_value(const redisReply *info, const char *name, char *to, size_t size)
-{
-    size_t name_size = strlen(name);
-    for (const char *line = info ? info->str : NULL; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, name, name_size) != 0 || line[name_size] != ':')
-            continue;
-        snprintf(to, size, "%.*s", (int)strcspn(line + name_size + 1, "\r\n"), line + name_size + 1);
-        return true;
-    }
-    return false;
-}
-
 static long long info_number(const redisReply *info, const char *name)
 {
     char text[64];
-    return info_value(info, name, text, sizeof text) ? strtoll(text, NULL, 10) : -1;
+    return bide_redis_info_value(info ? info->str : NULL, name, text, sizeof text) ? strtoll(text, NULL, 10)
+                                                                                   : -1;
 }
 
 static void check_version(struct verify *verify, const redisReply *info)
 {
     char version[64], text[128];
     int major = 0, minor = 0;
-    if (!info_value(info, "redis_version", version, sizeof version) ||
+    if (!bide_redis_info_value(info ? info->str : NULL, "redis_version", version, sizeof version) ||
         sscanf(version, "%d.%d", &major, &minor) != 2) {
         say(verify, BIDE_FINDING_NOT_CHECKED, "server version", "INFO is not allowed",
             "redis-cli INFO server");
@@ -85,7 +73,7 @@ static void check_version(struct verify *verify, const redisReply *info)
 static void check_eviction(struct verify *verify, const redisReply *info)
 {
     char policy[64], text[160];
-    if (!info_value(info, "maxmemory_policy", policy, sizeof policy)) {
+    if (!bide_redis_info_value(info ? info->str : NULL, "maxmemory_policy", policy, sizeof policy)) {
         say(verify, BIDE_FINDING_NOT_CHECKED, "maxmemory-policy", "INFO is not allowed",
             "redis-cli CONFIG GET maxmemory-policy (must be noeviction)");
         return;

@@ -1,0 +1,52 @@
+#include "console/routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct bide_route routes[] = {
+    {"GET", "/", BIDE_RIGHT_PUBLIC, bide_serve_page},
+    {"GET", "/healthz", BIDE_RIGHT_PUBLIC, bide_serve_health},
+    {"GET", "/readyz", BIDE_RIGHT_METRICS, bide_serve_ready},
+    {"GET", "/metrics", BIDE_RIGHT_METRICS, bide_serve_metrics},
+    {"GET", "/status", BIDE_RIGHT_READ, bide_serve_status},
+    {"GET", "/history", BIDE_RIGHT_READ, bide_serve_history},
+    {"GET", "/events", BIDE_RIGHT_READ, bide_serve_events},
+    {"GET", "/dead", BIDE_RIGHT_READ, bide_serve_dead_list},
+    {"GET", "/dead/*", BIDE_RIGHT_READ, bide_serve_dead_show},
+    {"POST", "/dead/*/retry", BIDE_RIGHT_OPERATE, bide_serve_dead_retry},
+    {"POST", "/dead/*/drop", BIDE_RIGHT_OPERATE, bide_serve_dead_drop},
+    {"POST", "/pause/*", BIDE_RIGHT_OPERATE, bide_serve_pause},
+    {"POST", "/resume/*", BIDE_RIGHT_OPERATE, bide_serve_resume},
+    {"POST", "/quiet", BIDE_RIGHT_OPERATE, bide_serve_quiet},
+    {"POST", "/unquiet", BIDE_RIGHT_OPERATE, bide_serve_unquiet},
+};
+
+/* `to` gets what '*' stands for; it may hold slashes, but not be empty. */
+static bool matches(const char *pattern, const char *path, char to[BIDE_ID_MAX + 1])
+{
+    const char *star = strchr(pattern, '*');
+    if (!star)
+        return strcmp(pattern, path) == 0;
+    size_t before = (size_t)(star - pattern), after = strlen(star + 1), size = strlen(path);
+    if (size <= before + after || strncmp(path, pattern, before) != 0 ||
+        strcmp(path + size - after, star + 1) != 0 || size - before - after > BIDE_ID_MAX)
+        return false;
+    snprintf(to, BIDE_ID_MAX + 1, "%.*s", (int)(size - before - after), path + before);
+    return true;
+}
+
+const struct bide_route *bide_route_find(
+    const char *method, const char *path, char name[BIDE_ID_MAX + 1], bool *ret_known)
+{
+    *ret_known = false;
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET";
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if (!matches(routes[i].path, path, name))
+            continue;
+        if (strcmp(method, routes[i].method) == 0)
+            return &routes[i];
+        *ret_known = true;
+    }
+    return NULL;
+}
