@@ -12,7 +12,12 @@
 #include "base/ending.h"
 #include "bide/log.h"
 
-enum { PAUSE_MS = 1000, END_MS = 1000, END_STEP_MS = 5 };
+enum {
+    PAUSE_MS = 1000,
+    END_MS = 1000,
+    END_STEP_MS = 5,
+    RENEW_MS = 10 * 1000, /* a question to the broker may be under way */
+};
 
 /* All of this before any signal can come through. */
 static void arrange_signals(void)
@@ -36,11 +41,25 @@ static _Noreturn void become_child(
     exit(attendant->run(attendant->user, shared));
 }
 
+/* One that is stuck would serve the former configuration, or nothing, for ever. */
+static int64_t end_renewal(struct bide_attendant *attendant, int64_t now_ms)
+{
+    if (attendant->renew_ends_ms == 0)
+        return -1;
+    if (now_ms < attendant->renew_ends_ms)
+        return attendant->renew_ends_ms - now_ms;
+    kill(attendant->pid, SIGKILL);
+    attendant->renew_ends_ms = 0;
+    return -1;
+}
+
 int64_t bide_attendant_tend(
     struct bide_attendant *attendant, struct bide_shared *shared, const struct bide_clock *clock)
 {
     int64_t left_ms = attendant->start_again_ms - bide_mono_ms(clock);
-    if (!attendant->run || attendant->pid > 0)
+    if (attendant->pid > 0)
+        return end_renewal(attendant, bide_mono_ms(clock));
+    if (!attendant->run)
         return -1;
     if (left_ms > 0)
         return left_ms;
@@ -63,6 +82,7 @@ bool bide_attendant_bury(
     if (pid != attendant->pid)
         return false;
     attendant->pid = 0;
+    attendant->renew_ends_ms = 0;
     attendant->start_again_ms = bide_mono_ms(clock);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
@@ -72,10 +92,12 @@ bool bide_attendant_bury(
     return true;
 }
 
-void bide_attendant_renew(const struct bide_attendant *attendant)
+void bide_attendant_renew(struct bide_attendant *attendant, const struct bide_clock *clock)
 {
-    if (attendant->pid > 0)
-        kill(attendant->pid, SIGUSR2);
+    if (attendant->pid <= 0)
+        return;
+    kill(attendant->pid, SIGUSR2);
+    attendant->renew_ends_ms = bide_mono_ms(clock) + RENEW_MS;
 }
 
 static bool ends_in_time(pid_t pid)

@@ -21,16 +21,18 @@ struct bide_attendant {
     void *user;
     pid_t pid;              /* 0: it does not run */
     int64_t start_again_ms; /* monotonic, not before */
+    int64_t renew_ends_ms;  /* told to make way for another one: killed then; 0: not told */
 };
 
-/* Starts it where it does not run and may. Returns how soon (ms) to call this again, -1: not by itself. */
+/* Starts it where it does not run and may; kills it where it does not make way. Returns how soon (ms) to call
+ * this again, -1: not by itself. */
 int64_t bide_attendant_tend(
     struct bide_attendant *attendant, struct bide_shared *shared, const struct bide_clock *clock);
 /* True where it was this one that ended. */
 bool bide_attendant_bury(
     struct bide_attendant *attendant, pid_t pid, int status, const struct bide_clock *clock);
 /* Has it end and start again, with the configuration that holds now. */
-void bide_attendant_renew(const struct bide_attendant *attendant);
+void bide_attendant_renew(struct bide_attendant *attendant, const struct bide_clock *clock);
 /* Ends it: after a second by force, after two without it. */
 void bide_attendant_end(struct bide_attendant *attendant);
 

@@ -5,8 +5,8 @@
  * What is said: READY=1 once every wanted process serves (later ones that are replaced do not take it back),
  * RELOADING=1 until a new configuration is taken over or refused, STATUS=… when the number of serving
  * processes changes, STOPPING=1, and WATCHDOG=1 at half of $WATCHDOG_USEC for as long as every process is
- * awake. A process that is stuck lets the manager end the whole service: a supervisor that only looks whether
- * a process exists would never notice.
+ * awake that is not about to leave. A process that is stuck lets the manager end the whole service: a
+ * supervisor that only looks whether a process exists would never notice.
  *
  * It is nobody's error when the manager does not listen. Thread-safety: one thread. */
 #ifndef BIDE_SUPERVISOR_NOTIFY_H

@@ -81,14 +81,18 @@ static void obey(struct supervisor *supervisor, int number)
         be_quiet(supervisor, number == SIGTSTP);
 }
 
-/* Obeys all signals that are there, and waits for the first; ms: -1: without a limit. */
+/* Waits for a signal, and obeys all that are there, but not for ever: somebody may send them faster than
+ * that. ms: -1: without a limit. */
 static void wait_for_signals(struct supervisor *supervisor, int64_t ms)
 {
     const struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, none = {0};
+    enum { AT_ONCE = 64 };
     int number = ms >= 0 ? sigtimedwait(&supervisor->signals, NULL, &timeout)
                          : sigwaitinfo(&supervisor->signals, NULL);
-    for (; number > 0; number = sigtimedwait(&supervisor->signals, NULL, &none))
+    for (int n = 1; number > 0; n++) {
         obey(supervisor, number);
+        number = n < AT_ONCE ? sigtimedwait(&supervisor->signals, NULL, &none) : 0;
+    }
 }
 
 /* ---- steps ---- */
@@ -124,7 +128,7 @@ static void conclude(struct supervisor *supervisor, const struct bide_step *step
 {
     supervisor->options->conclude(supervisor->options->user, step->kind == BIDE_STEP_ACCEPT);
     if (step->kind == BIDE_STEP_ACCEPT)
-        bide_attendant_renew(&supervisor->attendant);
+        bide_attendant_renew(&supervisor->attendant, supervisor->clock);
     else
         log_refusal(step->why);
 }
