@@ -109,6 +109,32 @@ def the_watchdog_sees_a_stuck_process(project):
     expect(worker.stop() == 0, worker.log_tail())
 
 
+def starts(worker):
+    return worker.log_text().count('"worker started"')
+
+
+def one_that_leaves_need_not_be_awake(project):
+    """After a reload the old process still runs a message, and is stopped: the new one serves, all is well."""
+    project.configure(threads=2)
+    manager = Manager(str(project.dir / "notify"))
+    worker = project.worker(env=manager.environment(WATCHDOG_USEC="1000000"))
+    manager.hear_line("READY=1", 30)
+    old = a_worker_process(project)
+    for number in range(2):  # while it runs something, a process goes round its loop ten times a second
+        project.send([{"type": "probe", "id": f"long{number}", "body": {"sleep_ms": 60000}}])
+        wait_until(lambda: project.queue("default")["in_flight"] == number + 1, 20, project.status)
+        if number == 0:
+            worker.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: starts(worker) == 2, 20, worker.log_tail)
+            manager.hear_line("READY=1", 20)
+    os.kill(old, signal.SIGSTOP)
+    while manager.hear(0):
+        pass
+    for _ in range(5):
+        manager.hear_line("WATCHDOG=1", 3)
+    worker.kill()
+
+
 def a_watchdog_of_somebody_else_is_not_fed(project):
     project.configure()
     manager = Manager(str(project.dir / "notify"))
@@ -124,4 +150,5 @@ main(
     a_worker_that_cannot_start_is_never_ready,
     a_watchdog_of_somebody_else_is_not_fed,
     the_watchdog_sees_a_stuck_process,
+    one_that_leaves_need_not_be_awake,
 )
