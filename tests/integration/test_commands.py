@@ -165,7 +165,7 @@ def idle_is_not_who_waits_for_a_circuit(project):
                "breaker": breaker, "retry": {"attempts": 5, "backoff": "fixed", "base": "100ms"}}  # fmt: skip
     project.configure(handlers=[handler])
     sent = project.send({"type": "call", "id": f"c{number}"} for number in range(50))
-    worker = project.worker("--exit-idle", "300ms")
+    worker = project.worker("--exit-idle", "1s")  # less than the pause; more than what its end is spread by
     wait_until(lambda: "circuit opened" in worker.log_text(), 20, lambda: worker.log_tail())
     (project.dir / "up").touch()
     expect(worker.wait(30) == 0, worker.log_tail())
