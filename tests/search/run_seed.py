@@ -139,7 +139,7 @@ class Seed:
         killed, begun = (sum(n for (kind, _), n in counts.items() if kind.startswith(kinds))
                          for kinds in ("kill", ("kill", "reload", "drain")))
         may_fail = ("SIGKILL", "exit status 69", "exit status 78") if begun else ("SIGKILL",)  # it could not begin
-        by_itself = [line for line in died if not any(how in line for how in may_fail)]
+        by_itself = [line for line in died if not any(how in line for how in may_fail) or ": working: " in self.before(line)]
         died = [line for line in died if "SIGKILL" in line]
         if by_itself:
             self.findings.append(f"a worker process ended by itself: {len(by_itself)} times: {self.before(by_itself[0])}")

@@ -15,7 +15,9 @@ from faults import Kind
 from worker_faults import Once
 
 # The order of enum call and enum file in sqlite_faults.c.
-OPERATIONS = tuple(f"{call} {file}" for call in ("write", "read", "sync", "truncate") for file in ("database", "wal"))
+CALLS = tuple(f"{call} {file}" for call in ("write", "read", "sync", "truncate") for file in ("database", "wal"))
+OPERATIONS = CALLS[:-1]  # the log of changes keeps its size until its last user leaves
+HOT = ("write wal", "read database", "read wal", "sync wal")
 FAULTS = {"eio": 1, "enospc": 2, "short-write": 3, "slow-call": 4}
 WRITES = ("write database", "write wal")
 RULES = 64
@@ -24,7 +26,7 @@ RULE = "=2i3q"
 
 KINDS = (
     Kind("eio", "rule"),
-    Kind("enospc", "rule", only=(*WRITES, "truncate database", "truncate wal")),
+    Kind("enospc", "rule", only=(*WRITES, "truncate database")),
     Kind("short-write", "rule", only=WRITES),
     Kind("slow-call", "rule", seconds=(0.05, 1.0)),
     Kind("disk-full", "moment", seconds=(0.1, 2.0), weight=2),
@@ -88,7 +90,7 @@ class Broker:
         self.base = self.head()[2:10]
 
     def seen(self):
-        return Counter({name: count for name, count in zip(OPERATIONS, self.head()[2:10]) if count})
+        return Counter({name: count for name, count in zip(CALLS, self.head()[2:10]) if count})
 
     def strangers(self):
         return ()
@@ -100,7 +102,7 @@ class Broker:
             struck = struct.unpack_from(RULE, self.shared, struct.calcsize(HEAD) + number * struct.calcsize(RULE))[4]
             if struck:
                 counts[decision.kind.name, decision.operation] += struck
-        for name, refused in zip(OPERATIONS, self.head()[10:18]):
+        for name, refused in zip(CALLS, self.head()[10:18]):
             if refused:
                 counts["refused", name] += refused
         return counts
@@ -119,7 +121,7 @@ class Broker:
         if number == RULES:
             return
         self.rules.append(decision)
-        operation = OPERATIONS.index(decision.operation)
+        operation = CALLS.index(decision.operation)
         struct.pack_into(RULE, self.shared, struct.calcsize(HEAD) + number * struct.calcsize(RULE),
                          FAULTS[decision.kind.name], operation, self.base[operation] + decision.nth,
                          int(decision.seconds * 1e6), 0)
