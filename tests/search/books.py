@@ -81,7 +81,8 @@ class Books:
         first = min((sent.confirmed for sent in self.work.confirmed().values()), default=0)
         for name in self.missing():
             sent = self.work.sent.get(name) or self.work.sent[name[: -len("-next")]]
-            yield f"{name} (confirmed at {sent.confirmed - first:.2f} s, delay {sent.row.get('delay', 'none')})"
+            yield (f"{name} (confirmed at {sent.confirmed - first:.2f} s, delay {sent.row.get('delay', 'none')}, "
+                   f"runs {[(run['attempt'], run['outcome']) for run in self.runs[sent.row['id']]]})")
 
     def findings(self):
         yield from self.work.complaints

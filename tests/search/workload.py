@@ -208,6 +208,13 @@ class Errands(threading.Thread):
                 self.work.complaints.append(f"{job} failed: {failure!r}")
 
     def call(self, *words):
+        """An operator tries again, twice: what one command refuses keeps no other from being reached."""
+        for pause in (0.2, 0.4, 0):
+            if self.called(*words):
+                return
+            time.sleep(pause)
+
+    def called(self, *words):
         done = self.project.bide(*words, expect=None, seconds=60)
         if done.returncode not in (0, *FAILED):
             self.work.complaints.append(f"{' '.join(words[:2])}: exit {done.returncode}: {done.stderr.strip()[-300:]}")
