@@ -147,6 +147,19 @@ def rank(plan):
     return first // 2 + sum(begin_plan(seed)[1].gentle == plan.gentle for seed in range(first, plan.seed))
 
 
+def in_turn(plan, module, part):
+    """For an adapter's share(): one in `part` operations, struck at its first passage; one of the moments."""
+    draw, turn, made = plan.stream("share"), rank(plan), []
+    kinds = [kind for kind in module.KINDS if plan.gentle <= (kind.allows == NOTHING) and not kind.alone]
+    rules = [kind for kind in kinds if kind.strikes == "rule"]
+    for number, operation in enumerate(module.OPERATIONS):
+        fitting = [kind for kind in rules if not kind.only or operation in kind.only]
+        if fitting and number % part == turn % part:
+            made.append(rule(draw, fitting[(turn * 3 + number) % len(fitting)], operation, ()))
+    moments = [kind for kind in kinds if kind.strikes == "moment"]
+    return [*made, moment(draw, moments[turn % len(moments)], plan.seconds)] if moments else made
+
+
 def make_plan(seed, modules, without=(), only=("*",), options=None):
     """All decisions of a seed. `without` and `only`, globs, take kinds, groups and options away afterwards: the rest stays."""
     draw, plan = begin_plan(seed)

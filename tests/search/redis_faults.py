@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections import Counter, namedtuple
@@ -12,7 +13,7 @@ from bidetest.project import BUILD, ROOT
 from bidetest.redis import Server
 
 from commands_redis import COMMANDS, HOT, OPERATIONS  # noqa: F401  (part of the interface)
-from faults import DUPLICATES, Kind
+from faults import DUPLICATES, Kind, in_turn
 from resp_proxy import RespProxy, script_names
 from worker_faults import Once, tell
 
@@ -75,6 +76,10 @@ def options(draw, plan):
     if not plan.gentle and draw.random() < 0.3:
         chosen.update(alone=("rollback",), no_move=True)
     return chosen
+
+
+def share(plan):
+    return in_turn(plan, sys.modules[__name__], 4)
 
 
 def text_of(kind):

@@ -4,6 +4,7 @@ import mmap
 import os
 import sqlite3
 import struct
+import sys
 import threading
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from bidetest.plugins import compile_shared
 
-from faults import Kind
+from faults import Kind, in_turn
 from worker_faults import Once
 
 # The order of enum call and enum file in sqlite_faults.c.
@@ -50,6 +51,10 @@ def options(draw, plan):
     if not plan.gentle and draw.random() < 0.25:
         chosen.update(alone=("file-replaced",), no_move=True)
     return chosen
+
+
+def share(plan):
+    return in_turn(plan, sys.modules[__name__], 2)
 
 
 class Broker:

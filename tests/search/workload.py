@@ -190,7 +190,7 @@ class Errands(threading.Thread):
         self.project, self.work, self.started = project, work, started
         draw = plan.stream("errands")
         self.jobs = sorted((draw.uniform(0.5, plan.seconds), draw.choice(("replay", "replay", "status", "listing", "drop", "check")))
-                           for _ in range(draw.randrange(1, 5)))
+                           for _ in range(draw.randrange(2, 6)))
         self.moving = not plan.options.get("no_move") and draw.random() < 0.5
         self.partly = draw.random() < 0.6
         if self.moving:
