@@ -17,6 +17,7 @@ class Books:
         self.plan, self.injected, self.forgiven = plan, injected, broker.forgiven
         self.in_flight = broker.in_flight() if hasattr(broker, "in_flight") else None
         self.reasons = getattr(broker, "reasons", ())
+        self.more_windows = getattr(broker, "more_windows", 0)
         self.runs = defaultdict(list)
         for line in journal:
             self.runs[line["id"]].append(line)
@@ -26,8 +27,8 @@ class Books:
     def windows(self):
         """How often something that was in flight may have come again."""
         kinds = {decision.kind.name: decision.kind for decision in self.plan.decisions}
-        return sum(count for (kind, _), count in self.injected.items()
-                   if kind in kinds and kinds[kind].allows == DUPLICATES)
+        return self.more_windows + sum(count for (kind, _), count in self.injected.items()
+                                       if kind in kinds and kinds[kind].allows == DUPLICATES)
 
     def required(self):
         """Ids that must have ended: all confirmed, and what those of `chain` that were confirmed have sent."""

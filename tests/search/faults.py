@@ -18,6 +18,7 @@ An adapter of the search (redis_faults.py, sqlite_faults.py, rabbitmq_faults.py;
         in_flight()       Counter of ids: how often each was in flight when something failed, so that one more copy may live
         reasons           of dead letters that faults of this seed explain
         complaints()      what else it found
+        more_windows      how many faults, beside those of its kinds, allow a repeat
         ended_s           how long all may take to end after healing
     The module may have shared(), a context manager around many seeds, and share(plan), decisions that each seed has beside
     those that are drawn: so that a few seeds meet all kinds and all operations.
@@ -148,13 +149,14 @@ def rank(plan):
 
 
 def in_turn(plan, module, part):
-    """For an adapter's share(): one in `part` operations, struck at its first passage; one of the moments."""
+    """For share() of a module: one in `part` operations (of its SELDOM, half), struck at its first passage; one moment."""
     draw, turn, made = plan.stream("share"), rank(plan), []
     kinds = [kind for kind in module.KINDS if plan.gentle <= (kind.allows == NOTHING) and not kind.alone]
     rules = [kind for kind in kinds if kind.strikes == "rule"]
     for number, operation in enumerate(module.OPERATIONS):
         fitting = [kind for kind in rules if not kind.only or operation in kind.only]
-        if fitting and number % part == turn % part:
+        often = 2 if operation in getattr(module, "SELDOM", ()) else part
+        if fitting and number % often == turn % often:
             made.append(rule(draw, fitting[(turn * 3 + number) % len(fitting)], operation, ()))
     moments = [kind for kind in kinds if kind.strikes == "moment"]
     return [*made, moment(draw, moments[turn % len(moments)], plan.seconds)] if moments else made

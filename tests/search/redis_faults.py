@@ -12,7 +12,7 @@ from pathlib import Path
 from bidetest.project import BUILD, ROOT
 from bidetest.redis import Server
 
-from commands_redis import COMMANDS, HOT, OPERATIONS  # noqa: F401  (part of the interface)
+from commands_redis import COMMANDS, HOT, OPERATIONS, SELDOM  # noqa: F401  (part of the interface)
 from faults import DUPLICATES, Kind, in_turn
 from resp_proxy import RespProxy, script_names
 from worker_faults import Once, tell
@@ -99,6 +99,7 @@ class Broker:
         self.base, self.forgiven, self.undo = Counter(), [], []
         self.busy = threading.RLock()  # one at a time touches the server
         self.healed = False
+        self.more_windows = 0
 
     def __enter__(self):
         self.server.__enter__()
@@ -135,10 +136,12 @@ class Broker:
     # ---- at commands ----
 
     def decide(self, operation, number):
-        """Called by the proxy, its lock held."""
+        """Called by the proxy, its lock held. A WAIT that is refused stands behind what was stored: it is sent again, and the seed
+        has to allow that."""
         decision = None if self.healed else self.rules.pop((operation, number - self.base[operation]), None)
-        if decision is None:
+        if decision is None or operation == "WAIT" and decision.kind.group == "refused" and self.plan.gentle:
             return None
+        self.more_windows += operation == "WAIT"
         self.counts_[decision.kind.name, operation] += 1
         return Fault("stall" if decision.kind.name == "stall" else decision.kind.name, decision.seconds, text_of(decision.kind.name))
 

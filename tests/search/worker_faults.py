@@ -2,11 +2,12 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter
 
-from faults import DUPLICATES, Kind
+from faults import DUPLICATES, Kind, in_turn
 from workload import FAILED
 
 OPERATIONS = ()
@@ -24,6 +25,10 @@ KINDS = (
     Kind("pause", "moment", seconds=(0.2, 1.5)),
     Kind("quiet", "moment", seconds=(0.2, 1.5)),
 )
+
+
+def share(plan):
+    return in_turn(plan, sys.modules[__name__], 1)
 
 
 class Workers:

@@ -191,10 +191,11 @@ class Errands(threading.Thread):
         draw = plan.stream("errands")
         self.jobs = sorted((draw.uniform(0.5, plan.seconds), draw.choice(("replay", "replay", "status", "listing", "drop", "check")))
                            for _ in range(draw.randrange(2, 6)))
-        self.moving = not plan.options.get("no_move") and draw.random() < 0.5
+        self.moving = not plan.options.get("no_move") and draw.random() < 0.7
         self.partly = draw.random() < 0.6
         if self.moving:
-            self.jobs = sorted([*self.jobs, (draw.uniform(0.5, plan.seconds), "move")])
+            at = draw.uniform(0.3, plan.seconds - 0.5)
+            self.jobs = sorted([*self.jobs, (at, "move"), (draw.uniform(at, plan.seconds), "bring")])
         self.jobs = sorted([*self.jobs, (draw.uniform(plan.seconds / 2, plan.seconds), "replay")])
 
     def run(self):
@@ -241,6 +242,10 @@ class Errands(threading.Thread):
         self.work.moves += 1
         queue = ("--queue", "cargo") if self.partly else ()
         self.call("move", "--from", self.project.url, "--to", "sqlite:elsewhere.db", *queue)
+
+    def bring(self):
+        if (self.project.dir / "elsewhere.db").exists():
+            self.call("move", "--from", "sqlite:elsewhere.db", "--to", self.project.url)
 
     def bring_back(self):
         """After all is healed: what was moved has to come home."""
