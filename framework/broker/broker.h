@@ -282,6 +282,10 @@ struct bide_admin_ops {
      */
     bide_code (*export_each)(
         struct bide_admin *admin, const char *queue, bide_export_visit *visit, void *user, bide_error *error);
+    /* Do both work on the same messages, whatever their URLs say? Asks the broker (`other` is of the same
+     * adapter): two spellings, aliases and proxies of one server are one place. */
+    bide_code (*same_place)(
+        struct bide_admin *admin, struct bide_admin *other, bool *ret_same, bide_error *error);
     /* Stores dead letters with all that they say; returns when the broker has them (else perhaps some). */
     bide_code (*dead_add)(
         struct bide_admin *admin, const struct bide_dead_letter *letters, size_t n, bide_error *error);

@@ -54,9 +54,6 @@ static bide_code open_sessions(
     bide_code code = open_end(cli, values->from, &ends->from, error);
     if (code == BIDE_OK)
         code = open_end(cli, values->to, &ends->to, error);
-    if (code == BIDE_OK && bide_cli_same_place(&ends->from, &ends->to))
-        code =
-            bide_fail(error, BIDE_E_USAGE, "--from and --to are the same broker: there is nothing to move");
     for (size_t i = 0; code == BIDE_OK && i < ends->from.config->n_queues; i++)
         code = bide_cli_names_add(&ends->queues, ends->from.config->queues[i].name, error);
     if (code == BIDE_OK && values->queue)
@@ -97,6 +94,19 @@ static bide_code look(
     return code;
 }
 
+/* It would go on for ever: what has been moved is found again. */
+static bide_code refuse_same_place(struct ends *ends, bide_error *error)
+{
+    bool same = false;
+    if (ends->from.adapter != ends->to.adapter)
+        return BIDE_OK;
+    bide_code code = ends->from_admin->ops->same_place(ends->from_admin, ends->to_admin, &same, error);
+    if (code == BIDE_OK && same)
+        code =
+            bide_fail(error, BIDE_E_USAGE, "--from and --to are the same broker: there is nothing to move");
+    return code;
+}
+
 static bide_code open_ends(struct bide_cli *cli, const struct values *values, struct ends *ends,
     uint64_t *ret_total, bide_error *error)
 {
@@ -110,9 +120,11 @@ static bide_code open_ends(struct bide_cli *cli, const struct values *values, st
     if (code != BIDE_OK)
         return code;
     know_queues(&ends->to, &ends->queues);
-    code = ends->to.adapter->open_sender(&ends->to.options, &ends->sender, error);
+    code = ends->to.adapter->open_admin(&ends->to.options, &ends->to_admin, error);
     if (code == BIDE_OK)
-        code = ends->to.adapter->open_admin(&ends->to.options, &ends->to_admin, error);
+        code = refuse_same_place(ends, error);
+    if (code == BIDE_OK)
+        code = ends->to.adapter->open_sender(&ends->to.options, &ends->sender, error);
     return code;
 }
 

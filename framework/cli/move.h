@@ -15,10 +15,6 @@ struct bide_cli_names {
 bide_code bide_cli_names_add(struct bide_cli_names *names, const char *name, bide_error *error);
 void bide_cli_names_clear(struct bide_cli_names *names);
 
-/* ---- where ---- */
-
-/* Do both mean the same file, server and database? As far as their URLs show it. */
-bool bide_cli_same_place(const struct bide_cli_session *a, const struct bide_cli_session *b);
 /* How many messages an export will find, in one queue (NULL: all); 0: the broker cannot tell. */
 uint64_t bide_cli_backlog(const struct bide_broker_stats *stats, const char *queue);
 

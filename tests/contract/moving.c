@@ -1,4 +1,5 @@
 /* A backlog leaves a broker and comes into one. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -352,6 +353,41 @@ static void many_letters(void **state)
     seen_clear(&seen);
 }
 
+static bool is_same(struct fixture *fixture, const struct bide_broker_options *other_options, bool erase)
+{
+    struct bide_admin *admin = fixture_admin(fixture), *other;
+    bool same = false;
+    bide_error error;
+    assert_ok(fixture->adapter->open_admin(other_options, &other, &error), &error);
+    assert_ok(admin->ops->same_place(admin, other, &same, &error), &error);
+    if (erase)
+        assert_ok(other->ops->erase(other, &error), &error);
+    bide_admin_destroy(other);
+    fixture_expect_counts(fixture, 0, 0, 0, 0, 0); /* both still answer */
+    return same;
+}
+
+/* `bide move` between two spellings of one place would never end. */
+static void same_place(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bide_url url = fixture->url; /* borrows the texts */
+    struct bide_broker_options other = fixture->options;
+    char spelling[512], name_space[sizeof fixture->name_space + 8];
+    assert_true(is_same(fixture, &fixture->options, false));
+    other.url = &url;
+    if (url.n_hosts)
+        url.hosts[0].name = strcmp(url.hosts[0].name, "localhost") == 0 ? "127.0.0.1" : "localhost";
+    else
+        snprintf(spelling, sizeof spelling, "/.%s%s", *url.path == '/' ? "" : "/", url.path);
+    if (!url.n_hosts && *url.path == '/')
+        url.path = spelling;
+    assert_true(is_same(fixture, &other, false));
+    snprintf(name_space, sizeof name_space, "%s-other", fixture->name_space);
+    other.name_space = name_space;
+    assert_false(is_same(fixture, &other, true));
+}
+
 static const struct CMUnitTest cases[] = {
     CASE("moving/nothing", nothing),
     CASE("moving/ready", ready),
@@ -365,5 +401,6 @@ static const struct CMUnitTest cases[] = {
     CASE("moving/letters-arrive", letters_arrive),
     CASE("moving/letters-go-round", letters_go_round),
     CASE("moving/many-letters", many_letters),
+    CASE("moving/same-place-by-another-name", same_place),
 };
 CASE_GROUP(moving_cases, cases);

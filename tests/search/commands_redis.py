@@ -55,11 +55,12 @@ COMMANDS = {
     "XPENDING": ("admin", ASKING),
     "XINFO CONSUMERS": ("admin", ASKING),
     "INFO": ("admin (check)", "said as not checked"),
+    "SET": ("admin (move)", ASKING),
     "TIME": ("admin (check)", "said as not checked"),
     "CONFIG GET": ("admin (check)", "said as not checked"),
 }
 
-RARE = ("EXISTS", "DEL", "XPENDING")
+RARE = ("EXISTS", "DEL", "XPENDING", "SET")
 HOT = ("CLIENT SETNAME", "ROLE", "SCRIPT LOAD", "EVALSHA send", "EVALSHA claim", "EVALSHA ack", "EVALSHA move", "WAIT",
        "EVALSHA follow", "EVALSHA beat", "EVALSHA declare", "EVALSHA release", "AUTH", "SELECT")
 SELDOM = ("SREM", "EVALSHA export", "EVALSHA bury", "EVALSHA drop", "ZRANGE", "HGET", "SCARD", "HLEN", "ZCOUNT", "EVALSHA replay")

@@ -113,9 +113,19 @@ bide_code bide_rmq_check(
     return bide_fail(error, BIDE_E_BROKER, "%s: no answer while %s", settings->redacted, doing);
 }
 
-bool bide_rmq_is_not_found(amqp_rpc_reply_t reply)
+static bool has_closed_channel(amqp_rpc_reply_t reply, int why)
 {
     return reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
            reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD &&
-           ((const amqp_channel_close_t *)reply.reply.decoded)->reply_code == AMQP_NOT_FOUND;
+           ((const amqp_channel_close_t *)reply.reply.decoded)->reply_code == why;
+}
+
+bool bide_rmq_is_not_found(amqp_rpc_reply_t reply)
+{
+    return has_closed_channel(reply, AMQP_NOT_FOUND);
+}
+
+bool bide_rmq_is_locked(amqp_rpc_reply_t reply)
+{
+    return has_closed_channel(reply, AMQP_RESOURCE_LOCKED);
 }

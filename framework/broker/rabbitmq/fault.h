@@ -14,6 +14,8 @@ bide_code bide_rmq_check(
     const struct bide_rmq_settings *settings, amqp_rpc_reply_t reply, const char *doing, bide_error *error);
 /* Was the channel closed because what was named does not exist? */
 bool bide_rmq_is_not_found(amqp_rpc_reply_t reply);
+/* The same for a queue that is another connection's own. */
+bool bide_rmq_is_locked(amqp_rpc_reply_t reply);
 /* A status of the library, negative. */
 bide_code bide_rmq_fail_status(
     const struct bide_rmq_settings *settings, int status, const char *doing, bide_error *error);

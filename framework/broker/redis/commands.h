@@ -55,6 +55,7 @@ enum bide_redis_kind {
     ROW(BIDE_REDIS_HGET, "HGET", ADMIN)                                                                      \
     ROW(BIDE_REDIS_HLEN, "HLEN", ADMIN)                                                                      \
     ROW(BIDE_REDIS_GET, "GET", ADMIN)                                                                        \
+    ROW(BIDE_REDIS_SET, "SET", ADMIN)                                                                        \
     ROW(BIDE_REDIS_SCARD, "SCARD", ADMIN)                                                                    \
     ROW(BIDE_REDIS_XLEN, "XLEN", ADMIN)                                                                      \
     ROW(BIDE_REDIS_ZCARD, "ZCARD", ADMIN)                                                                    \

@@ -16,6 +16,7 @@
  *   {ns}:dead                zset     token -> died ms
  *   {ns}:dead:held           hash     token -> message
  *   {ns}:dead:count          hash     queue -> how many
+ *   {ns}:place               string   a mark, while `bide move` compares two places
  *   {ns}:wake:W              channel  wakes W; says the queue
  *
  * A message is stored as text lines, an empty line, and the body (wire.h); in a stream it is the field "m".

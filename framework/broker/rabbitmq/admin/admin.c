@@ -100,6 +100,7 @@ static const struct bide_admin_ops ops = {
     .dead_drop = bide_rmq_dead_drop,
     .export_each = bide_rmq_export_each,
     .dead_add = bide_rmq_dead_add,
+    .same_place = bide_rmq_same_place,
     .verify = bide_rmq_admin_verify,
     .erase = erase,
     .destroy = destroy,

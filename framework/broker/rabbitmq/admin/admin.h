@@ -34,6 +34,8 @@ bide_code bide_rmq_admin_stats(
     struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error);
 bide_code bide_rmq_export_each(
     struct bide_admin *base, const char *queue, bide_export_visit *visit, void *user, bide_error *error);
+bide_code bide_rmq_same_place(
+    struct bide_admin *base, struct bide_admin *other, bool *ret_same, bide_error *error);
 bide_code bide_rmq_dead_add(
     struct bide_admin *base, const struct bide_dead_letter *letters, size_t n, bide_error *error);
 bide_code bide_rmq_admin_verify(

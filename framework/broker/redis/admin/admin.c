@@ -51,6 +51,7 @@ bide_code bide_redis_open_admin(
         .dead_drop = bide_redis_admin_dead_drop,
         .export_each = bide_redis_admin_export_each,
         .dead_add = bide_redis_admin_dead_add,
+        .same_place = bide_redis_admin_same_place,
         .verify = bide_redis_admin_verify,
         .erase = bide_redis_admin_erase,
         .destroy = admin_destroy,

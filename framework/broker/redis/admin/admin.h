@@ -34,6 +34,8 @@ bide_code bide_redis_admin_dead_drop(struct bide_admin *admin, const struct bide
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
 bide_code bide_redis_admin_export_each(
     struct bide_admin *admin, const char *queue, bide_export_visit *visit, void *user, bide_error *error);
+bide_code bide_redis_admin_same_place(
+    struct bide_admin *admin, struct bide_admin *other, bool *ret_same, bide_error *error);
 bide_code bide_redis_admin_dead_add(
     struct bide_admin *admin, const struct bide_dead_letter *letters, size_t n, bide_error *error);
 bide_code bide_redis_admin_verify(

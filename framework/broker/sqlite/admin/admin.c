@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -240,6 +241,20 @@ static bide_code admin_stats(struct bide_admin *base, struct bide_broker_stats *
     return code;
 }
 
+static bide_code admin_same_place(
+    struct bide_admin *base, struct bide_admin *other_base, bool *ret_same, bide_error *error)
+{
+    const struct bide_sqlite_file *file = &((struct bide_sqlite_admin *)base)->file;
+    const struct bide_sqlite_file *other = &((struct bide_sqlite_admin *)other_base)->file;
+    struct stat one, two;
+    (void)error;
+    bool same_file = strcmp(file->path, other->path) == 0 ||
+                     (stat(file->path, &one) == 0 && stat(other->path, &two) == 0 &&
+                         one.st_dev == two.st_dev && one.st_ino == two.st_ino);
+    *ret_same = same_file && strcmp(file->name_space, other->name_space) == 0;
+    return BIDE_OK;
+}
+
 static bide_code admin_erase(struct bide_admin *base, bide_error *error)
 {
     struct bide_sqlite_admin *admin = (struct bide_sqlite_admin *)base;
@@ -270,6 +285,7 @@ static const struct bide_admin_ops admin_ops = {
     .dead_drop = bide_sqlite_dead_drop,
     .export_each = bide_sqlite_export_each,
     .dead_add = bide_sqlite_dead_add,
+    .same_place = admin_same_place,
     .verify = bide_sqlite_verify,
     .erase = admin_erase,
     .destroy = admin_destroy,
