@@ -5,6 +5,7 @@
 
 #include "broker/sqlite/file.h"
 #include "sqlite_place.h"
+#include "support/fake_clock.h"
 
 /* ---- several of us ---- */
 
@@ -132,25 +133,56 @@ static void test_order(void **state)
     bide_sender_destroy(sender);
 }
 
-/* Early ones do not use up the limit; those beyond the lead stay where others can take them. */
+/* Early ones do not keep due ones out, but there are no more of them than the limit says; those beyond the
+ * lead stay where others can take them. */
 static void test_early(void **state)
 {
     struct place *place = *state;
+    struct fake_clock fake;
     struct bide_sender *sender = open_sender(place);
-    struct bide_receiver *receiver = open_receiver(place);
     struct bide_delivery *deliveries[8];
-    receiver->ops->limit(receiver, 0, 2);
     for (int i = 0; i < 6; i++)
-        send_ok(sender, "m", 1000);
-    send_ok(sender, "far", 60 * 1000);
-    assert_int_equal(take(receiver, deliveries, 7, 1500), 6);
-    for (size_t i = 0; i < 6; i++)
+        send_ok(sender, "m", 60 * 1000);
+    meddle(place, "UPDATE bide_message SET due_ms = (SELECT min(due_ms) FROM bide_message);"
+                  "UPDATE bide_waiting SET due_ms = (SELECT min(due_ms) FROM bide_message)");
+    send_ok(sender, "far", 3600 * 1000);
+    fake_clock_init(&fake, ask(place, "SELECT min(due_ms) FROM bide_message") - 50);
+    place->options.clock = &fake.clock;
+    struct bide_receiver *receiver = open_receiver(place);
+    receiver->ops->limit(receiver, 0, 2);
+    assert_int_equal(take(receiver, deliveries, 2, SOON_MS), 2);
+    send_ok(sender, "at once", 0);
+    deliveries[2] = take_one(receiver, SOON_MS);
+    assert_string_equal(deliveries[2]->message->id, "at once");
+    assert_int_equal(take(receiver, &deliveries[3], 1, 50), 0);
+    receiver->ops->limit(receiver, 0, 0);
+    for (size_t i = 0; i < 3; i++)
         receiver->ops->settle(receiver,
             &(struct bide_settlement){.delivery = deliveries[i], .verdict = BIDE_VERDICT_RELEASE}, 1);
-    receiver->ops->limit(receiver, 0, 0);
     flush(receiver);
-    assert_int_equal(ask(place, "SELECT count(*) FROM bide_waiting"), 7);
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_waiting"), 8);
     bide_receiver_destroy(receiver);
+    bide_sender_destroy(sender);
+}
+
+/* Of messages that fall due together each of two workers gets as many as it asked for. */
+static void test_early_are_shared(void **state)
+{
+    enum { MESSAGES = 20, LIMIT = 3 };
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    struct bide_receiver *one = open_receiver(place), *other = open_receiver(place);
+    struct bide_delivery *ones[MESSAGES], *others[MESSAGES];
+    one->ops->limit(one, 0, LIMIT);
+    other->ops->limit(other, 0, LIMIT);
+    for (int i = 0; i < MESSAGES; i++)
+        send_ok(sender, "m", 300);
+    assert_int_equal(take(one, ones, MESSAGES, 600), LIMIT);
+    assert_int_equal(take(other, others, MESSAGES, 600), LIMIT);
+    forget_all(one, ones, LIMIT);
+    forget_all(other, others, LIMIT);
+    bide_receiver_destroy(one);
+    bide_receiver_destroy(other);
     bide_sender_destroy(sender);
 }
 
@@ -402,6 +434,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_woken_by_another_process),
     CASE(test_order),
     CASE(test_early),
+    CASE(test_early_are_shared),
     CASE(test_headers_that_are_no_text),
     CASE(test_headers_meddled_with),
     CASE(test_made_by_many_at_once),

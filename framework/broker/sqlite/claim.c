@@ -13,6 +13,7 @@ static struct bide_sqlite_delivery *of_node(struct bide_heap_node *node)
 static void leave_early(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery)
 {
     bide_heap_remove(&receiver->early, &delivery->early);
+    receiver->queues[delivery->base.queue].early--;
     receiver->early_bytes -= delivery->base.message->body_size;
 }
 
@@ -33,10 +34,13 @@ static void hand_out(
     const struct bide_message *message = delivery->base.message;
     delivery->early.due_us = message->due_ms * 1000;
     /* Without memory for its place among the early it counts among the held: less is claimed, no harm. */
-    if (message->due_ms > now_ms && bide_heap_insert(&receiver->early, &delivery->early))
+    struct bide_sqlite_queue *queue = &receiver->queues[delivery->base.queue];
+    if (message->due_ms > now_ms && bide_heap_insert(&receiver->early, &delivery->early)) {
         receiver->early_bytes += message->body_size;
-    else
-        receiver->queues[delivery->base.queue].held++;
+        queue->early++;
+    } else {
+        queue->held++;
+    }
 }
 
 void bide_sqlite_claim_hand_out(
@@ -73,9 +77,15 @@ static bool may_be_early(const struct bide_sqlite_receiver *receiver)
     return receiver->early.size < BIDE_SQLITE_EARLY_MAX && receiver->early_bytes < BIDE_SQLITE_EARLY_BYTES;
 }
 
-static int64_t lead_ms(const struct bide_sqlite_receiver *receiver)
+static size_t early_room(const struct bide_sqlite_queue *queue)
 {
-    return may_be_early(receiver) ? BIDE_SQLITE_LEAD_MIN_MS : 0;
+    size_t in_hand = queue->held + queue->early;
+    return in_hand < queue->limit ? queue->limit - in_hand : 0;
+}
+
+static int64_t lead_ms(const struct bide_sqlite_receiver *receiver, const struct bide_sqlite_queue *queue)
+{
+    return may_be_early(receiver) && early_room(queue) > 0 ? BIDE_SQLITE_LEAD_MIN_MS : 0;
 }
 
 static bide_code look_at(
@@ -98,7 +108,7 @@ static bide_code look_at(
 
 bide_code bide_sqlite_claim_look(struct bide_sqlite_receiver *receiver, bool *ret_any, bide_error *error)
 {
-    int64_t until_ms = bide_wall_ms(receiver->file.clock) + lead_ms(receiver);
+    int64_t now_ms = bide_wall_ms(receiver->file.clock);
     bool any = false;
     for (size_t i = 0; i < receiver->n_queues; i++) {
         struct bide_sqlite_queue *queue = &receiver->queues[i];
@@ -107,7 +117,7 @@ bide_code bide_sqlite_claim_look(struct bide_sqlite_receiver *receiver, bool *re
         bide_code code = queue->stale ? look_at(receiver, queue, error) : BIDE_OK;
         if (code != BIDE_OK)
             return code;
-        any = any || queue->next_due_ms <= until_ms;
+        any = any || queue->next_due_ms <= now_ms + lead_ms(receiver, queue);
     }
     *ret_any = any;
     return BIDE_OK;
@@ -125,7 +135,7 @@ int64_t bide_sqlite_claim_wait_us(const struct bide_sqlite_receiver *receiver, i
             return 0;
         if (queue->next_due_ms > (now_us + wait_us) / 1000 + BIDE_LANDING_MS)
             continue;
-        int64_t left_us = (queue->next_due_ms - lead_ms(receiver)) * 1000 - now_us;
+        int64_t left_us = (queue->next_due_ms - lead_ms(receiver, queue)) * 1000 - now_us;
         if (left_us < wait_us)
             wait_us = left_us > 0 ? left_us : 0;
     }
@@ -147,6 +157,8 @@ struct claim {
     int64_t now_ms;
     size_t early; /* how many more may be early, and how large */
     size_t early_bytes;
+    size_t room;       /* in the present queue, for what is due */
+    size_t early_room; /* and for what is not */
 };
 
 static struct bide_sqlite_delivery *make_delivery(
@@ -168,20 +180,23 @@ static struct bide_sqlite_delivery *make_delivery(
     return delivery;
 }
 
-/* May one that is due then be taken, with room for so many more that are due? */
-static bool fits(const struct claim *claim, size_t room, int64_t due_ms)
+/* May one that is due then be taken? */
+static bool fits(const struct claim *claim, int64_t due_ms)
 {
     if (claim->n == claim->max)
         return false;
     if (due_ms <= claim->now_ms)
-        return room > 0;
-    return due_ms <= claim->now_ms + BIDE_SQLITE_LEAD_MAX_MS && claim->early > 0 && claim->early_bytes > 0;
+        return claim->room > 0;
+    return due_ms <= claim->now_ms + BIDE_SQLITE_LEAD_MAX_MS && claim->early > 0 && claim->early_bytes > 0 &&
+           claim->early_room > 0;
 }
 
-static void count(struct claim *claim, size_t *room, const struct bide_message *message)
+static void count(struct claim *claim, const struct bide_message *message)
 {
+    if (claim->early_room > 0)
+        claim->early_room--;
     if (message->due_ms <= claim->now_ms) {
-        (*room)--;
+        claim->room--;
         return;
     }
     claim->early--;
@@ -193,7 +208,6 @@ static bide_code read_line(
     struct bide_sqlite_receiver *receiver, size_t index, struct claim *claim, bide_error *error)
 {
     struct bide_sqlite_queue *queue = &receiver->queues[index];
-    size_t room = queue->limit - queue->held;
     sqlite3_stmt *line;
     bide_code code = bide_sqlite_use(&receiver->file, BIDE_SQL_CLAIM_READ, &line, error);
     if (code != BIDE_OK)
@@ -202,10 +216,12 @@ static bide_code read_line(
     sqlite3_bind_int64(line, 2, (int64_t)receiver->max_body);
     queue->next_due_ms = BIDE_SQLITE_NEVER;
     queue->stale = false;
+    claim->room = queue->limit - queue->held;
+    claim->early_room = early_room(queue);
     bool row;
     while ((code = bide_sqlite_step(&receiver->file, line, &row, error)) == BIDE_OK && row) {
         int64_t due_ms = sqlite3_column_int64(line, 1);
-        bool wanted = fits(claim, room, due_ms);
+        bool wanted = fits(claim, due_ms);
         struct bide_sqlite_delivery *delivery = wanted ? make_delivery(receiver, index, line) : NULL;
         if (!delivery) {
             queue->next_due_ms = due_ms;
@@ -213,7 +229,7 @@ static bide_code read_line(
             return wanted && claim->n == 0 ? bide_fail(error, BIDE_E_NOMEM, "out of memory") : BIDE_OK;
         }
         claim->deliveries[claim->n++] = delivery;
-        count(claim, &room, delivery->base.message);
+        count(claim, delivery->base.message);
     }
     return code;
 }
@@ -253,7 +269,7 @@ bide_code bide_sqlite_claim(struct bide_sqlite_receiver *receiver, struct bide_s
     for (size_t i = 0; code == BIDE_OK && i < receiver->n_queues && claim.n < max; i++) {
         struct bide_sqlite_queue *queue = &receiver->queues[i];
         if (!has_room(receiver, queue) ||
-            (!queue->stale && queue->next_due_ms > claim.now_ms + lead_ms(receiver)))
+            (!queue->stale && queue->next_due_ms > claim.now_ms + lead_ms(receiver, queue)))
             continue;
         size_t before = claim.n;
         code = read_line(receiver, i, &claim, error);

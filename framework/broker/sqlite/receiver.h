@@ -11,7 +11,8 @@
 #include "broker/sqlite/file.h"
 #include "broker/sqlite/watch.h"
 
-/* What is handed out early is bounded by number and by the size of its bodies. */
+/* What is handed out early is bounded by number and by the size of its bodies; and in each queue, together
+ * with what is held, by the queue's limit: what another worker could run in time must not lie here. */
 enum { BIDE_SQLITE_EARLY_MAX = 4096, BIDE_SQLITE_EARLY_BYTES = 8 * 1024 * 1024 };
 
 #define BIDE_SQLITE_NEVER INT64_MAX
@@ -29,6 +30,7 @@ struct bide_sqlite_queue {
     char *name;
     size_t limit;
     size_t held;         /* in the user's hands and due */
+    size_t early;        /* in the user's hands and not yet due */
     bool stale;          /* next_due_ms may be too late by now */
     int64_t next_due_ms; /* of the first that waits, or NEVER */
 };
