@@ -234,8 +234,9 @@ static bide_code read_line(
     return code;
 }
 
+/* The first n of the line, of which this is the last one. */
 static bide_code move_claimed(struct bide_sqlite_receiver *receiver, const struct bide_sqlite_queue *queue,
-    const struct bide_sqlite_delivery *last, bide_error *error)
+    size_t n, const struct bide_sqlite_delivery *last, bide_error *error)
 {
     static const enum bide_sql steps[] = {BIDE_SQL_CLAIM_INSERT, BIDE_SQL_CLAIM_DELETE};
     bide_code code = BIDE_OK;
@@ -251,7 +252,10 @@ static bide_code move_claimed(struct bide_sqlite_receiver *receiver, const struc
             sqlite3_bind_int64(statement, 4, receiver->worker);
         code = bide_sqlite_run(&receiver->file, statement, error);
     }
-    return code;
+    if (code != BIDE_OK)
+        return code;
+    return bide_sqlite_count_claimed(
+        &receiver->file, queue->name, n, last->base.message->due_ms, last->seq, error);
 }
 
 bide_code bide_sqlite_claim(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery **deliveries,
@@ -274,7 +278,7 @@ bide_code bide_sqlite_claim(struct bide_sqlite_receiver *receiver, struct bide_s
         size_t before = claim.n;
         code = read_line(receiver, i, &claim, error);
         if (code == BIDE_OK && claim.n > before)
-            code = move_claimed(receiver, queue, deliveries[claim.n - 1], error);
+            code = move_claimed(receiver, queue, claim.n - before, deliveries[claim.n - 1], error);
     }
     *ret_n = claim.n;
     return code;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,18 @@ static bide_code check_path(const struct bide_url *url, bide_error *error)
     return BIDE_OK;
 }
 
+/* Tables are named NAMESPACE_message and so on, and sqlite_… are SQLite's own. */
+static bide_code check_name_space(const char *name_space, bide_error *error)
+{
+    static const char reserved[] = "sqlite";
+    enum { SIZE = sizeof reserved - 1 };
+    if (strncasecmp(name_space, reserved, SIZE) != 0 || (name_space[SIZE] && name_space[SIZE] != '_'))
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_CONFIG,
+        "namespace '%s': SQLite keeps names that begin with 'sqlite_' for itself: choose another one",
+        name_space);
+}
+
 /* Absolute, so that a later chdir does not matter; NULL where there is no memory. */
 static char *absolute(const char *path, const char *base_dir)
 {
@@ -69,6 +82,8 @@ bide_code bide_sqlite_file_init(
     if (code == BIDE_OK)
         code = check_path(options->url, error);
     if (code == BIDE_OK)
+        code = check_name_space(options->name_space, error);
+    if (code == BIDE_OK)
         code = read_synchronous(options->url, &lax, error);
     if (code != BIDE_OK)
         return code;
@@ -84,6 +99,7 @@ bide_code bide_sqlite_file_init(
 void bide_sqlite_file_clear(struct bide_sqlite_file *file)
 {
     bide_sqlite_file_close(file);
+    bide_sqlite_counts_release(file);
     bide_free(file->path);
     bide_free(file->lock_path);
     bide_free(file->name_space);
@@ -214,24 +230,27 @@ static bide_code open_to_write(struct bide_sqlite_file *file, bide_error *error)
         code = bide_sqlite_schema_check(file, &schema, error);
     if (code == BIDE_OK)
         code = bide_sqlite_lock_open(
-            &file->lock, file->lock_path, file->path, schema == BIDE_SQLITE_CURRENT, error);
+            &file->lock, file->lock_path, file->path, schema != BIDE_SQLITE_ABSENT, error);
     if (code == BIDE_OK)
         code = set_wal_mode(file, error);
-    if (code == BIDE_OK && schema == BIDE_SQLITE_ABSENT)
+    if (code == BIDE_OK && schema != BIDE_SQLITE_CURRENT)
         code = bide_sqlite_schema_apply(file, error);
     return code;
 }
 
-static bide_code open_to_read(struct bide_sqlite_file *file, bide_error *error)
+static bide_code open_to_read(
+    struct bide_sqlite_file *file, enum bide_sqlite_access access_kind, bide_error *error)
 {
     enum bide_sqlite_schema schema;
     if (access(file->path, F_OK) != 0 && errno == ENOENT)
         return bide_fail(error, BIDE_E_NOT_FOUND, "%s: does not exist yet", file->path);
-    bide_code code = connect(file, BIDE_SQLITE_READ, error);
+    bide_code code = connect(file, access_kind, error);
     if (code == BIDE_OK)
         code = bide_sqlite_schema_check(file, &schema, error);
     if (code == BIDE_OK && schema == BIDE_SQLITE_ABSENT)
         code = bide_fail(error, BIDE_E_NOT_FOUND, "%s: nothing of bide's is in it yet", file->path);
+    if (code == BIDE_OK && schema == BIDE_SQLITE_OLD && access_kind == BIDE_SQLITE_READ)
+        code = bide_sqlite_schema_apply(file, error);
     if (code == BIDE_OK)
         code = bide_sqlite_lock_open_to_look(&file->lock, file->lock_path, error);
     return code;
@@ -244,7 +263,7 @@ bide_code bide_sqlite_file_open(
     file->busy_until_us = bide_mono_us(file->clock) + wait_us;
     do {
         file->hopeless = file->collided = false;
-        code = access == BIDE_SQLITE_WRITE ? open_to_write(file, error) : open_to_read(file, error);
+        code = access == BIDE_SQLITE_WRITE ? open_to_write(file, error) : open_to_read(file, access, error);
         if (code != BIDE_OK)
             bide_sqlite_file_close(file);
     } while (code != BIDE_OK && file->collided && wait_for_others(file, 0));
@@ -343,18 +362,23 @@ static void checkpoint(struct bide_sqlite_file *file)
 
 bide_code bide_sqlite_commit(struct bide_sqlite_file *file, bide_error *error)
 {
-    bide_code code = bide_sqlite_run_one(file, BIDE_SQL_COMMIT, error);
-    if (code != BIDE_OK)
+    bide_code code = bide_sqlite_counts_store(file, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_run_one(file, BIDE_SQL_COMMIT, error);
+    if (code != BIDE_OK) {
         bide_sqlite_rollback(file);
-    else
-        checkpoint(file);
-    return code;
+        return code;
+    }
+    bide_sqlite_counts_forget(file);
+    checkpoint(file);
+    return BIDE_OK;
 }
 
 enum { ROLLBACK_TRIES = 10 };
 
 void bide_sqlite_rollback(struct bide_sqlite_file *file)
 {
+    bide_sqlite_counts_forget(file);
     for (size_t i = 0; i < BIDE_SQL_COUNT; i++)
         if (file->statements[i])
             sqlite3_reset(file->statements[i]);

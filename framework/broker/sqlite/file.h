@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "broker/broker.h"
+#include "broker/sqlite/counts.h"
 #include "broker/sqlite/lock.h"
 #include "broker/sqlite/statements.h"
 
@@ -35,18 +36,20 @@ struct bide_sqlite_file {
     ino_t inode;
     struct bide_sqlite_lock lock;
     sqlite3_stmt *statements[BIDE_SQL_COUNT];
-    int64_t busy_until_us;    /* monotonic: how long to wait for others */
-    int wal_pages;            /* after the last commit */
-    int checked_pages;        /* of these, when a checkpoint was last tried */
-    int insist_pages;         /* so many make the next checkpoint wait for readers */
+    struct bide_sqlite_counts counts; /* of the present transaction */
+    int64_t busy_until_us;            /* monotonic: how long to wait for others */
+    int wal_pages;                    /* after the last commit */
+    int checked_pages;                /* of these, when a checkpoint was last tried */
+    int insist_pages;                 /* so many make the next checkpoint wait for readers */
     int64_t no_line_until_us; /* monotonic: somebody blocks the front place, do without it until then */
     bool synced;              /* does a commit wait for the disk? */
     bool hopeless;            /* the last failure is one that no waiting mends: damaged, or not ours */
     bool collided;            /* the last failure came of another one opening or closing at the same moment */
 };
 
-/* What for: a writer makes a missing file and its tables, a reader does neither and needs no side file. */
-enum bide_sqlite_access { BIDE_SQLITE_WRITE, BIDE_SQLITE_READ };
+/* What for: a writer makes a missing file and its tables; a reader does neither and needs no side file, but
+ * brings older tables up to date; a look changes nothing and can only ask what concerns the whole file. */
+enum bide_sqlite_access { BIDE_SQLITE_WRITE, BIDE_SQLITE_READ, BIDE_SQLITE_LOOK };
 
 /* Reads the URL; touches nothing on disk. On failure nothing is left to clear. */
 bide_code bide_sqlite_file_init(

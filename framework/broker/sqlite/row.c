@@ -101,10 +101,13 @@ bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_me
         code = bide_sqlite_run(file, insert, error);
     if (code != BIDE_OK)
         return code;
+    int64_t seq = sqlite3_last_insert_rowid(file->db);
     bind_text(wait, 1, message->queue);
     sqlite3_bind_int64(wait, 2, message->due_ms);
-    sqlite3_bind_int64(wait, 3, sqlite3_last_insert_rowid(file->db));
-    return bide_sqlite_run(file, wait, error);
+    sqlite3_bind_int64(wait, 3, seq);
+    code = bide_sqlite_run(file, wait, error);
+    return code == BIDE_OK ? bide_sqlite_count_waiting(file, message->queue, message->due_ms, seq, error)
+                           : code;
 }
 
 bide_code bide_sqlite_insert_dead(struct bide_sqlite_file *file, const struct bide_dead_letter *letter,
@@ -119,7 +122,8 @@ bide_code bide_sqlite_insert_dead(struct bide_sqlite_file *file, const struct bi
         return code;
     bind_text(insert, 12, bide_reason_name(letter->reason));
     sqlite3_bind_int64(insert, 13, letter->died_ms);
-    return bide_sqlite_run(file, insert, error);
+    code = bide_sqlite_run(file, insert, error);
+    return code == BIDE_OK ? bide_sqlite_count_dead(file, message->queue, 1, error) : code;
 }
 
 /* ---- reading ---- */

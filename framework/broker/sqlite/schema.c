@@ -2,7 +2,8 @@
 
 /* message: everything about a message that is not dead. waiting: those not in anybody's hands, in the order
  * in which they will be; a worker takes them from there to claim. Both are small beside the bodies, so that
- * claiming and settling write few pages (docs/decisions/0002). dead: `seq` counts up in order of death. */
+ * claiming and settling write few pages (docs/decisions/0002). dead: `seq` counts up in order of death.
+ * count: see counts.h; the last one to be made, so that where it is, all are. */
 static const char tables[] =
     "CREATE TABLE IF NOT EXISTS {message}(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, "
     "queue TEXT NOT NULL, due_ms INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 1, sent_ms INTEGER, "
@@ -17,7 +18,12 @@ static const char tables[] =
     "died_ms INTEGER NOT NULL, due_ms INTEGER, sent_ms INTEGER, expires_ms INTEGER, content_type TEXT, "
     "headers TEXT, body BLOB);"
     "CREATE INDEX IF NOT EXISTS {dead_id} ON {dead}(id);"
-    "CREATE INDEX IF NOT EXISTS {dead_queue} ON {dead}(queue);";
+    "CREATE INDEX IF NOT EXISTS {dead_queue} ON {dead}(queue);"
+    "CREATE INDEX IF NOT EXISTS {dead_type} ON {dead}(type);"
+    "CREATE INDEX IF NOT EXISTS {dead_reason} ON {dead}(reason);"
+    "CREATE TABLE IF NOT EXISTS {count}(queue TEXT PRIMARY KEY, waiting INTEGER NOT NULL, "
+    "ready INTEGER NOT NULL, due_ms INTEGER NOT NULL, seq INTEGER NOT NULL, dead INTEGER NOT NULL) "
+    "WITHOUT ROWID;";
 
 static bide_code make_tables(struct bide_sqlite_file *file, bide_error *error)
 {
@@ -26,7 +32,8 @@ static bide_code make_tables(struct bide_sqlite_file *file, bide_error *error)
 
 /* steps[v] leads from version v to v + 1. */
 typedef bide_code upgrade_step(struct bide_sqlite_file *file, bide_error *error);
-static upgrade_step *const steps[BIDE_SQLITE_VERSION] = {make_tables};
+/* From 1 to 2 there are more tables and indexes, and nothing else. */
+static upgrade_step *const steps[BIDE_SQLITE_VERSION] = {make_tables, make_tables};
 
 static bide_code check_owner(struct bide_sqlite_file *file, int64_t version, bide_error *error)
 {
@@ -43,12 +50,30 @@ static bide_code check_owner(struct bide_sqlite_file *file, int64_t version, bid
         "%s: is another program's SQLite database: name a file of bide's own in `broker`", file->path);
 }
 
+/* SQLite's names do not tell upper from lower case: `Bide` would work on the tables of `bide`. */
+static bide_code check_case(struct bide_sqlite_file *file, bide_error *error)
+{
+    int64_t others;
+    bide_code code = bide_sqlite_number(file,
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name <> '{=message}' AND "
+        "name = '{=message}' COLLATE NOCASE",
+        &others, error);
+    if (code != BIDE_OK || others == 0)
+        return code;
+    return bide_fail(error, BIDE_E_CONFIG,
+        "%s: namespace '%s' is in this file with other capital letters, which SQLite does not tell apart: "
+        "write `namespace` as the tables are named (sqlite3 FILE .tables)",
+        file->path, file->name_space);
+}
+
 static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
 {
     int64_t version, present;
     bide_code code = bide_sqlite_number(file, "PRAGMA user_version", &version, error);
     if (code == BIDE_OK)
         code = check_owner(file, version, error);
+    if (code == BIDE_OK)
+        code = check_case(file, error);
     if (code != BIDE_OK)
         return code;
     if (version > BIDE_SQLITE_VERSION) {
@@ -57,12 +82,13 @@ static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *r
             "%s: has schema version %lld, this program knows up to %d: use the newer bide that wrote it",
             file->path, (long long)version, BIDE_SQLITE_VERSION);
     }
-    /* The last thing made in a namespace: where it is, everything is. */
     code = bide_sqlite_number(file,
-        "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = '{=dead_queue}'", &present,
-        error);
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('{=message}', '{=count}')",
+        &present, error);
     if (code == BIDE_OK)
-        *ret_schema = version == BIDE_SQLITE_VERSION && present ? BIDE_SQLITE_CURRENT : BIDE_SQLITE_ABSENT;
+        *ret_schema = present == 0                                     ? BIDE_SQLITE_ABSENT
+                      : present == 2 && version == BIDE_SQLITE_VERSION ? BIDE_SQLITE_CURRENT
+                                                                       : BIDE_SQLITE_OLD;
     return code;
 }
 
@@ -103,7 +129,7 @@ bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *er
         return code;
     enum bide_sqlite_schema schema;
     code = bide_sqlite_schema_check(file, &schema, error);
-    if (code == BIDE_OK && schema == BIDE_SQLITE_ABSENT)
+    if (code == BIDE_OK && schema != BIDE_SQLITE_CURRENT)
         code = upgrade(file, error);
     if (code == BIDE_OK)
         return bide_sqlite_commit(file, error);
@@ -119,7 +145,7 @@ bide_code bide_sqlite_schema_drop(struct bide_sqlite_file *file, bide_error *err
         return code;
     code = bide_sqlite_exec(file,
         "DROP TABLE IF EXISTS {message}; DROP TABLE IF EXISTS {waiting}; DROP TABLE IF EXISTS {claim};"
-        "DROP TABLE IF EXISTS {worker}; DROP TABLE IF EXISTS {dead}",
+        "DROP TABLE IF EXISTS {worker}; DROP TABLE IF EXISTS {dead}; DROP TABLE IF EXISTS {count}",
         error);
     if (code == BIDE_OK)
         return bide_sqlite_commit(file, error);

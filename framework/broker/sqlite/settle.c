@@ -55,8 +55,13 @@ static bide_code ack(
 static bide_code release(
     struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error)
 {
+    sqlite3_stmt *statement;
+    bide_code code = bide_sqlite_use(&receiver->file, BIDE_SQL_RELEASE, &statement, error);
+    if (code != BIDE_OK)
+        return code;
     receiver->waits = true;
-    return run_by_seq(receiver, BIDE_SQL_RELEASE, delivery->seq, error);
+    sqlite3_bind_int64(statement, 1, delivery->seq);
+    return bide_sqlite_run_waiting(&receiver->file, statement, error);
 }
 
 static bide_code retry(
@@ -89,7 +94,7 @@ static bide_code bury(
     bind_error(statement, 3, settlement, delivery->base.message);
     sqlite3_bind_int(statement, 4, settlement->attempt);
     sqlite3_bind_int64(statement, 5, bide_wall_ms(receiver->file.clock));
-    code = bide_sqlite_run(&receiver->file, statement, error);
+    code = bide_sqlite_run_dead(&receiver->file, statement, 1, NULL, error);
     if (code != BIDE_OK)
         return code;
     return run_by_seq(receiver, BIDE_SQL_DELETE_MESSAGE, delivery->seq, error);

@@ -42,12 +42,13 @@
         "UPDATE {message} SET queue = ?2, due_ms = ?3, attempt = ?4, error = coalesce(?5, error) "           \
         "WHERE seq = ?1")                                                                                    \
     ROW(BIDE_SQL_RELEASE,                                                                                    \
-        "INSERT INTO {waiting}(queue, due_ms, seq) SELECT queue, due_ms, seq FROM {message} WHERE seq = ?1") \
+        "INSERT INTO {waiting}(queue, due_ms, seq) SELECT queue, due_ms, seq FROM {message} WHERE seq = ?1 " \
+        "RETURNING queue, due_ms, seq")                                                                      \
     ROW(BIDE_SQL_BURY,                                                                                       \
         "INSERT INTO {dead}(id, type, queue, reason, error, attempts, died_ms, due_ms, sent_ms, "            \
         "expires_ms, content_type, headers, body) "                                                          \
         "SELECT id, type, queue, ?2, coalesce(?3, error), ?4, ?5, due_ms, sent_ms, expires_ms, "             \
-        "content_type, headers, body FROM {message} WHERE seq = ?1")                                         \
+        "content_type, headers, body FROM {message} WHERE seq = ?1 RETURNING queue")                         \
     /* workers */                                                                                            \
     ROW(BIDE_SQL_WORKERS, "SELECT number FROM {worker} ORDER BY number")                                     \
     ROW(BIDE_SQL_WORKER_KNOWN, "SELECT 1 FROM {worker} WHERE number = ?1")                                   \
@@ -56,10 +57,11 @@
         "INSERT INTO {worker}(number, name, host, pid, started_ms) VALUES(?1, ?2, ?3, ?4, ?5)")              \
     ROW(BIDE_SQL_WORKER_DELETE, "DELETE FROM {worker} WHERE number = ?1")                                    \
     /* The claims are few, bounded by what workers hold: these three read them all. */                       \
-    ROW(BIDE_SQL_CLAIM_ORPHANS,                                                                              \
-        "SELECT worker FROM {claim} c WHERE NOT EXISTS (SELECT 1 FROM {worker} WHERE number = c.worker)")    \
+    ROW(BIDE_SQL_CLAIM_ORPHANS, "SELECT worker FROM {claim} c WHERE worker <> ?1 AND NOT EXISTS (SELECT 1 "  \
+                                "FROM {worker} WHERE number = c.worker)")                                    \
     ROW(BIDE_SQL_FREE_INSERT, "INSERT INTO {waiting}(queue, due_ms, seq) SELECT m.queue, m.due_ms, m.seq "   \
-                              "FROM {claim} c CROSS JOIN {message} m ON m.seq = c.seq WHERE c.worker = ?1")  \
+                              "FROM {claim} c CROSS JOIN {message} m ON m.seq = c.seq WHERE c.worker = ?1 "  \
+                              "RETURNING queue, due_ms, seq")                                                \
     ROW(BIDE_SQL_FREE_DELETE, "DELETE FROM {claim} WHERE worker = ?1")                                       \
     /* looking */                                                                                            \
     ROW(BIDE_SQL_CLAIM_COUNTS, "SELECT m.queue, c.worker, m.due_ms <= ?1, count(*) "                         \
@@ -67,9 +69,17 @@
     ROW(BIDE_SQL_WORKER_LIST, "SELECT number, host, pid FROM {worker} ORDER BY number")                      \
     ROW(BIDE_SQL_NEXT_WAITING_QUEUE, "SELECT queue FROM {waiting} WHERE queue > ?1 ORDER BY queue LIMIT 1")  \
     ROW(BIDE_SQL_NEXT_DEAD_QUEUE, "SELECT queue FROM {dead} WHERE queue > ?1 ORDER BY queue LIMIT 1")        \
-    ROW(BIDE_SQL_COUNT_READY, "SELECT count(*) FROM {waiting} WHERE queue = ?1 AND due_ms <= ?2")            \
-    ROW(BIDE_SQL_COUNT_DELAYED, "SELECT count(*) FROM {waiting} WHERE queue = ?1 AND due_ms > ?2")           \
+    /* counts: see counts.h */                                                                               \
+    ROW(BIDE_SQL_COUNT_READ, "SELECT waiting, ready, due_ms, seq, dead FROM {count} WHERE queue = ?1")       \
+    ROW(BIDE_SQL_COUNT_WRITE, "REPLACE INTO {count}(queue, waiting, ready, due_ms, seq, dead) "              \
+                              "VALUES(?1, ?2, ?3, ?4, ?5, ?6)")                                              \
+    ROW(BIDE_SQL_COUNT_STEPS, "SELECT count(*) FROM (SELECT 1 FROM {waiting} WHERE queue = ?1 AND "          \
+                              "(due_ms, seq) > (?2, ?3) AND due_ms <= ?4 LIMIT ?5)")                         \
+    ROW(BIDE_SQL_STEP_TO, "SELECT due_ms, seq FROM {waiting} WHERE queue = ?1 AND (due_ms, seq) > (?2, ?3) " \
+                          "AND due_ms <= ?4 ORDER BY due_ms, seq LIMIT 1 OFFSET ?5 - 1")                     \
+    ROW(BIDE_SQL_COUNT_WAITING, "SELECT count(*) FROM {waiting} WHERE queue = ?1")                           \
     ROW(BIDE_SQL_COUNT_DEAD, "SELECT count(*) FROM {dead} WHERE queue = ?1")                                 \
+    ROW(BIDE_SQL_COUNT_AGAIN, "DELETE FROM {count} WHERE waiting < 1000 AND dead < 10000")                   \
     /* mending */                                                                                            \
     ROW(BIDE_SQL_DEAD_RETRY,                                                                                 \
         "INSERT INTO {message}(id, type, queue, due_ms, attempt, sent_ms, expires_ms, content_type, "        \
@@ -79,8 +89,9 @@
     ROW(BIDE_SQL_INSERT_DEAD,                                                                                \
         "INSERT INTO {dead}(id, type, queue, due_ms, attempts, sent_ms, expires_ms, content_type, headers, " \
         "error, body, reason, died_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")      \
-    ROW(BIDE_SQL_DEAD_DELETE, "DELETE FROM {dead} WHERE seq = ?1")                                           \
-    ROW(BIDE_SQL_DEAD_DELETE_SAME, "DELETE FROM {dead} WHERE seq = ?1 AND id = ?2 AND died_ms = ?3")         \
+    ROW(BIDE_SQL_DEAD_DELETE, "DELETE FROM {dead} WHERE seq = ?1 RETURNING queue")                           \
+    ROW(BIDE_SQL_DEAD_DELETE_SAME,                                                                           \
+        "DELETE FROM {dead} WHERE seq = ?1 AND id = ?2 AND died_ms = ?3 RETURNING queue")                    \
     /* choosing dead letters, a page at a time; further conditions are looked at in the program */           \
     ROW(BIDE_SQL_DEAD_PAGE, BIDE_SQLITE_PAGE_OF_DEAD("seq < ?1"))                                            \
     ROW(BIDE_SQL_DEAD_PAGE_OF_ID, BIDE_SQLITE_PAGE_OF_DEAD("id = ?2 AND seq < ?1"))                          \

@@ -47,6 +47,9 @@ bide_code bide_sqlite_worker_register(
         held = bide_sqlite_lock_try(&file->lock, bide_sqlite_worker_byte(++number));
     if (code == BIDE_OK)
         code = insert(file, name, number, error);
+    if (code ==
+        BIDE_OK) /* while it is cheap: somebody may have edited the file, or an older bide written to it */
+        code = bide_sqlite_run_one(file, BIDE_SQL_COUNT_AGAIN, error);
     if (code == BIDE_OK)
         code = bide_sqlite_commit(file, error);
     else
@@ -70,6 +73,8 @@ static bide_code first_dead(
     bool row;
     bide_code code = bide_sqlite_use(file, list, &workers, error);
     *ret_number = 0;
+    if (code == BIDE_OK && sqlite3_bind_parameter_count(workers) > 0)
+        sqlite3_bind_int64(workers, 1, own);
     while (code == BIDE_OK && (code = bide_sqlite_step(file, workers, &row, error)) == BIDE_OK && row) {
         int64_t number = sqlite3_column_int64(workers, 0);
         if (number != own && bide_sqlite_worker_is_dead(file, number)) {
@@ -100,7 +105,8 @@ bide_code bide_sqlite_worker_free(struct bide_sqlite_file *file, int64_t number,
         if (code != BIDE_OK)
             return code;
         sqlite3_bind_int64(statement, 1, number);
-        code = bide_sqlite_run(file, statement, error);
+        code = steps[i] == BIDE_SQL_FREE_INSERT ? bide_sqlite_run_waiting(file, statement, error)
+                                                : bide_sqlite_run(file, statement, error);
     }
     return code;
 }

@@ -82,36 +82,19 @@ static bide_code add_found(
     }
 }
 
-static bide_code count(struct bide_sqlite_admin *admin, enum bide_sql which, const char *queue,
-    int64_t now_ms, int64_t *ret_count, bide_error *error)
-{
-    sqlite3_stmt *statement;
-    bool row = false;
-    bide_code code = bide_sqlite_use(&admin->file, which, &statement, error);
-    if (code != BIDE_OK)
-        return code;
-    sqlite3_bind_text(statement, 1, queue, -1, SQLITE_STATIC);
-    if (sqlite3_bind_parameter_count(statement) > 1)
-        sqlite3_bind_int64(statement, 2, now_ms);
-    code = bide_sqlite_step(&admin->file, statement, &row, error);
-    if (code != BIDE_OK)
-        return code;
-    *ret_count = sqlite3_column_int64(statement, 0);
-    sqlite3_reset(statement);
-    return BIDE_OK;
-}
-
-static bide_code count_waiting(
+static bide_code count_all(
     struct bide_sqlite_admin *admin, struct bide_broker_stats *stats, int64_t now_ms, bide_error *error)
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < stats->n_queues; i++) {
         struct bide_queue_stats *row = &stats->queues[i];
-        code = count(admin, BIDE_SQL_COUNT_READY, row->name, now_ms, &row->ready, error);
-        if (code == BIDE_OK)
-            code = count(admin, BIDE_SQL_COUNT_DELAYED, row->name, now_ms, &row->delayed, error);
-        if (code == BIDE_OK)
-            code = count(admin, BIDE_SQL_COUNT_DEAD, row->name, now_ms, &row->dead, error);
+        struct bide_sqlite_count count;
+        code = bide_sqlite_counts_look(&admin->file, row->name, now_ms, &count, error);
+        if (code != BIDE_OK)
+            break;
+        row->ready = count.ready;
+        row->delayed = count.waiting - count.ready;
+        row->dead = count.dead;
     }
     return code;
 }
@@ -213,7 +196,7 @@ static bide_code gather(struct bide_sqlite_admin *admin, struct bide_broker_stat
     if (code == BIDE_OK)
         code = add_found(admin, BIDE_SQL_NEXT_DEAD_QUEUE, stats, error);
     if (code == BIDE_OK)
-        code = count_waiting(admin, stats, now_ms, error);
+        code = count_all(admin, stats, now_ms, error);
     if (code == BIDE_OK)
         code = count_claims(admin, stats, now_ms, error);
     bide_sqlite_rollback(&admin->file);

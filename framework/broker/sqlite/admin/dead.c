@@ -222,7 +222,7 @@ static bide_code queue_again(struct bide_sqlite_file *file, int64_t seq, bide_er
     if (code != BIDE_OK || sqlite3_changes(file->db) == 0)
         return code;
     sqlite3_bind_int64(wait, 1, sqlite3_last_insert_rowid(file->db));
-    return bide_sqlite_run(file, wait, error);
+    return bide_sqlite_run_waiting(file, wait, error);
 }
 
 static bide_code drop(struct bide_sqlite_file *file, int64_t seq, bide_error *error)
@@ -253,10 +253,10 @@ static bide_code treat(
         code = bide_sqlite_use(file, BIDE_SQL_DEAD_DELETE, &remove, error);
     if (code != BIDE_OK)
         return code;
+    uint64_t removed = 0;
     sqlite3_bind_int64(remove, 1, batch->after);
-    code = bide_sqlite_run(file, remove, error);
-    if (code == BIDE_OK)
-        batch->n += (uint64_t)sqlite3_changes(file->db);
+    code = bide_sqlite_run_dead(file, remove, -1, &removed, error);
+    batch->n += removed;
     return code;
 }
 

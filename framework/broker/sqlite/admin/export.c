@@ -59,8 +59,9 @@ static bide_code delete_letter(
     sqlite3_bind_int64(statement, 1, seq);
     sqlite3_bind_text(statement, 2, item->message->id, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 3, item->died_ms);
-    code = bide_sqlite_run(exporter->file, statement, error);
-    exporter->carried |= code == BIDE_OK && sqlite3_changes(exporter->file->db) > 0;
+    uint64_t deleted = 0;
+    code = bide_sqlite_run_dead(exporter->file, statement, -1, &deleted, error);
+    exporter->carried |= deleted > 0;
     return code;
 }
 
@@ -149,7 +150,10 @@ static bide_code claim_read(struct exporter *exporter, const char *queue, bide_e
             sqlite3_bind_int64(statement, 4, exporter->worker);
         code = bide_sqlite_run(exporter->file, statement, error);
     }
-    return code;
+    if (code != BIDE_OK)
+        return code;
+    return bide_sqlite_count_claimed(exporter->file, queue, exporter->batch.n,
+        exporter->batch.items[last].message->due_ms, exporter->seqs[last], error);
 }
 
 static bide_code claim_batch(struct exporter *exporter, const char *queue, bide_error *error)

@@ -140,7 +140,7 @@ static void look_at_database(const struct look *look)
 {
     bide_error error;
     bool empty;
-    if (bide_sqlite_admin_open(look->admin, BIDE_SQLITE_READ, &empty, &error) != BIDE_OK) {
+    if (bide_sqlite_admin_open(look->admin, BIDE_SQLITE_LOOK, &empty, &error) != BIDE_OK) {
         report(look, BIDE_FINDING_ERROR, NULL, "%s", error.text);
         return;
     }
