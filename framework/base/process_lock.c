@@ -1,6 +1,9 @@
 #include "base/process_lock.h"
 
 #include <errno.h>
+#include <time.h>
+
+enum { PATIENCE_S = 1 };
 
 void bide_process_lock_init(pthread_mutex_t *lock)
 {
@@ -12,8 +15,19 @@ void bide_process_lock_init(pthread_mutex_t *lock)
     pthread_mutexattr_destroy(&attributes);
 }
 
+static int wait_for(pthread_mutex_t *lock)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PATIENCE_S;
+    return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
+}
+
 void bide_process_lock(pthread_mutex_t *lock)
 {
-    if (pthread_mutex_lock(lock) == EOWNERDEAD)
+    int result = pthread_mutex_trylock(lock);
+    if (result == EBUSY)
+        result = wait_for(lock);
+    if (result == EOWNERDEAD)
         pthread_mutex_consistent(lock);
 }

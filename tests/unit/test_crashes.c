@@ -1,4 +1,5 @@
 /* supervisor/crashes: what is known of messages and types that brought a process down. */
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -190,6 +191,26 @@ static void test_a_dead_owner_leaves_the_lock(void **state)
     alarm(0);
 }
 
+static void test_a_stopped_owner_keeps_nobody(void **state)
+{
+    struct bide_crashes *crashes = *state;
+    struct bide_crash crash;
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_mutex_lock(&crashes->lock);
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    alarm(10); /* it would wait for ever */
+    bide_crashes_note(crashes, "a", 1, false, "");
+    alarm(0);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_true(ask(crashes, "a", 1, 0, &crash));
+}
+
 static void test_a_type_gets_into_trouble_and_out(void **state)
 {
     assert_int_equal(bide_crashes_type_trouble(*state, "t"), 0);
@@ -233,6 +254,7 @@ static const struct CMUnitTest tests[] = {
     WITH_TABLE(test_the_oldest_makes_room),
     WITH_TABLE(test_long_ids_and_texts),
     WITH_TABLE(test_a_dead_owner_leaves_the_lock),
+    WITH_TABLE(test_a_stopped_owner_keeps_nobody),
     WITH_TABLE(test_a_type_gets_into_trouble_and_out),
     WITH_TABLE(test_rare_deaths_are_no_trouble),
 };
