@@ -208,12 +208,15 @@ static bide_code answer_read(struct bide_redis_receiver *receiver, const struct 
     return code;
 }
 
-/* Of a claim of two commands the second one ends it. */
+/* Of a claim of two commands the second one ends it. Who answers with an error (a proxy) may have carried the
+ * claim out: the audit hands that back. */
 void bide_redis_claims_refused(struct bide_redis_receiver *receiver, const struct bide_redis_command *command)
 {
     struct bide_redis_queue *queue = command->queue;
+    bool is_audit = command->kind == BIDE_REDIS_COMMAND_KEEP;
     queue->rests_until_ms = bide_wall_ms(receiver->settings->clock) + REST_MS;
-    if (!command->full_claim && command->kind == BIDE_REDIS_COMMAND_CLAIM)
+    bide_redis_deliveries_audit_in(receiver, queue, is_audit ? REST_MS * 1000 : 0);
+    if (is_audit || (!command->full_claim && command->kind == BIDE_REDIS_COMMAND_CLAIM))
         return;
     queue->claiming = queue->streaming = false;
     queue->wanting = true;
@@ -262,6 +265,8 @@ int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver)
             alarm_ms = queue->alarm_ms;
         if (queue->rests_until_ms && queue->rests_until_ms < alarm_ms)
             alarm_ms = queue->rests_until_ms;
+        if (queue->refused_until_ms && queue->refused_until_ms < alarm_ms)
+            alarm_ms = queue->refused_until_ms;
         if (queue->crowded && bide_heap_first(&receiver->landing)) {
             int64_t landed_ms = bide_heap_first(&receiver->landing)->due_us / 1000 + 1;
             alarm_ms = landed_ms < alarm_ms ? landed_ms : alarm_ms;

@@ -29,7 +29,7 @@ enum bide_redis_kind {
     BIDE_REDIS_KIND_JOIN,    /* a worker's beginning */
     BIDE_REDIS_KIND_QUEUE,   /* a worker, about one queue */
     BIDE_REDIS_KIND_SETTLE,  /* a worker, about messages in its hands */
-    BIDE_REDIS_KIND_KEEP,    /* what keeps a worker alive and its messages its own */
+    BIDE_REDIS_KIND_KEEP,    /* what keeps a worker alive */
     BIDE_REDIS_KIND_HEIR,    /* what a dead worker left, queue by queue */
     BIDE_REDIS_KIND_SEND,
     BIDE_REDIS_KIND_WAIT, /* behind what was stored already */

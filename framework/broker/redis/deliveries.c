@@ -220,11 +220,13 @@ static bide_code audit(
     return code;
 }
 
-void bide_redis_deliveries_audit_later(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
+void bide_redis_deliveries_audit_in(
+    const struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, int64_t us)
 {
-    if (queue->audits == 0)
-        queue->audit_us = bide_mono_us(receiver->settings->clock) + AUDIT_AGAIN_US;
-    queue->audits = queue->audits > 0 ? queue->audits : 1;
+    int64_t at_us = bide_mono_us(receiver->settings->clock) + us;
+    if (queue->audits == 0 || at_us < queue->audit_us)
+        queue->audit_us = at_us;
+    queue->audits = queue->audits < 2 ? queue->audits + 1 : 2;
 }
 
 /* Not while a claim is under way: what it brings is not known yet, and would be taken back. */

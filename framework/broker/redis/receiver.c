@@ -94,6 +94,7 @@ static void lose_all(struct bide_redis_receiver *receiver)
         receiver->queues[i].in_hand = receiver->queues[i].early = 0;
         for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)
             bide_redis_settles_lose(receiver, &receiver->queues[i].settles[list]);
+        bide_redis_settles_lose(receiver, &receiver->queues[i].refused);
     }
     bide_log(BIDE_LOG_WARN, "redis: others took over what this worker had in hand",
         BIDE_INT("settlements_lost", receiver->stats.lost - before));
@@ -371,9 +372,11 @@ static void receiver_destroy(struct bide_receiver *base)
     bide_redis_keeper_destroy(receiver->keeper);
     while ((delivery = bide_redis_chain_take(&receiver->ready)))
         bide_redis_delivery_free(delivery);
-    for (size_t i = 0; i < receiver->n_queues; i++)
+    for (size_t i = 0; i < receiver->n_queues; i++) {
+        bide_redis_settles_lose(receiver, &receiver->queues[i].refused);
         for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)
             bide_redis_settles_lose(receiver, &receiver->queues[i].settles[list]);
+    }
     bide_heap_release(&receiver->landing);
     bide_redis_args_release(&receiver->args);
     bide_buffer_release(&receiver->text);
@@ -402,6 +405,7 @@ static bide_code set_up(
     for (size_t i = 0; i < receiver->n_queues; i++) {
         receiver->queues[i].name = receiver->settings->queues[i];
         bide_redis_claims_reset(&receiver->queues[i]);
+        bide_redis_chain_init(&receiver->queues[i].refused);
         for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)
             bide_redis_chain_init(&receiver->queues[i].settles[list]);
     }

@@ -40,6 +40,7 @@ struct bide_redis_delivery {
     unsigned incarnation; /* of the receiver, when it was claimed */
     bool sent;            /* its settlement was, at least once */
     bool alone;           /* and refused, among others: now by itself */
+    unsigned refusals;    /* by itself */
     bool disowned;        /* the server says that it is not this worker's (any more) */
     char source[48];      /* stream id ("123-0") or token */
 };
@@ -69,6 +70,8 @@ struct bide_redis_queue {
     int64_t audit_us;       /* monotonic: when */
     size_t mean_size;       /* of messages, a moving average: bounds the bytes of a claim */
     struct bide_redis_chain settles[BIDE_REDIS_N_LISTS]; /* to be sent */
+    struct bide_redis_chain refused;                     /* to be sent after a pause, */
+    int64_t refused_until_ms;                            /* wall; 0: there are none */
 };
 
 enum bide_redis_command_kind {
@@ -141,8 +144,9 @@ bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receive
 bide_code bide_redis_deliveries_take_tokens(struct bide_redis_receiver *receiver,
     struct bide_redis_queue *queue, const redisReply *tokens, bide_error *error);
 void bide_redis_delivery_free(struct bide_redis_delivery *delivery);
-/* Makes an audit due in a while. */
-void bide_redis_deliveries_audit_later(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue);
+/* Makes an audit due so much later. */
+void bide_redis_deliveries_audit_in(
+    const struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, int64_t us);
 /* Makes the audits that are due: asks the server to take back what this worker does not know it has. */
 bide_code bide_redis_deliveries_audit(struct bide_redis_receiver *receiver, bide_error *error);
 /* Its answer: what is named there is not this worker's, and is not settled by it. */
@@ -165,7 +169,7 @@ bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_erro
 /* The answer to a CLAIM or READ: its messages into `ready`. */
 bide_code bide_redis_claims_answer(struct bide_redis_receiver *receiver,
     const struct bide_redis_command *command, const redisReply *reply, bide_error *error);
-/* A CLAIM or READ was refused, and another will be as well: the queue rests for a while. */
+/* A CLAIM, READ or KEEP was refused, and another will be as well: the queue rests for a while. */
 void bide_redis_claims_refused(
     struct bide_redis_receiver *receiver, const struct bide_redis_command *command);
 /* Is there reason and room for a claim? */
@@ -175,7 +179,7 @@ bool bide_redis_claims_wanted(
 void bide_redis_claims_wake(struct bide_redis_receiver *receiver, const redisReply *message);
 /* The connection is new: nothing is under way, there may be anything. */
 void bide_redis_claims_reset(struct bide_redis_queue *queue);
-/* Wall ms of the next claim that time causes, or BIDE_REDIS_NO_ALARM. */
+/* Wall ms of the next claim, or settlement, that time causes, or BIDE_REDIS_NO_ALARM. */
 int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver);
 
 /* ---- settles.c ---- */
@@ -187,8 +191,8 @@ bide_code bide_redis_settles_send(struct bide_redis_receiver *receiver, bide_err
 /* The command was carried out. */
 void bide_redis_settles_final(
     struct bide_redis_receiver *receiver, struct bide_redis_command *command, const redisReply *reply);
-/* The command was refused: its settlements go one by one, and one that is alone is given up; the next audit
- * hands its message back. */
+/* The command was refused: its settlements go one by one, and one that is alone goes again after a pause. In
+ * the end it is given up; the next audit hands its message back. */
 void bide_redis_settles_refused(
     struct bide_redis_receiver *receiver, struct bide_redis_command *command, const char *why);
 /* All of a chain is lost: counted and freed. */

@@ -7,6 +7,9 @@
 
 /* Most in one command, so that Redis is never held up; while as many commands as UNDER_WAY are unanswered,
  * settlements gather, and the next command takes more at once. */
+/* One that is refused by itself goes again after REFUSED_MS, so many times in all; given up, its message
+ * comes again after GIVEN_UP_US. */
+enum { REFUSALS = 5, REFUSED_MS = 500, GIVEN_UP_US = 10 * 1000 * 1000 };
 enum { UNDER_WAY = 4, COMMAND_BYTES = 256 * 1024, SEND_BYTES = 512 };
 static const size_t most[BIDE_REDIS_N_LISTS] = {
     [BIDE_REDIS_LIST_ACK] = 256,
@@ -48,6 +51,15 @@ void bide_redis_settles_add(struct bide_redis_receiver *receiver, const struct b
         delivery->base.message = NULL;
     }
     bide_redis_chain_add(&receiver->queues[delivery->base.queue].settles[list], delivery);
+}
+
+/* The pause is over: to the end of their lists. */
+static void take_up_refused(struct bide_redis_queue *queue)
+{
+    struct bide_redis_delivery *delivery;
+    queue->refused_until_ms = 0;
+    while ((delivery = bide_redis_chain_take(&queue->refused)))
+        bide_redis_chain_add(&queue->settles[list_of(&delivery->settlement)], delivery);
 }
 
 void bide_redis_settles_lose(struct bide_redis_receiver *receiver, struct bide_redis_chain *chain)
@@ -258,6 +270,10 @@ bide_code bide_redis_settles_send(struct bide_redis_receiver *receiver, bide_err
 {
     size_t n = receiver->n_queues * BIDE_REDIS_N_LISTS;
     bide_code code = BIDE_OK;
+    for (size_t i = 0; i < receiver->n_queues; i++)
+        if (receiver->queues[i].refused_until_ms &&
+            receiver->queues[i].refused_until_ms <= bide_wall_ms(receiver->settings->clock))
+            take_up_refused(&receiver->queues[i]);
     for (size_t passed = 0; code == BIDE_OK && passed < n && receiver->settles_under_way < UNDER_WAY;) {
         size_t turn = receiver->settle_turn;
         struct bide_redis_queue *queue = &receiver->queues[turn / BIDE_REDIS_N_LISTS];
@@ -304,20 +320,29 @@ void bide_redis_settles_refused(
     struct bide_redis_chain *chain = &command->chain;
     receiver->settles_under_way--;
     if (chain->n > 1) {
-        for (struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
-            delivery->alone = true;
+        for (struct bide_redis_delivery *each = chain->first; each; each = each->next)
+            each->alone = true;
         bide_redis_chain_prepend(&queue->settles[command->list], chain);
         return;
     }
+    struct bide_redis_delivery *delivery = chain->first;
+    delivery->alone = true;
+    if (++delivery->refusals < REFUSALS) {
+        bide_redis_chain_add(&queue->refused, bide_redis_chain_take(chain));
+        if (queue->refused_until_ms == 0)
+            queue->refused_until_ms = bide_wall_ms(receiver->settings->clock) + REFUSED_MS;
+        return;
+    }
     bide_log(BIDE_LOG_ERROR, "redis: a settlement is refused: the message will come again",
-        BIDE_STR("queue", queue->name), BIDE_STR("source", chain->first->source), BIDE_STR("error", why));
+        BIDE_STR("queue", queue->name), BIDE_STR("source", delivery->source), BIDE_STR("error", why));
     bide_redis_settles_lose(receiver, chain);
-    bide_redis_deliveries_audit_later(receiver, queue);
+    bide_redis_deliveries_audit_in(receiver, queue, GIVEN_UP_US);
 }
 
 void bide_redis_settles_drop_disowned(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
 {
     uint64_t lost_before = receiver->stats.lost;
+    take_up_refused(queue);
     for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++) {
         struct bide_redis_chain kept;
         struct bide_redis_delivery *delivery;
