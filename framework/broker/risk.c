@@ -3,6 +3,9 @@
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
+
+#include "base/trust.h"
 
 static bool is_loopback(const char *host)
 {
@@ -22,4 +25,15 @@ const char *bide_broker_risk(const struct bide_url *url)
     if (clear && away && url->password)
         return "the password goes over the network in clear text: use amqps:// or rediss://";
     return NULL;
+}
+
+bide_code bide_broker_check_file(const char *what, const char *path, bide_error *error)
+{
+    int fd;
+    if (!path || access(path, F_OK) != 0)
+        return BIDE_OK;
+    bide_code code = bide_trust_open(what, path, &fd, error);
+    if (code == BIDE_OK)
+        close(fd);
+    return code;
 }

@@ -1,10 +1,16 @@
-/* broker/risk.h: what is not safe about a broker's URL, for people. Pure; any thread. */
+/* broker/risk.h: what is not safe about a broker's URL, for people. Any thread. */
 #ifndef BIDE_BROKER_RISK_H
 #define BIDE_BROKER_RISK_H
 
 #include "base/url.h"
+#include "bide/error.h"
 
 /* What a stranger on the network could do, in one sentence; NULL: nothing that the URL shows. */
 const char *bide_broker_risk(const struct bide_url *url);
+
+/* Whoever can change a CA's file decides which broker is believed, and a key's file is a secret:
+ * BIDE_E_CONFIG where others can (base/trust.h). NULL, and what is not there, is for the TLS library to
+ * refuse. */
+bide_code bide_broker_check_file(const char *what, const char *path, bide_error *error);
 
 #endif

@@ -3,8 +3,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/visible.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/unserved.h"
@@ -66,11 +68,17 @@ bide_code bide_cli_producer_open(
 void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message)
 {
     struct bide_buffer line;
-    if (!cli->json) {
-        puts(bide_message_id(message));
+    if (!cli->json && !isatty(STDOUT_FILENO)) {
+        puts(bide_message_id(message)); /* for a program: as it is */
         return;
     }
     bide_buffer_init(&line);
+    if (!cli->json) {
+        bide_visible_add(&line, bide_message_id(message), strlen(bide_message_id(message)), false);
+        bide_cli_print_line(&line);
+        bide_buffer_release(&line);
+        return;
+    }
     bide_buffer_char(&line, '{');
     bide_json_text(&line, "id", bide_message_id(message));
     bide_json_text(&line, "queue", bide_message_queue(message));

@@ -171,6 +171,11 @@ static bide_code set_curl(struct webhook *webhook, const bide_settings *settings
     CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, webhook->url);
     if (code == CURLE_OK && ca_file && ca_file[0]) {
         char path[PATH_MAX];
+        int fd;
+        bide_code trusted = bide_settings_open(settings, "ca_file", &fd, error);
+        if (trusted != BIDE_OK)
+            return trusted;
+        close(fd);
         locate(settings, ca_file, path);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* else the system's authorities are trusted, too */
         code = curl_easy_setopt(easy, CURLOPT_CAINFO, path);

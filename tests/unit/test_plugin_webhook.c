@@ -322,15 +322,23 @@ static void test_ca_file_replaces_the_authorities(void **state)
 {
     (void)state;
     struct plugin_run run;
+    struct temp_dir dir;
     bide_error error;
+    char path[TEMP_DIR_PATH], settings[TEMP_DIR_PATH + 100];
+    assert_int_equal(temp_dir_create(&dir), 0);
+    assert_int_equal(temp_dir_write(&dir, "own.pem", "", path), 0);
     assert_ok(plugin_run_open(&run, "webhook", "1s", "url = \"https://127.0.0.1:1/\";", &error), &error);
     assert_false(atomic_load(&only_ca_file));
     plugin_run_close(&run);
-    assert_ok(plugin_run_open(
-                  &run, "webhook", "1s", "url = \"https://127.0.0.1:1/\"; ca_file = \"own.pem\";", &error),
-        &error);
+    snprintf(settings, sizeof settings, "url = \"https://127.0.0.1:1/\"; ca_file = \"%s\";", path);
+    assert_ok(plugin_run_open(&run, "webhook", "1s", settings, &error), &error);
     assert_true(atomic_load(&only_ca_file));
     plugin_run_close(&run);
+    assert_int_equal(chmod(path, 0666), 0); /* who can change it decides whom to believe */
+    assert_int_equal(plugin_run_open(&run, "webhook", "1s", settings, &error), BIDE_E_CONFIG);
+    assert_non_null(strstr(error.text, "'ca_file'"));
+    plugin_run_close(&run);
+    temp_dir_remove(&dir);
 }
 
 static void test_no_answer_is_tried_again(void **state)

@@ -1,9 +1,12 @@
 /* Broker URLs: every form, every refusal, no password in sight. */
 #include "unit/unit.h"
 
+#include <sys/stat.h>
+
 #include "base/buffer.h"
 #include "base/url.h"
 #include "broker/risk.h"
+#include "support/temp_dir.h"
 
 struct row {
     const char *text, *scheme, *user, *password, *hosts, *path, *params,
@@ -232,7 +235,25 @@ static void test_risks(void **state)
     }
 }
 
+static void test_files_of_others(void **state)
+{
+    (void)state;
+    struct temp_dir dir;
+    char path[TEMP_DIR_PATH];
+    bide_error error = {0};
+    assert_int_equal(temp_dir_create(&dir), 0);
+    assert_int_equal(temp_dir_write(&dir, "key.pem", "", path), 0);
+    assert_ok(bide_broker_check_file("the key ", path, &error), &error);
+    assert_ok(bide_broker_check_file("the key ", NULL, &error), &error);
+    assert_ok(bide_broker_check_file("the key ", "/nowhere/key.pem", &error), &error);
+    assert_int_equal(chmod(path, 0606), 0);
+    assert_int_equal(bide_broker_check_file("the key ", path, &error), BIDE_E_CONFIG);
+    assert_non_null(strstr(error.text, "key.pem can be written by everybody"));
+    temp_dir_remove(&dir);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_files_of_others),
     cmocka_unit_test(test_risks),
     cmocka_unit_test(forms),
     cmocka_unit_test(refusals),

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/units.h"
+#include "broker/risk.h"
 
 enum { PORT = 5672, TLS_PORT = 5671, HEARTBEAT_S = 10, CONNECT_TIMEOUT_S = 5, NAME_SIZE = 512 };
 
@@ -177,7 +178,8 @@ static bide_code fill(
     if (!settings->certfile != !settings->keyfile)
         return bide_fail(error, BIDE_E_CONFIG, "%s: a client certificate needs both certfile=… and keyfile=…",
             url->redacted);
-    return BIDE_OK;
+    code = bide_broker_check_file("the CA's file ", settings->cafile, error);
+    return code == BIDE_OK ? bide_broker_check_file("the key ", settings->keyfile, error) : code;
 }
 
 bide_code bide_rmq_settings_create(

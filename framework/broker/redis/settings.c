@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/units.h"
+#include "broker/risk.h"
 
 enum { CONNECT_TIMEOUT_MS = 3000, TIMEOUT_MS = 5000, LONGEST_TIMEOUT_S = 3600, DB_MAX = 1 << 20 };
 
@@ -100,7 +101,8 @@ static bide_code check_tls(const struct bide_redis_settings *settings, bide_erro
             error, BIDE_E_CONFIG, "%s: cacert, cert, key and sni are for rediss:// only", settings->shown);
     if (!settings->cert != !settings->key)
         return bide_fail(error, BIDE_E_CONFIG, "%s: cert and key are given together", settings->shown);
-    return BIDE_OK;
+    bide_code code = bide_broker_check_file("the CA's file ", settings->cacert, error);
+    return code == BIDE_OK ? bide_broker_check_file("the key ", settings->key, error) : code;
 }
 
 static bool copy_texts(struct bide_redis_settings *settings, const struct bide_broker_options *options)
