@@ -25,7 +25,7 @@
     ROW(BIDE_REDIS_FOLLOW, "follow", bide_redis_lua_follow, SETTLE)                                          \
     ROW(BIDE_REDIS_MOVE, "move", bide_redis_lua_move, SETTLE)                                                \
     ROW(BIDE_REDIS_RELEASE, "release", bide_redis_lua_release, SETTLE)                                       \
-    ROW(BIDE_REDIS_KEEP, "keep", bide_redis_lua_keep, QUEUE)                                                  \
+    ROW(BIDE_REDIS_KEEP, "keep", bide_redis_lua_keep, QUEUE)                                                 \
     ROW(BIDE_REDIS_DECLARE, "declare", bide_redis_lua_declare, QUEUE)                                        \
     ROW(BIDE_REDIS_JOIN, "join", bide_redis_lua_join, JOIN)                                                  \
     ROW(BIDE_REDIS_BEAT, "beat", bide_redis_lua_beat, KEEP)                                                  \
