@@ -74,6 +74,7 @@ KINDS = (
 OF_SERVER = [kind for kind in KINDS if kind.alone]
 RELOAD, QUIET = (next(kind for kind in OF_WORKERS if kind.name == name) for name in ("reload", "quiet"))
 CUT_ALL = next(kind for kind in KINDS if kind.name == "cut-all")
+OWN = (1, 4, 6)
 SHARES = 4  # so many seeds of a sort, gentle or rough, meet all
 RUNGS = ("100ms", "1s", "10s")
 
@@ -87,11 +88,11 @@ def only_rough(plan, kinds):
 
 
 def options(draw, plan):
-    """Half of the seeds have a server of their own, to which something happens."""
-    if rank(plan) % 2:
+    """Three seeds of eight of a sort have a server of their own, to which something happens."""
+    turn, fitting = rank(plan), only_rough(plan, OF_SERVER)
+    if turn % 8 not in OWN:
         return {}
-    fitting = only_rough(plan, OF_SERVER)
-    return {"server": fitting[rank(plan) // 2 % len(fitting)].name}
+    return {"server": fitting[(OWN.index(turn % 8) + turn // 8) % len(fitting)].name}
 
 
 def share(plan):
@@ -111,16 +112,18 @@ def share(plan):
                              chance=draw.random()))
 
     for number, struck in enumerate(OPERATIONS):
+        if plan.options.get("server") and struck.startswith(("login", "command")):
+            continue  # where the server goes away, something should be on its way
         fitting = [kind for kind in rules if struck in kind.only]
         if fitting and number % (SHARES if struck not in SELDOM else 2) == turn % (SHARES if struck not in SELDOM else 2):
             at_rule(fitting[(turn // SHARES + number * 5) % len(fitting)], struck, 1)
     for kind in rules[turn % SHARES :: SHARES]:
-        at_rule(kind, draw.choice([name for name in HOT if name in kind.only] or kind.only), draw.randrange(2, 6))
+        at_rule(kind, draw.choice([name for name in HOT if name in kind.only] or kind.only), draw.randrange(1, 4))
     at_moment(moments[turn % len(moments)])
     at_moment(workers[turn % len(workers)])
     for kind in KINDS:
         if kind.name == plan.options.get("server"):
-            at_moment(kind, since=1.5)
+            at_moment(kind, since=2.0)
     if any(one.operation in CONNECTING for one in made):
         at_moment(RELOAD if plan.gentle else CUT_ALL)
     if any(one.operation == "intake basic.nack" for one in made):
