@@ -2,7 +2,9 @@
  * built with it.
  *
  * A line is written by one write(2) to a descriptor in append mode, so that several threads and processes may
- * share a file. Thread-safety: any thread. Fails where the file cannot be opened or written. */
+ * share a file. After rotation (the path is another file) the new one is opened. Where a full disk took only
+ * half a line, the next one begins on a line of its own. Thread-safety: any thread. Fails where the file
+ * cannot be opened or written. */
 #ifndef JOURNAL_LINE_H
 #define JOURNAL_LINE_H
 

@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,6 +98,51 @@ static void test_journal_refuses_a_path_it_cannot_write(void **state)
     bide_code code = plugin_run_open(&run, "journal", "30s", "path = \"no/such/folder\";", &error);
     assert_int_equal(code, BIDE_E_CONFIG);
     assert_non_null(strstr(error.text, "no/such/folder"));
+    plugin_run_close(&run);
+}
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* What could only be written in part stays alone on its line. */
+static void test_journal_joins_no_lines(void **state)
+{
+    (void)state;
+    struct plugin_run run;
+    open_plugin(&run, "journal");
+    signal(SIGXFSZ, SIG_IGN);
+    limit_files(20);
+    assert_int_equal(order(&run, 1, "x"), BIDE_RETRY);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(order(&run, 2, "x"), BIDE_DONE);
+    assert_last_outcome(&run, "done");
+    char *text = plugin_run_file(&run, "lines");
+    assert_int_equal(strchr(text, '\n') - text, 20);
+    free(text);
+    plugin_run_close(&run);
+}
+
+static void test_journal_follows_rotation(void **state)
+{
+    (void)state;
+    struct plugin_run run;
+    char path[TEMP_DIR_PATH + 16], rotated[TEMP_DIR_PATH + 16];
+    struct deadline deadline = deadline_in_ms(10000);
+    open_plugin(&run, "journal");
+    snprintf(path, sizeof path, "%s/lines", run.dir.path);
+    snprintf(rotated, sizeof rotated, "%s/lines.1", run.dir.path);
+    assert_int_equal(order(&run, 1, "x"), BIDE_DONE);
+    assert_int_equal(rename(path, rotated), 0);
+    while (access(path, F_OK) != 0 && !deadline_passed(&deadline)) {
+        assert_int_equal(order(&run, 1, "x"), BIDE_DONE);
+        usleep(10000);
+    }
+    assert_last_outcome(&run, "done");
     plugin_run_close(&run);
 }
 
@@ -220,6 +266,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_journal_survives_any_id),
     cmocka_unit_test(test_journal_refuses_a_path_it_cannot_write),
     cmocka_unit_test(test_journal_tries_again_when_the_disk_is_full),
+    cmocka_unit_test(test_journal_joins_no_lines),
+    cmocka_unit_test(test_journal_follows_rotation),
     cmocka_unit_test(test_probe_does_as_told),
     cmocka_unit_test(test_probe_sleeps_and_spins_so_long),
     cmocka_unit_test(test_probe_stops_at_its_timeout),
