@@ -60,6 +60,10 @@ static void open_local(const struct bide_config *config, struct bide_listeners *
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     bide_error error = {0};
     bide_code code = bide_place_own(config, getpid(), listeners->path, &error);
+    if (code == BIDE_OK && bide_place_is_served(listeners->path))
+        code = bide_fail(&error, BIDE_E_INTERNAL,
+            "%s: is that of a worker in another PID namespace: give each container a folder of its own",
+            listeners->path);
     if (code == BIDE_OK) {
         memcpy(address.sun_path, listeners->path, strlen(listeners->path) + 1);
         unlink(listeners->path);

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { FOLDERS = 3 };
@@ -63,6 +65,24 @@ static pid_t pid_in(const char *name, const char *stem)
     return pid > 0 && pid <= INT_MAX && strcmp(end, ".sock") == 0 ? (pid_t)pid : 0;
 }
 
+/* Does somebody listen there? The pid alone does not tell: it may be that of another PID namespace (a
+ * container that shares the folder). */
+bool bide_place_is_served(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || strlen(path) >= sizeof address.sun_path) {
+        if (fd >= 0)
+            close(fd);
+        return true; /* cannot be told: nothing is removed */
+    }
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    bool served = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ||
+                  (errno != ECONNREFUSED && errno != ENOENT);
+    close(fd);
+    return served;
+}
+
 /* Removes what killed workers left behind, and shows the rest. */
 static bool visit_folder(const char *folder, const char *stem, bide_place_visit *visit, void *user)
 {
@@ -73,7 +93,7 @@ static bool visit_folder(const char *folder, const char *stem, bide_place_visit 
         pid_t pid = pid_in(entry->d_name, stem);
         if (pid == 0 || snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= BIDE_PLACE_PATH)
             continue;
-        if (kill(pid, 0) != 0 && errno == ESRCH)
+        if (kill(pid, 0) != 0 && errno == ESRCH && !bide_place_is_served(path))
             unlink(path);
         else
             goes_on = visit(user, path, pid);

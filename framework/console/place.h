@@ -17,6 +17,9 @@ enum { BIDE_PLACE_PATH = 104 }; /* fits into sockaddr_un.sun_path */
 bide_code bide_place_own(
     const struct bide_config *config, pid_t pid, char to[BIDE_PLACE_PATH], bide_error *error);
 
+/* Does somebody listen at this socket? */
+bool bide_place_is_served(const char *path);
+
 /* Called for each socket whose worker is alive; false ends the walk. */
 typedef bool bide_place_visit(void *user, const char *path, pid_t pid);
 /* Those of a configuration. */
