@@ -19,7 +19,7 @@ static void unlock_changed(struct bide_controls *controls, bool changed)
 {
     if (changed)
         atomic_fetch_add(&controls->changes, 1);
-    pthread_mutex_unlock(&controls->lock);
+    bide_process_unlock(&controls->lock);
 }
 
 void bide_controls_set_quiet(struct bide_controls *controls, bool quiet)

@@ -30,7 +30,7 @@ struct bide_circuit_row *bide_circuits_find(struct bide_circuits *circuits, cons
         if (strcmp(circuit->type, type) == 0)
             found = circuit;
     }
-    pthread_mutex_unlock(&circuits->lock);
+    bide_process_unlock(&circuits->lock);
     return found;
 }
 
@@ -51,7 +51,7 @@ enum bide_admission bide_circuits_admit(struct bide_circuits *circuits, struct b
     enum bide_admission admission = bide_breaker_admit(&circuit->breaker, now_ms, lost_after_ms(handler));
     int64_t open_ms = now_ms - circuit->breaker.opened_ms;
     atomic_store_explicit(&circuit->state, (int)circuit->breaker.state, memory_order_relaxed);
-    pthread_mutex_unlock(&circuits->lock);
+    bide_process_unlock(&circuits->lock);
     if (admission == BIDE_ADMIT_PROBE)
         bide_log(BIDE_LOG_INFO, "circuit half-open: one message is run as a probe",
             BIDE_STR("type", handler->type), BIDE_INT("open_ms", open_ms));
@@ -84,7 +84,7 @@ bool bide_circuits_report(struct bide_circuits *circuits, struct bide_circuit_ro
         bide_breaker_report(&circuit->breaker, &handler->breaker, now_ms, probe, sign);
     const struct bide_breaker now = circuit->breaker;
     atomic_store_explicit(&circuit->state, (int)now.state, memory_order_relaxed);
-    pthread_mutex_unlock(&circuits->lock);
+    bide_process_unlock(&circuits->lock);
     log_change(change, handler, &now, now_ms);
     return !was_closed;
 }
@@ -94,6 +94,6 @@ int64_t bide_circuits_wait_ms(
 {
     lock(circuits);
     int64_t wait_ms = bide_breaker_wait_ms(&circuit->breaker, now_ms);
-    pthread_mutex_unlock(&circuits->lock);
+    bide_process_unlock(&circuits->lock);
     return wait_ms;
 }

@@ -80,7 +80,7 @@ void bide_crashes_note(struct bide_crashes *crashes, const char *id, int attempt
 {
     lock(crashes);
     blame(find_or_add(crashes, id), attempt, hung, text);
-    pthread_mutex_unlock(&crashes->lock);
+    bide_process_unlock(&crashes->lock);
 }
 
 void bide_crashes_suspect(
@@ -95,7 +95,7 @@ void bide_crashes_suspect(
             record->crashes = DEATHS_ALONE - 1;
         blame(record, attempt, false, text);
     }
-    pthread_mutex_unlock(&crashes->lock);
+    bide_process_unlock(&crashes->lock);
 }
 
 static void forget(struct bide_crashes *crashes, struct bide_crash_record *record)
@@ -137,7 +137,7 @@ bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *m
     }
     if (record)
         tell(record, message->attempt, ret_crash);
-    pthread_mutex_unlock(&crashes->lock);
+    bide_process_unlock(&crashes->lock);
     return record != NULL;
 }
 
@@ -149,7 +149,7 @@ void bide_crashes_forget(struct bide_crashes *crashes, const char *id)
     struct bide_crash_record *record = find(crashes, id);
     if (record)
         forget(crashes, record);
-    pthread_mutex_unlock(&crashes->lock);
+    bide_process_unlock(&crashes->lock);
 }
 
 void bide_crashes_end(struct bide_crashes *crashes, const char *id, int64_t now_ms)
@@ -160,7 +160,7 @@ void bide_crashes_end(struct bide_crashes *crashes, const char *id, int64_t now_
     struct bide_crash_record *record = find(crashes, id);
     if (record)
         record->end_ms = now_ms;
-    pthread_mutex_unlock(&crashes->lock);
+    bide_process_unlock(&crashes->lock);
 }
 
 bool bide_crashes_type_died(struct bide_crashes *crashes, const char *type)
