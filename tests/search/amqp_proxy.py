@@ -5,7 +5,7 @@ What it keeps, for the books:
   published  by purpose and message id: how often it was published
   delivered  the same of what the server delivered
   numbers    how many went by, by purpose and method; those of the server begin with "<"
-  declared   names of queues and exchanges that bide declared"""
+  declared   names of queues and exchanges that bide declared, and bindings (queue, exchange, key)"""
 
 import asyncio
 import collections
@@ -34,7 +34,7 @@ class AmqpProxy:
         self.port = None
         self.windows = collections.Counter()
         self.published, self.delivered = collections.Counter(), collections.Counter()
-        self.numbers, self.declared = collections.Counter(), {"queue": set(), "exchange": set()}
+        self.numbers, self.declared = collections.Counter(), {"queue": set(), "exchange": set(), "binding": set()}
         self.lost_acks_s = LOST_ACKS_S
         self.log = []
         self.connections = set()
@@ -113,6 +113,8 @@ class AmqpProxy:
         if from_client and unit.name in ("queue.declare", "exchange.declare"):
             kind = unit.name.split(".")[0]
             self.declared[kind].add(getattr(unit, kind))
+        if from_client and unit.name == "queue.bind":
+            self.declared["binding"].add((unit.queue, unit.exchange, unit.key))
         fault = self.plan(role, from_client, unit, self.numbers[key])
         if fault:
             self.log.append(f"{time.time():.3f} {key} number {self.numbers[key]}: {fault.name} {unit.message_id() or ''}")
