@@ -122,4 +122,4 @@ class Books:
     def summary(self):
         return (f"sent {len(self.work.sent)}, confirmed {len(self.work.confirmed())}, done {len(self.done)}, "
                 f"dead {len(self.dead)}, repeats {sum(self.repeats().values())} (windows {self.windows()}), "
-                f"slowest send {self.work.slowest_send_s:.2f} s")
+                f"slowest send {max(self.work.send_s, default=0):.2f} s")

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter, namedtuple
+from collections import Counter, defaultdict, namedtuple
 from pathlib import Path
 
 from bidetest.project import BUILD, ROOT
@@ -95,11 +95,12 @@ class Broker:
         password = [f"requirepass {plan.options['password']}"] if "password" in plan.options else []
         self.server = Server("appendonly yes", "appendfsync always", "aof-use-rdb-preamble no", "auto-aof-rewrite-percentage 0",
                              *password)
-        self.plan, self.counts_, self.rules = plan, Counter(), {}
+        self.plan, self.counts_, self.rules = plan, Counter(), defaultdict(list)
         self.base, self.forgiven, self.undo = Counter(), [], []
         self.busy = threading.RLock()  # one at a time touches the server
         self.healed = False
         self.more_windows = 0
+        self.ended_s = 40 if plan.has("delete-waiting") else 25  # who is not woken looks twice a minute
 
     def __enter__(self):
         self.server.__enter__()
@@ -138,8 +139,12 @@ class Broker:
     def decide(self, operation, number):
         """Called by the proxy, its lock held. A WAIT that is refused stands behind what was stored: it is sent again, and the seed
         has to allow that."""
-        decision = None if self.healed else self.rules.pop((operation, number - self.base[operation]), None)
-        if decision is None or operation == "WAIT" and decision.kind.group == "refused" and self.plan.gentle:
+        waiting = [] if self.healed else self.rules[operation]
+        decision = next((one for one in waiting if one.nth <= number - self.base[operation]), None)
+        if decision is None:
+            return None
+        waiting.remove(decision)
+        if operation == "WAIT" and decision.kind.group == "refused" and self.plan.gentle:
             return None
         self.more_windows += operation == "WAIT"
         self.counts_[decision.kind.name, operation] += 1
@@ -149,7 +154,7 @@ class Broker:
 
     def inject(self, decision):
         if decision.kind.strikes == "rule":
-            self.rules[decision.operation, decision.nth] = decision
+            self.rules[decision.operation].append(decision)
             return
         with self.busy:
             getattr(self, decision.kind.name.replace("-", "_"))(decision)

@@ -11,7 +11,7 @@ import worker_faults
 from books import Books
 from workload import Errands, Sending, Work, batches, prepare
 
-STARTED_S, ENDED_S, STOPPED_S = 20, 25, 30
+STARTED_S, ENDED_S, STOPPED_S, ERRANDS_S = 60, 25, 30, 15
 IDLE_S = 1.0
 MOST_CPU, MOST_LINES, MOST_RSS_KIB = 0.25, 25, 96 * 1024  # a second, of two workers that have nothing to do; a process
 MOST_COMMANDS, MOST_LOG_LINES = 60, 400  # a second while idle; of one worker in one second of faults
@@ -29,6 +29,8 @@ class Seed:
         time.sleep(self.plan.warm())
         for part in (self.broker, self.workers):
             part.begin()
+        for decision in self.plan.rules():
+            self.broker.inject(decision)
         started, seconds = time.monotonic(), self.plan.until()
         threads = [Sending(self.project, self.work, batches(self.plan, n, seconds), started) for n in (1, 2)]
         errands = Errands(self.project, self.plan, self.work, started)
@@ -36,6 +38,7 @@ class Seed:
             thread.start()
         self.strike(started)
         time.sleep(max(0, started + seconds - time.monotonic()))
+        errands.join(ERRANDS_S)  # what it reaches late on a busy machine is to meet faults, too
         self.broker.heal()
         self.workers.heal()
         for thread in (*threads, errands):
@@ -44,8 +47,6 @@ class Seed:
         self.close()
 
     def strike(self, started):
-        for decision in self.plan.rules():
-            self.broker.inject(decision)
         for decision in self.plan.moments():
             time.sleep(max(0, started + decision.at - time.monotonic()))
             part = self.workers if decision.kind in worker_faults.KINDS else self.broker
@@ -75,9 +76,13 @@ class Seed:
             self.findings.append(f"went by and stands in no table: {', '.join(sorted(unknown))}")
 
     def look_at_senders(self):
-        bound = self.broker.send_bound_s() if hasattr(self.broker, "send_bound_s") else None
-        if bound and self.work.slowest_send_s > bound:
-            self.findings.append(f"slow: a sender took {self.work.slowest_send_s:.1f} s, where {bound:.1f} s are explained")
+        """A busy machine makes all sendings slow; what is looked for makes a few slow."""
+        times = sorted(self.work.send_s)
+        if not times or not hasattr(self.broker, "send_bound_s"):
+            return
+        bound = self.broker.send_bound_s() + 5 * times[len(times) // 2]
+        if times[-1] > bound:
+            self.findings.append(f"slow: a sender took {times[-1]:.1f} s, where {bound:.1f} s are explained")
 
     def counts(self):
         return self.broker.counts() + self.workers.counts()

@@ -41,6 +41,7 @@ class Workers:
         self.current = [self.start(place) for place in range(len(CONFIGS))]
         self.ended = []  # those that were told to end
         self.complaints = []
+        self.paused = set()  # queues and types
         self.closed = False  # they were stopped for good
 
     def start(self, place):
@@ -101,6 +102,7 @@ class Workers:
 
     def pause(self, place, decision):
         name = ("probe", "side", "cargo")[int(decision.chance * 3)]
+        self.paused.add(name)
         self.later(decision.seconds, lambda: self.project.bide("resume", name, expect=None, seconds=20))
         return self.project.bide("pause", name, expect=None, seconds=20).returncode == 0
 
@@ -124,10 +126,17 @@ class Workers:
             undo, self.undo = self.undo, []
         for once in undo:
             once()
+        self.resume_all()
         for worker, status in self.ended:
             if status is not None and worker.wait(30) not in (status, *(BEFORE_START if not has_started(worker) else ())):
                 self.complaints.append(f"told to end, a worker ended with {worker.process.returncode}: {worker.log_tail(8)}")
         self.replace_ended()
+
+    def resume_all(self):
+        """Also where the first try met a supervisor that stood still."""
+        for name in sorted(self.paused):
+            self.project.bide("resume", name, expect=None, seconds=60)
+        self.paused.clear()
 
     def replace_ended(self):
         """One that could not begin has said so and is started again, as a service manager does; others may not end."""

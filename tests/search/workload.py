@@ -56,7 +56,7 @@ class Work:
     replays: list = field(default_factory=list)
     moves: int = 0
     drops: int = 0  # of letters of those that crash
-    slowest_send_s: float = 0.0
+    send_s: list = field(default_factory=list)  # how long each sending took
     complaints: list = field(default_factory=list)
 
     def confirmed(self):
@@ -169,7 +169,7 @@ class Sending(threading.Thread):
         since = time.monotonic()
         done = self.project.bide("send", "--lines", text=text, expect=None, seconds=SEND_S)
         now, said = time.time(), done.stdout.split()
-        self.work.slowest_send_s = max(self.work.slowest_send_s, time.monotonic() - since)
+        self.work.send_s.append(time.monotonic() - since)
         for name in said:
             self.work.sent[name].confirmed = now
         good = len(rows) - (rows[0]["id"] == BAD)
