@@ -27,8 +27,9 @@ class Books:
     def windows(self):
         """How often something that was in flight may have come again."""
         kinds = {decision.kind.name: decision.kind for decision in self.plan.decisions}
-        return self.more_windows + sum(count for (kind, _), count in self.injected.items()
-                                       if kind in kinds and kinds[kind].allows == DUPLICATES)
+        more = self.more_windows + self.work.failed_moves
+        return more + sum(count for (kind, _), count in self.injected.items()
+                          if kind in kinds and kinds[kind].allows == DUPLICATES)
 
     def required(self):
         """Ids that must have ended: all confirmed, and what those of `chain` that were confirmed have sent."""

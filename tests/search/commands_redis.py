@@ -63,5 +63,5 @@ COMMANDS = {
 RARE = ("EXISTS", "DEL", "XPENDING", "SET")
 HOT = ("CLIENT SETNAME", "ROLE", "SCRIPT LOAD", "EVALSHA send", "EVALSHA claim", "EVALSHA ack", "EVALSHA move", "WAIT",
        "EVALSHA follow", "EVALSHA beat", "EVALSHA declare", "EVALSHA release", "AUTH", "SELECT")
-SELDOM = ("SREM", "EVALSHA export", "EVALSHA bury", "EVALSHA drop", "ZRANGE", "HGET", "SCARD", "HLEN", "ZCOUNT", "EVALSHA replay")
+SELDOM = ("SREM", "EVALSHA export", "EVALSHA drop", "ZRANGE", "HGET", "SCARD", "HLEN", "ZCOUNT", "EVALSHA replay")
 OPERATIONS = tuple(name for name in COMMANDS if name not in RARE)

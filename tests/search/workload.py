@@ -55,6 +55,7 @@ class Work:
     sent: dict = field(default_factory=dict)  # id -> Sent
     replays: list = field(default_factory=list)
     moves: int = 0
+    failed_moves: int = 0  # a batch of each may have arrived although it stayed, too
     drops: int = 0  # of letters of those that crash
     send_s: list = field(default_factory=list)  # how long each sending took
     complaints: list = field(default_factory=list)
@@ -219,6 +220,7 @@ class Errands(threading.Thread):
         done = self.project.bide(*words, expect=None, seconds=60)
         if done.returncode not in (0, *FAILED):
             self.work.complaints.append(f"{' '.join(words[:2])}: exit {done.returncode}: {done.stderr.strip()[-300:]}")
+        self.work.failed_moves += words[0] == "move" and done.returncode != 0
         return done.returncode == 0
 
     def replay(self):
