@@ -13,6 +13,7 @@ void bide_rmq_tags_init(struct bide_rmq_tags *tags)
 void bide_rmq_tags_release(struct bide_rmq_tags *tags)
 {
     bide_free(tags->states);
+    bide_free(tags->done);
     bide_rmq_tags_init(tags);
 }
 
@@ -21,17 +22,31 @@ static uint8_t *state_of(const struct bide_rmq_tags *tags, uint64_t tag)
     return &tags->states[tag & (tags->room - 1)];
 }
 
+static uint64_t *done_at(const struct bide_rmq_tags *tags, uint64_t number)
+{
+    return &tags->done[number & (tags->room - 1)];
+}
+
+/* No more tags can be done than there are between `low` and `next`: `done` needs no more room than `states`.
+ */
 static bool grow(struct bide_rmq_tags *tags)
 {
-    size_t room = tags->room ? 2 * tags->room : FIRST_ROOM;
-    uint8_t *states = bide_calloc(room, 1);
-    if (!states)
+    struct bide_rmq_tags larger = *tags;
+    larger.room = tags->room ? 2 * tags->room : FIRST_ROOM;
+    larger.states = bide_calloc(larger.room, sizeof *larger.states);
+    larger.done = bide_calloc(larger.room, sizeof *larger.done);
+    if (!larger.states || !larger.done) {
+        bide_free(larger.states);
+        bide_free(larger.done);
         return false;
+    }
     for (uint64_t tag = tags->low; tag < tags->next; tag++)
-        states[tag & (room - 1)] = *state_of(tags, tag);
+        *state_of(&larger, tag) = *state_of(tags, tag);
+    for (uint64_t i = tags->done_first; i < tags->done_next; i++)
+        *done_at(&larger, i) = *done_at(tags, i);
     bide_free(tags->states);
-    tags->states = states;
-    tags->room = room;
+    bide_free(tags->done);
+    *tags = larger;
     return true;
 }
 
@@ -48,6 +63,7 @@ bool bide_rmq_tags_add(struct bide_rmq_tags *tags, uint64_t tag)
 void bide_rmq_tags_done(struct bide_rmq_tags *tags, uint64_t tag)
 {
     *state_of(tags, tag) = DONE;
+    *done_at(tags, tags->done_next++) = tag;
     tags->n_out--;
     tags->n_done++;
 }
@@ -72,11 +88,13 @@ static uint64_t take_run(struct bide_rmq_tags *tags, size_t *ret_n)
     return last;
 }
 
+/* The oldest of those done that no run has taken. Each tag passes here once, however many are still out. */
 static uint64_t take_single(struct bide_rmq_tags *tags)
 {
-    uint64_t tag = tags->low;
-    while (*state_of(tags, tag) != DONE)
-        tag++;
+    uint64_t tag;
+    do
+        tag = *done_at(tags, tags->done_first++);
+    while (tag < tags->low);
     *state_of(tags, tag) = GONE;
     return tag;
 }
@@ -93,5 +111,7 @@ bool bide_rmq_tags_take(struct bide_rmq_tags *tags, uint64_t *ret_tag, bool *ret
         n = 1;
     }
     tags->n_done -= n;
+    if (tags->n_done == 0)
+        tags->done_first = tags->done_next;
     return true;
 }

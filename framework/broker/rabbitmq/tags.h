@@ -12,7 +12,10 @@
 
 struct bide_rmq_tags {
     uint8_t *states; /* a ring, by tag */
-    size_t room;
+    uint64_t *done;  /* a ring: the tags to be acknowledged, in the order in which they were settled; those */
+                     /* below `low` went with a run */
+    uint64_t done_first, done_next;
+    size_t room;   /* of both rings */
     uint64_t low;  /* the oldest not settled in the broker */
     uint64_t next; /* one above the newest seen */
     size_t n_out;  /* in somebody's hands */
@@ -27,7 +30,8 @@ bool bide_rmq_tags_add(struct bide_rmq_tags *tags, uint64_t tag);
 void bide_rmq_tags_done(struct bide_rmq_tags *tags, uint64_t tag);
 /* Settled with the broker in another way (handed back). */
 void bide_rmq_tags_gone(struct bide_rmq_tags *tags, uint64_t tag);
-/* The next acknowledgement to send, or false: none is left. */
+/* The next acknowledgement to send, or false: none is left. To be called until then, before another tag is
+ * done: each tag costs a fixed number of steps in all, however many stay out meanwhile. */
 bool bide_rmq_tags_take(struct bide_rmq_tags *tags, uint64_t *ret_tag, bool *ret_multiple);
 
 #endif
