@@ -43,6 +43,11 @@ struct bide_broker_options {
     const char *client_name;   /* shown by the broker, e.g. "bide worker host:1234" */
     int64_t timeout_ms;        /* for one send or admin call, reconnecting included */
     size_t max_body;           /* of a message taken in; larger ones are handed out as oversized */
+    size_t
+        max_in_flight; /* receiver: bytes of bodies in the user's hands and unsettled, one message that is */
+                       /* larger excepted; 0: no bound */
+    size_t early_max;  /* receiver: of a queue, what is handed out early to be landed, at most; 0: as the */
+                       /* adapter thinks. It may be less, by the limit */
     const struct bide_clock *clock;
 };
 
@@ -130,7 +135,11 @@ struct bide_receiver_stats {
     uint64_t reconnects;
     uint64_t settled; /* settlements that are final in the broker */
     uint64_t lost;    /* settlements that could not be made: the broker will hand those messages out again */
-    size_t unsettled; /* handed over by settle, not yet final */
+    size_t
+        unsettled; /* handed over by settle, not yet final; but for those that the broker refuses to take */
+    int64_t
+        patience_us; /* what has not begun to run so long after it was handed out should be released, or */
+                     /* the broker takes it away; 0: it may wait */
 };
 
 struct bide_receiver {
@@ -152,8 +161,8 @@ struct bide_receiver_ops {
     void (*settle)(struct bide_receiver *receiver, const struct bide_settlement *settlements, size_t n);
 
     /* How many unsettled deliveries of a queue the user wants to hold at most; 0: none now. Before the first
-     * call: 0. What is handed out early to be landed does not count; the adapter bounds it by itself. May be
-     * exceeded by what is already under way. */
+     * call: 0. What is handed out early to be landed does not count; `early_max` and the adapter bound it.
+     * May be exceeded by what is already under way. */
     void (*limit)(struct bide_receiver *receiver, size_t queue, size_t limit);
 
     /* What to wait for before the next receive. */

@@ -93,6 +93,7 @@ static bide_code list(struct bide_cli *cli, void *given, bide_error *error)
     if (code != BIDE_OK)
         return code;
     struct bide_dead_filter filter = bide_cli_dead_filter(&values->choice, cli);
+    filter.without_bodies = true;
     bide_buffer_init(&listing.line);
     bide_cli_table_init(&listing.table, columns);
     code = admin->ops->dead_each(admin, &filter, list_one, &listing, error);

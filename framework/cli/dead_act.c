@@ -56,7 +56,8 @@ static bool mark_found(void *user, const struct bide_dead_letter *letter)
 static bide_code count_unknown(
     struct bide_cli *cli, struct bide_admin *admin, size_t *ret_n, bide_error *error)
 {
-    const struct bide_dead_filter filter = {.ids = cli->arguments.items, .n_ids = cli->arguments.n};
+    const struct bide_dead_filter filter = {
+        .ids = cli->arguments.items, .n_ids = cli->arguments.n, .without_bodies = true};
     struct search search = {&cli->arguments, bide_calloc(cli->arguments.n + 1, sizeof(bool))};
     *ret_n = 0;
     if (!search.found)

@@ -96,9 +96,10 @@ struct bide_worker_config {
     int processes;
     enum bide_order order;
     int64_t drain_ms;
-    int64_t max_body; /* bytes */
-    int prefetch;     /* 0: automatic */
-    int log_level;    /* a bide_log_level */
+    int64_t max_body;      /* bytes */
+    int64_t max_in_flight; /* bytes */
+    int prefetch;          /* 0: automatic */
+    int log_level;         /* a bide_log_level */
 };
 
 /* Where the console listens beside its Unix socket. */

@@ -34,8 +34,13 @@ static const struct bide_option worker_options[] = {
     {"max_body", BIDE_OPTION_SIZE, WORKER(max_body), .fallback = "1MiB", .min = 1, .max = INT64_C(128) * MIB,
         .help = "The largest body that is sent or run; a larger one is refused at sending, and a dead letter "
                 "(`oversized`) when it arrives from elsewhere."},
+    {"max_in_flight", BIDE_OPTION_SIZE, WORKER(max_in_flight), .fallback = "64MiB", .min = 1,
+        .max = INT64_C(1) << 40,
+        .help = "Bytes of bodies that one process has in hand at most, running and waiting; at least one "
+                "message of `max_body` is always taken."},
     {"prefetch", BIDE_OPTION_INT, WORKER(prefetch), .fallback = "0", .min = 0, .max = 65535,
-        .help = "Messages fetched ahead of the threads, per process; 0: automatic."},
+        .help = "Messages of a queue in hand per process, running and waiting; a fixed number also bounds, "
+                "together with `threads`, those that are nearly due. 0: automatic."},
     {"log_level", BIDE_OPTION_CHOICE, WORKER(log_level), .fallback = "info", .choices = log_levels,
         .help = "What `bide worker` logs: lines of this level and above. `--log-level` wins over it."},
     {0},

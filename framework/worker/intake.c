@@ -104,6 +104,30 @@ static bide_code receive(struct bide_intake *intake, size_t *ret_n, bide_error *
     return BIDE_OK;
 }
 
+static bool waits_since(const void *user, const struct bide_job *job)
+{
+    const int64_t *since_us = user;
+    return job->ready_us < *since_us;
+}
+
+/* Behind runs that take minutes, a broker would take away what only waits, and run it twice. Handed back, its
+ * time begins anew; another worker may have it. */
+static void release_what_waits_long(struct bide_intake *intake, int64_t now_us)
+{
+    struct bide_job_list jobs = {0};
+    struct bide_receiver_stats stats = {0};
+    if (now_us < intake->look_us)
+        return;
+    intake->receiver->ops->stats(intake->receiver, &stats);
+    intake->look_us = now_us + (stats.patience_us ? stats.patience_us / 4 : LONGEST_SLEEP_US);
+    if (stats.patience_us == 0 || intake->out == 0)
+        return;
+    int64_t since_us = now_us - stats.patience_us;
+    bide_pool_withdraw(intake->pool, waits_since, &since_us, &jobs);
+    settle_all(intake, &jobs);
+    bide_intake_flush(intake);
+}
+
 static void adapt_prefetch(struct bide_intake *intake, int64_t now_us)
 {
     if (intake->stage != BIDE_INTAKE_SERVING)
@@ -354,6 +378,7 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
         int64_t now_us = bide_mono_us(intake->clock);
         if (intake->supervised)
             atomic_store_explicit(intake->supervised->beat_ms, now_us / 1000, memory_order_relaxed);
+        release_what_waits_long(intake, now_us);
         adapt_prefetch(intake, now_us);
         bide_holding_look(intake, now_us);
         bide_intake_flush(intake);

@@ -72,6 +72,7 @@ struct bide_intake {
     enum bide_intake_stage stage;
     int64_t stage_ends_us; /* monotonic */
     int64_t exit_idle_us;  /* 0: never */
+    int64_t look_us;       /* monotonic: the next look for what has waited too long */
     int64_t busy_us;       /* monotonic: last time there was something to do */
     struct bide_worker_counts counts;
 };

@@ -130,6 +130,14 @@ void bide_worker_stop(bide_worker *worker)
     bide_intake_stop(&worker->intake);
 }
 
+/* Who fixes the prefetch wants the rest to be left for others, or in the broker: also what is nearly due. */
+static size_t early_max(const struct bide_worker_config *config)
+{
+    if (config->prefetch == 0)
+        return 0;
+    return (size_t)(config->prefetch > config->threads ? config->prefetch : config->threads);
+}
+
 static bide_code connect_receiver(struct bide_worker *worker, bide_error *error)
 {
     const struct bide_config *config = worker->config;
@@ -151,6 +159,8 @@ static bide_code connect_receiver(struct bide_worker *worker, bide_error *error)
         .client_name = name,
         .timeout_ms = CONNECT_TIMEOUT_MS,
         .max_body = (size_t)config->worker.max_body,
+        .max_in_flight = (size_t)config->worker.max_in_flight,
+        .early_max = early_max(&config->worker),
         .clock = worker->clock,
     };
     bide_code code = worker->adapter->open_receiver(&options, &worker->intake.receiver, error);

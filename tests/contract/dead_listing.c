@@ -1,4 +1,5 @@
 /* Dead letters: kept with their reason, listed newest first, filtered, and never changed by looking. */
+#include <malloc.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -189,6 +190,57 @@ static void limit_takes_the_newest(void **state)
     listed_clear(&listed);
 }
 
+/* What the program holds while it is shown a letter. */
+struct weight {
+    size_t before, most, n;
+};
+
+static size_t allocated(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+static bool weigh(void *user, const struct bide_dead_letter *letter)
+{
+    struct weight *weight = user;
+    size_t now = allocated();
+    (void)letter;
+    weight->n++;
+    if (now > weight->before && now - weight->before > weight->most)
+        weight->most = now - weight->before;
+    return true;
+}
+
+/* A page of letters is not held with all its bodies, nor those that it passes over. */
+static void large_letters_are_not_held(void **state)
+{
+    enum { N = 40, PAGE = 20, BODY = 512 * 1024, MOST = 4 * 1024 * 1024 };
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open(fixture);
+    char *body = bide_calloc(1, BODY);
+    bide_error error;
+    assert_non_null(body);
+    for (size_t i = 0; i < N; i++) {
+        struct bide_message *message = fixture_message(fixture, i, 0);
+        assert_ok(bide_message_set_body(message, body, BODY, &error), &error);
+        fixture_send(fixture, message);
+        hand_take(hand, 1, SOON_MS);
+        hand_settle_all(
+            hand, &(struct bide_settlement){
+                      .verdict = BIDE_VERDICT_DEAD, .reason = BIDE_REASON_REJECTED, .attempt = 1});
+    }
+    bide_free(body);
+    hand_close(hand);
+    struct bide_admin *admin = fixture_admin(fixture);
+    struct bide_dead_filter page = {.queue = fixture->queues[0], .limit = PAGE, .without_bodies = true};
+    struct weight weight = {.before = allocated()};
+    assert_ok(admin->ops->dead_each(admin, &page, weigh, &weight, &error), &error);
+    assert_int_equal(weight.n, PAGE);
+    assert_between(weight.most, 0, MOST);
+    assert_int_equal(drop_dead(fixture, (struct bide_dead_filter){0}), N);
+}
+
 static void listing_changes_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -239,6 +291,7 @@ static const struct CMUnitTest cases[] = {
     CASE("dead/filters", filters),
     CASE("dead/without-a-filter", without_a_filter),
     CASE("dead/limit-takes-the-newest", limit_takes_the_newest),
+    CASE("dead/large-letters-are-not-held", large_letters_are_not_held),
     CASE("dead/listing-changes-nothing", listing_changes_nothing),
     CASE("dead/the-visitor-ends-the-walk", the_visitor_ends_the_walk),
     CASE("dead/outlives-its-receiver", outlives_its_receiver),

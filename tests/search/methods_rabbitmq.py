@@ -8,8 +8,10 @@ name. Each method can be refused (the server
 closes its channel or the connection), lose its answer with the connection, or meet silence."""
 
 LOGIN = "as a server that cannot be reached: the next host, then again with growing pauses; wrong rights end a command with 78"
-INTAKE = "the connection counts as lost: it is made again with growing pauses, the server hands out again what was in hand"
-COURIER = "the connection counts as lost: it is made again with growing pauses; what is unconfirmed is published again, may be twice"
+INTAKE = "the channel's queue waits, the others go on; it is declared, opened and consumed again with growing pauses. A closed "\
+         "connection is made again; the server hands out again what was in hand"
+COURIER = "the connection is made again with growing pauses; what is unconfirmed is published again one by one, may be twice; what is "\
+          "refused alone waits and is tried again"
 SENDER = "the connection is made again until the timeout; what is unconfirmed then is not confirmed to the caller, and may be stored"
 ADMIN = "the command fails with exit 69 (78 for rights) and says what the server said; what it had fetched goes back"
 NOWAIT = "is not answered: a refusal closes the channel, as of the next method"
@@ -34,15 +36,19 @@ METHODS = {
     "intake basic.ack": f"not answered; lost with the connection: the message runs again; refused: {INTAKE}",
     "intake basic.nack": f"not answered; lost with the connection: the server hands it out all the same; refused: {INTAKE}",
     "courier confirm.select": COURIER,
-    "courier basic.publish": "nacked: again after a pause; returned: all is declared again, then again; confirm lost or channel "
-                             "closed: again, may be twice; then the original is acknowledged",
+    "courier basic.publish": "nacked: again after a pause; returned: all is declared again, then again; confirm lost: again, "
+                             "may be twice; channel closed: one by one, and the one refused alone waits in "
+                             "hand; then the original is acknowledged",
     "sender confirm.select": SENDER,
-    "sender basic.publish": "nacked or returned: sent again until the timeout; confirm lost: sent again, may be twice",
+    "sender basic.publish": "nacked or returned: sent again until the timeout; confirm lost: sent again, may be twice; "
+                            "channel closed: one by one, and the one refused alone fails",
     "admin basic.publish": "of `check` only, to nowhere: it comes back, or the check says that the broker has an alarm or is silent",
     "admin basic.get": ADMIN,
     "admin basic.ack": "not answered; lost with the connection: the letter stays, and one that was replayed or dropped lives on",
     "admin basic.nack": "not answered; lost with the connection: it goes back all the same",
     "admin channel.close": GOODBYE,
+    "admin queue.delete": f"{NOWAIT}; {ADMIN}",
+    "admin exchange.delete": f"{NOWAIT}; {ADMIN}",
     "replay confirm.select": ADMIN,
     "replay basic.publish": "nacked or unconfirmed: the letter stays dead, and may live twice",
     "dead-letters confirm.select": ADMIN,
@@ -79,7 +85,8 @@ ANSWERS = (
 
 # They stand above, but the workload meets them only by chance: no rule has to strike them.
 RARE = {
-    "admin basic.publish", "admin <channel.close-ok", "dead-letters confirm.select", "dead-letters basic.publish",
+    "admin basic.publish", "admin queue.delete", "admin exchange.delete", "admin <channel.close-ok",
+    "dead-letters confirm.select", "dead-letters basic.publish",
     "intake heartbeat", "courier heartbeat", "courier exchange.bind", "courier <queue.declare-ok",
     "intake connection.close", "courier connection.close",
     *(f"{purpose} {name}" for purpose in ("command", "intake", "courier") for name in ("connection.close-ok", "channel.close-ok")),

@@ -183,7 +183,7 @@ static const struct {
     {"\nworker: { thread = 4; };", "a.conf:2: unknown key 'thread' (did you mean 'threads'?)"},
     {"\n\nbrokker = \"x\";", "a.conf:3: unknown key 'brokker' (did you mean 'broker'?)"},
     {"worker: { colour = 1; };", "a.conf:1: unknown key 'colour': worker takes threads, processes, order, "
-                                 "drain, max_body, prefetch, log_level"},
+                                 "drain, max_body, max_in_flight, prefetch, log_level"},
     {HANDLER("retry: { atempts = 1; };"), "a.conf:2: unknown key 'atempts' (did you mean 'attempts'?)"},
     {"broker = 5;", "a.conf:1: broker must be a string in quotes"},
     {"broker = \"\";", "a.conf:1: broker must be a string that is not empty"},

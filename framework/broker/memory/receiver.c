@@ -16,6 +16,7 @@ static void count(struct bide_memory_receiver *receiver, const struct bide_memor
 {
     struct bide_memory_served *served = &receiver->served[delivery->base.queue];
     served->queue->held += n;
+    receiver->in_flight += n * (int64_t)delivery->base.message->body_size;
     if (delivery->early)
         served->early += (size_t)n;
     else
@@ -41,6 +42,8 @@ static struct bide_memory_row *find_next(
     struct bide_memory_receiver *receiver, const struct bide_memory_served *served, int64_t now_ms)
 {
     struct bide_memory_row *row;
+    if (receiver->max_in_flight && receiver->in_flight >= (int64_t)receiver->max_in_flight)
+        return NULL;
     bide_memory_promote(receiver->store, served->queue, now_ms);
     if (served->due < served->limit && (row = TAILQ_FIRST(&served->queue->ready)))
         return row;
@@ -352,6 +355,7 @@ bide_code bide_memory_open_receiver(
         .clock = options->clock,
         .wakeup = {-1},
         .max_body = options->max_body,
+        .max_in_flight = options->max_in_flight,
         .n_served = options->n_queues,
         .stats.connected = true};
     TAILQ_INIT(&receiver->held);

@@ -18,6 +18,8 @@ struct bide_memory_receiver {
     struct bide_memory_store *store;
     const struct bide_clock *clock;
     struct bide_wakeup wakeup;
+    size_t max_in_flight;
+    int64_t in_flight; /* bytes of bodies in the user's hands */
     size_t max_body;
     struct bide_memory_served *served; /* by the options' order */
     size_t n_served;

@@ -11,8 +11,8 @@ void bide_rmq_connector_init(struct bide_rmq_connector *connector, const struct 
 static void *run(void *user)
 {
     struct bide_rmq_connector *connector = user;
-    connector->code =
-        bide_rmq_intake_connect(&connector->link, connector->settings, connector->host++, &connector->error);
+    connector->code = bide_rmq_intake_connect(
+        &connector->link, connector->settings, connector->host++, &connector->refused, &connector->error);
     if (connector->code == BIDE_OK && connector->declare_only)
         bide_rmq_link_close(&connector->link);
     bide_wakeup_signal(connector->done);

@@ -11,6 +11,7 @@
 
 #include "base/wakeup.h"
 #include "broker/rabbitmq/link.h"
+#include "broker/rabbitmq/topology.h"
 
 struct bide_rmq_connector {
     const struct bide_rmq_settings *settings;
@@ -24,6 +25,7 @@ struct bide_rmq_connector {
     struct bide_rmq_link link;
     bide_code code;
     bide_error error;
+    struct bide_rmq_refused refused; /* what could not be declared, where the code is BIDE_OK */
 };
 
 /* `done` is signalled when a try has ended. */

@@ -1,5 +1,7 @@
 #include "broker/rabbitmq/delivery.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 
 /* Its dead letter is without its headers: see bide_rmq_draft_again. */
@@ -9,11 +11,24 @@ static const char *find_oversized_head(amqp_bytes_t raw)
                                              : NULL;
 }
 
+static const char *tell_cut(struct bide_rmq_delivery *delivery)
+{
+    char text[200];
+    int size = snprintf(text, sizeof text,
+        "the body has %llu bytes, more than worker.max_in_flight: only the first %zu are kept",
+        (unsigned long long)delivery->cut, delivery->base.message->body_size);
+    const char *kept = bide_arena_copy(&delivery->base.message->arena, text, (size_t)size);
+    return kept ? kept : "the body is larger than worker.max_in_flight: only its beginning is kept";
+}
+
 static void find_defect(struct bide_rmq_delivery *delivery, const char *malformed, size_t max_body)
 {
     if (malformed) {
         delivery->base.defect = BIDE_REASON_MALFORMED;
         delivery->base.defect_text = malformed;
+    } else if (delivery->cut) {
+        delivery->base.defect = BIDE_REASON_OVERSIZED;
+        delivery->base.defect_text = tell_cut(delivery);
     } else if (max_body && delivery->base.message->body_size > max_body) {
         delivery->base.defect = BIDE_REASON_OVERSIZED;
         delivery->base.defect_text = "body larger than worker.max_body";
@@ -21,13 +36,13 @@ static void find_defect(struct bide_rmq_delivery *delivery, const char *malforme
 }
 
 struct bide_rmq_delivery *bide_rmq_delivery_create(const struct bide_rmq_settings *settings, size_t queue,
-    const amqp_frame_t *head, amqp_bytes_t body, struct bide_rmq_scratch *scratch)
+    const amqp_frame_t *head, amqp_bytes_t body, uint64_t cut, struct bide_rmq_scratch *scratch)
 {
     amqp_bytes_t raw = head->payload.properties.raw;
     struct bide_rmq_delivery *delivery = bide_malloc(sizeof *delivery + raw.len);
     if (!delivery)
         return NULL;
-    *delivery = (struct bide_rmq_delivery){.base.queue = queue};
+    *delivery = (struct bide_rmq_delivery){.base.queue = queue, .cut = cut};
     memcpy(delivery + 1, raw.bytes, raw.len);
     delivery->raw = (struct bide_slice){(const char *)(delivery + 1), raw.len};
     struct bide_message_parts parts;
@@ -52,6 +67,8 @@ void bide_rmq_delivery_destroy(struct bide_rmq_delivery *delivery)
 {
     if (!delivery)
         return;
+    if (delivery->in_flight)
+        *delivery->in_flight -= delivery->charge;
     bide_message_destroy(delivery->base.message);
     bide_free(delivery);
 }

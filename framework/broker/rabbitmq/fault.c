@@ -2,32 +2,46 @@
 
 #include <stdio.h>
 
-/* Replies that say the same each time: what is wrong is decided by people. */
+/* Every reply code of AMQP 0-9-1 with which a broker closes a channel or a connection. What is not for a
+ * person to mend (BIDE_E_CONFIG) is tried again with growing pauses. What it means for the others that use
+ * the channel: docs/rabbitmq.md, "What the broker refuses". */
+static const char in_log[] = "see the broker's log";
+static const char by_vhost[] = "check the vhost in the URL (write %2F for '/') with 'rabbitmqctl "
+                               "list_vhosts' and the user's permissions "
+                               "there";
 static const struct {
     uint16_t reply;
     bide_code code;
     const char *remedy;
 } closes[] = {
+    {AMQP_CONTENT_TOO_LARGE, BIDE_E_BROKER, in_log},
+    {AMQP_NO_CONSUMERS, BIDE_E_BROKER, in_log},
+    {AMQP_CONNECTION_FORCED, BIDE_E_BROKER, "the broker is stopping or an operator closed the connection"},
+    {AMQP_INVALID_PATH, BIDE_E_CONFIG, by_vhost},
     {AMQP_ACCESS_REFUSED, BIDE_E_CONFIG,
         "check user and password in the URL, and what the user may do with 'rabbitmqctl "
         "list_user_permissions'"},
-    {AMQP_NOT_ALLOWED, BIDE_E_CONFIG,
-        "check the vhost in the URL (write %2F for '/') with 'rabbitmqctl list_vhosts' and the user's "
-        "permissions there"},
+    {AMQP_NOT_FOUND, BIDE_E_BROKER, "it is declared again at the next connection"},
+    {AMQP_RESOURCE_LOCKED, BIDE_E_CONFIG, "another connection owns it exclusively: use another namespace"},
     {AMQP_PRECONDITION_FAILED, BIDE_E_CONFIG,
         "what exists differs from what is wanted: use another namespace, or drain and delete it first "
         "('bide check' lists all differences)"},
-    {AMQP_RESOURCE_LOCKED, BIDE_E_CONFIG, "another connection owns it exclusively: use another namespace"},
-    {AMQP_NOT_FOUND, BIDE_E_BROKER, "it is declared again at the next connection"},
-    {AMQP_CONNECTION_FORCED, BIDE_E_BROKER, "the broker is stopping or an operator closed the connection"},
-    {AMQP_RESOURCE_ERROR, BIDE_E_BROKER, "see the broker's log"},
+    {AMQP_FRAME_ERROR, BIDE_E_BROKER, in_log},
+    {AMQP_SYNTAX_ERROR, BIDE_E_BROKER, in_log},
+    {AMQP_COMMAND_INVALID, BIDE_E_BROKER, in_log},
+    {AMQP_CHANNEL_ERROR, BIDE_E_BROKER, in_log},
+    {AMQP_UNEXPECTED_FRAME, BIDE_E_BROKER, in_log},
+    {AMQP_RESOURCE_ERROR, BIDE_E_BROKER, in_log},
+    {AMQP_NOT_ALLOWED, BIDE_E_CONFIG, by_vhost},
+    {AMQP_NOT_IMPLEMENTED, BIDE_E_BROKER, in_log},
+    {AMQP_INTERNAL_ERROR, BIDE_E_BROKER, in_log},
 };
 
 static bide_code fail_close(const struct bide_rmq_settings *settings, uint16_t reply_code,
     amqp_bytes_t reply_text, const char *doing, bide_error *error)
 {
     bide_code code = BIDE_E_BROKER;
-    const char *remedy = "see the broker's log";
+    const char *remedy = in_log;
     for (size_t i = 0; i < sizeof closes / sizeof closes[0]; i++)
         if (closes[i].reply == reply_code) {
             code = closes[i].code;
@@ -35,6 +49,15 @@ static bide_code fail_close(const struct bide_rmq_settings *settings, uint16_t r
         }
     return bide_fail(error, code, "%s: the broker refused %s: %.*s: %s", settings->redacted, doing,
         (int)reply_text.len, (const char *)reply_text.bytes, remedy);
+}
+
+uint16_t bide_rmq_reply_code(amqp_method_t method)
+{
+    if (method.id == AMQP_CHANNEL_CLOSE_METHOD)
+        return ((const amqp_channel_close_t *)method.decoded)->reply_code;
+    if (method.id == AMQP_CONNECTION_CLOSE_METHOD)
+        return ((const amqp_connection_close_t *)method.decoded)->reply_code;
+    return 0;
 }
 
 bide_code bide_rmq_fail_method(
@@ -113,19 +136,17 @@ bide_code bide_rmq_check(
     return bide_fail(error, BIDE_E_BROKER, "%s: no answer while %s", settings->redacted, doing);
 }
 
-static bool has_closed_channel(amqp_rpc_reply_t reply, int why)
+bool bide_rmq_is_refusal(amqp_rpc_reply_t reply)
 {
-    return reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
-           reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD &&
-           ((const amqp_channel_close_t *)reply.reply.decoded)->reply_code == why;
+    return reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD;
 }
 
 bool bide_rmq_is_not_found(amqp_rpc_reply_t reply)
 {
-    return has_closed_channel(reply, AMQP_NOT_FOUND);
+    return bide_rmq_is_refusal(reply) && bide_rmq_reply_code(reply.reply) == AMQP_NOT_FOUND;
 }
 
 bool bide_rmq_is_locked(amqp_rpc_reply_t reply)
 {
-    return has_closed_channel(reply, AMQP_RESOURCE_LOCKED);
+    return bide_rmq_is_refusal(reply) && bide_rmq_reply_code(reply.reply) == AMQP_RESOURCE_LOCKED;
 }

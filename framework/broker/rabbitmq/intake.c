@@ -8,6 +8,9 @@
 
 enum { FLUSH_WAIT_MS = 5000, TAG_TEXT = 32, PREFETCH_MAX = 65535 };
 
+/* What is kept of a body that can never be held, and of a buffer that a large one has left behind. */
+enum { CUT_BYTES = 64 * 1024, BUFFER_KEPT = 1024 * 1024 };
+
 /* Library channels are numbered from 1. */
 static amqp_channel_t number_of(size_t channel)
 {
@@ -49,25 +52,26 @@ void bide_rmq_intake_release(struct bide_rmq_intake *intake)
 
 /* ---- the connection ---- */
 
-static bide_code prepare(struct bide_rmq_link *link, bide_error *error)
+static bide_code prepare(struct bide_rmq_link *link, struct bide_rmq_refused *refused, bide_error *error)
 {
     size_t n = 2 * link->settings->n_queues;
     bide_code code = bide_rmq_link_open_channel(link, number_of(0), error);
     if (code == BIDE_OK)
-        code = bide_rmq_topology_declare(link, number_of(0), error);
+        code = refused ? bide_rmq_topology_declare_possible(link, number_of(0), true, refused, error)
+                       : bide_rmq_topology_declare(link, number_of(0), error);
     for (size_t i = 1; i < n && code == BIDE_OK; i++)
         code = bide_rmq_link_open_channel(link, number_of(i), error);
     return code;
 }
 
-bide_code bide_rmq_intake_connect(
-    struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings, size_t host, bide_error *error)
+bide_code bide_rmq_intake_connect(struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings,
+    size_t host, struct bide_rmq_refused *refused, bide_error *error)
 {
     struct bide_rmq_link link;
     bide_code code = bide_rmq_link_open(&link, settings, host, "intake", true, error);
     if (code != BIDE_OK)
         return code;
-    code = prepare(&link, error);
+    code = prepare(&link, refused, error);
     if (code != BIDE_OK) {
         bide_rmq_link_drop(&link);
         return code;
@@ -86,7 +90,25 @@ void bide_rmq_intake_take(struct bide_rmq_intake *intake, struct bide_rmq_link *
     bide_rmq_intake_drop(intake);
     intake->link = *link;
     *link = (struct bide_rmq_link){.fd = -1};
-    intake->generation++;
+    for (size_t i = 0; i < intake->n_channels; i++)
+        intake->channels[i].generation = ++intake->generations;
+}
+
+/* Nothing that came by this channel can be settled any more. */
+static void end_generation(struct bide_rmq_intake *intake, struct bide_rmq_channel *channel)
+{
+    intake->n_lost += channel->tags.n_done;
+    channel->generation = 0;
+    channel->n_consumers = 0;
+    channel->limit = 0;
+    channel->strikes = 0;
+    channel->quiet_us = 0;
+    bide_rmq_tags_release(&channel->tags);
+    bide_buffer_clear(&channel->coming.body);
+    channel->coming.has_head = false;
+    intake->in_flight -= channel->coming.charge;
+    intake->reading -= channel->coming.charge;
+    channel->coming.charge = 0;
 }
 
 void bide_rmq_intake_drop(struct bide_rmq_intake *intake)
@@ -94,35 +116,36 @@ void bide_rmq_intake_drop(struct bide_rmq_intake *intake)
     bide_rmq_link_drop(&intake->link);
     bide_rmq_wire_release(&intake->wire);
     bide_rmq_wire_init(&intake->wire, &intake->link);
-    intake->has_cancelled = false;
+    intake->has_downed = false;
+    intake->n_down = 0;
     intake->n_lost += intake->n_returned;
     intake->n_returned = 0;
     for (size_t i = 0; i < intake->n_channels; i++) {
         struct bide_rmq_channel *channel = &intake->channels[i];
-        intake->n_lost += channel->tags.n_done;
-        channel->n_consumers = 0;
-        channel->strikes = 0;
-        channel->quiet_us = 0;
-        bide_rmq_tags_release(&channel->tags);
-        bide_buffer_clear(&channel->coming.body);
-        channel->coming.has_head = channel->cancelled = false;
-        channel->limit = 0;
+        end_generation(intake, channel);
+        channel->is_down = channel->is_closed = false;
     }
 }
 
 bool bide_rmq_intake_is_current(
     const struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
 {
-    return intake->link.amqp && delivery->generation == intake->generation;
+    return delivery->generation == intake->channels[bide_rmq_delivery_channel(delivery)].generation;
 }
 
 struct bide_rmq_channel *bide_rmq_intake_channel(
     struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
 {
-    return &intake->channels[2 * delivery->base.queue + delivery->landing];
+    return &intake->channels[bide_rmq_delivery_channel(delivery)];
 }
 
 /* ---- out ---- */
+
+static const char *queue_of(const struct bide_rmq_intake *intake, size_t index)
+{
+    const struct bide_rmq_queue *queue = &intake->settings->queues[index / 2];
+    return index % 2 ? queue->landing : queue->work;
+}
 
 static void stop_consumer(struct bide_rmq_intake *intake, size_t index)
 {
@@ -140,16 +163,14 @@ static void stop_consumer(struct bide_rmq_intake *intake, size_t index)
 static void start_consumer(struct bide_rmq_intake *intake, size_t index, size_t prefetch)
 {
     struct bide_rmq_channel *channel = &intake->channels[index];
-    const struct bide_rmq_queue *queue = &intake->settings->queues[channel->queue];
     char tag[TAG_TEXT];
     snprintf(tag, sizeof tag, "%u", ++channel->last_name);
     channel->names[channel->n_consumers] = channel->last_name;
     channel->limit += channel->prefetch[channel->n_consumers++] = prefetch;
     amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)prefetch};
     bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_QOS_METHOD, &qos);
-    amqp_basic_consume_t consume = {.queue = bide_rmq_text(channel->landing ? queue->landing : queue->work),
-        .consumer_tag = bide_rmq_text(tag),
-        .nowait = 1};
+    amqp_basic_consume_t consume = {
+        .queue = bide_rmq_text(queue_of(intake, index)), .consumer_tag = bide_rmq_text(tag)};
     bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_CONSUME_METHOD, &consume);
 }
 
@@ -167,19 +188,30 @@ void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t index, size_
         start_consumer(intake, index, limit - channel->limit);
 }
 
-void bide_rmq_intake_forget_cancelled(struct bide_rmq_intake *intake, size_t index)
+static void go_down(struct bide_rmq_intake *intake, struct bide_rmq_channel *channel)
+{
+    intake->n_down += !channel->is_down;
+    channel->is_down = intake->has_downed = true;
+    channel->consumes = false;
+    channel->limit = channel->n_consumers = 0;
+}
+
+void bide_rmq_intake_revive(struct bide_rmq_intake *intake, size_t index)
 {
     struct bide_rmq_channel *channel = &intake->channels[index];
-    intake->has_cancelled = false;
-    if (!channel->cancelled)
+    amqp_channel_open_t open = {0};
+    intake->n_down -= channel->is_down;
+    channel->is_down = false;
+    if (!channel->is_closed)
         return;
-    channel->cancelled = false;
-    channel->limit = channel->n_consumers = 0;
+    channel->is_closed = false;
+    channel->generation = ++intake->generations;
+    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_CHANNEL_OPEN_METHOD, &open);
 }
 
 void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
 {
-    size_t index = 2 * delivery->base.queue + delivery->landing;
+    size_t index = bide_rmq_delivery_channel(delivery);
     amqp_basic_nack_t nack = {.delivery_tag = delivery->tag, .requeue = 1};
     bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_NACK_METHOD, &nack);
     bide_rmq_tags_gone(&intake->channels[index].tags, delivery->tag);
@@ -219,7 +251,7 @@ bide_code bide_rmq_intake_flush(struct bide_rmq_intake *intake, bide_error *erro
 
 static bool has_delivered(const struct bide_rmq_channel *channel)
 {
-    return channel->tags.next > 1;
+    return channel->tags.next > 1 && !channel->is_down;
 }
 
 /* Begins and ends a consumer: both go through the queue's log, behind the acknowledgements, and are answered
@@ -227,8 +259,7 @@ static bool has_delivered(const struct bide_rmq_channel *channel)
 static bool pass_log(struct bide_rmq_intake *intake, size_t index)
 {
     struct bide_rmq_channel *channel = &intake->channels[index];
-    const struct bide_rmq_queue *queue = &intake->settings->queues[channel->queue];
-    amqp_bytes_t name = bide_rmq_text(channel->landing ? queue->landing : queue->work);
+    amqp_bytes_t name = bide_rmq_text(queue_of(intake, index));
     char text[TAG_TEXT];
     snprintf(text, sizeof text, "%u", ++channel->last_name);
     amqp_bytes_t tag = bide_rmq_text(text);
@@ -254,23 +285,31 @@ void bide_rmq_intake_await_settled(struct bide_rmq_intake *intake)
 
 /* ---- in ---- */
 
+/* The message is whole. */
 static bide_code finish_message(
     struct bide_rmq_intake *intake, size_t index, amqp_bytes_t body, bide_error *error)
 {
     struct bide_rmq_channel *channel = &intake->channels[index];
     struct bide_rmq_assembly *coming = &channel->coming;
     struct bide_rmq_delivery *delivery = NULL;
+    uint64_t whole = coming->head.payload.properties.body_size;
     coming->has_head = false;
     channel->quiet_us = 0;
     channel->strikes = 0;
     if (bide_rmq_tags_add(&channel->tags, coming->tag))
-        delivery =
-            bide_rmq_delivery_create(intake->settings, channel->queue, &coming->head, body, &intake->scratch);
+        delivery = bide_rmq_delivery_create(intake->settings, channel->queue, &coming->head, body,
+            body.len < whole ? whole : 0, &intake->scratch);
     if (!delivery)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     delivery->tag = coming->tag;
-    delivery->generation = intake->generation;
+    delivery->generation = channel->generation;
     delivery->landing = channel->landing;
+    delivery->in_flight = &intake->in_flight;
+    delivery->charge = coming->charge;
+    intake->reading -= coming->charge;
+    coming->charge = 0;
+    if (coming->body.capacity > BUFFER_KEPT)
+        bide_buffer_release(&coming->body);
     bide_buffer_clear(&coming->body);
     intake->sink(intake->owner, delivery);
     return BIDE_OK;
@@ -279,31 +318,81 @@ static bide_code finish_message(
 static bide_code on_body(struct bide_rmq_intake *intake, size_t index, amqp_bytes_t piece, bide_error *error)
 {
     struct bide_rmq_assembly *coming = &intake->channels[index].coming;
-    uint64_t whole = coming->head.payload.properties.body_size;
     if (!coming->has_head)
         return BIDE_OK;
-    if (piece.len == whole)
+    if (piece.len == coming->left && coming->body.size == 0 && piece.len <= coming->charge)
         return finish_message(intake, index, piece, error);
+    size_t room = coming->charge - coming->body.size;
     if (coming->body.size == 0)
-        bide_buffer_reserve(&coming->body, whole);
-    bide_buffer_add(&coming->body, piece.bytes, piece.len);
+        bide_buffer_reserve(&coming->body, coming->charge);
+    bide_buffer_add(&coming->body, piece.bytes, piece.len < room ? piece.len : room);
     if (coming->body.failed)
-        return bide_fail(
-            error, BIDE_E_NOMEM, "out of memory for a body of %llu bytes", (unsigned long long)whole);
-    if (coming->body.size < whole)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory for a body of %zu bytes", coming->charge);
+    coming->left -= piece.len < coming->left ? piece.len : coming->left;
+    if (coming->left > 0)
         return BIDE_OK;
     return finish_message(intake, index, bide_rmq_bytes(coming->body.bytes, coming->body.size), error);
 }
 
+/* The size is known before the body comes. One that the budget as a whole cannot hold is oversized for
+ * certain: its beginning is kept for the dead letter. Any other waits in the socket until there is room. */
 static bide_code on_head(
     struct bide_rmq_intake *intake, size_t index, const amqp_frame_t *frame, bide_error *error)
 {
     struct bide_rmq_assembly *coming = &intake->channels[index].coming;
+    uint64_t size = frame->payload.properties.body_size, most = intake->settings->max_in_flight;
     coming->head = *frame;
     coming->has_head = true;
-    if (frame->payload.properties.body_size > 0)
+    coming->left = size;
+    coming->charge = (size_t)(most && size > most ? CUT_BYTES : size);
+    intake->in_flight += coming->charge;
+    intake->reading += coming->charge;
+    intake->is_crowded = most && intake->in_flight > most;
+    if (size > 0)
         return BIDE_OK;
     return finish_message(intake, index, amqp_empty_bytes, error);
+}
+
+bool bide_rmq_intake_is_full(struct bide_rmq_intake *intake)
+{
+    if (intake->is_crowded)
+        intake->is_crowded = intake->in_flight > intake->settings->max_in_flight &&
+                             intake->in_flight > intake->reading; /* something is in hand */
+    return intake->is_crowded;
+}
+
+bide_code bide_rmq_intake_beat(struct bide_rmq_intake *intake, bide_error *error)
+{
+    const amqp_frame_t beat = {.frame_type = AMQP_FRAME_HEARTBEAT};
+    int status = amqp_send_frame(intake->link.amqp, &beat);
+    if (status == AMQP_STATUS_OK)
+        return BIDE_OK;
+    bide_rmq_intake_drop(intake);
+    return bide_rmq_fail_status(intake->settings, status, "consuming", error);
+}
+
+/* The broker has cancelled its consumers: the queue was deleted, or has lost its leader. */
+static void on_cancel(struct bide_rmq_intake *intake, size_t index)
+{
+    struct bide_rmq_channel *channel = &intake->channels[index];
+    bide_fail(&channel->why, BIDE_E_BROKER, "%s: the broker has ended the consumer of '%s': was it deleted?",
+        intake->settings->redacted, queue_of(intake, index));
+    go_down(intake, channel);
+}
+
+/* The broker has closed this channel alone: the queue is missing or refused, or a delivery was in hand for
+ * longer than the broker's consumer_timeout. */
+static void on_channel_close(struct bide_rmq_intake *intake, size_t index, amqp_method_t method)
+{
+    struct bide_rmq_channel *channel = &intake->channels[index];
+    amqp_channel_close_ok_t close_ok = {0};
+    bide_error why;
+    bide_rmq_fail_method(intake->settings, method, "consuming", &why);
+    bide_fail(&channel->why, why.code, "'%s': %s", queue_of(intake, index), why.text);
+    end_generation(intake, channel);
+    go_down(intake, channel);
+    channel->is_closed = true;
+    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
 }
 
 static bide_code on_method(
@@ -313,10 +402,15 @@ static bide_code on_method(
     case AMQP_BASIC_DELIVER_METHOD:
         intake->channels[index].coming.tag = ((const amqp_basic_deliver_t *)method.decoded)->delivery_tag;
         return BIDE_OK;
+    case AMQP_BASIC_CONSUME_OK_METHOD:
+        intake->channels[index].consumes = true;
+        return BIDE_OK;
     case AMQP_BASIC_CANCEL_METHOD:
-        intake->channels[index].cancelled = intake->has_cancelled = true;
+        on_cancel(intake, index);
         return BIDE_OK;
     case AMQP_CHANNEL_CLOSE_METHOD:
+        on_channel_close(intake, index, method);
+        return BIDE_OK;
     case AMQP_CONNECTION_CLOSE_METHOD:
         return bide_rmq_fail_method(intake->settings, method, "consuming", error);
     default: /* answers nobody waits for */
@@ -367,6 +461,10 @@ bide_code bide_rmq_intake_read(struct bide_rmq_intake *intake, size_t most, bool
     size_t n = 0;
     while (code == BIDE_OK && n < most) {
         amqp_frame_t frame;
+        if (bide_rmq_intake_is_full(intake)) {
+            *ret_more = false;
+            return BIDE_OK;
+        }
         int status = amqp_simple_wait_frame_noblock(intake->link.amqp, &frame, &at_once);
         if (status == AMQP_STATUS_TIMEOUT) {
             *ret_more = false;

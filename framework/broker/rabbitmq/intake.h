@@ -3,6 +3,9 @@
  * After consuming has begun no call here waits for an answer: the library would then throw away frames of
  * other channels. Prefetch and consumers are set by methods whose answers are skipped as they come by.
  *
+ * Each channel is for itself: a queue that is gone, that we may not read, or whose delivery was held longer
+ * than the broker allows, takes its channel down and no other.
+ *
  * Thread-safety: the intake thread alone. Failure: calls that fail have dropped the connection; deliveries of
  * it can then no longer be settled (their generation is over). */
 #ifndef BIDE_BROKER_RABBITMQ_INTAKE_H
@@ -11,6 +14,7 @@
 #include "broker/rabbitmq/delivery.h"
 #include "broker/rabbitmq/link.h"
 #include "broker/rabbitmq/tags.h"
+#include "broker/rabbitmq/topology.h"
 #include "broker/rabbitmq/wire.h"
 
 /* A message on its way in, frame by frame. */
@@ -19,6 +23,8 @@ struct bide_rmq_assembly {
     amqp_frame_t head; /* decoded into the channel's pool, which stays until the message is whole */
     bool has_head;
     struct bide_buffer body; /* of more than one frame */
+    uint64_t left;           /* of the body, not yet read */
+    size_t charge;           /* its share of the budget; what is beyond is read and thrown away */
 };
 
 enum { BIDE_RMQ_CONSUMERS = 20 };
@@ -30,10 +36,14 @@ struct bide_rmq_channel {
     size_t prefetch[BIDE_RMQ_CONSUMERS]; /* of each */
     unsigned names[BIDE_RMQ_CONSUMERS];  /* of each: its tag */
     size_t n_consumers;
-    unsigned last_name; /* given to a consumer; never twice (see start_consumer) */
-    int64_t quiet_us;   /* since when the watch has heard nothing; 0: it has not looked since */
-    unsigned strikes;   /* how often in a row something was ready and did not come */
-    bool cancelled;     /* by the broker: the queue is gone, or its leader */
+    unsigned last_name;  /* given to a consumer; never twice (see start_consumer) */
+    int64_t quiet_us;    /* since when the watch has heard nothing; 0: it has not looked since */
+    unsigned strikes;    /* how often in a row something was ready and did not come */
+    uint32_t generation; /* of the deliveries of now; those of an earlier one can no longer be settled */
+    bool consumes;       /* the broker has said so since it was down */
+    bool is_down;        /* the broker has ended its consumers, or closed it: see bide_rmq_intake_revive */
+    bool is_closed;      /* … and with it, what was in hand */
+    bide_error why;      /* it is down */
     struct bide_rmq_tags tags;
     struct bide_rmq_assembly coming;
 };
@@ -46,10 +56,14 @@ struct bide_rmq_intake {
     struct bide_rmq_wire wire;
     struct bide_rmq_channel *channels; /* 2 × queue: work; 2 × queue + 1: landing */
     size_t n_channels;
-    uint32_t generation; /* of the present connection, or the last */
+    uint32_t generations; /* given out so far */
     struct bide_rmq_scratch scratch;
-    bool has_cancelled;         /* some channel is */
+    size_t n_down;              /* channels */
+    bool has_downed;            /* one more, since the owner has looked */
     size_t n_returned;          /* settlements by return, not yet written */
+    size_t in_flight;           /* bytes of bodies that are in hand, or being read */
+    size_t reading;             /* of these, of messages that are not whole */
+    bool is_crowded;            /* the next body is read once there is room for it */
     uint64_t n_settled, n_lost; /* so far, over all connections */
     bide_rmq_delivery_sink *sink;
     void *owner;
@@ -59,10 +73,11 @@ bide_code bide_rmq_intake_init(struct bide_rmq_intake *intake, const struct bide
     bide_rmq_delivery_sink *sink, void *owner, bide_error *error);
 void bide_rmq_intake_release(struct bide_rmq_intake *intake);
 
-/* Connects, declares what is missing and opens the channels: what may wait. Any thread; the link is then
- * handed over by bide_rmq_intake_take. */
-bide_code bide_rmq_intake_connect(
-    struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings, size_t host, bide_error *error);
+/* Connects, declares what is missing and opens the channels: what may wait. `refused`: NULL where everything
+ * has to be declared, else what could not be. Any thread; the link is then handed over by
+ * bide_rmq_intake_take. */
+bide_code bide_rmq_intake_connect(struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings,
+    size_t host, struct bide_rmq_refused *refused, bide_error *error);
 /* A connection takes effect, with no consumers yet. The link's content moves. */
 void bide_rmq_intake_take(struct bide_rmq_intake *intake, struct bide_rmq_link *link);
 bool bide_rmq_intake_is_open(const struct bide_rmq_intake *intake);
@@ -70,11 +85,17 @@ void bide_rmq_intake_drop(struct bide_rmq_intake *intake);
 
 /* Consumes with this limit from now on; 0: not any more. Takes effect with the next flush. */
 void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t channel, size_t limit);
-/* Where the broker has cancelled the channel's consumers: there are none any more, consume again. */
-void bide_rmq_intake_forget_cancelled(struct bide_rmq_intake *intake, size_t channel);
-/* Reads what there is, up to `most` messages; each goes to the sink. */
+/* A channel that is down can be tried again: it has no consumers yet. */
+void bide_rmq_intake_revive(struct bide_rmq_intake *intake, size_t channel);
+/* Reads what there is, up to `most` messages, and no body that there is no room for; each goes to the sink.
+ */
 bide_code bide_rmq_intake_read(
     struct bide_rmq_intake *intake, size_t most, bool *ret_more, bide_error *error);
+
+/* Reading stands still until something in hand is settled. The connection then needs a sign of life from us,
+ * which reading gives otherwise. */
+bool bide_rmq_intake_is_full(struct bide_rmq_intake *intake);
+bide_code bide_rmq_intake_beat(struct bide_rmq_intake *intake, bide_error *error);
 
 struct bide_rmq_channel *bide_rmq_intake_channel(
     struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);

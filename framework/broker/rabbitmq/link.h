@@ -36,4 +36,10 @@ bide_code bide_rmq_link_reopen_channel(struct bide_rmq_link *link, amqp_channel_
  * ever. */
 int64_t bide_rmq_link_beat_us(const struct bide_rmq_link *link);
 
+/* The earlier of two waits; negative ones last for ever. */
+static inline int64_t bide_rmq_sooner(int64_t a, int64_t b)
+{
+    return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
 #endif

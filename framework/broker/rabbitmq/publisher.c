@@ -13,7 +13,8 @@ enum {
     WINDOW_BYTES = 1 << 20,
     FIRST_SLOTS = 256,
     FLUSH_BYTES = 1 << 15,
-    REFUSING_US = 1000000
+    REFUSING_US = 1000000,
+    BARREN_MAX = 3
 };
 
 void bide_rmq_publisher_init(struct bide_rmq_publisher *publisher, const struct bide_rmq_settings *settings,
@@ -68,6 +69,8 @@ static void tell(struct bide_rmq_publisher *publisher, uint64_t tag, enum bide_r
         return;
     slot->item = NULL;
     publisher->n_waiting--;
+    if (outcome == BIDE_RMQ_DENIED && publisher->denies_exchange && publisher->n_denied < BIDE_RMQ_DENIALS)
+        publisher->denied[publisher->n_denied++] = slot->exchange;
     publisher->sink(publisher->owner, item,
         outcome == BIDE_RMQ_CONFIRMED && slot->returned ? BIDE_RMQ_RETURNED : outcome);
 }
@@ -83,11 +86,28 @@ static void tell_confirm(
         publisher->first++;
 }
 
+/* What those in flight are told when their connection has ended. Where it ends again and again before
+ * anything is confirmed, one of them may be the reason, too. */
+static enum bide_rmq_outcome outcome_of_loss(struct bide_rmq_publisher *publisher)
+{
+    if (publisher->n_waiting == 0)
+        return BIDE_RMQ_UNKNOWN; /* nobody is told */
+    publisher->n_barren = publisher->has_heard ? 0 : publisher->n_barren + 1;
+    if (!publisher->blames && publisher->n_barren < BARREN_MAX)
+        return BIDE_RMQ_UNKNOWN;
+    if (!publisher->blames)
+        bide_fail(&publisher->denial, BIDE_E_BROKER,
+            "%s: the connection ends whenever this is published, and the broker does not say why",
+            publisher->settings->redacted);
+    return publisher->n_waiting == 1 ? BIDE_RMQ_DENIED : BIDE_RMQ_SUSPECT;
+}
+
 static void forget_all(struct bide_rmq_publisher *publisher)
 {
-    tell_confirm(publisher, publisher->next - 1, true, BIDE_RMQ_UNKNOWN);
+    tell_confirm(publisher, publisher->next - 1, true, outcome_of_loss(publisher));
     publisher->first = publisher->next = 1; /* a new channel counts from 1 */
     publisher->expects_return_head = publisher->is_asking = publisher->has_answer = false;
+    publisher->blames = publisher->denies_exchange = publisher->has_heard = false;
     bide_rmq_wire_release(&publisher->wire);
     bide_rmq_wire_init(&publisher->wire, &publisher->link);
 }
@@ -103,6 +123,18 @@ static uint32_t hash(amqp_bytes_t bytes)
 
 /* ---- connecting ---- */
 
+/* The first time everything must be as it should; later, what can be declared is, and the rest is told by
+ * whatever is published there. */
+static bide_code declare(struct bide_rmq_publisher *publisher, bide_error *error)
+{
+    struct bide_rmq_link *link = &publisher->link;
+    if (!publisher->was_open)
+        return bide_rmq_topology_ensure(link, BIDE_RMQ_PUBLISH_CHANNEL, error);
+    struct bide_rmq_refused ignored;
+    return bide_rmq_topology_declare_possible(
+        link, BIDE_RMQ_PUBLISH_CHANNEL, publisher->must_declare, &ignored, error);
+}
+
 static bide_code prepare(struct bide_rmq_publisher *publisher, bide_error *error)
 {
     struct bide_rmq_link *link = &publisher->link;
@@ -110,9 +142,11 @@ static bide_code prepare(struct bide_rmq_publisher *publisher, bide_error *error
     if (code == BIDE_OK)
         code = bide_rmq_link_open_channel(link, BIDE_RMQ_ASK_CHANNEL, error);
     if (code == BIDE_OK)
-        code = bide_rmq_topology_ensure(link, BIDE_RMQ_PUBLISH_CHANNEL, error);
+        code = declare(publisher, error);
     if (code != BIDE_OK)
         return code;
+    publisher->was_open = true;
+    publisher->must_declare = false;
     amqp_confirm_select(link->amqp, BIDE_RMQ_PUBLISH_CHANNEL);
     return bide_rmq_check(link->settings, amqp_get_rpc_reply(link->amqp), "asking for confirms", error);
 }
@@ -155,6 +189,9 @@ bool bide_rmq_publisher_is_full(const struct bide_rmq_publisher *publisher)
 bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const struct bide_rmq_address *address,
     struct bide_slice body, void *item, bide_error *error)
 {
+    for (size_t i = 0; i < publisher->n_denied; i++)
+        if (strcmp(publisher->denied[i], address->exchange) == 0)
+            return bide_fail(error, BIDE_E_BROKER, "%s", publisher->denial.text);
     if (publisher->next - publisher->first == publisher->n_slots && !grow_slots(publisher))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     struct bide_rmq_draft *draft = &publisher->draft;
@@ -165,12 +202,17 @@ bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const str
         &draft->properties, bide_rmq_bytes(body.bytes, body.size), error);
     if (code != BIDE_OK)
         return code;
-    *slot_of(publisher, publisher->next++) =
-        (struct bide_rmq_in_flight){.item = item, .id_hash = hash(draft->properties.message_id)};
+    *slot_of(publisher, publisher->next++) = (struct bide_rmq_in_flight){
+        .item = item, .exchange = address->exchange, .id_hash = hash(draft->properties.message_id)};
     publisher->n_waiting++;
     if (bide_rmq_wire_waiting(&publisher->wire) >= FLUSH_BYTES)
         bide_rmq_wire_flush(&publisher->wire, 0); /* a lost connection shows in the next call of serve */
     return BIDE_OK;
+}
+
+void bide_rmq_publisher_forget_denials(struct bide_rmq_publisher *publisher)
+{
+    publisher->n_denied = 0;
 }
 
 void bide_rmq_publisher_ask(struct bide_rmq_publisher *publisher, const char *queue)
@@ -228,17 +270,33 @@ static void reopen_asking(struct bide_rmq_publisher *publisher)
     note_answer(publisher, -1);
 }
 
+/* Something that was published is refused: only an operator, or a broker that stops, closes for another
+ * reason. What it means for those in flight they are told by `denial`; the connection can be made again. */
+static bide_code on_close(struct bide_rmq_publisher *publisher, amqp_method_t method, bide_error *error)
+{
+    uint16_t reply = bide_rmq_reply_code(method);
+    bide_rmq_fail_method(publisher->settings, method, "publishing", &publisher->denial);
+    if (reply == AMQP_PRECONDITION_FAILED || reply == AMQP_CONTENT_TOO_LARGE) /* the message itself */
+        publisher->denial.code = BIDE_E_DATA;
+    publisher->blames = reply != AMQP_CONNECTION_FORCED;
+    publisher->must_declare |= reply == AMQP_NOT_FOUND;
+    publisher->denies_exchange = reply == AMQP_NOT_FOUND || reply == AMQP_ACCESS_REFUSED;
+    return bide_fail(error, BIDE_E_BROKER, "%s", publisher->denial.text);
+}
+
 static bide_code on_method(struct bide_rmq_publisher *publisher, const amqp_frame_t *frame, bide_error *error)
 {
     amqp_method_t method = frame->payload.method;
     switch (method.id) {
     case AMQP_BASIC_ACK_METHOD: {
         const amqp_basic_ack_t *ack = method.decoded;
+        publisher->has_heard = true;
         tell_confirm(publisher, ack->delivery_tag, ack->multiple, BIDE_RMQ_CONFIRMED);
         return BIDE_OK;
     }
     case AMQP_BASIC_NACK_METHOD: {
         const amqp_basic_nack_t *nack = method.decoded;
+        publisher->has_heard = true;
         note_refusal(publisher);
         tell_confirm(publisher, nack->delivery_tag, nack->multiple, BIDE_RMQ_REFUSED);
         return BIDE_OK;
@@ -258,9 +316,9 @@ static bide_code on_method(struct bide_rmq_publisher *publisher, const amqp_fram
             reopen_asking(publisher);
             return BIDE_OK;
         }
-        return bide_rmq_fail_method(publisher->settings, method, "publishing", error);
+        return on_close(publisher, method, error);
     case AMQP_CONNECTION_CLOSE_METHOD:
-        return bide_rmq_fail_method(publisher->settings, method, "publishing", error);
+        return on_close(publisher, method, error);
     default:
         return BIDE_OK;
     }

@@ -1,11 +1,16 @@
 #include "broker/rabbitmq/receiver.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "bide/log.h"
 #include "broker/rabbitmq/objects.h"
 #include "broker/rabbitmq/watch.h"
 
-enum { LANDING_PREFETCH = 5000, EXACT_LIMIT = 8, READ_SHARE = 4, READ_LEAST = 16, READ_SPARE = 2 };
+/* Of the broker's consumer_timeout: for a message to begin to run; the rest is for the run. */
+enum { PATIENCE_SHARE = 3 };
+
+enum { STUCK_MAX = 1000, EXACT_LIMIT = 8, READ_SHARE = 4, READ_LEAST = 16, READ_SPARE = 2 };
 
 /* A flood comes in packets of a few messages. To be woken for each costs more than all that is done with
  * them, so a flow of more than FLOOD_PER_MS is looked at every FLOOD_REST_US only, as network drivers do with
@@ -19,6 +24,13 @@ static int64_t now_us(const struct bide_rmq_receiver *receiver)
 
 /* ---- what comes in ---- */
 
+static void add_ready(struct bide_rmq_receiver *receiver, struct bide_rmq_delivery *delivery)
+{
+    delivery->next = NULL;
+    *receiver->ready_end = delivery;
+    receiver->ready_end = &delivery->next;
+}
+
 /* Takes what a connection brought, before the user sees it. */
 static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
 {
@@ -31,9 +43,7 @@ static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
         struct bide_settlement hold = {.delivery = &delivery->base, .verdict = BIDE_VERDICT_RELEASE};
         bide_rmq_receiver_publish(receiver, &hold);
     } else {
-        delivery->next = NULL;
-        *receiver->ready_end = delivery;
-        receiver->ready_end = &delivery->next;
+        add_ready(receiver, delivery);
     }
 }
 
@@ -58,6 +68,21 @@ static void return_ready(struct bide_rmq_receiver *receiver)
     }
 }
 
+/* Those of a connection, or a channel, that has ended: the broker hands them out again. */
+void bide_rmq_receiver_drop_stale(struct bide_rmq_receiver *receiver)
+{
+    struct bide_rmq_delivery *delivery = receiver->ready;
+    receiver->ready = NULL;
+    receiver->ready_end = &receiver->ready;
+    for (struct bide_rmq_delivery *next; delivery; delivery = next) {
+        next = delivery->next;
+        if (bide_rmq_intake_is_current(&receiver->intake, delivery))
+            add_ready(receiver, delivery);
+        else
+            bide_rmq_delivery_destroy(delivery);
+    }
+}
+
 /* ---- limits ---- */
 
 /* A new prefetch costs a new consumer: small numbers are kept exactly, larger ones within a factor of two. */
@@ -70,19 +95,42 @@ static bool is_far(size_t wanted, size_t present)
     return wanted >= 2 * present || wanted <= present / 2;
 }
 
-static void apply_limits(struct bide_rmq_receiver *receiver)
+/* What is stuck does not count; but there is an end to it. Once given, that room stays until the limit is 0:
+ * a smaller limit would end consumers that have deliveries in hand, for nothing. */
+static size_t wanted_on(struct bide_rmq_receiver *receiver, size_t channel)
+{
+    size_t queue = channel / 2, wanted = receiver->limits[queue];
+    if (receiver->intake.channels[channel].landing)
+        wanted = receiver->has_begun[queue] && !receiver->stopping ? receiver->settings->early_max : 0;
+    struct bide_rmq_down *down = &receiver->downs[channel];
+    size_t stuck = bide_rmq_courier_stuck(receiver->courier, channel);
+    if (stuck > down->stuck)
+        down->stuck = stuck < STUCK_MAX ? stuck : STUCK_MAX;
+    if (wanted == 0)
+        down->stuck = 0;
+    return wanted + down->stuck;
+}
+
+void bide_rmq_receiver_apply_limits(struct bide_rmq_receiver *receiver)
 {
     struct bide_rmq_intake *intake = &receiver->intake;
-    if (!bide_rmq_intake_is_open(intake) || intake->has_cancelled)
+    if (!bide_rmq_intake_is_open(intake))
         return;
     for (size_t i = 0; i < intake->n_channels; i++) {
-        size_t queue = i / 2;
-        size_t wanted = receiver->limits[queue];
-        if (intake->channels[i].landing)
-            wanted = receiver->has_begun[queue] && !receiver->stopping ? LANDING_PREFETCH : 0;
+        if (intake->channels[i].is_down)
+            continue;
+        size_t wanted = wanted_on(receiver, i);
         if (is_far(wanted, intake->channels[i].limit))
             bide_rmq_intake_consume(intake, i, wanted);
     }
+}
+
+static void obey_stuck(struct bide_rmq_receiver *receiver)
+{
+    size_t n = bide_rmq_courier_all_stuck(receiver->courier);
+    if (n != receiver->n_stuck)
+        bide_rmq_receiver_apply_limits(receiver);
+    receiver->n_stuck = n;
 }
 
 static void set_limit(struct bide_receiver *base, size_t queue, size_t limit)
@@ -92,68 +140,7 @@ static void set_limit(struct bide_receiver *base, size_t queue, size_t limit)
         return;
     receiver->limits[queue] = limit;
     receiver->has_begun[queue] |= limit > 0;
-    apply_limits(receiver);
-}
-
-/* ---- the connection ---- */
-
-static void note_lost(struct bide_rmq_receiver *receiver, const bide_error *error)
-{
-    bide_log(BIDE_LOG_WARN, "broker connection lost", BIDE_STR("error", error->text));
-    bide_rmq_courier_set_generation(receiver->courier, 0);
-    bide_reconnect_failed(&receiver->reconnect, now_us(receiver));
-    receiver->ack_since_us = 0;
-    return_ready(receiver);
-}
-
-/* A queue that was deleted under its consumer exists again once a new connection has declared everything; the
- * old connection, with what is in hand on it, goes on. */
-static void consume_again(struct bide_rmq_receiver *receiver)
-{
-    for (size_t i = 0; i < receiver->intake.n_channels; i++)
-        bide_rmq_intake_forget_cancelled(&receiver->intake, i);
-}
-
-static void begin_connection(struct bide_rmq_receiver *receiver, struct bide_rmq_link *link)
-{
-    bide_reconnect_succeeded(&receiver->reconnect);
-    if (bide_rmq_intake_is_open(&receiver->intake)) {
-        consume_again(receiver);
-    } else if (!link->amqp) {
-        return; /* declared for a connection that was lost meanwhile */
-    } else {
-        bide_rmq_intake_take(&receiver->intake, link);
-        bide_rmq_courier_set_generation(receiver->courier, receiver->intake.generation);
-        receiver->n_reconnects++;
-        bide_log(BIDE_LOG_INFO, "broker connection restored");
-    }
-    apply_limits(receiver);
-}
-
-static bool needs_connection(const struct bide_rmq_receiver *receiver)
-{
-    return !bide_rmq_intake_is_open(&receiver->intake) || receiver->intake.has_cancelled;
-}
-
-static void connect_again(struct bide_rmq_receiver *receiver)
-{
-    struct bide_rmq_link link;
-    bide_code code;
-    bide_error error;
-    if (bide_rmq_connector_finish(&receiver->connector, &link, &code, &error)) {
-        bide_wakeup_drain(&receiver->connected);
-        if (code == BIDE_OK) {
-            begin_connection(receiver, &link);
-            return;
-        }
-        bide_log(BIDE_LOG_WARN, "broker cannot be reached", BIDE_STR("error", error.text));
-        bide_reconnect_failed(&receiver->reconnect, now_us(receiver));
-    }
-    if (!receiver->connector.is_busy && needs_connection(receiver) &&
-        bide_reconnect_is_due(&receiver->reconnect, now_us(receiver)) &&
-        bide_rmq_connector_start(&receiver->connector, bide_rmq_intake_is_open(&receiver->intake), &error) !=
-            BIDE_OK)
-        bide_reconnect_failed(&receiver->reconnect, now_us(receiver));
+    bide_rmq_receiver_apply_limits(receiver);
 }
 
 /* ---- the calls ---- */
@@ -169,6 +156,16 @@ static size_t share(const struct bide_rmq_receiver *receiver, size_t max)
     return max < limit ? max : limit;
 }
 
+/* While nothing is read the library says nothing to the broker, either. */
+static bide_code show_life(struct bide_rmq_receiver *receiver, bide_error *error)
+{
+    int64_t every_us = bide_rmq_link_beat_us(&receiver->intake.link);
+    if (every_us < 0 || now_us(receiver) < receiver->beat_us + every_us)
+        return BIDE_OK;
+    receiver->beat_us = now_us(receiver);
+    return bide_rmq_intake_beat(&receiver->intake, error);
+}
+
 static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
 {
     bide_error error;
@@ -176,6 +173,12 @@ static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
     if (code == BIDE_OK)
         code = bide_rmq_intake_read(
             &receiver->intake, share(receiver, max) + READ_SPARE, &receiver->has_more, &error);
+    if (code == BIDE_OK && bide_rmq_intake_is_full(&receiver->intake))
+        code = show_life(receiver, &error);
+    if (code == BIDE_OK && receiver->intake.has_downed)
+        bide_rmq_receiver_note_downed(receiver);
+    if (code == BIDE_OK && receiver->n_told > 0)
+        bide_rmq_receiver_note_revived(receiver);
     if (code == BIDE_OK && bide_rmq_wire_waiting(&receiver->intake.wire))
         code = bide_rmq_intake_flush(&receiver->intake, &error);
     if (code == BIDE_OK && bide_rmq_watch(receiver)) {
@@ -184,7 +187,7 @@ static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
         bide_rmq_intake_drop(&receiver->intake);
     }
     if (code != BIDE_OK)
-        note_lost(receiver, &error);
+        bide_rmq_receiver_note_lost(receiver, &error);
 }
 
 static void measure_flow(struct bide_rmq_receiver *receiver, size_t n)
@@ -208,9 +211,10 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
     if (bide_rmq_courier_has(receiver->courier)) {
         bide_wakeup_drain(&receiver->wakeup);
         bide_rmq_receiver_collect(receiver);
+        obey_stuck(receiver);
     }
-    if (needs_connection(receiver) || receiver->connector.is_busy)
-        connect_again(receiver);
+    if (receiver->connector.is_busy || bide_rmq_receiver_needs_connection_us(receiver) == 0)
+        bide_rmq_receiver_connect_again(receiver);
     receiver->has_more = false;
     if (bide_rmq_intake_is_open(&receiver->intake))
         serve_connection(receiver, max);
@@ -226,11 +230,6 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
     return BIDE_OK;
 }
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-    return a < 0 ? b : b < 0 ? a : a < b ? a : b;
-}
-
 static void add_fd(struct bide_wait *wait, int fd)
 {
     wait->fds[wait->n_fds++] = (struct pollfd){.fd = fd, .events = POLLIN};
@@ -242,13 +241,13 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
     int64_t timeout = -1;
     if (bide_rmq_intake_is_open(&receiver->intake)) {
         timeout = bide_rmq_link_beat_us(&receiver->intake.link);
-        timeout = sooner(timeout, bide_rmq_receiver_ack_wait_us(receiver));
-        timeout = sooner(timeout, bide_rmq_watch_wait_us(receiver));
+        timeout = bide_rmq_sooner(timeout, bide_rmq_receiver_ack_wait_us(receiver));
+        timeout = bide_rmq_sooner(timeout, bide_rmq_watch_wait_us(receiver));
     }
     if (receiver->rests)
-        timeout = sooner(timeout, FLOOD_REST_US);
-    if (needs_connection(receiver) && !receiver->connector.is_busy)
-        timeout = sooner(timeout, bide_reconnect_wait_us(&receiver->reconnect, now_us(receiver)));
+        timeout = bide_rmq_sooner(timeout, FLOOD_REST_US);
+    if (!receiver->connector.is_busy)
+        timeout = bide_rmq_sooner(timeout, bide_rmq_receiver_needs_connection_us(receiver));
     if (receiver->has_more || receiver->ready || receiver->has_settled ||
         bide_rmq_wire_waiting(&receiver->intake.wire))
         timeout = 0;
@@ -256,7 +255,8 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
     add_fd(ret_wait, receiver->wakeup.fd);
     if (receiver->connector.is_busy)
         add_fd(ret_wait, receiver->connected.fd);
-    if (bide_rmq_intake_is_open(&receiver->intake) && !receiver->rests)
+    bool reads = !receiver->rests && !bide_rmq_intake_is_full(&receiver->intake);
+    if (bide_rmq_intake_is_open(&receiver->intake) && reads)
         add_fd(ret_wait, receiver->intake.link.fd);
 }
 
@@ -266,7 +266,7 @@ static void stop(struct bide_receiver *base)
     receiver->stopping = true;
     for (size_t i = 0; i < receiver->settings->n_queues; i++)
         receiver->limits[i] = 0;
-    apply_limits(receiver);
+    bide_rmq_receiver_apply_limits(receiver);
     return_ready(receiver);
 }
 
@@ -274,11 +274,12 @@ static void stats(const struct bide_receiver *base, struct bide_receiver_stats *
 {
     const struct bide_rmq_receiver *receiver = (const struct bide_rmq_receiver *)base;
     *ret_stats = (struct bide_receiver_stats){
-        .connected = !needs_connection(receiver),
+        .connected = bide_rmq_intake_is_open(&receiver->intake) && receiver->intake.n_down == 0,
         .reconnects = receiver->n_reconnects,
         .settled = receiver->intake.n_settled,
         .lost = receiver->n_lost + receiver->intake.n_lost,
         .unsettled = bide_rmq_receiver_unsettled(receiver),
+        .patience_us = receiver->settings->consumer_timeout_s * INT64_C(1000000) / PATIENCE_SHARE,
     };
 }
 
@@ -309,6 +310,7 @@ static void destroy(struct bide_receiver *base)
     bide_rmq_settings_destroy(receiver->settings);
     bide_free(receiver->limits);
     bide_free(receiver->has_begun);
+    bide_free(receiver->downs);
     bide_free(receiver);
 }
 
@@ -329,7 +331,8 @@ static bide_code open_all(struct bide_rmq_receiver *receiver, bide_error *error)
     struct bide_rmq_link link;
     receiver->limits = bide_calloc(settings->n_queues + 1, sizeof *receiver->limits);
     receiver->has_begun = bide_calloc(settings->n_queues + 1, sizeof *receiver->has_begun);
-    if (!receiver->limits || !receiver->has_begun)
+    receiver->downs = bide_calloc(2 * settings->n_queues + 1, sizeof *receiver->downs);
+    if (!receiver->limits || !receiver->has_begun || !receiver->downs)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_code code = bide_wakeup_init(&receiver->wakeup, error);
     if (code == BIDE_OK)
@@ -339,11 +342,11 @@ static bide_code open_all(struct bide_rmq_receiver *receiver, bide_error *error)
     if (code == BIDE_OK)
         code = bide_rmq_courier_create(settings, &receiver->wakeup, &receiver->courier, error);
     if (code == BIDE_OK)
-        code = bide_rmq_intake_connect(&link, settings, 0, error);
+        code = bide_rmq_intake_connect(&link, settings, 0, NULL, error);
     if (code != BIDE_OK)
         return code;
     bide_rmq_intake_take(&receiver->intake, &link);
-    bide_rmq_courier_set_generation(receiver->courier, receiver->intake.generation);
+    bide_rmq_receiver_tell_generations(receiver);
     return BIDE_OK;
 }
 

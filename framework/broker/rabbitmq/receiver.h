@@ -9,6 +9,13 @@
 #include "broker/rabbitmq/intake.h"
 #include "broker/reconnect.h"
 
+/* What the broker refuses on a channel: to consume there, or to take what became of what was delivered. */
+struct bide_rmq_down {
+    struct bide_reconnect again; /* it is down, and tried then */
+    bool is_told;                /* in the log, until it consumes again */
+    size_t stuck;                /* room given for jobs that are stuck */
+};
+
 struct bide_rmq_receiver {
     struct bide_receiver base;
     struct bide_rmq_settings *settings;
@@ -20,9 +27,12 @@ struct bide_rmq_receiver {
     struct bide_reconnect reconnect;
     size_t *limits;  /* wanted, by queue */
     bool *has_begun; /* the queue is served: what lands is taken in, whatever the limit is at the moment */
-    struct bide_rmq_delivery *ready, **ready_end; /* read, not handed out */
-    bool has_more;                                /* reading stopped before the end */
-    bool has_handed;                              /* jobs the courier was not woken for */
+    struct bide_rmq_down *downs;                   /* by channel */
+    size_t n_told;                                 /* of these */
+    char refusal[sizeof(((bide_error *)0)->text)]; /* what could not be declared, as it was told */
+    struct bide_rmq_delivery *ready, **ready_end;  /* read, not handed out */
+    bool has_more;                                 /* reading stopped before the end */
+    bool has_handed;                               /* jobs the courier was not woken for */
     bool stopping;
     int64_t ack_since_us;  /* acknowledgements wait since then; 0: none do */
     int64_t acked_us;      /* when they were last written */
@@ -30,11 +40,37 @@ struct bide_rmq_receiver {
     size_t flow_n;
     bool floods, rests; /* much arrives; the next wait does not look at the connection */
     bool has_settled;   /* the last that was unsettled: the user is called back once to see it */
+    int64_t beat_us;    /* the last sign of life while nothing was read */
     int64_t watch_us;   /* the next look at quiet channels */
     size_t n_jobs;
+    size_t n_stuck;  /* of these, when the limits were set */
     uint64_t n_lost; /* jobs and settlements of lost connections; see also the intake */
     uint64_t n_reconnects;
 };
+
+/* ---- receiver.c ---- */
+
+/* Consumes as the user, the connection and the broker allow. */
+void bide_rmq_receiver_apply_limits(struct bide_rmq_receiver *receiver);
+/* What was read and not handed out, of a connection or a channel that has ended: the broker hands it out
+ * again. */
+void bide_rmq_receiver_drop_stale(struct bide_rmq_receiver *receiver);
+
+/* ---- receiver_connect.c ---- */
+
+/* How long until a connection has to be made, to consume on or to declare on for a channel that is down; -1:
+ * none has. */
+int64_t bide_rmq_receiver_needs_connection_us(const struct bide_rmq_receiver *receiver);
+/* Takes one that has been made, and begins to make one where it is needed. */
+void bide_rmq_receiver_connect_again(struct bide_rmq_receiver *receiver);
+void bide_rmq_receiver_note_lost(struct bide_rmq_receiver *receiver, const bide_error *error);
+/* After intake.has_downed. The others go on; told once, until it consumes again. */
+void bide_rmq_receiver_note_downed(struct bide_rmq_receiver *receiver);
+void bide_rmq_receiver_note_revived(struct bide_rmq_receiver *receiver);
+/* The courier gives up what can no longer be settled. */
+void bide_rmq_receiver_tell_generations(struct bide_rmq_receiver *receiver);
+
+/* ---- receiver_settle.c ---- */
 
 /* Hands a settlement to the courier; where there is no memory the delivery goes back to its queue. */
 void bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement);

@@ -10,7 +10,10 @@
 struct parcel {
     const struct bide_message *message;
     enum bide_sent *result;
-    bool is_out; /* with the broker, unanswered */
+    bool is_out;      /* with the broker, unanswered */
+    bool is_suspect;  /* to be sent alone */
+    bool is_over;     /* nothing more is tried */
+    unsigned denials; /* by the broker, of this one alone */
 };
 
 struct sender {
@@ -21,14 +24,18 @@ struct sender {
     struct parcel *parcels;
     size_t room;
     /* of the call in progress */
-    size_t n, n_open; /* parcels, and those without a final answer */
-    size_t cursor;    /* all before it are out or answered */
-    int64_t heard_us; /* the last answer, or the beginning */
+    size_t n, n_open;  /* parcels, and those without a final answer */
+    size_t n_suspects; /* of these */
+    bool must_declare; /* a queue is missing */
+    size_t cursor;     /* all before it are out or answered */
+    int64_t heard_us;  /* the last answer, or the beginning */
     int64_t deadline_us;
     bide_code refusal; /* the first that is final */
+    bide_error why;    /* of that */
 };
 
-enum { PAUSE_MS = 20, SLICE_MS = 1000 };
+/* What is missing is declared once more before the broker's word is final. */
+enum { PAUSE_MS = 20, SLICE_MS = 1000, DENIALS = 2 };
 
 static int64_t now_us(const struct sender *sender)
 {
@@ -41,19 +48,49 @@ static int wait_ms(const struct sender *sender, int64_t most_ms)
     return (int)(left_ms < 0 ? 0 : left_ms < most_ms ? left_ms : most_ms);
 }
 
+static void close_parcel(struct sender *sender, struct parcel *parcel)
+{
+    parcel->is_over = true;
+    sender->n_open--;
+    sender->n_suspects -= parcel->is_suspect;
+}
+
+/* The call goes on with the others, and ends with this. */
+static void fail_parcel(struct sender *sender, struct parcel *parcel, bide_code code, const char *text)
+{
+    if (code == BIDE_E_DATA)
+        *parcel->result = BIDE_SENT_REFUSED;
+    if (sender->refusal == BIDE_OK)
+        sender->refusal = bide_fail(&sender->why, code, "%s", text);
+    close_parcel(sender, parcel);
+}
+
+static void on_denied(struct sender *sender, struct parcel *parcel)
+{
+    const bide_error *denial = &sender->publisher.denial;
+    if (++parcel->denials >= DENIALS || denial->code != BIDE_E_BROKER)
+        fail_parcel(sender, parcel, denial->code, denial->text);
+}
+
 static void on_outcome(void *owner, void *item, enum bide_rmq_outcome outcome)
 {
     struct sender *sender = owner;
     struct parcel *parcel = item;
     parcel->is_out = false;
     sender->heard_us = now_us(sender);
-    if (outcome != BIDE_RMQ_CONFIRMED) {
-        sender->cursor = 0; /* sent again, as long as there is time */
+    if (outcome == BIDE_RMQ_CONFIRMED) {
+        *parcel->result = BIDE_SENT_OK;
+        BIDE_KILL_POINT("send/rabbitmq-confirmed");
+        close_parcel(sender, parcel);
         return;
     }
-    *parcel->result = BIDE_SENT_OK;
-    BIDE_KILL_POINT("send/rabbitmq-confirmed");
-    sender->n_open--;
+    sender->cursor = 0; /* sent again, as long as there is time */
+    sender->must_declare |= outcome == BIDE_RMQ_RETURNED;
+    bool is_suspect = outcome == BIDE_RMQ_SUSPECT || outcome == BIDE_RMQ_DENIED;
+    sender->n_suspects += is_suspect && !parcel->is_suspect;
+    parcel->is_suspect |= is_suspect;
+    if (outcome == BIDE_RMQ_DENIED)
+        on_denied(sender, parcel);
 }
 
 static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *error)
@@ -73,22 +110,40 @@ static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *e
     return code;
 }
 
-/* Puts in what is neither out nor answered; what can never be sent is refused. */
+/* Puts in one that is neither out nor answered; what can never be sent is refused. */
+static bide_code put_one(struct sender *sender, struct parcel *parcel, bide_error *error)
+{
+    bide_error why;
+    bide_code code = put(sender, parcel, &why);
+    if (code == BIDE_E_NOMEM)
+        return bide_fail(error, code, "%s", why.text);
+    if (code != BIDE_OK)
+        fail_parcel(sender, parcel, code, why.text);
+    return BIDE_OK;
+}
+
+/* While one of them may be at fault, one at a time, and nothing beside it. */
+static bool has_turn(const struct sender *sender, const struct parcel *parcel)
+{
+    if (sender->n_suspects)
+        return parcel->is_suspect && sender->publisher.n_waiting == 0;
+    return true;
+}
+
 static bide_code put_open(struct sender *sender, bide_error *error)
 {
+    if (sender->n_suspects)
+        sender->cursor = 0;
     for (; sender->cursor < sender->n && !bide_rmq_publisher_is_full(&sender->publisher); sender->cursor++) {
         struct parcel *parcel = &sender->parcels[sender->cursor];
-        if (parcel->is_out || *parcel->result != BIDE_SENT_UNKNOWN)
+        if (parcel->is_out || parcel->is_over || !has_turn(sender, parcel))
             continue;
-        bide_code code = put(sender, parcel, sender->refusal == BIDE_OK ? error : NULL);
-        if (code == BIDE_E_DATA) {
-            *parcel->result = BIDE_SENT_REFUSED;
-            sender->n_open--;
-            sender->refusal = BIDE_E_DATA;
-        } else if (code != BIDE_OK) {
+        bide_code code = put_one(sender, parcel, error);
+        if (code != BIDE_OK)
             return code;
-        }
     }
+    if (sender->n_suspects)
+        sender->cursor = 0;
     return BIDE_OK;
 }
 
@@ -125,6 +180,12 @@ static bide_code step(struct sender *sender, bide_error *error)
     bide_code code = BIDE_OK;
     if (is_silent(sender))
         bide_rmq_publisher_drop(&sender->publisher);
+    if (sender->must_declare && sender->publisher.n_waiting == 0) { /* which is part of connecting */
+        bide_rmq_publisher_close(&sender->publisher);
+        bide_reconnect_failed(&sender->reconnect, now_us(sender));
+        sender->publisher.must_declare = true;
+        sender->must_declare = false;
+    }
     if (!bide_rmq_publisher_is_open(&sender->publisher))
         code = connect_again(sender, error);
     if (code == BIDE_OK)
@@ -161,9 +222,11 @@ static bool begin(
         sender->room = n;
     }
     for (size_t i = 0; i < n; i++)
-        sender->parcels[i] = (struct parcel){messages[i], &results[i], false};
+        sender->parcels[i] = (struct parcel){.message = messages[i], .result = &results[i]};
     sender->n = sender->n_open = n;
+    sender->n_suspects = 0;
     sender->cursor = 0;
+    bide_rmq_publisher_forget_denials(&sender->publisher);
     sender->heard_us = now_us(sender);
     sender->refusal = BIDE_OK;
     sender->deadline_us = now_us(sender) + sender->settings->timeout_ms * 1000;
@@ -180,7 +243,8 @@ static bide_code send_all(struct bide_sender *base, struct bide_message *const *
     while (sender->n_open && (code == BIDE_OK || is_passing(code)) && wait_ms(sender, 1) > 0)
         code = step(sender, error);
     if (sender->n_open == 0)
-        return sender->refusal;
+        return sender->refusal == BIDE_OK ? BIDE_OK
+                                          : bide_fail(error, sender->refusal, "%s", sender->why.text);
     if (code == BIDE_OK || is_passing(code))
         code = timed_out(sender, code, error); /* looks at the connection: before it is dropped */
     /* The broker may still answer what is out; nobody would be there to hear it. */

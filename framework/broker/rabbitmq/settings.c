@@ -7,10 +7,21 @@
 #include "base/units.h"
 #include "broker/risk.h"
 
-enum { PORT = 5672, TLS_PORT = 5671, HEARTBEAT_S = 10, CONNECT_TIMEOUT_S = 5, NAME_SIZE = 512 };
+/* Early ones wait half a second at most: so many arrive in that time at 10 000 a second. */
+enum { EARLY_MAX = 5000 };
 
-static const char *const known_params[] = {
-    "heartbeat", "connect_timeout", "cacertfile", "cafile", "certfile", "keyfile", "verify", NULL};
+enum {
+    PORT = 5672,
+    TLS_PORT = 5671,
+    HEARTBEAT_S = 10,
+    CONNECT_TIMEOUT_S = 5,
+    CONSUMER_TIMEOUT_S = 1800,
+    HOUR_S = 3600,
+    NAME_SIZE = 512
+};
+
+static const char *const known_params[] = {"heartbeat", "connect_timeout", "consumer_timeout", "cacertfile",
+    "cafile", "certfile", "keyfile", "verify", NULL};
 
 /* ---- texts ---- */
 
@@ -65,13 +76,13 @@ static bool name_everything(struct bide_rmq_settings *settings, const struct bid
 /* ---- the URL ---- */
 
 static bide_code seconds(
-    const struct bide_url *url, const char *name, int fallback, int *ret_seconds, bide_error *error)
+    const struct bide_url *url, const char *name, int fallback, int most, int *ret_seconds, bide_error *error)
 {
     const char *text = bide_url_param(url, name);
     int64_t value = fallback;
-    if (text && bide_parse_int(text, 0, 3600, &value, NULL) != BIDE_OK)
-        return bide_fail(error, BIDE_E_CONFIG, "%s: %s=%s: write a number of seconds from 0 to 3600",
-            url->redacted, name, text);
+    if (text && bide_parse_int(text, 0, most, &value, NULL) != BIDE_OK)
+        return bide_fail(error, BIDE_E_CONFIG, "%s: %s=%s: write a number of seconds from 0 to %d",
+            url->redacted, name, text, most);
     *ret_seconds = (int)value;
     return BIDE_OK;
 }
@@ -79,9 +90,12 @@ static bide_code seconds(
 static bide_code read_times(struct bide_rmq_settings *settings, const struct bide_url *url, bide_error *error)
 {
     int connect_s = 0;
-    bide_code code = seconds(url, "heartbeat", HEARTBEAT_S, &settings->heartbeat_s, error);
+    bide_code code = seconds(url, "heartbeat", HEARTBEAT_S, HOUR_S, &settings->heartbeat_s, error);
     if (code == BIDE_OK)
-        code = seconds(url, "connect_timeout", CONNECT_TIMEOUT_S, &connect_s, error);
+        code = seconds(url, "connect_timeout", CONNECT_TIMEOUT_S, HOUR_S, &connect_s, error);
+    if (code == BIDE_OK)
+        code = seconds(url, "consumer_timeout", CONSUMER_TIMEOUT_S, 365 * 24 * HOUR_S,
+            &settings->consumer_timeout_s, error);
     if (code != BIDE_OK)
         return code;
     if (connect_s == 0)
@@ -171,6 +185,10 @@ static bide_code fill(
     settings->tls = strcmp(url->scheme, "amqps") == 0;
     settings->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 10000;
     settings->max_body = options->max_body;
+    settings->max_in_flight = options->max_in_flight;
+    if (settings->max_in_flight && settings->max_in_flight < settings->max_body)
+        settings->max_in_flight = settings->max_body;
+    settings->early_max = options->early_max ? options->early_max : EARLY_MAX;
     settings->classic = options->queue_type == BIDE_QUEUE_CLASSIC;
     settings->clock = options->clock;
     if (!copy_texts(settings, options))

@@ -36,7 +36,10 @@ struct bide_rmq_settings {
     int heartbeat_s;                         /* 0: none */
     int64_t connect_timeout_ms;
     int64_t timeout_ms;
+    int consumer_timeout_s; /* the broker's; 0: it has none */
     size_t max_body;
+    size_t max_in_flight; /* not less than max_body; 0: no bound */
+    size_t early_max;
     bool classic;
     const struct bide_clock *clock;
 

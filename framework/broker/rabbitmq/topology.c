@@ -259,10 +259,10 @@ static bide_code act_on_rows(struct bide_rmq_link *link, amqp_channel_t channel,
 }
 
 typedef bide_code topology_action(struct bide_rmq_link *link, amqp_channel_t channel,
-    const struct bide_rmq_topology *topology, bide_error *error);
+    const struct bide_rmq_topology *topology, void *user, bide_error *error);
 
 static bide_code act_on_topology(
-    struct bide_rmq_link *link, amqp_channel_t channel, topology_action *act, bide_error *error)
+    struct bide_rmq_link *link, amqp_channel_t channel, topology_action *act, void *user, bide_error *error)
 {
     struct bide_rmq_topology topology;
     bide_code code = bide_rmq_topology_init(&topology, link->settings, error);
@@ -271,7 +271,7 @@ static bide_code act_on_topology(
     struct timeval patience = bide_rmq_timeval(60000); /* quorum queues take a while */
     struct timeval usual = bide_rmq_timeval(link->settings->timeout_ms);
     amqp_set_rpc_timeout(link->amqp, &patience);
-    code = act(link, channel, &topology, error);
+    code = act(link, channel, &topology, user, error);
     amqp_set_rpc_timeout(link->amqp, &usual);
     bide_rmq_topology_clear(&topology);
     return code;
@@ -280,14 +280,16 @@ static bide_code act_on_topology(
 static const char declaring[] = "declaring exchanges and queues";
 
 static bide_code declare_all(struct bide_rmq_link *link, amqp_channel_t channel,
-    const struct bide_rmq_topology *topology, bide_error *error)
+    const struct bide_rmq_topology *topology, void *user, bide_error *error)
 {
+    (void)user;
     return act_on_rows(link, channel, topology, topology->n_rows, declare_at_once, declaring, error);
 }
 
 static bide_code delete_all(struct bide_rmq_link *link, amqp_channel_t channel,
-    const struct bide_rmq_topology *topology, bide_error *error)
+    const struct bide_rmq_topology *topology, void *user, bide_error *error)
 {
+    (void)user;
     return act_on_rows(
         link, channel, topology, topology->n_rows, delete_at_once, "deleting exchanges and queues", error);
 }
@@ -309,27 +311,71 @@ static bide_code ask_for_last_queue(struct bide_rmq_link *link, amqp_channel_t c
 }
 
 static bide_code ensure_all(struct bide_rmq_link *link, amqp_channel_t channel,
-    const struct bide_rmq_topology *topology, bide_error *error)
+    const struct bide_rmq_topology *topology, void *user, bide_error *error)
 {
+    (void)user;
     bool there;
     size_t n = topology->n_rows - BIDE_RMQ_RUNGS * RUNG_ROWS; /* those in front of the delay store's */
     bide_code code = ask_for_last_queue(link, channel, topology, &there, error);
     if (code == BIDE_OK && there)
         return act_on_rows(link, channel, topology, n, declare_at_once, declaring, error);
-    return code == BIDE_OK ? declare_all(link, channel, topology, error) : code;
+    return code == BIDE_OK ? declare_all(link, channel, topology, user, error) : code;
+}
+
+/* The broker closes a channel at the first refusal and looks at nothing after it: so one by one. */
+static bide_code declare_each(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, struct bide_rmq_refused *refused, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; i < topology->n_rows && code == BIDE_OK; i++) {
+        bide_rmq_row_declare(link, channel, &topology->rows[i], false);
+        amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->amqp);
+        code = bide_rmq_check(link->settings, reply, declaring, refused->n == 0 ? &refused->first : NULL);
+        if (code == BIDE_OK)
+            continue;
+        if (!bide_rmq_is_refusal(reply))
+            return bide_rmq_check(link->settings, reply, declaring, error);
+        refused->n++;
+        code = bide_rmq_link_reopen_channel(link, channel, error);
+    }
+    return code;
+}
+
+struct possible {
+    bool all;
+    struct bide_rmq_refused *refused;
+};
+
+static bide_code declare_possible(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, void *user, bide_error *error)
+{
+    const struct possible *possible = user;
+    bide_code code = (possible->all ? declare_all : ensure_all)(link, channel, topology, NULL, error);
+    if (code == BIDE_OK || !bide_rmq_is_refusal(amqp_get_rpc_reply(link->amqp)))
+        return code;
+    code = bide_rmq_link_reopen_channel(link, channel, error);
+    return code == BIDE_OK ? declare_each(link, channel, topology, possible->refused, error) : code;
+}
+
+bide_code bide_rmq_topology_declare_possible(struct bide_rmq_link *link, amqp_channel_t channel, bool all,
+    struct bide_rmq_refused *ret_refused, bide_error *error)
+{
+    struct possible possible = {all, ret_refused};
+    ret_refused->n = 0;
+    return act_on_topology(link, channel, declare_possible, &possible, error);
 }
 
 bide_code bide_rmq_topology_declare(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
 {
-    return act_on_topology(link, channel, declare_all, error);
+    return act_on_topology(link, channel, declare_all, NULL, error);
 }
 
 bide_code bide_rmq_topology_ensure(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
 {
-    return act_on_topology(link, channel, ensure_all, error);
+    return act_on_topology(link, channel, ensure_all, NULL, error);
 }
 
 bide_code bide_rmq_topology_delete(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error)
 {
-    return act_on_topology(link, channel, delete_all, error);
+    return act_on_topology(link, channel, delete_all, NULL, error);
 }

@@ -43,6 +43,15 @@ bide_code bide_rmq_topology_declare(struct bide_rmq_link *link, amqp_channel_t c
  * the last of them is missing. (Declaring them all costs a broker 30 ms of processor time, each time a
  * producer comes.) Where somebody deleted one of the others by hand, the next worker or admin declares it. */
 bide_code bide_rmq_topology_ensure(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error);
+/* What could not be declared, and why the first of it. */
+struct bide_rmq_refused {
+    size_t n;
+    bide_error first;
+};
+/* As much as can be: rows that the broker refuses are counted, and keep nothing from the others. `all`: as by
+ * declare; else as by ensure. Fails only with the connection. The channel is open afterwards. */
+bide_code bide_rmq_topology_declare_possible(struct bide_rmq_link *link, amqp_channel_t channel, bool all,
+    struct bide_rmq_refused *ret_refused, bide_error *error);
 /* Deletes all, with what is in it; what is missing is no failure. The channel as above. */
 bide_code bide_rmq_topology_delete(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error);
 

@@ -12,7 +12,7 @@ static bool could_take_more(const struct bide_rmq_channel *channel)
 static bool look(struct bide_rmq_receiver *receiver, size_t index, int64_t now)
 {
     struct bide_rmq_channel *channel = &receiver->intake.channels[index];
-    if (!could_take_more(channel) || channel->quiet_us == 0) {
+    if (!could_take_more(channel) || channel->quiet_us == 0 || bide_rmq_intake_is_full(&receiver->intake)) {
         channel->quiet_us = now;
         return false;
     }

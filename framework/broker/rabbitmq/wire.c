@@ -10,6 +10,7 @@ enum {
     FRAME_EXTRA = 8,
     CONTENT_HEAD = 12, /* class, weight, body size */
     METHOD_ROOM = 2048,
+    ROOM_KEPT = 4 * 1024 * 1024,
     PATIENCE_MS = 10000, /* for the rest of a frame that was begun */
 };
 
@@ -162,6 +163,8 @@ enum bide_rmq_flow bide_rmq_wire_flush(struct bide_rmq_wire *wire, int wait_ms)
     }
     if (wire->lost)
         return BIDE_RMQ_LOST;
+    if (wire->out.capacity > ROOM_KEPT)
+        bide_buffer_release(&wire->out);
     bide_buffer_clear(&wire->out);
     wire->written = 0;
     return BIDE_RMQ_FLOWED;

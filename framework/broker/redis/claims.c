@@ -31,7 +31,8 @@ size_t bide_redis_claims_room(
     const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
 {
     size_t held = queue->in_hand + queue->asked;
-    bool shut = receiver->stopped || receiver->stats.unsettled >= UNSETTLED_MOST;
+    bool shut = receiver->stopped || receiver->stats.unsettled >= UNSETTLED_MOST ||
+                receiver->in_flight >= receiver->settings->max_in_flight;
     return shut || queue->limit <= held ? 0 : queue->limit - held;
 }
 
@@ -45,7 +46,9 @@ size_t bide_redis_claims_early_room(const struct bide_redis_queue *queue)
 
 static struct plan make_plan(const struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
 {
-    size_t most = CLAIM_BYTES / (queue->mean_size + 1);
+    size_t in_flight = receiver->in_flight, most_in_flight = receiver->settings->max_in_flight;
+    size_t bytes = in_flight < most_in_flight ? smaller(CLAIM_BYTES, most_in_flight - in_flight) : 0;
+    size_t most = bytes / (queue->mean_size + 1);
     most = most < 1 ? 1 : smaller(most, BIDE_REDIS_CLAIM_MAX);
     struct plan plan = {.room = smaller(bide_redis_claims_room(receiver, queue), most)};
     if (plan.room == 0)

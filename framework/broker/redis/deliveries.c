@@ -53,6 +53,8 @@ void bide_redis_chain_prepend(struct bide_redis_chain *chain, struct bide_redis_
 
 void bide_redis_delivery_free(struct bide_redis_delivery *delivery)
 {
+    if (delivery->in_flight)
+        *delivery->in_flight -= delivery->charge;
     if (delivery->all_link) {
         *delivery->all_link = delivery->all_next;
         if (delivery->all_next)
@@ -64,6 +66,9 @@ void bide_redis_delivery_free(struct bide_redis_delivery *delivery)
 
 static void enlist(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery)
 {
+    delivery->in_flight = &receiver->in_flight;
+    delivery->charge = delivery->base.message->body_size;
+    receiver->in_flight += delivery->charge;
     delivery->all_next = receiver->all;
     delivery->all_link = &receiver->all;
     if (receiver->all)
@@ -171,7 +176,8 @@ static bide_code deliver(struct bide_redis_receiver *receiver, struct bide_redis
 
 static void weigh(struct bide_redis_queue *queue, size_t size)
 {
-    queue->mean_size = queue->mean_size - queue->mean_size / 8 + size / 8;
+    queue->mean_size = queue->is_weighed ? queue->mean_size - queue->mean_size / 8 + size / 8 : size;
+    queue->is_weighed = true;
 }
 
 bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receiver,

@@ -404,6 +404,7 @@ static bide_code set_up(
     receiver->n_queues = receiver->settings->n_queues;
     for (size_t i = 0; i < receiver->n_queues; i++) {
         receiver->queues[i].name = receiver->settings->queues[i];
+        receiver->queues[i].mean_size = receiver->settings->max_body;
         bide_redis_claims_reset(&receiver->queues[i]);
         bide_redis_chain_init(&receiver->queues[i].refused);
         for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)

@@ -37,6 +37,8 @@ struct bide_redis_delivery {
     struct bide_redis_delivery *all_next, **all_link; /* in the receiver's `all` */
     struct bide_heap_node landing;                    /* in `landing` while it is early */
     struct bide_settlement settlement;
+    size_t *in_flight; /* the receiver's, while it is in `all`; its share: */
+    size_t charge;
     unsigned incarnation; /* of the receiver, when it was claimed */
     bool sent;            /* its settlement was, at least once */
     bool alone;           /* and refused, among others: now by itself */
@@ -68,7 +70,9 @@ struct bide_redis_queue {
     bool audited;           /* since the connection was made: nothing is settled before the answer */
     int audits;             /* still to be made after a reconnect: what is claimed that we do not know of? */
     int64_t audit_us;       /* monotonic: when */
-    size_t mean_size;       /* of messages, a moving average: bounds the bytes of a claim */
+    size_t mean_size;       /* of messages, a moving average: bounds the bytes of a claim; before the first:
+                               max_body */
+    bool is_weighed;
     struct bide_redis_chain settles[BIDE_REDIS_N_LISTS]; /* to be sent */
     struct bide_redis_chain refused;                     /* to be sent after a pause, */
     int64_t refused_until_ms;                            /* wall; 0: there are none */
@@ -104,6 +108,7 @@ struct bide_redis_receiver {
     size_t settles_under_way;
     size_t settle_turn;              /* which queue's which list is next */
     struct bide_redis_delivery *all; /* every delivery that is not freed */
+    size_t in_flight;                /* bytes of their bodies */
     struct bide_redis_chain ready;   /* claimed, not handed out */
     struct bide_heap landing;        /* early ones, claimed and not settled */
     struct bide_redis_args args;

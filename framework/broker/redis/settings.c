@@ -136,6 +136,7 @@ bide_code bide_redis_settings_create(
     settings->timeout_ms = TIMEOUT_MS;
     settings->call_timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     settings->max_body = options->max_body;
+    settings->max_in_flight = options->max_in_flight ? options->max_in_flight : SIZE_MAX;
     settings->clock = options->clock;
     bide_code code = BIDE_OK;
     if (!copy_texts(settings, options))

@@ -37,6 +37,7 @@ struct bide_redis_settings {
     size_t n_queues;
     int64_t call_timeout_ms; /* for one send or admin call */
     size_t max_body;
+    size_t max_in_flight;
     const struct bide_clock *clock;
 };
 

@@ -33,6 +33,7 @@ static void hand_out(
 {
     const struct bide_message *message = delivery->base.message;
     delivery->early.due_us = message->due_ms * 1000;
+    receiver->in_flight += message->body_size;
     /* Without memory for its place among the early it counts among the held: less is claimed, no harm. */
     struct bide_sqlite_queue *queue = &receiver->queues[delivery->base.queue];
     if (message->due_ms > now_ms && bide_heap_insert(&receiver->early, &delivery->early)) {
@@ -53,6 +54,7 @@ void bide_sqlite_claim_hand_out(
 
 void bide_sqlite_claim_take_back(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery)
 {
+    receiver->in_flight -= delivery->base.message->body_size;
     if (delivery->early.place != 0)
         leave_early(receiver, delivery);
     else
@@ -69,7 +71,7 @@ void bide_sqlite_delivery_destroy(struct bide_sqlite_delivery *delivery)
 
 static bool has_room(const struct bide_sqlite_receiver *receiver, const struct bide_sqlite_queue *queue)
 {
-    return !receiver->stopped && queue->held < queue->limit;
+    return !receiver->stopped && queue->held < queue->limit && receiver->in_flight < receiver->max_in_flight;
 }
 
 static bool may_be_early(const struct bide_sqlite_receiver *receiver)
@@ -155,6 +157,7 @@ struct claim {
     struct bide_sqlite_delivery **deliveries;
     size_t max, n;
     int64_t now_ms;
+    size_t bytes; /* of bodies for which there is room; one message may take more */
     size_t early; /* how many more may be early, and how large */
     size_t early_bytes;
     size_t room;       /* in the present queue, for what is due */
@@ -183,7 +186,7 @@ static struct bide_sqlite_delivery *make_delivery(
 /* May one that is due then be taken? */
 static bool fits(const struct claim *claim, int64_t due_ms)
 {
-    if (claim->n == claim->max)
+    if (claim->n == claim->max || claim->bytes == 0)
         return false;
     if (due_ms <= claim->now_ms)
         return claim->room > 0;
@@ -193,6 +196,7 @@ static bool fits(const struct claim *claim, int64_t due_ms)
 
 static void count(struct claim *claim, const struct bide_message *message)
 {
+    claim->bytes -= message->body_size < claim->bytes ? message->body_size : claim->bytes;
     if (claim->early_room > 0)
         claim->early_room--;
     if (message->due_ms <= claim->now_ms) {
@@ -266,6 +270,8 @@ bide_code bide_sqlite_claim(struct bide_sqlite_receiver *receiver, struct bide_s
         .deliveries = deliveries,
         .max = max,
         .now_ms = bide_wall_ms(receiver->file.clock),
+        .bytes =
+            receiver->in_flight < receiver->max_in_flight ? receiver->max_in_flight - receiver->in_flight : 0,
         .early = early ? BIDE_SQLITE_EARLY_MAX - receiver->early.size : 0,
         .early_bytes = early ? BIDE_SQLITE_EARLY_BYTES - receiver->early_bytes : 0,
     };

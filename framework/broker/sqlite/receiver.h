@@ -47,6 +47,7 @@ struct bide_sqlite_receiver {
     size_t max_body;
     struct bide_heap early;
     size_t early_bytes;
+    size_t in_flight, max_in_flight; /* bytes of bodies in the user's hands */
     struct bide_sqlite_delivery *first_settled, *last_settled;
     size_t n_settled;
     struct bide_buffer scratch;

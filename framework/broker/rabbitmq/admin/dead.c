@@ -4,9 +4,12 @@
 #include "broker/rabbitmq/address.h"
 #include "base/killpoint.h"
 #include "broker/rabbitmq/fault.h"
+#include "broker/rabbitmq/admin/batch.h"
 #include "broker/rabbitmq/admin/letters.h"
 
-enum { BATCH = 500, SERVE_MS = 200 };
+enum { BATCH = 500 };
+
+static const char replaying[] = "replay";
 
 /* A walk through dead letters that changes them. */
 struct walk {
@@ -17,10 +20,12 @@ struct walk {
     void *user;
     uint64_t n_done, total;
     bool is_interrupted;
-    size_t n_out;                        /* replay: published, unanswered */
     char known_queue[BIDE_NAME_MAX + 1]; /* of the last unrouted letter, and whether it exists */
     bool is_known;
     uint64_t n_homeless; /* unrouted letters that stayed, for want of their queue */
+    uint64_t n_cut;      /* letters that stayed because they have only the beginning of their body */
+    uint64_t n_denied;   /* letters that stayed because the broker refused them */
+    bide_error why;
 };
 
 /* ---- taking ---- */
@@ -30,12 +35,15 @@ static bide_code take_all(struct bide_rmq_admin *admin, size_t source, const str
     struct bide_rmq_pile *pile, bide_error *error)
 {
     int64_t depth = 0;
-    size_t n;
     bide_code code = bide_rmq_admin_depth(admin, admin->sources.items[source].queue, &depth, error);
-    if (code != BIDE_OK || depth < 0)
-        depth = 0;
-    return code != BIDE_OK ? code
-                           : bide_rmq_letters_take(admin, source, (size_t)depth, filter, pile, &n, error);
+    size_t left = code == BIDE_OK && depth > 0 ? (size_t)depth : 0;
+    do { /* also where nothing is left: the channel of each source is opened in turn */
+        size_t n = 0;
+        if (code == BIDE_OK)
+            code = bide_rmq_letters_take(admin, source, left, filter, pile, &n, error);
+        left = n ? left - n : 0;
+    } while (left && code == BIDE_OK);
+    return code;
 }
 
 static bide_code take_everything(struct bide_rmq_admin *admin, const struct bide_dead_filter *filter,
@@ -93,7 +101,7 @@ static bide_code walk_source(struct walk *walk, size_t source, bide_error *error
         if (code == BIDE_OK)
             code = handle(walk, &pile, error);
         bide_rmq_pile_clear(&pile);
-        left = n < most ? 0 : left - n;
+        left = n ? left - n : 0;
     } while (left && code == BIDE_OK && !walk->is_interrupted);
     return code;
 }
@@ -133,8 +141,10 @@ static bide_code drop_pile(struct walk *walk, struct bide_rmq_pile *pile, bide_e
 bide_code bide_rmq_dead_drop(struct bide_admin *base, const struct bide_dead_filter *filter,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
 {
+    struct bide_dead_filter wanted = *filter;
+    wanted.without_bodies = true;
     struct walk walk = {.admin = (struct bide_rmq_admin *)base,
-        .filter = filter,
+        .filter = &wanted,
         .handle = drop_pile,
         .progress = progress,
         .user = user};
@@ -145,14 +155,6 @@ bide_code bide_rmq_dead_drop(struct bide_admin *base, const struct bide_dead_fil
 }
 
 /* ---- replaying ---- */
-
-static void on_outcome(void *owner, void *item, enum bide_rmq_outcome outcome)
-{
-    struct walk *walk = owner;
-    struct bide_rmq_letter *letter = item;
-    walk->n_out--;
-    letter->is_confirmed = outcome == BIDE_RMQ_CONFIRMED;
-}
 
 /* An unrouted letter whose queue still does not exist stays where it is: published, it would come back. */
 static bide_code has_home(
@@ -192,8 +194,16 @@ static void replay_marks(
     marks->error = marks->failures = (struct bide_slice){NULL, 0};
 }
 
-static bide_code put(struct walk *walk, struct bide_rmq_letter *letter, bide_error *error)
+struct replay {
+    struct walk *walk;
+    const struct bide_rmq_pile *pile;
+};
+
+static bide_code put(struct bide_rmq_batch *batch, size_t number, void *item, bide_error *error)
 {
+    const struct replay *replay = batch->user;
+    const struct walk *walk = replay->walk;
+    const struct bide_rmq_letter *letter = replay->pile->letters[number];
     struct bide_rmq_publisher *publisher = &walk->admin->publisher;
     const struct bide_message *message = letter->message;
     struct bide_rmq_marks marks;
@@ -203,66 +213,60 @@ static bide_code put(struct walk *walk, struct bide_rmq_letter *letter, bide_err
     if (!bide_rmq_draft_again(&publisher->draft, letter->raw, message->id, &marks))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_code code = bide_rmq_publisher_put(
-        publisher, &route.address, (struct bide_slice){message->body, message->body_size}, letter, error);
-    walk->n_out += code == BIDE_OK;
+        publisher, &route.address, (struct bide_slice){message->body, message->body_size}, item, error);
     BIDE_KILL_POINT("replay/rabbitmq-published");
     return code;
 }
 
-static bide_code serve_until(struct walk *walk, size_t n_out, bide_error *error)
-{
-    const struct bide_rmq_settings *settings = walk->admin->settings;
-    int64_t deadline_ms = bide_mono_ms(settings->clock) + settings->timeout_ms;
-    while (walk->n_out > n_out || bide_rmq_publisher_is_full(&walk->admin->publisher)) {
-        bide_code code = bide_rmq_publisher_serve(&walk->admin->publisher, SERVE_MS, error);
-        if (code != BIDE_OK)
-            return code;
-        if (bide_mono_ms(settings->clock) > deadline_ms)
-            return bide_fail(error, BIDE_E_TIMEOUT, "%s: the broker did not confirm in time%s",
-                settings->redacted,
-                walk->admin->publisher.link.blocked ? ": it has an alarm (memory or disk)" : "");
-    }
-    return BIDE_OK;
-}
-
-static bide_code publish_pile(struct walk *walk, struct bide_rmq_pile *pile, bide_error *error)
+static bide_code leave_out_homeless(
+    struct walk *walk, const struct bide_rmq_pile *pile, struct bide_rmq_batch *batch, bide_error *error)
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; i < pile->n && code == BIDE_OK; i++) {
         bool has = false;
         code = has_home(walk, pile->letters[i], &has, error);
-        walk->n_homeless += code == BIDE_OK && !has;
-        if (code == BIDE_OK && has)
-            code = put(walk, pile->letters[i], error);
-        if (code == BIDE_OK && bide_rmq_publisher_is_full(&walk->admin->publisher))
-            code = serve_until(walk, SIZE_MAX, error);
-    }
-    return code == BIDE_OK ? serve_until(walk, 0, error) : code;
-}
-
-static bide_code retry_pile(struct walk *walk, struct bide_rmq_pile *pile, bide_error *error)
-{
-    bide_code code = publish_pile(walk, pile, error);
-    if (code != BIDE_OK)
-        bide_rmq_publisher_drop(&walk->admin->publisher); /* nobody waits for what is still out */
-    for (size_t i = 0; i < pile->n; i++) {
-        if (!pile->letters[i]->is_confirmed)
+        if (code != BIDE_OK || has)
             continue;
-        BIDE_KILL_POINT("replay/rabbitmq-confirmed");
-        bide_code acknowledged = bide_rmq_letter_acknowledge(walk->admin, pile->letters[i], error);
-        BIDE_KILL_POINT("replay/rabbitmq-acknowledged");
-        walk->n_done += acknowledged == BIDE_OK;
-        code = code == BIDE_OK ? acknowledged : code;
+        batch->items[i].state = BIDE_RMQ_BATCH_LEFT_OUT;
+        walk->n_homeless++;
     }
     return code;
 }
 
-static bide_code connect_publisher(struct walk *walk, bide_error *error)
+/* Those whose copy is in its queue are deleted, also where others failed. */
+static bide_code acknowledge_confirmed(struct walk *walk, const struct bide_rmq_pile *pile,
+    const struct bide_rmq_batch *batch, bide_error *error)
 {
-    struct bide_rmq_publisher *publisher = &walk->admin->publisher;
-    publisher->sink = on_outcome;
-    publisher->owner = walk;
-    return bide_rmq_publisher_open(publisher, "replay", false, error);
+    for (size_t i = 0; i < batch->n; i++) {
+        if (batch->items[i].state != BIDE_RMQ_BATCH_CONFIRMED)
+            continue;
+        BIDE_KILL_POINT("replay/rabbitmq-confirmed");
+        bide_code code = bide_rmq_letter_acknowledge(walk->admin, pile->letters[i], error);
+        BIDE_KILL_POINT("replay/rabbitmq-acknowledged");
+        if (code != BIDE_OK)
+            return code;
+        walk->n_done++;
+    }
+    return BIDE_OK;
+}
+
+static bide_code retry_pile(struct walk *walk, struct bide_rmq_pile *pile, bide_error *error)
+{
+    struct replay replay = {walk, pile};
+    struct bide_rmq_batch batch = {.admin = walk->admin, .role = replaying, .put = put, .user = &replay};
+    bide_error later;
+    walk->n_cut += bide_rmq_pile_leave_out_cut(pile);
+    bide_code code = bide_rmq_batch_init(&batch, pile->n, error);
+    if (code == BIDE_OK)
+        code = leave_out_homeless(walk, pile, &batch, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_batch_publish(&batch, error);
+    if (batch.n_denied)
+        walk->why = batch.why;
+    walk->n_denied += batch.n_denied;
+    bide_code acknowledged = acknowledge_confirmed(walk, pile, &batch, code == BIDE_OK ? error : &later);
+    bide_rmq_batch_clear(&batch);
+    return code == BIDE_OK ? acknowledged : code;
 }
 
 bide_code bide_rmq_dead_retry(struct bide_admin *base, const struct bide_dead_filter *filter,
@@ -273,13 +277,19 @@ bide_code bide_rmq_dead_retry(struct bide_admin *base, const struct bide_dead_fi
         .handle = retry_pile,
         .progress = progress,
         .user = user};
-    bide_code code = connect_publisher(&walk, error);
+    bide_code code = bide_rmq_publisher_open(&walk.admin->publisher, replaying, false, error);
     if (code == BIDE_OK)
         code = walk_all(&walk, error);
     bide_rmq_publisher_close(&walk.admin->publisher);
+    if (code == BIDE_OK && walk.n_denied)
+        code = bide_fail(error, walk.why.code, "%llu were replayed, %llu stay: the broker refuses them: %s",
+            (unsigned long long)walk.n_done, (unsigned long long)walk.n_denied, walk.why.text);
     if (code == BIDE_OK && walk.n_homeless)
         bide_log(BIDE_LOG_WARN, "unrouted messages stay: their queue does not exist",
             BIDE_INT("messages", (int64_t)walk.n_homeless), BIDE_STR("queue", walk.known_queue));
+    if (code == BIDE_OK && walk.n_cut)
+        bide_log(BIDE_LOG_WARN, "oversized messages stay: only the beginning of their body was kept",
+            BIDE_INT("messages", (int64_t)walk.n_cut));
     if (code == BIDE_OK)
         *ret_n = walk.n_done;
     return code;

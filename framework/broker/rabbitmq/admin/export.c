@@ -10,7 +10,7 @@
 
 #include "broker/rabbitmq/admin/letters.h"
 
-enum { FIRST_BATCH = 50, BATCH_BYTES = 8 * 1024 * 1024, PAUSE_MS = 300 };
+enum { PAUSE_MS = 300 };
 
 struct exporter {
     struct bide_rmq_admin *admin;
@@ -18,19 +18,9 @@ struct exporter {
     struct bide_dead_filter filter;
     bide_export_visit *visit;
     void *user;
-    size_t most;  /* to take at once: what keeps a batch's bytes within bounds */
     bool carried; /* something, in this walk */
     struct bide_export items[BIDE_EXPORT_BATCH];
 };
-
-static void weigh(struct exporter *exporter, const struct bide_rmq_pile *pile)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < pile->n; i++)
-        bytes += pile->letters[i]->message->body_size;
-    size_t most = pile->n ? BATCH_BYTES / (bytes / pile->n + 1) : FIRST_BATCH;
-    exporter->most = most < 1 ? 1 : most > BIDE_EXPORT_BATCH ? BIDE_EXPORT_BATCH : most;
-}
 
 static void show_pile(struct exporter *exporter, const struct bide_rmq_pile *pile)
 {
@@ -81,9 +71,9 @@ static bide_code export_batch(
     struct bide_rmq_pile pile = {0};
     bide_code code =
         bide_rmq_letters_take(exporter->admin, source, most, &exporter->filter, &pile, ret_n, error);
+    bide_rmq_pile_leave_out_cut(&pile);
     if (code == BIDE_OK)
         code = visit_pile(exporter, source, &pile, error);
-    weigh(exporter, &pile);
     bide_rmq_pile_clear(&pile);
     return code;
 }
@@ -96,11 +86,10 @@ static bide_code export_source(struct exporter *exporter, size_t source, bide_er
     const char *queue = exporter->admin->sources.items[source].queue;
     bide_code code = bide_rmq_admin_depth(exporter->admin, queue, &depth, error);
     size_t left = code == BIDE_OK && depth > 0 ? (size_t)depth : 0;
-    exporter->most = FIRST_BATCH;
     while (code == BIDE_OK && left > 0) {
-        size_t n = 0, most = left < exporter->most ? left : exporter->most;
-        code = export_batch(exporter, source, most, &n, error);
-        left = n < most ? 0 : left - n;
+        size_t n = 0;
+        code = export_batch(exporter, source, left < BIDE_EXPORT_BATCH ? left : BIDE_EXPORT_BATCH, &n, error);
+        left = n ? left - n : 0;
     }
     if (code == BIDE_OK && exporter->queue)
         code = bide_rmq_letters_return(exporter->admin, source, error);

@@ -6,6 +6,7 @@
 #include "broker/rabbitmq/fault.h"
 
 enum { PIPELINE = 64, PREFIX = 2 * BIDE_RMQ_RUNGS, RETURN_MS = 2000, RETURN_STEP_MS = 2, ACKS_MAX = 16 };
+enum { FIRST_PIPELINE = 4, ENOUGH_BYTES = 8 * 1024 * 1024 }; /* of bodies, kept and under way */
 
 static const struct bide_rmq_source *source_of(const struct bide_rmq_admin *admin, size_t source)
 {
@@ -48,12 +49,33 @@ void bide_rmq_pile_sort(struct bide_rmq_pile *pile)
         qsort(pile->letters, pile->n, sizeof *pile->letters, newer);
 }
 
-/* Keeps the newest; called when twice as many have come together, so that each is sorted a few times only. */
+/* Keeps the newest; called when twice as many have come together, or large ones, so that each is sorted a few
+ * times only. */
 static void trim(struct bide_rmq_pile *pile, size_t limit)
 {
     bide_rmq_pile_sort(pile);
     while (pile->n > limit)
         destroy_letter(pile->letters[--pile->n]);
+    pile->bytes = 0;
+    for (size_t i = 0; i < pile->n; i++)
+        pile->bytes += pile->letters[i]->message->body_size;
+}
+
+size_t bide_rmq_pile_leave_out_cut(struct bide_rmq_pile *pile)
+{
+    size_t n = 0, before = pile->n;
+    for (size_t i = 0; i < before; i++)
+        if (pile->letters[i]->is_cut)
+            destroy_letter(pile->letters[i]);
+        else
+            pile->letters[n++] = pile->letters[i];
+    pile->n = n;
+    return before - n;
+}
+
+static bool is_crowded(const struct bide_rmq_pile *pile, size_t limit)
+{
+    return limit && (pile->n >= 2 * limit || (pile->n > limit && pile->bytes > ENOUGH_BYTES));
 }
 
 static bool add(struct bide_rmq_pile *pile, struct bide_rmq_letter *letter)
@@ -67,6 +89,7 @@ static bool add(struct bide_rmq_pile *pile, struct bide_rmq_letter *letter)
         pile->room = room;
     }
     pile->letters[pile->n++] = letter;
+    pile->bytes += letter->message->body_size;
     return true;
 }
 
@@ -78,11 +101,14 @@ struct fetch {
     const struct bide_dead_filter *filter;
     struct bide_rmq_pile *pile;
     size_t most, n_asked, n_answered, n_taken;
+    size_t largest;      /* body so far */
+    size_t bytes_before; /* in the pile */
     bool is_empty;
     /* the one coming in */
     amqp_basic_get_ok_t *got;
     amqp_frame_t head;
-    struct bide_buffer body;
+    struct bide_buffer body; /* stays empty where bodies are left out */
+    uint64_t body_left;
 };
 
 /* Where an unrouted message wanted to go: what follows the digits, if it came by the ladder. */
@@ -149,6 +175,7 @@ static struct bide_rmq_letter *create_letter(struct fetch *fetch)
         bide_free(letter);
         return NULL;
     }
+    letter->is_cut = marks.cut > 0;
     memcpy(letter + 1, raw.bytes, raw.len);
     letter->raw = (struct bide_slice){(const char *)(letter + 1), raw.len};
     if (kind == BIDE_RMQ_UNDERWAY)
@@ -182,7 +209,7 @@ static bide_code finish_letter(struct fetch *fetch, bide_error *error)
     } else if (!add(fetch->pile, letter)) {
         destroy_letter(letter);
         return bide_fail(error, BIDE_E_NOMEM, "out of memory for dead letters");
-    } else if (fetch->filter->limit && fetch->pile->n >= 2 * fetch->filter->limit) {
+    } else if (is_crowded(fetch->pile, fetch->filter->limit)) {
         trim(fetch->pile, fetch->filter->limit);
     }
     amqp_maybe_release_buffers_on_channel(fetch->admin->link.amqp, channel_of(fetch->source));
@@ -191,24 +218,37 @@ static bide_code finish_letter(struct fetch *fetch, bide_error *error)
 
 /* ---- fetching ---- */
 
-static bide_code failed(struct bide_rmq_admin *admin, int status, bide_error *error)
+static bide_code failed(const struct bide_rmq_admin *admin, int status, bide_error *error)
 {
     return bide_rmq_fail_status(admin->settings, status, "working on dead letters", error);
 }
 
+static bide_code on_head(struct fetch *fetch, const amqp_frame_t *frame, bide_error *error)
+{
+    fetch->head = *frame;
+    fetch->body_left = frame->payload.properties.body_size;
+    if (fetch->body_left > fetch->largest)
+        fetch->largest = (size_t)fetch->body_left;
+    bide_buffer_clear(&fetch->body);
+    if (!fetch->filter->without_bodies)
+        bide_buffer_reserve(&fetch->body, (size_t)fetch->body_left);
+    return fetch->body_left == 0 ? finish_letter(fetch, error) : BIDE_OK;
+}
+
+static bide_code on_body(struct fetch *fetch, amqp_bytes_t piece, bide_error *error)
+{
+    if (!fetch->filter->without_bodies)
+        bide_buffer_add(&fetch->body, piece.bytes, piece.len);
+    fetch->body_left -= piece.len < fetch->body_left ? piece.len : fetch->body_left;
+    return fetch->body_left == 0 ? finish_letter(fetch, error) : BIDE_OK;
+}
+
 static bide_code on_frame(struct fetch *fetch, const amqp_frame_t *frame, bide_error *error)
 {
-    uint64_t whole = fetch->head.payload.properties.body_size;
-    if (frame->frame_type == AMQP_FRAME_HEADER) {
-        fetch->head = *frame;
-        bide_buffer_clear(&fetch->body);
-        return frame->payload.properties.body_size == 0 ? finish_letter(fetch, error) : BIDE_OK;
-    }
-    if (frame->frame_type == AMQP_FRAME_BODY) {
-        bide_buffer_add(&fetch->body, frame->payload.body_fragment.bytes, frame->payload.body_fragment.len);
-        bool is_whole = fetch->body.failed || fetch->body.size >= whole;
-        return is_whole ? finish_letter(fetch, error) : BIDE_OK;
-    }
+    if (frame->frame_type == AMQP_FRAME_HEADER)
+        return on_head(fetch, frame, error);
+    if (frame->frame_type == AMQP_FRAME_BODY)
+        return on_body(fetch, frame->payload.body_fragment, error);
     if (frame->frame_type != AMQP_FRAME_METHOD)
         return BIDE_OK;
     switch (frame->payload.method.id) {
@@ -226,12 +266,28 @@ static bide_code on_frame(struct fetch *fetch, const amqp_frame_t *frame, bide_e
     }
 }
 
-/* Questions go ahead of the answers: one round trip for many letters. */
+/* Questions go ahead of the answers: one round trip for many letters. Bodies that are kept bound how many, by
+ * the largest so far; at first it is not known what they are like. */
+static size_t pipeline(const struct fetch *fetch)
+{
+    if (fetch->filter->without_bodies)
+        return PIPELINE;
+    size_t n = fetch->n_answered < FIRST_PIPELINE ? FIRST_PIPELINE : PIPELINE;
+    size_t fits = ENOUGH_BYTES / (fetch->largest + 1);
+    return fits < 1 ? 1 : fits < n ? fits : n;
+}
+
+/* Enough at once; with a limit, what is older makes way. */
+static bool is_full(const struct fetch *fetch)
+{
+    return fetch->filter->limit == 0 && fetch->pile->bytes - fetch->bytes_before >= ENOUGH_BYTES;
+}
+
 static bide_code ask(struct fetch *fetch, bide_error *error)
 {
     amqp_basic_get_t get = {.queue = bide_rmq_text(source_of(fetch->admin, fetch->source)->queue)};
-    while (
-        !fetch->is_empty && fetch->n_asked < fetch->most && fetch->n_asked - fetch->n_answered < PIPELINE) {
+    while (!fetch->is_empty && !is_full(fetch) && fetch->n_asked < fetch->most &&
+           fetch->n_asked - fetch->n_answered < pipeline(fetch)) {
         int status =
             amqp_send_method(fetch->admin->link.amqp, channel_of(fetch->source), AMQP_BASIC_GET_METHOD, &get);
         if (status != AMQP_STATUS_OK)
@@ -270,7 +326,12 @@ static bide_code begin(struct fetch *fetch, bide_error *error)
 bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, size_t most,
     const struct bide_dead_filter *filter, struct bide_rmq_pile *pile, size_t *ret_n, bide_error *error)
 {
-    struct fetch fetch = {.admin = admin, .source = source, .filter = filter, .pile = pile, .most = most};
+    struct fetch fetch = {.admin = admin,
+        .source = source,
+        .filter = filter,
+        .pile = pile,
+        .most = most,
+        .bytes_before = pile->bytes};
     bide_buffer_init(&fetch.body);
     bide_code code = begin(&fetch, error);
     if (code == BIDE_OK)
@@ -286,13 +347,41 @@ bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, siz
     return BIDE_OK;
 }
 
+/* ---- acknowledging and giving back ---- */
+
+enum { ALL = 0 }; /* as a tag, with `multiple`: everything that the channel has fetched */
+
+/* Whatever was asked of the broker before may have ended the connection. */
+static bide_code check_link(const struct bide_rmq_admin *admin, bide_error *error)
+{
+    return admin->link.amqp ? BIDE_OK : failed(admin, AMQP_STATUS_SOCKET_CLOSED, error);
+}
+
+static bide_code acknowledge(struct bide_rmq_admin *admin, size_t source, uint64_t tag, bide_error *error)
+{
+    bide_code code = check_link(admin, error);
+    if (code != BIDE_OK)
+        return code;
+    int status = amqp_basic_ack(admin->link.amqp, channel_of(source), tag, tag == ALL);
+    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+}
+
+static bide_code give_back(struct bide_rmq_admin *admin, size_t source, uint64_t tag, bide_error *error)
+{
+    bide_code code = check_link(admin, error);
+    if (code != BIDE_OK)
+        return code;
+    int status = amqp_basic_nack(admin->link.amqp, channel_of(source), tag, tag == ALL, 1);
+    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+}
+
 /* A channel hands a quorum queue 32 commands at a time and keeps the rest to itself; when it is closed, that
  * rest is lost, and what was acknowledged is there again. A get goes through the queue's log: when it is
  * answered, all that was sent before is applied. */
 static bide_code await_applied(struct bide_rmq_admin *admin, size_t source, bide_error *error)
 {
     static const char *const ids[] = {""};
-    const struct bide_dead_filter nobody = {.ids = ids, .n_ids = 1};
+    const struct bide_dead_filter nobody = {.ids = ids, .n_ids = 1, .without_bodies = true};
     struct bide_rmq_pile none = {0};
     size_t n = 0;
     admin->n_acks = 0;
@@ -301,38 +390,33 @@ static bide_code await_applied(struct bide_rmq_admin *admin, size_t source, bide
     if (code != BIDE_OK || n == 0)
         return code;
     admin->n_letters[source]--;
-    int status = amqp_basic_nack(admin->link.amqp, channel_of(source), admin->last_tag, 0, 1);
-    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+    return give_back(admin, source, admin->last_tag, error);
 }
 
 bide_code bide_rmq_letter_acknowledge(
     struct bide_rmq_admin *admin, const struct bide_rmq_letter *letter, bide_error *error)
 {
-    int status = amqp_basic_ack(admin->link.amqp, channel_of(letter->source), letter->tag, 0);
-    if (status != AMQP_STATUS_OK)
-        return failed(admin, status, error);
+    bide_code code = acknowledge(admin, letter->source, letter->tag, error);
+    if (code != BIDE_OK)
+        return code;
     admin->n_letters[letter->source]--;
     return ++admin->n_acks < ACKS_MAX ? BIDE_OK : await_applied(admin, letter->source, error);
 }
 
 bide_code bide_rmq_letters_acknowledge_all(struct bide_rmq_admin *admin, size_t source, bide_error *error)
 {
-    enum { ALL = 0 };
     if (admin->n_letters[source] == 0)
         return BIDE_OK;
-    int status = amqp_basic_ack(admin->link.amqp, channel_of(source), ALL, 1);
     admin->n_letters[source] = 0;
-    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+    return acknowledge(admin, source, ALL, error);
 }
 
 bide_code bide_rmq_letters_return(struct bide_rmq_admin *admin, size_t source, bide_error *error)
 {
-    enum { ALL = 0 };
     if (admin->n_letters[source] == 0)
         return BIDE_OK;
-    int status = amqp_basic_nack(admin->link.amqp, channel_of(source), ALL, 1, 1);
     admin->n_letters[source] = 0;
-    return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
+    return give_back(admin, source, ALL, error);
 }
 
 /* A quorum queue takes back what a channel gives up a moment later: a look at it before that would find it
@@ -350,10 +434,10 @@ static void await_return(struct bide_rmq_admin *admin, size_t source)
 
 void bide_rmq_letters_give_back(struct bide_rmq_admin *admin)
 {
-    enum { ALL = 0 };
+    bide_error ignored; /* the broker takes them back with the connection, then */
     for (size_t source = 0; source < admin->open_letters; source++)
-        if (admin->link.amqp && admin->n_letters[source])
-            amqp_basic_nack(admin->link.amqp, channel_of(source), ALL, 1, 1);
+        if (admin->n_letters[source])
+            give_back(admin, source, ALL, &ignored);
     for (size_t source = 0; source < admin->open_letters; source++) {
         if (source < admin->sources.n_dead) /* a holding queue may well pass on what it gets back at once */
             await_return(admin, source);

@@ -14,18 +14,19 @@ struct bide_rmq_letter {
     uint64_t tag;
     size_t source;
     bool is_dead;
+    bool is_cut; /* it has only the beginning of its body: nothing to be run, or carried elsewhere */
     enum bide_reason reason;
     int64_t died_ms;
-    bool is_confirmed; /* its copy is in its queue */
 };
 
 struct bide_rmq_pile {
     struct bide_rmq_letter **letters; /* owned */
     size_t n, room;
+    size_t bytes; /* of bodies */
 };
 
-/* Takes up to `most` letters and keeps those that match; with a limit, the newest so many of the pile. ret_n:
- * how many were taken, fewer than `most` when there are no more. */
+/* Takes up to `most` letters, or until their bodies are enough at once (8 MiB), and keeps those that match;
+ * with a limit, the newest so many of the pile. ret_n: how many were taken; 0: there are no more. */
 bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, size_t most,
     const struct bide_dead_filter *filter, struct bide_rmq_pile *pile, size_t *ret_n, bide_error *error);
 /* Acknowledges one: it is gone. */
@@ -38,6 +39,8 @@ bide_code bide_rmq_letters_return(struct bide_rmq_admin *admin, size_t source, b
 /* All that is not acknowledged goes back; the channels close. Also after a failure. */
 void bide_rmq_letters_give_back(struct bide_rmq_admin *admin);
 
+/* Those without their whole body stay where they are. Says how many. */
+size_t bide_rmq_pile_leave_out_cut(struct bide_rmq_pile *pile);
 /* Newest first. */
 void bide_rmq_pile_sort(struct bide_rmq_pile *pile);
 void bide_rmq_pile_clear(struct bide_rmq_pile *pile);

@@ -54,31 +54,51 @@ static void check_version(struct report *report)
                : NULL);
 }
 
+enum answer { NO_ANSWER, RETURNED, ALARM, REFUSED };
+
 /* What is published to nowhere comes back at once, unless the broker has an alarm: then it says so. */
-static void check_alarms(struct report *report)
+static enum answer publish_to_nowhere(struct bide_rmq_link *link)
 {
-    struct bide_rmq_link *link = &report->admin->link;
     struct timeval patience = bide_rmq_timeval(2000);
     amqp_basic_properties_t properties = {0};
+    amqp_frame_t frame = {0};
     amqp_basic_publish(link->amqp, BIDE_RMQ_QUESTIONS, amqp_empty_bytes, bide_rmq_text("bide check: nowhere"),
         1, 0, &properties, amqp_empty_bytes);
-    bool has_returned = false, has_alarm = false;
-    amqp_frame_t frame = {0};
-    while (!has_returned && !has_alarm &&
-           amqp_simple_wait_frame_noblock(link->amqp, &frame, &patience) == AMQP_STATUS_OK) {
-        has_alarm = frame.frame_type == AMQP_FRAME_METHOD &&
-                    frame.payload.method.id == AMQP_CONNECTION_BLOCKED_METHOD;
-        has_returned = frame.frame_type == AMQP_FRAME_HEADER;
+    while (amqp_simple_wait_frame_noblock(link->amqp, &frame, &patience) == AMQP_STATUS_OK) {
+        if (frame.frame_type == AMQP_FRAME_HEADER)
+            return RETURNED;
+        if (frame.frame_type != AMQP_FRAME_METHOD)
+            continue;
+        if (frame.payload.method.id == AMQP_CONNECTION_BLOCKED_METHOD)
+            return ALARM;
+        if (frame.payload.method.id == AMQP_CHANNEL_CLOSE_METHOD)
+            return REFUSED;
     }
-    if (has_returned)
-        tell(report, BIDE_FINDING_OK, "alarms", "the broker takes messages", NULL);
-    else
-        tell(report, BIDE_FINDING_ERROR, "alarms",
-            has_alarm ? "the broker has an alarm (memory or disk) and takes no messages"
-                      : "the broker did not answer a message",
-            "see 'rabbitmqctl status' and 'rabbitmq-diagnostics alarms'");
-    if (!has_returned)
-        bide_rmq_link_drop(link);
+    return NO_ANSWER;
+}
+
+static void check_publishing(struct report *report)
+{
+    static const char see_alarms[] = "see 'rabbitmqctl status' and 'rabbitmq-diagnostics alarms'";
+    static const char refused[] =
+        "the user may not write to the default exchange (amq.default), which carries dead letters";
+    static const struct {
+        enum bide_severity severity;
+        const char *subject, *text, *remedy;
+    } rows[] = {
+        [NO_ANSWER] = {BIDE_FINDING_ERROR, "alarms", "the broker did not answer a message", see_alarms},
+        [RETURNED] = {BIDE_FINDING_OK, "alarms", "the broker takes messages", NULL},
+        [ALARM] = {BIDE_FINDING_ERROR, "alarms",
+            "the broker has an alarm (memory or disk) and takes no messages", see_alarms},
+        [REFUSED] = {BIDE_FINDING_ERROR, "permissions", refused, NULL},
+    };
+    char remedy[TEXT_SIZE];
+    enum answer answer = publish_to_nowhere(&report->admin->link);
+    give_permission(report, "the right to write must match amq.default, too", remedy);
+    tell(report, rows[answer].severity, rows[answer].subject, rows[answer].text,
+        answer == REFUSED ? remedy : rows[answer].remedy);
+    if (answer != RETURNED)
+        bide_rmq_link_drop(&report->admin->link);
 }
 
 /* ---- exchanges and queues ---- */
@@ -249,7 +269,7 @@ bide_code bide_rmq_admin_verify(
     check_version(&report);
     code = check_topology(&report, error);
     if (code == BIDE_OK)
-        check_alarms(&report);
+        check_publishing(&report);
     else
         bide_rmq_link_drop(&report.admin->link);
     list_unchecked(&report);

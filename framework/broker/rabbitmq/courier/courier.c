@@ -1,63 +1,17 @@
-#include "broker/rabbitmq/courier/courier.h"
+#include "broker/rabbitmq/courier/inside.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 #include "base/killpoint.h"
 #include "base/alloc.h"
 #include "bide/log.h"
 #include "broker/rabbitmq/courier/parcel.h"
-#include "broker/reconnect.h"
 
-enum { REFUSED_PAUSE_US = 50000 };
-
-struct list {
-    struct bide_rmq_job *first, **end;
+enum {
+    REFUSED_PAUSE_US = 50000,
+    ROUND = 8,                     /* denied items that are tried again at once; each may cost a connection */
+    PATIENCE_US = 5 * 1000 * 1000, /* for what is in flight, before the connection is made anew to declare */
 };
-
-struct bide_rmq_courier {
-    const struct bide_rmq_settings *settings;
-    const struct bide_wakeup *done;
-    struct bide_wakeup wakeup; /* jobs in the inbox, or the end */
-    pthread_t thread;
-    atomic_bool ending;
-    atomic_bool has_outbox;
-    _Atomic uint32_t generation;
-    pthread_mutex_t lock; /* of the two lists */
-    _Atomic int *looks;   /* by channel: enum bide_rmq_look */
-    struct list inbox, outbox;
-    /* the rest is the courier thread's */
-    struct bide_rmq_publisher publisher;
-    struct bide_reconnect reconnect;
-    struct bide_rmq_item *first, **end; /* items to be put in */
-    struct list finished;
-    int64_t pause_until_us; /* the broker refused something: not before */
-    bool must_declare;      /* a queue is missing */
-    size_t asking;          /* the channel the question is about */
-};
-
-/* ---- lists ---- */
-
-static void list_init(struct list *list)
-{
-    list->first = NULL;
-    list->end = &list->first;
-}
-
-static void list_add(struct list *list, struct bide_rmq_job *job)
-{
-    job->next = NULL;
-    *list->end = job;
-    list->end = &job->next;
-}
-
-static struct bide_rmq_job *list_take(struct list *list)
-{
-    struct bide_rmq_job *first = list->first;
-    list_init(list);
-    return first;
-}
 
 static void list_destroy(struct list *list)
 {
@@ -67,52 +21,6 @@ static void list_destroy(struct list *list)
     }
 }
 
-/* ---- the intake's side ---- */
-
-void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_job *job)
-{
-    pthread_mutex_lock(&courier->lock);
-    list_add(&courier->inbox, job);
-    pthread_mutex_unlock(&courier->lock);
-}
-
-void bide_rmq_courier_wake(struct bide_rmq_courier *courier)
-{
-    bide_wakeup_signal(&courier->wakeup);
-}
-
-bool bide_rmq_courier_has(const struct bide_rmq_courier *courier)
-{
-    return atomic_load(&courier->has_outbox);
-}
-
-struct bide_rmq_job *bide_rmq_courier_take(struct bide_rmq_courier *courier)
-{
-    atomic_store(&courier->has_outbox, false);
-    pthread_mutex_lock(&courier->lock);
-    struct bide_rmq_job *jobs = list_take(&courier->outbox);
-    pthread_mutex_unlock(&courier->lock);
-    return jobs;
-}
-
-void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, uint32_t generation)
-{
-    atomic_store(&courier->generation, generation);
-}
-
-void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel)
-{
-    atomic_store(&courier->looks[channel], BIDE_RMQ_ASKED);
-}
-
-enum bide_rmq_look bide_rmq_courier_seen(struct bide_rmq_courier *courier, size_t channel)
-{
-    int seen = atomic_load(&courier->looks[channel]);
-    if (seen != BIDE_RMQ_ASKED)
-        atomic_store(&courier->looks[channel], BIDE_RMQ_NOT_ASKED);
-    return (enum bide_rmq_look)seen;
-}
-
 /* ---- the courier's side ---- */
 
 static int64_t now_us(const struct bide_rmq_courier *courier)
@@ -120,42 +28,117 @@ static int64_t now_us(const struct bide_rmq_courier *courier)
     return bide_mono_us(courier->settings->clock);
 }
 
-static void add_item(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
+static void items_init(struct items *items)
 {
-    item->next = NULL;
-    *courier->end = item;
-    courier->end = &item->next;
+    items->first = NULL;
+    items->end = &items->first;
 }
 
-static struct bide_rmq_item *take_item(struct bide_rmq_courier *courier)
+static void items_add(struct items *items, struct bide_rmq_item *item)
 {
-    struct bide_rmq_item *item = courier->first;
-    courier->first = item->next;
-    if (!courier->first)
-        courier->end = &courier->first;
+    item->next = NULL;
+    *items->end = item;
+    items->end = &item->next;
+}
+
+static struct bide_rmq_item *items_take(struct items *items)
+{
+    struct bide_rmq_item *item = items->first;
+    items->first = item->next;
+    if (!items->first)
+        items->end = &items->first;
     return item;
+}
+
+static struct shared *channel_of(struct bide_rmq_courier *courier, const struct bide_rmq_job *job)
+{
+    return &courier->channels[bide_rmq_delivery_channel(job->delivery)];
+}
+
+static void add_item(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
+{
+    items_add(item->is_suspect ? &courier->suspects : &courier->waiting, item);
 }
 
 static void close_item(struct bide_rmq_courier *courier, struct bide_rmq_job *job)
 {
-    if (--job->n_open == 0)
-        list_add(&courier->finished, job);
+    if (--job->n_open > 0)
+        return;
+    if (job->is_stuck) {
+        atomic_fetch_sub(&channel_of(courier, job)->stuck, 1);
+        atomic_fetch_sub(&courier->n_stuck, 1);
+    }
+    list_add(&courier->finished, job);
+}
+
+static void give_up(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
+{
+    item->job->given_up = true;
+    close_item(courier, item->job);
+}
+
+/* It waits without holding up others: its delivery does not count against its queue's limit meanwhile. */
+static void deny(struct bide_rmq_courier *courier, struct bide_rmq_item *item, const char *error)
+{
+    if (!courier->denied.first && courier->denials.failures == 0)
+        bide_log(BIDE_LOG_WARN, "the broker refuses a message: it waits and is published again",
+            BIDE_STR("id", item->job->delivery->base.message->id), BIDE_STR("error", error));
+    if (bide_reconnect_is_due(&courier->denials, now_us(courier)))
+        bide_reconnect_failed(&courier->denials, now_us(courier));
+    if (!item->job->is_stuck) {
+        atomic_fetch_add(&channel_of(courier, item->job)->stuck, 1);
+        atomic_fetch_add(&courier->n_stuck, 1);
+        bide_wakeup_signal(courier->done);
+        atomic_store(&courier->has_outbox, true);
+    }
+    item->job->is_stuck = item->is_suspect = true;
+    items_add(&courier->denied, item);
+}
+
+static void on_confirmed(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
+{
+    BIDE_KILL_POINT("worker/rabbitmq-confirmed");
+    if (item->job->is_stuck && courier->denials.failures) {
+        bide_log(BIDE_LOG_INFO, "the broker takes a message that it refused",
+            BIDE_STR("id", item->job->delivery->base.message->id));
+        bide_reconnect_succeeded(&courier->denials); /* so it may take the others, too */
+    }
+    close_item(courier, item->job);
+}
+
+static void note_missing_queue(struct bide_rmq_courier *courier)
+{
+    if (courier->declare_since_us == 0)
+        courier->declare_since_us = now_us(courier);
 }
 
 static void on_outcome(void *owner, void *user, enum bide_rmq_outcome outcome)
 {
     struct bide_rmq_courier *courier = owner;
     struct bide_rmq_item *item = user;
-    if (outcome == BIDE_RMQ_CONFIRMED) {
-        BIDE_KILL_POINT("worker/rabbitmq-confirmed");
-        close_item(courier, item->job);
-        return;
-    }
-    add_item(courier, item);
-    if (outcome == BIDE_RMQ_REFUSED)
+    switch (outcome) {
+    case BIDE_RMQ_CONFIRMED:
+        on_confirmed(courier, item);
+        break;
+    case BIDE_RMQ_REFUSED:
         courier->pause_until_us = now_us(courier) + REFUSED_PAUSE_US;
-    if (outcome == BIDE_RMQ_RETURNED)
-        courier->must_declare = true;
+        add_item(courier, item);
+        break;
+    case BIDE_RMQ_RETURNED:
+        note_missing_queue(courier);
+        deny(courier, item, "there is no such queue");
+        break;
+    case BIDE_RMQ_UNKNOWN:
+        add_item(courier, item);
+        break;
+    case BIDE_RMQ_SUSPECT:
+        item->is_suspect = true;
+        add_item(courier, item);
+        break;
+    case BIDE_RMQ_DENIED:
+        deny(courier, item, courier->publisher.denial.text);
+        break;
+    }
 }
 
 static void take_inbox(struct bide_rmq_courier *courier)
@@ -168,46 +151,89 @@ static void take_inbox(struct bide_rmq_courier *courier)
             add_item(courier, &jobs->items[i]);
 }
 
-static void give_up(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
+/* Nobody waits for it any more: its connection, or channel, is gone. */
+static bool is_stale(struct bide_rmq_courier *courier, const struct bide_rmq_item *item)
 {
-    item->job->given_up = true;
-    close_item(courier, item->job);
+    const struct bide_rmq_job *job = item->job;
+    return job->given_up || job->delivery->generation != atomic_load(&channel_of(courier, job)->generation);
+}
+
+static void put_item(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
+{
+    bide_error error;
+    if (is_stale(courier, item)) {
+        give_up(courier, item);
+        return;
+    }
+    bide_code code = bide_rmq_parcel_put(&courier->publisher, item, &error);
+    if (code == BIDE_OK) {
+        BIDE_KILL_POINT("worker/rabbitmq-published");
+    } else if (code == BIDE_E_NOMEM) {
+        bide_log(BIDE_LOG_ERROR, "cannot publish", BIDE_STR("id", item->job->delivery->base.message->id),
+            BIDE_STR("error", error.text));
+        give_up(courier, item);
+    } else {
+        deny(courier, item, error.text);
+    }
+}
+
+/* Some of what was denied is tried once more. The others follow where one of them is taken. */
+static void begin_round(struct bide_rmq_courier *courier)
+{
+    if (!courier->denied.first || courier->suspects.first ||
+        !bide_reconnect_is_due(&courier->denials, now_us(courier)))
+        return;
+    bide_rmq_publisher_forget_denials(&courier->publisher);
+    for (int i = 0; i < ROUND && courier->denied.first; i++)
+        items_add(&courier->suspects, items_take(&courier->denied));
+}
+
+/* A suspect is on its way, or waits for those before it to be answered. */
+static bool is_searching(const struct bide_rmq_courier *courier)
+{
+    return courier->suspects.first || (courier->is_alone && courier->publisher.n_waiting > 0);
+}
+
+static bool could_put(const struct bide_rmq_courier *courier)
+{
+    const struct bide_rmq_publisher *publisher = &courier->publisher;
+    bool has = courier->suspects.first ? publisher->n_waiting == 0
+                                       : courier->waiting.first && !is_searching(courier);
+    return has && !bide_rmq_publisher_is_full(publisher);
 }
 
 static void put_items(struct bide_rmq_courier *courier)
 {
-    uint32_t generation = atomic_load(&courier->generation);
-    while (courier->first && !bide_rmq_publisher_is_full(&courier->publisher)) {
-        struct bide_rmq_item *item = take_item(courier);
-        bide_error error;
-        if (item->job->given_up || item->job->delivery->generation != generation) {
-            give_up(courier, item);
-            continue;
-        }
-        if (bide_rmq_parcel_put(&courier->publisher, item, &error) == BIDE_OK) {
-            BIDE_KILL_POINT("worker/rabbitmq-published");
-            continue;
-        }
-        bide_log(BIDE_LOG_ERROR, "cannot publish", BIDE_STR("id", item->job->delivery->base.message->id),
-            BIDE_STR("error", error.text));
-        give_up(courier, item);
+    begin_round(courier);
+    while (could_put(courier)) {
+        courier->is_alone = courier->suspects.first != NULL;
+        put_item(courier, items_take(courier->is_alone ? &courier->suspects : &courier->waiting));
     }
 }
 
-/* What nobody waits for any more, while there is no connection to publish on. */
-static void drop_stale(struct bide_rmq_courier *courier)
+static void drop_stale(struct bide_rmq_courier *courier, struct items *items)
 {
-    uint32_t generation = atomic_load(&courier->generation);
-    struct bide_rmq_item *item = courier->first;
-    courier->first = NULL;
-    courier->end = &courier->first;
+    struct bide_rmq_item *item = items->first;
+    items_init(items);
     for (struct bide_rmq_item *next; item; item = next) {
         next = item->next;
-        if (item->job->delivery->generation != generation)
+        if (is_stale(courier, item))
             give_up(courier, item);
         else
-            add_item(courier, item);
+            items_add(items, item);
     }
+}
+
+/* Whatever belongs to a connection of the intake that has ended since. */
+static void drop_all_stale(struct bide_rmq_courier *courier)
+{
+    uint32_t changes = atomic_load(&courier->changes);
+    if (changes == courier->changes_seen)
+        return;
+    courier->changes_seen = changes;
+    drop_stale(courier, &courier->waiting);
+    drop_stale(courier, &courier->suspects);
+    drop_stale(courier, &courier->denied);
 }
 
 static void deliver_finished(struct bide_rmq_courier *courier)
@@ -244,14 +270,14 @@ static void look(struct bide_rmq_courier *courier)
 {
     struct bide_rmq_publisher *publisher = &courier->publisher;
     if (publisher->has_answer)
-        atomic_store(
-            &courier->looks[courier->asking], publisher->answer == 0 ? BIDE_RMQ_EMPTY : BIDE_RMQ_SOMETHING);
+        atomic_store(&courier->channels[courier->asking].look,
+            publisher->answer == 0 ? BIDE_RMQ_EMPTY : BIDE_RMQ_SOMETHING);
     publisher->has_answer = false;
     if (publisher->is_asking)
         return;
     for (size_t i = 0; i < 2 * courier->settings->n_queues; i++) {
         const struct bide_rmq_queue *queue = &courier->settings->queues[i / 2];
-        if (atomic_load(&courier->looks[i]) != BIDE_RMQ_ASKED)
+        if (atomic_load(&courier->channels[i].look) != BIDE_RMQ_ASKED)
             continue;
         courier->asking = i;
         bide_rmq_publisher_ask(publisher, i % 2 ? queue->landing : queue->work);
@@ -259,20 +285,36 @@ static void look(struct bide_rmq_courier *courier)
     }
 }
 
+/* Declaring is part of opening. What is in flight is heard of first: closed upon, it would be published
+ * twice. */
+static void declare_missing(struct bide_rmq_courier *courier)
+{
+    int64_t now = now_us(courier);
+    if (courier->publisher.n_waiting > 0 && now < courier->declare_since_us + PATIENCE_US)
+        return;
+    bide_rmq_publisher_close(&courier->publisher);
+    courier->publisher.must_declare = true;
+    bide_reconnect_failed(&courier->reconnect, now);
+    courier->declare_since_us = 0;
+}
+
 static void publish(struct bide_rmq_courier *courier)
 {
     bide_error error;
-    if (now_us(courier) >= courier->pause_until_us)
+    if (now_us(courier) >= courier->pause_until_us && courier->declare_since_us == 0)
         put_items(courier);
     look(courier);
     if (bide_rmq_publisher_serve(&courier->publisher, 0, &error) != BIDE_OK) {
         bide_log(BIDE_LOG_WARN, "publishing connection lost", BIDE_STR("error", error.text));
         bide_reconnect_failed(&courier->reconnect, now_us(courier));
-    } else if (courier->must_declare) {
-        bide_rmq_publisher_close(&courier->publisher); /* declaring is part of opening */
-        bide_reconnect_failed(&courier->reconnect, now_us(courier));
+    } else if (courier->declare_since_us) {
+        declare_missing(courier);
     }
-    courier->must_declare = false;
+}
+
+static int64_t until(int64_t moment_us, int64_t now)
+{
+    return moment_us > now ? moment_us - now : 0;
 }
 
 static int64_t wait_us(const struct bide_rmq_courier *courier)
@@ -281,8 +323,12 @@ static int64_t wait_us(const struct bide_rmq_courier *courier)
     if (!bide_rmq_publisher_is_open(&courier->publisher))
         return bide_reconnect_wait_us(&courier->reconnect, now);
     int64_t wait = bide_rmq_link_beat_us(&courier->publisher.link);
-    if (courier->first && courier->pause_until_us > now && (wait < 0 || courier->pause_until_us - now < wait))
-        wait = courier->pause_until_us - now;
+    if (courier->declare_since_us)
+        return bide_rmq_sooner(wait, until(courier->declare_since_us + PATIENCE_US, now));
+    if (could_put(courier))
+        return until(courier->pause_until_us, now);
+    if (courier->denied.first && !courier->suspects.first)
+        wait = bide_rmq_sooner(wait, bide_reconnect_wait_us(&courier->denials, now));
     return wait;
 }
 
@@ -304,12 +350,11 @@ static void *run(void *user)
     struct bide_rmq_courier *courier = user;
     while (!atomic_load(&courier->ending)) {
         take_inbox(courier);
+        drop_all_stale(courier);
         if (!bide_rmq_publisher_is_open(&courier->publisher))
             connect_again(courier);
         if (bide_rmq_publisher_is_open(&courier->publisher))
             publish(courier);
-        else
-            drop_stale(courier);
         deliver_finished(courier);
         sleep_until_needed(courier);
     }
@@ -328,18 +373,23 @@ static bide_code start(struct bide_rmq_courier *courier, bide_error *error)
     return code;
 }
 
+static void give_up_all(struct bide_rmq_courier *courier, struct items *items)
+{
+    while (items->first)
+        give_up(courier, items_take(items));
+}
+
 static void clear(struct bide_rmq_courier *courier)
 {
     bide_rmq_publisher_release(&courier->publisher); /* hands back what is in flight */
-    for (struct bide_rmq_item *item; courier->first;) {
-        item = take_item(courier);
-        give_up(courier, item);
-    }
+    give_up_all(courier, &courier->waiting);
+    give_up_all(courier, &courier->suspects);
+    give_up_all(courier, &courier->denied);
     list_destroy(&courier->inbox);
     list_destroy(&courier->outbox);
     list_destroy(&courier->finished);
     bide_wakeup_close(&courier->wakeup);
-    bide_free(courier->looks);
+    bide_free(courier->channels);
     pthread_mutex_destroy(&courier->lock);
     bide_free(courier);
 }
@@ -353,14 +403,17 @@ bide_code bide_rmq_courier_create(const struct bide_rmq_settings *settings, cons
     courier->settings = settings;
     courier->done = done;
     courier->wakeup.fd = -1;
-    courier->end = &courier->first;
+    items_init(&courier->waiting);
+    items_init(&courier->suspects);
+    items_init(&courier->denied);
     pthread_mutex_init(&courier->lock, NULL);
     list_init(&courier->inbox);
     list_init(&courier->outbox);
     list_init(&courier->finished);
     bide_rmq_publisher_init(&courier->publisher, settings, on_outcome, courier);
-    courier->looks = bide_calloc(2 * settings->n_queues + 1, sizeof *courier->looks);
-    bide_code code = courier->looks ? start(courier, error) : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    courier->channels = bide_calloc(2 * settings->n_queues + 1, sizeof *courier->channels);
+    bide_code code =
+        courier->channels ? start(courier, error) : bide_fail(error, BIDE_E_NOMEM, "out of memory");
     if (code != BIDE_OK) {
         clear(courier);
         return code;

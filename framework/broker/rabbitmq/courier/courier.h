@@ -8,6 +8,10 @@
  *   intake thread   bide_rmq_courier_take   the job comes back, done or given up; the delivery can now be
  *                                           acknowledged, or is left to the broker
  *
+ * What the broker denies (a right was taken away, an exchange cannot be declared, it is too large) is
+ * published alone from then on, so that nothing else is held up or published twice because of it; it stays in
+ * hand and is tried again with growing pauses.
+ *
  * A job whose delivery belongs to a lost connection is given up before it is published (again): the broker
  * hands the original out once more, and a copy would make two. */
 #ifndef BIDE_BROKER_RABBITMQ_COURIER_COURIER_H
@@ -23,6 +27,7 @@ struct bide_rmq_item {
     struct bide_rmq_job *job;
     struct bide_rmq_item *next;
     const struct bide_message *send; /* a follow-up message, or NULL: the delivery itself */
+    bool is_suspect;                 /* to be published alone */
 };
 
 struct bide_rmq_job {
@@ -31,6 +36,7 @@ struct bide_rmq_job {
     struct bide_settlement settlement;  /* its error and sends are owned */
     size_t n_open;                      /* items without confirm */
     bool given_up;
+    bool is_stuck; /* the broker has denied one of its items, which waits and is tried again */
     size_t n_items;
     struct bide_rmq_item items[];
 };
@@ -50,7 +56,8 @@ void bide_rmq_job_destroy(struct bide_rmq_job *job);
 void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_job *job);
 /* Lets the thread know of what was handed; once for many. */
 void bide_rmq_courier_wake(struct bide_rmq_courier *courier);
-/* Whether something came back. Costs nothing; set after the signal, so that who sees it can drain that. */
+/* Whether something came back, or got stuck. Costs nothing; set after the signal, so that who sees it can
+ * drain that. */
 bool bide_rmq_courier_has(const struct bide_rmq_courier *courier);
 /* All that came back, as a list. */
 struct bide_rmq_job *bide_rmq_courier_take(struct bide_rmq_courier *courier);
@@ -60,7 +67,10 @@ enum bide_rmq_look { BIDE_RMQ_NOT_ASKED, BIDE_RMQ_ASKED, BIDE_RMQ_EMPTY, BIDE_RM
 void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel);
 /* The answer, once; ASKED while there is none yet. */
 enum bide_rmq_look bide_rmq_courier_seen(struct bide_rmq_courier *courier, size_t channel);
-/* The intake's present connection; 0: none. */
-void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, uint32_t generation);
+/* Of the intake's channels: that of what it delivers now; 0: none. */
+void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, size_t channel, uint32_t generation);
+/* Jobs of a channel that are stuck: they wait in hand without counting against the channel's limit. */
+size_t bide_rmq_courier_stuck(const struct bide_rmq_courier *courier, size_t channel);
+size_t bide_rmq_courier_all_stuck(const struct bide_rmq_courier *courier);
 
 #endif

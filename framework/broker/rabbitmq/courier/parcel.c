@@ -28,6 +28,7 @@ static void retry_marks(const struct bide_settlement *settlement, struct bide_rm
 static void dead_marks(
     const struct bide_settlement *settlement, const struct bide_clock *clock, struct bide_rmq_marks *marks)
 {
+    marks->cut = (int64_t)((const struct bide_rmq_delivery *)settlement->delivery)->cut;
     marks->attempt = 0;
     marks->attempts = settlement->attempt;
     marks->died_ms = bide_wall_ms(clock);

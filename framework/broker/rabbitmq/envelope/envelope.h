@@ -16,6 +16,7 @@ struct bide_rmq_marks {
     int64_t due_ms, sent_ms, expires_ms;
     int64_t attempt;           /* of the next run; not written for the first */
     int64_t attempts, died_ms; /* of a dead letter: how many runs there were, and when it died */
+    int64_t cut;               /* of a dead letter: the size of the body of which it has the beginning only */
     struct bide_slice queue, error, failures, reason;
 };
 

@@ -20,6 +20,7 @@ const struct bide_rmq_mark_row bide_rmq_mark_rows[BIDE_RMQ_MARKS] = {
     NUMBER("bide-attempt", attempt, 1000000000, "attempts"),
     NUMBER("bide-attempts", attempts, 1000000000, "attempts"),
     NUMBER("bide-died", died_ms, LATEST_MS, "Unix milliseconds before the year 9999"),
+    NUMBER("bide-cut", cut, INT64_MAX, "bytes"),
     TEXT("bide-queue", queue),
     TEXT("bide-error", error),
     TEXT("bide-failures", failures),

@@ -13,7 +13,7 @@ struct bide_rmq_mark_row {
     const char *malformed;
 };
 
-enum { BIDE_RMQ_MARKS = 10 };
+enum { BIDE_RMQ_MARKS = 11 };
 extern const struct bide_rmq_mark_row bide_rmq_mark_rows[BIDE_RMQ_MARKS];
 
 /* The Unix ms in an id generated here (UUID version 7), or 0: together with the standard timestamp it says

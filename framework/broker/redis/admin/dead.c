@@ -8,7 +8,7 @@
 #include "broker/redis/keys.h"
 #include "broker/redis/wire.h"
 
-enum { PAGE = 100, BATCH = 64, TOKEN_TEXT = 48 };
+enum { PAGE = 100, BATCH = 64, TOKEN_TEXT = 48, FIRST_PIECE = 4, PIECE_BYTES = 1024 * 1024 };
 
 /* ---- walking ---- */
 
@@ -20,6 +20,7 @@ struct walk {
     char at[32];  /* score */
     int64_t seen; /* of that score */
     size_t matched;
+    size_t largest; /* letter so far */
 };
 
 /* One that matches; false ends the walk. The wire's parts are those of the message. */
@@ -56,38 +57,70 @@ static bide_code ask_page(struct walk *walk, redisReply **ret_tokens, bide_error
     return bide_redis_admin_call(walk->admin, "listing dead letters", ret_tokens, error);
 }
 
-static bide_code ask_texts(
-    struct bide_redis_admin *admin, const redisReply *tokens, redisReply **ret_texts, bide_error *error)
+/* How many letters are read at once; at first it is not known how large they are. */
+static size_t piece(const struct walk *walk)
 {
+    if (walk->largest == 0)
+        return FIRST_PIECE;
+    size_t fits = PIECE_BYTES / walk->largest;
+    return fits < 1 ? 1 : fits < PAGE ? fits : PAGE;
+}
+
+/* Of the tokens (each followed by its score) from the first-th on. */
+static bide_code ask_texts(struct walk *walk, const redisReply *tokens, size_t first, size_t n,
+    redisReply **ret_texts, bide_error *error)
+{
+    struct bide_redis_admin *admin = walk->admin;
     bide_redis_args_begin(&admin->args, BIDE_REDIS_HMGET);
     bide_redis_keys_one(&admin->args, admin->settings->name_space, "dead:held");
-    for (size_t i = 0; i + 1 < tokens->elements; i += 2)
-        bide_redis_args_add(&admin->args, tokens->element[i]->str, tokens->element[i]->len);
+    for (size_t i = first; i < first + n; i++)
+        bide_redis_args_add(&admin->args, tokens->element[2 * i]->str, tokens->element[2 * i]->len);
     return bide_redis_admin_call(admin, "reading dead letters", ret_texts, error);
 }
 
 /* Returns false when the walk is over. */
-static bool show_page(
-    struct walk *walk, const redisReply *tokens, const redisReply *texts, found *visit, void *user)
+static bool show_piece(struct walk *walk, const redisReply *tokens, size_t first, const redisReply *texts,
+    found *visit, void *user)
 {
     struct bide_redis_wire wire;
-    for (size_t i = 0; i + 1 < tokens->elements; i += 2) {
-        const char *score = tokens->element[i + 1]->str;
+    for (size_t i = 0; i < texts->elements; i++) {
+        const char *token = tokens->element[2 * (first + i)]->str;
+        const char *score = tokens->element[2 * (first + i) + 1]->str;
         walk->seen = strcmp(walk->at, score) == 0 ? walk->seen + 1 : 1;
         snprintf(walk->at, sizeof walk->at, "%s", score);
-        redisReply *text = i / 2 < texts->elements ? texts->element[i / 2] : NULL;
-        if (!text || text->type != REDIS_REPLY_STRING)
+        redisReply *text = texts->element[i];
+        if (text->type != REDIS_REPLY_STRING)
             continue;
+        if (text->len > walk->largest)
+            walk->largest = text->len;
         bide_redis_wire_init(&wire);
         bide_redis_wire_read(&wire, text->str, text->len);
         if (!matches(walk->filter, &wire))
             continue;
-        if (!visit(user, tokens->element[i]->str, &wire))
+        if (!visit(user, token, &wire))
             return false;
         if (++walk->matched == walk->filter->limit)
             return false;
     }
-    return tokens->elements == 2 * PAGE;
+    return true;
+}
+
+static bide_code walk_page(
+    struct walk *walk, const redisReply *tokens, found *visit, void *user, bool *ret_more, bide_error *error)
+{
+    size_t n = tokens->elements / 2;
+    bool more = true;
+    for (size_t first = 0, wanted; first < n && more; first += wanted) {
+        redisReply *texts;
+        wanted = piece(walk) < n - first ? piece(walk) : n - first;
+        bide_code code = ask_texts(walk, tokens, first, wanted, &texts, error);
+        if (code != BIDE_OK)
+            return code;
+        more = texts->elements == wanted && show_piece(walk, tokens, first, texts, visit, user);
+        freeReplyObject(texts);
+    }
+    *ret_more = more && n == PAGE;
+    return BIDE_OK;
 }
 
 static bide_code walk_dead(struct bide_redis_admin *admin, const struct bide_dead_filter *filter,
@@ -98,18 +131,12 @@ static bide_code walk_dead(struct bide_redis_admin *admin, const struct bide_dea
     bool more = true;
     bide_code code = bide_redis_admin_connect(admin, error);
     while (code == BIDE_OK && more) {
-        redisReply *tokens = NULL, *texts = NULL;
+        redisReply *tokens;
         code = ask_page(&walk, &tokens, error);
-        if (code == BIDE_OK && tokens->elements == 0)
-            more = false;
-        else if (code == BIDE_OK)
-            code = ask_texts(admin, tokens, &texts, error);
-        if (code == BIDE_OK && texts)
-            more = show_page(&walk, tokens, texts, visit, user);
-        if (texts)
-            freeReplyObject(texts);
-        if (tokens)
-            freeReplyObject(tokens);
+        if (code != BIDE_OK)
+            return code;
+        code = walk_page(&walk, tokens, visit, user, &more, error);
+        freeReplyObject(tokens);
     }
     return code;
 }

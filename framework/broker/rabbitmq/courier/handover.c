@@ -1,0 +1,57 @@
+/* The intake's side: what it hands over, asks and takes back. */
+#include "broker/rabbitmq/courier/inside.h"
+
+void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_job *job)
+{
+    pthread_mutex_lock(&courier->lock);
+    list_add(&courier->inbox, job);
+    pthread_mutex_unlock(&courier->lock);
+}
+
+void bide_rmq_courier_wake(struct bide_rmq_courier *courier)
+{
+    bide_wakeup_signal(&courier->wakeup);
+}
+
+bool bide_rmq_courier_has(const struct bide_rmq_courier *courier)
+{
+    return atomic_load(&courier->has_outbox);
+}
+
+struct bide_rmq_job *bide_rmq_courier_take(struct bide_rmq_courier *courier)
+{
+    atomic_store(&courier->has_outbox, false);
+    pthread_mutex_lock(&courier->lock);
+    struct bide_rmq_job *jobs = list_take(&courier->outbox);
+    pthread_mutex_unlock(&courier->lock);
+    return jobs;
+}
+
+void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, size_t channel, uint32_t generation)
+{
+    atomic_store(&courier->channels[channel].generation, generation);
+    atomic_fetch_add(&courier->changes, 1);
+}
+
+size_t bide_rmq_courier_stuck(const struct bide_rmq_courier *courier, size_t channel)
+{
+    return atomic_load_explicit(&courier->channels[channel].stuck, memory_order_relaxed);
+}
+
+size_t bide_rmq_courier_all_stuck(const struct bide_rmq_courier *courier)
+{
+    return atomic_load_explicit(&courier->n_stuck, memory_order_relaxed);
+}
+
+void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel)
+{
+    atomic_store(&courier->channels[channel].look, BIDE_RMQ_ASKED);
+}
+
+enum bide_rmq_look bide_rmq_courier_seen(struct bide_rmq_courier *courier, size_t channel)
+{
+    int seen = atomic_load(&courier->channels[channel].look);
+    if (seen != BIDE_RMQ_ASKED)
+        atomic_store(&courier->channels[channel].look, BIDE_RMQ_NOT_ASKED);
+    return (enum bide_rmq_look)seen;
+}

@@ -1,0 +1,72 @@
+/* broker/rabbitmq/courier/inside.h: the courier's own struct and its lists, for this folder. Who may touch
+ * what stands with each member. */
+#ifndef BIDE_BROKER_RABBITMQ_COURIER_INSIDE_H
+#define BIDE_BROKER_RABBITMQ_COURIER_INSIDE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "broker/rabbitmq/courier/courier.h"
+#include "broker/rabbitmq/publisher.h"
+#include "broker/reconnect.h"
+
+struct list {
+    struct bide_rmq_job *first, **end;
+};
+
+struct items {
+    struct bide_rmq_item *first, **end;
+};
+
+struct bide_rmq_courier {
+    const struct bide_rmq_settings *settings;
+    const struct bide_wakeup *done;
+    struct bide_wakeup wakeup; /* jobs in the inbox, or the end */
+    pthread_t thread;
+    atomic_bool ending;
+    atomic_bool has_outbox;
+    _Atomic uint32_t changes; /* of generations */
+    _Atomic size_t n_stuck;   /* jobs, of all channels */
+    pthread_mutex_t lock;     /* of the two lists */
+    struct shared {
+        _Atomic uint32_t generation;
+        _Atomic size_t stuck;
+        _Atomic int look; /* enum bide_rmq_look */
+    } * channels;
+    struct list inbox, outbox;
+    /* the rest is the courier thread's */
+    struct bide_rmq_publisher publisher;
+    struct bide_reconnect reconnect;
+    struct items waiting;  /* to be put in */
+    struct items suspects; /* to be put in one by one, before the others */
+    struct items denied;   /* to become suspects again once `denials` says so */
+    bool is_alone;         /* what is in flight is one suspect */
+    struct bide_reconnect denials;
+    struct list finished;
+    uint32_t changes_seen;
+    int64_t pause_until_us;   /* the broker refused something: not before */
+    int64_t declare_since_us; /* a queue is missing; 0: none is */
+    size_t asking;            /* the channel the question is about */
+};
+
+static inline void list_init(struct list *list)
+{
+    list->first = NULL;
+    list->end = &list->first;
+}
+
+static inline void list_add(struct list *list, struct bide_rmq_job *job)
+{
+    job->next = NULL;
+    *list->end = job;
+    list->end = &job->next;
+}
+
+static inline struct bide_rmq_job *list_take(struct list *list)
+{
+    struct bide_rmq_job *first = list->first;
+    list_init(list);
+    return first;
+}
+
+#endif

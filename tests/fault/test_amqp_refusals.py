@@ -1,0 +1,243 @@
+#!/usr/bin/python3
+# brokers: rabbitmq
+# seconds: 300
+"""RabbitMQ refuses one thing, and only that one thing waits: a message, a queue, an exchange, a right taken away."""
+
+import json
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
+from bidetest.foreign import Foreign  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.process import status_kib  # noqa: E402
+from bidetest.proxy import Proxy  # noqa: E402
+from bidetest.rabbitmq import Server  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+SERVER = Server()  # of this file alone: rights are taken away, queues are spoiled
+
+
+def handler(project, base="300ms", **changes):
+    """Its retries go up the ladder, by the exchange hold.100ms."""
+    return project.probe(retry={"attempts": 4, "backoff": "fixed", "base": base, "jitter": 0.0}, **changes)
+
+
+def configure(project, **settings):
+    project.url = SERVER.urls[0]
+    project.configure([handler(project)], **settings)
+
+
+def ran(project):
+    """How often each id was run to its end."""
+    counts = {}
+    for line in project.journal():
+        counts[line["id"]] = counts.get(line["id"], 0) + 1
+    return counts
+
+
+class CutAtAcknowledgement(Proxy):
+    """Cuts everything before the client's so many-th acknowledgement of a letter (channel 2) goes through."""
+
+    ACK = b"\x01\x00\x02\x00\x00\x00\x0d\x00\x3c\x00\x50"
+
+    def __init__(self, target, at):
+        super().__init__(target)
+        self.left = at
+
+    def step(self, data):
+        self.left -= data.count(self.ACK)
+        return data if self.left > 0 else b""
+
+
+def link_lost_between_acknowledgements(project):
+    """`dead retry` says that the connection is lost; it used to go on without one, and crashed."""
+    configure(project)
+    ids = project.send({"type": "nobody", "id": f"n{n:02d}"} for n in range(40))
+    project.bide("worker", "--exit-idle", "500ms", seconds=30)
+    expect(len(project.dead()) == 40, f"{project.dead()}")
+    with CutAtAcknowledgement(SERVER.port(), 10) as proxy:
+        url = f"amqp://guest:guest@127.0.0.1:{proxy.port}?connect_timeout=2"
+        done = project.bide("dead", "retry", "--all", "--broker", url, expect=None, seconds=60)
+        print(f"exit {done.returncode}: {done.stderr.strip()}")
+        expect(done.returncode == 69, f"exit {done.returncode}: {done.stderr}")
+    wait_until(lambda: len(project.dead()) + project.queue("default")["ready"] >= 40, 10, lambda: f"{project.status()}")
+    project.bide("worker", "--exit-idle", "500ms", seconds=30)
+    expect({row["id"] for row in project.dead()} == set(ids), "a letter is gone")
+
+
+def runs_at_most(project, most):
+    too_often = {id_: n for id_, n in ran(project).items() if n > most}
+    expect(not too_often, f"ran too often: {too_often}")
+
+
+def all_done(project, ids):
+    done = {line["id"] for line in project.journal() if line["outcome"] == "done"}
+    return set(ids) <= done
+
+
+def exchange_deleted_under_retries(project):
+    """It is declared again, and what was in flight is published once more, not for ever."""
+    project.url = SERVER.urls[0]
+    project.configure([handler(project), handler(project, base="1500ms", type="slow")])
+    worker = project.worker()
+    project.send([{"type": "probe", "id": "before", "body": {"fail": 1}}])
+    wait_until(lambda: all_done(project, ["before"]), 40, worker.log_tail)
+    with Foreign(project) as foreign:
+        foreign.channel.exchange_delete(foreign.name("hold.1s"))  # where the slow ones go
+    ids = project.send({"type": "slow" if n % 4 == 0 else "probe", "id": f"x{n:02d}", "body": {"fail": 1}} for n in range(60))
+    wait_until(lambda: all_done(project, ids), 40, lambda: f"{project.status()}: {worker.log_tail()}")
+    expect(worker.stop() == 0, worker.log_tail())
+    lost = worker.log_text().count("publishing connection lost")
+    print(f"{sum(ran(project).values())} runs of {len(ids) + 1} messages, {lost} connections lost")
+    expect(lost <= 3, f"{lost} connections lost")
+
+
+def set_environment(*settings):
+    """Of the broker, for channels that are opened from now on."""
+    SERVER.ctl("eval", ", ".join(f"application:set_env(rabbit, {setting})" for setting in settings) + ".")
+
+
+def runs_longer_than_the_broker_waits(project):
+    """One at a time, half a second each: what is prefetched behind goes back before the broker takes it away."""
+    seconds, usual = 3, 1800
+    set_environment(f"consumer_timeout, {seconds * 1000}", "channel_tick_interval, 500")
+    try:
+        project.url = SERVER.urls[0] + f"?consumer_timeout={seconds}"
+        project.configure([handler(project, concurrency=1)], threads=8)
+        worker = project.worker()
+        ids = project.send({"type": "probe", "id": f"l{n:02d}", "body": {"sleep_ms": 500}} for n in range(14))
+        wait_until(lambda: all_done(project, ids), 30, lambda: f"{project.status()}: {worker.log_tail()}")
+        runs_at_most(project, 1)
+        expect(worker.stop() == 0, worker.log_tail())
+        expect("timed out" not in worker.log_text(), worker.log_tail())
+    finally:
+        set_environment(f"consumer_timeout, {usual * 1000}", "channel_tick_interval, 60000")
+
+
+MIB = 1024 * 1024
+
+
+def oversized_bodies(project):
+    """Judged before they are read: as many as there is room for are in memory; larger ones than that lose their tail."""
+    configure(project, worker={"max_body": "1MiB", "max_in_flight": "8MiB"})
+    project.bide("send", "probe", "{}", "--id", "before")
+    with Foreign(project) as foreign:
+        for n in range(6):
+            foreign.publish("default", type="probe", message_id=f"whole{n}", body=b"w" * 4 * MIB)
+            foreign.publish("default", type="probe", message_id=f"cut{n}", body=b"c" * 16 * MIB)
+            foreign.publish("default", type="probe", message_id=f"good{n}", body=b"{}")
+        worker = project.worker()
+        wait_until(lambda: all_done(project, [f"good{n}" for n in range(6)]) and foreign.depth("default.dead") == 12, 60,
+                   lambda: f"{project.status()}: {worker.log_tail()}")
+        peak = max(status_kib(pid, "VmHWM") for pid in worker.tree())
+        print(f"a worker process took {peak // 1024} MiB at most")
+        expect(peak < 80 * 1024, f"{peak} KiB")
+        letters = {row["id"]: row for row in project.dead()}
+        expect({row["reason"] for row in letters.values()} == {"oversized"}, f"{letters}")
+        expect(f"{16 * MIB} bytes" in letters["cut0"]["error"], f"{letters['cut0']}")
+        expect(worker.stop() == 0, worker.log_tail())
+        said = project.bide("dead", "retry", "--all").stderr
+        expect("only the beginning" in said and len(project.dead()) == 6, f"{said}")
+        sizes = sorted(len(foreign.take("default")[1]) for _ in range(6))
+        expect(sizes == [4 * MIB] * 6, f"{sizes}")
+
+
+ALL, NO_WORK, NO_DEFAULT = ".*", r"^(?!.*\.(hold\.|due$|work$)).*$", r"^(?!amq\.default$).*$"
+
+
+class Clerk:
+    """A user whose right to write is taken away while in it; messages come from another."""
+
+    def __init__(self, project, **settings):
+        if "clerk" not in SERVER.ctl("list_users"):
+            SERVER.ctl("add_user", "clerk", "clerk")
+        self.may_write(ALL)
+        project.url = f"amqp://clerk:clerk@127.0.0.1:{SERVER.port()}"
+        project.configure([handler(project)], **settings)
+        self.worker = project.worker()
+        project.send([{"type": "probe", "id": "before"}])
+        wait_until(lambda: all_done(project, ["before"]), 40, self.worker.log_tail)
+        self.foreign = Foreign(project, SERVER.urls[0])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        self.foreign.connection.close()
+
+    def may_write(self, what):
+        SERVER.ctl("set_permissions", "clerk", ".*", what, ".*")
+
+    def send(self, prefix, count, body):
+        ids = [f"{prefix}{n:02d}" for n in range(count)]
+        for id_ in ids:
+            self.foreign.publish("default", type="probe", message_id=id_, body=json.dumps(body).encode())
+        return ids
+
+
+def right_taken_away(project):
+    """Retries cannot be published; all else goes on, also those prefetched behind. Once the right is back, so do they."""
+    with Clerk(project, worker={"prefetch": 2}) as clerk:
+        clerk.may_write(NO_WORK)
+        failing = clerk.send("f", 6, {"fail": 1})
+        hopeless, good = clerk.send("h", 6, {"dead": True}), clerk.send("g", 40, {})
+        wait_until(lambda: all_done(project, good) and len(project.dead()) == len(hopeless), 40,
+                   lambda: f"the others go on: {project.status()}: {clerk.worker.log_tail()}")
+        runs_at_most(project, 1)
+        lines = clerk.worker.log_text().count("publishing connection lost")
+        print(f"{lines} connections for {len(failing)} messages that are refused")
+        clerk.may_write(ALL)
+        wait_until(lambda: all_done(project, failing), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        runs_at_most(project, 2)
+        expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
+        expect(clerk.worker.log_text().count("the broker refuses a message") < 3, "said again and again")
+
+
+def no_right_to_bury(project):
+    """The default exchange carries the dead letters: `check` says that it is refused, and nothing runs again meanwhile."""
+    with Clerk(project) as clerk:
+        clerk.may_write(NO_DEFAULT)
+        hopeless, good = clerk.send("h", 5, {"dead": True}), clerk.send("g", 40, {})
+        wait_until(lambda: all_done(project, good), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        done = project.bide("check", expect=78)
+        expect("amq.default" in done.stdout + done.stderr, f"{done.stdout}{done.stderr}")
+        clerk.may_write(ALL)
+        wait_until(lambda: len(project.dead()) == len(hopeless), 40, clerk.worker.log_tail)
+        runs_at_most(project, 1)
+        expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
+
+
+def one_queue_cannot_be_declared(project):
+    """It waits, said once; the others are served, paused, resumed and drained, also over a new connection."""
+    queues = [{"name": "default"}, {"name": "spoilt"}]
+    handlers = [handler(project), handler(project, type="other", queue="spoilt")]
+    with Proxy(SERVER.port()) as proxy:
+        project.url = f"amqp://guest:guest@127.0.0.1:{proxy.port}"
+        project.configure(handlers, queues=queues)
+        worker = project.worker()
+        project.send([{"type": "probe", "id": "before"}, {"type": "other", "id": "other", "queue": "spoilt"}])
+        wait_until(lambda: all_done(project, ["before", "other"]), 40, worker.log_tail)
+        with Foreign(project, SERVER.urls[0]) as foreign:
+            foreign.delete_queue("spoilt")
+            foreign.channel.queue_declare(foreign.name("spoilt"), arguments={"x-max-length": 1})
+            wait_until(lambda: "is not served" in worker.log_text(), 10, worker.log_tail)
+            foreign.publish("default", type="probe", message_id="b", body=b'{"fail":1}')
+            wait_until(lambda: all_done(project, ["b"]), 40, lambda: f"the others go on: {worker.log_tail()}")
+            project.bide("pause", "default")
+            foreign.publish("default", type="probe", message_id="c", body=b"{}")
+            wait_until(lambda: project.bide("resume", "default"), 10, "resumed")
+            wait_until(lambda: all_done(project, ["c"]), 40, lambda: f"{worker.log_tail()}")
+            proxy.cut()
+            foreign.publish("default", type="probe", message_id="d", body=b"{}")
+            wait_until(lambda: all_done(project, ["d"]), 40, lambda: f"connected again: {worker.log_tail()}")
+            expect(worker.log_text().count("is not served") == 1, f"said once: {worker.log_text()}")
+            foreign.delete_queue("spoilt")
+        wait_until(lambda: "is served again" in worker.log_text(), 40, worker.log_tail)
+        project.send([{"type": "other", "id": "again", "queue": "spoilt"}])
+        wait_until(lambda: all_done(project, ["again"]), 40, worker.log_tail)
+        expect(worker.stop() == 0, worker.log_tail())
+
+
+with SERVER:
+    main(exchange_deleted_under_retries, right_taken_away, no_right_to_bury, one_queue_cannot_be_declared,
+         runs_longer_than_the_broker_waits, oversized_bodies, link_lost_between_acknowledgements)
