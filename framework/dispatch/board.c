@@ -22,6 +22,21 @@ void bide_board_clear(struct bide_board *board)
     *board = (struct bide_board){0};
 }
 
+static void count_landed(struct bide_board *board, int64_t due_us)
+{
+    if (board->n_landed == 0 || due_us < board->landed_first_us)
+        board->landed_first_us = due_us;
+    board->n_landed++;
+}
+
+static void add_landed(struct bide_board *board, struct bide_job *job)
+{
+    job->landed = true;
+    bide_job_append(&board->queues[job->delivery->queue].due, job);
+    board->n_ready++;
+    count_landed(board, job->landing.due_us);
+}
+
 bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
 {
     int64_t due_us = job->delivery->message->due_ms * 1000;
@@ -30,16 +45,13 @@ bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_
     job->landing = (struct bide_heap_node){.due_us = due_us};
     if (due_us > now_wall_us)
         return bide_heap_insert(&board->landing, &job->landing);
+    if (job->early) { /* it fell due on its way here */
+        add_landed(board, job);
+        return true;
+    }
     bide_job_append(&board->queues[job->delivery->queue].ready, job);
     board->n_ready++;
     return true;
-}
-
-static void count_landed(struct bide_board *board, int64_t due_us)
-{
-    if (board->n_landed == 0 || due_us < board->landed_first_us)
-        board->landed_first_us = due_us;
-    board->n_landed++;
 }
 
 static void land_what_is_due(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
@@ -49,10 +61,7 @@ static void land_what_is_due(struct bide_board *board, int64_t now_wall_us, int6
         struct bide_job *job = bide_job_of_landing(node);
         bide_heap_remove(&board->landing, node);
         job->ready_us = now_mono_us - (now_wall_us - node->due_us);
-        job->landed = true;
-        bide_job_append(&board->queues[job->delivery->queue].due, job);
-        board->n_ready++;
-        count_landed(board, node->due_us);
+        add_landed(board, job);
     }
 }
 

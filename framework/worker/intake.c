@@ -59,18 +59,23 @@ static void collect(struct bide_intake *intake)
     bide_intake_flush(intake);
 }
 
-/* The limits count only what could run at once. `early` is decided here alone: it says how the job is counted
- * until it comes back, whatever the time is when the pool gets it. */
+/* The limits count only what could run at once. `early` is decided here alone, when a job is new: it says how
+ * the job is counted until it comes back, however long the quarantine keeps it, and whatever the time is when
+ * the pool gets it. */
+static void mark_early(struct bide_intake *intake, struct bide_job_list *jobs)
+{
+    int64_t now_us = bide_wall_us(intake->clock);
+    for (struct bide_job *job = jobs->first; job; job = job->next)
+        job->early = job->delivery->message->due_ms * 1000 > now_us;
+}
+
 static void submit(struct bide_intake *intake, struct bide_job_list *jobs)
 {
     struct bide_job_list refused = {0};
     size_t n = jobs->n;
-    int64_t now_us = bide_wall_us(intake->clock);
-    for (struct bide_job *job = jobs->first; job; job = job->next) {
-        job->early = job->delivery->message->due_ms * 1000 > now_us;
+    for (struct bide_job *job = jobs->first; job; job = job->next)
         if (!job->early)
             bide_prefetch_took(&intake->prefetch[job->delivery->queue], 1);
-    }
     intake->out += n;
     bide_pool_submit(intake->pool, jobs, &refused);
     settle_all(intake, &refused);
@@ -97,6 +102,7 @@ static bide_code receive(struct bide_intake *intake, size_t *ret_n, bide_error *
     bide_holding_obey(intake);
     for (size_t i = 0; i < *ret_n; i++)
         bide_intake_triage(intake, deliveries[i], &jobs);
+    mark_early(intake, &jobs);
     bide_quarantine_admit(
         &intake->quarantine, &jobs, intake->out, everything_is_final(intake), bide_mono_us(intake->clock));
     submit(intake, &jobs);

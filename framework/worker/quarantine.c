@@ -80,6 +80,8 @@ void bide_quarantine_withdraw(
     if (test) {
         bide_job_pick(&quarantine->waiting, test, user, to);
         bide_job_pick(&quarantine->held, test, user, to);
+        if (!quarantine->waiting.first && !quarantine->runs)
+            quarantine->quiet_ends_us = 0; /* nobody is left for whom the others have to wait */
         return;
     }
     bide_job_append_all(to, &quarantine->waiting);

@@ -122,6 +122,7 @@ static void test_the_board_leaves_early_alone(void **state)
     made->job.early = true;
     assert_true(bide_board_add(&board, &made->job, 10000, 10000));
     assert_true(made->job.early);
+    assert_int_equal(board.n_landed, 1); /* it goes back like any other landed one */
     assert_ptr_equal(bide_board_take(&board, 10000, 10000), &made->job);
     free(made);
     bide_board_clear(&board);

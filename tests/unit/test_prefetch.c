@@ -90,11 +90,39 @@ static void test_the_more_deaths_the_longer_alone(void **state)
     }
 }
 
+static bool any(const void *user, const struct bide_job *job)
+{
+    (void)user, (void)job;
+    return true;
+}
+
+/* A pause takes the suspect whose turn had been prepared: the others go on. */
+static void test_nobody_waits_for_a_suspect_that_was_withdrawn(void **state)
+{
+    (void)state;
+    struct bide_handler handler = {.config = &plain};
+    struct bide_quarantine quarantine;
+    struct bide_job_list jobs = {0}, back = {0};
+    bide_quarantine_init(&quarantine, 4, 0);
+    bide_job_append(&quarantine.waiting, &make(&handler, 0, 0)->job);
+    bide_job_append(&jobs, &make(&handler, 0, 0)->job);
+    bide_quarantine_admit(&quarantine, &jobs, 0, false, 1000000);
+    assert_int_equal(jobs.n, 0); /* it is quiet before the suspect's turn */
+    bide_job_pick(&quarantine.held, any, NULL, &jobs);
+    bide_quarantine_withdraw(&quarantine, any, NULL, &back);
+    assert_int_equal(back.n, 1);
+    bide_quarantine_admit(&quarantine, &jobs, 0, false, 1001000);
+    assert_int_equal(jobs.n, 1);
+    free_all(&jobs);
+    free_all(&back);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_prefetch_grows_and_shrinks),
     cmocka_unit_test(test_prefetch_configured_stays),
     cmocka_unit_test(test_suspects_have_half_of_the_prefetch),
     cmocka_unit_test(test_the_more_deaths_the_longer_alone),
+    cmocka_unit_test(test_nobody_waits_for_a_suspect_that_was_withdrawn),
 };
 
 UNIT_MAIN(tests)
