@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration" / "lib")]
+from bidetest.process import LIBC, PR_SET_PDEATHSIG  # noqa: E402
 
 BROKERS = {"redis": "redis_faults", "sqlite": "sqlite_faults", "rabbitmq": "rabbitmq_faults"}
 FIXED = {"redis": 24, "sqlite": 16, "rabbitmq": 16}  # how many seeds ./tests/run takes: 1 to this
@@ -84,6 +86,11 @@ def this_seed(arguments):
 # ---- many seeds, a process each ----
 
 
+def end_with_parent():
+    """In the child: SIGTERM when whoever started it ends, however that ends."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
 class Many:
     def __init__(self, arguments):
         self.arguments = arguments
@@ -109,12 +116,13 @@ class Many:
 
     def call(self, command):
         since = time.monotonic()
-        try:
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=DEADLINE_S)
-            return done.stdout, done.returncode, time.monotonic() - since
-        except subprocess.TimeoutExpired as late:
-            said = (late.stdout or b"").decode(errors="replace")
-            return f"{said}\nFINDING: the seed did not end within {DEADLINE_S} s", 1, time.monotonic() - since
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=end_with_parent) as seed:
+            try:
+                return seed.communicate(timeout=DEADLINE_S)[0], seed.returncode, time.monotonic() - since
+            except subprocess.TimeoutExpired:
+                seed.terminate()  # it stops its servers
+                said = seed.communicate()[0]
+                return f"{said}\nFINDING: the seed did not end within {DEADLINE_S} s", 1, time.monotonic() - since
 
     def take(self, seed, said, status, took, figures):
         self.ran += 1
@@ -177,6 +185,7 @@ def table(counts):
 
 def main():
     arguments = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
     if arguments.build:
         os.environ["BIDE_BUILD"] = str(Path(arguments.build).resolve())
     if arguments.seed is None:
