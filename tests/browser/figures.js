@@ -1,5 +1,6 @@
 // While messages flow the page moves; when they have ended it shows what `bide status --json` says, and so do its handlers.
 "use strict";
+const fs = require("node:fs");
 const {Console, expect, until} = require("./console.js");
 const COLUMNS = ["ready", "delayed", "in_flight", "dead"];
 
@@ -44,6 +45,7 @@ async function stands(console) {
 module.exports = async (given) => {
   const console = await Console.open(given);
   await console.live();
+  fs.writeFileSync(`${given.dir}/flow`, ""); // however long the browser took to start
   await moves(console);
   await stands(console);
   await console.shot("flowing");

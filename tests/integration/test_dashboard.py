@@ -101,11 +101,11 @@ class Dashboard:
         rows = [row if isinstance(row, tuple) else (row, {}) for row in rows]
         given = json.dumps({**self.given, "scenarios": rows})
         self.fill()
-        finish = self.flow()
         with open(self.browser / "log", "w+") as log:
             try:
                 self.node = start(["node", "run.js", given], self.browser / "log", cwd=self.browser, stdout=log)
-                finish()
+                self.asked("flow")
+                self.flow()()
                 yield
                 failed = self.node.wait(120)
             finally:
