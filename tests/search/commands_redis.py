@@ -60,7 +60,7 @@ COMMANDS = {
     "CONFIG GET": ("admin (check)", "said as not checked"),
 }
 
-RARE = ("EXISTS", "DEL", "XPENDING", "SET")
+RARE = ("EXISTS", "DEL", "XPENDING", "SET", "EVALSHA bury")
 HOT = ("CLIENT SETNAME", "ROLE", "SCRIPT LOAD", "EVALSHA send", "EVALSHA claim", "EVALSHA ack", "EVALSHA move", "WAIT",
        "EVALSHA follow", "EVALSHA beat", "EVALSHA declare", "EVALSHA release", "AUTH", "SELECT")
 SELDOM = ("SREM", "EVALSHA export", "EVALSHA drop", "ZRANGE", "HGET", "SCARD", "HLEN", "ZCOUNT", "EVALSHA replay")
