@@ -1,0 +1,96 @@
+export const version: string;
+
+/** "250ms", "1.5s", "10m", "1h30m", or a number of seconds. */
+export type Duration = string | number;
+export type Json = null | boolean | number | string | Json[] | {[key: string]: Json};
+export type Body = Json | Uint8Array | undefined;
+
+export interface SendOptions {
+  id?: string;
+  queue?: string;
+  /** Run it after so long. */
+  delay?: Duration;
+  /** Run it at an instant; not together with delay. */
+  at?: Date | string;
+  /** Drop it if it has not begun to run so long after it was due. */
+  expires?: Duration;
+  headers?: Record<string, string>;
+  contentType?: string;
+}
+
+/** Thrown by a handler: the message is hopeless and becomes a dead letter with this text. */
+export class Dead extends Error {}
+
+/** Thrown by a handler: run it again later, after so long or by the handler's policy. */
+export class Retry extends Error {
+  constructor(text?: string, options?: {after?: Duration});
+  readonly afterMs?: number;
+}
+
+/** The message was refused, or nobody confirmed it. */
+export class SendError extends Error {
+  readonly confirmed: string[];
+}
+
+export class Message {
+  readonly id: string;
+  readonly type: string;
+  readonly queue: string;
+  /** 1 for the first run. */
+  readonly attempt: number;
+  /** The most runs it gets. */
+  readonly attempts: number;
+  readonly dueMs: number;
+  readonly sentMs: number;
+  readonly headers: Record<string, string>;
+  readonly contentType: string;
+  readonly body: Buffer;
+  readonly text: string;
+  json(): any;
+  /** A retry now makes a dead letter. */
+  readonly lastAttempt: boolean;
+  /** Aborted when the timeout has passed, or the worker must leave. */
+  readonly signal: AbortSignal;
+  readonly cancelled: boolean;
+  readonly remainingMs: number;
+}
+
+export type Handler = (message: Message) => unknown | Promise<unknown>;
+
+/** Registers the handler of a message type. */
+export function handler(type: string, run: Handler): Handler;
+/** Inside a handler: a message that is sent if, and only if, this run ends well. */
+export function send(type: string, body?: Body, options?: SendOptions): void;
+/** Inside a handler: a line in bide's log that carries the message's id. */
+export function log(level: 'debug' | 'info' | 'warn' | 'error', text: string, fields?: Record<string, Json>): void;
+/** Inside a handler: how far this run is. */
+export function progress(done: number, total: number): void;
+/** Runs handlers until bide says that this process may leave. */
+export function serve(options?: {concurrency?: number}): void;
+
+export function milliseconds(value: Duration): number;
+
+export class Client {
+  constructor(options?: {url?: string; token?: string; timeoutMs?: number});
+  /** Resolves to the id once the broker has confirmed the message. */
+  send(type: string, body?: Body, options?: SendOptions): Promise<string>;
+  sendMany(rows: Iterable<{type: string; body?: Body} & SendOptions>): Promise<string[]>;
+}
+
+export interface Outcome {
+  outcome: 'done' | 'retry' | 'dead';
+  result: any;
+  error: string;
+  afterMs?: number;
+  trace: string;
+  sent: Array<Record<string, any>>;
+  logged: Array<[string, string]>;
+}
+
+export const testing: {
+  /** Runs a handler once, without bide. */
+  run(handle: Handler, body?: Body, fields?: {
+    cancelled?: boolean; id?: string; type?: string; queue?: string; attempt?: number; attempts?: number;
+    headers?: Record<string, string>; content_type?: string; timeout_ms?: number;
+  }): Promise<Outcome>;
+};

@@ -1,0 +1,245 @@
+// Handlers and producers for bide, the framework for messages that run later or again. See README.md; types are in bide.d.ts.
+// Node 18 and newer, no dependencies. The protocol stands in docs/program-protocol.md.
+import {AsyncLocalStorage} from 'node:async_hooks';
+import {request as httpRequest} from 'node:http';
+import {request as httpsRequest} from 'node:https';
+import {Socket} from 'node:net';
+
+export const version = '0.1.0';
+const TRACE_CHARACTERS = 4096;
+const CONCURRENCY = 1000; // the most that a process takes at once unless serve() says less; the configuration decides
+
+// Thrown by a handler: the message is hopeless and becomes a dead letter with this text.
+export class Dead extends Error {}
+
+// Thrown by a handler: run it again later. after: seconds, or a duration such as "1.5s"; without it the policy decides.
+export class Retry extends Error {
+  constructor(text, {after} = {}) {
+    super(text || 'the handler asks for a retry');
+    this.afterMs = after === undefined ? undefined : milliseconds(after);
+  }
+}
+
+// Client: the message was refused, or nobody confirmed it. confirmed: the ids that were (sendMany).
+export class SendError extends Error {
+  constructor(text, confirmed = []) {
+    super(text);
+    this.confirmed = confirmed;
+  }
+}
+
+export function milliseconds(value) {
+  if (typeof value === 'number') return Math.max(0, Math.round(value * 1000));
+  const units = {ms: 1, s: 1000, m: 60000, h: 3600000, d: 86400000};
+  const parts = [...String(value).matchAll(/(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|d)/g)];
+  if (!parts.length || parts.map(([text]) => text).join('') !== value) throw new TypeError(`'${value}' is not a duration: write for example 250ms, 1.5s, 10m or 1h30m`);
+  return Math.round(parts.reduce((sum, [, number, unit]) => sum + Number(number) * units[unit], 0));
+}
+
+// A message as one object of `bide send --lines`.
+function envelope(type, body, {id, queue, delay, at, expires, headers, contentType} = {}) {
+  if (delay !== undefined && at !== undefined) throw new TypeError('delay and at: give one of them');
+  const row = {type};
+  if (body instanceof Uint8Array) row.body_base64 = Buffer.from(body).toString('base64');
+  else if (body !== undefined) row.body = body;
+  if (id !== undefined) row.id = id;
+  if (queue !== undefined) row.queue = queue;
+  if (delay !== undefined) row.delay = `${milliseconds(delay)}ms`;
+  if (at !== undefined) row.at = at instanceof Date ? at.toISOString() : at;
+  if (expires !== undefined) row.expires = `${milliseconds(expires)}ms`;
+  if (headers !== undefined) row.headers = headers;
+  if (contentType !== undefined) row.content_type = contentType;
+  return row;
+}
+
+// What a handler gets.
+export class Message {
+  #abort = new AbortController();
+  #deadline;
+
+  constructor(row) {
+    this.id = row.id;
+    this.type = row.type;
+    this.queue = row.queue ?? '';
+    this.attempt = row.attempt ?? 1;
+    this.attempts = row.attempts ?? 1;
+    this.dueMs = row.due_ms ?? 0;
+    this.sentMs = row.sent_ms ?? 0;
+    this.headers = row.headers ?? {};
+    this.contentType = row.content_type ?? '';
+    this.body = row.body !== undefined ? Buffer.from(row.body) : Buffer.from(row.body_base64 ?? '', 'base64');
+    this.#deadline = row.timeout_ms === undefined ? Infinity : Date.now() + row.timeout_ms;
+  }
+
+  get text() { return this.body.toString(); }
+  json() { return JSON.parse(this.text); }
+  get lastAttempt() { return this.attempt >= this.attempts; } // a retry now makes a dead letter
+  get signal() { return this.#abort.signal; } // aborted when the timeout has passed, or the worker must leave: for fetch and its like
+  get cancelled() { return this.signal.aborted; }
+  get remainingMs() { return Math.max(0, this.#deadline - Date.now()); }
+  cancel() { this.#abort.abort(new Retry('cancelled')); }
+}
+
+const handlers = new Map();
+const current = new AsyncLocalStorage();
+
+export function handler(type, run) {
+  if (typeof run !== 'function') throw new TypeError('handler(type, function)');
+  if (handlers.has(type)) throw new Error(`two handlers for the type '${type}'`);
+  handlers.set(type, run);
+  return run;
+}
+
+function write(line) {
+  const run = current.getStore();
+  if (!run) throw new Error('this works inside a handler only; elsewhere send with Client');
+  run.write({run: run.number, ...line});
+}
+
+// Inside a handler: a message that is sent if, and only if, this run ends well.
+export const send = (type, body, options) => write({send: envelope(type, body, options)});
+// Inside a handler: a line in bide's log that carries the message's id. Levels: debug, info, warn, error.
+export const log = (level, text, fields = {}) => write({log: level, text, fields});
+// Inside a handler: how far this run is.
+export const progress = (done, total) => write({progress: [done, total]});
+
+function failure(error) {
+  if (error instanceof Dead) return {dead: error.message || 'rejected by the handler'};
+  if (error instanceof Retry) return error.afterMs === undefined ? {retry: error.message} : {retry: error.message, after_ms: error.afterMs};
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return {retry: text, trace: String(error?.stack ?? text).slice(-TRACE_CHARACTERS)};
+}
+
+async function outcome(run, message) {
+  try {
+    if (!run) throw new Dead(`this program has no handler for the type ${message.type}`);
+    const result = await run(message);
+    return result === undefined ? {done: {}} : {done: {result}};
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+// Runs handlers until bide says that this process may leave. concurrency: the most runs at once in this process; the configuration
+// may say less.
+export function serve({concurrency = CONCURRENCY} = {}) {
+  const fd = Number(process.env.BIDE_FD);
+  if (!fd) {
+    console.error(`this program is started by bide: try  bide dev -- node ${process.argv[1] ?? 'tasks.js'}`);
+    process.exit(64);
+  }
+  const channel = new Socket({fd, readable: true, writable: true});
+  const running = new Map();
+  let rest = '', leaving = false, out = '';
+  // What one round of the event loop writes goes out in one call.
+  const writeLine = (line) => {
+    if (!out) setImmediate(flush);
+    out += JSON.stringify(line) + '\n';
+  };
+  const flush = () => {
+    if (out) channel.write(out);
+    out = '';
+    if (leaving && running.size === 0) channel.end(() => process.exit(0));
+  };
+  const begin = async (line) => {
+    const message = new Message(line), run = {number: line.run, write: writeLine};
+    running.set(line.run, message);
+    const answer = await current.run(run, outcome, handlers.get(line.type), message);
+    running.delete(line.run);
+    writeLine({run: line.run, ...answer});
+  };
+  const take = (line) => {
+    if (line.run !== undefined) begin(line);
+    else if (line.cancel !== undefined) running.get(line.cancel)?.cancel();
+    else if (line.leave) {
+      leaving = true;
+      setImmediate(flush);
+    }
+  };
+  channel.setEncoding('utf8');
+  channel.on('data', (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop();
+    for (const line of lines) take(JSON.parse(line));
+  });
+  channel.on('end', () => process.exit(0)); // bide has gone; what ran is handed out again
+  channel.on('error', () => process.exit(0));
+  writeLine({bide: 1, types: [...handlers.keys()].sort(), concurrency, sdk: `node ${version}`});
+}
+
+// ---- producing from anywhere: POST /send of a console ----
+
+function errorOf(status, text) {
+  for (const line of text.split('\n')) {
+    try {
+      const found = JSON.parse(line);
+      if (found?.error) return String(found.error);
+    } catch { /* not that line */ }
+  }
+  return `HTTP ${status}: ${text.slice(0, 200)}`;
+}
+
+export class Client {
+  // url: "http://host:9470", or "unix:/run/bide/send.sock".
+  constructor({url = process.env.BIDE_URL ?? 'http://127.0.0.1:9470', token = process.env.BIDE_TOKEN ?? '', timeoutMs = 30000} = {}) {
+    const parts = new URL(url);
+    this.url = url;
+    this.token = token;
+    this.timeoutMs = timeoutMs;
+    this.request = parts.protocol === 'https:' ? httpsRequest : httpRequest;
+    this.place = parts.protocol === 'unix:' ? {socketPath: parts.pathname} : {host: parts.hostname, port: parts.port || undefined};
+  }
+
+  post(body, kind) {
+    const headers = {'Content-Type': kind, 'Content-Length': Buffer.byteLength(body)};
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    return new Promise((resolve, reject) => {
+      const failed = (error) => reject(new SendError(`${this.url}: ${error.message}`));
+      const request = this.request({...this.place, method: 'POST', path: '/send', headers, timeout: this.timeoutMs}, (answer) => {
+        let text = '';
+        answer.setEncoding('utf8').on('data', (part) => { text += part; }).on('error', failed).on('end', () => resolve({status: answer.statusCode, text}));
+      });
+      request.on('timeout', () => request.destroy(new Error(`no answer within ${this.timeoutMs} ms`))).on('error', failed).end(body);
+    });
+  }
+
+  // Resolves to the id once the broker has confirmed the message.
+  async send(type, body, options) {
+    const {status, text} = await this.post(JSON.stringify(envelope(type, body, options)) + '\n', 'application/json');
+    if (status !== 200) throw new SendError(errorOf(status, text));
+    return text.trim();
+  }
+
+  // rows: {type, body, …options}; resolves to the ids in order.
+  async sendMany(rows) {
+    const lines = Array.from(rows, ({type, body, ...options}) => JSON.stringify(envelope(type, body, options)) + '\n').join('');
+    const {status, text} = await this.post(lines, 'application/x-ndjson');
+    const ids = text.split('\n').filter((line) => line && !line.startsWith('{'));
+    if (status !== 200) throw new SendError(errorOf(status, text), ids);
+    return ids;
+  }
+}
+
+// ---- testing handlers without bide ----
+
+export const testing = {
+  // Runs a handler once, here: {outcome, result, error, afterMs, trace, sent, logged}.
+  async run(handle, body, {cancelled = false, ...fields} = {}) {
+    const lines = [], row = {id: 'test', type: 'test', queue: 'default', attempts: 25, ...fields};
+    if (body instanceof Uint8Array) row.body_base64 = Buffer.from(body).toString('base64');
+    else row.body = typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body);
+    const message = new Message(row);
+    if (cancelled) message.cancel();
+    const answer = await current.run({number: 1, write: (line) => lines.push(line)}, outcome, handle, message);
+    const kind = ['done', 'retry', 'dead'].find((key) => key in answer);
+    return {
+      outcome: kind,
+      result: kind === 'done' && answer.done.result !== undefined ? JSON.parse(JSON.stringify(answer.done.result)) : undefined,
+      error: kind === 'done' ? '' : answer[kind],
+      afterMs: answer.after_ms,
+      trace: answer.trace ?? '',
+      sent: lines.filter((line) => line.send).map((line) => line.send),
+      logged: lines.filter((line) => line.log).map((line) => [line.log, line.text]),
+    };
+  },
+};

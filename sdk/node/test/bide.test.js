@@ -1,0 +1,121 @@
+// The SDK against a bide that this test plays: over a socket, and over HTTP.
+import assert from 'node:assert/strict';
+import {spawn} from 'node:child_process';
+import {mkdtempSync, writeFileSync} from 'node:fs';
+import {createServer as createHttp} from 'node:http';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import test from 'node:test';
+import {Client, Dead, Retry, SendError, milliseconds, send, testing} from '../bide.js';
+
+const PROGRAM = `
+import {handler, serve, send, log, progress, Dead, Retry} from ${JSON.stringify(new URL('../bide.js', import.meta.url).href)};
+handler('echo', (message) => { send('mail', {to: 1}, {delay: '90s'}); log('info', 'seen', {n: 1}); progress(1, 2); return message.json(); });
+handler('dead', () => { throw new Dead('no such picture'); });
+handler('later', () => { throw new Retry('soon', {after: '1.5s'}); });
+handler('bug', () => { null.x; });
+handler('bytes', (message) => message.body.length);
+handler('hang', (message) => new Promise((resolve, reject) => message.signal.addEventListener('abort', () => reject(message.signal.reason))));
+serve({concurrency: 7});
+`;
+
+// A running program; lines() resolves with the next n lines it writes.
+function program(t) {
+  const folder = mkdtempSync(join(tmpdir(), 'bide-sdk-'));
+  writeFileSync(join(folder, 'tasks.mjs'), PROGRAM);
+  const child = spawn(process.execPath, [join(folder, 'tasks.mjs')], {stdio: ['ignore', 'inherit', 'inherit', 'pipe'], env: {...process.env, BIDE_FD: '3'}});
+  t.after(() => child.kill('SIGKILL'));
+  const channel = child.stdio[3], found = [], waiting = [];
+  let rest = '';
+  channel.setEncoding('utf8').on('data', (text) => {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop();
+    found.push(...parts.map((line) => JSON.parse(line)));
+    while (waiting.length && found.length >= waiting[0].n) {
+      const {n, resolve} = waiting.shift();
+      resolve(found.splice(0, n));
+    }
+  });
+  const lines = (n) => new Promise((resolve) => {
+    if (found.length >= n) resolve(found.splice(0, n));
+    else waiting.push({n, resolve});
+  });
+  const write = (line) => channel.write(JSON.stringify(line) + '\n');
+  const run = (number, type, more = {body: ''}) => write({run: number, id: `i${number}`, type, queue: 'default', attempt: 1, attempts: 25, ...more});
+  const ended = new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+  return {lines, write, run, ended};
+}
+
+test('greets, runs, and leaves', async (t) => {
+  const {lines, write, run, ended} = program(t);
+  write({bide: 1, program: 'tasks', concurrency: 3, max_line: 1000});
+  const [hello] = await lines(1);
+  assert.deepEqual([hello.bide, hello.concurrency, hello.types], [1, 7, ['bug', 'bytes', 'dead', 'echo', 'hang', 'later']]);
+  run(1, 'echo', {body: '{"u":1}'});
+  assert.deepEqual(await lines(4), [{run: 1, send: {type: 'mail', body: {to: 1}, delay: '90000ms'}}, {run: 1, log: 'info', text: 'seen', fields: {n: 1}},
+    {run: 1, progress: [1, 2]}, {run: 1, done: {result: {u: 1}}}]);
+  run(2, 'dead');
+  run(3, 'later');
+  run(4, 'bytes', {body_base64: '/wA='});
+  run(5, 'unknown');
+  const answers = Object.fromEntries((await lines(4)).map((line) => [line.run, line]));
+  assert.deepEqual(answers[2], {run: 2, dead: 'no such picture'});
+  assert.deepEqual(answers[3], {run: 3, retry: 'soon', after_ms: 1500});
+  assert.deepEqual(answers[4], {run: 4, done: {result: 2}});
+  assert.match(answers[5].dead, /no handler for the type unknown/);
+  run(6, 'bug');
+  const [bug] = await lines(1);
+  assert.match(bug.retry, /^TypeError: /);
+  assert.match(bug.trace, /tasks\.mjs/);
+  write({leave: true});
+  assert.equal(await ended, 0);
+});
+
+test('a cancelled run ends, and leaving waits for it', async (t) => {
+  const {lines, write, run, ended} = program(t);
+  await lines(1);
+  run(1, 'hang');
+  write({leave: true});
+  write({cancel: 1});
+  write({cancel: 99});
+  assert.deepEqual(await lines(1), [{run: 1, retry: 'cancelled'}]);
+  assert.equal(await ended, 0);
+});
+
+test('handlers are tested without bide', async () => {
+  const thumb = async (message) => {
+    if (message.lastAttempt) throw new Dead('too often');
+    send('mail', new Uint8Array([255]), {expires: '1h', headers: {a: 'b'}});
+    return {width: message.json().u};
+  };
+  const good = await testing.run(thumb, {u: 100});
+  assert.deepEqual([good.outcome, good.result, good.sent], ['done', {width: 100}, [{type: 'mail', body_base64: '/w==', expires: '3600000ms', headers: {a: 'b'}}]]);
+  assert.deepEqual((await testing.run(thumb, {u: 1}, {attempt: 25})).error, 'too often');
+  assert.equal((await testing.run((message) => { if (message.cancelled) throw new Retry(); }, '', {cancelled: true})).outcome, 'retry');
+});
+
+test('durations', () => {
+  assert.deepEqual(['250ms', '1.5s', '1h30m', 2, '7d'].map(milliseconds), [250, 1500, 5400000, 2000, 604800000]);
+  for (const bad of ['', '5', 's', '1 s', '-1s']) assert.throws(() => milliseconds(bad), TypeError);
+});
+
+test('the client sends, and says what was refused', async (t) => {
+  const seen = [], answers = [[200, 'id-1\n'], [200, 'id-1\nid-2\n'], [400, 'id-1\n{"line":2,"error":"line 2: no type"}\n'], [503, '']];
+  const server = createHttp((request, response) => {
+    let text = '';
+    request.on('data', (part) => { text += part; }).on('end', () => {
+      seen.push([request.method, request.url, request.headers.authorization, text]);
+      const [status, body] = answers.shift();
+      response.writeHead(status).end(body);
+    });
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const client = new Client({url: `http://127.0.0.1:${server.address().port}`, token: 'secret'});
+  assert.equal(await client.send('mail', {to: 1}, {delay: '1m'}), 'id-1');
+  assert.deepEqual(seen[0], ['POST', '/send', 'Bearer secret', '{"type":"mail","body":{"to":1},"delay":"60000ms"}\n']);
+  assert.deepEqual(await client.sendMany([{type: 'a'}, {type: 'b', body: 'x'}]), ['id-1', 'id-2']);
+  await assert.rejects(client.sendMany([{type: 'a'}, {type: ''}]), (error) => error instanceof SendError && error.confirmed[0] === 'id-1' && /line 2/.test(error.message));
+  await assert.rejects(client.send('a'), /HTTP 503/);
+  await assert.rejects(new Client({url: 'http://127.0.0.1:1'}).send('a'), SendError);
+});

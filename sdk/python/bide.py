@@ -1,0 +1,516 @@
+"""Handlers and producers for bide, the framework for messages that run later or again.
+
+    import bide
+
+    @bide.handler("thumb")
+    def thumb(message):                         # or async def: several at once
+        if message.attempt > 3:
+            raise bide.Dead("no such picture")  # hopeless: kept for a person
+        bide.send("mail", {"to": 1}, delay="90s")  # sent if, and only if, this run ends well
+        return {"width": 100}
+
+    bide.serve()
+
+Start it in development with `bide dev -- python3 tasks.py`. In production the configuration names it as a program. Standard library only;
+Python 3.9 and newer. The protocol stands in docs/program-protocol.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextvars
+import http.client
+import inspect
+import json
+import os
+import queue
+import select
+import socket
+import sys
+import threading
+import time
+import traceback
+from typing import Any, Callable, Iterable, Mapping, Optional, Union
+from urllib.parse import urlsplit
+
+__version__ = "0.1.0"
+__all__ = ["Client", "Dead", "Message", "Retry", "SendError", "handler", "log", "progress", "send", "serve", "testing"]
+
+Body = Union[None, bytes, str, Mapping[str, Any], list]
+Duration = Union[str, int, float]  # "90s", or a number of seconds
+_TRACE_BYTES = 4096
+_CONCURRENCY = 1000  # the most that a process takes at once unless serve() says less; the configuration decides
+
+
+class Dead(Exception):
+    """Raised by a handler: the message is hopeless and becomes a dead letter with this text."""
+
+
+class Retry(Exception):
+    """Raised by a handler: run it again later. `after`: seconds, or a duration such as "1.5s"; without it the policy decides."""
+
+    def __init__(self, text: str = "", after: Optional[Duration] = None):
+        super().__init__(text)
+        self.after_ms = None if after is None else _milliseconds(after)
+
+
+class SendError(Exception):
+    """Client.send: the message was refused, or nobody confirmed it. `confirmed`: the ids that were (send_many)."""
+
+    def __init__(self, text: str, confirmed: Iterable[str] = ()):
+        super().__init__(text)
+        self.confirmed = list(confirmed)
+
+
+def _milliseconds(value: Duration) -> int:
+    if isinstance(value, (int, float)):
+        return max(0, round(value * 1000))
+    units, total, number = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}, 0.0, ""
+    at = 0
+    while at < len(value):
+        if value[at].isdigit() or value[at] == ".":
+            number, at = number + value[at], at + 1
+            continue
+        unit = "ms" if value.startswith("ms", at) else value[at]
+        if unit not in units or not number:
+            raise ValueError(f"{value!r} is not a duration: write for example 250ms, 1.5s, 10m or 1h30m")
+        total, number, at = total + float(number) * units[unit], "", at + len(unit)
+    if number or not value:
+        raise ValueError(f"{value!r} is not a duration: a unit is missing")
+    return round(total)
+
+
+def _envelope(type: str, body: Body = None, *, id: Optional[str] = None, queue: Optional[str] = None,
+              delay: Optional[Duration] = None, at: Union[None, str, Any] = None, expires: Optional[Duration] = None,
+              headers: Optional[Mapping[str, str]] = None, content_type: Optional[str] = None) -> dict:
+    """A message as one object of `bide send --lines`."""
+    if delay is not None and at is not None:
+        raise ValueError("delay and at: give one of them")
+    row: dict = {"type": type}
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        row["body_base64"] = base64.b64encode(bytes(body)).decode()
+    elif body is not None:
+        row["body"] = body
+    for key, value in (("id", id), ("queue", queue), ("content_type", content_type)):
+        if value is not None:
+            row[key] = value
+    for key, value in (("delay", delay), ("expires", expires)):
+        if value is not None:
+            row[key] = f"{_milliseconds(value)}ms"
+    if at is not None:
+        row["at"] = at if isinstance(at, str) else at.astimezone().isoformat()
+    if headers:
+        row["headers"] = dict(headers)
+    return row
+
+
+class Message:
+    """What a handler gets. Valid while the handler runs."""
+
+    __slots__ = ("id", "type", "queue", "attempt", "attempts", "due_ms", "sent_ms", "headers", "content_type", "body",
+                 "_run", "_line", "_deadline")
+
+    def __init__(self, row: Mapping[str, Any], run: "_Run"):
+        self.id: str = row["id"]
+        self.type: str = row["type"]
+        self.queue: str = row.get("queue", "")
+        self.attempt: int = row.get("attempt", 1)
+        self.attempts: int = row.get("attempts", 1)
+        self.due_ms: int = row.get("due_ms", 0)
+        self.sent_ms: int = row.get("sent_ms", 0)
+        self.headers: Mapping[str, str] = row.get("headers") or {}
+        self.content_type: str = row.get("content_type", "")
+        text = row.get("body")
+        self.body: bytes = text.encode() if text is not None else base64.b64decode(row.get("body_base64", ""))
+        self._run = run
+        timeout_ms = row.get("timeout_ms")
+        self._deadline = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+    @property
+    def last_attempt(self) -> bool:
+        """A retry now makes a dead letter."""
+        return self.attempt >= self.attempts
+
+    @property
+    def cancelled(self) -> bool:
+        """The timeout has passed, or the worker must leave: end soon; raising Retry is a good answer."""
+        return self._run.is_cancelled()
+
+    @property
+    def remaining(self) -> Optional[float]:
+        """Seconds until the timeout; None without one."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+
+_handlers: dict = {}
+_current: contextvars.ContextVar = contextvars.ContextVar("bide_run")
+
+
+def handler(type: str) -> Callable:
+    """Registers a function, sync or async, for a message type."""
+
+    def register(function: Callable) -> Callable:
+        if type in _handlers:
+            raise ValueError(f"two handlers for the type {type!r}")
+        _handlers[type] = function
+        return function
+
+    return register
+
+
+class _Run:
+    """One run of a message. Lines go out through `write`; `cancel` is set by the reader."""
+
+    __slots__ = ("number", "write", "look", "cancel", "task")
+
+    def __init__(self, number: int, write: Callable[[dict], None], look: Optional[Callable[[], None]] = None):
+        self.number, self.write, self.look = number, write, look
+        self.cancel, self.task = False, None
+
+    def is_cancelled(self) -> bool:
+        if not self.cancel and self.look:
+            self.look()
+        return self.cancel
+
+
+def _run() -> _Run:
+    try:
+        return _current.get()
+    except LookupError:
+        raise RuntimeError("this works inside a handler only; elsewhere send with bide.Client") from None
+
+
+def send(type: str, body: Body = None, **options: Any) -> None:
+    """Inside a handler: a message that is sent if, and only if, this run ends well. Options: id, queue, delay, at, expires, headers,
+    content_type."""
+    run = _run()
+    run.write({"run": run.number, "send": _envelope(type, body, **options)})
+
+
+def log(level: str, text: str, **fields: Any) -> None:
+    """Inside a handler: a line in bide's log that carries the message's id. Levels: debug, info, warn, error."""
+    run = _run()
+    run.write({"run": run.number, "log": level, "text": text, "fields": fields})
+
+
+def progress(done: int, total: int) -> None:
+    """Inside a handler: how far this run is."""
+    run = _run()
+    run.write({"run": run.number, "progress": [done, total]})
+
+
+# ---- what a handler's end means ----
+
+
+def _done(result: Any) -> dict:
+    return {"done": {} if result is None else {"result": result}}
+
+
+def _failed(error: BaseException) -> dict:
+    if isinstance(error, Dead):
+        return {"dead": str(error) or "rejected by the handler"}
+    if isinstance(error, Retry):
+        answer: dict = {"retry": str(error) or "the handler asks for a retry"}
+        if error.after_ms is not None:
+            answer["after_ms"] = error.after_ms
+        return answer
+    text = "".join(traceback.format_exception_only(type(error), error)).strip()
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return {"retry": text, "trace": trace.encode()[-_TRACE_BYTES:].decode(errors="ignore")}
+
+
+def _encode(line: Mapping[str, Any]) -> bytes:
+    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+# ---- serving ----
+
+
+class _Server:
+    """The loop of a program. The main thread reads; sync handlers run on it (one at a time) or on threads, async ones on a loop."""
+
+    def __init__(self, channel: socket.socket, concurrency: int):
+        self.channel, self.buffer, self.pending = channel, b"", []
+        self.runs: dict = {}
+        self.lock = threading.Lock()
+        self.leaving = False
+        self.most = concurrency
+        self.jobs: queue.SimpleQueue = queue.SimpleQueue()
+        self.n_threads = 0
+        self.loop: Optional[asyncio.AbstractEventLoop] = None
+        self.idle = threading.Condition(self.lock)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        data = _encode(line)
+        with self.lock:
+            self.channel.sendall(data)
+
+    def read_lines(self, wait: bool) -> bool:
+        """More lines into `pending`. False: the other end has gone."""
+        if not wait and not select.select([self.channel], [], [], 0)[0]:
+            return True
+        data = self.channel.recv(1 << 18)
+        lines = (self.buffer + data).split(b"\n")
+        self.buffer = lines.pop()
+        self.pending.extend(json.loads(line) for line in lines)
+        return bool(data)
+
+    def look(self) -> None:
+        """Called by a handler on the main thread: has its cancellation come?"""
+        self.read_lines(wait=False)
+        for line in self.pending:
+            self.note_cancel(line)
+
+    def note_cancel(self, line: Mapping[str, Any]) -> bool:
+        if "cancel" not in line:
+            return False
+        run = self.runs.get(line["cancel"])
+        if run:
+            run.cancel = True
+            if run.task is not None and self.loop:
+                self.loop.call_soon_threadsafe(run.task.cancel)
+        return True
+
+    def serve(self, greeting: Mapping[str, Any]) -> None:
+        self.most = min(self.most, greeting.get("concurrency", self.most))
+        if any(inspect.iscoroutinefunction(function) for function in _handlers.values()):
+            self.loop = asyncio.new_event_loop()
+            threading.Thread(target=self.loop.run_forever, name="bide asyncio", daemon=True).start()
+        while not self.leaving:
+            if not self.pending and not self.read_lines(wait=True):
+                return
+            while self.pending:
+                self.take(self.pending.pop(0))
+        with self.idle:
+            self.idle.wait_for(lambda: not self.runs)
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        if "leave" in line:
+            self.leaving = True
+        elif "run" in line:
+            self.begin(line)
+        else:
+            self.note_cancel(line)
+
+    def begin(self, line: Mapping[str, Any]) -> None:
+        function = _handlers.get(line["type"])
+        inline = self.most == 1
+        run = _Run(line["run"], self.write, self.look if inline else None)
+        message = Message(line, run)
+        self.runs[run.number] = run
+        if inspect.iscoroutinefunction(function):
+            assert self.loop
+            self.loop.call_soon_threadsafe(self.start_task, function, message)
+        elif inline:
+            self.run_sync(function, message)
+        else:
+            self.jobs.put((function, message))
+            if self.n_threads < min(self.most, len(self.runs)):
+                self.n_threads += 1
+                threading.Thread(target=self.work, name="bide handler", daemon=True).start()
+
+    def work(self) -> None:
+        while True:
+            self.run_sync(*self.jobs.get())
+
+    def run_sync(self, function: Optional[Callable], message: Message) -> None:
+        token = _current.set(message._run)
+        try:
+            if function is None:
+                raise Dead(f"this program has no handler for the type {message.type}")
+            answer = _done(function(message))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is the message's failure
+            answer = _failed(error)
+        finally:
+            _current.reset(token)
+        self.end(message._run, answer)
+
+    def start_task(self, function: Callable, message: Message) -> None:
+        context = contextvars.copy_context()
+        context.run(_current.set, message._run)
+        assert self.loop
+        message._run.task = context.run(self.loop.create_task, self.run_async(function, message))
+        if message._run.cancel:
+            message._run.task.cancel()
+
+    async def run_async(self, function: Callable, message: Message) -> None:
+        try:
+            answer = _done(await function(message))
+        except asyncio.CancelledError:
+            answer = {"retry": "cancelled"}
+        except Exception as error:  # noqa: BLE001
+            answer = _failed(error)
+        self.end(message._run, answer)
+
+    def end(self, run: _Run, answer: dict) -> None:
+        try:
+            data = _encode({"run": run.number, **answer})
+        except (TypeError, ValueError) as error:
+            data = _encode({"run": run.number, "retry": f"the result cannot be written as JSON: {error}"})
+        with self.idle:
+            del self.runs[run.number]
+            self.channel.sendall(data)
+            if self.leaving:
+                self.idle.notify_all()
+
+
+def serve(concurrency: int = _CONCURRENCY) -> None:
+    """Runs handlers until bide says that this process may leave. `concurrency`: the most runs at once in this process; the configuration
+    may say less."""
+    number = os.environ.get("BIDE_FD", "")
+    if not number.isdigit():
+        sys.exit("this program is started by bide: try  bide dev -- python3 " + (sys.argv[0] or "tasks.py"))
+    channel = socket.socket(fileno=int(number))
+    server = _Server(channel, concurrency)
+    while not server.pending:
+        if not server.read_lines(wait=True):
+            return
+    greeting = server.pending.pop(0)
+    server.write({"bide": 1, "types": sorted(_handlers), "concurrency": concurrency, "sdk": f"python {__version__}"})
+    try:
+        server.serve(greeting)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # bide has gone; what ran is handed out again
+
+
+# ---- producing from anywhere: POST /send of a console ----
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Client:
+    """Sends messages through a console. url: "http://host:9470", or "unix:/run/bide/send.sock"; default: BIDE_URL of the environment.
+    token: default BIDE_TOKEN. One thread at a time."""
+
+    def __init__(self, url: Optional[str] = None, token: Optional[str] = None, timeout: float = 30.0):
+        self.url = url or os.environ.get("BIDE_URL", "http://127.0.0.1:9470")
+        self.token = token if token is not None else os.environ.get("BIDE_TOKEN", "")
+        self.timeout = timeout
+        self._connection: Optional[http.client.HTTPConnection] = None
+
+    def _connect(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.url)
+        if parts.scheme == "unix":
+            return _UnixConnection(parts.path, self.timeout)
+        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+        if parts.scheme not in kinds or not parts.hostname:
+            raise ValueError(f"{self.url!r} is no URL such as http://127.0.0.1:9470 or unix:/run/bide/send.sock")
+        return kinds[parts.scheme](parts.hostname, parts.port, timeout=self.timeout)
+
+    def _post(self, body: bytes, kind: str) -> tuple:
+        headers = {"Content-Type": kind}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        for attempt in (1, 2):  # a kept connection may have been closed meanwhile
+            fresh = self._connection is None
+            self._connection = self._connection or self._connect()
+            try:
+                self._connection.request("POST", "/send", body, headers)
+                answer = self._connection.getresponse()
+                return answer.status, answer.read().decode()
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+                self.close()
+                if fresh or attempt == 2:
+                    raise SendError(f"{self.url}: {error}") from error
+            except OSError as error:
+                self.close()
+                raise SendError(f"{self.url}: {error}") from error
+        raise AssertionError("unreachable")
+
+    def send(self, type: str, body: Body = None, **options: Any) -> str:
+        """Sends one message; returns its id once the broker has confirmed it. Options: id, queue, delay, at, expires, headers,
+        content_type."""
+        status, text = self._post(_encode(_envelope(type, body, **options)), "application/json")
+        if status != 200:
+            raise SendError(_error_of(status, text))
+        return text.strip()
+
+    def send_many(self, rows: Iterable[Mapping[str, Any]]) -> list:
+        """Sends many, each a mapping with `type`, `body` and the options of send; returns the ids in order."""
+        lines = b"".join(_encode(_envelope(**row)) for row in rows)
+        status, text = self._post(lines, "application/x-ndjson")
+        ids = [line for line in text.splitlines() if line and not line.startswith("{")]
+        if status != 200:
+            raise SendError(_error_of(status, text), ids)
+        return ids
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+
+def _error_of(status: int, text: str) -> str:
+    for line in text.splitlines():
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and "error" in found:
+            return str(found["error"])
+    return f"HTTP {status}: {text[:200]}"
+
+
+# ---- testing handlers without bide ----
+
+
+class _Outcome:
+    """What a handler did: `outcome` ("done", "retry", "dead"), `result`, `error`, `after_ms`, `trace`, `sent`, `logged`."""
+
+    def __init__(self, answer: Mapping[str, Any], lines: list):
+        self.outcome = next(key for key in ("done", "retry", "dead") if key in answer)
+        self.result = answer["done"].get("result") if self.outcome == "done" else None
+        self.error = "" if self.outcome == "done" else answer[self.outcome]
+        self.after_ms, self.trace = answer.get("after_ms"), answer.get("trace", "")
+        self.sent = [line["send"] for line in lines if "send" in line]
+        self.logged = [(line["log"], line["text"]) for line in lines if "log" in line]
+
+
+class testing:
+    """bide.testing.run(thumb, {"u": 1}).result"""
+
+    @staticmethod
+    def run(function: Callable, body: Body = None, *, cancelled: bool = False, **fields: Any) -> _Outcome:
+        """Runs a handler once, here. `fields`: type, id, queue, attempt, attempts, headers, content_type, timeout_ms."""
+        lines: list = []
+        run = _Run(1, lines.append)
+        run.cancel = cancelled
+        row = {"id": "test", "type": "test", "queue": "default", "attempts": 25, **fields}
+        if isinstance(body, (bytes, bytearray)):
+            row["body_base64"] = base64.b64encode(body).decode()
+        else:
+            row["body"] = body if isinstance(body, str) else "" if body is None else json.dumps(body)
+        message, token = Message(row, run), _current.set(run)
+        try:
+            result = asyncio.run(function(message)) if inspect.iscoroutinefunction(function) else function(message)
+            answer = _done(json.loads(json.dumps(result)) if result is not None else None)
+        except Exception as error:  # noqa: BLE001
+            answer = _failed(error)
+        finally:
+            _current.reset(token)
+        return _Outcome(answer, lines)

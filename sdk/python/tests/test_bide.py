@@ -1,0 +1,246 @@
+"""The SDK against a bide that this test plays: over a socket, and over HTTP."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+import bide  # noqa: E402
+
+PROGRAM = """
+import asyncio, os, time
+import bide
+
+@bide.handler("echo")
+def echo(message):
+    bide.send("mail", {"to": 1}, delay="90s")
+    bide.log("info", "seen", n=1)
+    bide.progress(1, 2)
+    return message.json()
+
+@bide.handler("dead")
+def dead(message):
+    raise bide.Dead("no such picture")
+
+@bide.handler("later")
+def later(message):
+    raise bide.Retry("soon", after="1.5s")
+
+@bide.handler("bug")
+def bug(message):
+    return {}["key"]
+
+@bide.handler("bytes")
+def count(message):
+    return len(message.body)
+
+@bide.handler("set")
+def no_json(message):
+    return {1, 2}
+
+@bide.handler("wait")
+def wait(message):
+    while not message.cancelled:
+        time.sleep(0.01)
+    raise bide.Retry("cancelled in time")
+
+if os.environ.get("WITH_ASYNC"):
+    @bide.handler("sleep")
+    async def sleep(message):
+        bide.send("from-async")
+        await asyncio.sleep(message.json())
+        return "slept"
+
+bide.serve()
+"""
+
+
+class Program:
+    """A running program; read(n) waits for the next n lines it writes."""
+
+    def __init__(self, concurrency=1, **environment):
+        self.folder = tempfile.TemporaryDirectory()
+        path = Path(self.folder.name) / "tasks.py"
+        path.write_text(PROGRAM)
+        ours, theirs = socket.socketpair()
+        self.channel, self.rest = ours, b""
+        ours.settimeout(30)
+        self.process = subprocess.Popen(
+            [sys.executable, str(path)], pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "BIDE_FD": str(theirs.fileno()), **environment})
+        theirs.close()
+        self.write({"bide": 1, "program": "tasks", "concurrency": concurrency, "max_line": 10000})
+        (self.hello,) = self.read(1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        self.process.kill()
+        self.process.wait()
+        self.channel.close()
+        self.folder.cleanup()
+
+    def write(self, *lines):
+        self.channel.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+
+    def read(self, n):
+        while self.rest.count(b"\n") < n:
+            data = self.channel.recv(65536)
+            if not data:
+                raise AssertionError(f"the program has gone: {self.rest!r}")
+            self.rest += data
+        *lines, self.rest = self.rest.split(b"\n", n)
+        return [json.loads(line) for line in lines]
+
+    def run(self, number, type, body="", **more):
+        self.write({"run": number, "id": f"i{number}", "type": type, "queue": "default", "attempt": 1, "attempts": 25, "body": body, **more})
+
+
+class Protocol(unittest.TestCase):
+    def check_runs(self, program):
+        program.run(1, "echo", '{"u":1}')
+        self.assertEqual(program.read(4), [
+            {"run": 1, "send": {"type": "mail", "body": {"to": 1}, "delay": "90000ms"}},
+            {"run": 1, "log": "info", "text": "seen", "fields": {"n": 1}},
+            {"run": 1, "progress": [1, 2]},
+            {"run": 1, "done": {"result": {"u": 1}}}])
+        for number, type in ((2, "dead"), (3, "later"), (4, "unknown"), (5, "bug"), (6, "set")):
+            program.run(number, type)
+        program.write({"run": 7, "id": "i7", "type": "bytes", "body_base64": "/wA="})
+        answers = {line["run"]: line for line in program.read(6)}
+        self.assertEqual(answers[2], {"run": 2, "dead": "no such picture"})
+        self.assertEqual(answers[3], {"run": 3, "retry": "soon", "after_ms": 1500})
+        self.assertIn("no handler for the type unknown", answers[4]["dead"])
+        self.assertEqual(answers[5]["retry"], "KeyError: 'key'")
+        self.assertTrue(answers[5]["trace"].rstrip().endswith("KeyError: 'key'"))
+        self.assertIn("cannot be written as JSON", answers[6]["retry"])
+        self.assertEqual(answers[7], {"run": 7, "done": {"result": 2}})
+
+    def leaves(self, program):
+        program.write({"leave": True})
+        self.assertEqual(program.process.wait(30), 0)
+
+    def test_one_at_a_time(self):
+        with Program() as program:
+            self.assertEqual(program.hello["types"], ["bug", "bytes", "dead", "echo", "later", "set", "wait"])
+            self.check_runs(program)
+            program.run(8, "wait")
+            program.write({"cancel": 8}, {"cancel": 99})
+            self.assertEqual(program.read(1), [{"run": 8, "retry": "cancelled in time"}])
+            self.leaves(program)
+
+    def test_on_threads(self):
+        with Program(concurrency=10) as program:
+            self.check_runs(program)
+            for number in range(10, 15):
+                program.run(number, "wait")
+            program.run(20, "bytes", "xyz")  # beside five that wait
+            self.assertEqual(program.read(1), [{"run": 20, "done": {"result": 3}}])
+            program.write({"leave": True}, *({"cancel": number} for number in range(10, 15)))
+            self.assertEqual(sorted(line["run"] for line in program.read(5)), [10, 11, 12, 13, 14])
+            self.assertEqual(program.process.wait(30), 0)
+
+    def test_async(self):
+        with Program(concurrency=10, WITH_ASYNC="1") as program:
+            for number in range(5):
+                program.run(number, "sleep", "60")
+            program.run(9, "sleep", "0.01")
+            program.run(10, "bytes", "x")  # a sync one beside them
+            lines = program.read(8)
+            self.assertEqual(sum("send" in line for line in lines), 6)
+            self.assertIn({"run": 9, "done": {"result": "slept"}}, lines)
+            self.assertIn({"run": 10, "done": {"result": 1}}, lines)
+            program.write(*({"cancel": number} for number in range(5)))
+            self.assertEqual({line["retry"] for line in program.read(5)}, {"cancelled"})
+            self.leaves(program)
+
+    def test_without_bide(self):
+        done = subprocess.run([sys.executable, "-c", "import bide; bide.serve()"], capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": str(ROOT), "BIDE_FD": ""})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("bide dev -- python3", done.stderr)
+
+
+class Testing(unittest.TestCase):
+    def test_run(self):
+        def thumb(message):
+            if message.last_attempt:
+                raise bide.Dead("too often")
+            bide.send("mail", b"\xff", expires="1h", headers={"a": "b"})
+            return {"width": message.json()["u"]}
+
+        good = bide.testing.run(thumb, {"u": 100})
+        self.assertEqual((good.outcome, good.result), ("done", {"width": 100}))
+        self.assertEqual(good.sent, [{"type": "mail", "body_base64": "/w==", "expires": "3600000ms", "headers": {"a": "b"}}])
+        self.assertEqual(bide.testing.run(thumb, {"u": 1}, attempt=25).error, "too often")
+
+        async def slow(message):
+            return message.cancelled
+
+        self.assertTrue(bide.testing.run(slow, cancelled=True).result)
+
+    def test_outside_a_handler(self):
+        with self.assertRaisesRegex(RuntimeError, "Client"):
+            bide.send("mail")
+
+    def test_durations(self):
+        for given, ms in (("250ms", 250), ("1.5s", 1500), ("1h30m", 5_400_000), (2, 2000), ("7d", 604_800_000)):
+            self.assertEqual(bide._milliseconds(given), ms)
+        for bad in ("", "5", "s", "1 s", "-1s"):
+            with self.assertRaises(ValueError):
+                bide._milliseconds(bad)
+
+
+class Sending(unittest.TestCase):
+    def setUp(self):
+        self.seen, self.answers = [], []
+        test = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                test.seen.append((self.path, self.headers["Authorization"], text))
+                status, answer = test.answers.pop(0)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer.encode())
+
+            def log_message(self, *words):
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+
+    def test_client(self):
+        self.answers = [(200, "id-1\n"), (200, "id-1\nid-2\n"), (400, 'id-1\n{"line":2,"error":"line 2: no type"}\n'), (503, "")]
+        with bide.Client(f"http://127.0.0.1:{self.server.server_port}", token="secret") as client:
+            self.assertEqual(client.send("mail", {"to": 1}, delay="1m"), "id-1")
+            self.assertEqual(self.seen[0], ("/send", "Bearer secret", '{"type":"mail","body":{"to":1},"delay":"60000ms"}\n'))
+            self.assertEqual(client.send_many([{"type": "a"}, {"type": "b", "body": "x"}]), ["id-1", "id-2"])
+            with self.assertRaisesRegex(bide.SendError, "line 2") as caught:
+                client.send_many([{"type": "a"}, {"type": ""}])
+            self.assertEqual(caught.exception.confirmed, ["id-1"])
+            with self.assertRaisesRegex(bide.SendError, "HTTP 503"):
+                client.send("a")
+        with self.assertRaises(bide.SendError):
+            bide.Client("http://127.0.0.1:1").send("a")
+        with self.assertRaises(ValueError):
+            bide.Client("127.0.0.1:9470").send("a")
+
+
+if __name__ == "__main__":
+    unittest.main()
