@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "cli/check.h"
 #include "dispatch/handler.h"
+#include "dispatch/program/host.h"
 #include "dispatch/settings.h"
 #include "outcome/backoff.h"
 
@@ -39,6 +40,33 @@ static void open_and_close(struct answer *answer, const struct bide_handler *han
     } else if (handler->plugin->descriptor.close) {
         handler->plugin->descriptor.close(state);
     }
+}
+
+/* In the child: the program is started once, and must know the type. */
+static void look_at_program(
+    struct answer *answer, const struct bide_config *config, const struct bide_handler_config *row)
+{
+    struct bide_programs *programs;
+    bide_error error;
+    struct bide_config one = *config;
+    for (size_t i = 0; i < config->n_programs; i++)
+        if (strcmp(config->programs[i].name, row->program) == 0) {
+            one.programs = &config->programs[i];
+            one.n_programs = 1;
+        }
+    bide_code code = bide_programs_start(&one, bide_clock_system(), &programs, &error);
+    if (code == BIDE_OK && !bide_program_announces(bide_programs_find(programs, row->program), row->type))
+        code = bide_fail(
+            &error, BIDE_E_CONFIG, "program '%s' has no handler for the type '%s'", row->program, row->type);
+    if (code != BIDE_OK) {
+        bide_fail_within(&error, "%s:%d", row->file, row->line);
+        fail(answer, &error,
+            "start it by hand to see what it says: it wants descriptor 3 (docs/program-protocol.md)");
+        return;
+    }
+    snprintf(answer->text, sizeof answer->text, "program %s, queue %s", row->program, row->queue);
+    bide_programs_stop(programs);
+    bide_programs_destroy(programs);
 }
 
 /* In the child. */
@@ -101,7 +129,10 @@ static void ask_child(
     pid_t child = pipe(ends) == 0 ? fork() : -1;
     if (child == 0) {
         close(ends[0]);
-        look_at_plugin(answer, config, row);
+        if (row->program)
+            look_at_program(answer, config, row);
+        else
+            look_at_plugin(answer, config, row);
         ssize_t written = write(ends[1], answer, sizeof *answer);
         _exit(written == (ssize_t)sizeof *answer ? 0 : 1);
     }

@@ -8,7 +8,7 @@
 
 static void look_at_build(const struct bide_handler_config *handler, struct stat *to)
 {
-    if (stat(handler->plugin_path, to) != 0)
+    if (!handler->plugin_path || stat(handler->plugin_path, to) != 0)
         *to = (struct stat){0};
 }
 

@@ -112,6 +112,68 @@ static bide_code check_breaker(
         bide_format_duration(handler->breaker.max_pause_ms, longest));
 }
 
+static const struct bide_program_config *find_program(
+    const struct bide_config *config, const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(config->programs[i].name, name) == 0)
+            return &config->programs[i];
+    return NULL;
+}
+
+static bide_code unknown_program(const struct bide_reader *reader, const config_setting_t *at,
+    const struct bide_config *config, const char *name)
+{
+    const char *known[64] = {0};
+    char hint[BIDE_SUGGEST_TEXT];
+    for (size_t i = 0; i < config->n_programs && i + 1 < sizeof known / sizeof known[0]; i++)
+        known[i] = config->programs[i].name;
+    return bide_reader_fail(reader, config_setting_get_member(at, "program"),
+        "no program '%.100s' in `programs`%s", name, bide_suggest(name, known, hint));
+}
+
+/* A plugin or a program, and what goes with it. */
+static bide_code check_runner(const struct bide_reader *reader, const config_setting_t *at,
+    const struct bide_config *config, struct bide_handler_config *handler)
+{
+    if (!handler->program)
+        return handler->plugin ? BIDE_OK
+                               : bide_reader_fail(reader, at, "this needs a `plugin` or a `program`");
+    if (handler->plugin)
+        return bide_reader_fail(
+            reader, at, "handler '%s' has a plugin and a program: give one of them", handler->type);
+    if (!find_program(config, handler->program, config->n_programs))
+        return unknown_program(reader, at, config, handler->program);
+    if (handler->isolation == BIDE_ISOLATION_PROCESS)
+        return bide_reader_fail(reader, config_setting_get_member(at, "isolation"),
+            "isolation is for plugins: a program has processes of its own");
+    if (handler->n_settings > 0)
+        return bide_reader_fail(reader, config_setting_get_member(at, "settings"),
+            "settings are for plugins: give a program its own by `env` or arguments");
+    handler->plugin = bide_strdup(handler->program);
+    return handler->plugin ? BIDE_OK : bide_reader_nomem(reader);
+}
+
+static bide_code check_programs(
+    const struct bide_reader *reader, const config_t *file, const struct bide_config *config)
+{
+    for (size_t i = 0; i < config->n_programs; i++) {
+        const struct bide_program_config *program = &config->programs[i];
+        const config_setting_t *at = element(file, "programs", i);
+        if (find_program(config, program->name, i))
+            return bide_reader_fail(reader, at, "program '%s' is listed twice", program->name);
+        if (program->limits.cpu_ms)
+            return bide_reader_fail(reader, config_setting_get_member(at, "limits"),
+                "limits.cpu is for one message, and a process of a program runs many: use the handler's "
+                "timeout");
+        for (char *const *entry = program->env; entry && *entry; entry++)
+            if (!strchr(*entry, '=') || **entry == '=')
+                return bide_reader_fail(
+                    reader, config_setting_get_member(at, "env"), "env: '%.40s' is not NAME=value", *entry);
+    }
+    return BIDE_OK;
+}
+
 static bide_code check_handler(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config, size_t i)
 {
@@ -127,7 +189,9 @@ static bide_code check_handler(
                 config->handlers[j].file, config->handlers[j].line);
     if (!find_queue(config, handler->queue, config->n_queues))
         return unlisted_queue(reader, at, config, i);
-    bide_code code = check_limits(reader, at, handler);
+    bide_code code = check_runner(reader, at, config, handler);
+    if (code == BIDE_OK)
+        code = check_limits(reader, at, handler);
     if (code == BIDE_OK)
         code = check_breaker(reader, at, handler);
     return code == BIDE_OK ? check_retry(reader, at, handler) : code;
@@ -184,6 +248,8 @@ bide_code bide_config_check(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config)
 {
     bide_code code = check_queues(reader, file, config);
+    if (code == BIDE_OK)
+        code = check_programs(reader, file, config);
     if (code == BIDE_OK)
         code = check_http(reader, file, &config->http);
     if (code == BIDE_OK && config->n_queues == 0) {

@@ -64,10 +64,24 @@ struct bide_breaker_config {
 
 enum bide_isolation { BIDE_ISOLATION_THREAD, BIDE_ISOLATION_PROCESS };
 
+/* A handler in another language: docs/program-protocol.md. */
+struct bide_program_config {
+    char *name;
+    char **run; /* the command and its arguments, ended by NULL */
+    char **env; /* "NAME=value", ended by NULL; NULL: nothing of its own */
+    int processes;
+    int concurrency; /* runs at once in one process */
+    int64_t start_timeout_ms;
+    int max_runs;       /* of a process, before another takes its place; 0: no limit */
+    int64_t max_memory; /* resident bytes, likewise */
+    struct bide_limits_config limits;
+};
+
 struct bide_handler_config {
     char *type;
-    char *plugin;      /* as the file says it: a name, or a path */
-    char *plugin_path; /* its file, absolute; need not exist */
+    char *plugin;      /* as the file says it: a name, or a path; with `program` the name of that */
+    char *plugin_path; /* its file, absolute; need not exist; NULL with `program` */
+    char *program;     /* NULL: a plugin */
     char *queue;
     int concurrency;    /* 0: no own limit */
     int64_t timeout_ms; /* 0: none */
@@ -124,6 +138,8 @@ struct bide_config {
     size_t n_secrets;
     struct bide_worker_config worker;
     struct bide_http_config http;
+    struct bide_program_config *programs;
+    size_t n_programs;
     struct bide_queue_config *queues; /* never empty: without `queues`, those of the handlers and "default" */
     size_t n_queues;
     struct bide_handler_config *handlers;

@@ -68,6 +68,8 @@ static bide_code set_plugin_dirs(const struct bide_reader *reader, struct bide_c
 static bide_code find_plugin(
     const struct bide_reader *reader, const struct bide_config *config, struct bide_handler_config *handler)
 {
+    if (handler->program)
+        return BIDE_OK;
     if (strchr(handler->plugin, '/')) {
         handler->plugin_path = bide_strdup(handler->plugin);
         return handler->plugin_path ? make_absolute(reader, config, &handler->plugin_path)

@@ -164,13 +164,48 @@ static const struct bide_option_section breaker_section = {"handlers.breaker",
     "attempts. Processes of one worker share it.",
     breaker_options};
 
+#define PROGRAM(member) AT(bide_program_config, member)
+
+static const struct bide_option program_options[] = {
+    {"name", BIDE_OPTION_TYPE, PROGRAM(name), .sample = "tasks",
+        .help = "What handlers call it by `program`."},
+    {"run", BIDE_OPTION_STRINGS, PROGRAM(run), .sample = "./tasks.py",
+        .help =
+            "The command and its arguments: `[\"python3\", \"tasks.py\"]`. It starts in the folder of the "
+            "configuration."},
+    {"env", BIDE_OPTION_STRINGS, PROGRAM(env), .fallback = "", .sample = "MODE=production",
+        .help = "`NAME=value` of its environment, beside PATH, HOME, LANG, LC_* and TZ."},
+    {"processes", BIDE_OPTION_INT, PROGRAM(processes), .fallback = "1", .min = 1, .max = BIDE_PROCESSES_MAX,
+        .help = "Processes of it that each worker process keeps running."},
+    {"concurrency", BIDE_OPTION_INT, PROGRAM(concurrency), .fallback = "1", .min = 1, .max = 10000,
+        .help = "The most runs at once in one of its processes, if the program itself does not say less."},
+    {"start_timeout", BIDE_OPTION_DURATION, PROGRAM(start_timeout_ms), .fallback = "10s", .min = 100,
+        .max = DAY_MS, .help = "How long it may take to say its first line."},
+    {"max_runs", BIDE_OPTION_INT, PROGRAM(max_runs), .fallback = "0", .min = 0, .max = 1000000000,
+        .help = "A process that has run so many messages is replaced; 0: never."},
+    {"max_memory", BIDE_OPTION_SIZE, PROGRAM(max_memory), .fallback = "0", .min = 0, .max = INT64_C(1) << 40,
+        .help =
+            "A process that has more memory resident is replaced, once what runs in it has ended; 0: never."},
+    {"limits", BIDE_OPTION_GROUP, PROGRAM(limits), .fallback = "", .section = &limit_section,
+        .help = "What each process may use (`cpu` is for handlers alone)."},
+    {0},
+};
+
+static const struct bide_option_section program_section = {"programs", sizeof(struct bide_program_config),
+    "Handlers in other languages: long-lived processes that bide starts, feeds, watches and restarts "
+    "(docs/program-protocol.md).",
+    program_options};
+
 #define HANDLER(member) AT(bide_handler_config, member)
 
 static const struct bide_option handler_options[] = {
     {"type", BIDE_OPTION_TYPE, HANDLER(type), .sample = "receipt",
         .help = "The message type it handles; one handler a type."},
-    {"plugin", BIDE_OPTION_STRING, HANDLER(plugin), .sample = "journal",
-        .help = "Its code: the file `plugin_dir`/NAME.so, or with a '/' in it the path of a file."},
+    {"plugin", BIDE_OPTION_STRING, HANDLER(plugin), .fallback = "", .sample = "journal",
+        .help = "Its code, unless `program` is given: the file `plugin_dir`/NAME.so, or with a '/' in it the "
+                "path of a file."},
+    {"program", BIDE_OPTION_STRING, HANDLER(program), .fallback = "",
+        .help = "The name of one of `programs`, which runs it instead of a plugin."},
     {"queue", BIDE_OPTION_QUEUE, HANDLER(queue), .fallback = "default",
         .help = "Where `bide send` puts messages of this type. One that arrives on another queue runs all "
                 "the same."},
@@ -228,6 +263,8 @@ static const struct bide_option root_options[] = {
         .help = "The worker process."},
     {"http", BIDE_OPTION_GROUP, ROOT(http), .fallback = "", .section = &http_section,
         .help = "Where the console listens."},
+    {"programs", BIDE_OPTION_LIST, ROOT(programs), offsetof(struct bide_config, n_programs), .fallback = "",
+        .section = &program_section, .max = 100, .help = "Handlers in other languages."},
     {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",
         .section = &queue_section, .max = 1000, .help = "The queues this worker serves."},
     {"handlers", BIDE_OPTION_LIST, ROOT(handlers), offsetof(struct bide_config, n_handlers), .fallback = "",

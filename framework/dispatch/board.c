@@ -100,7 +100,9 @@ static struct bide_board_queue *choose_weighted(struct bide_board *board)
 
 static bool saturated(const struct bide_handler *handler)
 {
-    return handler->config->concurrency > 0 && handler->running >= handler->config->concurrency;
+    const struct bide_share *share = handler->share;
+    return (handler->config->concurrency > 0 && handler->running >= handler->config->concurrency) ||
+           (share && share->running >= share->most);
 }
 
 struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
@@ -113,6 +115,8 @@ struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, 
         board->n_ready--;
         if (!saturated(job->handler)) {
             job->handler->running++;
+            if (job->handler->share)
+                job->handler->share->running++;
             board->n_landed -= job->landed;
             return job;
         }
@@ -122,15 +126,54 @@ struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, 
     return NULL;
 }
 
-void bide_board_finished(struct bide_board *board, struct bide_handler *handler)
+/* The longest that waits with the handler can run. False: none waits. */
+static bool unblock_one(struct bide_board *board, struct bide_handler *handler)
 {
-    handler->running--;
     struct bide_job *job = bide_job_pop(&handler->blocked);
     if (!job)
-        return;
+        return false;
     board->n_blocked--;
     bide_job_prepend(&board->queues[job->delivery->queue].due, job);
     board->n_ready++;
+    return true;
+}
+
+/* Of a share's handlers each has its turn. */
+static bool unblock_in_share(struct bide_board *board, struct bide_share *share)
+{
+    struct bide_handler *handler = share->members;
+    while (handler && !unblock_one(board, handler))
+        handler = handler->next_in_share;
+    if (!handler || !handler->next_in_share)
+        return handler != NULL;
+    struct bide_handler **at = &share->members, **end;
+    while (*at != handler)
+        at = &(*at)->next_in_share;
+    *at = handler->next_in_share;
+    for (end = &share->members; *end;)
+        end = &(*end)->next_in_share;
+    *end = handler;
+    handler->next_in_share = NULL;
+    return true;
+}
+
+void bide_board_finished(struct bide_board *board, struct bide_handler *handler)
+{
+    handler->running--;
+    if (!handler->share) {
+        unblock_one(board, handler);
+        return;
+    }
+    handler->share->running--;
+    if (handler->share->running < handler->share->most)
+        unblock_in_share(board, handler->share);
+}
+
+void bide_board_set_share(struct bide_board *board, struct bide_share *share, int most)
+{
+    share->most = most;
+    for (int i = share->running; i < most && unblock_in_share(board, share); i++)
+        continue;
 }
 
 int64_t bide_board_next_due_us(const struct bide_board *board)

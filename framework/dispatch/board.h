@@ -15,6 +15,13 @@
 #include "dispatch/handler.h"
 #include "dispatch/job.h"
 
+/* What several handlers have at once, at most, together: the processes of a program. Zeroed: nothing may
+ * begin. */
+struct bide_share {
+    int running, most;
+    struct bide_handler *members; /* by next_in_share */
+};
+
 struct bide_board_queue {
     struct bide_job_list due;
     struct bide_job_list ready;
@@ -45,6 +52,9 @@ bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_
 struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us);
 /* After the run of a job of this handler: one that waited for it can run. */
 void bide_board_finished(struct bide_board *board, struct bide_handler *handler);
+
+/* The share of these handlers has become larger or smaller: what waited for room can run. */
+void bide_board_set_share(struct bide_board *board, struct bide_share *share, int most);
 
 /* The due time (wall µs) of the earliest landing job, or -1. */
 int64_t bide_board_next_due_us(const struct bide_board *board);

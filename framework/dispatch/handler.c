@@ -5,6 +5,7 @@
 
 #include "base/killpoint.h"
 #include "base/alloc.h"
+#include "dispatch/program/host.h"
 #include "dispatch/sandbox/sandbox.h"
 #include "dispatch/sandbox/zygote.h"
 #include "dispatch/settings.h"
@@ -36,10 +37,23 @@ static bide_code open_states(struct bide_handler *handler, size_t n, bide_error 
     return code;
 }
 
+/* For what logs and metrics say of a handler: a program has a name, too. */
+static bide_code name_program(struct bide_handler *handler, bide_error *error)
+{
+    handler->plugin = bide_calloc(1, sizeof *handler->plugin);
+    if (!handler->plugin || !(handler->plugin->name = bide_strdup(handler->config->program)))
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    handler->plugin->descriptor.name = handler->plugin->name;
+    handler->plugin->descriptor.version = "";
+    return BIDE_OK;
+}
+
 static bide_code load_handler(
     struct bide_handler *handler, const struct bide_config *config, bide_error *error)
 {
     handler->mean_us = UNKNOWN_RUN_US;
+    if (handler->config->program)
+        return name_program(handler, error);
     bide_code code =
         bide_plugin_load(handler->config->plugin_path, config->allow_unsafe_plugins, &handler->plugin, error);
     if (code != BIDE_OK) {
@@ -75,17 +89,36 @@ static bool is_isolated(const struct bide_handler *handler)
     return handler->config->isolation == BIDE_ISOLATION_PROCESS;
 }
 
+/* Every handler of a program joins its share, and the program must know its type. */
+static bide_code join_program(struct bide_handlers *handlers, struct bide_handler *handler, bide_error *error)
+{
+    struct bide_program *program = bide_programs_find(handlers->programs, handler->config->program);
+    if (!bide_program_announces(program, handler->config->type))
+        return bide_fail(error, BIDE_E_CONFIG, "%s:%d: program '%s' has no handler for the type '%s'",
+            handler->config->file, handler->config->line, handler->config->program, handler->config->type);
+    handler->program = program;
+    handler->share = &program->share;
+    handler->next_in_share = program->share.members;
+    program->share.members = handler;
+    return BIDE_OK;
+}
+
 /* The zygote comes between loading and opening: its children have all plugins, and none of what open makes
  * (threads, descriptors). */
-static bide_code open_all(struct bide_handlers *handlers, size_t n_threads, bide_error *error)
+static bide_code open_all(
+    struct bide_handlers *handlers, const struct bide_config *config, size_t n_threads, bide_error *error)
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; i < handlers->n && code == BIDE_OK && !handlers->zygote; i++)
         if (is_isolated(&handlers->rows[i]))
             code = bide_zygote_start(&handlers->zygote, error);
+    if (code == BIDE_OK) /* it has a thread, which the zygote must not have */
+        code = bide_programs_start(config, bide_clock_system(), &handlers->programs, error);
     for (size_t i = 0; i < handlers->n && code == BIDE_OK; i++) {
         struct bide_handler *handler = &handlers->rows[i];
-        if (is_isolated(handler))
+        if (handler->config->program)
+            code = join_program(handlers, handler, error);
+        else if (is_isolated(handler))
             code = bide_sandbox_create(handlers->zygote, handler, &handler->sandbox, error);
         else
             code = open_states(handler, handler->per_thread ? n_threads : 1, error);
@@ -101,7 +134,7 @@ bide_code bide_handlers_open(
     if (code == BIDE_OK)
         code = load_all(&handlers, config, error);
     if (code == BIDE_OK)
-        code = open_all(&handlers, (size_t)n_threads, error);
+        code = open_all(&handlers, config, (size_t)n_threads, error);
     if (code == BIDE_OK)
         *ret_handlers = handlers;
     else
@@ -145,6 +178,8 @@ static void close_handler(struct bide_handler *handler)
 
 void bide_handlers_close(struct bide_handlers *handlers)
 {
+    bide_programs_stop(handlers->programs);
+    bide_programs_destroy(handlers->programs);
     for (size_t i = 0; i < handlers->n; i++)
         bide_sandbox_destroy(handlers->rows[i].sandbox);
     bide_zygote_stop(handlers->zygote);

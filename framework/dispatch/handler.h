@@ -13,6 +13,8 @@
 #include "metrics/metrics.h"
 
 struct bide_circuit_row;
+struct bide_program;
+struct bide_programs;
 struct bide_sandbox;
 struct bide_slot;
 struct bide_zygote;
@@ -22,6 +24,7 @@ struct bide_handler {
     struct bide_plugin *plugin;
     bide_settings *settings;
     struct bide_sandbox *sandbox; /* isolation = "process": it runs there; NULL: in this process */
+    struct bide_program *program; /* it runs there; NULL: in a plugin */
     void **states; /* one, or one for each pool thread; none with a sandbox, whose children open their own */
     size_t n_states; /* those that are open */
     bool per_thread;
@@ -31,16 +34,19 @@ struct bide_handler {
     bool paused;                      /* (intake) by an operator: its type, its queue, or everything */
     bool held;                        /* (intake) nothing of it is to begin now, for whatever reason */
 
-    int running;                  /* (pool) */
-    struct bide_job_list blocked; /* (pool) wait for `running` to fall below the concurrency */
-    int64_t last_us;              /* (pool) the latest run's time */
-    int64_t mean_us;              /* (pool) recent run time; starts high: unknown counts as slow */
+    struct bide_share *share;           /* (pool) with the other handlers of its program; NULL: none */
+    struct bide_handler *next_in_share; /* (pool) */
+    int running;                        /* (pool) */
+    struct bide_job_list blocked;       /* (pool) wait for `running` to fall below the concurrency */
+    int64_t last_us;                    /* (pool) the latest run's time */
+    int64_t mean_us;                    /* (pool) recent run time; starts high: unknown counts as slow */
 };
 
 struct bide_handlers {
     struct bide_handler *rows; /* sorted by type */
     size_t n;
-    struct bide_zygote *zygote; /* NULL where no handler is isolated */
+    struct bide_zygote *zygote;     /* NULL where no handler is isolated */
+    struct bide_programs *programs; /* NULL where there are none */
 };
 
 /* Loads every plugin, checks every setting, opens every state (n_threads of them where asked for). The

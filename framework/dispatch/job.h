@@ -23,10 +23,11 @@ struct bide_run {
     bide_message **sends; /* owned, with the messages */
     size_t n_sends;
     bool timed_out;
-    bool crashed;       /* it ended its sandbox (a signal, exit …); `error` says how */
-    bool spared;        /* RETRY, but it did not run for want of something of this process: no attempt */
-    bool ran;           /* false: handed back without a run */
-    bool expired;       /* its time had passed when it was to run */
+    bool crashed;    /* it ended its sandbox (a signal, exit …); `error` says how */
+    bool near_death; /* it was one of several that ran in a process that ended: a suspect, and no attempt */
+    bool spared;     /* RETRY, but it did not run for want of something of this process: no attempt */
+    bool ran;        /* false: handed back without a run */
+    bool expired;    /* its time had passed when it was to run */
     int64_t started_us; /* wall */
     int64_t waited_us;  /* from when it could have run (submitted and due) to the start; monotonic */
     int64_t took_us;

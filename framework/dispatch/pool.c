@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "dispatch/pool_inside.h"
+#include "dispatch/program/host.h"
 
 enum {
     TICK_US = 1000, /* how soon a wrong guess is mended */
@@ -95,6 +96,7 @@ bide_code bide_pool_create(
         bide_pool_destroy(pool);
         return code;
     }
+    bide_programs_attach(pool->handlers->programs, pool);
     *ret_pool = pool;
     return BIDE_OK;
 }
@@ -191,6 +193,13 @@ void bide_pool_withdraw(
 {
     pthread_mutex_lock(&pool->lock);
     bide_board_withdraw(&pool->board, pool->handlers, test ? test : any_job, user, to);
+    struct bide_job_list handed_over = {0};
+    bide_programs_withdraw(pool->handlers->programs, test ? test : any_job, user, &handed_over);
+    for (struct bide_job *job = handed_over.first; job; job = job->next) {
+        bide_pool_count_running(pool, job->handler, bide_pool_is_quick(job->handler), -1);
+        bide_board_finished(&pool->board, job->handler);
+    }
+    bide_job_append_all(to, &handed_over);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -275,6 +284,7 @@ void bide_pool_cancel(struct bide_pool *pool)
         if (pool->threads[i].inside)
             bide_context_cancel(&pool->threads[i].context);
     pthread_mutex_unlock(&pool->lock);
+    bide_programs_cancel(pool->handlers->programs);
 }
 
 size_t bide_pool_find_hung(struct bide_pool *pool)

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/wakeup.h"
 #include "config/config.h"
+#include "dispatch/board.h"
 #include "dispatch/handler.h"
 #include "dispatch/job.h"
 #include "dispatch/slot.h"
@@ -72,6 +73,10 @@ void bide_pool_cancel(struct bide_pool *pool);
 /* Marks as hung the slots of runs that went on for kill_after after tick had cancelled them; says how many
  * there are. Never any without slots. */
 size_t bide_pool_find_hung(struct bide_pool *pool);
+
+/* Of what a program has run (dispatch/program/host.h); its thread. */
+void bide_pool_finish(struct bide_pool *pool, struct bide_job *job);
+void bide_pool_set_share(struct bide_pool *pool, struct bide_share *share, int most);
 
 /* Ends the threads and waits for them up to timeout_ms. False where a handler did not return: pool, handlers
  * and what that run uses must then be left alone for ever. */

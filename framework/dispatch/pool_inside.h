@@ -64,6 +64,8 @@ struct bide_pool_thread *bide_pool_call_for_ready(struct bide_pool *pool, const 
 void bide_pool_wake(struct bide_pool_thread *thread);
 /* As far as its latest runs tell, a run is over sooner than another thread would be awake. */
 bool bide_pool_is_quick(const struct bide_handler *handler);
+/* n: 1 or -1 runs of the handler. quick: the same at both ends. */
+void bide_pool_count_running(struct bide_pool *pool, const struct bide_handler *handler, bool quick, int n);
 /* Of pthread_create: a thread's life, with its struct bide_pool_thread. Takes the lock itself. */
 void *bide_pool_thread_main(void *user);
 

@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 
 #include "dispatch/pool_inside.h"
+#include "dispatch/program/host.h"
 
 /* A mean below QUICK_US: waking another thread would take longer than the run. HELP_US of quick work for each
  * thread that is awake is worth another one all the same. */
@@ -97,8 +98,7 @@ static struct bide_pool_thread *call_for_help(struct bide_pool *pool, const stru
     return bide_pool_call_for_ready(pool, handler);
 }
 
-/* n: 1 or -1 runs of the handler. */
-static void count_running(struct bide_pool *pool, const struct bide_handler *handler, bool quick, int n)
+void bide_pool_count_running(struct bide_pool *pool, const struct bide_handler *handler, bool quick, int n)
 {
     pool->running += (size_t)n;
     if (quick)
@@ -121,7 +121,7 @@ static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, 
         wake_intake(pool); /* rarely: the bound stays when runs end before their deadline */
     }
     thread->inside = true;
-    count_running(pool, handler, quick, 1);
+    bide_pool_count_running(pool, handler, quick, 1);
     pool->taken++;
     struct bide_pool_thread *helper = call_for_help(pool, handler);
     if (!quick && pool->done.first)
@@ -135,7 +135,7 @@ static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, 
 
     pthread_mutex_lock(&pool->lock);
     thread->inside = false;
-    count_running(pool, handler, quick, -1);
+    bide_pool_count_running(pool, handler, quick, -1);
     return ended_us;
 }
 
@@ -157,6 +157,40 @@ static void finish_job(struct bide_pool *pool, struct bide_job *job)
     bide_job_append(&pool->done, job);
     if (!bide_pool_is_quick(handler) || pool->done.n >= BIDE_POOL_COLLECT_BATCH)
         wake_intake(pool);
+}
+
+/* The run is elsewhere; this thread takes the next job. */
+static void hand_over(struct bide_pool *pool, struct bide_job *job)
+{
+    bide_pool_count_running(pool, job->handler, false, 1);
+    pool->taken++;
+    struct bide_pool_thread *helper = call_for_help(pool, job->handler);
+    pthread_mutex_unlock(&pool->lock);
+    bide_pool_wake(helper);
+    bide_program_begin(job->handler->program, job);
+    pthread_mutex_lock(&pool->lock);
+}
+
+void bide_pool_finish(struct bide_pool *pool, struct bide_job *job)
+{
+    pthread_mutex_lock(&pool->lock);
+    bide_pool_count_running(pool, job->handler, false, -1);
+    bide_board_finished(&pool->board, job->handler);
+    bide_job_append(&pool->done, job);
+    if (pool->done.n == 1 || pool->done.n >= BIDE_POOL_COLLECT_BATCH)
+        wake_intake(pool);
+    struct bide_pool_thread *called = pool->board.n_ready > pool->waking ? bide_pool_call_one(pool) : NULL;
+    pthread_mutex_unlock(&pool->lock);
+    bide_pool_wake(called);
+}
+
+void bide_pool_set_share(struct bide_pool *pool, struct bide_share *share, int most)
+{
+    pthread_mutex_lock(&pool->lock);
+    bide_board_set_share(&pool->board, share, most);
+    struct bide_pool_thread *called = pool->board.n_ready > pool->waking ? bide_pool_call_one(pool) : NULL;
+    pthread_mutex_unlock(&pool->lock);
+    bide_pool_wake(called);
 }
 
 /* Looked at here, at the last moment: a message expires when it has not begun to run by then. */
@@ -182,6 +216,11 @@ static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
         struct bide_job *job = bide_board_take(&pool->board, wall_us, mono_us);
         if (job && has_expired(job, wall_us)) {
             drop_expired(pool, job);
+            continue;
+        }
+        if (job && job->handler->program) {
+            hand_over(pool, job);
+            mono_us = bide_mono_us(pool->clock);
             continue;
         }
         if (job) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "dispatch/program/host.h"
 #include "supervisor/circuits.h"
 #include "worker/intake.h"
 
@@ -41,6 +42,12 @@ static struct bide_circuit_row *circuit_of(struct bide_intake *intake, struct bi
     if (!handler->circuit && handler->config->breaker.failure_rate > 0)
         handler->circuit = bide_circuits_find(intake->holding.circuits, handler->config->type);
     return handler->circuit;
+}
+
+/* By an operator, or because its program does not start. */
+static bool is_stopped(const struct bide_handler *handler)
+{
+    return handler->paused || (handler->program && bide_program_is_down(handler->program));
 }
 
 static bool is_closed(const struct bide_handler *handler)
@@ -99,7 +106,7 @@ enum bide_admission bide_holding_admit(
 {
     struct bide_circuit_row *circuit = circuit_of(intake, handler);
     enum bide_admission admission = BIDE_ADMIT_RUN;
-    if (handler->paused || intake->holding.queues[delivery->queue].paused)
+    if (is_stopped(handler) || intake->holding.queues[delivery->queue].paused)
         admission = BIDE_ADMIT_HOLD;
     else if (circuit)
         admission = bide_circuits_admit(
@@ -161,7 +168,7 @@ static void read_controls(struct bide_intake *intake, const struct bide_controls
 static bool is_to_wait(const void *user, const struct bide_job *job)
 {
     const struct bide_intake *intake = user;
-    return job->handler->paused || intake->holding.queues[job->delivery->queue].paused ||
+    return is_stopped(job->handler) || intake->holding.queues[job->delivery->queue].paused ||
            (!job->probe && !is_closed(job->handler));
 }
 
@@ -228,15 +235,19 @@ static void show_circuit(const struct bide_handler *handler)
 /* How many more of this handler may be taken in: all, one to probe, or none. */
 static size_t look_at(struct bide_intake *intake, struct bide_handler *handler, int64_t now_us)
 {
-    bool held = handler->paused || !is_closed(handler);
+    bool stopped = is_stopped(handler), held = stopped || !is_closed(handler);
+    if (stopped && !handler->paused) { /* its program may start at any moment, and nobody tells */
+        intake->holding.waits = true;
+        intake->holding.wait_us = LOOK_US;
+    }
     intake->holding.must_withdraw |= held && !handler->held;
     handler->held = held;
     show_circuit(handler);
     if (!is_closed(handler)) {
         size_t room = room_to_probe(intake, handler, now_us);
-        return handler->paused ? 0 : room;
+        return stopped ? 0 : room;
     }
-    return handler->paused ? 0 : SIZE_MAX;
+    return stopped ? 0 : SIZE_MAX;
 }
 
 /* Most of the time nothing is held. */
@@ -245,7 +256,8 @@ static bool has_something_to_hold(const struct bide_intake *intake)
     if (intake->holding.any_paused)
         return true;
     for (size_t i = 0; i < intake->handlers->n; i++)
-        if (intake->handlers->rows[i].held || !is_closed(&intake->handlers->rows[i]))
+        if (intake->handlers->rows[i].held || is_stopped(&intake->handlers->rows[i]) ||
+            !is_closed(&intake->handlers->rows[i]))
             return true;
     return false;
 }

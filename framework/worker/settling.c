@@ -161,6 +161,17 @@ static void settle_run(struct bide_intake *intake, struct bide_job *job)
     bide_intake_settle_result(intake, job->delivery, job->handler, &result, &job->run);
 }
 
+/* One of several that ran in a process of a program that ended: it comes back without a burnt attempt, and
+ * runs alone then. */
+static void settle_near_death(struct bide_intake *intake, struct bide_job *job)
+{
+    const struct bide_message *message = job->delivery->message;
+    if (intake->supervised)
+        bide_crashes_suspect(intake->supervised->crashes, message->id, message->attempt, false,
+            job->run.error ? job->run.error : "a process ended that it ran in");
+    hand_back(intake, job);
+}
+
 static void settle_unrun(struct bide_intake *intake, struct bide_job *job)
 {
     const struct bide_message *message = job->delivery->message;
@@ -186,7 +197,9 @@ void bide_intake_take_back(struct bide_intake *intake, struct bide_job *job)
 void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job)
 {
     bide_intake_take_back(intake, job);
-    if (job->run.ran && was_cut_short(intake, job))
+    if (job->run.near_death)
+        settle_near_death(intake, job);
+    else if (job->run.ran && was_cut_short(intake, job))
         hand_back(intake, job);
     else if (job->run.ran)
         settle_run(intake, job);

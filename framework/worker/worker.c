@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "dispatch/context.h"
+#include "dispatch/program/host.h"
 #include "worker/assemble.h"
 #include "worker/intake.h"
 #include "worker/supervised.h"
@@ -239,6 +240,7 @@ static void end_pool(struct bide_worker *worker)
 {
     struct bide_intake *intake = &worker->intake;
     bide_pool_cancel(intake->pool);
+    bide_programs_stop(worker->handlers.programs); /* what ran there is the pool's again */
     worker->abandoned = !bide_pool_stop(intake->pool, intake->out > 0 ? 0 : JOIN_MS);
     forget_all(intake);
     if (!worker->abandoned)

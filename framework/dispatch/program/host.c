@@ -1,0 +1,338 @@
+#include "dispatch/program/host.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "dispatch/handler.h"
+#include "dispatch/pool.h"
+
+/* A body of max_body bytes takes six times as much at most as a JSON string; headers and the rest beside it.
+ */
+enum { LINE_FACTOR = 6, LINE_REST = 1024 * 1024 };
+
+/* How long a process may live without its channel. */
+enum { CLOSED_US = 500 * 1000 };
+
+static int64_t now_us(const struct bide_programs *host)
+{
+    return bide_mono_us(host->clock);
+}
+
+/* ---- calls of other threads ---- */
+
+struct bide_program *bide_programs_find(const struct bide_programs *programs, const char *name)
+{
+    for (size_t i = 0; programs && i < programs->n; i++)
+        if (strcmp(programs->rows[i].config->name, name) == 0)
+            return &programs->rows[i];
+    return NULL;
+}
+
+bool bide_program_announces(const struct bide_program *program, const char *type)
+{
+    size_t i;
+    json_t *name;
+    bool found = false;
+    pthread_mutex_lock(&program->host->lock);
+    json_array_foreach(program->types, i, name)
+    {
+        const char *text = json_string_value(name);
+        found |= text && strcmp(text, type) == 0;
+    }
+    pthread_mutex_unlock(&program->host->lock);
+    return found;
+}
+
+void bide_program_begin(struct bide_program *program, struct bide_job *job)
+{
+    struct bide_programs *host = program->host;
+    pthread_mutex_lock(&host->lock);
+    bool first = program->backlog.n == 0;
+    bide_job_append(&program->backlog, job);
+    pthread_mutex_unlock(&host->lock);
+    if (first) /* else it has been told, or no process has room */
+        bide_wakeup_signal(&host->wakeup);
+}
+
+static void tell(struct bide_programs *host, bool *what)
+{
+    pthread_mutex_lock(&host->lock);
+    *what = true;
+    pthread_mutex_unlock(&host->lock);
+    bide_wakeup_signal(&host->wakeup);
+}
+
+void bide_programs_cancel(struct bide_programs *programs)
+{
+    if (programs)
+        tell(programs, &programs->cancels);
+}
+
+void bide_programs_attach(struct bide_programs *programs, struct bide_pool *pool)
+{
+    if (!programs)
+        return;
+    pthread_mutex_lock(&programs->lock);
+    programs->attached = pool;
+    pthread_mutex_unlock(&programs->lock);
+    bide_wakeup_signal(&programs->wakeup);
+}
+
+void bide_programs_withdraw(
+    struct bide_programs *programs, bide_job_test *test, const void *user, struct bide_job_list *to)
+{
+    if (!programs)
+        return;
+    pthread_mutex_lock(&programs->lock);
+    for (size_t i = 0; i < programs->n; i++)
+        bide_job_pick(&programs->rows[i].backlog, test, user, to);
+    pthread_mutex_unlock(&programs->lock);
+}
+
+/* ---- the thread ---- */
+
+struct round {
+    bool cancels, stops;
+    int64_t next_us;
+};
+
+static void look_at_wishes(struct bide_programs *host, struct round *round)
+{
+    pthread_mutex_lock(&host->lock);
+    bool is_new = host->pool != host->attached;
+    host->pool = host->attached;
+    round->cancels = host->cancels;
+    round->stops = host->stops;
+    pthread_mutex_unlock(&host->lock);
+    for (size_t i = 0; is_new && i < host->n; i++)
+        bide_program_tell_room(&host->rows[i]);
+}
+
+static void obey_lines(struct bide_instance *process)
+{
+    const char *line;
+    size_t size;
+    while ((line = bide_instance_next_line(process, &size)))
+        bide_program_obey(process, line, size);
+}
+
+static void obey_and_judge(struct bide_instance *process)
+{
+    obey_lines(process);
+    if (process->in.size - process->taken > process->program->host->max_line && !process->killed)
+        bide_instance_kill(process, "its process was killed: it wrote a line longer than max_line");
+    else if (process->fds[BIDE_INSTANCE_CHANNEL] < 0 && process->ends_us == INT64_MAX)
+        process->ends_us = now_us(process->program->host) + CLOSED_US; /* it is about to end, or broke off */
+}
+
+/* Everything that it wrote before it ended, then its end. */
+static void conclude(struct bide_instance *process, int64_t now)
+{
+    short all[BIDE_INSTANCE_FDS] = {POLLIN, POLLIN, POLLIN, 0};
+    int status;
+    if (!bide_instance_reap(process, &status))
+        return;
+    kill(-process->pid, SIGKILL);   /* what it left behind in its group */
+    for (bool more = true; more;) { /* until each of them is empty or closed */
+        for (size_t i = 0; i < BIDE_INSTANCE_END; i++)
+            all[i] = process->fds[i] >= 0 ? POLLIN : 0;
+        more = bide_instance_read(process, all);
+        obey_lines(process);
+    }
+    obey_lines(process);
+    bide_program_bury(process, status, now);
+}
+
+static void serve_process(struct bide_instance *process, const struct pollfd *fds, int64_t now)
+{
+    short ready[BIDE_INSTANCE_FDS];
+    for (size_t i = 0; i < BIDE_INSTANCE_FDS; i++)
+        ready[i] = fds[i].revents;
+    if (ready[BIDE_INSTANCE_END]) {
+        conclude(process, now);
+        return;
+    }
+    bide_instance_read(process, ready);
+    obey_and_judge(process);
+}
+
+static void keep_program(struct bide_program *program, struct round *round, int64_t now)
+{
+    int64_t then = bide_program_keep(program, round->stops, now);
+    round->next_us = then < round->next_us ? then : round->next_us;
+    bide_program_feed(program, now);
+    for (struct bide_instance *process = program->processes; process; process = process->next) {
+        then = bide_program_watch_runs(process, round->cancels, now);
+        round->next_us = then < round->next_us ? then : round->next_us;
+        bide_instance_write(process);
+    }
+}
+
+static size_t count_processes(const struct bide_programs *host)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < host->n; i++)
+        for (const struct bide_instance *process = host->rows[i].processes; process; process = process->next)
+            n++;
+    return n;
+}
+
+static void fill(struct pollfd *fds, const struct bide_instance *process)
+{
+    for (size_t i = 0; i < BIDE_INSTANCE_FDS; i++)
+        fds[i] = (struct pollfd){.fd = process->fds[i], .events = POLLIN};
+    if (process->sent < process->to.size)
+        fds[BIDE_INSTANCE_CHANNEL].events |= POLLOUT;
+}
+
+static void sleep_until(struct bide_programs *host, struct pollfd *fds, size_t n, int64_t next_us)
+{
+    int64_t left_us = next_us == INT64_MAX ? 0 : next_us - now_us(host);
+    left_us = left_us > 0 ? left_us : 0;
+    struct timespec timeout = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
+    ppoll(fds, n, next_us == INT64_MAX ? NULL : &timeout, NULL);
+    if (fds[0].revents)
+        bide_wakeup_drain(&host->wakeup);
+}
+
+/* False: no memory to wait for all. */
+static bool wait_and_serve(struct bide_programs *host, int64_t next_us)
+{
+    size_t n = count_processes(host), at = 0;
+    struct pollfd *fds = bide_calloc(1 + n * BIDE_INSTANCE_FDS, sizeof *fds);
+    struct bide_instance **processes = bide_calloc(n + 1, sizeof(struct bide_instance *));
+    if (fds && processes) {
+        fds[0] = (struct pollfd){.fd = host->wakeup.fd, .events = POLLIN};
+        for (size_t i = 0; i < host->n; i++)
+            for (struct bide_instance *process = host->rows[i].processes; process; process = process->next) {
+                fill(&fds[1 + at * BIDE_INSTANCE_FDS], process);
+                processes[at++] = process;
+            }
+        sleep_until(host, fds, 1 + n * BIDE_INSTANCE_FDS, next_us);
+        for (size_t i = 0; i < n; i++)
+            serve_process(processes[i], &fds[1 + i * BIDE_INSTANCE_FDS], now_us(host));
+    }
+    bool had = fds && processes;
+    bide_free(fds);
+    bide_free(processes);
+    return had;
+}
+
+static void *run(void *user)
+{
+    struct bide_programs *host = user;
+    struct round round;
+    pthread_setname_np(pthread_self(), "bide-programs");
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    for (;;) {
+        round = (struct round){.next_us = INT64_MAX};
+        look_at_wishes(host, &round);
+        for (size_t i = 0; i < host->n; i++)
+            keep_program(&host->rows[i], &round, now_us(host));
+        if (round.stops && count_processes(host) == 0)
+            return NULL;
+        if (!wait_and_serve(host, round.next_us))
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL); /* memory may come back */
+    }
+}
+
+/* ---- its life ---- */
+
+static bide_code start_thread(struct bide_programs *host, bide_error *error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&host->thread, NULL, run, host);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    host->started = !failed;
+    return failed ? bide_fail(error, BIDE_E_INTERNAL, "cannot start a thread: %s", strerror(failed))
+                  : BIDE_OK;
+}
+
+/* Each serves, or has failed once. */
+static bide_code await_all(struct bide_programs *host, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    pthread_mutex_lock(&host->lock);
+    for (size_t i = 0; i < host->n && code == BIDE_OK; i++) {
+        struct bide_program *program = &host->rows[i];
+        while (atomic_load(&program->room) == 0 && !program->refused)
+            pthread_cond_wait(&host->changed, &host->lock);
+        if (atomic_load(&program->room) == 0)
+            code = bide_fail(error, BIDE_E_CONFIG, "%s", program->last_error.text);
+    }
+    pthread_mutex_unlock(&host->lock);
+    return code;
+}
+
+static struct bide_programs *create(const struct bide_config *config, const struct bide_clock *clock)
+{
+    struct bide_programs *host = bide_calloc(1, sizeof *host);
+    if (!host || !(host->rows = bide_calloc(config->n_programs, sizeof *host->rows))) {
+        bide_free(host);
+        return NULL;
+    }
+    host->n = config->n_programs;
+    host->dir = config->dir;
+    host->max_line = (size_t)config->worker.max_body * LINE_FACTOR + LINE_REST;
+    host->clock = clock;
+    host->wakeup.fd = -1;
+    pthread_mutex_init(&host->lock, NULL);
+    pthread_cond_init(&host->changed, NULL);
+    for (size_t i = 0; i < host->n; i++) {
+        host->rows[i].config = &config->programs[i];
+        host->rows[i].host = host;
+    }
+    return host;
+}
+
+bide_code bide_programs_start(const struct bide_config *config, const struct bide_clock *clock,
+    struct bide_programs **ret_programs, bide_error *error)
+{
+    *ret_programs = NULL;
+    if (config->n_programs == 0)
+        return BIDE_OK;
+    struct bide_programs *host = create(config, clock);
+    bide_code code =
+        host ? bide_wakeup_init(&host->wakeup, error) : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code == BIDE_OK)
+        code = start_thread(host, error);
+    if (code == BIDE_OK)
+        code = await_all(host, error);
+    if (code == BIDE_OK) {
+        *ret_programs = host;
+    } else if (host) {
+        bide_programs_stop(host);
+        bide_programs_destroy(host);
+    }
+    return code;
+}
+
+void bide_programs_stop(struct bide_programs *programs)
+{
+    if (!programs || !programs->started)
+        return;
+    tell(programs, &programs->stops);
+    pthread_join(programs->thread, NULL);
+    programs->started = false;
+}
+
+void bide_programs_destroy(struct bide_programs *programs)
+{
+    if (!programs)
+        return;
+    for (size_t i = 0; i < programs->n; i++)
+        json_decref(programs->rows[i].types);
+    bide_wakeup_close(&programs->wakeup);
+    pthread_cond_destroy(&programs->changed);
+    pthread_mutex_destroy(&programs->lock);
+    bide_free(programs->rows);
+    bide_free(programs);
+}

@@ -1,0 +1,119 @@
+/* dispatch/program/host.h: the thread that keeps the processes of all programs, and what runs in them.
+ *
+ * A program is a handler in another language: long-lived processes that bide starts, feeds, watches, kills
+ * and restarts (docs/program-protocol.md). A pool thread does not wait for such a run; it hands the job over
+ * and takes the next one:
+ *
+ *   pool thread   bide_program_begin   the job goes to the host
+ *   host thread   gives it to a process that has room, reads its lines, cancels and kills it
+ *   host thread   bide_pool_finish     the job, with what its run left behind, goes back to the pool
+ *
+ * How many jobs of a program the pool may hand over is its share (dispatch/board.h): as many as its processes
+ * can run, and as many again, so that a process that ends a run gets the next one without asking.
+ *
+ * Thread-safety: as each function says. */
+#ifndef BIDE_DISPATCH_PROGRAM_HOST_H
+#define BIDE_DISPATCH_PROGRAM_HOST_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <jansson.h>
+
+#include "base/wakeup.h"
+#include "dispatch/board.h"
+#include "dispatch/program/instance.h"
+
+struct bide_pool;
+struct bide_programs;
+
+enum { BIDE_PROGRAM_SDK = 64 };
+
+struct bide_program {
+    const struct bide_program_config *config;
+    struct bide_programs *host;
+    struct bide_share share;             /* guarded by the pool's lock */
+    _Atomic int room;                    /* runs that its processes can take at once; 0: none serves */
+    _Atomic bool down;                   /* none serves, and the last start came to nothing */
+    _Atomic uint64_t n_runs, n_restarts; /* ended runs; processes started in place of others */
+    struct bide_job_list backlog;        /* (lock) handed over, not begun */
+    json_t *types;                       /* (lock) of its last greeting */
+    bool refused;                        /* (lock) its last start came to nothing; `last_error` says why */
+    bide_error last_error;               /* (lock) */
+    /* the host thread's */
+    struct bide_instance *processes;
+    int n_processes;  /* but those that leave */
+    int failures;     /* starts in a row that came to nothing */
+    int64_t start_us; /* not before, after such */
+    char sdk[BIDE_PROGRAM_SDK];
+};
+
+struct bide_programs {
+    struct bide_program *rows;
+    size_t n;
+    const char *dir;
+    size_t max_line;
+    const struct bide_clock *clock;
+    struct bide_pool *pool; /* the host thread's; NULL until it has seen `attached` */
+    pthread_t thread;
+    struct bide_wakeup wakeup;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;     /* a program serves, or failed to: for bide_programs_start */
+    struct bide_pool *attached; /* (lock) */
+    bool cancels, stops;        /* (lock) */
+    bool started;               /* the thread runs */
+};
+
+/* Starts the thread and every process; returns when each program has one that serves, or with why one does
+ * not. Nothing where the configuration has no programs: *ret_programs is NULL then. By the thread that owns
+ * the worker. */
+bide_code bide_programs_start(const struct bide_config *config, const struct bide_clock *clock,
+    struct bide_programs **ret_programs, bide_error *error);
+/* Tells every process to leave, kills what has not left after its program's kill time, hands back what ran.
+ * NULL is fine. */
+void bide_programs_stop(struct bide_programs *programs);
+void bide_programs_destroy(struct bide_programs *programs); /* after the stop */
+
+struct bide_program *bide_programs_find(const struct bide_programs *programs, const char *name);
+/* Did it say, in its last greeting, that it runs this type? After the start. */
+bool bide_program_announces(const struct bide_program *program, const char *type);
+
+/* Its messages had better wait in the broker. Any thread. */
+static inline bool bide_program_is_down(const struct bide_program *program)
+{
+    return atomic_load_explicit(&program->down, memory_order_relaxed);
+}
+
+/* Before the first job: whom finished ones go back to. */
+void bide_programs_attach(struct bide_programs *programs, struct bide_pool *pool);
+/* Any pool thread: takes the job over. */
+void bide_program_begin(struct bide_program *program, struct bide_job *job);
+/* Intake thread: cancels all runs. */
+void bide_programs_cancel(struct bide_programs *programs);
+/* Intake thread: takes out what has been handed over, has not begun and passes the test. */
+void bide_programs_withdraw(
+    struct bide_programs *programs, bide_job_test *test, const void *user, struct bide_job_list *to);
+
+/* ---- between host.c, runs.c and keeping.c; the host's thread ---- */
+
+/* Gives what waits to processes that have room. */
+void bide_program_feed(struct bide_program *program, int64_t now_us);
+/* Obeys one line. */
+void bide_program_obey(struct bide_instance *process, const char *line, size_t size);
+/* Its process has ended: what becomes of its runs. */
+void bide_program_blame(struct bide_instance *process, int status);
+/* Cancels what is beyond its timeout (all: everything) and kills what did not return; when to look again
+ * (monotonic µs). */
+int64_t bide_program_watch_runs(struct bide_instance *process, bool all, int64_t now_us);
+
+/* Starts what is missing, retires what has run enough or grown too large. When to look again. */
+int64_t bide_program_keep(struct bide_program *program, bool stops, int64_t now_us);
+/* It said its first line, or a start came to nothing. */
+void bide_program_serves(struct bide_instance *process);
+void bide_program_start_failed(struct bide_program *program, const bide_error *error, int64_t now_us);
+/* Takes a process that has ended out of the program. */
+void bide_program_bury(struct bide_instance *process, int status, int64_t now_us);
+/* Tells the pool how much it may hand over. */
+void bide_program_tell_room(struct bide_program *program);
+
+#endif

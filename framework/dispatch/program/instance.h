@@ -1,0 +1,80 @@
+/* dispatch/program/instance.h: one process of a program: its descriptors, the lines to and from it, and what
+ * runs in it.
+ *
+ * Thread-safety: the host's thread alone (dispatch/program/host.h). */
+#ifndef BIDE_DISPATCH_PROGRAM_INSTANCE_H
+#define BIDE_DISPATCH_PROGRAM_INSTANCE_H
+
+#include "base/buffer.h"
+#include "dispatch/context.h"
+#include "dispatch/job.h"
+#include "dispatch/program/spawn.h"
+
+struct bide_program;
+
+/* A run under way in a process. */
+struct bide_program_run {
+    struct bide_program_run *next;
+    struct bide_job *job; /* owned until bide_pool_finish */
+    uint64_t number;
+    bool told;        /* its cancellation has been written */
+    char *send_error; /* owned: why a message it wanted to send is none; NULL: all were good */
+    struct bide_context context;
+};
+
+enum bide_instance_state {
+    BIDE_INSTANCE_STARTING, /* its first line has not come */
+    BIDE_INSTANCE_SERVING,
+    BIDE_INSTANCE_LEAVING, /* told to leave: gets no more runs */
+};
+
+/* What the host waits for, in this order. */
+enum { BIDE_INSTANCE_CHANNEL, BIDE_INSTANCE_OUT, BIDE_INSTANCE_ERR, BIDE_INSTANCE_END, BIDE_INSTANCE_FDS };
+
+struct bide_instance {
+    struct bide_instance *next;
+    struct bide_program *program;
+    enum bide_instance_state state;
+    pid_t pid;
+    int fds[BIDE_INSTANCE_FDS];  /* -1: closed */
+    struct bide_buffer in;       /* what has come by the channel */
+    size_t taken;                /* of `in`: lines that were obeyed */
+    struct bide_buffer to;       /* what is to be written */
+    size_t sent;                 /* of `to` */
+    struct bide_buffer texts[2]; /* unfinished lines of standard output and error */
+    struct bide_buffer tail;     /* the end of standard error */
+    struct bide_program_run *runs;
+    int n_runs;
+    int most;          /* runs at once */
+    bool exclusive;    /* what runs may crash it: nothing else is to begin */
+    uint64_t last_run; /* the number given last */
+    uint64_t n_ended;  /* runs that ended well enough to be answered */
+    int64_t ends_us;   /* STARTING, LEAVING: killed then (monotonic) */
+    int64_t looked_us; /* when its memory was looked at */
+    bool killed;       /* by us */
+    char why[200];     /* killed for this; "": for nothing that a run did */
+};
+
+bide_code bide_instance_start(
+    struct bide_program *program, int64_t now_us, struct bide_instance **ret_process, bide_error *error);
+/* After its end was seen, or on the way out; no runs may be left. */
+void bide_instance_destroy(struct bide_instance *process);
+
+/* Writes what can be written. */
+void bide_instance_write(struct bide_instance *process);
+/* Reads what there is from each descriptor that `ready` (POLL… by descriptor) names; logs what the program
+ * printed. The lines of the channel stay in `in`. True where something came. */
+bool bide_instance_read(struct bide_instance *process, const short ready[BIDE_INSTANCE_FDS]);
+/* The next whole line of the channel, which lives until the next read; NULL: none. */
+const char *bide_instance_next_line(struct bide_instance *process, size_t *ret_size);
+
+/* The whole group, at once. why: what its message's failure will say, or NULL where no run is to blame. */
+void bide_instance_kill(struct bide_instance *process, const char *why);
+/* Reaps it; false where it has not ended. */
+bool bide_instance_reap(const struct bide_instance *process, int *ret_status);
+
+struct bide_program_run *bide_instance_find(const struct bide_instance *process, uint64_t number);
+/* Takes the run out of the list; the caller destroys it. */
+void bide_instance_remove(struct bide_instance *process, struct bide_program_run *run);
+
+#endif

@@ -1,0 +1,213 @@
+/* How many processes a program has: started, replaced, retired. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/ending.h"
+#include "bide/log.h"
+#include "dispatch/pool.h"
+#include "dispatch/program/host.h"
+#include "dispatch/program/protocol.h"
+
+enum {
+    FIRST_PAUSE_US =
+        1000 * 1000, /* after a start that came to nothing; twice as long after each that follows */
+    LONGEST_PAUSE_US = 60 * 1000 * 1000,
+    LEAVE_US = 5 * 1000 * 1000, /* for one that was told to leave, after its last run */
+    LOOK_US = 1000 * 1000,      /* how often memory is looked at */
+};
+
+void bide_program_tell_room(struct bide_program *program)
+{
+    int room = 0;
+    for (const struct bide_instance *process = program->processes; process; process = process->next)
+        if (process->state == BIDE_INSTANCE_SERVING && !process->killed)
+            room += process->most;
+    atomic_store(&program->room, room);
+    if (program->host->pool)
+        bide_pool_set_share(program->host->pool, &program->share, 2 * room);
+}
+
+static void announce_change(struct bide_programs *host)
+{
+    pthread_mutex_lock(&host->lock);
+    pthread_cond_broadcast(&host->changed);
+    pthread_mutex_unlock(&host->lock);
+}
+
+void bide_program_serves(struct bide_instance *process)
+{
+    struct bide_program *program = process->program;
+    bide_log(BIDE_LOG_DEBUG, "program serves", BIDE_STR("program", program->config->name),
+        BIDE_INT("pid", process->pid), BIDE_STR("sdk", program->sdk), BIDE_INT("concurrency", process->most));
+    program->failures = 0;
+    bide_program_tell_room(program);
+    announce_change(program->host);
+}
+
+void bide_program_start_failed(struct bide_program *program, const bide_error *error, int64_t now_us)
+{
+    int64_t pause_us = FIRST_PAUSE_US;
+    for (int i = 0; i < program->failures && pause_us < LONGEST_PAUSE_US; i++)
+        pause_us *= 2;
+    if (pause_us > LONGEST_PAUSE_US)
+        pause_us = LONGEST_PAUSE_US;
+    program->failures++;
+    program->start_us = now_us + pause_us;
+    pthread_mutex_lock(&program->host->lock);
+    program->last_error = *error;
+    program->refused = true;
+    pthread_mutex_unlock(&program->host->lock);
+    bide_log(BIDE_LOG_ERROR, "program does not start: its messages wait",
+        BIDE_STR("program", program->config->name), BIDE_STR("error", error->text),
+        BIDE_INT("again_in_ms", pause_us / 1000));
+    announce_change(program->host);
+}
+
+static void start_one(struct bide_program *program, int64_t now_us)
+{
+    struct bide_instance *process;
+    bide_error error = {0};
+    if (bide_instance_start(program, now_us, &process, &error) != BIDE_OK) {
+        bide_program_start_failed(program, &error, now_us);
+        return;
+    }
+    process->next = program->processes;
+    program->processes = process;
+    program->n_processes++;
+}
+
+/* ---- its end ---- */
+
+static const char *last_words(const struct bide_instance *process)
+{
+    const char *text = process->tail.bytes;
+    size_t size = process->tail.size;
+    return size > 300 ? text + size - 300 : text;
+}
+
+/* STARTING: it came to nothing. */
+static void count_bad_start(struct bide_instance *process, int status, int64_t now_us)
+{
+    char how[BIDE_ENDING_TEXT];
+    bide_error error;
+    const char *words = last_words(process);
+    bide_fail(&error, BIDE_E_CONFIG, "program '%s' ended before its first line: %s%s%s",
+        process->program->config->name, process->why[0] ? process->why : bide_ending(status, how),
+        *words ? ": " : "", words);
+    bide_program_start_failed(process->program, &error, now_us);
+}
+
+void bide_program_bury(struct bide_instance *process, int status, int64_t now_us)
+{
+    struct bide_program *program = process->program;
+    struct bide_instance **at = &program->processes;
+    char how[BIDE_ENDING_TEXT];
+    bool left = process->state == BIDE_INSTANCE_LEAVING;
+    if (process->state == BIDE_INSTANCE_STARTING)
+        count_bad_start(process, status, now_us);
+    else if (!left)
+        bide_log(BIDE_LOG_WARN, "program process ended", BIDE_STR("program", program->config->name),
+            BIDE_INT("pid", process->pid), BIDE_STR("how", bide_ending(status, how)),
+            BIDE_INT("runs", process->n_runs));
+    if (process->state == BIDE_INSTANCE_SERVING && process->n_ended == 0)
+        program->start_us = now_us + FIRST_PAUSE_US; /* one that never ends a run does not spin */
+    bide_program_blame(process, status);
+    while (*at != process)
+        at = &(*at)->next;
+    *at = process->next;
+    if (!left) {
+        program->n_processes--;
+        atomic_fetch_add_explicit(&program->n_restarts, 1, memory_order_relaxed);
+    }
+    bide_instance_destroy(process);
+    bide_program_tell_room(program);
+}
+
+/* ---- those that have had their day ---- */
+
+static void tell_to_leave(struct bide_instance *process, int64_t now_us)
+{
+    bide_program_say_leave(&process->to);
+    process->state = BIDE_INSTANCE_LEAVING;
+    process->ends_us = now_us + LEAVE_US;
+    process->program->n_processes--;
+    bide_program_tell_room(process->program);
+}
+
+/* Resident bytes; 0: cannot be read. */
+static int64_t memory_of(pid_t pid)
+{
+    char path[64];
+    long long pages = 0, resident = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%lld %lld", &pages, &resident) != 2)
+        resident = 0;
+    if (file)
+        fclose(file);
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+static bool is_too_large(struct bide_instance *process, int64_t now_us)
+{
+    int64_t most = process->program->config->max_memory;
+    if (most == 0 || now_us - process->looked_us < LOOK_US)
+        return false;
+    process->looked_us = now_us;
+    return memory_of(process->pid) > most;
+}
+
+static bool has_had_its_day(struct bide_instance *process, int64_t now_us)
+{
+    const struct bide_program_config *config = process->program->config;
+    if (process->state != BIDE_INSTANCE_SERVING || process->killed)
+        return false;
+    return (config->max_runs > 0 && process->last_run >= (uint64_t)config->max_runs) ||
+           is_too_large(process, now_us);
+}
+
+/* Why one that is beyond its time is killed; NULL: what runs in it is not to blame. */
+static const char *const late_reasons[] = {
+    [BIDE_INSTANCE_STARTING] = "its first line did not come in time",
+    [BIDE_INSTANCE_SERVING] = "its process was killed: it closed its channel to bide and went on",
+    [BIDE_INSTANCE_LEAVING] = NULL,
+};
+
+/* When it is to be looked at again. */
+static int64_t watch_one(struct bide_instance *process, bool stops, int64_t now_us)
+{
+    if (process->killed)
+        return INT64_MAX;
+    if (stops ? process->state != BIDE_INSTANCE_LEAVING : has_had_its_day(process, now_us))
+        tell_to_leave(process, now_us);
+    if (stops && process->n_runs > 0) {
+        bide_instance_kill(process, NULL); /* the worker leaves: what runs goes back to the broker */
+        return INT64_MAX;
+    }
+    if (process->state == BIDE_INSTANCE_LEAVING && process->n_runs > 0)
+        process->ends_us = now_us + LEAVE_US; /* each run has its own timeout */
+    if (now_us >= process->ends_us) {
+        bide_instance_kill(process, late_reasons[process->state]);
+        return INT64_MAX;
+    }
+    return process->ends_us;
+}
+
+int64_t bide_program_keep(struct bide_program *program, bool stops, int64_t now_us)
+{
+    int64_t next_us = program->config->max_memory > 0 ? now_us + LOOK_US : INT64_MAX;
+    for (struct bide_instance *process = program->processes, *next; process; process = next) {
+        next = process->next;
+        int64_t then_us = watch_one(process, stops, now_us);
+        next_us = then_us < next_us ? then_us : next_us;
+    }
+    if (stops)
+        return next_us;
+    while (program->n_processes < program->config->processes && now_us >= program->start_us)
+        start_one(program, now_us);
+    if (program->n_processes < program->config->processes && program->start_us < next_us)
+        next_us = program->start_us;
+    return next_us;
+}
