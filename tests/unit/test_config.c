@@ -220,9 +220,16 @@ static const struct {
     {HANDLER("queue = \"x.dead\";"),
         "a.conf:2: 'x.dead' will not do as queue: letters, digits, '-', '_' and '.', not beginning with a "
         "digit or a dot, at most 100 bytes, and not unrouted, hold.*, *.landing or *.dead (bide's own)"},
-    {"handlers = (\n\n{ type = \"a\"; } );", "a.conf:3: this needs a `plugin`"},
+    {"handlers = (\n\n{ type = \"a\"; } );", "a.conf:3: this needs a `plugin` or a `program`"},
     {"handlers = ( { type = \"a\"; plugin = \"p\"; },\n{ type = \"a\"; plugin = \"q\"; } );",
         "a.conf:2: type 'a' has a handler already, at a.conf:1: one handler a type"},
+    {"handlers = ( { type = \"a\"; plugin = \"p\"; program = \"t\"; } );",
+        "a.conf:1: handler 'a' has a plugin and a program: give one of them"},
+    {"programs = ( { name = \"tasks\"; run = \"x\"; } );\nhandlers = ( { type = \"a\"; program = \"task\"; } "
+     ");",
+        "a.conf:2: no program 'task' in `programs` (did you mean 'tasks'?)"},
+    {"programs = ( { name = \"t\"; run = \"x\"; env = \"A\"; } );", "a.conf:1: env: 'A' is not NAME=value"},
+    {"programs = ( { name = \"t\"; } );", "a.conf:1: this needs a `run`"},
     {"queues = ( { name = \"x\"; } );\n" HANDLER(""),
         "a.conf:3: handler 'a' takes queue 'default' (it names none), which is not in `queues`"},
     {"queues = ( { name = \"mail\"; } );\n" HANDLER("queue = \"mial\";"),

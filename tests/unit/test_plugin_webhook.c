@@ -303,6 +303,12 @@ static bool no_resolver(void *user)
     return atomic_load(&resolvers) == 0;
 }
 
+static bool a_resolver(void *user)
+{
+    (void)user;
+    return atomic_load(&resolvers) == 1;
+}
+
 static void test_a_silent_name_server_holds_nobody(void **state)
 {
     (void)state;
@@ -312,7 +318,8 @@ static void test_a_silent_name_server_holds_nobody(void **state)
     assert_ok(plugin_run_open(&run, "webhook", "200ms", "url = \"http://stalls.example/\";", &error), &error);
     assert_int_equal(plugin_run_handle(&run), BIDE_RETRY);
     assert_between(run.took_ms, 199, 5000);
-    assert_int_equal(atomic_load(&resolvers), 1); /* it is still asking */
+    assert_true(
+        wait_until(a_resolver, NULL, 10000)); /* it asks still, or has not come to it on a busy machine */
     plugin_run_close(&run);
     assert_int_equal(sem_post(&resolver_may_go), 0);
     assert_true(wait_until(no_resolver, NULL, 10000));
