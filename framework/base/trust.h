@@ -3,7 +3,9 @@
  * Whoever can change such a file decides what runs with the rights of this process. So the file (behind any
  * symbolic links) and each folder above it, and above the link, must belong to root or to this user and be
  * writable by nobody else. A folder with the sticky bit (/tmp) will do: there, others cannot replace a file.
- * So will a group that has only the owner in it, and a file system that is mounted read-only.
+ * So will a group that has only the owner in it (unless an access list names more), a file system that is
+ * mounted read-only, and, whoever owns it, a file that is such a mount by itself (a container's
+ * configuration).
  *
  * What was opened is judged, from the file upwards by "..": a path that changes meanwhile changes nothing. */
 #ifndef BIDE_BASE_TRUST_H

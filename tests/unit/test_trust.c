@@ -6,7 +6,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "config/config.h"
@@ -139,6 +142,52 @@ static void test_owners(void **state)
     remove_place(&place);
 }
 
+/* `setfacl -m u:54321:rw`: the file then looks writable by its group, which is its owner's own. */
+static void test_access_lists(void **state)
+{
+    (void)state;
+    static const unsigned char list[] = {2, 0, 0, 0, 0x01, 0, 6, 0, 255, 255, 255, 255, 0x02, 0, 6, 0, 0x31,
+        0xD4, 0, 0, 0x04, 0, 4, 0, 255, 255, 255, 255, 0x10, 0, 6, 0, 255, 255, 255, 255, 0x20, 0, 4, 0, 255,
+        255, 255, 255};
+    struct place place;
+    make_place(&place);
+    bool kept = setxattr(place.file, "system.posix_acl_access", list, sizeof list, 0) == 0;
+    if (kept)
+        refused(place.file, "can be written by those whom its access list names");
+    chmod(place.file, 0644); /* takes the right to write from the list, too */
+    trusted(place.file);
+    if (kept && setxattr(place.dir, "system.posix_acl_access", list, sizeof list, 0) == 0)
+        refused(place.file, "can be written by those whom its access list names");
+    remove_place(&place);
+    if (!kept)
+        skip(); /* no such lists in this file system */
+}
+
+/* A container's configuration belongs to whoever wrote it outside (docker/compose.yml). */
+static void test_a_mounted_file(void **state)
+{
+    (void)state;
+    struct place place;
+    bool mounted = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+                   mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    if (!mounted)
+        skip(); /* needs root's rights */
+    make_place(&place);
+    assert_int_equal(chown(place.file, STRANGER, STRANGER), 0);
+    refused(place.file, "belongs to another user");
+    assert_int_equal(mount(place.file, place.file, NULL, MS_BIND, NULL), 0);
+    refused(place.file, "belongs to another user"); /* who mounted it lets it be changed here */
+    assert_int_equal(mount("none", place.file, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
+    trusted(place.file);
+    trusted(place.link);
+    assert_int_equal(umount(place.file), 0);
+    assert_int_equal(mount(place.dir, place.dir, NULL, MS_BIND, NULL), 0);
+    assert_int_equal(mount("none", place.dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
+    refused(place.file, "belongs to another user"); /* a folder, such as a medium somebody brought along */
+    assert_int_equal(umount(place.dir), 0);
+    remove_place(&place);
+}
+
 static void test_what_is_not_there(void **state)
 {
     (void)state;
@@ -217,6 +266,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_folders_above),
     cmocka_unit_test(test_links),
     cmocka_unit_test(test_owners),
+    cmocka_unit_test(test_access_lists),
+    cmocka_unit_test(test_a_mounted_file),
     cmocka_unit_test(test_what_is_not_there),
     cmocka_unit_test(test_configurations),
     cmocka_unit_test(test_build_id),
