@@ -18,13 +18,17 @@ void bide_connections_destroy(struct bide_connections *connections)
     pthread_mutex_destroy(&connections->lock);
 }
 
-/* IPv6: the first half, which is what one customer has. */
+/* IPv6: the first half, which is what one customer has; of an IPv4 address that came to an IPv6 socket
+ * (::ffff:192.0.2.1) the last four bytes: all of these begin alike. */
 static void set_address(struct bide_connection *connection, const struct sockaddr *address)
 {
-    if (address && address->sa_family == AF_INET)
+    if (address && address->sa_family == AF_INET) {
         memcpy(connection->address, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
-    else if (address && address->sa_family == AF_INET6)
-        memcpy(connection->address, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 8);
+    } else if (address && address->sa_family == AF_INET6) {
+        const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(v6);
+        memcpy(connection->address, v6->s6_addr + (mapped ? 12 : 0), mapped ? 4 : 8);
+    }
 }
 
 static bool is_alive(const struct bide_connection *row, const struct bide_connection *of)

@@ -38,18 +38,22 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct bide_connection *arrive(struct crowd *crowd, uint32_t address, int64_t now_ms)
+static struct bide_connection *arrive_from(struct crowd *crowd, const struct sockaddr *from, int64_t now_ms)
 {
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
     int ends[2];
     assert_true(crowd->n < PAIRS);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    struct bide_connection *row =
-        bide_connections_open(&crowd->connections, ends[0], (const struct sockaddr *)&from, now_ms);
+    struct bide_connection *row = bide_connections_open(&crowd->connections, ends[0], from, now_ms);
     assert_non_null(row);
     crowd->clients[crowd->n] = ends[1];
     crowd->rows[crowd->n++] = row;
     return row;
+}
+
+static struct bide_connection *arrive(struct crowd *crowd, uint32_t address, int64_t now_ms)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    return arrive_from(crowd, (const struct sockaddr *)&from, now_ms);
 }
 
 static bool was_ended(const struct crowd *crowd, size_t i)
@@ -69,6 +73,21 @@ static void test_the_oldest_half_request_makes_room(void **state)
     arrive(crowd, 1, 101); /* 33 of that address */
     for (size_t i = 0; i < crowd->n; i++)
         assert_int_equal(was_ended(crowd, i), i == 0 || i == 1);
+}
+
+/* http.listen = "[::]:9470" sees IPv4 clients as ::ffff:a.b.c.d: one of them is not all of them. */
+static void test_mapped_addresses_differ(void **state)
+{
+    struct crowd *crowd = *state;
+    struct sockaddr_in6 from = {.sin6_family = AF_INET6, .sin6_addr.s6_addr = {[10] = 0xFF, 0xFF, 192, 0, 2}};
+    for (uint32_t i = 0; i <= BIDE_CONNECTIONS_ADDRESS; i++) {
+        from.sin6_addr.s6_addr[15] = i == 0 ? 1 : 2; /* a probe, then one who asks a lot */
+        arrive_from(crowd, (const struct sockaddr *)&from, i);
+    }
+    assert_false(was_ended(crowd, 0));
+    arrive_from(crowd, (const struct sockaddr *)&from, 100);
+    assert_false(was_ended(crowd, 0));
+    assert_true(was_ended(crowd, 1));
 }
 
 static void test_a_busy_one_is_spared(void **state)
@@ -129,6 +148,7 @@ static void test_no_room_at_all(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_the_oldest_half_request_makes_room, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_mapped_addresses_differ, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_a_busy_one_is_spared, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_too_many_at_work, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_overdue_ones_end, set_up, tear_down),
