@@ -24,6 +24,7 @@ enum {
 
 struct values {
     int64_t threads, exit_idle_ms;
+    bool no_wait;
 };
 
 static const struct bide_cli_option options[] = {
@@ -33,6 +34,9 @@ static const struct bide_cli_option options[] = {
         .help =
             "Leave with status 0 after so long with nothing to run, to land or to settle: 5s, 10m (default: "
             "never). Not while the broker is away, a circuit is open or something is paused."},
+    {"no-wait", BIDE_CLI_FLAG, offsetof(struct values, no_wait),
+        .help =
+            "Leave with status 69 where the broker is out of reach at the start, instead of waiting for it."},
     {0},
 };
 
@@ -65,6 +69,7 @@ struct start {
     struct bide_cli *cli;
     const char *path;
     int threads; /* 0: the configuration's */
+    bool no_wait;
     bide_worker_options options;
     struct bide_cli_generation now;
     struct bide_cli_generation next;                 /* a reload's, until it is concluded */
@@ -136,6 +141,8 @@ static bide_code serve(struct start *start, const struct bide_supervised *shared
         return code;
     code = bide_worker_supervised_by(worker, shared, error);
     if (code == BIDE_OK) {
+        if (!start->no_wait && !shared->candidate) /* a reload is refused where its broker is away */
+            bide_worker_wait_for_broker(worker);
         catch_signals(worker);
         code = bide_worker_run(worker, error);
         atomic_store(&signalled_worker, NULL);
@@ -309,13 +316,14 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
         return code;
     start.threads = values->threads == BIDE_CLI_UNSET ? 0 : (int)values->threads;
     start.options.threads = start.threads;
+    start.no_wait = values->no_wait;
     start.options.exit_idle_ms = values->exit_idle_ms == BIDE_CLI_UNSET ? 0 : values->exit_idle_ms;
     return supervise(&start, error);
 }
 
 const struct bide_cli_command bide_cli_worker = {
     .name = "worker",
-    .usage = "[--threads N] [--exit-idle DURATION] [options]",
+    .usage = "[--threads N] [--exit-idle DURATION] [--no-wait] [options]",
     .examples = "bide worker -c shop.conf\nbide worker --exit-idle 5m   # for a timer or a script: leaves "
                 "when nothing is left to do",
     .summary = "Runs handlers until SIGTERM or SIGINT.",
@@ -324,6 +332,7 @@ const struct bide_cli_command bide_cli_worker = {
         "then, or at a second\nsignal, it hands back what is in flight and leaves. SIGHUP: reads the "
         "configuration and the plugins again, without\nlosing a message; what is wrong with them is "
         "logged, and the old ones stay in use. SIGTSTP: begins nothing new, until SIGCONT.\n"
+        "A broker that is out of reach at the start is waited for (not with --no-wait).\n"
         "Exit status: 0 when it was told to stop, or idle; else why its first process could not start.",
     .options = options,
     .values_size = sizeof(struct values),

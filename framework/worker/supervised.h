@@ -14,6 +14,9 @@ bide_code bide_worker_create_from(struct bide_config *config, const bide_worker_
 bide_code bide_worker_supervised_by(
     bide_worker *worker, const struct bide_supervised *supervised, bide_error *error);
 
+/* Before bide_worker_run: a broker that is out of reach at the start is waited for. */
+void bide_worker_wait_for_broker(bide_worker *worker);
+
 /* From a signal handler: SIGTERM and SIGINT are the first stop, however often they come while there is a
  * supervisor; SIGUSR2, from the supervisor alone, is the second. SIGURG: the controls (metrics/controls.h)
  * were changed; the intake's next round comes at once. */

@@ -10,10 +10,11 @@
 #include "dispatch/context.h"
 #include "dispatch/program/host.h"
 #include "worker/assemble.h"
+#include "worker/connecting.h"
 #include "worker/intake.h"
 #include "worker/supervised.h"
 
-enum { CONNECT_TIMEOUT_MS = 10 * 1000, JOIN_MS = 5 * 1000 };
+enum { JOIN_MS = 5 * 1000 };
 
 struct bide_worker {
     struct bide_config *config;
@@ -22,6 +23,7 @@ struct bide_worker {
     const struct bide_clock *clock;
     struct bide_handlers handlers;
     struct bide_intake intake;
+    bool waits;     /* for a broker that is out of reach when it starts */
     bool abandoned; /* a handler did not return: what it may use stays */
 };
 
@@ -131,44 +133,6 @@ void bide_worker_stop(bide_worker *worker)
     bide_intake_stop(&worker->intake);
 }
 
-/* Who fixes the prefetch wants the rest to be left for others, or in the broker: also what is nearly due. */
-static size_t early_max(const struct bide_worker_config *config)
-{
-    if (config->prefetch == 0)
-        return 0;
-    return (size_t)(config->prefetch > config->threads ? config->prefetch : config->threads);
-}
-
-static bide_code connect_receiver(struct bide_worker *worker, bide_error *error)
-{
-    const struct bide_config *config = worker->config;
-    char name[320], host[256] = "";
-    gethostname(host, sizeof host - 1);
-    snprintf(name, sizeof name, "bide worker %s:%d", host, (int)getpid());
-    const char **queues = bide_calloc(config->n_queues, sizeof *queues);
-    if (!queues)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < config->n_queues; i++)
-        queues[i] = config->queues[i].name;
-    const struct bide_broker_options options = {
-        .url = &worker->url,
-        .name_space = config->name_space,
-        .base_dir = config->dir,
-        .queue_type = config->classic_queues ? BIDE_QUEUE_CLASSIC : BIDE_QUEUE_QUORUM,
-        .queues = queues,
-        .n_queues = config->n_queues,
-        .client_name = name,
-        .timeout_ms = CONNECT_TIMEOUT_MS,
-        .max_body = (size_t)config->worker.max_body,
-        .max_in_flight = (size_t)config->worker.max_in_flight,
-        .early_max = early_max(&config->worker),
-        .clock = worker->clock,
-    };
-    bide_code code = worker->adapter->open_receiver(&options, &worker->intake.receiver, error);
-    bide_free(queues);
-    return code;
-}
-
 bide_code bide_worker_supervised_by(
     bide_worker *worker, const struct bide_supervised *supervised, bide_error *error)
 {
@@ -180,6 +144,11 @@ bide_code bide_worker_supervised_by(
     worker->intake.metrics = supervised->metrics;
     bide_intake_count_handlers(&worker->intake);
     return bide_slot_watch_faults(error);
+}
+
+void bide_worker_wait_for_broker(bide_worker *worker)
+{
+    worker->waits = true;
 }
 
 void bide_worker_on_signal(bide_worker *worker, int number)
@@ -267,8 +236,9 @@ static void log_end(const struct bide_worker *worker)
 bide_code bide_worker_run(bide_worker *worker, bide_error *error)
 {
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-    bide_code code = connect_receiver(worker, error);
-    if (code != BIDE_OK)
+    bide_code code =
+        bide_worker_connect(&worker->intake, worker->adapter, &worker->url, worker->waits, error);
+    if (code != BIDE_OK || !worker->intake.receiver) /* NULL: told to stop before the broker came */
         return code;
     code = start_pool(worker, error);
     if (code == BIDE_OK) {

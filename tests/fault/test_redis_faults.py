@@ -44,6 +44,21 @@ def scripts_forgotten(project):
         close_books(project, [worker], sent, 0)
 
 
+def starts_before_its_broker(project):
+    """A worker that finds nobody waits, says so once, and serves when the server comes."""
+    with Server() as server:
+        configure(project, server.url)
+        server.kill()
+        project.bide("worker", "--no-wait", expect=69, seconds=30)
+        worker = project.worker()
+        wait_until(lambda: "the worker waits for it" in worker.log_text(), 20, worker.log_tail)
+        server.restart()
+        sent = project.send(mix(200))
+        goes_on(project, worker, "the first connection")
+        expect(worker.log_text().count("the worker waits for it") == 1, worker.log_tail())
+        close_books(project, [worker], sent, 0)
+
+
 def a_script_that_is_killed(project):
     """Somebody's endless script: BUSY for everyone, until it is killed."""
     with Server("busy-reply-threshold 100") as server:
@@ -253,5 +268,5 @@ def a_server_that_loads(project):
         close_books(project, [worker], sent, IN_FLIGHT)
 
 
-main(scripts_forgotten, refused_although_replicas_answer, bodies_deleted_by_hand, answers_that_pass,
+main(scripts_forgotten, starts_before_its_broker, refused_although_replicas_answer, bodies_deleted_by_hand, answers_that_pass,
      a_key_of_somebody_else, the_wrong_node_of_a_cluster, a_script_that_is_killed, orderly_failover, master_dies, a_server_that_loads)

@@ -32,7 +32,7 @@ def authority(project):
     return project.url.split("@")[1]
 
 
-def refused(project, url, code, *patterns, commands=(("worker",), ("check",), ("status",))):
+def refused(project, url, code, *patterns, commands=(("worker", "--no-wait"), ("check",), ("status",))):
     """Each command ends with `code` in time and says what each pattern looks for, and not the secret."""
     project.url = url + ("&" if "?" in url else "?") + f"connect_timeout={CONNECT_S}"
     project.configure()
@@ -103,7 +103,7 @@ def other_queue_arguments(project):
     with Foreign(project) as foreign:
         foreign.channel.queue_declare(foreign.name("default"), durable=True)
     refused(project, project.url, CONFIG, re.escape(f"{project.name_space}.default"), "x-queue-type|arguments|differs",
-            "namespace|delete", commands=(("worker",), ("check",)))
+            "namespace|delete", commands=(("worker", "--no-wait"), ("check",)))
     sending_is_refused(project, re.escape(f"{project.name_space}.default"), code=CONFIG)
 
 
@@ -224,7 +224,7 @@ def missing_permission(project, server):
     server.ctl("add_user", "reader", SECRET)
     server.ctl("set_permissions", "reader", "^$", "^$", ".*")
     url = f"amqp://reader:{SECRET}@127.0.0.1:{server.port()}"
-    refused(project, url, CONFIG, "refused", "permission", "'reader'", commands=(("worker",),))
+    refused(project, url, CONFIG, "refused", "permission", "'reader'", commands=(("worker", "--no-wait"),))
     refused(project, url, CONFIG, "permission", "reader", commands=(("check",),))
     sending_is_refused(project, "permission", code=CONFIG)
 

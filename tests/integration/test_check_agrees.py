@@ -27,7 +27,7 @@ def agree(project, name, wanted, *words, env=None, **settings):
     project.configure(**settings)
     done = {
         command[0]: project.bide(*command, expect=None, seconds=60, env=env)
-        for command in (("check",), ("worker", "--exit-idle", "300ms"))
+        for command in (("check",), ("worker", "--no-wait", "--exit-idle", "300ms"))
     }
     for command, end in done.items():
         said = end.stdout + end.stderr

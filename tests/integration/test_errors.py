@@ -65,6 +65,15 @@ def missing_file(project):
     says(project.bide("worker", "-c", "nowhere.conf", expect=CONFIG), "nowhere.conf")
 
 
+def a_database_that_cannot_be(project):
+    """One whose folder is missing is refused; one that is not there yet is empty, and the log says so."""
+    nowhere = ("--broker", "sqlite:/nonexistent/x.db")
+    for command in (("status", *nowhere), ("dead", "list", *nowhere),
+                    ("move", "--from", nowhere[1], "--to", f"sqlite:{project.dir}/other.db")):
+        says(project.bide(*command, expect=BROKER), "/nonexistent/x.db", "folder must exist")
+    says(project.bide("status", "--broker", f"sqlite:{project.dir}/later.db"), "does not exist yet")
+
+
 def two_handlers_of_one_type(project):
     project.configure(handlers=[project.probe(), project.probe(plugin="journal")])
     refused(project, r"bide\.conf:\d+", "probe", "twice|two|already|second|also")
@@ -382,8 +391,8 @@ def file_deleted_under_a_worker(project):
     expect(worker.process.returncode in (0, BROKER, CONFIG), f"{worker.process.returncode}: {worker.log_tail()}")
 
 
-main(unknown_key, wrong_type_of_a_value, bad_syntax, missing_file, two_handlers_of_one_type, missing_plugin,
-     in_an_included_file, plugin_of_another_abi, plugin_without_descriptor, plugin_with_a_missing_symbol,
+main(unknown_key, wrong_type_of_a_value, bad_syntax, missing_file, a_database_that_cannot_be, two_handlers_of_one_type,
+     missing_plugin, in_an_included_file, plugin_of_another_abi, plugin_without_descriptor, plugin_with_a_missing_symbol,
      a_good_plugin_from_outside, unknown_message_type, bad_lines, bad_lines_strict, what_no_worker_would_run,
      lines_that_sending_would_refuse, ids_on_a_pipe_that_does_not_block, body_over_the_maximum,
      bad_options_of_send, bad_values_in_lines, past_at_runs_at_once, unknown_id, chosen_dead_letters, unknown_commands,

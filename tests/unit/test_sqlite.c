@@ -116,6 +116,50 @@ static void test_urls(void **state)
     }
 }
 
+static bool count_letter(void *user, const struct bide_dead_letter *letter)
+{
+    (void)letter;
+    ++*(int *)user;
+    return true;
+}
+
+/* Looking at a database that is not there yet is no failure; at one that cannot be there, it is. */
+static void test_looking_at_nothing(void **state)
+{
+    static const struct {
+        const char *url;
+        bide_code code;
+    } rows[] = {
+        {"sqlite:/no/such/folder/bide.db", BIDE_E_BROKER},
+        {"sqlite:/dev/null/bide.db", BIDE_E_BROKER},
+        {"sqlite:bide-not-yet.db", BIDE_OK},
+    };
+    struct place *place = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bide_url url;
+        struct bide_admin *admin;
+        struct bide_broker_stats stats = {0};
+        struct bide_broker_options options = place->options;
+        const struct bide_dead_filter all = {0};
+        bide_error error;
+        uint64_t n = 0;
+        int seen = 0;
+        assert_ok(bide_url_parse(rows[i].url, &url, &error), &error);
+        options.url = &url;
+        options.base_dir = place->dir.path;
+        assert_ok(bide_sqlite_open_admin(&options, &admin, &error), &error);
+        assert_int_equal(admin->ops->stats(admin, &stats, &error), rows[i].code);
+        bide_broker_stats_clear(&stats);
+        assert_int_equal(admin->ops->dead_each(admin, &all, count_letter, &seen, &error), rows[i].code);
+        assert_int_equal(admin->ops->dead_retry(admin, &all, NULL, NULL, &n, &error), rows[i].code);
+        assert_int_equal(admin->ops->export_each(admin, NULL, NULL, NULL, &error), rows[i].code);
+        if (rows[i].code != BIDE_OK)
+            assert_non_null(strstr(error.text, "folder must exist"));
+        bide_admin_destroy(admin);
+        bide_url_clear(&url);
+    }
+}
+
 /* As a user who is not root: in a child, because that cannot be undone for files. */
 static void test_folder_not_writable(void **state)
 {
@@ -317,6 +361,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_not_a_database),
     CASE(test_database_of_another_program),
     CASE(test_urls),
+    CASE(test_looking_at_nothing),
     CASE(test_folder_not_writable),
     CASE(test_verify),
     CASE(test_full_disk),

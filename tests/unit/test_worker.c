@@ -145,6 +145,50 @@ static void test_two_in_one_process_are_stopped_by_it(void **state)
     assert_int_equal(count_runs(place), 20);
 }
 
+/* ---- a broker that is away ---- */
+
+static _Atomic int waits_said;
+
+static void count_waits(void *user, bide_log_level level, const char *text, const bide_log_field *fields)
+{
+    (void)user, (void)level, (void)fields;
+    waits_said += strstr(text, "the worker waits for it") != NULL;
+}
+
+static bool has_said_it_waits(void *user)
+{
+    (void)user;
+    return waits_said > 0;
+}
+
+/* A folder that is missing is refused at once (78); a port where nobody listens may get a listener. */
+static void test_waits_for_a_broker_that_is_away(void **state)
+{
+    const struct place *place = *state;
+    static const bide_worker_options away = {.broker = "redis://127.0.0.1:1"};
+    static const bide_worker_options wrong = {.broker = "sqlite:/nonexistent/x.db"};
+    struct running running;
+    bide_error error;
+    bide_log_set_sink(count_waits, NULL);
+    assert_ok(bide_worker_create(place->config, &away, &running.worker, &error), &error);
+    assert_int_equal(bide_worker_run(running.worker, &error), BIDE_E_BROKER);
+    assert_false(has_said_it_waits(NULL));
+    bide_worker_wait_for_broker(running.worker);
+    assert_int_equal(pthread_create(&running.thread, NULL, run_worker, &running), 0);
+    bool said = wait_until(has_said_it_waits, NULL, PATIENCE_MS);
+    bide_worker_stop(running.worker);
+    pthread_join(running.thread, NULL);
+    bide_worker_destroy(running.worker);
+    assert_true(said);
+    assert_int_equal(running.code, BIDE_OK);
+    assert_int_equal(waits_said, 1);
+    assert_ok(bide_worker_create(place->config, &wrong, &running.worker, &error), &error);
+    bide_worker_wait_for_broker(running.worker);
+    assert_int_equal(bide_worker_run(running.worker, &error), BIDE_E_CONFIG);
+    bide_worker_destroy(running.worker);
+    bide_log_set_sink(NULL, NULL);
+}
+
 /* ---- how it ends ---- */
 
 enum { HANDLER_SLEEPS_S = 60 };
@@ -224,6 +268,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_two_in_one_process_are_stopped_by_it, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_cancelled_at_the_end_of_drain_it_may_return, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_two_stops_at_once, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_waits_for_a_broker_that_is_away, set_up, tear_down),
 };
 
 UNIT_MAIN(tests)

@@ -11,9 +11,11 @@ struct bide_sqlite_admin {
     size_t n_queues;
     int64_t timeout_us;
     char *client_name;
+    bool said_missing; /* the log was told that there is no file */
 };
 
-/* Opens the file for one call; *ret_empty: there is none, or nothing of ours in it. */
+/* Opens the file for one call; *ret_empty: there is none yet, or nothing of ours in it. Where there can be
+ * none, because its folder is missing, it fails. */
 bide_code bide_sqlite_admin_open(
     struct bide_sqlite_admin *admin, enum bide_sqlite_access access, bool *ret_empty, bide_error *error);
 
