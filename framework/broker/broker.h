@@ -118,8 +118,8 @@ struct bide_settlement {
     int64_t due_ms;              /* RETRY */
     char *error;                 /* RETRY, DEAD: what went wrong, or NULL (no change); owned (bide_free) */
     char *failures;              /* likewise: that, and what went wrong before (message/failures.h) */
-    struct bide_message **sends; /* ACK: stamped messages to be sent before, or with, the acknowledgement; */
-    size_t n_sends;              /* owned: each message and the array (bide_free) */
+    struct bide_message **sends; /* ACK, DEAD: stamped messages, to be sent before or with the settlement; */
+    size_t n_sends;              /* owned: each message and the array (bide_free). Else none */
 };
 
 /* What the intake waits for, beside its own wake-up. */

@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/check.h"
+#include "cli/unserved.h"
+#include "cli/unserved.h"
 #include "dispatch/handler.h"
 #include "dispatch/program/host.h"
 #include "dispatch/settings.h"
@@ -169,6 +171,15 @@ static void check_patience(
                     "raise retry.attempts, retry.base or retry.cap (the defaults go on for 13 hours)"});
 }
 
+static void check_on_dead(struct bide_cli_report *report, const char *subject,
+    const struct bide_config *config, const struct bide_handler_config *handler)
+{
+    char text[BIDE_CLI_UNSERVED_TEXT];
+    if (handler->on_dead && bide_cli_is_unserved(config, handler->on_dead, "", text))
+        bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_WARNING, subject, text,
+                                        "add a handler for its on_dead, or let another worker have it"});
+}
+
 void bide_cli_check_handler(struct bide_cli_report *report, const struct bide_config *config, size_t index)
 {
     const struct bide_handler_config *handler = &config->handlers[index];
@@ -184,4 +195,5 @@ void bide_cli_check_handler(struct bide_cli_report *report, const struct bide_co
         bide_cli_report_failure(report, subject, &error, *answer.remedy ? answer.remedy : NULL);
     }
     check_patience(report, subject, handler);
+    check_on_dead(report, subject, config, handler);
 }

@@ -187,6 +187,10 @@ static bide_code check_handler(
             return bide_reader_fail(reader, at,
                 "type '%s' has a handler already, at %s:%d: one handler a type", handler->type,
                 config->handlers[j].file, config->handlers[j].line);
+    if (handler->on_dead && strcmp(handler->on_dead, handler->type) == 0)
+        return bide_reader_fail(reader, config_setting_get_member(at, "on_dead"),
+            "on_dead of '%s' names its own type: name another one, whose handler tells somebody",
+            handler->type);
     if (!find_queue(config, handler->queue, config->n_queues))
         return unlisted_queue(reader, at, config, i);
     bide_code code = check_runner(reader, at, config, handler);

@@ -90,6 +90,7 @@ struct bide_handler_config {
     struct bide_limits_config limits; /* all 0 but for BIDE_ISOLATION_PROCESS */
     struct bide_retry_config retry;
     struct bide_breaker_config breaker;
+    char *on_dead; /* the type of the message that tells of a dead letter; NULL: none does */
     struct bide_setting_value *settings;
     size_t n_settings;
     char *file; /* where it stands, for messages: bide_config.path or a file that it includes */

@@ -224,6 +224,12 @@ static const struct bide_option handler_options[] = {
         .help = "When a failed message runs again."},
     {"breaker", BIDE_OPTION_GROUP, HANDLER(breaker), .fallback = "", .section = &breaker_section,
         .help = "When to pause the handler because what it calls is down."},
+    {"on_dead", BIDE_OPTION_TYPE, HANDLER(on_dead), .fallback = "", .sample = "dead-receipt",
+        .help =
+            "Another type: when a message of this handler becomes a dead letter (`exhausted`, `rejected`, "
+            "`timeout`, `crashed`), a message of that type is sent, and is safe before the dead letter is. "
+            "Its body is the JSON object that `bide dead show --json` prints; its queue that of the "
+            "type's handler, else that of the dead letter. Its own death sends nothing."},
     {"settings", BIDE_OPTION_SETTINGS, HANDLER(settings), .fallback = "",
         .help = "What the plugin itself takes: `bide handlers` shows the names, kinds and defaults."},
     {0},

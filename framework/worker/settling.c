@@ -4,6 +4,7 @@
 #include "message/failures.h"
 #include "message/trace.h"
 #include "worker/intake.h"
+#include "worker/on_dead.h"
 
 enum { LACKING_PAUSE_MS = 1000 }; /* of a message that could not run for want of processes, memory … here */
 
@@ -82,17 +83,20 @@ void bide_intake_settle_result(struct bide_intake *intake, struct bide_delivery 
         bide_crashes_end(intake->supervised->crashes, delivery->message->id, bide_mono_ms(intake->clock));
     char *failures =
         decision.verdict == BIDE_VERDICT_ACK ? NULL : failures_with(delivery->message, run->error, now_ms);
-    bide_intake_settle(intake, &(struct bide_settlement){
-                                   .delivery = delivery,
-                                   .verdict = decision.verdict,
-                                   .reason = decision.reason,
-                                   .attempt = decision.attempt,
-                                   .due_ms = decision.due_ms,
-                                   .error = run->error,
-                                   .failures = failures,
-                                   .sends = run->sends,
-                                   .n_sends = run->n_sends,
-                               });
+    struct bide_settlement settlement = {
+        .delivery = delivery,
+        .verdict = decision.verdict,
+        .reason = decision.reason,
+        .attempt = decision.attempt,
+        .due_ms = decision.due_ms,
+        .error = run->error,
+        .failures = failures,
+        .sends = run->sends, /* none but with ACK */
+        .n_sends = run->n_sends,
+    };
+    if (decision.verdict == BIDE_VERDICT_DEAD)
+        bide_intake_tell_of_death(intake, handler, &settlement);
+    bide_intake_settle(intake, &settlement);
 }
 
 /* Cancelled because this worker leaves, for nothing of its own: handed back, and no attempt is burnt. */

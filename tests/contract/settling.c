@@ -149,6 +149,39 @@ static void follow_ups_of_many(void **state)
     hand_expect_none(hand, QUIET_MS);
 }
 
+/* What is sent with dead letters is there, and so are they; with others in one batch, and delayed. */
+static void dead_with_sends(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { N = 40 };
+    struct listed listed;
+    struct hand *hand = hand_open(fixture);
+    fixture_fill(fixture, 0, 0, N, 0);
+    hand_take(hand, N, MANY_MS);
+    for (size_t i = 0; i < N; i++) {
+        size_t n = i % 3, index = fixture_index(fixture, hand->held[0].delivery->message->id);
+        struct bide_settlement settlement =
+            n ? ack_and_send(fixture, N + 2 * index, n, i % 2 ? 800 : 0) : (struct bide_settlement){0};
+        settlement.verdict = BIDE_VERDICT_DEAD;
+        settlement.reason = BIDE_REASON_REJECTED;
+        settlement.attempt = 1;
+        settlement.error = bide_strdup("no");
+        hand_give(hand, 0, settlement);
+    }
+    hand_flush(hand);
+    hand_take(hand, N - 1, MANY_MS); /* 0 + 1 + 2 + 0 + 1 + … */
+    for (size_t i = 0; i < N - 1; i++)
+        assert_true(fixture_index(fixture, hand->held[i].delivery->message->id) >= N);
+    hand_ack_all(hand);
+    hand_expect_none(hand, QUIET_MS);
+    list_dead(fixture, (struct bide_dead_filter){.reason = BIDE_REASON_REJECTED}, &listed);
+    assert_int_equal(listed.n, N);
+    assert_int_equal(listed.first->attempt, 1);
+    assert_string_equal(listed.first->error, "no");
+    listed_clear(&listed);
+    fixture_expect_counts(fixture, 0, 0, 0, 0, N);
+}
+
 static void stop_then_settle(void **state)
 {
     struct fixture *fixture = *state;
@@ -190,6 +223,7 @@ static const struct CMUnitTest cases[] = {
     CASE("settling/final-soon", final_soon),
     CASE("settling/ack-with-follow-ups", ack_with_follow_ups),
     CASE("settling/follow-ups-of-many", follow_ups_of_many),
+    CASE("settling/dead-with-sends", dead_with_sends),
     CASE("settling/stop-then-settle", stop_then_settle),
     CASE("settling/settle-then-destroy", settle_then_destroy),
 };

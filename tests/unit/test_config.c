@@ -257,6 +257,8 @@ static const struct {
         "most "
         "3650d"},
     {HANDLER("retry: { backoff = [1, 2]; };"), "a.conf:2: backoff: a list holds durations, such as \"5s\""},
+    {HANDLER("on_dead = \"a\";"),
+        "a.conf:2: on_dead of 'a' names its own type: name another one, whose handler tells somebody"},
     {HANDLER("settings = 1;"), "a.conf:2: settings must be a group: settings: { … };"},
     {HANDLER("settings: {\n x: { }; };"),
         "a.conf:3: x: settings are strings, numbers, true, false, or lists of strings"},

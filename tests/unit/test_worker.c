@@ -145,6 +145,69 @@ static void test_two_in_one_process_are_stopped_by_it(void **state)
     assert_int_equal(count_runs(place), 20);
 }
 
+/* ---- dead letters that are told of ---- */
+
+static void send_payment(const struct place *place, const char *id, const char *body)
+{
+    bide_producer *producer;
+    bide_message *message;
+    bide_error error;
+    assert_ok(bide_producer_open(place->url, NULL, &producer, &error), &error);
+    assert_ok(bide_message_create("pay", &message, &error), &error);
+    assert_ok(bide_message_set_id(message, id, &error), &error);
+    assert_ok(bide_message_set_body(message, body, strlen(body), &error), &error);
+    assert_ok(bide_producer_send(producer, message, &error), &error);
+    bide_message_destroy(message);
+    bide_producer_close(producer);
+}
+
+static void read_runs(const struct place *place, char *to, size_t size)
+{
+    FILE *file = fopen(place->journal, "r");
+    size_t n = file ? fread(to, 1, size - 1, file) : 0;
+    to[n] = '\0';
+    if (file)
+        fclose(file);
+}
+
+static const char chain[] =
+    "broker = \"sqlite:x.db\"; plugin_dir = \"%s/../handlers\"; allow_unsafe_plugins = true;\n"
+    "queues = ( { name = \"default\"; }, { name = \"alarms\"; } );\n"
+    "handlers = (\n"
+    "  { type = \"pay\"; plugin = \"probe\"; on_dead = \"alarm\"; settings: { path = \"probes\"; }; },\n"
+    "  { type = \"alarm\"; plugin = \"command\"; queue = \"alarms\"; on_dead = \"note\";\n"
+    "    retry: { attempts = 1; };\n"
+    "    settings: { program = \"sh\"; args = [ \"-c\", \"cat >> %s; exit 1\" ]; }; },\n"
+    "  { type = \"note\"; plugin = \"journal\"; settings: { path = \"runs\"; }; } );\n";
+
+/* `pay` tells `alarm`, whose death would tell `note`: but what tells of a death has nobody told of its own.
+ */
+static void test_on_dead(void **state)
+{
+    static const char *const wanted[] = {
+        "\"id\":\"order-1\"", "\"type\":\"pay\"", "\"reason\":\"rejected\"", "\"attempts\":1", "amount"};
+    static const bide_worker_options options = {.exit_idle_ms = 50};
+    const struct place *place = *state;
+    char programs[TEMP_DIR_PATH], text[4 * TEMP_DIR_PATH], config[TEMP_DIR_PATH], runs[8192];
+    bide_worker *worker;
+    bide_error error;
+    test_program_dir(programs);
+    snprintf(text, sizeof text, chain, programs, place->journal);
+    assert_int_equal(temp_dir_write(&place->dir, "dead.conf", text, config), 0);
+    send_payment(place, "order-1", "{\"dead\": true, \"amount\": 12}");
+    send_payment(place, "order-2", "{}");
+    assert_ok(bide_worker_create(config, &options, &worker, &error), &error);
+    assert_ok(bide_worker_run(worker, &error), &error);
+    bide_worker_destroy(worker);
+    read_runs(place, runs, sizeof runs);
+    for (size_t i = 0; i < COUNT_OF(wanted); i++)
+        if (!strstr(runs, wanted[i]))
+            fail_msg("%s is not in: %s", wanted[i], runs);
+    assert_null(strstr(runs, "order-2"));
+    assert_null(strstr(runs, "\"type\":\"note\""));
+    assert_null(strstr(strstr(runs, "\"id\":") + 1, "\"id\":"));
+}
+
 /* ---- a broker that is away ---- */
 
 static _Atomic int waits_said;
@@ -268,6 +331,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_two_in_one_process_are_stopped_by_it, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_cancelled_at_the_end_of_drain_it_may_return, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_two_stops_at_once, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_on_dead, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_waits_for_a_broker_that_is_away, set_up, tear_down),
 };
 

@@ -176,7 +176,7 @@ static bool carry_out(struct bide_memory_store *store, struct bide_memory_row *r
             return false;
         break;
     case BIDE_VERDICT_DEAD:
-        if (!change(row, settlement))
+        if (!change(row, settlement) || !send_on(store, settlement, now_ms))
             return false;
         bide_memory_bury(store, row, settlement->reason, now_ms);
         return true;

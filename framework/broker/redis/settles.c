@@ -123,6 +123,42 @@ static void add_text(struct bide_redis_receiver *receiver)
     bide_redis_args_add(&receiver->args, receiver->text.bytes, receiver->text.size);
 }
 
+static size_t count_sends(const struct bide_redis_chain *chain)
+{
+    size_t n = 0;
+    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
+        n += delivery->settlement.n_sends;
+    return n;
+}
+
+/* Each message that is sent names its queue's keys anew. */
+static void write_keys_of_sends(struct bide_redis_receiver *receiver, const struct bide_redis_chain *chain)
+{
+    const char *name_space = receiver->settings->name_space;
+    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
+        for (size_t i = 0; i < delivery->settlement.n_sends; i++)
+            bide_redis_keys_queue(&receiver->args, name_space, delivery->settlement.sends[i]->queue);
+}
+
+static void write_sends(
+    struct bide_redis_receiver *receiver, const struct bide_settlement *settlement, int64_t now_ms)
+{
+    bide_redis_args_int(&receiver->args, (int64_t)settlement->n_sends);
+    for (size_t i = 0; i < settlement->n_sends; i++) {
+        const struct bide_message *message = settlement->sends[i];
+        struct bide_redis_lines lines = bide_redis_lines_of(message);
+        bide_redis_args_text(&receiver->args, message->queue);
+        if (message->due_ms <= now_ms)
+            bide_redis_args_text(&receiver->args, "");
+        else
+            bide_redis_args_int(&receiver->args, message->due_ms);
+        bide_buffer_clear(&receiver->text);
+        bide_redis_wire_write(&receiver->text, message, &lines);
+        bide_buffer_add(&receiver->text, message->body, message->body_size);
+        add_text(receiver);
+    }
+}
+
 static void write_one_move(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
     const struct bide_redis_delivery *delivery, int64_t now_ms)
 {
@@ -147,6 +183,7 @@ static void write_one_move(struct bide_redis_receiver *receiver, const struct bi
     bide_redis_wire_write(&receiver->text, delivery->base.message, &lines);
     add_text(receiver);
     bide_redis_args_int(&receiver->args, dead ? now_ms : settlement->due_ms);
+    write_sends(receiver, settlement, now_ms);
 }
 
 static void write_move(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
@@ -154,9 +191,12 @@ static void write_move(struct bide_redis_receiver *receiver, const struct bide_r
 {
     struct bide_redis_args *args = &receiver->args;
     int64_t now_ms = bide_wall_ms(receiver->settings->clock);
-    begin(receiver, queue, BIDE_REDIS_MOVE, 1 + BIDE_REDIS_DEAD_KEYS);
+    begin(receiver, queue, BIDE_REDIS_MOVE,
+        2 + BIDE_REDIS_DEAD_KEYS + BIDE_REDIS_QUEUE_KEYS * count_sends(chain));
     bide_redis_keys_one(args, receiver->settings->name_space, "seq");
     bide_redis_keys_dead(args, receiver->settings->name_space);
+    bide_redis_keys_one(args, receiver->settings->name_space, "queues");
+    write_keys_of_sends(receiver, chain);
     bide_redis_args_text(args, receiver->links.worker);
     bide_redis_args_text(args, queue->name);
     bide_redis_keys_wake(args, receiver->settings->name_space);
@@ -166,46 +206,21 @@ static void write_move(struct bide_redis_receiver *receiver, const struct bide_r
         write_one_move(receiver, queue, delivery, now_ms);
 }
 
-static void write_sends(
-    struct bide_redis_receiver *receiver, const struct bide_settlement *settlement, int64_t now_ms)
-{
-    for (size_t i = 0; i < settlement->n_sends; i++) {
-        const struct bide_message *message = settlement->sends[i];
-        struct bide_redis_lines lines = bide_redis_lines_of(message);
-        bide_redis_args_text(&receiver->args, message->queue);
-        if (message->due_ms <= now_ms)
-            bide_redis_args_text(&receiver->args, "");
-        else
-            bide_redis_args_int(&receiver->args, message->due_ms);
-        bide_buffer_clear(&receiver->text);
-        bide_redis_wire_write(&receiver->text, message, &lines);
-        bide_buffer_add(&receiver->text, message->body, message->body_size);
-        add_text(receiver);
-    }
-}
-
-/* Each message that is sent names its queue's keys anew. */
 static void write_follow(struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue,
     const struct bide_redis_chain *chain)
 {
     struct bide_redis_args *args = &receiver->args;
     const char *name_space = receiver->settings->name_space;
     int64_t now_ms = bide_wall_ms(receiver->settings->clock);
-    size_t n = 0;
-    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
-        n += delivery->settlement.n_sends;
-    begin(receiver, queue, BIDE_REDIS_FOLLOW, 2 + BIDE_REDIS_QUEUE_KEYS * n);
+    begin(receiver, queue, BIDE_REDIS_FOLLOW, 2 + BIDE_REDIS_QUEUE_KEYS * count_sends(chain));
     bide_redis_keys_one(args, name_space, "seq");
     bide_redis_keys_one(args, name_space, "queues");
-    for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next)
-        for (size_t i = 0; i < delivery->settlement.n_sends; i++)
-            bide_redis_keys_queue(args, name_space, delivery->settlement.sends[i]->queue);
+    write_keys_of_sends(receiver, chain);
     bide_redis_args_text(args, receiver->links.worker);
     bide_redis_keys_wake(args, name_space);
     bide_redis_link_mark(receiver->links.work, args);
     for (const struct bide_redis_delivery *delivery = chain->first; delivery; delivery = delivery->next) {
         bide_redis_args_text(args, delivery->source);
-        bide_redis_args_int(args, (int64_t)delivery->settlement.n_sends);
         write_sends(receiver, &delivery->settlement, now_ms);
     }
 }

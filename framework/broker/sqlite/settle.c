@@ -39,14 +39,20 @@ static void bind_error(sqlite3_stmt *statement, int at, const struct bide_settle
         settlement->failures ? settlement->failures : message->failures);
 }
 
-static bide_code ack(
-    struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error)
+static bide_code send_on(
+    struct bide_sqlite_receiver *receiver, const struct bide_settlement *settlement, bide_error *error)
 {
-    const struct bide_settlement *settlement = &delivery->settlement;
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < settlement->n_sends; i++)
         code = bide_sqlite_insert(&receiver->file, settlement->sends[i], &receiver->scratch, error);
     receiver->waits |= settlement->n_sends > 0;
+    return code;
+}
+
+static bide_code ack(
+    struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error)
+{
+    bide_code code = send_on(receiver, &delivery->settlement, error);
     if (code != BIDE_OK)
         return code;
     return run_by_seq(receiver, BIDE_SQL_DELETE_MESSAGE, delivery->seq, error);
@@ -86,7 +92,9 @@ static bide_code bury(
 {
     const struct bide_settlement *settlement = &delivery->settlement;
     sqlite3_stmt *statement;
-    bide_code code = bide_sqlite_use(&receiver->file, BIDE_SQL_BURY, &statement, error);
+    bide_code code = send_on(receiver, settlement, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_use(&receiver->file, BIDE_SQL_BURY, &statement, error);
     if (code != BIDE_OK)
         return code;
     sqlite3_bind_int64(statement, 1, delivery->seq);

@@ -49,8 +49,8 @@ bide_code bide_rmq_courier_create(const struct bide_rmq_settings *settings, cons
 /* Ends the thread (within the connect timeout) and frees the jobs it still had. */
 void bide_rmq_courier_destroy(struct bide_rmq_courier *courier);
 
-/* A job for a settlement (RETRY, DEAD, RELEASE, or ACK with sends), which it takes over. NULL where there is
- * no memory: nothing was taken over. Intake thread, as the following. */
+/* A job for a settlement (RETRY, DEAD with or without sends, RELEASE, or ACK with sends), which it takes
+ * over. NULL where there is no memory: nothing was taken over. Intake thread, as the following. */
 struct bide_rmq_job *bide_rmq_job_create(const struct bide_settlement *settlement);
 void bide_rmq_job_destroy(struct bide_rmq_job *job);
 void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_job *job);

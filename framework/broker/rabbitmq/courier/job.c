@@ -3,8 +3,8 @@
 
 struct bide_rmq_job *bide_rmq_job_create(const struct bide_settlement *settlement)
 {
-    bool has_sends = settlement->verdict == BIDE_VERDICT_ACK;
-    size_t n = has_sends ? settlement->n_sends : 1;
+    bool goes_on = settlement->verdict != BIDE_VERDICT_ACK; /* the message itself is published, too: last */
+    size_t n = settlement->n_sends + goes_on;
     struct bide_rmq_job *job = bide_calloc(1, sizeof *job + n * sizeof job->items[0]);
     if (!job)
         return NULL;
@@ -13,7 +13,7 @@ struct bide_rmq_job *bide_rmq_job_create(const struct bide_settlement *settlemen
     job->n_items = job->n_open = n;
     for (size_t i = 0; i < n; i++) {
         job->items[i].job = job;
-        job->items[i].send = has_sends ? settlement->sends[i] : NULL;
+        job->items[i].send = i < settlement->n_sends ? settlement->sends[i] : NULL;
     }
     return job;
 }

@@ -42,28 +42,32 @@ const char bide_redis_lua_ack[] =
     "  end\n"                                                                                                \
     "end\n"
 
+/* Sends one message: i is where its three arguments begin (name of its queue, due or '' for now, message),
+ * `at` where its queue's five keys do. */
+#define LUA_SEND                                                                                             \
+    "local function send(queues, channel, mark, at, i)\n"                                                    \
+    "  redis.call('SADD', queues, ARGV[i])\n"                                                                \
+    "  if ARGV[i + 1] == '' then\n"                                                                          \
+    "    redis.call('XADD', KEYS[at], '*', 'm', ARGV[i + 2])\n"                                              \
+    "    wake(KEYS[at + 3], channel, ARGV[i], 1)\n"                                                          \
+    "  else\n"                                                                                               \
+    "    hold(at, KEYS[8], mark, channel, ARGV[i], {ARGV[i + 1], ARGV[i + 2]})\n"                            \
+    "  end\n"                                                                                                \
+    "end\n"
+
 /* Messages are done and others are sent, at once. KEYS from the 8th: seq, queues, then five for the queue of
  * each message that is sent. ARGV: worker, wake channel, mark of tokens, then for each that is done: stream
  * id or token, how many it sends, and for each of these: name of its queue, due ('' now), message. */
-const char bide_redis_lua_follow[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD LUA_TAKE
+const char bide_redis_lua_follow[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD LUA_TAKE LUA_SEND
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
     "redis.call('PERSIST', KEYS[6])\n"
-    "local function send(at, i)\n"
-    "  redis.call('SADD', KEYS[9], ARGV[i])\n"
-    "  if ARGV[i + 1] == '' then\n"
-    "    redis.call('XADD', KEYS[at], '*', 'm', ARGV[i + 2])\n"
-    "    wake(KEYS[at + 3], ARGV[2], ARGV[i], 1)\n"
-    "  else\n"
-    "    hold(at, KEYS[8], ARGV[3], ARGV[2], ARGV[i], {ARGV[i + 1], ARGV[i + 2]})\n"
-    "  end\n"
-    "end\n"
     "local at, i = 10, 4\n"
     "while i < #ARGV do\n"
     "  local source, n = ARGV[i], tonumber(ARGV[i + 1])\n"
     "  local mine = is_mine(source)\n"
     "  i = i + 2\n"
     "  for _ = 1, n do\n"
-    "    if mine then send(at, i) end\n"
+    "    if mine then send(KEYS[9], ARGV[2], ARGV[3], at, i) end\n"
     "    at, i = at + 5, i + 3\n"
     "  end\n"
     "  if mine then take(source) end\n"
@@ -71,11 +75,14 @@ const char bide_redis_lua_follow[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD LUA
     "return 1\n";
 
 /* Retries and dead letters; the body stays on the server. KEYS from the 8th: seq, dead, dead:held,
- * dead:count. ARGV: worker, queue, wake channel, mark of tokens, now, then for each: "retry" or "dead",
- * stream id or token, new lines, due or died ms. A retry gets a new token: a command that arrives late from a
- * lost connection cannot touch it. One whose body is gone, because somebody deleted the stream's entry or the
- * key, becomes a dead letter without one. Answers 1 and how many of these there were. */
-const char bide_redis_lua_move[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_REDIS_LUA_BODY LUA_TAKE
+ * dead:count, queues, then five for the queue of each message that is sent with a dead letter. ARGV: worker,
+ * queue, wake channel, mark of tokens, now, then for each: "retry" or "dead", stream id or token, new lines,
+ * due or died ms, how many it sends, and for each of these: name of its queue, due ('' now), message. A retry
+ * gets a new token: a command that arrives late from a lost connection cannot touch it. One whose body is
+ * gone, because somebody deleted the stream's entry or the key, becomes a dead letter without one. Answers 1
+ * and how many of these there were. */
+const char bide_redis_lua_move[] =
+    BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_REDIS_LUA_BODY LUA_TAKE LUA_SEND
     "if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end\n"
     "redis.call('PERSIST', KEYS[6])\n"
     "local function body_at(source)\n" /* false: it is gone */
@@ -93,9 +100,11 @@ const char bide_redis_lua_move[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_
     "  redis.call('HINCRBY', KEYS[11], ARGV[2], 1)\n"
     "end\n"
     "local gone, later, moved = 0, {}, {}\n"
-    "for i = 6, #ARGV, 4 do\n"
-    "  local source, lines = ARGV[i + 1], ARGV[i + 2]\n"
-    "  if is_mine(source) then\n"
+    "local at, i = 13, 6\n"
+    "while i < #ARGV do\n"
+    "  local source, lines, n = ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 4])\n"
+    "  local mine = is_mine(source)\n"
+    "  if mine then\n"
     "    local body = body_at(source)\n"
     "    moved[#moved + 1] = source\n"
     "    if not body then\n"
@@ -109,6 +118,11 @@ const char bide_redis_lua_move[] = BIDE_REDIS_LUA_WAKE BIDE_REDIS_LUA_HOLD BIDE_
     "    else\n"
     "      bury(lines .. body, ARGV[i + 3])\n"
     "    end\n"
+    "  end\n"
+    "  i = i + 5\n"
+    "  for _ = 1, n do\n"
+    "    if mine then send(KEYS[12], ARGV[3], ARGV[4], at, i) end\n"
+    "    at, i = at + 5, i + 3\n"
     "  end\n"
     "end\n"
     "hold(1, KEYS[8], ARGV[4], ARGV[3], ARGV[2], later)\n"
