@@ -232,9 +232,18 @@ struct bide_dead_filter {
     const char *type;
     const char *queue;
     enum bide_reason reason;
-    size_t limit;        /* the newest so many */
-    bool without_bodies; /* dead_each: nobody looks at the bodies; an adapter may leave them out, size 0 */
+    const char *search;     /* stands in the id, type or error; capital letters or not */
+    int64_t died_from_ms;   /* died then or later, Unix ms */
+    int64_t died_before_ms; /* died earlier than then */
+    size_t limit;           /* the newest so many */
+    bool without_bodies;    /* dead_each: nobody looks at the bodies; an adapter may leave them out, size 0 */
 };
+
+/* For adapters: the one judge of a filter's conditions, all but `limit`. Only the id, type, queue and error
+ * of the letter's message are looked at. */
+bool bide_dead_matches(const struct bide_dead_filter *filter, const struct bide_dead_letter *letter);
+/* What `search` asks. */
+bool bide_dead_mentions(const struct bide_message *message, const char *text);
 
 /* Called for each; false ends the walk. */
 typedef bool bide_dead_visit(void *user, const struct bide_dead_letter *letter);

@@ -22,9 +22,21 @@ struct bide_dead_filter bide_cli_dead_filter(
 {
     struct bide_dead_filter filter = {
         .ids = cli->arguments.items, .n_ids = cli->arguments.n, .type = choice->type, .queue = choice->queue};
+    int64_t now_ms = bide_wall_ms(bide_clock_system());
+    filter.search = choice->search;
+    if (choice->since_ms != BIDE_CLI_UNSET)
+        filter.died_from_ms = now_ms - choice->since_ms;
+    if (choice->until_ms != BIDE_CLI_UNSET)
+        filter.died_before_ms = now_ms - choice->until_ms;
     filter.limit = (size_t)choice->limit;
     filter.reason = (enum bide_reason)(choice->reason + 1); /* -1: NONE, any */
     return filter;
+}
+
+bool bide_cli_dead_is_chosen(const struct bide_cli_dead_choice *choice)
+{
+    return choice->type || choice->queue || choice->search || choice->reason >= 0 || choice->limit > 0 ||
+           choice->since_ms != BIDE_CLI_UNSET || choice->until_ms != BIDE_CLI_UNSET;
 }
 
 /* ---- list ---- */

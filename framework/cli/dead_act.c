@@ -25,14 +25,17 @@ typedef bide_code act(struct bide_admin *admin, const struct bide_dead_filter *f
 
 static bide_code check_choice(const struct bide_cli *cli, const struct values *values, bide_error *error)
 {
-    const struct bide_cli_dead_choice *choice = &values->choice;
-    bool chosen = values->all || choice->type || choice->queue || choice->reason >= 0 || choice->limit > 0;
+    bool chosen = values->all || bide_cli_dead_is_chosen(&values->choice);
     if (chosen && cli->arguments.n)
         return bide_fail(error, BIDE_E_USAGE,
-            "ids, or --all, --type, --queue, --reason and --limit: not both, an id means all that have it");
+            "ids, or --all and the options that choose (--type, --reason, --search …): not both, an id means "
+            "all "
+            "that have it");
     if (!chosen && cli->arguments.n == 0)
-        return bide_fail(
-            error, BIDE_E_USAGE, "which? Give ids, or --type, --queue, --reason or --limit, or --all");
+        return bide_fail(error, BIDE_E_USAGE,
+            "which? Give ids, or --all, or options that choose (--type, --queue, --reason, --search, "
+            "--since, "
+            "--until, --limit)");
     return BIDE_OK;
 }
 
@@ -135,8 +138,10 @@ static bide_code run_drop(struct bide_cli *cli, void *values, bide_error *error)
 
 const struct bide_cli_command bide_cli_dead_retry = {
     .name = "dead retry",
-    .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
-    .examples = "bide dead retry order-42\nbide dead retry --all --type mail --reason exhausted",
+    .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--search TEXT] "
+             "[--since D] [--until D] [--limit N] [options]",
+    .examples = "bide dead retry order-42\nbide dead retry --all --type mail --reason exhausted\n"
+                "bide dead retry --search 'Connection refused' --since 2h",
     .summary = "Queues dead letters again, due at once, with all their attempts.",
     .details = "None is lost between leaving the dead letters and being queued; an interruption leaves the "
                "rest where they are.\nAn id means every copy of it.",
@@ -149,8 +154,10 @@ const struct bide_cli_command bide_cli_dead_retry = {
 
 const struct bide_cli_command bide_cli_dead_drop = {
     .name = "dead drop",
-    .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--limit N] [options]",
-    .examples = "bide dead drop --all --type mail --reason rejected",
+    .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--search TEXT] "
+             "[--since D] [--until D] [--limit N] [options]",
+    .examples = "bide dead drop --all --type mail --reason rejected\nbide dead drop --until 90d   # what "
+                "died more than 90 days ago",
     .summary = "Deletes dead letters for good.",
     .details = "An id means every copy of it. There is no question and no way back.",
     .options = options,

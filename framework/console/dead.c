@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "base/json.h"
@@ -25,18 +24,10 @@ struct listing {
     bool whole;
 };
 
-static bool contains(const char *text, const char *wanted)
-{
-    return strcasestr(text, wanted) != NULL;
-}
-
 static bool add_letter(void *user, const struct bide_dead_letter *letter)
 {
     struct listing *listing = user;
-    const struct bide_message *message = letter->message;
-    const char *search = listing->search;
-    if (search && !contains(message->id, search) && !contains(message->type, search) &&
-        !contains(message->error, search))
+    if (listing->search && !bide_dead_mentions(letter->message, listing->search))
         return true;
     bide_json_open(listing->to, NULL, '{');
     if (listing->whole)

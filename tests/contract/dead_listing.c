@@ -5,6 +5,8 @@
 #include "base/alloc.h"
 #include "contract/cases.h"
 
+enum { HOUR_MS = 3600 * 1000 };
+
 static const enum bide_reason reasons[] = {BIDE_REASON_EXHAUSTED, BIDE_REASON_REJECTED, BIDE_REASON_NO_TYPE,
     BIDE_REASON_UNKNOWN_TYPE, BIDE_REASON_CRASHED, BIDE_REASON_TIMEOUT, BIDE_REASON_OVERSIZED,
     BIDE_REASON_MALFORMED};
@@ -255,6 +257,59 @@ static void listing_changes_nothing(void **state)
     hand_ack_all(hand);
 }
 
+/* Three that died 3, 2 and 1 hours ago. */
+static void bury_by_time(struct fixture *fixture, int64_t now)
+{
+    static const char *const errors[] = {"connect: Connection refused", "no such card", ""};
+    struct bide_admin *admin = fixture_admin(fixture);
+    bide_error error;
+    for (int i = 0; i < 3; i++) {
+        struct bide_message *message = fixture_message(fixture, (size_t)i, 0);
+        assert_ok(bide_message_stamp(message, fixture->queues[0], bide_clock_system(), &error), &error);
+        message->error = errors[i];
+        message->failures = i == 1 ? "[{\"attempt\":1,\"error\":\"refused\"}]" : "";
+        const struct bide_dead_letter letter = {message, BIDE_REASON_EXHAUSTED, now - (3 - i) * HOUR_MS};
+        assert_ok(admin->ops->dead_add(admin, &letter, 1, &error), &error);
+        bide_message_destroy(message);
+    }
+}
+
+static void by_text_and_time(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now = now_ms(), half = HOUR_MS / 2;
+    char id[FIXTURE_ID];
+    bury_by_time(fixture, now);
+    const struct {
+        struct bide_dead_filter filter;
+        size_t n;
+    } rows[] = {
+        {{.search = "CONNECTION"}, 1},
+        {{.search = "card"}, 1},
+        {{.search = "refused"}, 1},
+        {{.search = "job"}, 3},
+        {{.search = fixture_id(fixture, 2, id)}, 1},
+        {{.search = "nowhere"}, 0},
+        {{.died_from_ms = now - 2 * HOUR_MS - half}, 2},
+        {{.died_before_ms = now - HOUR_MS - half}, 2},
+        {{.died_from_ms = now - 2 * HOUR_MS - half, .died_before_ms = now - HOUR_MS - half}, 1},
+        {{.died_from_ms = now - 2 * HOUR_MS, .died_before_ms = now - HOUR_MS}, 1},
+        {{.search = "card", .died_from_ms = now - half}, 0},
+        {{.search = "job", .limit = 2}, 2},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct listed listed;
+        list_dead(fixture, rows[i].filter, &listed);
+        if (listed.n != rows[i].n)
+            fail_msg("row %zu: %zu letters, not %zu", i, listed.n, rows[i].n);
+        listed_clear(&listed);
+    }
+    assert_int_equal(drop_dead(fixture, (struct bide_dead_filter){.search = "CARD"}), 1);
+    assert_int_equal(
+        retry_dead(fixture, (struct bide_dead_filter){.died_before_ms = now - 2 * HOUR_MS - half}), 1);
+    fixture_expect_counts(fixture, 0, 1, 0, 0, 1);
+}
+
 static bool stop_at_once(void *user, const struct bide_dead_letter *letter)
 {
     (void)letter;
@@ -289,6 +344,7 @@ static const struct CMUnitTest cases[] = {
     CASE("dead/shown-whole", shown_whole),
     CASE("dead/counts-runs", counts_runs),
     CASE("dead/filters", filters),
+    CASE("dead/by-text-and-time", by_text_and_time),
     CASE("dead/without-a-filter", without_a_filter),
     CASE("dead/limit-takes-the-newest", limit_takes_the_newest),
     CASE("dead/large-letters-are-not-held", large_letters_are_not_held),

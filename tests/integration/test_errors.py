@@ -302,6 +302,9 @@ def chosen_dead_letters(project):
     project.bide("worker", "--exit-idle", "300ms", seconds=30)
     ids = lambda: sorted(row["id"] for row in project.dead())  # noqa: E731
     expect(ids() == ["d0", "d1", "d2", "n1"], f"{project.dead()}")
+    expect("d0" in project.bide("dead", "list", "--search", "D0", "--since", "1h").stdout, "--search finds nothing")
+    expect("d1" not in project.bide("dead", "list", "--search", "D0").stdout, "--search lets others through")
+    expect(project.bide("dead", "list", "--until", "1h", "--json").stdout == "", "--until: nothing is that old")
     for action in ("retry", "drop"):
         says(project.bide("dead", action, expect=USAGE), "which")
         says(project.bide("dead", action, "d0", "--reason", "rejected", expect=USAGE), "--reason")

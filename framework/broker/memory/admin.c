@@ -66,24 +66,9 @@ static bide_code get_stats(struct bide_admin *base, struct bide_broker_stats *re
 
 /* ---- dead letters ---- */
 
-static bool is_one_of(const struct bide_dead_filter *filter, const char *id)
-{
-    for (size_t i = 0; i < filter->n_ids; i++)
-        if (strcmp(filter->ids[i], id) == 0)
-            return true;
-    return filter->n_ids == 0;
-}
-
-static bool equals(const char *wanted, const char *text)
-{
-    return !wanted || !*wanted || strcmp(wanted, text) == 0;
-}
-
 static bool matches(const struct bide_dead_filter *filter, const struct bide_memory_row *row)
 {
-    return is_one_of(filter, row->message->id) && equals(filter->type, row->message->type) &&
-           equals(filter->queue, row->queue->name) &&
-           (filter->reason == BIDE_REASON_NONE || filter->reason == row->reason);
+    return bide_dead_matches(filter, &(struct bide_dead_letter){row->message, row->reason, row->died_ms});
 }
 
 /* Those that match, in their order, into `to`: out of everybody's way until they are put somewhere. */

@@ -7,8 +7,10 @@
 
 #include <stddef.h>
 
+/* ?3: whether the errors (what stands before the mark of the failures) are wanted: they may be long. */
 #define BIDE_SQLITE_PAGE_OF_DEAD(condition)                                                                  \
-    "SELECT seq, id, died_ms, type, queue, reason FROM {dead} WHERE " condition                              \
+    "SELECT seq, id, died_ms, type, queue, reason, CASE WHEN ?3 THEN "                                       \
+    "substr(error, 1, instr(error || char(30), char(30)) - 1) END FROM {dead} WHERE " condition              \
     " ORDER BY seq DESC LIMIT 1000"
 
 #define BIDE_SQLITE_STATEMENTS(ROW)                                                                          \

@@ -55,10 +55,10 @@ function setOptions(select, names) {
   select.value = wanted.includes(chosen) ? chosen : "";
 }
 
-// What the command line would do to all of these; it knows no search.
+// What the command line would do to all of these.
 function showCommand(letters) {
   const chosen = filterValues(), words = chosen.map(([name, value]) => shellWord(`--${name}=${value}`));
-  const usable = letters.length > 1 && chosen.every(([name]) => name !== "search") && !words.includes(null);
+  const usable = letters.length > 1 && !words.includes(null);
   byId("dead-command").hidden = !usable;
   setText(byId("dead-command").querySelector("code"), ["bide dead retry --all", ...words].join(" "));
 }

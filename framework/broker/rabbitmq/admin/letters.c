@@ -187,13 +187,8 @@ static struct bide_rmq_letter *create_letter(struct fetch *fetch)
 
 static bool matches(const struct bide_dead_filter *filter, const struct bide_rmq_letter *letter)
 {
-    const struct bide_message *message = letter->message;
-    bool has_id = filter->n_ids == 0;
-    for (size_t i = 0; i < filter->n_ids && !has_id; i++)
-        has_id = strcmp(filter->ids[i], message->id) == 0;
-    return has_id && (!filter->type || strcmp(filter->type, message->type) == 0) &&
-           (!filter->queue || strcmp(filter->queue, message->queue) == 0) &&
-           (!filter->reason || filter->reason == letter->reason);
+    return bide_dead_matches(
+        filter, &(struct bide_dead_letter){letter->message, letter->reason, letter->died_ms});
 }
 
 static bide_code finish_letter(struct fetch *fetch, bide_error *error)

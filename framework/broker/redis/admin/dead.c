@@ -26,14 +26,6 @@ struct walk {
 /* One that matches; false ends the walk. The wire's parts are those of the message. */
 typedef bool found(void *user, const char *token, const struct bide_redis_wire *wire);
 
-static bool is_one_of(const char *id, const struct bide_dead_filter *filter)
-{
-    for (size_t i = 0; i < filter->n_ids; i++)
-        if (strcmp(filter->ids[i], id) == 0)
-            return true;
-    return filter->n_ids == 0;
-}
-
 static const char *text_of(struct bide_slice slice)
 {
     return slice.bytes ? slice.bytes : "";
@@ -41,9 +33,13 @@ static const char *text_of(struct bide_slice slice)
 
 static bool matches(const struct bide_dead_filter *filter, const struct bide_redis_wire *wire)
 {
-    return (!filter->type || strcmp(filter->type, text_of(wire->parts.type)) == 0) &&
-           (!filter->queue || strcmp(filter->queue, text_of(wire->parts.queue)) == 0) &&
-           (!filter->reason || filter->reason == wire->reason) && is_one_of(text_of(wire->parts.id), filter);
+    const struct bide_message message = {
+        .id = text_of(wire->parts.id),
+        .type = text_of(wire->parts.type),
+        .queue = text_of(wire->parts.queue),
+        .error = text_of(wire->parts.error),
+    };
+    return bide_dead_matches(filter, &(struct bide_dead_letter){&message, wire->reason, wire->died_ms});
 }
 
 static bide_code ask_page(struct walk *walk, redisReply **ret_tokens, bide_error *error)

@@ -12,7 +12,7 @@ enum { BATCH = 256 };
 
 /* ---- choosing ---- */
 
-enum { SEQ, ID, DIED_MS, TYPE, QUEUE, REASON };
+enum { SEQ, ID, DIED_MS, TYPE, QUEUE, REASON, ERROR };
 
 /* The letters that one condition selects: the page's statement and what it is bound to. */
 struct selection {
@@ -39,16 +39,23 @@ static struct selection select_by(const struct bide_dead_filter *filter)
     return (struct selection){BIDE_SQL_DEAD_PAGE, NULL};
 }
 
-static bool has_value(sqlite3_stmt *page, int column, const char *wanted)
+static const char *text_of(sqlite3_stmt *page, int column)
 {
     const char *text = (const char *)sqlite3_column_text(page, column);
-    return !is_given(wanted) || (text && strcmp(text, wanted) == 0);
+    return text ? text : "";
 }
 
 static bool matches(sqlite3_stmt *page, const struct bide_dead_filter *filter)
 {
-    return has_value(page, TYPE, filter->type) && has_value(page, QUEUE, filter->queue) &&
-           has_value(page, REASON, bide_reason_name(filter->reason));
+    const struct bide_message message = {
+        .id = text_of(page, ID),
+        .type = text_of(page, TYPE),
+        .queue = text_of(page, QUEUE),
+        .error = text_of(page, ERROR),
+    };
+    struct bide_dead_letter letter = {&message, BIDE_REASON_NONE, sqlite3_column_int64(page, DIED_MS)};
+    (void)bide_reason_parse(text_of(page, REASON), &letter.reason);
+    return bide_dead_matches(filter, &letter);
 }
 
 static bide_code add_chosen(
@@ -68,6 +75,7 @@ static bide_code choose_page(struct bide_sqlite_file *file, sqlite3_stmt *page, 
     bool row;
     bide_code code;
     sqlite3_bind_int64(page, 1, *before);
+    sqlite3_bind_int(page, 3, filter->search != NULL);
     while ((code = bide_sqlite_step(file, page, &row, error)) == BIDE_OK && row && *room > 0) {
         last = sqlite3_column_int64(page, SEQ);
         if (!matches(page, filter))
