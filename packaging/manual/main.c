@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "manual.h"
 
 /* Takes over what is in `text`. */
@@ -30,7 +31,7 @@ static const struct {
     {"completions/bide.fish", manual_write_fish},
 };
 
-/* The whole file as a text; leaves it unfreed: this program ends soon. */
+/* The whole file as a text of the caller's; NULL: no memory. */
 static char *read_text(const char *path)
 {
     struct bide_buffer text;
@@ -53,6 +54,7 @@ static int write_handlers(const char *folder, const char *readme)
     bide_buffer_init(&text);
     if (markdown)
         manual_write_handlers(&text, markdown);
+    bide_free(markdown);
     return write_file(folder, "man7/bide-handlers.7", &text);
 }
 
