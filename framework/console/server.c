@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "console/gate.h"
@@ -16,6 +17,7 @@ enum {
     BODY_BYTES = 4096,        /* nobody here reads a body; so much may come all the same */
     STACK_BYTES = 1024 * 1024,
     STREAM_BLOCK = 16 * 1024,
+    DOUBTFUL = 0x100,
 };
 
 static const struct {
@@ -106,6 +108,8 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct bide
         MHD_add_response_header(response, headers[i].name, headers[i].value);
     if (reply->status == 401)
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+    if (reply->status == 400 || reply->status == 413) /* where the next request begins is in doubt */
+        MHD_add_response_header(response, "Connection", "close");
     enum MHD_Result result = MHD_queue_response(connection, reply->status, response);
     MHD_destroy_response(response);
     return result;
@@ -115,6 +119,28 @@ static bool brings_too_much(struct MHD_Connection *connection)
 {
     const char *size = header(connection, "Content-Length");
     return header(connection, "Transfer-Encoding") || (size && strtoll(size, NULL, 10) > BODY_BYTES);
+}
+
+/* Whose length or host can be read in two ways: a proxy in front might take the rest for another's request.
+ */
+static enum MHD_Result note_header(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    static const char *const once[] = {"Content-Length", "Host"};
+    unsigned *seen = user; /* bits: of `once`, and DOUBTFUL */
+    (void)kind;
+    (void)value;
+    *seen |= strpbrk(name, " \t") ? DOUBTFUL : 0; /* "Content-Length : 9" may be one to others */
+    for (size_t i = 0; i < sizeof once / sizeof once[0]; i++)
+        if (strcasecmp(name, once[i]) == 0)
+            *seen |= *seen & 1U << i ? DOUBTFUL : 1U << i;
+    return MHD_YES;
+}
+
+static bool is_ambiguous(struct MHD_Connection *connection)
+{
+    unsigned seen = 0;
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, note_header, &seen);
+    return seen & DOUBTFUL;
 }
 
 static struct bide_connection *row_of(struct MHD_Connection *connection)
@@ -143,8 +169,18 @@ static void serve(struct bide_server *server, struct MHD_Connection *connection,
     route->serve(server->console, request, reply);
     if (route->right >= BIDE_RIGHT_SEND)
         bide_gate_log(connection, role, path, reply->status);
-    if (reply->follower && row_of(connection))
+}
+
+/* A stream has no length: libmicrohttpd ends it in chunks, also where a HEAD is to have no body. */
+static void begin_stream(const struct bide_server *server, struct MHD_Connection *connection,
+    const char *method, struct bide_reply *reply)
+{
+    if (strcmp(method, "HEAD") == 0) {
+        bide_follower_destroy(reply->follower);
+        reply->follower = NULL;
+    } else if (row_of(connection)) {
         bide_connections_stream(&server->console->connections, row_of(connection));
+    }
 }
 
 static enum MHD_Result answer(
@@ -158,10 +194,15 @@ static enum MHD_Result answer(
     const struct bide_route *route = find_route(method, path, &request, &reply);
     if (!has_room(server, connection, route))
         bide_reply_error(&reply, 503, "too many ask at once: try again");
+    else if (is_ambiguous(connection))
+        bide_reply_error(
+            &reply, 400, "Host and Content-Length stand there once, and no header's name holds a blank");
     else if (brings_too_much(connection))
         bide_reply_error(&reply, 413, "a body of this size is not for here");
     else
         serve(server, connection, route, path, &request, &reply);
+    if (reply.follower)
+        begin_stream(server, connection, method, &reply);
     enum MHD_Result result = send_reply(connection, &reply);
     bide_buffer_release(&reply.body);
     return result;
@@ -173,7 +214,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     static char seen;
     (void)version;
     (void)upload;
-    if (!*state && !brings_too_much(connection)) {
+    if (!*state && !brings_too_much(connection) && !is_ambiguous(connection)) {
         *state = &seen;
         return MHD_YES; /* the rest of it comes first */
     }

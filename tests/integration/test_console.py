@@ -234,9 +234,29 @@ def roles_differ(project):
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
+def exchange(console, head):
+    """All that comes back until the end, for a request as it is."""
+    with socket.create_connection(("127.0.0.1", console.port), timeout=20) as end:
+        end.sendall(f"{head}\r\n\r\n".encode())
+        return b"".join(iter(lambda: end.recv(65536), b""))
+
+
+def a_request_ends_in_one_place(console):
+    """What a proxy in front may take for a body is no second request, and a HEAD's answer ends with its head."""
+    own = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}"
+    second = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close"
+    for length in ("Content-Length: 0\r\nContent-Length: 200", "Content-Length : 200", "Host: elsewhere"):
+        said = exchange(console, f"POST /unquiet HTTP/1.1\r\n{own}\r\n{length}\r\n\r\n{second}")
+        expect(b" 200 OK" not in said, f"{length}: {said}")
+    for path in ("/status", "/events"):
+        said = exchange(console, f"HEAD {path} HTTP/1.1\r\n{own}\r\nConnection: close")
+        expect(said.startswith(b"HTTP/1.1 200 OK") and said.endswith(b"\r\n\r\n") and said.count(b"\r\n\r\n") == 1, f"{path}: {said}")
+
+
 def half_requests_keep_nobody_out(project):
     """64 who never finish a request: the next one is answered all the same, and so is /healthz."""
     console, worker = start(project)
+    a_request_ends_in_one_place(console)
     with contextlib.ExitStack() as stack:
         for number in range(64):
             half = stack.enter_context(socket.create_connection(("127.0.0.1", console.port), timeout=10))
