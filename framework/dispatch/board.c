@@ -98,32 +98,15 @@ static struct bide_board_queue *choose_weighted(struct bide_board *board)
     return best;
 }
 
-static bool saturated(const struct bide_handler *handler)
+/* By its own concurrency. */
+static bool is_busy(const struct bide_handler *handler)
 {
-    const struct bide_share *share = handler->share;
-    return (handler->config->concurrency > 0 && handler->running >= handler->config->concurrency) ||
-           (share && share->running >= share->most);
+    return handler->config->concurrency > 0 && handler->running >= handler->config->concurrency;
 }
 
-struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
+static bool is_full(const struct bide_share *share)
 {
-    land_what_is_due(board, now_wall_us, now_mono_us);
-    while (board->n_ready > 0) {
-        struct bide_board_queue *queue =
-            board->order == BIDE_ORDER_STRICT ? choose_strict(board) : choose_weighted(board);
-        struct bide_job *job = bide_job_pop(queue->due.first ? &queue->due : &queue->ready);
-        board->n_ready--;
-        if (!saturated(job->handler)) {
-            job->handler->running++;
-            if (job->handler->share)
-                job->handler->share->running++;
-            board->n_landed -= job->landed;
-            return job;
-        }
-        bide_job_append(&job->handler->blocked, job);
-        board->n_blocked++;
-    }
-    return NULL;
+    return share && share->running >= share->most;
 }
 
 /* The longest that waits with the handler can run. False: none waits. */
@@ -138,14 +121,27 @@ static bool unblock_one(struct bide_board *board, struct bide_handler *handler)
     return true;
 }
 
+/* The one whose turn it is, of those that can run one: with `strict` the one of the first queue. */
+static struct bide_handler *choose_member(const struct bide_board *board, const struct bide_share *share)
+{
+    struct bide_handler *best = NULL;
+    for (struct bide_handler *handler = share->members; handler; handler = handler->next_in_share)
+        if (handler->blocked.first && !is_busy(handler) &&
+            (!best || (board->order == BIDE_ORDER_STRICT &&
+                          handler->blocked.first->delivery->queue < best->blocked.first->delivery->queue)))
+            best = handler;
+    return best;
+}
+
 /* Of a share's handlers each has its turn. */
 static bool unblock_in_share(struct bide_board *board, struct bide_share *share)
 {
-    struct bide_handler *handler = share->members;
-    while (handler && !unblock_one(board, handler))
-        handler = handler->next_in_share;
-    if (!handler || !handler->next_in_share)
-        return handler != NULL;
+    struct bide_handler *handler = choose_member(board, share);
+    if (!handler)
+        return false;
+    unblock_one(board, handler);
+    if (!handler->next_in_share)
+        return true;
     struct bide_handler **at = &share->members, **end;
     while (*at != handler)
         at = &(*at)->next_in_share;
@@ -157,6 +153,36 @@ static bool unblock_in_share(struct bide_board *board, struct bide_share *share)
     return true;
 }
 
+/* It waits with its handler. The room of its share that it was to have is another's. */
+static void block(struct bide_board *board, struct bide_job *job)
+{
+    struct bide_share *share = job->handler->share;
+    bide_job_append(&job->handler->blocked, job);
+    board->n_blocked++;
+    if (share && !is_full(share))
+        unblock_in_share(board, share);
+}
+
+struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
+{
+    land_what_is_due(board, now_wall_us, now_mono_us);
+    while (board->n_ready > 0) {
+        struct bide_board_queue *queue =
+            board->order == BIDE_ORDER_STRICT ? choose_strict(board) : choose_weighted(board);
+        struct bide_job *job = bide_job_pop(queue->due.first ? &queue->due : &queue->ready);
+        board->n_ready--;
+        if (!is_busy(job->handler) && !is_full(job->handler->share)) {
+            job->handler->running++;
+            if (job->handler->share)
+                job->handler->share->running++;
+            board->n_landed -= job->landed;
+            return job;
+        }
+        block(board, job);
+    }
+    return NULL;
+}
+
 void bide_board_finished(struct bide_board *board, struct bide_handler *handler)
 {
     handler->running--;
@@ -165,7 +191,7 @@ void bide_board_finished(struct bide_board *board, struct bide_handler *handler)
         return;
     }
     handler->share->running--;
-    if (handler->share->running < handler->share->most)
+    if (!is_full(handler->share))
         unblock_in_share(board, handler->share);
 }
 
