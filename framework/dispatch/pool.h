@@ -76,6 +76,8 @@ size_t bide_pool_find_hung(struct bide_pool *pool);
 
 /* Of what a program has run (dispatch/program/host.h); its thread. */
 void bide_pool_finish(struct bide_pool *pool, struct bide_job *job);
+/* Looked at at the last moment: a message expires when it has not begun to run by then. */
+bool bide_pool_has_expired(const struct bide_job *job, int64_t wall_us);
 void bide_pool_set_share(struct bide_pool *pool, struct bide_share *share, int most);
 
 /* Ends the threads and waits for them up to timeout_ms. False where a handler did not return: pool, handlers

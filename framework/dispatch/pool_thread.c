@@ -188,13 +188,13 @@ void bide_pool_set_share(struct bide_pool *pool, struct bide_share *share, int m
 {
     pthread_mutex_lock(&pool->lock);
     bide_board_set_share(&pool->board, share, most);
+    wake_intake(pool); /* a program that is down has its messages wait in the broker */
     struct bide_pool_thread *called = pool->board.n_ready > pool->waking ? bide_pool_call_one(pool) : NULL;
     pthread_mutex_unlock(&pool->lock);
     bide_pool_wake(called);
 }
 
-/* Looked at here, at the last moment: a message expires when it has not begun to run by then. */
-static bool has_expired(const struct bide_job *job, int64_t wall_us)
+bool bide_pool_has_expired(const struct bide_job *job, int64_t wall_us)
 {
     int64_t expires_ms = job->delivery->message->expires_ms;
     return expires_ms > 0 && wall_us > expires_ms * 1000;
@@ -214,7 +214,7 @@ static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
     while (!pool->stopping) {
         int64_t wall_us = bide_wall_us(pool->clock);
         struct bide_job *job = bide_board_take(&pool->board, wall_us, mono_us);
-        if (job && has_expired(job, wall_us)) {
+        if (job && bide_pool_has_expired(job, wall_us)) { /* at the last moment */
             drop_expired(pool, job);
             continue;
         }

@@ -170,9 +170,8 @@ static void settle_run(struct bide_intake *intake, struct bide_job *job)
 static void settle_near_death(struct bide_intake *intake, struct bide_job *job)
 {
     const struct bide_message *message = job->delivery->message;
-    if (intake->supervised)
-        bide_crashes_suspect(intake->supervised->crashes, message->id, message->attempt, false,
-            job->run.error ? job->run.error : "a process ended that it ran in");
+    bide_crashes_suspect(intake->supervised->crashes, message->id, message->attempt, false,
+        job->run.error ? job->run.error : "a process ended that it ran in");
     hand_back(intake, job);
 }
 
@@ -201,7 +200,7 @@ void bide_intake_take_back(struct bide_intake *intake, struct bide_job *job)
 void bide_intake_settle_job(struct bide_intake *intake, struct bide_job *job)
 {
     bide_intake_take_back(intake, job);
-    if (job->run.near_death)
+    if (job->run.near_death && intake->supervised) /* else nobody remembers: it burns its attempt */
         settle_near_death(intake, job);
     else if (job->run.ran && was_cut_short(intake, job))
         hand_back(intake, job);

@@ -25,6 +25,7 @@ void bide_program_tell_room(struct bide_program *program)
         if (process->state == BIDE_INSTANCE_SERVING && !process->killed)
             room += process->most;
     atomic_store(&program->room, room);
+    atomic_store(&program->down, room == 0 && program->failures > 0);
     if (program->host->pool)
         bide_pool_set_share(program->host->pool, &program->share, 2 * room);
 }
@@ -62,6 +63,7 @@ void bide_program_start_failed(struct bide_program *program, const bide_error *e
     bide_log(BIDE_LOG_ERROR, "program does not start: its messages wait",
         BIDE_STR("program", program->config->name), BIDE_STR("error", error->text),
         BIDE_INT("again_in_ms", pause_us / 1000));
+    bide_program_tell_room(program);
     announce_change(program->host);
 }
 
@@ -186,7 +188,7 @@ static int64_t watch_one(struct bide_instance *process, bool stops, int64_t now_
         bide_instance_kill(process, NULL); /* the worker leaves: what runs goes back to the broker */
         return INT64_MAX;
     }
-    if (process->state == BIDE_INSTANCE_LEAVING && process->n_runs > 0)
+    if (process->state == BIDE_INSTANCE_LEAVING && process->n_runs > 0 && bide_instance_hears(process))
         process->ends_us = now_us + LEAVE_US; /* each run has its own timeout */
     if (now_us >= process->ends_us) {
         bide_instance_kill(process, late_reasons[process->state]);

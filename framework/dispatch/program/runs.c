@@ -70,12 +70,21 @@ static struct bide_job *next_job(struct bide_program *program, struct bide_insta
     return job;
 }
 
+/* It had not when it was handed over; but it may have waited since. */
+static void drop_expired(struct bide_program *program, struct bide_job *job)
+{
+    job->run.expired = true;
+    bide_pool_finish(program->host->pool, job);
+}
+
 void bide_program_feed(struct bide_program *program, int64_t now_us)
 {
     struct bide_instance *process;
     struct bide_job *job;
     while ((job = next_job(program, &process)))
-        if (!begin(process, job, now_us))
+        if (bide_pool_has_expired(job, bide_wall_us(program->host->clock)))
+            drop_expired(program, job);
+        else if (!begin(process, job, now_us))
             return_unrun(program, job);
 }
 
