@@ -134,6 +134,10 @@ ODD = {  # what it does with a message of its own name, and what the log must sa
     "twice": ('say({"run": line["run"], "done": {}})', "a run that has ended"),
     "closes": ('os.close(3); time.sleep(3600)', "closed its channel"),
     "forks": ('os.fork() or time.sleep(3600); os._exit(1)', "program process ended"),
+    "daemon": ("ends = os.pipe()\n        if os.fork() == 0:\n            os.setsid()\n            os.write(ends[1], b'.')\n"
+               "            while True: os.write(1, b'x\\n' * 30000)\n        os.read(ends[0], 1)\n        os._exit(1)", "program process ended"),
+    "deaf": ("socket.socket(fileno=os.dup(3)).shutdown(socket.SHUT_RD); time.sleep(3600)", "closed its channel"),
+    "nul": ("say({'run': line['run'], 'progress': 'a\\0b'})", None),
     "endless": ('say("x" * (8 << 20))', "longer than max_line"),
 }
 
@@ -146,14 +150,14 @@ def odd_ones(project):
             "    say({'run': line['run'], 'done': {}})\n"
             "    open('journal.ndjson', 'a').write(json.dumps({'id': line['id'], 'outcome': 'done', 'attempt': line['attempt']}) + chr(10))\n")
         (project.dir / "journal.ndjson").unlink(missing_ok=True)
-        configure(project, run=("/usr/bin/python3", "odd.py"), types=("task",), worker={"max_body": "64KiB"})
+        configure(project, run=("/usr/bin/python3", "odd.py"), types=("task",), worker={"max_body": "64KiB"}, timeout="2s")
         ids = send(project, *({"id": f"{name}-{n}"} for n in range(5)), {"id": name}, *({"id": f"{name}+{n}"} for n in range(5)))
         worker = project.worker()
         wait_until(lambda: {line["id"] for line in done(project)} >= set(ids) and project.left() == 0, 40,
                    lambda: f"{name}: {worker.log_tail(20)}")
         expect(worker.stop() == 0, f"{name}: {worker.log_tail()}")
         expect(words is None or words in worker.log_text(), f"{name}: the log does not say '{words}': {worker.log_tail(20)}")
-        neighbours = [line for line in done(project) if line["id"] != name]
+        neighbours = [line for line in done(project) if words is None or line["id"] != name]
         expect(all(line["attempt"] == 1 for line in neighbours), f"{name}: a neighbour burnt an attempt")
         expect(not project.dead(), f"{name}: {project.dead()}")
 
@@ -180,17 +184,33 @@ def does_not_start(project):
     expect("unknown-to-it" in project.bide("check", expect=78).stdout, "check")
     copy = project.dir / "mine.py"
     copy.write_text(TASKS.read_text())
-    configure(project, run=("/usr/bin/python3", "mine.py"))
+    configure(project, run=("/usr/bin/python3", "mine.py"), worker={"prefetch": PREFETCH})
     worker = project.worker()
     send(project, {"id": "first"})
     wait_until(lambda: len(done(project)) == 1, 30, lambda: worker.log_tail())
     copy.rename(project.dir / "away.py")
     send(project, {"id": "crash", "body": {"exit": 1}})
     wait_until(lambda: "program does not start" in worker.log_text(), 30, lambda: worker.log_tail())
-    send(project, *({"id": f"later{n}"} for n in range(20)))
+    send(project, *({"id": f"later{n}"} for n in range(3 * PREFETCH)))
+    project.send({"type": "probe", "id": f"p{n}"} for n in range(20))
+    wait_until(lambda: sum(line["id"].startswith("p") for line in done(project)) == 20, 20,
+               lambda: f"what waits for the program stands in the way of others: {worker.log_tail()}")
     (project.dir / "away.py").rename(copy)
-    wait_until(lambda: len(done(project)) == 22, 60, lambda: worker.log_tail())
+    wait_until(lambda: len(done(project)) == 3 * PREFETCH + 22, 60, lambda: worker.log_tail())
     expect(all(line["attempt"] == 1 for line in done(project) if line["id"] != "crash"), "waiting burnt attempts")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+def expires_before_it_begins(project):
+    """It was handed over to the host in time, but the only process was busy until after."""
+    configure(project)
+    worker = project.worker()
+    send(project, {"id": "first"})
+    wait_until(lambda: len(done(project)) == 1, 30, lambda: worker.log_tail())
+    send(project, {"id": "long", "body": {"sleep_ms": 3000}}, {"id": "late", "expires": "2s"}, {"id": "after"})
+    wait_until(lambda: len(done(project)) >= 3 and project.left() == 0, 30, lambda: worker.log_tail())
+    expect([line["id"] for line in done(project)] == ["first", "long", "after"], f"{done(project)}")
+    expect("message expired" in worker.log_text(), worker.log_tail())
     expect(worker.stop() == 0, worker.log_tail())
 
 
@@ -242,4 +262,4 @@ def ledger(project):
 
 
 main(runs_and_says, a_dead_process_blames_its_message, several_in_one_process, hangs_and_cancels, odd_ones, one_that_never_reads,
-     does_not_start, recycled_and_reloaded, ledger)
+     does_not_start, expires_before_it_begins, recycled_and_reloaded, ledger)

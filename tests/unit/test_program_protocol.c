@@ -86,6 +86,7 @@ static void test_kinds(void **state)
     } rows[] = {
         {"{\"run\":1,\"done\":{}}", BIDE_SAID_DONE},
         {"{\"run\":1,\"done\":{\"result\":[1]}}", BIDE_SAID_DONE},
+        {"{\"run\":1,\"done\":{\"result\":\"a\\u0000b\"}}", BIDE_SAID_DONE},
         {"{\"run\":1,\"dead\":\"x\"}", BIDE_SAID_DEAD},
         {"{\"run\":1,\"send\":{\"type\":\"a\"}}", BIDE_SAID_SEND},
         {"{\"run\":1,\"progress\":[1,2]}", BIDE_SAID_PROGRESS},

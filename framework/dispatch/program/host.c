@@ -127,8 +127,13 @@ static void obey_and_judge(struct bide_instance *process)
     obey_lines(process);
     if (process->in.size - process->taken > process->program->host->max_line && !process->killed)
         bide_instance_kill(process, "its process was killed: it wrote a line longer than max_line");
-    else if (process->fds[BIDE_INSTANCE_CHANNEL] < 0 && process->ends_us == INT64_MAX)
-        process->ends_us = now_us(process->program->host) + CLOSED_US; /* it is about to end, or broke off */
+}
+
+/* Without a channel it is about to end, or broke off. */
+static void judge_channel(struct bide_instance *process, int64_t now)
+{
+    if (!bide_instance_hears(process) && process->ends_us == INT64_MAX)
+        process->ends_us = now + CLOSED_US;
 }
 
 /* Everything that it wrote before it ended, then its end. */
@@ -136,10 +141,12 @@ static void conclude(struct bide_instance *process, int64_t now)
 {
     short all[BIDE_INSTANCE_FDS] = {POLLIN, POLLIN, POLLIN, 0};
     int status;
+    kill(-process->pid, SIGKILL); /* what it left behind in its group; before its number is free again */
     if (!bide_instance_reap(process, &status))
         return;
-    kill(-process->pid, SIGKILL);   /* what it left behind in its group */
-    for (bool more = true; more;) { /* until each of them is empty or closed */
+    /* Until all are empty or closed; but one that left the group may hold them open, and write for ever. */
+    bool more = true;
+    for (size_t left = bide_instance_rounds_left(process); more && left > 0; left--) {
         for (size_t i = 0; i < BIDE_INSTANCE_END; i++)
             all[i] = process->fds[i] >= 0 ? POLLIN : 0;
         more = bide_instance_read(process, all);
@@ -171,6 +178,9 @@ static void keep_program(struct bide_program *program, struct round *round, int6
         then = bide_program_watch_runs(process, round->cancels, now);
         round->next_us = then < round->next_us ? then : round->next_us;
         bide_instance_write(process);
+        judge_channel(process, now);
+        if (!process->killed && process->ends_us < round->next_us)
+            round->next_us = process->ends_us;
     }
 }
 

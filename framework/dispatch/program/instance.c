@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,6 +64,18 @@ static void close_fd(struct bide_instance *process, size_t which)
 
 /* ---- the channel ---- */
 
+/* One that is always a little behind must not make this grow for ever. */
+static void forget_sent(struct bide_instance *process)
+{
+    struct bide_buffer *to = &process->to;
+    if (process->sent < KEEP_BYTES || process->sent < to->size / 2)
+        return;
+    memmove(to->bytes, to->bytes + process->sent, to->size - process->sent);
+    to->size -= process->sent;
+    to->bytes[to->size] = '\0';
+    process->sent = 0;
+}
+
 void bide_instance_write(struct bide_instance *process)
 {
     struct bide_buffer *to = &process->to;
@@ -71,12 +84,18 @@ void bide_instance_write(struct bide_instance *process)
             to->size - process->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
-        if (sent < 0)
-            break; /* full, or the other end has gone: reading will say so */
+        if (sent < 0 && errno == EAGAIN)
+            break;
+        if (sent < 0) { /* the other end has gone, or reads no more: poll would call that ready for ever */
+            process->deaf = true;
+            sent = (ssize_t)(to->size - process->sent);
+        }
         process->sent += (size_t)sent;
     }
-    if (process->sent < to->size)
+    if (process->sent < to->size) {
+        forget_sent(process);
         return;
+    }
     if (to->capacity > KEEP_BYTES)
         bide_buffer_release(to);
     bide_buffer_clear(to);
@@ -198,6 +217,17 @@ bool bide_instance_read(struct bide_instance *process, const short ready[BIDE_IN
         if (ready[which])
             more |= read_printed(process, which);
     return more;
+}
+
+size_t bide_instance_rounds_left(const struct bide_instance *process)
+{
+    int most = 0;
+    for (size_t which = 0; which < BIDE_INSTANCE_END; which++) {
+        int left = 0;
+        if (process->fds[which] >= 0 && ioctl(process->fds[which], FIONREAD, &left) == 0 && left > most)
+            most = left;
+    }
+    return (size_t)most / READ_BYTES + 2; /* what is begun, and the end */
 }
 
 /* ---- its end ---- */

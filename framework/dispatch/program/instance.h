@@ -51,6 +51,7 @@ struct bide_instance {
     uint64_t n_ended;  /* runs that ended well enough to be answered */
     int64_t ends_us;   /* STARTING, LEAVING: killed then (monotonic) */
     int64_t looked_us; /* when its memory was looked at */
+    bool deaf;         /* it takes no more from its channel */
     bool killed;       /* by us */
     char why[200];     /* killed for this; "": for nothing that a run did */
 };
@@ -65,8 +66,15 @@ void bide_instance_write(struct bide_instance *process);
 /* Reads what there is from each descriptor that `ready` (POLL… by descriptor) names; logs what the program
  * printed. The lines of the channel stay in `in`. True where something came. */
 bool bide_instance_read(struct bide_instance *process, const short ready[BIDE_INSTANCE_FDS]);
+/* Calls of the above that read all that has been written by now. */
+size_t bide_instance_rounds_left(const struct bide_instance *process);
 /* The next whole line of the channel, which lives until the next read; NULL: none. */
 const char *bide_instance_next_line(struct bide_instance *process, size_t *ret_size);
+
+static inline bool bide_instance_hears(const struct bide_instance *process)
+{
+    return process->fds[BIDE_INSTANCE_CHANNEL] >= 0 && !process->deaf;
+}
 
 /* The whole group, at once. why: what its message's failure will say, or NULL where no run is to blame. */
 void bide_instance_kill(struct bide_instance *process, const char *why);

@@ -172,7 +172,7 @@ static void read_form(struct bide_program_said *said)
 void bide_program_read(struct bide_program_said *ret_said, const char *line, size_t size)
 {
     *ret_said = (struct bide_program_said){.kind = BIDE_SAID_OTHER, .after_ms = BIDE_BY_POLICY};
-    ret_said->root = json_loadb(line, size, 0, NULL);
+    ret_said->root = json_loadb(line, size, JSON_ALLOW_NUL, NULL);
     if (!json_is_object(ret_said->root))
         nonsense(ret_said, "it is no JSON object");
     else

@@ -152,8 +152,12 @@ static pid_t launch(const struct plan *plan)
 static bide_code start(struct plan *plan, struct bide_spawned *ours, bide_error *error)
 {
     int reported = -1, problem = 0;
-    if (!make_pipe(&reported, &plan->report))
-        return bide_fail(error, BIDE_E_INTERNAL, "cannot make a pipe: %s", strerror(errno));
+    if (!make_pipe(&reported, &plan->report)) {
+        problem = errno;
+        close_fd(reported);
+        close_fd(plan->report);
+        return bide_fail(error, BIDE_E_INTERNAL, "cannot make a pipe: %s", strerror(problem));
+    }
     ours->pid = launch(plan);
     if (ours->pid < 0)
         problem = errno;
