@@ -161,6 +161,26 @@ static void test_lock_renamed(void **state)
     bide_receiver_destroy(one);
 }
 
+/* Somebody removed the lock file, the first worker was taken for dead, and the second one has its number. */
+static void test_number_taken(void **state)
+{
+    struct place *place = *state;
+    struct bide_delivery *deliveries[BATCH], *none[BATCH];
+    char path[TEMP_DIR_PATH + 64];
+    send_some(place);
+    struct bide_receiver *one = open_receiver(place);
+    snprintf(path, sizeof path, "%s-lock", place->path);
+    assert_int_equal(unlink(path), 0);
+    meddle(place, "DELETE FROM bide_worker");
+    struct bide_receiver *other = open_receiver(place);
+    assert_int_equal(take(other, deliveries, MESSAGES, SOON_MS), MESSAGES);
+    bide_receiver_destroy(one);
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_claim"), MESSAGES);
+    assert_int_equal(take(other, none, BATCH, NOTHING_MS), 0);
+    ack_all(other, deliveries, MESSAGES);
+    bide_receiver_destroy(other);
+}
+
 struct sending {
     struct bide_sender *sender;
     bide_code code;
@@ -241,6 +261,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_link_led_elsewhere),
     CASE(test_hard_link),
     CASE(test_lock_renamed),
+    CASE(test_number_taken),
     CASE(test_lock_removed_in_send),
     CASE(test_row_removed),
     CASE(test_claims_without_worker),

@@ -291,16 +291,21 @@ static void receiver_forget(struct bide_receiver *base, struct bide_delivery *de
 }
 
 /* A last transaction: what is settled becomes final, what is not waits for others. Where it fails, others
- * find a dead worker, and do the second part. */
+ * find a dead worker, and do the second part. Who was taken for dead meanwhile has nothing to give away: its
+ * number may be another one's. */
 static void leave(struct bide_sqlite_receiver *receiver)
 {
     struct bide_sqlite_file *file = &receiver->file;
     bide_error error;
     if (!file->db || bide_sqlite_file_is_gone(file))
         return;
-    bide_code code = bide_sqlite_begin(file, receiver->n_settled > 0, LAST_TURN_US, &error);
+    bide_code code = bide_sqlite_file_lost_lock(file) ? keep_lock(receiver, &error) : BIDE_OK;
+    if (code == BIDE_OK)
+        code = bide_sqlite_begin(file, receiver->n_settled > 0, LAST_TURN_US, &error);
     if (code == BIDE_OK) {
-        code = bide_sqlite_settle_apply(receiver, &error);
+        code = stay_known(receiver, &error);
+        if (code == BIDE_OK)
+            code = bide_sqlite_settle_apply(receiver, &error);
         if (code == BIDE_OK)
             code = bide_sqlite_worker_free(file, receiver->worker, &error);
         if (code == BIDE_OK)
