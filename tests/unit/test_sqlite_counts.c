@@ -122,6 +122,35 @@ static void test_edited(void **state)
     bide_sender_destroy(sender);
 }
 
+/* A worker of an older version goes on beside one that has upgraded the file, and counts nothing. */
+static void test_older_beside(void **state)
+{
+    static const char many[] =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
+        "INSERT INTO bide_message(seq, id, type, queue, due_ms) "
+        "SELECT i, 'm', 'job', 'default', 1 FROM n;"
+        "INSERT INTO bide_waiting SELECT queue, due_ms, seq FROM bide_message WHERE seq <= 3000;";
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    meddle(place, many);
+    send_ok(sender, "m", 0);
+    expect(place, 3001, 0, 0, 0);
+    meddle(place, "DELETE FROM bide_waiting WHERE seq <= 3000; DELETE FROM bide_message WHERE seq <= 3000");
+    struct bide_receiver *receiver = open_receiver(place);
+    expect(place, 1, 0, 0, 0); /* a worker that starts has counted */
+    meddle(place, many);
+    send_ok(sender, "m", 0);
+    ack(receiver, take_one(receiver, SOON_MS));
+    meddle(place, "DELETE FROM bide_waiting WHERE seq <= 2990; DELETE FROM bide_message WHERE seq <= 2990");
+    struct bide_delivery *rest[BATCH];
+    size_t n = take(receiver, rest, 12, SOON_MS);
+    expect(place, 0, 0, 12, 0); /* and one that finds the queue empty knows */
+    forget_all(receiver, rest, n);
+    bide_receiver_destroy(receiver);
+    expect(place, 12, 0, 0, 0);
+    bide_sender_destroy(sender);
+}
+
 /* Rows that the counters know are not counted. */
 static int64_t time_of_a_look(const struct place *place, int rows)
 {
@@ -260,6 +289,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_exact),
     CASE(test_letters_and_exports),
     CASE(test_edited),
+    CASE(test_older_beside),
     CASE(test_many),
     CASE(test_upgraded_by_looking),
     CASE(test_upgraded_by_working),

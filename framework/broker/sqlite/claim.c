@@ -258,8 +258,8 @@ static bide_code move_claimed(struct bide_sqlite_receiver *receiver, const struc
     }
     if (code != BIDE_OK)
         return code;
-    return bide_sqlite_count_claimed(
-        &receiver->file, queue->name, n, last->base.message->due_ms, last->seq, error);
+    return bide_sqlite_count_claimed(&receiver->file, queue->name, n, queue->next_due_ms == BIDE_SQLITE_NEVER,
+        last->base.message->due_ms, last->seq, error);
 }
 
 bide_code bide_sqlite_claim(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery **deliveries,

@@ -136,15 +136,15 @@ bide_code bide_sqlite_count_waiting(
     return code;
 }
 
-bide_code bide_sqlite_count_claimed(struct bide_sqlite_file *file, const char *queue, size_t n,
+bide_code bide_sqlite_count_claimed(struct bide_sqlite_file *file, const char *queue, size_t n, bool all,
     int64_t due_ms, int64_t seq, bide_error *error)
 {
     struct bide_sqlite_count *count;
     bide_code code = use(file, queue, &count, error);
     if (code != BIDE_OK || !count)
         return code;
-    count->waiting -= (int64_t)n;
-    count->ready = is_before(due_ms, seq, count) ? count->ready - (int64_t)n : 0;
+    count->waiting = all ? 0 : count->waiting - (int64_t)n;
+    count->ready = !all && is_before(due_ms, seq, count) ? count->ready - (int64_t)n : 0;
     return BIDE_OK;
 }
 
@@ -212,11 +212,17 @@ static bide_code move_mark(
     return BIDE_OK;
 }
 
+/* It is not known, or an older bide wrote beside us, or somebody by hand. */
+static bool must_count(const struct bide_sqlite_count *count)
+{
+    return count->unknown || count->ready < 0 || count->ready > count->waiting || count->dead < 0;
+}
+
 static bide_code store(
     struct bide_sqlite_file *file, struct bide_sqlite_count *count, int64_t now_ms, bide_error *error)
 {
     sqlite3_stmt *write;
-    bide_code code = count->unknown ? count_rows(file, count, error) : BIDE_OK;
+    bide_code code = must_count(count) ? count_rows(file, count, error) : BIDE_OK;
     if (code == BIDE_OK)
         code = move_mark(file, count, now_ms, error);
     if (code == BIDE_OK)

@@ -4,8 +4,11 @@
  * A transaction notes what it changes in memory and stores it at its end: one row a queue, whatever its
  * batch. Ready and delayed differ by the time of looking; so a row counts as `ready` what stands before a
  * mark in the queue's line (due_ms, seq), and each transaction moves the mark on to the present. A queue
- * without a row is counted by its rows: at the first change, after an upgrade, and after somebody has deleted
- * the row, which is how counts that are wrong (a file edited by hand) are put right.
+ * without a row is counted by its rows: at the first change, after an upgrade, and after the row was deleted.
+ *
+ * Counts may become wrong: somebody edits the file, or a worker of an older version goes on beside the one
+ * that has upgraded the file. They are put right when a claim empties the line, when they are impossible
+ * (less than none), and when a worker starts and counting does not take long.
  *
  * Thread-safety: as the file. */
 #ifndef BIDE_BROKER_SQLITE_COUNTS_H
@@ -36,8 +39,9 @@ struct bide_sqlite_counts {
 /* Within a transaction that writes, in any order with the changes themselves. */
 bide_code bide_sqlite_count_waiting(
     struct bide_sqlite_file *file, const char *queue, int64_t due_ms, int64_t seq, bide_error *error);
-/* n, the first ones of the line up to this place, were claimed. */
-bide_code bide_sqlite_count_claimed(struct bide_sqlite_file *file, const char *queue, size_t n,
+/* n, the first ones of the line up to this place, were claimed; `all`: the line is empty now, whatever the
+ * count was. */
+bide_code bide_sqlite_count_claimed(struct bide_sqlite_file *file, const char *queue, size_t n, bool all,
     int64_t due_ms, int64_t seq, bide_error *error);
 /* change: 1 or -1. */
 bide_code bide_sqlite_count_dead(

@@ -81,7 +81,9 @@
                           "AND due_ms <= ?4 ORDER BY due_ms, seq LIMIT 1 OFFSET ?5 - 1")                     \
     ROW(BIDE_SQL_COUNT_WAITING, "SELECT count(*) FROM {waiting} WHERE queue = ?1")                           \
     ROW(BIDE_SQL_COUNT_DEAD, "SELECT count(*) FROM {dead} WHERE queue = ?1")                                 \
-    ROW(BIDE_SQL_COUNT_AGAIN, "DELETE FROM {count} WHERE waiting < 1000 AND dead < 10000")                   \
+    ROW(BIDE_SQL_COUNT_AGAIN, "DELETE FROM {count} WHERE NOT EXISTS (SELECT 1 FROM {waiting} w WHERE "       \
+                              "w.queue = {count}.queue LIMIT 1 OFFSET 999) AND NOT EXISTS (SELECT 1 FROM "   \
+                              "{dead} d WHERE d.queue = {count}.queue LIMIT 1 OFFSET 9999)")                 \
     /* mending */                                                                                            \
     ROW(BIDE_SQL_DEAD_RETRY,                                                                                 \
         "INSERT INTO {message}(id, type, queue, due_ms, attempt, sent_ms, expires_ms, content_type, "        \

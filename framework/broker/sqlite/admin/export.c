@@ -152,7 +152,7 @@ static bide_code claim_read(struct exporter *exporter, const char *queue, bide_e
     }
     if (code != BIDE_OK)
         return code;
-    return bide_sqlite_count_claimed(exporter->file, queue, exporter->batch.n,
+    return bide_sqlite_count_claimed(exporter->file, queue, exporter->batch.n, false,
         exporter->batch.items[last].message->due_ms, exporter->seqs[last], error);
 }
 
