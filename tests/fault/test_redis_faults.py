@@ -15,6 +15,7 @@ from bidetest.faults import PREFETCH, THREADS, close_books, configure, goes_on, 
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.redis import Server  # noqa: E402
 from bidetest.waiting import TooLate, wait_until  # noqa: E402
+from bidetest.wall_clock import WallClock  # noqa: E402
 
 EARLY = 1024  # a worker claims at most so many that are nearly due
 IN_FLIGHT = PREFETCH + THREADS + EARLY
@@ -197,6 +198,30 @@ def a_key_of_somebody_else(project):
         expect(worker.stop() == 0 and "worker process died" not in worker.log_text(), worker.log_tail())
 
 
+def the_clock_is_set_back_while_a_queue_rests(project):
+    """By an hour: the pause lasts as long as it would have."""
+    with Server() as server:
+        clock = WallClock(project)
+        clock.set(3600 * 1000)
+        project.url = server.url
+        project.configure()
+        worker = project.worker(env=clock.env)
+        sent = project.send([{"type": "probe"}])
+        wait_until(lambda: project.all_ended(sent), 20, lambda: f"{project.status()}")
+        key = "{%s}:" % project.name_space
+        stream = next(name for name in server.ask("KEYS", key + "q:*:ready").split())
+        server.ask("RENAME", stream, key + "kept")
+        server.ask("SET", stream, "mine")
+        server.ask("PUBLISH", key + "wake:" + server.ask("HKEYS", key + "workers"), stream.split(":")[-2])
+        wait_until(lambda: "a queue is refused" in worker.log_text(), 10, worker.log_tail)
+        clock.set(0)
+        server.ask("DEL", stream)
+        server.ask("RENAME", key + "kept", stream)
+        sent += project.send([{"type": "probe"}])
+        wait_until(lambda: project.all_ended(sent), 20, lambda: f"{project.status()} {worker.log_tail()}")
+        expect(worker.stop() == 0, worker.log_tail())
+
+
 def the_wrong_node_of_a_cluster(project):
     """Says which node is the right one, and so does `bide check`."""
     with Server("cluster-enabled yes") as one, Server("cluster-enabled yes") as two:
@@ -269,4 +294,5 @@ def a_server_that_loads(project):
 
 
 main(scripts_forgotten, starts_before_its_broker, refused_although_replicas_answer, bodies_deleted_by_hand, answers_that_pass,
-     a_key_of_somebody_else, the_wrong_node_of_a_cluster, a_script_that_is_killed, orderly_failover, master_dies, a_server_that_loads)
+     a_key_of_somebody_else, the_clock_is_set_back_while_a_queue_rests, the_wrong_node_of_a_cluster, a_script_that_is_killed,
+     orderly_failover, master_dies, a_server_that_loads)

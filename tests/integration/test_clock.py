@@ -4,31 +4,16 @@
 """Somebody sets the wall clock of a worker's machine while messages wait: each runs once, never before its due time by the
 clock of then, and at most as much later as the clock was moved."""
 
-import struct
 import sys
 import time
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.harness import expect, main  # noqa: E402
-from bidetest.plugins import build_library  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
+from bidetest.wall_clock import WallClock  # noqa: E402
 
 JUMP_MS, LATEST_MS, MESSAGES = 2000, 3000, 60
 MORE_MS = 1500  # of lateness, beyond the jump: a busy machine; and a retry's hop
-
-
-class WallClock:
-    """Of the programs that are given its environment."""
-
-    def __init__(self, project):
-        self.file = project.dir / "wall-clock"
-        self.set(0)
-        library = build_library("wall_clock.c", project.dir / "wall_clock.so")
-        self.env = {"LD_PRELOAD": str(library), "WALL_CLOCK_AHEAD": str(self.file)}
-
-    def set(self, ahead_ms):
-        with open(self.file, "r+b" if self.file.exists() else "wb") as file:
-            file.write(struct.pack("=q", ahead_ms))
 
 
 def rows():

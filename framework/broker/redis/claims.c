@@ -124,7 +124,7 @@ static bide_code claim(
 bool bide_redis_claims_wanted(
     const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
 {
-    if (queue->claiming || queue->rests_until_ms)
+    if (queue->claiming || queue->rests_until_us)
         return false;
     return queue->pass_on || (queue->wanting && bide_redis_claims_room(receiver, queue) > 0);
 }
@@ -132,11 +132,12 @@ bool bide_redis_claims_wanted(
 bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error)
 {
     int64_t now_ms = bide_wall_ms(receiver->settings->clock);
+    int64_t now_us = bide_mono_us(receiver->settings->clock);
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < receiver->n_queues; i++) {
         struct bide_redis_queue *queue = &receiver->queues[i];
-        if (queue->rests_until_ms <= now_ms)
-            queue->rests_until_ms = 0;
+        if (queue->rests_until_us <= now_us)
+            queue->rests_until_us = 0;
         if (queue->claiming)
             continue;
         if (queue->alarm_ms <= now_ms) {
@@ -217,7 +218,7 @@ void bide_redis_claims_refused(struct bide_redis_receiver *receiver, const struc
 {
     struct bide_redis_queue *queue = command->queue;
     bool is_audit = command->kind == BIDE_REDIS_COMMAND_KEEP;
-    queue->rests_until_ms = bide_wall_ms(receiver->settings->clock) + REST_MS;
+    queue->rests_until_us = bide_mono_us(receiver->settings->clock) + REST_MS * 1000;
     bide_redis_deliveries_audit_in(receiver, queue, is_audit ? REST_MS * 1000 : 0);
     if (is_audit || (!command->full_claim && command->kind == BIDE_REDIS_COMMAND_CLAIM))
         return;
@@ -256,7 +257,7 @@ void bide_redis_claims_reset(struct bide_redis_queue *queue)
     queue->wanting = true;
     queue->asked = 0;
     queue->alarm_ms = BIDE_REDIS_NO_ALARM;
-    queue->rests_until_ms = 0;
+    queue->rests_until_us = 0;
 }
 
 int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver)
@@ -266,10 +267,6 @@ int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver)
         const struct bide_redis_queue *queue = &receiver->queues[i];
         if (!queue->claiming && queue->alarm_ms < alarm_ms)
             alarm_ms = queue->alarm_ms;
-        if (queue->rests_until_ms && queue->rests_until_ms < alarm_ms)
-            alarm_ms = queue->rests_until_ms;
-        if (queue->refused_until_ms && queue->refused_until_ms < alarm_ms)
-            alarm_ms = queue->refused_until_ms;
         if (queue->crowded && bide_heap_first(&receiver->landing)) {
             int64_t landed_ms = bide_heap_first(&receiver->landing)->due_us / 1000 + 1;
             alarm_ms = landed_ms < alarm_ms ? landed_ms : alarm_ms;

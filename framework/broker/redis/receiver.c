@@ -308,18 +308,34 @@ static bool has_work(const struct bide_redis_receiver *receiver)
     return false;
 }
 
+static void shorten(int64_t *wait_us, int64_t left_us)
+{
+    left_us = left_us > 0 ? left_us : 0;
+    if (*wait_us == -1 || left_us < *wait_us)
+        *wait_us = left_us;
+}
+
+/* A pause or an audit to come is measured on the monotonic clock; 0: there is none. */
+static void shorten_until(int64_t *wait_us, int64_t until_us, int64_t now_us)
+{
+    if (until_us)
+        shorten(wait_us, until_us - now_us);
+}
+
 static int64_t soonest(const struct bide_redis_receiver *receiver)
 {
-    int64_t soonest_us = -1;
+    int64_t soonest_us = -1, now_us = bide_mono_us(receiver->settings->clock);
     int64_t alarm_ms = bide_redis_claims_alarm(receiver);
-    if (alarm_ms != BIDE_REDIS_NO_ALARM) {
-        int64_t left_us = alarm_ms * 1000 - bide_wall_us(receiver->settings->clock);
-        soonest_us = left_us > 0 ? left_us : 0;
-    }
-    if (receiver->commands) {
-        int64_t left_us = receiver->commands->deadline_us - bide_mono_us(receiver->settings->clock);
-        left_us = left_us > 0 ? left_us : 0;
-        soonest_us = soonest_us == -1 || left_us < soonest_us ? left_us : soonest_us;
+    if (alarm_ms != BIDE_REDIS_NO_ALARM)
+        shorten(&soonest_us, alarm_ms * 1000 - bide_wall_us(receiver->settings->clock));
+    if (receiver->commands)
+        shorten(&soonest_us, receiver->commands->deadline_us - now_us);
+    for (size_t i = 0; i < receiver->n_queues; i++) {
+        const struct bide_redis_queue *queue = &receiver->queues[i];
+        shorten_until(&soonest_us, queue->rests_until_us, now_us);
+        shorten_until(&soonest_us, queue->refused_until_us, now_us);
+        if (queue->audits > 0 && !queue->claiming)
+            shorten(&soonest_us, queue->audit_us - now_us);
     }
     return soonest_us;
 }

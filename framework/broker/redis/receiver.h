@@ -66,7 +66,7 @@ struct bide_redis_queue {
     bool flip;      /* who gets the odd place, delayed or ready */
     bool crowded;   /* early ones were left for want of room for them */
     int64_t alarm_ms;
-    int64_t rests_until_ms; /* wall: a claim was refused; 0: it does not rest */
+    int64_t rests_until_us; /* monotonic: a claim was refused; 0: it does not rest */
     bool audited;           /* since the connection was made: nothing is settled before the answer */
     int audits;             /* still to be made after a reconnect: what is claimed that we do not know of? */
     int64_t audit_us;       /* monotonic: when */
@@ -75,7 +75,7 @@ struct bide_redis_queue {
     bool is_weighed;
     struct bide_redis_chain settles[BIDE_REDIS_N_LISTS]; /* to be sent */
     struct bide_redis_chain refused;                     /* to be sent after a pause, */
-    int64_t refused_until_ms;                            /* wall; 0: there are none */
+    int64_t refused_until_us;                            /* monotonic; 0: there are none */
 };
 
 enum bide_redis_command_kind {

@@ -57,7 +57,7 @@ void bide_redis_settles_add(struct bide_redis_receiver *receiver, const struct b
 static void take_up_refused(struct bide_redis_queue *queue)
 {
     struct bide_redis_delivery *delivery;
-    queue->refused_until_ms = 0;
+    queue->refused_until_us = 0;
     while ((delivery = bide_redis_chain_take(&queue->refused)))
         bide_redis_chain_add(&queue->settles[list_of(&delivery->settlement)], delivery);
 }
@@ -286,8 +286,8 @@ bide_code bide_redis_settles_send(struct bide_redis_receiver *receiver, bide_err
     size_t n = receiver->n_queues * BIDE_REDIS_N_LISTS;
     bide_code code = BIDE_OK;
     for (size_t i = 0; i < receiver->n_queues; i++)
-        if (receiver->queues[i].refused_until_ms &&
-            receiver->queues[i].refused_until_ms <= bide_wall_ms(receiver->settings->clock))
+        if (receiver->queues[i].refused_until_us &&
+            receiver->queues[i].refused_until_us <= bide_mono_us(receiver->settings->clock))
             take_up_refused(&receiver->queues[i]);
     for (size_t passed = 0; code == BIDE_OK && passed < n && receiver->settles_under_way < UNDER_WAY;) {
         size_t turn = receiver->settle_turn;
@@ -344,8 +344,8 @@ void bide_redis_settles_refused(
     delivery->alone = true;
     if (++delivery->refusals < REFUSALS) {
         bide_redis_chain_add(&queue->refused, bide_redis_chain_take(chain));
-        if (queue->refused_until_ms == 0)
-            queue->refused_until_ms = bide_wall_ms(receiver->settings->clock) + REFUSED_MS;
+        if (queue->refused_until_us == 0)
+            queue->refused_until_us = bide_mono_us(receiver->settings->clock) + REFUSED_MS * 1000;
         return;
     }
     bide_log(BIDE_LOG_ERROR, "redis: a settlement is refused: the message will come again",
