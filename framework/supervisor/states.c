@@ -188,13 +188,14 @@ void bide_states_reload(struct bide_states *states)
     states->reload_wanted = true;
 }
 
-/* The places were counted out when the supervisor started. */
+/* The places were counted out when the supervisor started. Half of them are for processes beside the members:
+ * see is_crowded. */
 void bide_states_prepared(struct bide_states *states, const struct bide_workforce *force)
 {
     if (!force)
         return;
     states->next_force = *force;
-    if (2 * (size_t)force->processes > states->n_places)
+    if (2 * (size_t)force->processes >= states->n_places)
         answer_reload(states, BIDE_RELOAD_REFUSED, "worker.processes: so many more need a restart");
     else
         states->candidate_wanted = true;

@@ -162,7 +162,9 @@ void bide_worker_on_signal(bide_worker *worker, int number)
     bool orphan = supervised && getppid() != supervised->supervisor;
     if (first || orphan || number == SIGUSR2)
         bide_worker_stop(worker);
-    else
+    if (first && number == SIGUSR2) /* the supervisor obeyed two at once, or SIGTERM comes after it */
+        bide_worker_stop(worker);
+    if (!first)
         bide_wakeup_signal(&worker->intake.wakeup); /* it may not be unhurried any more */
 }
 

@@ -73,6 +73,25 @@ static void test_from_nine_to_one(void **state)
     assert_int_equal(world.accepted, 2);
 }
 
+/* As many members as make a crowd by themselves would keep every later reload waiting. */
+static void test_after_the_largest_reload_comes_another(void **state)
+{
+    static const int largest = 8;
+    struct world world;
+    (void)state;
+    for (int processes = largest - 1; processes <= largest; processes++) {
+        begin(&world, 1, 2 * (size_t)largest);
+        follow(&world, "serve:0");
+        world.next_processes = processes;
+        bide_states_reload(&world.states);
+        follow(&world, "round");
+        if (bide_states_is_reloading(&world.states))
+            follow(&world, "serve:1 round return-0:0 round");
+        follow(&world, "reload round");
+        assert_true(bide_states_is_reloading(&world.states));
+    }
+}
+
 static void test_strangers_stop_nobody(void **state)
 {
     struct world world;
@@ -246,6 +265,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_candidate_that_hung_and_ended_unseen_is_replaced),
     cmocka_unit_test(test_a_failed_start_beside_one_that_serves_is_tried_again),
     cmocka_unit_test(test_from_nine_to_one),
+    cmocka_unit_test(test_after_the_largest_reload_comes_another),
     cmocka_unit_test(test_strangers_stop_nobody),
     cmocka_unit_test(test_a_stop_refuses_a_candidate_that_serves),
     cmocka_unit_test(test_a_candidate_that_cannot_be_killed_holds_up_nothing),

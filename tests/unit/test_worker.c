@@ -1,5 +1,6 @@
 /* bide/worker.h: a worker inside somebody else's program, by the public headers alone. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include <bide/producer.h>
@@ -296,7 +297,9 @@ static void begin_a_long_run(struct place *place, const char *drain, struct runn
 /* The handler is cancelled, gets its moment to return, and the message goes back without a burnt attempt. */
 static void ends_in_order(struct running *running)
 {
+    struct deadline deadline = deadline_in_ms(PATIENCE_MS); /* less than the run's own timeout */
     pthread_join(running->thread, NULL);
+    assert_false(deadline_passed(&deadline));
     assert_int_equal(running->code, BIDE_OK);
     assert_false(bide_worker_abandoned(running->worker));
     bide_worker_destroy(running->worker);
@@ -324,6 +327,16 @@ static void test_two_stops_at_once(void **state)
     ends_in_order(&running);
 }
 
+/* SIGUSR2 says "sooner". Of two signals that wait, the kernel delivers the lower number first. */
+static void test_a_hurry_before_the_stop(void **state)
+{
+    struct running running;
+    begin_a_long_run(*state, "60s", &running);
+    bide_worker_on_signal(running.worker, SIGUSR2);
+    bide_worker_on_signal(running.worker, SIGTERM);
+    ends_in_order(&running);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_runs_what_is_there_and_leaves, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_the_programs_broker_wins, set_up, tear_down),
@@ -333,6 +346,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_two_stops_at_once, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_on_dead, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_waits_for_a_broker_that_is_away, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_a_hurry_before_the_stop, set_up, tear_down),
 };
 
 UNIT_MAIN(tests)
