@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,10 @@ static struct {
     _Atomic int level;
     bide_log_sink *sink;
     void *user;
+    _Atomic int lost; /* lines that nobody read */
 } log_state = {.level = BIDE_LOG_INFO};
+
+enum { READER_MS = 1000 }; /* for whoever reads standard error to make room */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
 
@@ -71,11 +75,8 @@ static void add_text_line(struct bide_buffer *line, bide_log_level level, const 
     bide_buffer_char(line, '\n');
 }
 
-static void standard_error_sink(
-    void *user, bide_log_level level, const char *text, const bide_log_field *fields)
+static void write_line(bide_log_level level, const char *text, const bide_log_field *fields)
 {
-    (void)user;
-    int kept_errno = errno; /* logging on the way out of a failure must not change what failed */
     struct bide_buffer line;
     char time[BIDE_INSTANT_TEXT];
     bide_format_instant(bide_wall_ms(bide_clock_system()), time);
@@ -89,6 +90,34 @@ static void standard_error_sink(
         (void)written;
     }
     bide_buffer_release(&line);
+}
+
+/* A pipe whose reader hangs, a terminal stopped by Ctrl-S: neither the messages nor a stop shall wait for
+ * them. After the first line that waited in vain, none waits until there is room again. */
+static bool is_read(void)
+{
+    struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int ready;
+    do
+        ready = poll(&fd, 1, atomic_load(&log_state.lost) > 0 ? 0 : READER_MS);
+    while (ready < 0 && errno == EINTR);
+    return ready != 0;
+}
+
+static void standard_error_sink(
+    void *user, bide_log_level level, const char *text, const bide_log_field *fields)
+{
+    (void)user;
+    int kept_errno = errno; /* logging on the way out of a failure must not change what failed */
+    if (is_read()) {
+        int lost = atomic_exchange(&log_state.lost, 0);
+        if (lost > 0)
+            bide_log(
+                BIDE_LOG_WARN, "log lines were lost: nobody read standard error", BIDE_INT("lines", lost));
+        write_line(level, text, fields);
+    } else {
+        atomic_fetch_add(&log_state.lost, 1);
+    }
     errno = kept_errno;
 }
 

@@ -251,6 +251,42 @@ static void threads_do_not_mix_lines(void **state)
     assert_int_equal(lines, LINES * THREADS);
 }
 
+static void fill(int fd)
+{
+    static const char page[4096];
+    int flags = fcntl(fd, F_GETFL);
+    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    while (write(fd, page, sizeof page) > 0)
+        ;
+    fcntl(fd, F_SETFL, flags);
+}
+
+/* Where it did wait, the test would never end. */
+static void nobody_waits_for_a_reader_that_hangs(void **state)
+{
+    (void)state;
+    int ends[2];
+    char line[300];
+    struct capture capture;
+    assert_int_equal(pipe(ends), 0);
+    capture_begin(&capture, ends[1], ends[0]);
+    fill(ends[1]);
+    for (int i = 0; i < LINES; i++)
+        bide_log(BIDE_LOG_INFO, "a line");
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    while (read(ends[0], line, sizeof line) > 0)
+        ;
+    bide_log(BIDE_LOG_INFO, "another line");
+    FILE *file = fdopen(dup(ends[0]), "r");
+    json_t *root = fgets(line, sizeof line, file) ? json_loads(line, 0, NULL) : NULL;
+    bool goes_on = fgets(line, sizeof line, file) && strstr(line, "another line");
+    fclose(file);
+    capture_end(&capture);
+    assert_int_equal(json_integer_value(json_object_get(root, "lines")), LINES);
+    assert_true(goes_on);
+    json_decref(root);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(json_line),
     cmocka_unit_test(json_line_whatever_the_fields_hold),
@@ -259,6 +295,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(own_sink),
     cmocka_unit_test(without_memory_a_line_is_lost),
     cmocka_unit_test(threads_do_not_mix_lines),
+    cmocka_unit_test(nobody_waits_for_a_reader_that_hangs),
 };
 
 UNIT_MAIN(tests)
