@@ -41,6 +41,19 @@ static _Noreturn void become_child(
     exit(attendant->run(attendant->user, shared));
 }
 
+/* It may be told to make way before it listens: SIGUSR2 is blocked from its first moment. */
+static pid_t fork_deaf(void)
+{
+    sigset_t renewal, before;
+    sigemptyset(&renewal);
+    sigaddset(&renewal, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &renewal, &before);
+    pid_t pid = fork();
+    if (pid != 0)
+        sigprocmask(SIG_SETMASK, &before, NULL);
+    return pid;
+}
+
 /* One that is stuck would serve the former configuration, or nothing, for ever. */
 static int64_t end_renewal(struct bide_attendant *attendant, int64_t now_ms)
 {
@@ -63,7 +76,7 @@ int64_t bide_attendant_tend(
         return -1;
     if (left_ms > 0)
         return left_ms;
-    pid_t parent = getpid(), pid = fork();
+    pid_t parent = getpid(), pid = fork_deaf();
     if (pid == 0)
         become_child(attendant, shared, parent);
     if (pid > 0) {

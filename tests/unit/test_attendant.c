@@ -35,18 +35,22 @@ static bool bury(struct bide_attendant *attendant, const struct bide_clock *cloc
     return bide_attendant_bury(attendant, pid, status, clock);
 }
 
+/* Also one that has only just begun: reloads may follow each other as fast as that. */
 static void test_it_makes_way(void **state)
 {
+    enum { TIMES = 50 };
     struct fake_clock clock;
     struct bide_attendant attendant = {.run = make_way};
     (void)state;
     fake_clock_init(&clock, 0);
+    for (int i = 0; i < TIMES; i++) {
+        assert_int_equal(bide_attendant_tend(&attendant, NULL, &clock.clock), -1); /* at once, unhurried */
+        assert_true(attendant.pid > 0);
+        bide_attendant_renew(&attendant, &clock.clock);
+        assert_true(bury(&attendant, &clock.clock));
+    }
     assert_int_equal(bide_attendant_tend(&attendant, NULL, &clock.clock), -1);
-    pid_t first = attendant.pid;
-    bide_attendant_renew(&attendant, &clock.clock);
-    assert_true(bury(&attendant, &clock.clock));
-    assert_int_equal(bide_attendant_tend(&attendant, NULL, &clock.clock), -1); /* at once, and unhurried */
-    assert_true(attendant.pid > 0 && attendant.pid != first);
+    assert_true(attendant.pid > 0);
     bide_attendant_end(&attendant);
     assert_int_equal(attendant.pid, 0);
 }
