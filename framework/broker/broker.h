@@ -190,7 +190,15 @@ struct bide_queue_stats {
     char name[BIDE_NAME_MAX + 1];
     int64_t ready, delayed, in_flight, dead;
     int64_t landing; /* RabbitMQ; else BIDE_UNKNOWN_COUNT */
+    int64_t workers; /* that take from it now (RabbitMQ: consumers). SQLite: 0 without any worker, else
+                        BIDE_UNKNOWN_COUNT */
 };
+
+/* Something is ready, and nobody takes it: no worker serves the queue, or it is paused. */
+static inline bool bide_queue_is_unserved(const struct bide_queue_stats *queue)
+{
+    return queue->ready > 0 && queue->workers == 0;
+}
 
 /* A holding queue of the ladder, or another named part of the delay store. */
 struct bide_rung_stats {

@@ -76,6 +76,15 @@ static void print_workers(const struct bide_broker_stats *stats)
     bide_cli_table_release(&table);
 }
 
+static void print_unserved(const struct bide_broker_stats *stats)
+{
+    for (size_t i = 0; i < stats->n_queues; i++)
+        if (bide_queue_is_unserved(&stats->queues[i]))
+            printf("Nobody takes from %s: no worker serves it, or it is paused (`bide top` shows the workers "
+                   "here)\n",
+                stats->queues[i].name);
+}
+
 static void print_tables(const struct bide_broker_stats *stats)
 {
     print_queues(stats);
@@ -85,6 +94,7 @@ static void print_tables(const struct bide_broker_stats *stats)
     if (stats->unrouted > 0)
         printf("For queues that do not exist: %lld (`bide dead list --reason unrouted`)\n",
             (long long)stats->unrouted);
+    print_unserved(stats);
 }
 
 static bide_code run(struct bide_cli *cli, void *values, bide_error *error)

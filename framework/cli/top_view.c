@@ -71,11 +71,19 @@ static const struct table tables[TABLES] = {
 
 enum { STATE_TEXT = 40 };
 
+static bool is_zero(const json_t *number)
+{
+    return json_is_integer(number) && json_integer_value(number) == 0;
+}
+
 static char *state_of(const struct table *table, const json_t *row, char to[STATE_TEXT])
 {
     const char *state = table->state_key ? bide_top_text(row, table->state_key) : "";
     bool paused = json_is_true(json_object_get(row, "paused"));
-    snprintf(to, STATE_TEXT, "%s%s%s", state, *state && paused ? ", " : "", paused ? "paused" : "");
+    bool unserved = !table->state_key && is_zero(json_object_get(row, "workers")) &&
+                    json_integer_value(json_object_get(row, "ready")) > 0;
+    const char *more = paused ? "paused" : unserved ? "no worker takes from it" : "";
+    snprintf(to, STATE_TEXT, "%s%s%s", state, *state && *more ? ", " : "", more);
     return to;
 }
 
@@ -179,8 +187,19 @@ static json_int_t sum_of(const json_t *rows, const char *key)
     return sum;
 }
 
+static bool all_drain(const json_t *processes)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(
+        processes, i, row) if (strcmp(bide_top_text(row, "state"), "draining") != 0) return false;
+    return json_array_size(processes) > 0;
+}
+
 static const char *state_of_worker(const json_t *worker, const json_t *processes)
 {
+    if (all_drain(processes))
+        return "draining";
     if (json_is_true(json_object_get(worker, "quiet")))
         return "quiet";
     return sum_of(processes, "connected") < (json_int_t)json_array_size(processes) ? "not connected"

@@ -1,9 +1,13 @@
 /* POST /pause/NAME, /resume/NAME, /quiet, /unquiet: the controls, and a wake-up for the workers. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/suggest.h"
 #include "bide/log.h"
 #include "console/serving.h"
+
+enum { KNOWN_MAX = 200 };
 
 static bool is_known(const struct bide_config *config, const char *name)
 {
@@ -11,6 +15,21 @@ static bool is_known(const struct bide_config *config, const char *name)
         if (strcmp(config->queues[i].name, name) == 0)
             return true;
     return bide_config_handler(config, name) != NULL;
+}
+
+/* Names the nearest queue or type. */
+static void refuse_unknown(const struct bide_config *config, const char *name, struct bide_reply *reply)
+{
+    const char *known[KNOWN_MAX + 1] = {0};
+    char hint[BIDE_SUGGEST_TEXT], text[BIDE_SUGGEST_TEXT + 200];
+    size_t n = 0;
+    for (size_t i = 0; i < config->n_queues && n < KNOWN_MAX; i++)
+        known[n++] = config->queues[i].name;
+    for (size_t i = 0; i < config->n_handlers && n < KNOWN_MAX; i++)
+        known[n++] = config->handlers[i].type;
+    snprintf(text, sizeof text, "neither a queue nor a type of this worker's configuration%s",
+        bide_suggest(name, known, hint));
+    bide_reply_error(reply, 404, text);
 }
 
 static void answer(struct bide_reply *reply, const char *key, const char *name)
@@ -28,7 +47,7 @@ void bide_serve_pause(
 {
     struct bide_shared *shared = console->options->shared;
     if (!is_known(console->options->config, request->name)) {
-        bide_reply_error(reply, 404, "neither a queue nor a type of this worker's configuration");
+        refuse_unknown(console->options->config, request->name, reply);
         return;
     }
     if (!bide_controls_pause(&shared->controls, request->name)) {

@@ -26,6 +26,7 @@ enum family {
     PAUSED,
     QUIET,
     QUEUE,
+    TAKERS,
     BUILD,
     CPU,
     RESIDENT,
@@ -63,6 +64,7 @@ static const struct {
     [PAUSED] = {"bide_paused", "gauge", "1 for each queue or type an operator has paused."},
     [QUIET] = {"bide_quiet", "gauge", "1 while the worker takes nothing new on an operator's wish."},
     [QUEUE] = {"bide_queue_messages", "gauge", "Messages in the broker, by queue and state."},
+    [TAKERS] = {"bide_queue_workers", "gauge", "Workers that take from a queue, of all machines."},
     [BUILD] = {"bide_build_info", "gauge", "1, with the version as label."},
     [CPU] = {"process_cpu_seconds_total", "counter", "CPU time of all processes of this worker."},
     [RESIDENT] = {"process_resident_memory_bytes", "gauge",
@@ -258,6 +260,14 @@ static void queues(struct bide_buffer *to, struct bide_console *console)
     head(to, QUEUE);
     for (size_t i = 0; i < stats->n_queues; i++)
         one_queue(to, &stats->queues[i]);
+    head(to, TAKERS);
+    for (size_t i = 0; i < stats->n_queues; i++) {
+        if (stats->queues[i].workers == BIDE_UNKNOWN_COUNT)
+            continue;
+        bide_buffer_text(to, families[TAKERS].name);
+        label(to, "queue", stats->queues[i].name);
+        bide_buffer_format(to, "} %" PRId64 "\n", stats->queues[i].workers);
+    }
     bide_depths_give_back(console);
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "contract/cases.h"
+#include "support/deadline.h"
 
 static void every_state(void **state)
 {
@@ -28,6 +29,34 @@ static void every_state(void **state)
     hand_settle_all(hand, &RELEASE);
     fixture_expect_counts(fixture, 0, 5, 5, 0, 2);
     fixture_expect_counts(fixture, 1, 2, 0, 0, 0);
+}
+
+static int64_t workers_of(struct fixture *fixture, size_t queue, bool some)
+{
+    struct deadline deadline = deadline_in_ms(SOON_MS);
+    int64_t workers = fixture_stats(fixture, queue).workers;
+    while ((workers != 0) != some && !deadline_passed(&deadline)) {
+        deadline_nap(&deadline);
+        workers = fixture_stats(fixture, queue).workers;
+    }
+    return workers;
+}
+
+/* Who takes from a queue is known, or unknown; where nobody does, that is known. */
+static void who_takes(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_fill(fixture, 0, 0, 2, 0);
+    assert_int_equal(workers_of(fixture, 0, false), 0);
+    const struct bide_queue_stats before = fixture_stats(fixture, 0);
+    assert_true(bide_queue_is_unserved(&before));
+    struct hand *hand = hand_open(fixture);
+    hand_take(hand, 2, SOON_MS);
+    int64_t workers = workers_of(fixture, 0, true);
+    assert_true(workers == 1 || workers == BIDE_UNKNOWN_COUNT);
+    hand_ack_all(hand);
+    hand_close(hand);
+    assert_int_equal(workers_of(fixture, 0, false), 0);
 }
 
 static void of_an_empty_broker(void **state)
@@ -111,6 +140,7 @@ static void explained(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
+    CASE("stats/who-takes", who_takes),
     CASE("stats/every-state", every_state),
     CASE("stats/of-an-empty-broker", of_an_empty_broker),
     CASE("stats/receiver-figures", receiver_figures),

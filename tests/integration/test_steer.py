@@ -51,6 +51,8 @@ def a_pause_holds(project):
     project.bide("resume", "slow")
     wait_until(lambda: project.journal_count() == 1, 20, "what was resumed runs")
     expect(project.journal()[0]["id"] == "o", f"{project.journal()}")
+    said = project.bide("pause", "prob", expect=None).stderr
+    expect("did you mean 'probe'" in said, said)
     expect(json.loads(project.bide("resume", "probe", "--json").stdout) == {"resumed": "probe", "workers": 1}, "--json")
     wait_until(lambda: project.all_ended(sent), 20, lambda: f"both are done: {project.status()}")
     expect(all(line["attempt"] == 1 for line in project.journal()), "an attempt was burnt")

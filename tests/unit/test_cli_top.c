@@ -157,6 +157,24 @@ static void test_lines(void **state)
     json_decref(frame);
 }
 
+/* A queue that nobody takes from; a worker whose only process drains. */
+static void test_what_needs_somebody(void **state)
+{
+    json_t *frame = bide_top_frame(0), *status = status_of(100, 5, 0, "closed");
+    json_t *queue = json_array_get(json_object_get(status, "queues"), 0);
+    json_t *processes = json_object_get(json_object_get(status, "worker"), "processes");
+    struct bide_buffer text;
+    (void)state;
+    json_object_set_new(queue, "workers", json_integer(0));
+    json_object_set_new(json_array_get(processes, 0), "state", json_string("draining"));
+    add(frame, status, NULL);
+    draw(frame, &text, 120, 24, false);
+    assert_non_null(strstr(text.bytes, "  no worker takes from it\n"));
+    assert_non_null(strstr(text.bytes, "  draining\n"));
+    bide_buffer_release(&text);
+    json_decref(frame);
+}
+
 static void many(json_t *frame, const char *text)
 {
     json_t *handlers = json_object_get(frame, "handlers");
@@ -232,6 +250,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_new_worker_has_no_rate),
     cmocka_unit_test(test_a_broker_that_does_not_answer),
     cmocka_unit_test(test_lines),
+    cmocka_unit_test(test_what_needs_somebody),
     cmocka_unit_test(test_any_window_fits),
     cmocka_unit_test(test_each_table_has_its_share),
     cmocka_unit_test(test_little_memory),

@@ -31,6 +31,7 @@ static void fill_row(
     struct memory_admin *admin, struct bide_memory_queue *queue, struct bide_queue_stats *stats)
 {
     const struct bide_memory_row *row;
+    const struct bide_memory_receiver *receiver;
     bide_memory_promote(admin->store, queue, bide_wall_ms(admin->clock));
     *stats = (struct bide_queue_stats){.ready = length(&queue->ready),
         .delayed = length(&queue->delayed),
@@ -39,6 +40,9 @@ static void fill_row(
     memcpy(stats->name, queue->name, sizeof stats->name);
     TAILQ_FOREACH(row, &admin->store->dead, link)
     stats->dead += row->queue == queue;
+    TAILQ_FOREACH(receiver, &admin->store->receivers, link)
+    for (size_t i = 0; i < receiver->n_served; i++)
+        stats->workers += receiver->served[i].queue == queue;
 }
 
 static bide_code get_stats(struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error)

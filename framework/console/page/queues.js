@@ -56,7 +56,7 @@ const queuesTable = makeTable(byId("queues-table"), {
   key: (queue) => queue.name,
   empty: "No queues yet.",
   columns: [
-    {name: "name", label: "Queue", kind: "title", fill: (cell, queue) => fillName(cell, queue.name, "")},
+    {name: "name", label: "Queue", kind: "title", fill: (cell, queue) => fillName(cell, queue.name, queue.ready > 0 && queue.workers === 0 ? "no worker takes from it" : "")},
     figureColumn("ready", "Ready"),
     figureColumn("delayed", "Delayed"),
     figureColumn("in_flight", "In flight"),

@@ -47,13 +47,14 @@ bide_code bide_rmq_admin_reopen(struct bide_rmq_admin *admin, amqp_channel_t cha
     return bide_rmq_link_reopen_channel(&admin->link, channel, error);
 }
 
-bide_code bide_rmq_admin_depth(
-    struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready, bide_error *error)
+bide_code bide_rmq_admin_look(struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready,
+    int64_t *ret_consumers, bide_error *error)
 {
     amqp_connection_state_t amqp = admin->link.amqp;
     const amqp_queue_declare_ok_t *ok =
         amqp_queue_declare(amqp, BIDE_RMQ_QUESTIONS, bide_rmq_text(queue), 1, 0, 0, 0, amqp_empty_table);
     int64_t ready = ok ? (int64_t)ok->message_count : -1;
+    int64_t consumers = ok ? (int64_t)ok->consumer_count : 0;
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(amqp);
     bide_code code = BIDE_OK;
     if (bide_rmq_is_not_found(reply))
@@ -61,11 +62,20 @@ bide_code bide_rmq_admin_depth(
     else
         code = bide_rmq_check(admin->settings, reply, "asking for a queue's length", error);
     amqp_maybe_release_buffers(amqp);
-    if (code != BIDE_OK)
+    if (code != BIDE_OK) {
         bide_rmq_link_drop(&admin->link);
-    else
-        *ret_ready = ready;
-    return code;
+        return code;
+    }
+    *ret_ready = ready;
+    *ret_consumers = consumers;
+    return BIDE_OK;
+}
+
+bide_code bide_rmq_admin_depth(
+    struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready, bide_error *error)
+{
+    int64_t consumers;
+    return bide_rmq_admin_look(admin, queue, ret_ready, &consumers, error);
 }
 
 static bide_code erase(struct bide_admin *base, bide_error *error)

@@ -24,7 +24,10 @@ struct bide_rmq_admin {
 
 /* Connected, with an open channel for questions. */
 bide_code bide_rmq_admin_ready(struct bide_rmq_admin *admin, bide_error *error);
-/* Messages ready in a queue, or -1: there is no such queue. */
+/* Messages ready in a queue, or -1: there is no such queue; and how many consumers it has. */
+bide_code bide_rmq_admin_look(struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready,
+    int64_t *ret_consumers, bide_error *error);
+/* The former alone. */
 bide_code bide_rmq_admin_depth(
     struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready, bide_error *error);
 /* After the broker has closed a channel: open again. */

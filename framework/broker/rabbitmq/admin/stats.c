@@ -21,7 +21,9 @@ static bide_code queue_stats(struct bide_rmq_admin *admin, const struct bide_rmq
 {
     struct bide_queue_stats stats = {.delayed = BIDE_UNKNOWN_COUNT, .in_flight = BIDE_UNKNOWN_COUNT};
     snprintf(stats.name, sizeof stats.name, "%s", queue->name);
-    bide_code code = depth(admin, queue->work, &stats.ready, error);
+    bide_code code = bide_rmq_admin_look(admin, queue->work, &stats.ready, &stats.workers, error);
+    if (stats.ready < 0) /* a missing queue holds nothing */
+        stats.ready = 0;
     if (code == BIDE_OK)
         code = depth(admin, queue->landing, &stats.landing, error);
     if (code == BIDE_OK)

@@ -123,6 +123,7 @@ static void add_consumer(
     struct bide_worker_stats *worker = find_worker(stats, name);
     if (worker)
         worker->in_flight += pending;
+    queue->workers += worker != NULL;
     queue->in_flight += pending;
     queue->ready -= pending;
 }
@@ -147,6 +148,23 @@ static bide_code count_consumers(struct bide_redis_admin *admin, struct bide_bro
         add_consumer(stats, queue, reply->element[i]);
     freeReplyObject(reply);
     return code;
+}
+
+/* Who waits for messages of it is no consumer before it has got one. */
+static bide_code count_waiting(struct bide_redis_admin *admin, struct bide_broker_stats *stats,
+    struct bide_queue_stats *queue, bide_error *error)
+{
+    redisReply *reply = NULL;
+    if (queue->workers > 0)
+        return BIDE_OK;
+    begin_queue(admin, BIDE_REDIS_SMEMBERS, queue->name, "waiting");
+    bide_code code = bide_redis_admin_call(admin, "listing", &reply, error);
+    if (code != BIDE_OK)
+        return code;
+    for (size_t i = 0; i < reply->elements; i++)
+        queue->workers += find_worker(stats, reply->element[i]->str) != NULL;
+    freeReplyObject(reply);
+    return BIDE_OK;
 }
 
 static bide_code count_claimed(struct bide_redis_admin *admin, struct bide_broker_stats *stats,
@@ -186,6 +204,8 @@ static bide_code count_queue(struct bide_redis_admin *admin, struct bide_broker_
         code = ask_number(admin, &queue->dead, error);
     if (code == BIDE_OK)
         code = count_consumers(admin, stats, queue, error);
+    if (code == BIDE_OK)
+        code = count_waiting(admin, stats, queue, error);
     if (code == BIDE_OK)
         code = count_claimed(admin, stats, queue, error);
     queue->delayed -= due;

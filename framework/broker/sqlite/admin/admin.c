@@ -234,8 +234,10 @@ static bide_code gather(struct bide_sqlite_admin *admin, struct bide_broker_stat
     if (code == BIDE_OK)
         code = count_claims(admin, stats, now_ms, error);
     bide_sqlite_rollback(&admin->file);
-    for (size_t i = 0; i < stats->n_queues; i++)
+    for (size_t i = 0; i < stats->n_queues; i++) {
         stats->delayed_total += stats->queues[i].delayed;
+        stats->queues[i].workers = stats->n_workers ? BIDE_UNKNOWN_COUNT : 0;
+    }
     return code;
 }
 
