@@ -129,7 +129,7 @@ void bide_config_write_reference(struct bide_buffer *to)
         "  what to do; so is one below a folder of that kind (a sticky one such as `/tmp` will do). The same "
         "holds "
         "for\n"
-        "  what it includes, `bide.env`, `secret_file` and plugins.\n"
+        "  what it includes, `bide.env`, `secret_file`, plugins and the program of `command`.\n"
         "- An unknown key, a value of another kind or out of its range is refused with file and line; "
         "nothing runs\n"
         "  with half a configuration.\n\n"

@@ -40,13 +40,27 @@ static char *search_path(const char *name)
     return NULL;
 }
 
+/* A program that is named by its path is judged as plugins are: who can change it runs what he likes with our
+ * rights. What PATH finds is the system's; what may be run and not read cannot be opened, and so not judged.
+ */
+static bide_code check_trust(const struct command *command, const bide_settings *settings, bide_error *error)
+{
+    int fd;
+    if (access(command->program, R_OK) != 0)
+        return BIDE_OK;
+    bide_code code = bide_settings_open(settings, "program", &fd, error);
+    if (code == BIDE_OK)
+        close(fd);
+    return code;
+}
+
 static bide_code set_program(struct command *command, const bide_settings *settings, bide_error *error)
 {
     const char *program = bide_settings_string(settings, "program");
     bool searched = !strchr(program, '/');
     command->program = searched ? search_path(program) : joined(bide_settings_dir(settings), program);
     if (command->program && runnable(command->program))
-        return BIDE_OK;
+        return searched ? BIDE_OK : check_trust(command, settings, error);
     return bide_fail(error, BIDE_E_CONFIG, "setting 'program': '%s' is not %s", program,
         searched ? "found in PATH (write it with its folder, or install it)"
                  : "an executable file (a path starts at the configuration file's folder)");

@@ -261,6 +261,27 @@ static void test_settings_are_checked_at_the_start(void **state)
     plugin_run_check_refusals("command", rows, COUNT_OF(rows));
 }
 
+/* Who can change the program decides what runs, as with a plugin. */
+static void test_a_program_that_others_can_change_is_refused(void **state)
+{
+    (void)state;
+    struct plugin_run run;
+    bide_error error = {0};
+    char path[TEMP_DIR_PATH], settings[400];
+    struct temp_dir dir;
+    assert_int_equal(temp_dir_create(&dir), 0);
+    assert_int_equal(temp_dir_write(&dir, "tool", "#!/bin/sh\nexit 0\n", path), 0);
+    snprintf(settings, sizeof settings, "program = \"%s\";", path);
+    assert_int_equal(chmod(path, 0757), 0);
+    assert_int_equal(plugin_run_open(&run, "command", "30s", settings, &error), BIDE_E_CONFIG);
+    assert_non_null(strstr(error.text, "can be written by everybody"));
+    assert_int_equal(temp_dir_remove(&run.dir), 0);
+    assert_int_equal(chmod(path, 0755) | chmod(dir.path, 0777), 0);
+    assert_int_equal(plugin_run_open(&run, "command", "30s", settings, &error), BIDE_E_CONFIG);
+    assert_non_null(strstr(error.text, "can be written by everybody"));
+    assert_int_equal(temp_dir_remove(&run.dir) | temp_dir_remove(&dir), 0);
+}
+
 static void test_a_program_that_vanished_is_tried_again(void **state)
 {
     (void)state;
@@ -294,6 +315,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_program_dies_with_its_worker),
     cmocka_unit_test(test_no_descriptor_and_no_ignored_signal_is_inherited),
     cmocka_unit_test(test_settings_are_checked_at_the_start),
+    cmocka_unit_test(test_a_program_that_others_can_change_is_refused),
     cmocka_unit_test(test_a_program_that_vanished_is_tried_again),
 };
 
