@@ -29,6 +29,7 @@ export class SendError extends Error {
 }
 
 export function milliseconds(value) {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`${value} is not a duration`);
   if (typeof value === 'number') return Math.max(0, Math.round(value * 1000));
   const units = {ms: 1, s: 1000, m: 60000, h: 3600000, d: 86400000};
   const parts = [...String(value).matchAll(/(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|d)/g)];
@@ -103,6 +104,9 @@ export const log = (level, text, fields = {}) => write({log: level, text, fields
 // Inside a handler: how far this run is.
 export const progress = (done, total) => write({progress: [done, total]});
 
+// JSON.stringify writes half a surrogate pair as an escape, which is no text in UTF-8.
+const wellFormed = (json) => !json.includes('\\u') ? json : json.replace(/(?<!\\)((?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}/g, '$1\ufffd');
+
 function failure(error) {
   if (error instanceof Dead) return {dead: error.message || 'rejected by the handler'};
   if (error instanceof Retry) return error.afterMs === undefined ? {retry: error.message} : {retry: error.message, after_ms: error.afterMs};
@@ -134,7 +138,7 @@ export function serve({concurrency = CONCURRENCY} = {}) {
   // What one round of the event loop writes goes out in one call.
   const writeLine = (line) => {
     if (!out) setImmediate(flush);
-    out += JSON.stringify(line) + '\n';
+    out += wellFormed(JSON.stringify(line)) + '\n';
   };
   const flush = () => {
     if (out) channel.write(out);
@@ -146,7 +150,11 @@ export function serve({concurrency = CONCURRENCY} = {}) {
     running.set(line.run, message);
     const answer = await current.run(run, outcome, handlers.get(line.type), message);
     running.delete(line.run);
-    writeLine({run: line.run, ...answer});
+    try {
+      writeLine({run: line.run, ...answer});
+    } catch (error) { // a circle, a BigInt
+      writeLine({run: line.run, retry: `the result cannot be written as JSON: ${error.message}`});
+    }
   };
   const take = (line) => {
     if (line.run !== undefined) begin(line);

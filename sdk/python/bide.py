@@ -226,11 +226,12 @@ def _failed(error: BaseException) -> dict:
         return answer
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return {"retry": text, "trace": trace.encode()[-_TRACE_BYTES:].decode(errors="ignore")}
+    return {"retry": text, "trace": trace.encode(errors="replace")[-_TRACE_BYTES:].decode(errors="ignore")}
 
 
 def _encode(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    """Half a surrogate pair (a file name that is no UTF-8) becomes "?"; NaN and Infinity are no JSON."""
+    return json.dumps(line, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(errors="replace") + b"\n"
 
 
 # ---- serving ----
@@ -329,7 +330,7 @@ class _Server:
             if function is None:
                 raise Dead(f"this program has no handler for the type {message.type}")
             answer = _done(function(message))
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is the message's failure
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is the message's failure
             answer = _failed(error)
         finally:
             _current.reset(token)
@@ -348,7 +349,7 @@ class _Server:
             answer = _done(await function(message))
         except asyncio.CancelledError:
             answer = {"retry": "cancelled"}
-        except Exception as error:  # noqa: BLE001
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             answer = _failed(error)
         self.end(message._run, answer)
 

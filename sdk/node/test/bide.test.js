@@ -15,6 +15,8 @@ handler('dead', () => { throw new Dead('no such picture'); });
 handler('later', () => { throw new Retry('soon', {after: '1.5s'}); });
 handler('bug', () => { null.x; });
 handler('bytes', (message) => message.body.length);
+handler('circle', () => { const a = {}; a.a = a; return a; });
+handler('half', () => ['\\ud800', '\\\\ud800', 'a\\u0000b', '\u{1f600}']);
 handler('hang', (message) => new Promise((resolve, reject) => message.signal.addEventListener('abort', () => reject(message.signal.reason))));
 serve({concurrency: 7});
 `;
@@ -50,7 +52,7 @@ test('greets, runs, and leaves', async (t) => {
   const {lines, write, run, ended} = program(t);
   write({bide: 1, program: 'tasks', concurrency: 3, max_line: 1000});
   const [hello] = await lines(1);
-  assert.deepEqual([hello.bide, hello.concurrency, hello.types], [1, 7, ['bug', 'bytes', 'dead', 'echo', 'hang', 'later']]);
+  assert.deepEqual([hello.bide, hello.concurrency, hello.types], [1, 7, ['bug', 'bytes', 'circle', 'dead', 'echo', 'half', 'hang', 'later']]);
   run(1, 'echo', {body: '{"u":1}'});
   assert.deepEqual(await lines(4), [{run: 1, send: {type: 'mail', body: {to: 1}, delay: '90000ms'}}, {run: 1, log: 'info', text: 'seen', fields: {n: 1}},
     {run: 1, progress: [1, 2]}, {run: 1, done: {result: {u: 1}}}]);
@@ -67,6 +69,10 @@ test('greets, runs, and leaves', async (t) => {
   const [bug] = await lines(1);
   assert.match(bug.retry, /^TypeError: /);
   assert.match(bug.trace, /tasks\.mjs/);
+  run(7, 'circle');
+  assert.match((await lines(1))[0].retry, /cannot be written as JSON/);
+  run(8, 'half');
+  assert.deepEqual(await lines(1), [{run: 8, done: {result: ['\ufffd', '\\ud800', 'a\0b', '\u{1f600}']}}]);
   write({leave: true});
   assert.equal(await ended, 0);
 });
@@ -96,7 +102,7 @@ test('handlers are tested without bide', async () => {
 
 test('durations', () => {
   assert.deepEqual(['250ms', '1.5s', '1h30m', 2, '7d'].map(milliseconds), [250, 1500, 5400000, 2000, 604800000]);
-  for (const bad of ['', '5', 's', '1 s', '-1s']) assert.throws(() => milliseconds(bad), TypeError);
+  for (const bad of [NaN, Infinity, '', '5', 's', '1 s', '-1s']) assert.throws(() => milliseconds(bad), TypeError);
 });
 
 test('the client sends, and says what was refused', async (t) => {

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 import bide  # noqa: E402
 
 PROGRAM = """
-import asyncio, os, time
+import asyncio, os, sys, time
 import bide
 
 @bide.handler("echo")
@@ -45,6 +45,18 @@ def count(message):
 @bide.handler("set")
 def no_json(message):
     return {1, 2}
+
+@bide.handler("nan")
+def nan(message):
+    return float("nan")
+
+@bide.handler("surrogate")
+def surrogate(message):
+    raise OSError("no file '\\udcff'")
+
+@bide.handler("exit")
+def leave(message):
+    sys.exit(3)
 
 @bide.handler("wait")
 def wait(message):
@@ -113,16 +125,19 @@ class Protocol(unittest.TestCase):
             {"run": 1, "log": "info", "text": "seen", "fields": {"n": 1}},
             {"run": 1, "progress": [1, 2]},
             {"run": 1, "done": {"result": {"u": 1}}}])
-        for number, type in ((2, "dead"), (3, "later"), (4, "unknown"), (5, "bug"), (6, "set")):
+        for number, type in ((2, "dead"), (3, "later"), (4, "unknown"), (5, "bug"), (6, "set"), (21, "nan"), (22, "surrogate"), (23, "exit")):
             program.run(number, type)
         program.write({"run": 7, "id": "i7", "type": "bytes", "body_base64": "/wA="})
-        answers = {line["run"]: line for line in program.read(6)}
+        answers = {line["run"]: line for line in program.read(9)}
         self.assertEqual(answers[2], {"run": 2, "dead": "no such picture"})
         self.assertEqual(answers[3], {"run": 3, "retry": "soon", "after_ms": 1500})
         self.assertIn("no handler for the type unknown", answers[4]["dead"])
         self.assertEqual(answers[5]["retry"], "KeyError: 'key'")
         self.assertTrue(answers[5]["trace"].rstrip().endswith("KeyError: 'key'"))
         self.assertIn("cannot be written as JSON", answers[6]["retry"])
+        self.assertIn("cannot be written as JSON", answers[21]["retry"])
+        self.assertEqual(answers[22]["retry"], "OSError: no file '?'")
+        self.assertEqual(answers[23]["retry"], "SystemExit: 3")
         self.assertEqual(answers[7], {"run": 7, "done": {"result": 2}})
 
     def leaves(self, program):
@@ -131,7 +146,7 @@ class Protocol(unittest.TestCase):
 
     def test_one_at_a_time(self):
         with Program() as program:
-            self.assertEqual(program.hello["types"], ["bug", "bytes", "dead", "echo", "later", "set", "wait"])
+            self.assertEqual(program.hello["types"], ["bug", "bytes", "dead", "echo", "exit", "later", "nan", "set", "surrogate", "wait"])
             self.check_runs(program)
             program.run(8, "wait")
             program.write({"cancel": 8}, {"cancel": 99})
