@@ -106,11 +106,13 @@ void bide_instance_write(struct bide_instance *process)
 static bool read_some(struct bide_instance *process, size_t which, struct bide_buffer *to)
 {
     char *room = bide_buffer_reserve(to, READ_BYTES);
+    if (!room)
+        bide_instance_kill(process, NULL); /* it cannot be heard, which no run of it is to blame for */
     ssize_t got = room ? read(process->fds[which], room, READ_BYTES) : 0;
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return errno == EINTR;
     if (got <= 0) {
-        close_fd(process, which); /* its end, or no memory to go on */
+        close_fd(process, which); /* its end, or ours */
         return false;
     }
     to->size += (size_t)got;

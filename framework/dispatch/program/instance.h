@@ -18,7 +18,8 @@ struct bide_program_run {
     struct bide_job *job; /* owned until bide_pool_finish */
     uint64_t number;
     bool told;        /* its cancellation has been written */
-    char *send_error; /* owned: why a message it wanted to send is none; NULL: all were good */
+    bool lost_send;   /* a message it wanted to send is none */
+    char *send_error; /* owned: why; NULL: no memory to say */
     struct bide_context context;
 };
 

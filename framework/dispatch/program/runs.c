@@ -103,9 +103,9 @@ static void finish(struct bide_instance *process, struct bide_program_run *run)
 
 static void end(struct bide_instance *process, struct bide_program_run *run, bide_outcome outcome)
 {
-    if (outcome == BIDE_DONE && run->send_error)
-        outcome =
-            bide_retry(&run->context, BIDE_BY_POLICY, "a message that it sent is none: %s", run->send_error);
+    if (outcome == BIDE_DONE && run->lost_send)
+        outcome = bide_retry(&run->context, BIDE_BY_POLICY, "a message that it sent is none: %s",
+            run->send_error ? run->send_error : "out of memory");
     bide_context_end(&run->context, run->job, outcome);
     process->n_ended++;
     finish(process, run);
@@ -133,8 +133,9 @@ static void keep_send(struct bide_program_run *run, const struct bide_program_sa
                           : bide_fail(&error, BIDE_E_NOMEM, "out of memory");
     if (code == BIDE_OK)
         code = bide_context_send(&run->context, message, &error);
-    if (code != BIDE_OK && !run->send_error)
+    if (code != BIDE_OK && !run->lost_send)
         run->send_error = bide_strdup(error.text);
+    run->lost_send |= code != BIDE_OK;
     bide_free(text);
 }
 
