@@ -135,8 +135,8 @@ struct bide_receiver_stats {
     uint64_t reconnects;
     uint64_t settled; /* settlements that are final in the broker */
     uint64_t lost;    /* settlements that could not be made: the broker will hand those messages out again */
-    size_t
-        unsettled; /* handed over by settle, not yet final; but for those that the broker refuses to take */
+    size_t unsettled; /* handed over by settle, not yet final; but, before stop, for those that the broker
+                         refuses to take */
     int64_t
         patience_us; /* what has not begun to run so long after it was handed out should be released, or */
                      /* the broker takes it away; 0: it may wait */

@@ -148,12 +148,12 @@ ALL, NO_WORK, NO_DEFAULT = ".*", r"^(?!.*\.(hold\.|due$|work$)).*$", r"^(?!amq\.
 class Clerk:
     """A user whose right to write is taken away while in it; messages come from another."""
 
-    def __init__(self, project, **settings):
+    def __init__(self, project, handlers=(), **settings):
         if "clerk" not in SERVER.ctl("list_users"):
             SERVER.ctl("add_user", "clerk", "clerk")
         self.may_write(ALL)
         project.url = f"amqp://clerk:clerk@127.0.0.1:{SERVER.port()}"
-        project.configure([handler(project)], **settings)
+        project.configure([handler(project), *handlers], **settings)
         self.worker = project.worker()
         project.send([{"type": "probe", "id": "before"}])
         wait_until(lambda: all_done(project, ["before"]), 40, self.worker.log_tail)
@@ -168,10 +168,10 @@ class Clerk:
     def may_write(self, what):
         SERVER.ctl("set_permissions", "clerk", ".*", what, ".*")
 
-    def send(self, prefix, count, body):
+    def send(self, prefix, count, body, queue="default", type_="probe"):
         ids = [f"{prefix}{n:02d}" for n in range(count)]
         for id_ in ids:
-            self.foreign.publish("default", type="probe", message_id=id_, body=json.dumps(body).encode())
+            self.foreign.publish(queue, type=type_, message_id=id_, body=json.dumps(body).encode())
         return ids
 
 
@@ -191,6 +191,47 @@ def right_taken_away(project):
         runs_at_most(project, 2)
         expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
         expect(clerk.worker.log_text().count("the broker refuses a message") < 3, "said again and again")
+
+
+OTHER = {"queues": [{"name": "default"}, {"name": "other"}]}
+
+
+def in_other(project, **changes):
+    """A second queue beside the one that has the trouble."""
+    return handler(project, type="other", queue="other", **changes)
+
+
+def large_bodies_refused(project):
+    """What is refused does not take the room that the others' bodies need; only its own queue waits for it."""
+    large = {"fail": 1, "pad": "x" * 600 * 1024}
+    with Clerk(project, [in_other(project)], worker={"max_body": "1MiB", "max_in_flight": "1MiB"}, **OTHER) as clerk:
+        clerk.may_write(NO_WORK)
+        failing = clerk.send("f", 6, large)
+        wait_until(lambda: ran(project).get("f00"), 20, clerk.worker.log_tail)
+        good = clerk.send("g", 6, {"pad": "x" * 600 * 1024}, "other", "other")
+        wait_until(lambda: all_done(project, good), 20, lambda: f"the others go on: {ran(project)}: {clerk.worker.log_tail()}")
+        peak = max(status_kib(pid, "VmHWM") for pid in clerk.worker.tree())
+        started = sum(id_ in ran(project) for id_ in failing)
+        print(f"{started} of {len(failing)} refused ones are in hand, {peak // 1024} MiB at most")
+        expect(started < len(failing), "there is no end to it")
+        clerk.may_write(ALL)
+        wait_until(lambda: all_done(project, failing), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
+
+
+def refused_while_it_leaves(project):
+    """What the broker takes a moment later is not left to run again."""
+    configure(project)
+    worker = project.worker()
+    project.send([{"type": "probe", "id": "late", "body": {"fail": 1, "sleep_ms": 2000}}])
+    wait_until(lambda: project.queue("default")["ready"] == 0, 20, worker.log_tail)
+    with Foreign(project) as foreign:
+        foreign.channel.exchange_delete(foreign.name("hold.100ms"))
+    expect(worker.stop() == 0, worker.log_tail())
+    worker = project.worker()
+    wait_until(lambda: all_done(project, ["late"]), 20, worker.log_tail)
+    runs_at_most(project, 2)
+    expect(worker.stop() == 0, worker.log_tail())
 
 
 def no_right_to_bury(project):
@@ -239,5 +280,6 @@ def one_queue_cannot_be_declared(project):
 
 
 with SERVER:
-    main(exchange_deleted_under_retries, right_taken_away, no_right_to_bury, one_queue_cannot_be_declared,
+    main(exchange_deleted_under_retries, right_taken_away, large_bodies_refused,
+         refused_while_it_leaves, no_right_to_bury, one_queue_cannot_be_declared,
          runs_longer_than_the_broker_waits, oversized_bodies, link_lost_between_acknowledgements)

@@ -347,17 +347,18 @@ static bide_code on_head(
     coming->charge = (size_t)(most && size > most ? CUT_BYTES : size);
     intake->in_flight += coming->charge;
     intake->reading += coming->charge;
-    intake->is_crowded = most && intake->in_flight > most;
+    intake->is_crowded = most && intake->in_flight - intake->aside > most;
     if (size > 0)
         return BIDE_OK;
     return finish_message(intake, index, amqp_empty_bytes, error);
 }
 
+/* While something else than what is being read is in hand, and it can be settled. */
 bool bide_rmq_intake_is_full(struct bide_rmq_intake *intake)
 {
+    size_t held = intake->in_flight - intake->aside;
     if (intake->is_crowded)
-        intake->is_crowded = intake->in_flight > intake->settings->max_in_flight &&
-                             intake->in_flight > intake->reading; /* something is in hand */
+        intake->is_crowded = held > intake->settings->max_in_flight && held > intake->reading;
     return intake->is_crowded;
 }
 
@@ -462,7 +463,7 @@ bide_code bide_rmq_intake_read(struct bide_rmq_intake *intake, size_t most, bool
     while (code == BIDE_OK && n < most) {
         amqp_frame_t frame;
         if (bide_rmq_intake_is_full(intake)) {
-            *ret_more = false;
+            *ret_more = true;
             return BIDE_OK;
         }
         int status = amqp_simple_wait_frame_noblock(intake->link.amqp, &frame, &at_once);

@@ -63,6 +63,7 @@ struct bide_rmq_intake {
     size_t n_returned;          /* settlements by return, not yet written */
     size_t in_flight;           /* bytes of bodies that are in hand, or being read */
     size_t reading;             /* of these, of messages that are not whole */
+    size_t aside;               /* of in_flight, what is stuck: it must not hold up what is not */
     bool is_crowded;            /* the next body is read once there is room for it */
     uint64_t n_settled, n_lost; /* so far, over all connections */
     bide_rmq_delivery_sink *sink;

@@ -31,12 +31,20 @@ static void add_ready(struct bide_rmq_receiver *receiver, struct bide_rmq_delive
     receiver->ready_end = &delivery->next;
 }
 
+/* Of what cannot be settled now, enough is in memory. More of where that came from is not read, and what the
+ * broker has sent already goes back; the others have the whole budget. */
+static bool is_glutted(const struct bide_rmq_receiver *receiver, size_t channel)
+{
+    size_t most = receiver->settings->max_in_flight;
+    return most && receiver->intake.aside >= most && bide_rmq_courier_stuck(receiver->courier, channel) > 0;
+}
+
 /* Takes what a connection brought, before the user sees it. */
 static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
 {
     struct bide_rmq_receiver *receiver = owner;
     int64_t early_ms = delivery->base.message->due_ms - bide_wall_ms(receiver->settings->clock);
-    if (receiver->stopping) {
+    if (receiver->stopping || is_glutted(receiver, bide_rmq_delivery_channel(delivery))) {
         bide_rmq_intake_return(&receiver->intake, delivery);
         bide_rmq_delivery_destroy(delivery);
     } else if (early_ms > BIDE_LANDING_MS && !delivery->base.defect) {
@@ -104,6 +112,8 @@ static size_t wanted_on(struct bide_rmq_receiver *receiver, size_t channel)
         wanted = receiver->has_begun[queue] && !receiver->stopping ? receiver->settings->early_max : 0;
     struct bide_rmq_down *down = &receiver->downs[channel];
     size_t stuck = bide_rmq_courier_stuck(receiver->courier, channel);
+    if (is_glutted(receiver, channel))
+        wanted = 0;
     if (stuck > down->stuck)
         down->stuck = stuck < STUCK_MAX ? stuck : STUCK_MAX;
     if (wanted == 0)
@@ -128,7 +138,10 @@ void bide_rmq_receiver_apply_limits(struct bide_rmq_receiver *receiver)
 static void obey_stuck(struct bide_rmq_receiver *receiver)
 {
     size_t n = bide_rmq_courier_all_stuck(receiver->courier);
-    if (n != receiver->n_stuck)
+    size_t aside = bide_rmq_courier_stuck_bytes(receiver->courier);
+    bool has_changed = n != receiver->n_stuck || aside != receiver->intake.aside;
+    receiver->intake.aside = aside;
+    if (has_changed)
         bide_rmq_receiver_apply_limits(receiver);
     receiver->n_stuck = n;
 }
@@ -248,15 +261,15 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
         timeout = bide_rmq_sooner(timeout, FLOOD_REST_US);
     if (!receiver->connector.is_busy)
         timeout = bide_rmq_sooner(timeout, bide_rmq_receiver_needs_connection_us(receiver));
-    if (receiver->has_more || receiver->ready || receiver->has_settled ||
+    bool is_full = bide_rmq_intake_is_full(&receiver->intake);
+    if ((receiver->has_more && !is_full) || receiver->ready || receiver->has_settled ||
         bide_rmq_wire_waiting(&receiver->intake.wire))
         timeout = 0;
     *ret_wait = (struct bide_wait){.timeout_us = timeout};
     add_fd(ret_wait, receiver->wakeup.fd);
     if (receiver->connector.is_busy)
         add_fd(ret_wait, receiver->connected.fd);
-    bool reads = !receiver->rests && !bide_rmq_intake_is_full(&receiver->intake);
-    if (bide_rmq_intake_is_open(&receiver->intake) && reads)
+    if (bide_rmq_intake_is_open(&receiver->intake) && !receiver->rests && !is_full)
         add_fd(ret_wait, receiver->intake.link.fd);
 }
 

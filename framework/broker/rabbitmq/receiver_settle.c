@@ -127,7 +127,8 @@ int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver)
 
 size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver)
 {
-    size_t stuck = bide_rmq_courier_all_stuck(receiver->courier);
+    /* On the way out they get another try, for as long as the user waits: given up, an attempt is lost. */
+    size_t stuck = receiver->stopping ? 0 : bide_rmq_courier_all_stuck(receiver->courier);
     size_t n = receiver->n_jobs - (stuck < receiver->n_jobs ? stuck : receiver->n_jobs);
     n += receiver->intake.n_returned;
     for (size_t i = 0; i < receiver->intake.n_channels; i++)

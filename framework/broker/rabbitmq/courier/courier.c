@@ -67,6 +67,7 @@ static void close_item(struct bide_rmq_courier *courier, struct bide_rmq_job *jo
     if (job->is_stuck) {
         atomic_fetch_sub(&channel_of(courier, job)->stuck, 1);
         atomic_fetch_sub(&courier->n_stuck, 1);
+        atomic_fetch_sub(&courier->stuck_bytes, job->delivery->charge);
     }
     list_add(&courier->finished, job);
 }
@@ -88,6 +89,7 @@ static void deny(struct bide_rmq_courier *courier, struct bide_rmq_item *item, c
     if (!item->job->is_stuck) {
         atomic_fetch_add(&channel_of(courier, item->job)->stuck, 1);
         atomic_fetch_add(&courier->n_stuck, 1);
+        atomic_fetch_add(&courier->stuck_bytes, item->job->delivery->charge);
         bide_wakeup_signal(courier->done);
         atomic_store(&courier->has_outbox, true);
     }

@@ -72,5 +72,6 @@ void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, size_t ch
 /* Jobs of a channel that are stuck: they wait in hand without counting against the channel's limit. */
 size_t bide_rmq_courier_stuck(const struct bide_rmq_courier *courier, size_t channel);
 size_t bide_rmq_courier_all_stuck(const struct bide_rmq_courier *courier);
+size_t bide_rmq_courier_stuck_bytes(const struct bide_rmq_courier *courier);
 
 #endif

@@ -43,6 +43,11 @@ size_t bide_rmq_courier_all_stuck(const struct bide_rmq_courier *courier)
     return atomic_load_explicit(&courier->n_stuck, memory_order_relaxed);
 }
 
+size_t bide_rmq_courier_stuck_bytes(const struct bide_rmq_courier *courier)
+{
+    return atomic_load_explicit(&courier->stuck_bytes, memory_order_relaxed);
+}
+
 void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel)
 {
     atomic_store(&courier->channels[channel].look, BIDE_RMQ_ASKED);

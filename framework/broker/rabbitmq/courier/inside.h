@@ -26,8 +26,9 @@ struct bide_rmq_courier {
     atomic_bool ending;
     atomic_bool has_outbox;
     _Atomic uint32_t changes; /* of generations */
-    _Atomic size_t n_stuck;   /* jobs, of all channels */
-    pthread_mutex_t lock;     /* of the two lists */
+    _Atomic size_t n_stuck;   /* jobs, of all channels; and their share of the budget of bodies: */
+    _Atomic size_t stuck_bytes;
+    pthread_mutex_t lock; /* of the two lists */
     struct shared {
         _Atomic uint32_t generation;
         _Atomic size_t stuck;
