@@ -12,6 +12,8 @@ enum { CLAIM_BYTES = 2 * 1024 * 1024, STREAM_ROOM = 16 };
 /* While so many settlements are not final, nothing more is claimed: memory is bounded where handlers are
  * quicker than the way to the server. */
 enum { UNSETTLED_MOST = 4096 };
+/* A worker that nobody wakes looks by itself: somebody may have deleted the set of those that wait. */
+enum { LOOK_MS = 30 * 1000 };
 /* A queue rests for so long when the server refuses a claim. */
 enum { REST_MS = 3000 };
 
@@ -154,14 +156,15 @@ bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_erro
 /* ---- answers ---- */
 
 /* Nothing is left: the next claim is caused by a wake, or by time. */
-static void rest(struct bide_redis_queue *queue, const redisReply *reply)
+static void rest(struct bide_redis_queue *queue, const redisReply *reply, int64_t now_ms)
 {
     const redisReply *first = reply->element[1];
-    queue->wanting = false;
-    if (first->len == 0)
-        return;
-    int64_t due_ms = (int64_t)strtod(first->str, NULL);
     bool primary = reply->element[2]->integer == 1;
+    int64_t due_ms = first->len ? (int64_t)strtod(first->str, NULL) : BIDE_REDIS_NO_ALARM;
+    queue->wanting = false;
+    queue->alarm_ms = now_ms + LOOK_MS;
+    if (due_ms >= queue->alarm_ms)
+        return;
     if (!primary)
         queue->alarm_ms = due_ms + BIDE_REDIS_BACKUP_MS;
     else
@@ -187,7 +190,7 @@ static bide_code answer_script(struct bide_redis_receiver *receiver, const struc
     if (reply->element[0]->integer == 1 || queue->woken)
         queue->wanting = true;
     else
-        rest(queue, reply);
+        rest(queue, reply, bide_wall_ms(receiver->settings->clock));
     if (queue->woken && bide_redis_claims_room(receiver, queue) == 0)
         queue->pass_on = true;
     return code;
