@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "cli/bench.h"
 #include "cli/send.h"
+#include "producer/configured.h"
 #include "worker/assemble.h"
 
 enum { IDLE_MS = 10000, BATCH = 1000, PROGRESS_US = 200 * 1000 };
@@ -182,7 +183,7 @@ bide_code bide_cli_bench_open(struct bide_cli *cli, const struct bide_cli_bench_
         ret_bench->admin = NULL;
         return code;
     }
-    return bide_cli_producer_open(config, &ret_bench->producer, error);
+    return bide_producer_open_configured(config, &ret_bench->producer, error);
 }
 
 bide_code bide_cli_bench_close(struct bide_cli_bench *bench, bide_code code, bide_error *error)

@@ -9,12 +9,11 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/check.h"
-#include "cli/unserved.h"
-#include "cli/unserved.h"
 #include "dispatch/handler.h"
 #include "dispatch/program/host.h"
 #include "dispatch/settings.h"
 #include "outcome/backoff.h"
+#include "producer/unserved.h"
 
 enum { OPEN_MS = 20 * 1000, SHORT_OUTAGE_MS = 60 * 1000 };
 
@@ -174,8 +173,8 @@ static void check_patience(
 static void check_on_dead(struct bide_cli_report *report, const char *subject,
     const struct bide_config *config, const struct bide_handler_config *handler)
 {
-    char text[BIDE_CLI_UNSERVED_TEXT];
-    if (handler->on_dead && bide_cli_is_unserved(config, handler->on_dead, "", text))
+    char text[BIDE_UNSERVED_TEXT];
+    if (handler->on_dead && bide_is_unserved(config, handler->on_dead, "", text))
         bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_WARNING, subject, text,
                                         "add a handler for its on_dead, or let another worker have it"});
 }

@@ -5,36 +5,14 @@
 #include <string.h>
 
 #include "cli/split.h"
-#include "cli/unserved.h"
-#include "message/envelope.h"
-#include "message/message.h"
+#include "producer/configured.h"
+#include "producer/unserved.h"
 
 static bool is_blank(const char *text, size_t size)
 {
     while (size && memchr(" \t\r", text[size - 1], 3))
         size--;
     return size == 0;
-}
-
-static bide_code too_large(
-    const struct bide_cli_parser *parser, const bide_message *message, bide_error *error)
-{
-    size_t size;
-    bide_message_body(message, &size);
-    if ((int64_t)size <= parser->config->worker.max_body)
-        return BIDE_OK;
-    return bide_fail(error, BIDE_E_DATA, "the body has %zu bytes: worker.max_body allows %" PRId64, size,
-        parser->config->worker.max_body);
-}
-
-/* The queue of the type's handler, where the line names none. */
-static bide_code choose_queue(const struct bide_cli_parser *parser, bide_message *message, bide_error *error)
-{
-    const struct bide_handler_config *handler =
-        bide_config_handler(parser->config, bide_message_type(message));
-    if (*bide_message_queue(message) || !handler)
-        return BIDE_OK;
-    return bide_message_set_queue(message, handler->queue, error);
 }
 
 static bool has_warned_of(const struct bide_cli_parser *parser, const char *type)
@@ -48,9 +26,9 @@ static bool has_warned_of(const struct bide_cli_parser *parser, const char *type
 /* Refused where strict; else a warning, the first time. */
 static bide_code judge_service(struct bide_cli_parser *parser, const bide_message *message, bide_error *error)
 {
-    char text[BIDE_CLI_UNSERVED_TEXT];
+    char text[BIDE_UNSERVED_TEXT];
     const char *type = bide_message_type(message);
-    if (!bide_cli_is_unserved(parser->config, type, bide_message_queue(message), text))
+    if (!bide_is_unserved(parser->config, type, bide_message_queue(message), text))
         return BIDE_OK;
     if (parser->strict)
         return bide_fail(error, BIDE_E_DATA, "%s", text);
@@ -68,20 +46,14 @@ static bide_code parse_line(struct bide_cli_parser *parser, const char *text, si
     if (!text)
         return bide_fail(
             error, BIDE_E_DATA, "the line is too long for any message that worker.max_body allows");
-    bide_code code = bide_envelope_parse(text, size, &message, error);
+    bide_code code = bide_message_from_line(parser->config, text, size, &message, error);
     if (code != BIDE_OK)
         return code;
-    code = too_large(parser, message, error);
+    code = judge_service(parser, message, error);
     if (code == BIDE_OK)
-        code = choose_queue(parser, message, error);
-    if (code == BIDE_OK)
-        code = judge_service(parser, message, error);
-    if (code == BIDE_OK) /* what sending would refuse is found here, with the line's number */
-        code = bide_message_stamp(message, "default", bide_clock_system(), error);
-    if (code != BIDE_OK)
-        bide_message_destroy(message);
-    else
         *ret_message = message;
+    else
+        bide_message_destroy(message);
     return code;
 }
 

@@ -9,7 +9,8 @@
 #include "base/visible.h"
 #include "cli/output.h"
 #include "cli/session.h"
-#include "cli/unserved.h"
+#include "producer/configured.h"
+#include "producer/unserved.h"
 
 struct values {
     bool lines, strict;
@@ -43,27 +44,6 @@ static const struct bide_cli_option options[] = {
                 "unless all lines are good."},
     {0},
 };
-
-bide_code bide_cli_producer_open(
-    const struct bide_config *config, bide_producer **ret_producer, bide_error *error)
-{
-    const char **queues = bide_calloc(config->n_queues, sizeof *queues);
-    if (!queues)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < config->n_queues; i++)
-        queues[i] = config->queues[i].name;
-    const bide_producer_options producer_options = {
-        .name_space = config->name_space,
-        .queue_type = config->classic_queues ? "classic" : "quorum",
-        .base_dir = config->dir,
-        .max_body = (size_t)config->worker.max_body,
-        .queues = queues,
-        .n_queues = config->n_queues,
-    };
-    bide_code code = bide_producer_open(config->broker, &producer_options, ret_producer, error);
-    bide_free(queues);
-    return code;
-}
 
 void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message)
 {
@@ -180,8 +160,8 @@ static bide_code build(const struct bide_cli *cli, const struct values *values,
 static bide_code judge_service(const struct values *values, const struct bide_config *config,
     const bide_message *message, bide_error *error)
 {
-    char text[BIDE_CLI_UNSERVED_TEXT];
-    if (!bide_cli_is_unserved(config, bide_message_type(message), bide_message_queue(message), text))
+    char text[BIDE_UNSERVED_TEXT];
+    if (!bide_is_unserved(config, bide_message_type(message), bide_message_queue(message), text))
         return BIDE_OK;
     if (values->strict)
         return bide_fail(error, BIDE_E_DATA, "%s; nothing was sent (--strict)", text);
@@ -199,7 +179,7 @@ static bide_code send_one(const struct bide_cli *cli, const struct values *value
         return code;
     code = judge_service(values, config, message, error);
     if (code == BIDE_OK)
-        code = bide_cli_producer_open(config, &producer, error);
+        code = bide_producer_open_configured(config, &producer, error);
     if (code == BIDE_OK) {
         code = bide_producer_send(producer, message, error);
         bide_producer_close(producer);

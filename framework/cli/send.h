@@ -8,10 +8,6 @@
 #include "cli/command.h"
 #include "config/config.h"
 
-/* A producer for the configuration's broker, queues and limits. */
-bide_code bide_cli_producer_open(
-    const struct bide_config *config, bide_producer **ret_producer, bide_error *error);
-
 /* As read(2), but waits where a non-blocking descriptor has nothing yet. */
 ssize_t bide_cli_read(int fd, void *to, size_t size);
 /* Appends what BODY stands for: text, @file, or - for standard input; at most max bytes. */

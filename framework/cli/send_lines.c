@@ -9,6 +9,7 @@
 #include "cli/lines.h"
 #include "cli/output.h"
 #include "cli/send.h"
+#include "producer/configured.h"
 
 /* One run of the command. */
 struct sending {
@@ -125,7 +126,7 @@ static bide_code send_from(
     sending->cli = cli;
     sending->total = total;
     bide_cli_progress_init(&sending->progress, "sent");
-    bide_code code = bide_cli_producer_open(config, &sending->producer, error);
+    bide_code code = bide_producer_open_configured(config, &sending->producer, error);
     if (code == BIDE_OK)
         code = bide_cli_lines_open(fd, config, &sending->lines, error);
     if (code == BIDE_OK)

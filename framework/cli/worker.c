@@ -13,6 +13,7 @@
 #include "bide/worker.h"
 #include "broker/risk.h"
 #include "cli/generation.h"
+#include "cli/placeholder.h"
 #include "cli/session.h"
 #include "console/console.h"
 #include "worker/supervised.h"
@@ -135,6 +136,11 @@ static bide_code serve(struct start *start, const struct bide_supervised *shared
     struct bide_config *config = take_config(start, shared);
     set_log_level(start, config);
     bide_config_forget_secrets(config);
+    if (bide_cli_only_sends(config)) {
+        bide_cli_placeholder_run(shared);
+        bide_config_destroy(config);
+        return BIDE_OK;
+    }
     unsetenv("BIDE_BROKER"); /* its URL, too, may hold a password; a reload happens in the supervisor */
     bide_code code = bide_worker_create_from(config, &start->options, &worker, error);
     if (code != BIDE_OK)
@@ -201,11 +207,11 @@ static void conclude(void *user, bool accepted)
     struct start *start = user;
     if (!accepted) {
         bide_cli_generation_release(&start->next);
-        bide_listeners_drop(&start->next_listeners, &start->listeners);
+        bide_listeners_remove_dropped(&start->next_listeners, &start->listeners);
         start->next_listeners = start->listeners;
         return;
     }
-    bide_listeners_drop(&start->listeners, &start->next_listeners);
+    bide_listeners_remove_dropped(&start->listeners, &start->next_listeners);
     start->listeners = start->next_listeners;
     if (start->next.config->worker.log_level < start->now.config->worker.log_level)
         set_log_level(start, start->next.config);
@@ -333,6 +339,8 @@ const struct bide_cli_command bide_cli_worker = {
         "configuration and the plugins again, without\nlosing a message; what is wrong with them is "
         "logged, and the old ones stay in use. SIGTSTP: begins nothing new, until SIGCONT.\n"
         "A broker that is out of reach at the start is waited for (not with --no-wait).\n"
+        "Without handlers, but with http.listen or http.send_socket, it only sends what POST /send brings "
+        "(docs/sending.md).\n"
         "Exit status: 0 when it was told to stop, or idle; else why its first process could not start.",
     .options = options,
     .values_size = sizeof(struct values),

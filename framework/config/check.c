@@ -7,7 +7,7 @@
 #include "base/units.h"
 #include "config/listen.h"
 
-enum { TOKEN_MIN = 16 };
+enum { TOKEN_MIN = 16, SOCKET_PATH = 104 };
 
 static const config_setting_t *element(const config_t *file, const char *list, size_t index)
 {
@@ -230,14 +230,25 @@ static bide_code check_tokens(
     return BIDE_OK;
 }
 
+static bide_code check_send_socket(
+    const struct bide_reader *reader, const config_t *file, const struct bide_http_config *http)
+{
+    const char *path = http->send_socket;
+    if (!path || (*path == '/' && strlen(path) < SOCKET_PATH) || strncmp(path, "${", 2) == 0)
+        return BIDE_OK;
+    return bide_reader_fail(reader, config_lookup(file, "http.send_socket"),
+        "http.send_socket: '%s' is no absolute path of less than %d bytes", path, SOCKET_PATH);
+}
+
 static bide_code check_http(
     const struct bide_reader *reader, const config_t *file, const struct bide_http_config *http)
 {
     struct bide_listen listen;
     bide_error inner = {0};
     const config_setting_t *at = config_lookup(file, "http.listen");
-    if (!http->listen)
-        return BIDE_OK;
+    bide_code code = check_send_socket(reader, file, http);
+    if (code != BIDE_OK || !http->listen)
+        return code;
     if (bide_listen_parse(http->listen, &listen, &inner) != BIDE_OK)
         return bide_reader_fail(reader, at, "http.listen: %s", inner.text);
     if (!listen.loopback && !http->token && !http->read_token && !http->send_token)

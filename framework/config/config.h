@@ -122,6 +122,7 @@ struct bide_http_config {
     char *listen; /* NULL: nowhere; else bide_listen_parse takes it */
     char *token;  /* NULL: none; of role operate */
     char *read_token, *send_token;
+    char *send_socket; /* NULL: none; an absolute path */
     bool open_metrics;
 };
 

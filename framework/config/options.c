@@ -66,6 +66,9 @@ static const struct bide_option http_options[] = {
                 "read)."},
     {"send_token", BIDE_OPTION_STRING, HTTP(send_token), .fallback = "", .sample = "${BIDE_HTTP_SEND_TOKEN}",
         .help = "Another token, which may only send messages (role send)."},
+    {"send_socket", BIDE_OPTION_STRING, HTTP(send_socket), .fallback = "", .sample = "/run/bide/send.sock",
+        .help = "A Unix socket (absolute path, mode 0660) by which its group may send messages, and nothing "
+                "else: docs/sending.md."},
     {"open_metrics", BIDE_OPTION_BOOL, HTTP(open_metrics), .fallback = "false",
         .help = "`true`: `/metrics` and `/readyz` need no token."},
     {0},

@@ -88,8 +88,14 @@ static const char *led_astray(const struct bide_access *access, enum bide_right 
 
 struct bide_judgement bide_access_judge(const struct bide_access *access, enum bide_right right)
 {
-    if (access->local)
+    if (access->door == BIDE_DOOR_OWNER)
         return (struct bide_judgement){.role = BIDE_ROLE_OPERATE};
+    if (access->door == BIDE_DOOR_SENDERS)
+        return right == BIDE_RIGHT_PUBLIC || right == BIDE_RIGHT_SEND
+                   ? (struct bide_judgement){.role = BIDE_ROLE_SEND}
+                   : (struct bide_judgement){.status = 403,
+                         .why = "this socket is for sending (http.send_socket)",
+                         .role = BIDE_ROLE_SEND};
     const char *astray = led_astray(access, right);
     if (astray)
         return (struct bide_judgement){.status = 403, .why = astray};

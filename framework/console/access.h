@@ -1,6 +1,7 @@
 /* console/access.h: who may ask for what. Pure; any thread.
  *
- * The Unix socket (mode 0600) is its owner's: everything. On TCP, once any token is configured:
+ * The Unix socket (mode 0600) is its owner's: everything. That of http.send_socket (mode 0660) is its
+ * group's: sending, and nothing else. On TCP, once any token is configured:
  *
  *   /healthz, the empty page       anyone
  *   /metrics, /readyz              a token of role read or operate; anyone with http.open_metrics
@@ -30,9 +31,12 @@ enum bide_right {
 };
 enum bide_role { BIDE_ROLE_NONE, BIDE_ROLE_READ, BIDE_ROLE_SEND, BIDE_ROLE_OPERATE };
 
+/* By which socket a request came. */
+enum bide_door { BIDE_DOOR_TCP, BIDE_DOOR_OWNER, BIDE_DOOR_SENDERS, BIDE_DOORS };
+
 /* Header fields: NULL where there is none. */
 struct bide_access {
-    bool local; /* came by the Unix socket */
+    enum bide_door door;
     bool loopback;
     const struct bide_http_config *http;
     const char *authorization;

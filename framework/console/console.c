@@ -10,7 +10,7 @@
 #include "base/alloc.h"
 #include "console/server.h"
 
-enum { STEP_MS = BIDE_HISTORY_STEP_S * 1000, LOOKED_AT_MS = 10 * 1000 };
+enum { STEP_MS = BIDE_HISTORY_STEP_S * 1000, LOOKED_AT_MS = 10 * 1000, UPLOADS_MS = 600, UPLOAD_STEP_MS = 5 };
 
 /* ---- the history ---- */
 
@@ -53,20 +53,47 @@ static void keep_history(struct bide_console *console, const sigset_t *signals)
 
 /* ---- start and end ---- */
 
-static bide_code serve(struct bide_console *console, const sigset_t *signals, bide_error *error)
+/* Who is told "not confirmed" sends again: what is being sent is answered first. */
+static void let_uploads_finish(struct bide_console *console)
+{
+    const struct timespec step = {.tv_nsec = UPLOAD_STEP_MS * 1000000};
+    for (int waited_ms = 0; waited_ms < UPLOADS_MS && atomic_load(&console->uploads) > 0;
+         waited_ms += UPLOAD_STEP_MS)
+        nanosleep(&step, NULL);
+}
+
+static bide_code open_doors(
+    struct bide_console *console, struct bide_server servers[BIDE_DOORS], bide_error *error)
 {
     const struct bide_listeners *listeners = console->options->listeners;
-    struct bide_server tcp = {0}, local = {0};
+    const int fds[BIDE_DOORS] = {
+        [BIDE_DOOR_TCP] = listeners->tcp,
+        [BIDE_DOOR_OWNER] = listeners->local,
+        [BIDE_DOOR_SENDERS] = listeners->senders,
+    };
     bide_code code = BIDE_OK;
-    if (listeners->tcp >= 0)
-        code = bide_server_start(&tcp, console, listeners->tcp, false, error);
-    if (code == BIDE_OK && listeners->local >= 0)
-        code = bide_server_start(&local, console, listeners->local, true, error);
+    for (enum bide_door door = 0; door < BIDE_DOORS && code == BIDE_OK; door++)
+        if (fds[door] >= 0)
+            code = bide_server_start(&servers[door], console, fds[door], door, error);
+    return code;
+}
+
+static bide_code serve(struct bide_console *console, const sigset_t *signals, bide_error *error)
+{
+    struct bide_server servers[BIDE_DOORS] = {0};
+    bide_code code =
+        bide_outbox_start(&console->outbox, console->options->config, &console->options->shared->sent, error);
+    if (code == BIDE_OK)
+        code = open_doors(console, servers, error);
     if (code == BIDE_OK)
         keep_history(console, signals);
     atomic_store(&console->stopping, 1);
-    bide_server_stop(&tcp);
-    bide_server_stop(&local);
+    for (size_t i = 0; i < BIDE_DOORS; i++)
+        bide_server_quiesce(&servers[i]);
+    let_uploads_finish(console);
+    for (size_t i = 0; i < BIDE_DOORS; i++)
+        bide_server_stop(&servers[i]);
+    bide_outbox_stop(&console->outbox);
     return code;
 }
 

@@ -57,7 +57,7 @@ bool bide_gate_pass(struct bide_server *server, struct MHD_Connection *connectio
 {
     const struct bide_console_options *options = server->console->options;
     const struct bide_access access = {
-        .local = server->local,
+        .door = server->door,
         .loopback = options->listeners->loopback,
         .http = &options->config->http,
         .authorization = header(connection, "Authorization"),

@@ -47,7 +47,7 @@ static bide_code open_tcp(
 
 bide_code bide_listeners_try(const struct bide_http_config *http, bide_error *error)
 {
-    struct bide_listeners listeners = {.tcp = -1, .local = -1};
+    struct bide_listeners listeners = {.tcp = -1, .local = -1, .senders = -1};
     bide_code code = open_tcp(http, &listeners, error);
     int why = errno;
     bide_listeners_close(&listeners);
@@ -55,9 +55,20 @@ bide_code bide_listeners_try(const struct bide_http_config *http, bide_error *er
     return code;
 }
 
-static void open_local(const struct bide_config *config, struct bide_listeners *listeners)
+/* With exactly this mode from its first moment on. */
+static int open_unix(const char *path, mode_t mode)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    unlink(path);
+    mode_t before = umask(0777 & ~mode);
+    int fd = open_socket((const struct sockaddr *)&address, sizeof address);
+    umask(before);
+    return fd;
+}
+
+static void open_local(const struct bide_config *config, struct bide_listeners *listeners)
+{
     bide_error error = {0};
     bide_code code = bide_place_own(config, getpid(), listeners->path, &error);
     if (code == BIDE_OK && bide_place_is_served(listeners->path))
@@ -65,11 +76,7 @@ static void open_local(const struct bide_config *config, struct bide_listeners *
             "%s: is that of a worker in another PID namespace: give each container a folder of its own",
             listeners->path);
     if (code == BIDE_OK) {
-        memcpy(address.sun_path, listeners->path, strlen(listeners->path) + 1);
-        unlink(listeners->path);
-        mode_t before = umask(0177);
-        listeners->local = open_socket((const struct sockaddr *)&address, sizeof address);
-        umask(before);
+        listeners->local = open_unix(listeners->path, 0600);
         if (listeners->local < 0)
             bide_fail(&error, BIDE_E_INTERNAL, "%s: %s", listeners->path, strerror(errno));
     }
@@ -77,31 +84,62 @@ static void open_local(const struct bide_config *config, struct bide_listeners *
         bide_log(BIDE_LOG_WARN, "no Unix socket for the console", BIDE_STR("error", error.text));
 }
 
+/* Whatever else has this name stays. */
+static bide_code open_senders(
+    const struct bide_http_config *http, struct bide_listeners *listeners, bide_error *error)
+{
+    struct stat there;
+    const char *path = http->send_socket;
+    if (!path)
+        return BIDE_OK;
+    if (lstat(path, &there) == 0 && !S_ISSOCK(there.st_mode))
+        return bide_fail(error, BIDE_E_CONFIG, "http.send_socket: %s is there, and no socket", path);
+    if (bide_place_is_served(path))
+        return bide_fail(error, BIDE_E_CONFIG,
+            "http.send_socket: another process listens at %s: give each worker a name of its own", path);
+    memcpy(listeners->senders_path, path, strlen(path) + 1); /* config/check.c has judged its size */
+    listeners->senders = open_unix(path, 0660);
+    return listeners->senders >= 0
+               ? BIDE_OK
+               : bide_fail(error, BIDE_E_CONFIG, "http.send_socket: %s: %s", path, strerror(errno));
+}
+
 bide_code bide_listeners_open(
     const struct bide_config *config, struct bide_listeners *ret_listeners, bide_error *error)
 {
-    *ret_listeners = (struct bide_listeners){.tcp = -1, .local = -1};
+    *ret_listeners = (struct bide_listeners){.tcp = -1, .local = -1, .senders = -1};
     bide_code code = open_tcp(&config->http, ret_listeners, error);
     if (code == BIDE_OK)
+        code = open_senders(&config->http, ret_listeners, error);
+    if (code == BIDE_OK)
         open_local(config, ret_listeners);
+    else
+        bide_listeners_close(ret_listeners);
     return code;
 }
 
-static bool is_same_address(const struct bide_http_config *one, const struct bide_http_config *other)
+static bool is_same(const char *one, const char *other)
 {
-    return one->listen && other->listen && strcmp(one->listen, other->listen) == 0;
+    return one && other ? strcmp(one, other) == 0 : one == other;
 }
 
 bide_code bide_listeners_prepare(const struct bide_listeners *now, const struct bide_config *before,
     const struct bide_config *after, struct bide_listeners *ret_next, bide_error *error)
 {
+    bide_code code = BIDE_OK;
     *ret_next = *now;
-    if (is_same_address(&before->http, &after->http))
-        return BIDE_OK;
-    ret_next->tcp = -1;
-    bide_code code = open_tcp(&after->http, ret_next, error);
-    if (code != BIDE_OK)
+    if (!is_same(before->http.listen, after->http.listen)) {
+        ret_next->tcp = -1;
+        code = open_tcp(&after->http, ret_next, error);
+    }
+    if (code == BIDE_OK && !is_same(before->http.send_socket, after->http.send_socket)) {
+        ret_next->senders = -1;
+        code = open_senders(&after->http, ret_next, error);
+    }
+    if (code != BIDE_OK) {
+        bide_listeners_drop(ret_next, now);
         *ret_next = *now;
+    }
     return code;
 }
 
@@ -109,20 +147,32 @@ void bide_listeners_drop(const struct bide_listeners *dropped, const struct bide
 {
     if (dropped->tcp >= 0 && dropped->tcp != kept->tcp)
         close(dropped->tcp);
+    if (dropped->senders >= 0 && dropped->senders != kept->senders)
+        close(dropped->senders);
+}
+
+void bide_listeners_remove_dropped(const struct bide_listeners *dropped, const struct bide_listeners *kept)
+{
+    if (dropped->senders >= 0 && dropped->senders != kept->senders)
+        unlink(dropped->senders_path);
+    bide_listeners_drop(dropped, kept);
 }
 
 void bide_listeners_close(struct bide_listeners *listeners)
 {
-    if (listeners->tcp >= 0)
-        close(listeners->tcp);
-    if (listeners->local >= 0)
-        close(listeners->local);
-    listeners->tcp = listeners->local = -1;
+    int *const fds[] = {&listeners->tcp, &listeners->local, &listeners->senders};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
 }
 
 void bide_listeners_remove(struct bide_listeners *listeners)
 {
     if (listeners->local >= 0)
         unlink(listeners->path);
+    if (listeners->senders >= 0)
+        unlink(listeners->senders_path);
     bide_listeners_close(listeners);
 }

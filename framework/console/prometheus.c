@@ -25,6 +25,7 @@ enum family {
     CIRCUIT,
     PAUSED,
     QUIET,
+    SENT,
     QUEUE,
     TAKERS,
     BUILD,
@@ -63,6 +64,7 @@ static const struct {
     [CIRCUIT] = {"bide_circuit_state", "gauge", "Circuit breaker of a type: 0 closed, 1 half-open, 2 open."},
     [PAUSED] = {"bide_paused", "gauge", "1 for each queue or type an operator has paused."},
     [QUIET] = {"bide_quiet", "gauge", "1 while the worker takes nothing new on an operator's wish."},
+    [SENT] = {"bide_sent_total", "counter", "Messages that POST /send has sent: confirmed by the broker."},
     [QUEUE] = {"bide_queue_messages", "gauge", "Messages in the broker, by queue and state."},
     [TAKERS] = {"bide_queue_workers", "gauge", "Workers that take from a queue, of all machines."},
     [BUILD] = {"bide_build_info", "gauge", "1, with the version as label."},
@@ -297,6 +299,7 @@ void bide_serve_metrics(
     deaths(to, &shared->deaths);
     circuits(to, &totals);
     pauses(to, &shared->controls);
+    integer(to, SENT, (int64_t)atomic_load(&shared->sent));
     queues(to, console);
     head(to, BUILD);
     labelled(to, BUILD, "version", BIDE_VERSION, 1);

@@ -17,6 +17,7 @@ static const struct bide_route routes[] = {
     {"POST", "/dead/*/drop", BIDE_RIGHT_OPERATE, bide_serve_dead_drop},
     {"POST", "/pause/*", BIDE_RIGHT_OPERATE, bide_serve_pause},
     {"POST", "/resume/*", BIDE_RIGHT_OPERATE, bide_serve_resume},
+    {"POST", "/send", BIDE_RIGHT_SEND, bide_serve_send},
     {"POST", "/quiet", BIDE_RIGHT_OPERATE, bide_serve_quiet},
     {"POST", "/unquiet", BIDE_RIGHT_OPERATE, bide_serve_unquiet},
 };

@@ -9,12 +9,13 @@
 #include "base/json.h"
 #include "console/gate.h"
 #include "console/routes.h"
+#include "console/upload.h"
 
 enum {
     CONNECTIONS_MAX = BIDE_CONNECTIONS + BIDE_CONNECTIONS_SPARE,
     IDLE_S = 30,
     MEMORY_BYTES = 32 * 1024, /* of one connection: bounds a request's head */
-    BODY_BYTES = 4096,        /* nobody here reads a body; so much may come all the same */
+    BODY_BYTES = 4096,        /* where nobody reads a body so much may come all the same */
     STACK_BYTES = 1024 * 1024,
     STREAM_BLOCK = 16 * 1024,
     DOUBTFUL = 0x100,
@@ -34,6 +35,23 @@ static const struct {
 const char *bide_request_query(const struct bide_request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+bool bide_request_has(const struct bide_request *request, const char *name)
+{
+    const char *value;
+    return MHD_lookup_connection_value_n(
+               request->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, NULL) == MHD_YES;
+}
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+const char *bide_request_header(const struct bide_request *request, const char *name)
+{
+    return header(request->connection, name);
 }
 
 void bide_reply_error(struct bide_reply *reply, unsigned status, const char *text)
@@ -67,11 +85,6 @@ static const struct bide_route *find_route(
     return route;
 }
 
-static const char *header(struct MHD_Connection *connection, const char *name)
-{
-    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
-}
-
 /* ---- answering ---- */
 
 static ssize_t read_stream(void *user, uint64_t position, char *to, size_t size)
@@ -86,7 +99,8 @@ static void end_stream(void *user)
     bide_follower_destroy(user);
 }
 
-static enum MHD_Result send_reply(struct MHD_Connection *connection, struct bide_reply *reply)
+static enum MHD_Result send_reply(
+    const struct bide_server *server, struct MHD_Connection *connection, struct bide_reply *reply)
 {
     struct MHD_Response *response;
     if (reply->body.failed)
@@ -108,17 +122,28 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct bide
         MHD_add_response_header(response, headers[i].name, headers[i].value);
     if (reply->status == 401)
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
-    if (reply->status == 400 || reply->status == 413) /* where the next request begins is in doubt */
+    bool in_doubt = reply->status == 400 || reply->status == 413; /* where the next request begins */
+    if (in_doubt || atomic_load(&server->console->stopping))
         MHD_add_response_header(response, "Connection", "close");
     enum MHD_Result result = MHD_queue_response(connection, reply->status, response);
     MHD_destroy_response(response);
     return result;
 }
 
-static bool brings_too_much(struct MHD_Connection *connection)
+/* What is sent comes in the body. */
+static bool takes_body(const struct bide_route *route)
+{
+    return route && route->right == BIDE_RIGHT_SEND;
+}
+
+/* A route without a body takes a short one that comes all the same. */
+static bool brings_too_much(
+    struct bide_server *server, struct MHD_Connection *connection, const struct bide_route *route)
 {
     const char *size = header(connection, "Content-Length");
-    return header(connection, "Transfer-Encoding") || (size && strtoll(size, NULL, 10) > BODY_BYTES);
+    bool takes = takes_body(route);
+    long long most = takes ? (long long)server->console->outbox.longest : BODY_BYTES;
+    return (!takes && header(connection, "Transfer-Encoding")) || (size && strtoll(size, NULL, 10) > most);
 }
 
 /* Whose length or host can be read in two ways: a proxy in front might take the rest for another's request.
@@ -140,7 +165,7 @@ static bool is_ambiguous(struct MHD_Connection *connection)
 {
     unsigned seen = 0;
     MHD_get_connection_values(connection, MHD_HEADER_KIND, note_header, &seen);
-    return seen & DOUBTFUL;
+    return (seen & DOUBTFUL) || ((seen & 1) && header(connection, "Transfer-Encoding"));
 }
 
 static struct bide_connection *row_of(struct MHD_Connection *connection)
@@ -167,7 +192,7 @@ static void serve(struct bide_server *server, struct MHD_Connection *connection,
     if (!bide_gate_pass(server, connection, route ? route->right : BIDE_RIGHT_PUBLIC, &role, reply) || !route)
         return;
     route->serve(server->console, request, reply);
-    if (route->right >= BIDE_RIGHT_SEND)
+    if (route->right >= BIDE_RIGHT_OPERATE)
         bide_gate_log(connection, role, path, reply->status);
 }
 
@@ -183,8 +208,22 @@ static void begin_stream(const struct bide_server *server, struct MHD_Connection
     }
 }
 
-static enum MHD_Result answer(
-    struct bide_server *server, struct MHD_Connection *connection, const char *path, const char *method)
+/* The gate was passed before the body came. */
+static void serve_upload(struct bide_server *server, const struct bide_route *route,
+    const struct bide_upload *upload, struct bide_request *request, struct bide_reply *reply)
+{
+    request->body = upload->body.bytes;
+    request->body_size = upload->body.size;
+    if (upload->refusal.status) {
+        reply->status = upload->refusal.status;
+        bide_buffer_add(&reply->body, upload->refusal.body.bytes, upload->refusal.body.size);
+    } else {
+        route->serve(server->console, request, reply);
+    }
+}
+
+static enum MHD_Result answer(struct bide_server *server, struct MHD_Connection *connection, const char *path,
+    const char *method, const struct bide_upload *upload)
 {
     const union MHD_ConnectionInfo *socket =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -197,32 +236,49 @@ static enum MHD_Result answer(
     else if (is_ambiguous(connection))
         bide_reply_error(
             &reply, 400, "Host and Content-Length stand there once, and no header's name holds a blank");
-    else if (brings_too_much(connection))
+    else if (brings_too_much(server, connection, route))
         bide_reply_error(&reply, 413, "a body of this size is not for here");
+    else if (takes_body(route) && !upload)
+        bide_reply_error(&reply, 503, "out of memory");
+    else if (upload)
+        serve_upload(server, route, upload, &request, &reply);
     else
         serve(server, connection, route, path, &request, &reply);
     if (reply.follower)
         begin_stream(server, connection, method, &reply);
-    enum MHD_Result result = send_reply(connection, &reply);
+    enum MHD_Result result = send_reply(server, connection, &reply);
     bide_buffer_release(&reply.body);
     return result;
+}
+
+static char without_body; /* the state of a request whose body nobody reads */
+
+/* Its head has come: NULL where it is to be answered at once. */
+static void *begin(
+    struct bide_server *server, struct MHD_Connection *connection, const char *path, const char *method)
+{
+    char name[BIDE_ID_MAX + 1];
+    bool known;
+    const struct bide_route *route = bide_route_find(method, path, name, &known);
+    if (brings_too_much(server, connection, route) || is_ambiguous(connection))
+        return NULL;
+    return takes_body(route) ? (void *)bide_upload_begin(server, connection, route->right) : &without_body;
 }
 
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *path,
     const char *method, const char *version, const char *upload, size_t *upload_size, void **state)
 {
-    static char seen;
     (void)version;
-    (void)upload;
-    if (!*state && !brings_too_much(connection) && !is_ambiguous(connection)) {
-        *state = &seen;
+    if (!*state && (*state = begin(user, connection, path, method)))
         return MHD_YES; /* the rest of it comes first */
-    }
+    struct bide_upload *taken = *state != &without_body ? *state : NULL;
     if (*upload_size > 0) {
+        if (taken)
+            bide_upload_add(taken, upload, *upload_size);
         *upload_size = 0;
         return MHD_YES;
     }
-    return answer(user, connection, path, method);
+    return answer(user, connection, path, method, taken);
 }
 
 /* ---- connections ---- */
@@ -236,8 +292,8 @@ static void on_connection(
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const union MHD_ConnectionInfo *address =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (server->local)
-        return; /* only its owner can keep others out */
+    if (server->door != BIDE_DOOR_TCP)
+        return; /* only its owner, or his group, can keep others out */
     if (what == MHD_CONNECTION_NOTIFY_CLOSED && *row)
         bide_connections_close(connections, *row);
     else if (what == MHD_CONNECTION_NOTIFY_STARTED && socket)
@@ -250,8 +306,10 @@ static void on_completed(
 {
     const struct bide_server *server = user;
     struct bide_connection *row = row_of(connection);
-    (void)state;
     (void)why;
+    if (*state && *state != &without_body)
+        bide_upload_end(*state);
+    *state = NULL;
     if (row)
         bide_connections_finish(&server->console->connections, row, bide_mono_ms(server->console->clock));
 }
@@ -259,9 +317,9 @@ static void on_completed(
 /* ---- start and stop ---- */
 
 bide_code bide_server_start(
-    struct bide_server *server, struct bide_console *console, int fd, bool local, bide_error *error)
+    struct bide_server *server, struct bide_console *console, int fd, enum bide_door door, bide_error *error)
 {
-    *server = (struct bide_server){.console = console, .local = local};
+    *server = (struct bide_server){.console = console, .door = door};
     server->daemon = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC, 0, NULL,
         NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
@@ -271,6 +329,12 @@ bide_code bide_server_start(
         (size_t)STACK_BYTES, MHD_OPTION_END);
     return server->daemon ? BIDE_OK
                           : bide_fail(error, BIDE_E_INTERNAL, "the HTTP server of the console did not start");
+}
+
+void bide_server_quiesce(struct bide_server *server)
+{
+    if (server->daemon)
+        MHD_quiesce_daemon(server->daemon);
 }
 
 void bide_server_stop(struct bide_server *server)

@@ -12,6 +12,7 @@
 #include "console/connections.h"
 #include "console/console.h"
 #include "console/history.h"
+#include "console/outbox.h"
 #include "console/recent.h"
 
 /* The broker's figures, asked for at most once a second however many want them. */
@@ -35,6 +36,8 @@ struct bide_console {
     _Atomic int64_t guessed_ms;          /* monotonic: the last one */
     _Atomic int stopping;
     _Atomic int followers; /* of /events */
+    _Atomic int uploads;   /* requests to POST /send under way */
+    struct bide_outbox outbox;
 };
 
 struct bide_follower;
@@ -43,6 +46,8 @@ struct bide_request {
     void *connection;           /* libmicrohttpd's */
     int fd;                     /* its socket */
     char name[BIDE_ID_MAX + 1]; /* what stands for '*' in the route */
+    const char *body;           /* of a route that takes one; borrowed */
+    size_t body_size;
 };
 
 struct bide_reply {
@@ -58,10 +63,15 @@ typedef void bide_endpoint(
 
 bide_endpoint bide_serve_metrics, bide_serve_health, bide_serve_ready, bide_serve_status, bide_serve_history,
     bide_serve_dead_list, bide_serve_dead_show, bide_serve_dead_retry, bide_serve_dead_drop, bide_serve_pause,
-    bide_serve_resume, bide_serve_quiet, bide_serve_unquiet, bide_serve_events, bide_serve_page;
+    bide_serve_resume, bide_serve_quiet, bide_serve_unquiet, bide_serve_events, bide_serve_page,
+    bide_serve_send;
 
 /* A parameter of the query, or NULL; borrowed. */
 const char *bide_request_query(const struct bide_request *request, const char *name);
+/* Is it there, with a value or without? */
+bool bide_request_has(const struct bide_request *request, const char *name);
+/* A field of the head, or NULL; borrowed. */
+const char *bide_request_header(const struct bide_request *request, const char *name);
 
 /* {"error":"…"} with a status, instead of whatever the body held. */
 void bide_reply_error(struct bide_reply *reply, unsigned status, const char *text);

@@ -98,9 +98,10 @@ struct bide_shared {
     struct bide_controls controls;
     struct bide_deaths deaths;
     struct bide_past past;
-    int64_t started_ms; /* of the supervisor; constant */
-    pid_t supervisor;   /* constant */
-    size_t n_places;    /* constant */
+    _Atomic uint64_t sent; /* by POST /send: the console's */
+    int64_t started_ms;    /* of the supervisor; constant */
+    pid_t supervisor;      /* constant */
+    size_t n_places;       /* constant */
     struct bide_metrics places[];
 };
 

@@ -31,20 +31,22 @@ static void judge(const struct judgement_case *cases, size_t n)
 static void test_without_a_token(void **state)
 {
     static const struct judgement_case cases[] = {
-        {0, BIDE_RIGHT_OPERATE, {true, false, &none, NULL, NULL, "http://x", "cross-site"}},
-        {0, BIDE_RIGHT_READ, {false, true, &none, NULL, "localhost:1", NULL, NULL}},
-        {0, BIDE_RIGHT_READ, {false, true, &none, NULL, "127.1.2.3:1", NULL, "same-origin"}},
-        {0, BIDE_RIGHT_METRICS, {false, true, &none, NULL, "[::1]:1", NULL, "none"}},
-        {403, BIDE_RIGHT_READ, {false, true, &none, NULL, "[::1]x", NULL, NULL}},
-        {403, BIDE_RIGHT_READ, {false, true, &none, NULL, "[", NULL, NULL}},
-        {403, BIDE_RIGHT_READ, {false, true, &none, NULL, NULL, NULL, NULL}},
-        {403, BIDE_RIGHT_PUBLIC, {false, true, &none, NULL, "127.0.0.1.evil.example", NULL, NULL}},
-        {403, BIDE_RIGHT_PUBLIC, {false, true, &none, NULL, "localhost.evil.example", NULL, NULL}},
-        {403, BIDE_RIGHT_OPERATE, {false, true, &none, GOOD, "localhost", NULL, NULL}},
-        {403, BIDE_RIGHT_SEND, {false, true, &none, NULL, "localhost", NULL, NULL}},
-        {403, BIDE_RIGHT_READ, {false, true, &none, NULL, "localhost", NULL, "cross-site"}}, /* <img src=…> */
-        {403, BIDE_RIGHT_READ, {false, true, &none, NULL, "localhost", NULL, "same-site"}},
-        {0, BIDE_RIGHT_PUBLIC, {false, true, &none, NULL, "localhost", NULL, "cross-site"}}, /* a link */
+        {0, BIDE_RIGHT_OPERATE, {BIDE_DOOR_OWNER, false, &none, NULL, NULL, "http://x", "cross-site"}},
+        {0, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, true, &none, NULL, "localhost:1", NULL, NULL}},
+        {0, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, true, &none, NULL, "127.1.2.3:1", NULL, "same-origin"}},
+        {0, BIDE_RIGHT_METRICS, {BIDE_DOOR_TCP, true, &none, NULL, "[::1]:1", NULL, "none"}},
+        {403, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, true, &none, NULL, "[::1]x", NULL, NULL}},
+        {403, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, true, &none, NULL, "[", NULL, NULL}},
+        {403, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, true, &none, NULL, NULL, NULL, NULL}},
+        {403, BIDE_RIGHT_PUBLIC, {BIDE_DOOR_TCP, true, &none, NULL, "127.0.0.1.evil.example", NULL, NULL}},
+        {403, BIDE_RIGHT_PUBLIC, {BIDE_DOOR_TCP, true, &none, NULL, "localhost.evil.example", NULL, NULL}},
+        {403, BIDE_RIGHT_OPERATE, {BIDE_DOOR_TCP, true, &none, GOOD, "localhost", NULL, NULL}},
+        {403, BIDE_RIGHT_SEND, {BIDE_DOOR_TCP, true, &none, NULL, "localhost", NULL, NULL}},
+        {403, BIDE_RIGHT_READ,
+            {BIDE_DOOR_TCP, true, &none, NULL, "localhost", NULL, "cross-site"}}, /* <img src=…> */
+        {403, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, true, &none, NULL, "localhost", NULL, "same-site"}},
+        {0, BIDE_RIGHT_PUBLIC,
+            {BIDE_DOOR_TCP, true, &none, NULL, "localhost", NULL, "cross-site"}}, /* a link */
     };
     (void)state;
     judge(cases, COUNT_OF(cases));
@@ -55,25 +57,27 @@ static void test_without_a_token(void **state)
 static void test_with_a_token(void **state)
 {
     static const struct judgement_case cases[] = {
-        {0, BIDE_RIGHT_OPERATE, {false, true, &one, GOOD, "localhost", NULL, NULL}},
+        {0, BIDE_RIGHT_OPERATE, {BIDE_DOOR_TCP, true, &one, GOOD, "localhost", NULL, NULL}},
         {0, BIDE_RIGHT_OPERATE,
-            {false, true, &one, "bearer secret", "localhost:9", "http://localhost:9", NULL}},
-        {403, BIDE_RIGHT_OPERATE, {false, true, &one, GOOD, "localhost:9", "http://localhost:8", NULL}},
-        {403, BIDE_RIGHT_OPERATE, {false, true, &one, GOOD, "localhost:9", "null", NULL}},
-        {401, BIDE_RIGHT_OPERATE, {false, true, &one, NULL, "localhost", NULL, NULL}},
-        {401, BIDE_RIGHT_OPERATE, {false, true, &one, "Bearer ", "localhost", NULL, NULL}},
-        {401, BIDE_RIGHT_OPERATE, {false, true, &one, "Bearer secretsecret", "localhost", NULL, NULL}},
-        {401, BIDE_RIGHT_OPERATE, {false, true, &one, "Basic secret", "localhost", NULL, NULL}},
-        {401, BIDE_RIGHT_READ, {false, true, &one, NULL, "localhost", NULL, NULL}},
-        {401, BIDE_RIGHT_METRICS, {false, true, &one, NULL, "localhost", NULL, NULL}},
-        {0, BIDE_RIGHT_PUBLIC, {false, true, &one, NULL, "localhost", NULL, NULL}},
-        {0, BIDE_RIGHT_PUBLIC, {false, false, &one, NULL, "shop.example", NULL, NULL}},
-        {401, BIDE_RIGHT_READ, {false, false, &one, NULL, "shop.example", NULL, NULL}},
-        {0, BIDE_RIGHT_READ, {false, false, &one, GOOD, "shop.example", NULL, NULL}},
-        {0, BIDE_RIGHT_METRICS, {false, false, &open, NULL, "shop.example", NULL, NULL}},
-        {401, BIDE_RIGHT_READ, {false, false, &open, NULL, "shop.example", NULL, NULL}},
-        {401, BIDE_RIGHT_OPERATE, {false, true, &reading, GOOD, "localhost", NULL, NULL}},
-        {403, BIDE_RIGHT_OPERATE, {false, true, &reading, LOOKS, "localhost", NULL, NULL}},
+            {BIDE_DOOR_TCP, true, &one, "bearer secret", "localhost:9", "http://localhost:9", NULL}},
+        {403, BIDE_RIGHT_OPERATE,
+            {BIDE_DOOR_TCP, true, &one, GOOD, "localhost:9", "http://localhost:8", NULL}},
+        {403, BIDE_RIGHT_OPERATE, {BIDE_DOOR_TCP, true, &one, GOOD, "localhost:9", "null", NULL}},
+        {401, BIDE_RIGHT_OPERATE, {BIDE_DOOR_TCP, true, &one, NULL, "localhost", NULL, NULL}},
+        {401, BIDE_RIGHT_OPERATE, {BIDE_DOOR_TCP, true, &one, "Bearer ", "localhost", NULL, NULL}},
+        {401, BIDE_RIGHT_OPERATE,
+            {BIDE_DOOR_TCP, true, &one, "Bearer secretsecret", "localhost", NULL, NULL}},
+        {401, BIDE_RIGHT_OPERATE, {BIDE_DOOR_TCP, true, &one, "Basic secret", "localhost", NULL, NULL}},
+        {401, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, true, &one, NULL, "localhost", NULL, NULL}},
+        {401, BIDE_RIGHT_METRICS, {BIDE_DOOR_TCP, true, &one, NULL, "localhost", NULL, NULL}},
+        {0, BIDE_RIGHT_PUBLIC, {BIDE_DOOR_TCP, true, &one, NULL, "localhost", NULL, NULL}},
+        {0, BIDE_RIGHT_PUBLIC, {BIDE_DOOR_TCP, false, &one, NULL, "shop.example", NULL, NULL}},
+        {401, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, false, &one, NULL, "shop.example", NULL, NULL}},
+        {0, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, false, &one, GOOD, "shop.example", NULL, NULL}},
+        {0, BIDE_RIGHT_METRICS, {BIDE_DOOR_TCP, false, &open, NULL, "shop.example", NULL, NULL}},
+        {401, BIDE_RIGHT_READ, {BIDE_DOOR_TCP, false, &open, NULL, "shop.example", NULL, NULL}},
+        {401, BIDE_RIGHT_OPERATE, {BIDE_DOOR_TCP, true, &reading, GOOD, "localhost", NULL, NULL}},
+        {403, BIDE_RIGHT_OPERATE, {BIDE_DOOR_TCP, true, &reading, LOOKS, "localhost", NULL, NULL}},
     };
     (void)state;
     judge(cases, COUNT_OF(cases));
@@ -107,6 +111,20 @@ static void test_roles(void **state)
     assert_string_equal(bide_role_name(BIDE_ROLE_SEND), "send");
 }
 
+/* http.send_socket: sending, and nothing else, whatever is shown. */
+static void test_the_socket_for_senders(void **state)
+{
+    static const struct judgement_case cases[] = {
+        {0, BIDE_RIGHT_PUBLIC, {BIDE_DOOR_SENDERS, false, &none, NULL, NULL, NULL, NULL}},
+        {0, BIDE_RIGHT_SEND, {BIDE_DOOR_SENDERS, false, &all, NULL, NULL, NULL, NULL}},
+        {403, BIDE_RIGHT_METRICS, {BIDE_DOOR_SENDERS, false, &all, NULL, NULL, NULL, NULL}},
+        {403, BIDE_RIGHT_READ, {BIDE_DOOR_SENDERS, false, &all, LOOKS, NULL, NULL, NULL}},
+        {403, BIDE_RIGHT_OPERATE, {BIDE_DOOR_SENDERS, false, &all, GOOD, NULL, NULL, NULL}},
+    };
+    (void)state;
+    judge(cases, COUNT_OF(cases));
+}
+
 static void test_where_to_listen(void **state)
 {
     static const struct {
@@ -132,6 +150,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_without_a_token),
     cmocka_unit_test(test_with_a_token),
     cmocka_unit_test(test_roles),
+    cmocka_unit_test(test_the_socket_for_senders),
     cmocka_unit_test(test_where_to_listen),
 };
 

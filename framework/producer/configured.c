@@ -1,0 +1,65 @@
+#include "producer/configured.h"
+
+#include <inttypes.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "message/envelope.h"
+
+bide_code bide_producer_open_configured(
+    const struct bide_config *config, bide_producer **ret_producer, bide_error *error)
+{
+    const char **queues = bide_calloc(config->n_queues, sizeof *queues);
+    if (!queues)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < config->n_queues; i++)
+        queues[i] = config->queues[i].name;
+    const bide_producer_options producer_options = {
+        .name_space = config->name_space,
+        .queue_type = config->classic_queues ? "classic" : "quorum",
+        .base_dir = config->dir,
+        .max_body = (size_t)config->worker.max_body,
+        .queues = queues,
+        .n_queues = config->n_queues,
+    };
+    bide_code code = bide_producer_open(config->broker, &producer_options, ret_producer, error);
+    bide_free(queues);
+    return code;
+}
+
+static bide_code judge_size(const struct bide_config *config, const bide_message *message, bide_error *error)
+{
+    size_t size;
+    bide_message_body(message, &size);
+    if ((int64_t)size <= config->worker.max_body)
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_DATA, "the body has %zu bytes: worker.max_body allows %" PRId64, size,
+        config->worker.max_body);
+}
+
+static bide_code choose_queue(const struct bide_config *config, bide_message *message, bide_error *error)
+{
+    const struct bide_handler_config *handler = bide_config_handler(config, bide_message_type(message));
+    if (*bide_message_queue(message) || !handler)
+        return BIDE_OK;
+    return bide_message_set_queue(message, handler->queue, error);
+}
+
+bide_code bide_message_from_line(const struct bide_config *config, const char *text, size_t size,
+    bide_message **ret_message, bide_error *error)
+{
+    bide_message *message;
+    bide_code code = bide_envelope_parse(text, size, &message, error);
+    if (code != BIDE_OK)
+        return code;
+    code = judge_size(config, message, error);
+    if (code == BIDE_OK)
+        code = choose_queue(config, message, error);
+    if (code == BIDE_OK)
+        code = bide_message_stamp(message, "default", bide_clock_system(), error);
+    if (code == BIDE_OK)
+        *ret_message = message;
+    else
+        bide_message_destroy(message);
+    return code;
+}
