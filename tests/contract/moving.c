@@ -378,10 +378,10 @@ static void same_place(void **state)
     other.url = &url;
     if (url.n_hosts)
         url.hosts[0].name = strcmp(url.hosts[0].name, "localhost") == 0 ? "127.0.0.1" : "localhost";
-    else
-        snprintf(spelling, sizeof spelling, "/.%s%s", *url.path == '/' ? "" : "/", url.path);
-    if (!url.n_hosts && *url.path == '/')
+    else if (url.path && *url.path == '/') {
+        snprintf(spelling, sizeof spelling, "/.%s", url.path);
         url.path = spelling;
+    }
     assert_true(is_same(fixture, &other, false));
     snprintf(name_space, sizeof name_space, "%s-other", fixture->name_space);
     other.name_space = name_space;

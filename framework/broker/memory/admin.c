@@ -333,6 +333,14 @@ static void clear(struct bide_memory_rows *rows)
     }
 }
 
+static bide_code same_place(
+    struct bide_admin *base, struct bide_admin *other, bool *ret_same, bide_error *error)
+{
+    (void)error;
+    *ret_same = ((struct memory_admin *)base)->store == ((struct memory_admin *)other)->store;
+    return BIDE_OK;
+}
+
 static bide_code erase(struct bide_admin *base, bide_error *error)
 {
     struct memory_admin *admin = (struct memory_admin *)base;
@@ -362,6 +370,7 @@ static const struct bide_admin_ops ops = {
     .export_each = export_each,
     .dead_add = dead_add,
     .verify = verify,
+    .same_place = same_place,
     .erase = erase,
     .destroy = destroy,
 };
