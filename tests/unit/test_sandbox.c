@@ -172,6 +172,8 @@ static void cancellation_is_passed_on(void **state)
     open_with(&fixture, wait_for_cancel);
     pid_t before = run_well(&fixture);
     for (int i = 0; i < 2; i++) {
+        bide_context_close(&fixture.context); /* so that the thread waits for a new descriptor */
+        bide_context_init(&fixture.context, bide_clock_system());
         assert_int_equal(pthread_create(&thread, NULL, cancel_when_it_runs, &fixture.context), 0);
         struct bide_run run = run_text(&fixture, "wait");
         pthread_join(thread, NULL);
@@ -179,8 +181,6 @@ static void cancellation_is_passed_on(void **state)
         assert_string_equal(run.error, "1 1");
         bide_run_release(&run);
         assert_int_equal(run_well(&fixture), before); /* the same child, and not cancelled */
-        bide_context_close(&fixture.context);         /* so that the next thread waits for a new descriptor */
-        bide_context_init(&fixture.context, bide_clock_system());
     }
     close_with(&fixture);
 }
