@@ -18,6 +18,8 @@ static _Thread_local struct {
     void *stack;
 } watched;
 
+static struct bide_dying *dying_of; /* for the fault handler, too: set before it is installed */
+
 static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
 
 static void copy_text(char *to, size_t room, const char *from)
@@ -56,8 +58,10 @@ static bool note_fault(void)
     if (!watched.slot || watched.pid != getpid())
         return false;
     int state = atomic_load(&watched.slot->state);
-    if (state == BIDE_SLOT_RUNNING || state == BIDE_SLOT_HUNG)
+    if (state == BIDE_SLOT_RUNNING || state == BIDE_SLOT_HUNG) {
+        bide_dying_add(dying_of, watched.slot->id);
         atomic_store(&watched.slot->state, BIDE_SLOT_FAULTED);
+    }
     return state != BIDE_SLOT_IDLE;
 }
 
@@ -77,8 +81,9 @@ static void on_exit_call(int status, void *user)
         _exit(status);
 }
 
-bide_code bide_slot_watch_faults(bide_error *error)
+bide_code bide_slot_watch_faults(struct bide_dying *dying, bide_error *error)
 {
+    dying_of = dying;
     struct sigaction action = {
         .sa_handler = on_fatal_signal, .sa_flags = SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
     sigemptyset(&action.sa_mask);

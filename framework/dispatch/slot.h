@@ -17,6 +17,7 @@
 #include "bide/error.h"
 #include "bide/message.h"
 #include "dispatch/build_id.h"
+#include "dispatch/dying.h"
 
 enum bide_slot_state {
     BIDE_SLOT_IDLE,
@@ -50,7 +51,8 @@ void bide_slot_unwatch_thread(void);
 
 /* Once a process, before its threads: installs the handlers of the fatal signals and of exit(). After noting,
  * the signal takes its default course (core dump and all); an exit() inside a handler ends the process at
- * once. Only a supervised worker process calls this. */
-bide_code bide_slot_watch_faults(bide_error *error);
+ * once. The message is added to `dying`, which lives as long as the process. Only a supervised worker process
+ * calls this. */
+bide_code bide_slot_watch_faults(struct bide_dying *dying, bide_error *error);
 
 #endif

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dispatch/dying.h"
 #include "message/message.h"
 
 enum { BIDE_CRASH_RECORDS = 1024, BIDE_CRASH_TEXT = 200, BIDE_CRASH_TYPES = 256 };
@@ -37,6 +38,7 @@ struct bide_crash_record {
 
 struct bide_crashes {
     pthread_mutex_t lock;
+    struct bide_dying dying; /* what is about to be noted */
     _Atomic int n;
     _Atomic int types[BIDE_CRASH_TYPES]; /* by the hash of the type's name: deaths less successes, weighted */
     uint64_t next_order;

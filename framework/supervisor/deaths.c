@@ -16,6 +16,7 @@ static void blame(struct supervisor *supervisor, const struct bide_slot *slot, c
     char text[BIDE_CRASH_TEXT];
     snprintf(text, sizeof text, "%s while plugin '%s' ran it", what, slot->plugin);
     bide_crashes_note(supervisor->crashes, slot->id, slot->attempt, false, text);
+    bide_dying_remove(&supervisor->crashes->dying, slot->id);
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
         BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build), BIDE_INT("attempt", slot->attempt),
         BIDE_STR("how", what));

@@ -33,15 +33,16 @@ static void release(
         intake, &(struct bide_settlement){.delivery = delivery, .verdict = BIDE_VERDICT_RELEASE});
 }
 
-/* One of too many that may crash: later, and this was no attempt. */
+/* One of too many that may crash, or a process is dying of it: later, and this was no attempt. */
 static void postpone(struct bide_intake *intake, struct bide_delivery *delivery,
     const struct bide_handler *handler, int trouble)
 {
     int64_t pause_ms =
         trouble * TROUBLE_PAUSE_MS > SHORTEST_PAUSE_MS ? trouble * TROUBLE_PAUSE_MS : SHORTEST_PAUSE_MS;
     pause_ms += (int64_t)((double)pause_ms * erand48(intake->random)); /* not all at once */
-    bide_log(BIDE_LOG_DEBUG, "message waits: others like it crashed", BIDE_STR("id", delivery->message->id),
-        BIDE_STR("type", delivery->message->type), BIDE_INT("in_ms", pause_ms));
+    bide_log(BIDE_LOG_DEBUG, "message waits: it or others like it crashed",
+        BIDE_STR("id", delivery->message->id), BIDE_STR("type", delivery->message->type),
+        BIDE_INT("in_ms", pause_ms));
     bide_intake_count(intake, delivery->message, handler, BIDE_COUNT_RELEASED, NULL, NULL);
     bide_intake_settle(intake, &(struct bide_settlement){
                                    .delivery = delivery,
@@ -93,6 +94,10 @@ static void admit(struct bide_intake *intake, struct bide_delivery *delivery, st
 {
     const struct bide_message *message = delivery->message;
     struct bide_crash crash = {0};
+    if (intake->supervised && bide_dying_has(&intake->supervised->crashes->dying, message->id)) {
+        postpone(intake, delivery, handler, 1);
+        return;
+    }
     if (intake->supervised && bide_crashes_ask(intake->supervised->crashes, message, intake->clock, &crash) &&
         crash.uncounted) {
         settle_crashed(intake, delivery, handler, &crash);

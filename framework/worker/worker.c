@@ -145,7 +145,7 @@ bide_code bide_worker_supervised_by(
     worker->intake.supervised = supervised;
     worker->intake.metrics = supervised->metrics;
     bide_intake_count_handlers(&worker->intake);
-    return bide_slot_watch_faults(error);
+    return bide_slot_watch_faults(&supervised->crashes->dying, error);
 }
 
 void bide_worker_wait_for_broker(bide_worker *worker)

@@ -3,6 +3,7 @@
 # seconds: 400
 """Handlers that bring their process down: only their own message pays, and the worker stays up."""
 
+import json
 import sys
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from bidetest.waiting import wait_until  # noqa: E402
 
 GOOD, BAD, THREADS, CRASH_ATTEMPTS, TOTAL_S = 10000, 20, 8, 3, 60
 FLOOD, FLOOD_S = 1000, 60
+ALONE = 3
 
 
 def mix(order, good=GOOD, bad=BAD):
@@ -74,6 +76,22 @@ def an_exit(project):
     crashes_hurt_nobody_else(project, "exit", "exit status 1")
 
 
+def its_neighbours_wait_for_the_verdict(project):
+    """Three processes: a broker hands the message on while the first is still dying; each run is a new attempt."""
+    retry = {"attempts": 5, "backoff": "fixed", "base": "100ms", "jitter": 0.0, "crash_attempts": CRASH_ATTEMPTS}
+    project.configure(handlers=[project.probe(retry=retry)], threads=2, worker={"processes": 3})
+    worker = project.worker()
+    wait_until(lambda: worker.log_text().count("worker started") == 3, 30, lambda: f"all serve: {worker.log_tail()}")
+    sent = project.send({"type": "probe", "id": f"b{number}", "body": {"crash": True}} for number in range(ALONE))
+    wait_until(lambda: {row["id"] for row in project.dead()} == set(sent), TOTAL_S, lambda: f"all are dead: {project.status()}")
+    lines = [json.loads(line) for line in worker.log_text().splitlines()]
+    crashes = [line for line in lines if line["message"] == "handler crashed"]
+    for one in sent:
+        attempts = [line["attempt"] for line in crashes if line["id"] == one]
+        expect(attempts == list(range(1, CRASH_ATTEMPTS + 1)), f"{one} crashed at its attempts {attempts}")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
 def the_other_types_are_served(project):
     """Every message of a type crashes: those of another type, one for one among them, run on all the same."""
     good = project.probe(type="good", settings={"path": str(project.dir / "good.ndjson")})
@@ -104,4 +122,4 @@ def the_other_types_are_served(project):
     wait_until(lambda: project.left() >= lost, 15, lambda: f"the rest is back with the broker: {project.left()} of {lost}")
 
 
-main(a_fault, an_exit, the_other_types_are_served)
+main(a_fault, an_exit, its_neighbours_wait_for_the_verdict, the_other_types_are_served)

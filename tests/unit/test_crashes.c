@@ -49,6 +49,37 @@ static void test_nothing_is_known(void **state)
     assert_true(ask(*state, "b", 1, 0, &crash));
 }
 
+static void test_who_is_dying(void **state)
+{
+    struct bide_crashes *crashes = *state;
+    struct bide_dying *dying = &crashes->dying;
+    bide_dying_add(dying, "a");
+    bide_dying_add(dying, "a"); /* two processes at once */
+    assert_false(bide_dying_has(dying, "b"));
+    bide_dying_remove(dying, "b");
+    bide_dying_remove(dying, "a");
+    assert_true(bide_dying_has(dying, "a"));
+    bide_dying_remove(dying, "a");
+    assert_false(bide_dying_has(dying, "a"));
+    assert_int_equal(dying->n, 0);
+}
+
+static void test_more_are_dying_than_there_is_room_for(void **state)
+{
+    struct bide_crashes *crashes = *state;
+    char id[BIDE_ID_MAX + 1];
+    for (int i = 0; i < BIDE_DYING_MAX + 1; i++) {
+        snprintf(id, sizeof id, "id-%d", i);
+        bide_dying_add(&crashes->dying, id);
+    }
+    assert_false(bide_dying_has(&crashes->dying, id));
+    for (int i = 0; i < BIDE_DYING_MAX + 1; i++) {
+        snprintf(id, sizeof id, "id-%d", i);
+        bide_dying_remove(&crashes->dying, id);
+    }
+    assert_int_equal(crashes->dying.n, 0);
+}
+
 static void test_a_crash_is_counted_once(void **state)
 {
     struct bide_crash crash;
@@ -243,6 +274,8 @@ static void test_rare_deaths_are_no_trouble(void **state)
 
 static const struct CMUnitTest tests[] = {
     WITH_TABLE(test_nothing_is_known),
+    WITH_TABLE(test_who_is_dying),
+    WITH_TABLE(test_more_are_dying_than_there_is_room_for),
     WITH_TABLE(test_a_crash_is_counted_once),
     WITH_TABLE(test_a_copy_does_not_begin_anew),
     WITH_TABLE(test_what_hung_is_no_crash),

@@ -26,7 +26,7 @@ static void run_two(const struct bide_supervised *shared)
     static const struct bide_message m1 = {.id = "m1", .type = "t", .attempt = 1};
     static const struct bide_message m2 = {.id = "m2", .type = "t", .attempt = 1};
     bide_error error;
-    if (bide_slot_watch_faults(&error) != BIDE_OK ||
+    if (bide_slot_watch_faults(&shared->crashes->dying, &error) != BIDE_OK ||
         bide_slot_watch_thread(&shared->slots[0], &error) != BIDE_OK)
         _exit(99);
     bide_slot_begin(&shared->slots[0], &m1, "p", "b", 0);

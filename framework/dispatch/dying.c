@@ -1,0 +1,43 @@
+#include "dispatch/dying.h"
+
+static uint32_t hash(const char *id)
+{
+    uint32_t value = 2166136261u; /* FNV-1a */
+    for (; *id; id++)
+        value = (value ^ (uint8_t)*id) * 16777619u;
+    return value ? value : 1;
+}
+
+/* Changes one cell from one value to another; false where there is none with the first. */
+static bool change(struct bide_dying *dying, uint32_t from, uint32_t to)
+{
+    for (int i = 0; i < BIDE_DYING_MAX; i++) {
+        uint32_t found = from;
+        if (atomic_compare_exchange_strong(&dying->hashes[i], &found, to))
+            return true;
+    }
+    return false;
+}
+
+void bide_dying_add(struct bide_dying *dying, const char *id)
+{
+    if (change(dying, 0, hash(id)))
+        atomic_fetch_add(&dying->n, 1);
+}
+
+void bide_dying_remove(struct bide_dying *dying, const char *id)
+{
+    if (change(dying, hash(id), 0))
+        atomic_fetch_sub(&dying->n, 1);
+}
+
+bool bide_dying_has(const struct bide_dying *dying, const char *id)
+{
+    if (atomic_load_explicit(&dying->n, memory_order_acquire) == 0)
+        return false;
+    uint32_t wanted = hash(id);
+    for (int i = 0; i < BIDE_DYING_MAX; i++)
+        if (atomic_load(&dying->hashes[i]) == wanted)
+            return true;
+    return false;
+}
