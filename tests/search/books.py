@@ -39,7 +39,9 @@ class Books:
             yield f"{name}-next" if sent.sort == "chain" and name not in self.dead else name
 
     def is_forgiven(self, sent):
-        return any(since - 0.1 <= sent.confirmed <= until for since, until in self.forgiven)
+        """Its sending was under way meanwhile. A part of a batch may be stored and answered before the broker dies, and
+        its id is printed only when the rest is."""
+        return any(sent.began <= until and since - 0.1 <= sent.confirmed for since, until in self.forgiven)
 
     def missing(self):
         ended = self.done | set(self.dead)

@@ -13,7 +13,7 @@ An adapter of the search (redis_faults.py, sqlite_faults.py, rabbitmq_faults.py;
         counts()          Counter of (kind, operation): how often each was really injected
         seen()            Counter of operations that went by
         strangers()       operations that went by and stand in no table
-        forgiven          [(since, until)]: what was confirmed between these times (time.time()) may be lost (a rollback)
+        forgiven          [(since, until)]: what was being sent between these times (time.time()) may be lost (a rollback)
     and, where it can,
         in_flight()       Counter of ids: how often each was in flight when something failed, so that one more copy may live
         reasons           of dead letters that faults of this seed explain

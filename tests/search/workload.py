@@ -1,12 +1,15 @@
 """What is sent while faults happen: all sorts of messages by two senders, replays of dead letters, a move there and back."""
 
 import json
+import signal
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
 
 from bidetest.plugins import build_plugin
+from bidetest.process import die_with_parent
 from bidetest.project import BUILD
 
 QUEUES = ("default", "side", "cargo")
@@ -47,7 +50,8 @@ class Sent:
     row: dict
     sort: str
     fails: int = 0  # how many of its runs
-    confirmed: float = 0.0  # when (time.time()); 0: never
+    began: float = 0.0  # when (time.time()) its sending began
+    confirmed: float = 0.0  # … and when it was confirmed; 0: never
 
 
 @dataclass
@@ -160,27 +164,41 @@ class Sending(threading.Thread):
                     self.work.sent[row["id"]] = Sent(row, row["id"].rsplit("-", 1)[0], fails_of(row["body"]))
             try:
                 self.send(rows)
-            except subprocess.TimeoutExpired:
-                self.work.complaints.append(f"a sender did not end within {SEND_S} s")
             except Exception as failure:  # a sender that cannot even be started is a finding, too
                 self.work.complaints.append(f"a sender failed: {failure!r}")
 
     def send(self, rows):
-        text = "".join(json.dumps(row) + "\n" for row in rows)
-        since = time.monotonic()
-        done = self.project.bide("send", "--lines", text=text, expect=None, seconds=SEND_S)
-        now, said = time.time(), done.stdout.split()
+        since, began = time.monotonic(), time.time()
+        said, code, complaint = self.watch("".join(json.dumps(row) + "\n" for row in rows))
         self.work.send_s.append(time.monotonic() - since)
-        for name in said:
-            self.work.sent[name].confirmed = now
-        good = len(rows) - (rows[0]["id"] == BAD)
-        if done.returncode in (0, 65) and len(said) != good:
-            self.work.complaints.append(f"send: exit {done.returncode}, but {len(said)} of {good} ids are printed: "
-                                        f"{done.stderr.strip()[-300:]}")
-        elif done.returncode == 65 and good < len(rows):
+        for name, when in said.items():
+            self.work.sent[name].began, self.work.sent[name].confirmed = began, when
+        if code == -signal.SIGKILL:
+            self.work.complaints.append(f"a sender did not end within {SEND_S} s")
             return
-        elif done.returncode not in (0, *FAILED):
-            self.work.complaints.append(f"send: exit {done.returncode}: {done.stderr.strip()[-300:]}")
+        good = len(rows) - (rows[0]["id"] == BAD)
+        if code in (0, 65) and len(said) != good:
+            self.work.complaints.append(f"send: exit {code}, but {len(said)} of {good} ids are printed: {complaint}")
+        elif code == 65 and good < len(rows):
+            return
+        elif code not in (0, *FAILED):
+            self.work.complaints.append(f"send: exit {code}: {complaint}")
+
+    def watch(self, text):
+        """Runs it; returns when each id was printed (its batch was confirmed just before), the exit code, what it said."""
+        with tempfile.TemporaryFile("w+") as lines, tempfile.TemporaryFile("w+") as errors:
+            lines.write(text)
+            lines.seek(0)
+            process = subprocess.Popen([str(BUILD / "bide"), "send", "--lines"], cwd=self.project.dir, stdin=lines,
+                                       stdout=subprocess.PIPE, stderr=errors, text=True, preexec_fn=die_with_parent)
+            patience = threading.Timer(SEND_S, process.kill)
+            patience.start()
+            said = {line.strip(): time.time() for line in process.stdout}
+            code = process.wait()
+            patience.cancel()
+            process.stdout.close()
+            errors.seek(0)
+            return said, code, errors.read().strip()[-300:]
 
 
 class Errands(threading.Thread):
