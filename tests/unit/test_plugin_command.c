@@ -275,11 +275,12 @@ static void test_a_program_that_others_can_change_is_refused(void **state)
     assert_int_equal(chmod(path, 0757), 0);
     assert_int_equal(plugin_run_open(&run, "command", "30s", settings, &error), BIDE_E_CONFIG);
     assert_non_null(strstr(error.text, "can be written by everybody"));
-    assert_int_equal(temp_dir_remove(&run.dir), 0);
+    plugin_run_close(&run);
     assert_int_equal(chmod(path, 0755) | chmod(dir.path, 0777), 0);
     assert_int_equal(plugin_run_open(&run, "command", "30s", settings, &error), BIDE_E_CONFIG);
     assert_non_null(strstr(error.text, "can be written by everybody"));
-    assert_int_equal(temp_dir_remove(&run.dir) | temp_dir_remove(&dir), 0);
+    plugin_run_close(&run);
+    assert_int_equal(temp_dir_remove(&dir), 0);
 }
 
 static void test_a_program_that_vanished_is_tried_again(void **state)
