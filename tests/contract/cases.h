@@ -18,6 +18,11 @@ struct case_group {
     {                                                                                                        \
         name, function, fixture_setup, fixture_teardown, NULL                                                \
     }
+/* … which asks for a broker outside the process: not for an adapter of one process. */
+#define CASE_OF_SERVERS(name, function)                                                                      \
+    {                                                                                                        \
+        name, function, fixture_setup, fixture_teardown, (void *)name                                        \
+    }
 #define CASE_GROUP(group, table) const struct case_group group = {table, sizeof table / sizeof table[0]}
 
 extern const struct case_group sending_cases;

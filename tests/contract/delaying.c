@@ -169,7 +169,7 @@ static const struct CMUnitTest cases[] = {
     CASE("delaying/due-while-nobody-receives", due_while_nobody_receives),
     CASE("delaying/around-a-tenth-and-a-second", around_a_tenth_and_a_second),
     CASE("delaying/many-random", many_random),
-    CASE("delaying/a-new-earliest-wakes", a_new_earliest_wakes),
+    CASE_OF_SERVERS("delaying/a-new-earliest-wakes", a_new_earliest_wakes),
     CASE("delaying/beside-ready-ones", delayed_and_ready_side_by_side),
     CASE("delaying/the-longest", the_longest_delay),
 };

@@ -82,15 +82,29 @@ static bool parse(int argc, char **argv, struct arguments *arguments)
     return arguments->list ? optind == argc : optind == argc - 1;
 }
 
+static bool is_of_one_process(const char *text)
+{
+    const struct bide_adapter *adapter;
+    struct bide_url url;
+    bide_error error;
+    if (!text || bide_url_parse(text, &url, &error) != BIDE_OK)
+        return false; /* the first case says what is wrong with it */
+    bool one = bide_adapter_find(&url, &adapter, &error) == BIDE_OK && adapter->one_process;
+    bide_url_clear(&url);
+    return one;
+}
+
 /* The cases whose name the glob matches, ready to run. */
-static size_t choose(const char *glob, void *settings, struct CMUnitTest *chosen)
+static size_t choose(const char *glob, struct broker_settings *settings, struct CMUnitTest *chosen)
 {
     size_t n = 0;
+    bool one_process = is_of_one_process(settings->url);
     for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++)
         for (size_t i = 0; i < groups[g]->n && n < CASES_MAX; i++) {
             chosen[n] = groups[g]->cases[i];
+            bool of_servers = chosen[n].initial_state != NULL;
             chosen[n].initial_state = settings;
-            if (fnmatch(glob, chosen[n].name, 0) == 0)
+            if (fnmatch(glob, chosen[n].name, 0) == 0 && !(of_servers && one_process))
                 n++;
         }
     return n;

@@ -146,9 +146,9 @@ static const struct CMUnitTest cases[] = {
     CASE("ownership/destroyed-with-unsettled", destroyed_with_unsettled),
     CASE("ownership/attempt-is-kept", attempt_is_kept),
     CASE("ownership/forgotten", forgotten),
-    CASE("ownership/killed", killed),
-    CASE("ownership/killed-before-anyone-else", killed_before_anyone_else_is_there),
-    CASE("ownership/killed-with-early-ones", killed_with_early_ones),
+    CASE_OF_SERVERS("ownership/killed", killed),
+    CASE_OF_SERVERS("ownership/killed-before-anyone-else", killed_before_anyone_else_is_there),
+    CASE_OF_SERVERS("ownership/killed-with-early-ones", killed_with_early_ones),
     CASE("ownership/slow-is-not-dead", slow_is_not_dead),
 };
 CASE_GROUP(ownership_cases, cases);

@@ -107,8 +107,6 @@ static void nothing_there_to_open(void **state)
     bide_error error;
     struct bide_url url;
     struct bide_sender *sender = NULL;
-    if (fixture->adapter->one_process)
-        skip(); /* it is always there */
     const char *path = strcmp(fixture->adapter->name, "sqlite") == 0  ? "sqlite:/no/such/folder/bide.db"
                        : strcmp(fixture->adapter->name, "redis") == 0 ? "redis://127.0.0.1:1/0"
                                                                       : "amqp://127.0.0.1:1/";
@@ -156,7 +154,7 @@ static void unknown_url_option(void **state)
 static const struct CMUnitTest cases[] = {
     CASE("validation/oversized", oversized),
     CASE("validation/unknown-queue", unknown_queue),
-    CASE("validation/nothing-there-to-open", nothing_there_to_open),
+    CASE_OF_SERVERS("validation/nothing-there-to-open", nothing_there_to_open),
     CASE("validation/unknown-url-option", unknown_url_option),
 };
 CASE_GROUP(validation_cases, cases);

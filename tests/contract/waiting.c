@@ -106,7 +106,7 @@ static const struct CMUnitTest cases[] = {
     CASE("waiting/sleeps-while-delayed", sleeps_while_messages_are_delayed),
     CASE("waiting/sleeps-at-its-limit", sleeps_at_its_limit),
     CASE("waiting/sleeps-when-shut", sleeps_when_shut_while_others_fall_due),
-    CASE("waiting/wakes-for-another-process", wakes_for_another_process),
+    CASE_OF_SERVERS("waiting/wakes-for-another-process", wakes_for_another_process),
     CASE("waiting/wakes-for-its-own-process", wakes_for_its_own_process),
 };
 CASE_GROUP(waiting_cases, cases);
