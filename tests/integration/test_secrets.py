@@ -24,7 +24,7 @@ COMMANDS = (
     ("check",), ("check", "--json"), ("status",), ("status", "--json"), ("explain", "2s"), ("handlers",),
     ("dead", "list"), ("dead", "list", "--json"), ("dead", "show", "hook1"), ("dead", "retry", "hook1"),
     ("dead", "drop", "nothing"), ("send", "hook", "{}", "--id", "sent"), ("send", "hook", "{}", "--delay", "nonsense"),
-    ("worker", "--exit-idle", "1s"), ("--help",), ("bench", "throughput", "--help"),
+    ("worker", "--exit-idle", "1s", "--no-wait"), ("--help",), ("bench", "throughput", "--help"),
 )
 
 
@@ -85,7 +85,7 @@ def neither_does_the_environment(project):
     for url in urls(project)[1:]:
         if "${" in url:
             continue
-        for command in (("check",), ("status", "--json"), ("worker", "--exit-idle", "1s")):
+        for command in (("check",), ("status", "--json"), ("worker", "--exit-idle", "1s", "--no-wait")):
             run(project, *command, "--log-level", "debug", env={"BIDE_BROKER": url})
 
 

@@ -64,7 +64,7 @@ class Seed:
         if not stuck:
             self.look_idle()
         self.look_at_workers()
-        books = Books(self.work, self.project.journal(), self.project.dead(), self.plan, counts, self.broker)
+        books = self.books(counts)
         print(f"books: {books.summary()}", flush=True)
         self.findings += [*books.findings(), *self.workers.complaints, *self.pace.findings]
         self.findings += self.broker.complaints() if hasattr(self.broker, "complaints") else []
@@ -74,6 +74,9 @@ class Seed:
         unknown = self.broker.strangers()
         if unknown:
             self.findings.append(f"went by and stands in no table: {', '.join(sorted(unknown))}")
+
+    def books(self, counts):
+        return Books(self.work, self.project.journal(), self.project.dead(), self.plan, counts, self.broker)
 
     def look_at_senders(self):
         """A busy machine makes all sendings slow; what is looked for makes a few slow."""
@@ -88,18 +91,24 @@ class Seed:
         return self.broker.counts() + self.workers.counts()
 
     def await_end(self):
-        """All that is left ends within a bound. What it says otherwise."""
+        """All that is left ends within a bound. What it says otherwise. The broker's word is not enough: RabbitMQ says that
+        a quorum queue holds nothing while it has no leader, such as after a restart; what is missing then may still come."""
         since, said = time.monotonic(), {}
 
         def ended():
             self.workers.replace_ended()
             said["left"] = self.project.left()
-            return said["left"] == 0 and self.project.left() == 0  # a second look: between two places, or just claimed
+            if said["left"] or self.project.left():  # a second look: between two places, or just claimed
+                return False
+            said["missing"] = self.books({}).missing()
+            return not said["missing"]
 
         bound = getattr(self.broker, "ended_s", ENDED_S)
         try:
             wait_until(ended, bound, "all ends")
         except TooLate:
+            if said["left"] == 0:
+                return None  # lost: the books say what
             return (f"stuck: {said['left']} messages are left {bound} s after all was healed: {self.project.status()['queues']}; "
                     f"{self.workers.current[0].log_tail(4)} | {self.workers.current[1].log_tail(4)}")
         except AssertionError as failure:
