@@ -6,16 +6,10 @@
 #include "broker/rabbitmq/fault.h"
 #include "broker/rabbitmq/topology.h"
 
-enum { FLUSH_WAIT_MS = 5000, TAG_TEXT = 32, PREFETCH_MAX = 65535 };
+enum { FLUSH_WAIT_MS = 5000 };
 
 /* What is kept of a body that can never be held, and of a buffer that a large one has left behind. */
 enum { CUT_BYTES = 64 * 1024, BUFFER_KEPT = 1024 * 1024 };
-
-/* Library channels are numbered from 1. */
-static amqp_channel_t number_of(size_t channel)
-{
-    return (amqp_channel_t)(channel + 1);
-}
 
 bide_code bide_rmq_intake_init(struct bide_rmq_intake *intake, const struct bide_rmq_settings *settings,
     bide_rmq_delivery_sink *sink, void *owner, bide_error *error)
@@ -55,12 +49,12 @@ void bide_rmq_intake_release(struct bide_rmq_intake *intake)
 static bide_code prepare(struct bide_rmq_link *link, struct bide_rmq_refused *refused, bide_error *error)
 {
     size_t n = 2 * link->settings->n_queues;
-    bide_code code = bide_rmq_link_open_channel(link, number_of(0), error);
+    bide_code code = bide_rmq_link_open_channel(link, bide_rmq_number_of(0), error);
     if (code == BIDE_OK)
-        code = refused ? bide_rmq_topology_declare_possible(link, number_of(0), true, refused, error)
-                       : bide_rmq_topology_declare(link, number_of(0), error);
+        code = refused ? bide_rmq_topology_declare_possible(link, bide_rmq_number_of(0), true, refused, error)
+                       : bide_rmq_topology_declare(link, bide_rmq_number_of(0), error);
     for (size_t i = 1; i < n && code == BIDE_OK; i++)
-        code = bide_rmq_link_open_channel(link, number_of(i), error);
+        code = bide_rmq_link_open_channel(link, bide_rmq_number_of(i), error);
     return code;
 }
 
@@ -100,6 +94,8 @@ static void end_generation(struct bide_rmq_intake *intake, struct bide_rmq_chann
     intake->n_lost += channel->tags.n_done;
     channel->generation = 0;
     channel->n_consumers = 0;
+    channel->begun_name = channel->last_name;
+    channel->is_late = false;
     channel->limit = 0;
     channel->strikes = 0;
     channel->quiet_us = 0;
@@ -141,59 +137,14 @@ struct bide_rmq_channel *bide_rmq_intake_channel(
 
 /* ---- out ---- */
 
-static const char *queue_of(const struct bide_rmq_intake *intake, size_t index)
-{
-    const struct bide_rmq_queue *queue = &intake->settings->queues[index / 2];
-    return index % 2 ? queue->landing : queue->work;
-}
-
-static void stop_consumer(struct bide_rmq_intake *intake, size_t index)
-{
-    struct bide_rmq_channel *channel = &intake->channels[index];
-    char tag[TAG_TEXT];
-    channel->limit -= channel->prefetch[--channel->n_consumers];
-    snprintf(tag, sizeof tag, "%u", channel->names[channel->n_consumers]);
-    amqp_basic_cancel_t cancel = {.consumer_tag = bide_rmq_text(tag), .nowait = 1};
-    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_CANCEL_METHOD, &cancel);
-}
-
-/* No tag is used twice on a channel: a consumer of a quorum queue that begins under the tag of one that was
- * cancelled with messages unacknowledged makes RabbitMQ's channel crash (3.10.8), and all in hand runs again.
- */
-static void start_consumer(struct bide_rmq_intake *intake, size_t index, size_t prefetch)
-{
-    struct bide_rmq_channel *channel = &intake->channels[index];
-    char tag[TAG_TEXT];
-    snprintf(tag, sizeof tag, "%u", ++channel->last_name);
-    channel->names[channel->n_consumers] = channel->last_name;
-    channel->limit += channel->prefetch[channel->n_consumers++] = prefetch;
-    amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)prefetch};
-    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_QOS_METHOD, &qos);
-    amqp_basic_consume_t consume = {
-        .queue = bide_rmq_text(queue_of(intake, index)), .consumer_tag = bide_rmq_text(tag)};
-    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_CONSUME_METHOD, &consume);
-}
-
-/* A prefetch holds for consumers that come after it and is each consumer's own. So a limit is raised by a
- * consumer for the difference, and lowered by ending the latest ones: what is in hand never adds to a new
- * limit that is higher. */
-void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t index, size_t limit)
-{
-    struct bide_rmq_channel *channel = &intake->channels[index];
-    if (limit > PREFETCH_MAX)
-        limit = PREFETCH_MAX;
-    while (channel->n_consumers && (channel->limit > limit || channel->n_consumers == BIDE_RMQ_CONSUMERS))
-        stop_consumer(intake, index);
-    if (channel->limit < limit)
-        start_consumer(intake, index, limit - channel->limit);
-}
-
 static void go_down(struct bide_rmq_intake *intake, struct bide_rmq_channel *channel)
 {
     intake->n_down += !channel->is_down;
     channel->is_down = intake->has_downed = true;
     channel->consumes = false;
     channel->limit = channel->n_consumers = 0;
+    channel->begun_name = channel->last_name;
+    channel->is_late = false;
 }
 
 void bide_rmq_intake_revive(struct bide_rmq_intake *intake, size_t index)
@@ -206,14 +157,14 @@ void bide_rmq_intake_revive(struct bide_rmq_intake *intake, size_t index)
         return;
     channel->is_closed = false;
     channel->generation = ++intake->generations;
-    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_CHANNEL_OPEN_METHOD, &open);
+    bide_rmq_wire_method(&intake->wire, bide_rmq_number_of(index), AMQP_CHANNEL_OPEN_METHOD, &open);
 }
 
 void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery)
 {
     size_t index = bide_rmq_delivery_channel(delivery);
     amqp_basic_nack_t nack = {.delivery_tag = delivery->tag, .requeue = 1};
-    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_NACK_METHOD, &nack);
+    bide_rmq_wire_method(&intake->wire, bide_rmq_number_of(index), AMQP_BASIC_NACK_METHOD, &nack);
     bide_rmq_tags_gone(&intake->channels[index].tags, delivery->tag);
     intake->n_returned++;
 }
@@ -227,7 +178,7 @@ static size_t acknowledge(struct bide_rmq_intake *intake, size_t index)
     size_t n = tags->n_done;
     while (bide_rmq_tags_take(tags, &ack.delivery_tag, &multiple)) {
         ack.multiple = multiple;
-        bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_BASIC_ACK_METHOD, &ack);
+        bide_rmq_wire_method(&intake->wire, bide_rmq_number_of(index), AMQP_BASIC_ACK_METHOD, &ack);
     }
     return n;
 }
@@ -245,42 +196,6 @@ bide_code bide_rmq_intake_flush(struct bide_rmq_intake *intake, bide_error *erro
     intake->n_lost += n;
     bide_rmq_intake_drop(intake);
     return bide_rmq_fail_status(intake->settings, AMQP_STATUS_SOCKET_CLOSED, "acknowledging", error);
-}
-
-/* ---- the end ---- */
-
-static bool has_delivered(const struct bide_rmq_channel *channel)
-{
-    return channel->tags.next > 1 && !channel->is_down;
-}
-
-/* Begins and ends a consumer: both go through the queue's log, behind the acknowledgements, and are answered
- * when they are in it. */
-static bool pass_log(struct bide_rmq_intake *intake, size_t index)
-{
-    struct bide_rmq_channel *channel = &intake->channels[index];
-    amqp_bytes_t name = bide_rmq_text(queue_of(intake, index));
-    char text[TAG_TEXT];
-    snprintf(text, sizeof text, "%u", ++channel->last_name);
-    amqp_bytes_t tag = bide_rmq_text(text);
-    amqp_connection_state_t amqp = intake->link.amqp;
-    return amqp_basic_qos(amqp, number_of(index), 0, 1, 0) &&
-           amqp_basic_consume(amqp, number_of(index), name, tag, 0, 0, 0, amqp_empty_table) &&
-           amqp_basic_cancel(amqp, number_of(index), tag);
-}
-
-/* While a quorum queue is slow, the broker's channel holds acknowledgements back, and one that ends takes
- * them with it: the messages would run again. They leave the channel when it learns that the log has taken
- * the earlier ones, which it has by the second answer. */
-void bide_rmq_intake_await_settled(struct bide_rmq_intake *intake)
-{
-    if (!intake->link.amqp || intake->settings->classic)
-        return;
-    bide_rmq_link_hurry(&intake->link);
-    for (int round = 0; round < 2; round++)
-        for (size_t i = 0; i < intake->n_channels; i++)
-            if (has_delivered(&intake->channels[i]) && !pass_log(intake, i))
-                return;
 }
 
 /* ---- in ---- */
@@ -377,7 +292,7 @@ static void on_cancel(struct bide_rmq_intake *intake, size_t index)
 {
     struct bide_rmq_channel *channel = &intake->channels[index];
     bide_fail(&channel->why, BIDE_E_BROKER, "%s: the broker has ended the consumer of '%s': was it deleted?",
-        intake->settings->redacted, queue_of(intake, index));
+        intake->settings->redacted, bide_rmq_queue_of(intake, index));
     go_down(intake, channel);
 }
 
@@ -389,11 +304,30 @@ static void on_channel_close(struct bide_rmq_intake *intake, size_t index, amqp_
     amqp_channel_close_ok_t close_ok = {0};
     bide_error why;
     bide_rmq_fail_method(intake->settings, method, "consuming", &why);
-    bide_fail(&channel->why, why.code, "'%s': %s", queue_of(intake, index), why.text);
+    bide_fail(&channel->why, why.code, "'%s': %s", bide_rmq_queue_of(intake, index), why.text);
     end_generation(intake, channel);
     go_down(intake, channel);
     channel->is_closed = true;
-    bide_rmq_wire_method(&intake->wire, number_of(index), AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
+    bide_rmq_wire_method(&intake->wire, bide_rmq_number_of(index), AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
+}
+
+static unsigned number_in(amqp_bytes_t tag)
+{
+    unsigned number = 0;
+    for (size_t i = 0; i < tag.len; i++)
+        number = number * 10 + (unsigned)(((const char *)tag.bytes)[i] - '0');
+    return number;
+}
+
+static void on_begun(
+    struct bide_rmq_intake *intake, struct bide_rmq_channel *channel, const amqp_basic_consume_ok_t *begun)
+{
+    unsigned name = number_in(begun->consumer_tag);
+    channel->consumes = true;
+    if (name > channel->begun_name)
+        channel->begun_name = name;
+    if (channel->is_late && channel->begun_name == channel->last_name)
+        intake->has_caught_up = true;
 }
 
 static bide_code on_method(
@@ -404,7 +338,7 @@ static bide_code on_method(
         intake->channels[index].coming.tag = ((const amqp_basic_deliver_t *)method.decoded)->delivery_tag;
         return BIDE_OK;
     case AMQP_BASIC_CONSUME_OK_METHOD:
-        intake->channels[index].consumes = true;
+        on_begun(intake, &intake->channels[index], method.decoded);
         return BIDE_OK;
     case AMQP_BASIC_CANCEL_METHOD:
         on_cancel(intake, index);

@@ -37,6 +37,8 @@ struct bide_rmq_channel {
     unsigned names[BIDE_RMQ_CONSUMERS];  /* of each: its tag */
     size_t n_consumers;
     unsigned last_name;  /* given to a consumer; never twice (see start_consumer) */
+    unsigned begun_name; /* of the last consumer that the broker has said to have begun */
+    bool is_late;        /* a limit waits for that: see bide_rmq_intake_consume */
     int64_t quiet_us;    /* since when the watch has heard nothing; 0: it has not looked since */
     unsigned strikes;    /* how often in a row something was ready and did not come */
     uint32_t generation; /* of the deliveries of now; those of an earlier one can no longer be settled */
@@ -60,6 +62,7 @@ struct bide_rmq_intake {
     struct bide_rmq_scratch scratch;
     size_t n_down;              /* channels */
     bool has_downed;            /* one more, since the owner has looked */
+    bool has_caught_up;         /* a limit that was late can be set now; the owner takes it back */
     size_t n_returned;          /* settlements by return, not yet written */
     size_t in_flight;           /* bytes of bodies that are in hand, or being read */
     size_t reading;             /* of these, of messages that are not whole */
@@ -69,6 +72,19 @@ struct bide_rmq_intake {
     bide_rmq_delivery_sink *sink;
     void *owner;
 };
+
+/* The library's: from 1. */
+static inline amqp_channel_t bide_rmq_number_of(size_t channel)
+{
+    return (amqp_channel_t)(channel + 1);
+}
+
+/* The broker's name of the queue that a channel reads. */
+static inline const char *bide_rmq_queue_of(const struct bide_rmq_intake *intake, size_t channel)
+{
+    const struct bide_rmq_queue *queue = &intake->settings->queues[channel / 2];
+    return channel % 2 ? queue->landing : queue->work;
+}
 
 bide_code bide_rmq_intake_init(struct bide_rmq_intake *intake, const struct bide_rmq_settings *settings,
     bide_rmq_delivery_sink *sink, void *owner, bide_error *error);

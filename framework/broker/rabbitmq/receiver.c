@@ -190,6 +190,10 @@ static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
         code = show_life(receiver, &error);
     if (code == BIDE_OK && receiver->intake.has_downed)
         bide_rmq_receiver_note_downed(receiver);
+    if (code == BIDE_OK && receiver->intake.has_caught_up) {
+        receiver->intake.has_caught_up = false;
+        bide_rmq_receiver_apply_limits(receiver);
+    }
     if (code == BIDE_OK && receiver->n_told > 0)
         bide_rmq_receiver_note_revived(receiver);
     if (code == BIDE_OK && bide_rmq_wire_waiting(&receiver->intake.wire))
