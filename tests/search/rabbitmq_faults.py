@@ -20,7 +20,7 @@ from faults import DUPLICATES, Decision, Kind, rank
 from methods_rabbitmq import CONNECTING, HOT, METHODS, OPERATIONS, SELDOM, operation
 from rabbitmq_console import Console
 from worker_faults import KINDS as OF_WORKERS
-from worker_faults import Once
+from worker_faults import Undoing
 
 HEARTBEAT_S = 6  # shorter silences break no connection
 SETTINGS = "heartbeat = 60\n"
@@ -156,19 +156,20 @@ class Borrowed(Server):
         pass
 
 
-class Broker:
+class Broker(Undoing):
     """One seed's server (or its user of a shared one), proxy and faults."""
 
     ended_s = 40
 
     def __init__(self, project, plan):
+        super().__init__()
         self.project, self.plan = project, plan
         folder = os.environ.get(SHARED)
         self.is_own = not folder or bool(plan.options.get("server"))
         self.server = Server(settings=SETTINGS) if self.is_own else Borrowed(folder)
         self.user = "u" + uuid.uuid4().hex[:12]
         self.counts_, self.rules, self.lasting = Counter(), {}, []
-        self.passed, self.forgiven, self.undo = Counter(), [], []
+        self.passed, self.forgiven = Counter(), []
         self.reasons = set()  # of dead letters that faults of this seed explain
         self.busy = threading.RLock()  # one at a time touches the server
         self.healed = False
@@ -420,18 +421,10 @@ class Broker:
 
     # ---- what lasts ----
 
-    def later(self, seconds, action):
-        once = Once(action)
-        self.undo.append(once)
-        timer = threading.Timer(seconds, once)
-        timer.daemon = True
-        timer.start()
-
     def heal(self):
         self.healed = True
         self.proxy.heal()
-        for once in self.undo:
-            once()
+        self.undo_all()
 
 
 def start(project, plan):

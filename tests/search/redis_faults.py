@@ -15,7 +15,7 @@ from bidetest.redis import Server
 from commands_redis import COMMANDS, HOT, OPERATIONS, SELDOM  # noqa: F401  (part of the interface)
 from faults import DUPLICATES, Kind, in_turn
 from resp_proxy import RespProxy, script_names
-from worker_faults import Once, tell
+from worker_faults import Undoing, tell
 
 # Error replies, word for word as servers and proxies before them give them: src/server.c (shared.*err), src/script.c,
 # src/cluster.c, src/acl.c, src/networking.c of Redis 6.2 to 7.4.
@@ -88,15 +88,16 @@ def text_of(kind):
     return {"max-clients": f"-{MAX_CLIENTS}\r\n", "executed-error": f"-{ERRORS['UNKNOWN']}\r\n"}.get(kind, "").encode() or None
 
 
-class Broker:
+class Broker(Undoing):
     """One seed's server, proxy and faults."""
 
     def __init__(self, project, plan):
+        super().__init__()
         password = [f"requirepass {plan.options['password']}"] if "password" in plan.options else []
         self.server = Server("appendonly yes", "appendfsync always", "aof-use-rdb-preamble no", "auto-aof-rewrite-percentage 0",
                              *password)
         self.plan, self.counts_, self.rules = plan, Counter(), defaultdict(list)
-        self.base, self.forgiven, self.undo = Counter(), [], []
+        self.base, self.forgiven = Counter(), []
         self.busy = threading.RLock()  # one at a time touches the server
         self.healed = False
         self.more_windows = 0
@@ -218,18 +219,10 @@ class Broker:
         with self.busy:
             return self.server.ask(*words)
 
-    def later(self, seconds, action):
-        once = Once(action)
-        self.undo.append(once)
-        timer = threading.Timer(seconds, once)
-        timer.daemon = True
-        timer.start()
-
     def heal(self):
         self.healed = True
         self.proxy.flowing.set()
-        for once in self.undo:
-            once()
+        self.undo_all()
 
 
 def start(project, plan):

@@ -13,7 +13,7 @@ from pathlib import Path
 from bidetest.plugins import compile_shared
 
 from faults import Kind, in_turn
-from worker_faults import Once
+from worker_faults import Undoing
 
 # The order of enum call and enum file in sqlite_faults.c.
 CALLS = tuple(f"{call} {file}" for call in ("write", "read", "sync", "truncate") for file in ("database", "wal"))
@@ -57,13 +57,14 @@ def share(plan):
     return in_turn(plan, sys.modules[__name__], 2)
 
 
-class Broker:
+class Broker(Undoing):
     send_s = 4.0  # beyond what holds the file, the longest that one `bide send` may take
 
     def __init__(self, project, plan):
+        super().__init__()
         self.project, self.plan, self.counts_ = project, plan, Counter()
         self.url = "sqlite:bide.db"
-        self.forgiven, self.undo, self.holding = [], [], []
+        self.forgiven, self.holding = [], []
         self.struck, self.rules = Counter(), []
         self.path = project.dir / "bide.db"
         self.second_url = None
@@ -181,16 +182,8 @@ class Broker:
 
     # ---- what lasts ----
 
-    def later(self, seconds, action):
-        once = Once(action)
-        self.undo.append(once)
-        timer = threading.Timer(seconds, once)
-        timer.daemon = True
-        timer.start()
-
     def heal(self):
-        for once in self.undo:
-            once()
+        self.undo_all()
         self.flag(0, 0)
         self.flag(1, 0)
         struct.pack_into("=i", self.shared, struct.calcsize(HEAD) - 8, 0)

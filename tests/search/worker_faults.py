@@ -31,13 +31,45 @@ def share(plan):
     return in_turn(plan, sys.modules[__name__], 1)
 
 
-class Workers:
+class Once:
+    def __init__(self, action):
+        self.action, self.lock = action, threading.Lock()
+
+    def __call__(self):
+        with self.lock:
+            action, self.action = self.action, None
+        if action:
+            action()
+
+
+class Undoing:
+    """What moments did that lasts: undone after its time or when all is healed, whichever comes first, and once."""
+
+    def __init__(self):
+        self.undo, self.undo_lock = [], threading.Lock()
+
+    def later(self, seconds, action):
+        once = Once(action)
+        with self.undo_lock:
+            self.undo.append(once)
+        timer = threading.Timer(seconds, once)
+        timer.daemon = True
+        timer.start()
+
+    def undo_all(self):
+        with self.undo_lock:
+            undo, self.undo = self.undo, []
+        for once in undo:
+            once()
+
+
+class Workers(Undoing):
     """Two workers; each fault names one of them."""
 
     def __init__(self, project):
+        super().__init__()
         self.project, self.injected = project, Counter()
         self.lock = threading.Lock()
-        self.undo = []  # what heal still has to do
         self.current = [self.start(place) for place in range(len(CONFIGS))]
         self.ended = []  # those that were told to end
         self.complaints = []
@@ -113,19 +145,8 @@ class Workers:
         self.later(seconds, lambda: [tell(pid, signal.SIGCONT) for pid in hit])
         return bool(hit)
 
-    def later(self, seconds, action):
-        once = Once(action)
-        with self.lock:
-            self.undo.append(once)
-        timer = threading.Timer(seconds, once)
-        timer.daemon = True
-        timer.start()
-
     def heal(self):
-        with self.lock:
-            undo, self.undo = self.undo, []
-        for once in undo:
-            once()
+        self.undo_all()
         self.resume_all()
         for worker, status in self.ended:
             if status is not None and worker.wait(30) not in (status, *(BEFORE_START if not has_started(worker) else ())):
@@ -166,17 +187,6 @@ def tell(pid, number):
 
 def has_started(worker):
     return "worker started" in worker.log_text()
-
-
-class Once:
-    def __init__(self, action):
-        self.action, self.lock = action, threading.Lock()
-
-    def __call__(self):
-        with self.lock:
-            action, self.action = self.action, None
-        if action:
-            action()
 
 
 def quiet_figures(workers, seconds):
