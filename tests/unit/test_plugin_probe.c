@@ -140,8 +140,9 @@ static void test_journal_follows_rotation(void **state)
     assert_int_equal(rename(path, rotated), 0);
     while (access(path, F_OK) != 0 && !deadline_passed(&deadline)) {
         assert_int_equal(order(&run, 1, "x"), BIDE_DONE);
-        usleep(10000);
+        deadline_nap(&deadline);
     }
+    assert_int_equal(access(path, F_OK), 0);
     assert_last_outcome(&run, "done");
     plugin_run_close(&run);
 }

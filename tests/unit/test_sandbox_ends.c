@@ -69,8 +69,9 @@ static bide_outcome answer_when_cancelled(void *state, const bide_message *messa
     (void)state;
     if (!says(message, "wait"))
         return obey(state, message, context);
-    while (!bide_cancelled(context))
-        usleep(1000);
+    struct pollfd fd = {.fd = bide_cancel_fd(context), .events = POLLIN};
+    if (poll(&fd, 1, 20 * 1000) != 1 || !bide_cancelled(context))
+        return bide_dead(context, "not cancelled");
     return bide_retry(context, 5, "as you wish");
 }
 

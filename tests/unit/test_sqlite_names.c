@@ -194,16 +194,19 @@ static void *send_in_thread(void *user)
     return NULL;
 }
 
+static bool front_is_held(void *lock)
+{
+    return bide_sqlite_lock_is_held(lock, BIDE_SQLITE_FRONT);
+}
+
 static void await_front(const struct place *place)
 {
     struct bide_sqlite_lock lock;
     char path[TEMP_DIR_PATH + 64];
     bide_error error;
-    struct deadline deadline = deadline_in_ms(SOON_MS);
     snprintf(path, sizeof path, "%s-lock", place->path);
     assert_ok(bide_sqlite_lock_open_to_look(&lock, path, &error), &error);
-    while (!bide_sqlite_lock_is_held(&lock, BIDE_SQLITE_FRONT) && !deadline_passed(&deadline))
-        usleep(1000);
+    assert_true(wait_until(front_is_held, &lock, SOON_MS));
     bide_sqlite_lock_close(&lock);
 }
 
