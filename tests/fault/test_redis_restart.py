@@ -135,19 +135,25 @@ def everysec_power_cut(project):
         expect(books.lost, "nothing was lost: the cut has cut nothing")
 
 
+def killed_while_one_runs(project, server, sleep_ms):
+    """Returns the worker, the server's file, and the size up to which it knows nothing of the message that runs."""
+    configure(project, server.url)
+    worker = project.worker()
+    project.send([{"type": "probe", "id": "first"}])
+    reaches(project, worker, 1)
+    wait_until(lambda: project.left() == 0, 10, "settled")
+    file = last_file(server)
+    size = file.stat().st_size
+    project.send([{"type": "probe", "id": "forgotten", "delay": "300ms", "body": {"sleep_ms": sleep_ms}}])
+    wait_until(lambda: in_hand(server, project) and project.queue("default")["delayed"] == 0, 10, "it runs")
+    server.kill()
+    return worker, file, size
+
+
 def tokens_given_out_again(project):
     """What a worker still runs was forgotten, and its place given to another message: that one must not end with it."""
     with Server("appendonly yes", "appendfsync everysec", "aof-load-truncated yes") as server:
-        configure(project, server.url)
-        worker = project.worker()
-        project.send([{"type": "probe", "id": "first"}])
-        reaches(project, worker, 1)
-        wait_until(lambda: project.left() == 0, 10, "settled")
-        file = last_file(server)
-        size = file.stat().st_size
-        project.send([{"type": "probe", "id": "forgotten", "delay": "300ms", "body": {"sleep_ms": 2500}}])
-        wait_until(lambda: in_hand(server, project) and project.queue("default")["delayed"] == 0, 10, "it runs")
-        server.kill()
+        worker, file, size = killed_while_one_runs(project, server, 2500)
         os.truncate(file, size)
         server.restart()
         wait_until(lambda: "redis: connected" in worker.log_text(), 10, worker.log_tail)
@@ -167,16 +173,7 @@ def ended_while_it_was_away(project):
     """As before, but the forgotten one has ended before the server is back: its settlement waits, and meets another message in
     its place."""
     with Server("appendonly yes", "appendfsync everysec", "aof-load-truncated yes") as server:
-        configure(project, server.url)
-        worker = project.worker()
-        project.send([{"type": "probe", "id": "first"}])
-        reaches(project, worker, 1)
-        wait_until(lambda: project.left() == 0, 10, "settled")
-        file = last_file(server)
-        size = file.stat().st_size
-        project.send([{"type": "probe", "id": "forgotten", "delay": "300ms", "body": {"sleep_ms": 1500}}])
-        wait_until(lambda: in_hand(server, project) and project.queue("default")["delayed"] == 0, 10, "it runs")
-        server.kill()
+        worker, file, size = killed_while_one_runs(project, server, 1500)
         reaches(project, worker, 2)
         pids = worker.tree()
         for pid in reversed(pids):
