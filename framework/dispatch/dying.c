@@ -1,10 +1,11 @@
 #include "dispatch/dying.h"
 
+#include "base/hash.h"
+
+/* Never 0, which marks a free cell. */
 static uint32_t hash(const char *id)
 {
-    uint32_t value = 2166136261u; /* FNV-1a */
-    for (; *id; id++)
-        value = (value ^ (uint8_t)*id) * 16777619u;
+    uint32_t value = bide_hash_text(id);
     return value ? value : 1;
 }
 
@@ -21,8 +22,10 @@ static bool change(struct bide_dying *dying, uint32_t from, uint32_t to)
 
 void bide_dying_add(struct bide_dying *dying, const char *id)
 {
-    if (change(dying, 0, hash(id)))
-        atomic_fetch_add(&dying->n, 1);
+    /* Counted first: the process may end anywhere in here, and a count too many only costs a look. */
+    atomic_fetch_add(&dying->n, 1);
+    if (!change(dying, 0, hash(id)))
+        atomic_fetch_sub(&dying->n, 1);
 }
 
 void bide_dying_remove(struct bide_dying *dying, const char *id)

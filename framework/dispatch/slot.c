@@ -59,8 +59,10 @@ static bool note_fault(void)
         return false;
     int state = atomic_load(&watched.slot->state);
     if (state == BIDE_SLOT_RUNNING || state == BIDE_SLOT_HUNG) {
-        bide_dying_add(dying_of, watched.slot->id);
+        /* In this order: another thread's fault may end the process in between, and the supervisor takes away
+         * what stands in a slot that says so. */
         atomic_store(&watched.slot->state, BIDE_SLOT_FAULTED);
+        bide_dying_add(dying_of, watched.slot->id);
     }
     return state != BIDE_SLOT_IDLE;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/process_lock.h"
 
 enum { DEATHS_ALONE = 3 }; /* deaths in which nothing else ran, until it is taken for guilty */
@@ -25,18 +26,10 @@ static void lock(struct bide_crashes *crashes)
     bide_process_lock(&crashes->lock);
 }
 
-static uint32_t hash(const char *id)
-{
-    uint32_t value = 2166136261u; /* FNV-1a */
-    for (; *id; id++)
-        value = (value ^ (uint8_t)*id) * 16777619u;
-    return value;
-}
-
 /* Each message is looked for while there is any record: the hashes lie together, so that it takes little. */
 static struct bide_crash_record *find(struct bide_crashes *crashes, const char *id)
 {
-    uint32_t wanted = hash(id);
+    uint32_t wanted = bide_hash_text(id);
     for (size_t i = 0; i < BIDE_CRASH_RECORDS; i++)
         if (crashes->hashes[i] == wanted && strcmp(crashes->records[i].id, id) == 0)
             return &crashes->records[i];
@@ -61,7 +54,7 @@ static struct bide_crash_record *find_or_add(struct bide_crashes *crashes, const
             atomic_fetch_add(&crashes->n, 1);
         *record = (struct bide_crash_record){0};
         snprintf(record->id, sizeof record->id, "%s", id);
-        crashes->hashes[record - crashes->records] = hash(record->id);
+        crashes->hashes[record - crashes->records] = bide_hash_text(record->id);
     }
     record->order = ++crashes->next_order;
     return record;
@@ -165,7 +158,7 @@ void bide_crashes_end(struct bide_crashes *crashes, const char *id, int64_t now_
 
 bool bide_crashes_type_died(struct bide_crashes *crashes, const char *type)
 {
-    _Atomic int *score = &crashes->types[hash(type) % BIDE_CRASH_TYPES];
+    _Atomic int *score = &crashes->types[bide_hash_text(type) % BIDE_CRASH_TYPES];
     int before = atomic_load(score), after;
     do
         after = before + DEATH < MOST_TROUBLE ? before + DEATH : MOST_TROUBLE;
@@ -175,7 +168,7 @@ bool bide_crashes_type_died(struct bide_crashes *crashes, const char *type)
 
 void bide_crashes_type_did_well(struct bide_crashes *crashes, const char *type)
 {
-    _Atomic int *score = &crashes->types[hash(type) % BIDE_CRASH_TYPES];
+    _Atomic int *score = &crashes->types[bide_hash_text(type) % BIDE_CRASH_TYPES];
     int before = atomic_load_explicit(score, memory_order_relaxed), after;
     do {
         if (before == 0)
@@ -186,6 +179,7 @@ void bide_crashes_type_did_well(struct bide_crashes *crashes, const char *type)
 
 int bide_crashes_type_trouble(const struct bide_crashes *crashes, const char *type)
 {
-    int score = atomic_load_explicit(&crashes->types[hash(type) % BIDE_CRASH_TYPES], memory_order_relaxed);
+    int score =
+        atomic_load_explicit(&crashes->types[bide_hash_text(type) % BIDE_CRASH_TYPES], memory_order_relaxed);
     return score >= TROUBLE ? score / DEATH : 0;
 }

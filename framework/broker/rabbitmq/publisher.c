@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "broker/rabbitmq/fault.h"
 #include "broker/rabbitmq/topology.h"
 
@@ -112,13 +113,9 @@ static void forget_all(struct bide_rmq_publisher *publisher)
     bide_rmq_wire_init(&publisher->wire, &publisher->link);
 }
 
-/* FNV-1a */
 static uint32_t hash(amqp_bytes_t bytes)
 {
-    uint32_t value = 2166136261u;
-    for (size_t i = 0; i < bytes.len; i++)
-        value = (value ^ ((const unsigned char *)bytes.bytes)[i]) * 16777619u;
-    return value;
+    return bide_hash_more(BIDE_HASH_BEGIN, bytes.bytes, bytes.len);
 }
 
 /* ---- connecting ---- */

@@ -10,16 +10,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "message/message.h"
 
 enum { HOST_BYTES = 64, PLACE_DIGITS = 8 };
-
-static uint32_t hash(uint32_t value, const char *bytes, ssize_t n)
-{
-    for (ssize_t i = 0; i < n; i++)
-        value = (value ^ (uint8_t)bytes[i]) * 16777619u; /* FNV-1a */
-    return value;
-}
 
 /* 0: cannot be told. */
 static uint32_t find_place(void)
@@ -33,7 +27,8 @@ static uint32_t find_place(void)
     ssize_t names_size = readlink("/proc/self/ns/pid", names, sizeof names);
     if (boot_size <= 0 || names_size <= 0)
         return 0;
-    return hash(hash(2166136261u, boot, boot_size), names, names_size);
+    return bide_hash_more(
+        bide_hash_more(BIDE_HASH_BEGIN, boot, (size_t)boot_size), names, (size_t)names_size);
 }
 
 static void find_host(char to[HOST_BYTES])
