@@ -236,9 +236,10 @@ static void show_circuit(const struct bide_handler *handler)
 static size_t look_at(struct bide_intake *intake, struct bide_handler *handler, int64_t now_us)
 {
     bool stopped = is_stopped(handler), held = stopped || !is_closed(handler);
-    if (stopped && !handler->paused) { /* its program may start at any moment, and nobody tells */
+    if (stopped && !handler->paused) { /* its program may start at any moment */
         intake->holding.waits = true;
-        intake->holding.wait_us = LOOK_US;
+        if (intake->holding.wait_us < 0 || intake->holding.wait_us > LOOK_US)
+            intake->holding.wait_us = LOOK_US;
     }
     intake->holding.must_withdraw |= held && !handler->held;
     handler->held = held;

@@ -152,7 +152,6 @@ static void conclude(struct bide_instance *process, int64_t now)
         more = bide_instance_read(process, all);
         obey_lines(process);
     }
-    obey_lines(process);
     bide_program_bury(process, status, now);
 }
 

@@ -35,7 +35,7 @@ struct bide_program {
     struct bide_share share;             /* guarded by the pool's lock */
     _Atomic int room;                    /* runs that its processes can take at once; 0: none serves */
     _Atomic bool down;                   /* none serves, and the last start came to nothing */
-    _Atomic uint64_t n_runs, n_restarts; /* ended runs; processes started in place of others */
+    _Atomic uint64_t n_runs, n_restarts; /* ended runs; processes that ended without having been told to */
     struct bide_job_list backlog;        /* (lock) handed over, not begun */
     json_t *types;                       /* (lock) of its last greeting */
     bool refused;                        /* (lock) its last start came to nothing; `last_error` says why */
@@ -69,8 +69,8 @@ struct bide_programs {
  * the worker. */
 bide_code bide_programs_start(const struct bide_config *config, const struct bide_clock *clock,
     struct bide_programs **ret_programs, bide_error *error);
-/* Tells every process to leave, kills what has not left after its program's kill time, hands back what ran.
- * NULL is fine. */
+/* Tells every process to leave. Kills at once those that still run something, and after 5 s what has not
+ * left. Hands back what ran. NULL is fine. */
 void bide_programs_stop(struct bide_programs *programs);
 void bide_programs_destroy(struct bide_programs *programs); /* after the stop */
 

@@ -31,7 +31,7 @@ static struct bide_instance *choose(const struct bide_program *program, const st
     struct bide_instance *best = NULL;
     for (struct bide_instance *process = program->processes; process; process = process->next) {
         bool has_room = process->state == BIDE_INSTANCE_SERVING && !process->killed && !process->exclusive &&
-                        process->n_runs < (job->suspect ? 1 : process->most);
+                        bide_instance_hears(process) && process->n_runs < (job->suspect ? 1 : process->most);
         if (has_room && (!best || process->n_runs < best->n_runs))
             best = process;
     }

@@ -170,8 +170,8 @@ static bide_code start(struct plan *plan, struct bide_spawned *ours, bide_error 
     if (problem) {
         while (waitpid(ours->pid, NULL, 0) < 0 && errno == EINTR)
             continue;
-        return bide_fail(error, BIDE_E_CONFIG, "program '%s': cannot run %s in %s: %s", plan->program->name,
-            plan->program->run[0], plan->dir, strerror(problem));
+        return bide_fail(error, BIDE_E_CONFIG, "program '%s': cannot run %s in %s, with its limits: %s",
+            plan->program->name, plan->program->run[0], plan->dir, strerror(problem));
     }
     ours->pid_fd = pidfd_open(ours->pid, 0); /* nobody else has the number: it is not buried yet */
     if (ours->pid_fd >= 0)
