@@ -37,12 +37,17 @@ static void recount(struct bide_memory_receiver *receiver, int64_t now_ms)
 
 /* ---- handing out ---- */
 
+static bool is_full(const struct bide_memory_receiver *receiver)
+{
+    return receiver->max_in_flight && receiver->in_flight >= (int64_t)receiver->max_in_flight;
+}
+
 /* What may be handed out of this queue now; NULL: nothing. */
 static struct bide_memory_row *find_next(
     struct bide_memory_receiver *receiver, const struct bide_memory_served *served, int64_t now_ms)
 {
     struct bide_memory_row *row;
-    if (receiver->max_in_flight && receiver->in_flight >= (int64_t)receiver->max_in_flight)
+    if (is_full(receiver))
         return NULL;
     bide_memory_promote(receiver->store, served->queue, now_ms);
     if (served->due < served->limit && (row = TAILQ_FIRST(&served->queue->ready)))
@@ -272,6 +277,8 @@ static int64_t next_ms(
     const struct bide_memory_row *delayed = TAILQ_FIRST(&served->queue->delayed), *row;
     if (find_next(receiver, served, now_ms))
         return now_ms;
+    if (is_full(receiver))
+        return INT64_MAX; /* until something is settled */
     if (served->early < served->limit)
         return delayed ? delayed->message->due_ms - LEAD_MS : INT64_MAX;
     int64_t soonest_ms = INT64_MAX; /* when one in hand falls due there is room for another early one */

@@ -17,7 +17,7 @@
 /* After a server's restart nobody's heartbeat is there: others get the time to come back before they count as
  * dead. */
 enum { GRACE_AGAIN_MS = BIDE_REDIS_LEASE_MS + BIDE_REDIS_BEAT_MS };
-enum { ORPHANS_EVERY = 30 /* beats */, REFUSED_MS = 30 * 1000 };
+enum { ORPHANS_EVERY = 30 /* beats */ };
 /* Links that are given up sooner were no success: the next ones wait as after a failure. */
 enum { PROVEN_MS = 1000 };
 
@@ -35,8 +35,7 @@ struct bide_redis_keeper {
     int64_t next_beat_ms;   /* monotonic */
     int64_t grace_until_ms; /* likewise: nobody is declared dead before */
     unsigned beats, names;
-    char refused[BIDE_REDIS_WORKER_TEXT]; /* a lost worker, not tried again before: */
-    int64_t refused_until_ms;
+    struct bide_redis_refused refused;
     char base_name[BIDE_REDIS_WORKER_TEXT - 16];
 
     pthread_mutex_t mutex; /* guards what follows */
@@ -261,13 +260,11 @@ static bide_code take_over(struct bide_redis_keeper *keeper, const struct bide_r
     const char *worker, bide_error *error)
 {
     bool whole = true;
-    if (strcmp(worker, keeper->refused) == 0 && real_ms() < keeper->refused_until_ms)
+    if (bide_redis_is_refused(&keeper->refused, worker, real_ms()))
         return BIDE_OK;
     bide_code code = bide_redis_take_over(taker, worker, &whole, error);
-    if (!whole) {
-        snprintf(keeper->refused, sizeof keeper->refused, "%s", worker);
-        keeper->refused_until_ms = real_ms() + REFUSED_MS;
-    }
+    if (!whole)
+        bide_redis_refuse(&keeper->refused, worker, real_ms());
     return code;
 }
 

@@ -5,11 +5,11 @@
 #include "bide/log.h"
 #include "broker/redis/receiver.h"
 
-/* Most in one command, so that Redis is never held up; while as many commands as UNDER_WAY are unanswered,
- * settlements gather, and the next command takes more at once. */
 /* One that is refused by itself goes again after REFUSED_MS, so many times in all; given up, its message
  * comes again after GIVEN_UP_US. */
 enum { REFUSALS = 5, REFUSED_MS = 500, GIVEN_UP_US = 10 * 1000 * 1000 };
+/* Most in one command, so that Redis is never held up; while as many commands as UNDER_WAY are unanswered,
+ * settlements gather, and the next command takes more at once. */
 enum { UNDER_WAY = 4, COMMAND_BYTES = 256 * 1024, SEND_BYTES = 512 };
 static const size_t most[BIDE_REDIS_N_LISTS] = {
     [BIDE_REDIS_LIST_ACK] = 256,

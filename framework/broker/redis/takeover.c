@@ -1,10 +1,13 @@
 #include "broker/redis/takeover.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "bide/log.h"
 #include "broker/redis/identity.h"
 #include "broker/redis/keys.h"
 
-enum { BATCH = 200 };
+enum { BATCH = 200, REFUSED_MS = 30 * 1000 };
 
 /* All queues of the namespace: the lost worker may have served others than this one. */
 static bide_code list_queues(const struct bide_redis_settings *settings, struct bide_redis_link *link,
@@ -84,6 +87,21 @@ static bide_code forget_worker(const struct bide_redis_taker *taker, const char 
     bide_code code = call_number(taker, &args, "forgetting a worker", &n, NULL, error);
     bide_redis_args_release(&args);
     return code;
+}
+
+bool bide_redis_is_refused(const struct bide_redis_refused *refused, const char *worker, int64_t now_ms)
+{
+    for (size_t i = 0; i < BIDE_REDIS_REFUSED; i++)
+        if (strcmp(worker, refused->rows[i].worker) == 0 && now_ms < refused->rows[i].until_ms)
+            return true;
+    return false;
+}
+
+void bide_redis_refuse(struct bide_redis_refused *refused, const char *worker, int64_t now_ms)
+{
+    size_t at = refused->next++ % BIDE_REDIS_REFUSED;
+    snprintf(refused->rows[at].worker, sizeof refused->rows[at].worker, "%s", worker);
+    refused->rows[at].until_ms = now_ms + REFUSED_MS;
 }
 
 bide_code bide_redis_take_over(

@@ -5,6 +5,7 @@
 #ifndef BIDE_REDIS_TAKEOVER_H
 #define BIDE_REDIS_TAKEOVER_H
 
+#include "broker/redis/keeper.h"
 #include "broker/redis/link.h"
 
 /* Who takes over, and over which connection. `between` is called between two commands: taking over may be
@@ -20,6 +21,19 @@ struct bide_redis_taker {
  * *ret_whole is false. */
 bide_code bide_redis_take_over(
     const struct bide_redis_taker *taker, const char *worker, bool *ret_whole, bide_error *error);
+/* Lost workers of which a queue was passed over: they are not tried again for 30 s. Times: monotonic. Begins
+ * as zeroes; the oldest makes way. */
+enum { BIDE_REDIS_REFUSED = 16 };
+struct bide_redis_refused {
+    struct {
+        char worker[BIDE_REDIS_WORKER_TEXT];
+        int64_t until_ms;
+    } rows[BIDE_REDIS_REFUSED];
+    size_t next;
+};
+bool bide_redis_is_refused(const struct bide_redis_refused *refused, const char *worker, int64_t now_ms);
+void bide_redis_refuse(struct bide_redis_refused *refused, const char *worker, int64_t now_ms);
+
 /* Leaves as `worker` and gives back what it has. */
 bide_code bide_redis_leave(const struct bide_redis_taker *taker, const char *worker, bide_error *error);
 /* Takes over from workers that ran here and whose process is gone: a crashed one's successor need not wait

@@ -324,6 +324,8 @@ static int64_t wait_us(const struct bide_rmq_courier *courier)
     int64_t now = now_us(courier);
     if (!bide_rmq_publisher_is_open(&courier->publisher))
         return bide_reconnect_wait_us(&courier->reconnect, now);
+    if (courier->publisher.has_answer) /* look() takes it, and asks the next */
+        return 0;
     int64_t wait = bide_rmq_link_beat_us(&courier->publisher.link);
     if (courier->declare_since_us)
         return bide_rmq_sooner(wait, until(courier->declare_since_us + PATIENCE_US, now));

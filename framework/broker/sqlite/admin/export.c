@@ -197,7 +197,8 @@ static bide_code next_queue(
     if (code != BIDE_OK)
         return code;
     const char *text = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    *ret_found = text && strlen(text) <= BIDE_NAME_MAX; /* a longer one is no name of ours */
+    /* a longer one, or one with a NUL inside, is no name of ours */
+    *ret_found = text && strlen(text) <= BIDE_NAME_MAX && strcmp(text, name) > 0;
     if (*ret_found)
         memcpy(name, text, strlen(text) + 1);
     sqlite3_reset(statement);
