@@ -8,6 +8,7 @@
 #include "broker/risk.h"
 #include "cli/check.h"
 #include "cli/output.h"
+#include "cli/placeholder.h"
 #include "cli/session.h"
 
 static const struct {
@@ -87,7 +88,9 @@ static void check_config(struct bide_cli_report *report, const struct bide_confi
     else
         bide_cli_report_failure(
             report, "configuration", &error, "`bide.env` beside the configuration holds NAME=value lines");
-    if (config->n_handlers == 0)
+    if (bide_cli_only_sends(config))
+        add_ok(report, "handlers", "none: the worker only sends what POST /send brings");
+    else if (config->n_handlers == 0)
         bide_cli_report_add(
             report, &(struct bide_finding){BIDE_FINDING_ERROR, "handlers",
                         "there are none: a worker has nothing to run",

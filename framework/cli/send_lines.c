@@ -30,20 +30,23 @@ static void print_sent(struct sending *sending, size_t at)
     sending->sent++;
 }
 
-/* `why` is that of the first of a batch. Asking again tells what is wrong with another one (and sends it, if
- * nothing is any more). */
-static void report_refused(struct sending *sending, size_t at, bool is_first, const bide_error *why)
+static void report_refused(struct sending *sending, size_t at, const bide_error *why)
 {
-    bide_error own;
-    if (!is_first) {
-        if (bide_producer_send(sending->producer, sending->messages[at], &own) == BIDE_OK) {
-            print_sent(sending, at);
-            return;
-        }
-        why = &own;
-    }
     fprintf(stderr, "line %" PRIu64 ": refused: %s\n", sending->batch[at].number, why->text);
     sending->refused++;
+}
+
+/* The producer tells why it refused the first of a batch. Asking again tells it of another one (and sends
+ * that, if nothing is wrong with it any more). Fails where the broker does: it may or may not have this one.
+ */
+static bide_code ask_again(struct sending *sending, size_t at, bide_error *error)
+{
+    bide_code code = bide_producer_send(sending->producer, sending->messages[at], error);
+    if (code == BIDE_OK)
+        print_sent(sending, at);
+    else if (code == BIDE_E_DATA)
+        report_refused(sending, at, error);
+    return code == BIDE_E_DATA ? BIDE_OK : code;
 }
 
 /* What became of the batch: prints ids, reports what was refused. Fails when something is not confirmed: the
@@ -55,12 +58,21 @@ static bide_code settle_batch(struct sending *sending, size_t n, bide_code code,
     uint64_t first_unknown = 0, last_unknown = 0;
     for (size_t i = 0; i < n; i++) {
         uint64_t number = sending->batch[i].number;
-        if (sending->results[i] == BIDE_SENT_OK) {
+        bide_error own;
+        bide_code asked = BIDE_OK;
+        if (sending->results[i] == BIDE_SENT_OK)
             print_sent(sending, i);
-        } else if (sending->results[i] == BIDE_SENT_REFUSED) {
-            bool first = code != BIDE_E_DATA || sending->refused == refused_before;
-            report_refused(sending, i, first, code == BIDE_E_DATA ? error : &unasked);
-        } else {
+        else if (sending->results[i] == BIDE_SENT_REFUSED && code != BIDE_E_DATA)
+            report_refused(sending, i, &unasked);
+        else if (sending->results[i] == BIDE_SENT_REFUSED && sending->refused == refused_before)
+            report_refused(sending, i, error);
+        else if (sending->results[i] == BIDE_SENT_REFUSED)
+            asked = ask_again(sending, i, &own);
+        if (asked != BIDE_OK) {
+            code = asked;
+            *error = own;
+        }
+        if (asked != BIDE_OK || sending->results[i] == BIDE_SENT_UNKNOWN) {
             first_unknown = first_unknown ? first_unknown : number;
             last_unknown = number;
         }

@@ -104,19 +104,32 @@ static bide_code send_batch(struct bide_outbox *outbox, struct batch *batch, bid
 }
 
 /* The producer tells why it refused the first of a batch. Asking again tells it of another one (and sends
- * that, if nothing is wrong with it any more). */
-static void explain(struct bide_outbox *outbox, struct batch *batch, bide_code code, const bide_error *error)
+ * that, if nothing is wrong with it any more). Where the broker fails at that, this one may be there or not,
+ * and nobody else is asked: *code and *error are then that failure. */
+static void ask_again(struct bide_outbox *outbox, struct batch *batch, size_t i, bide_code *code,
+    bide_error *error, bide_error *ret_why)
 {
-    bool told = code != BIDE_E_DATA;
+    bide_code again = bide_producer_send(outbox->producer, batch->messages[i], ret_why);
+    if (again == BIDE_OK) {
+        batch->results[i] = BIDE_SENT_OK;
+    } else if (again != BIDE_E_DATA) {
+        batch->results[i] = BIDE_SENT_UNKNOWN;
+        *code = again;
+        *error = *ret_why;
+    }
+}
+
+static void explain(struct bide_outbox *outbox, struct batch *batch, bide_code *code, bide_error *error)
+{
+    bool told = *code != BIDE_E_DATA;
     for (size_t i = 0; i < batch->n; i++) {
         bide_error own = {.text = "the broker failed before it could be asked why"};
         if (batch->results[i] != BIDE_SENT_REFUSED)
             continue;
         if (!told)
             own = *error;
-        else if (code == BIDE_E_DATA &&
-                 bide_producer_send(outbox->producer, batch->messages[i], &own) == BIDE_OK)
-            batch->results[i] = BIDE_SENT_OK;
+        else if (*code == BIDE_E_DATA)
+            ask_again(outbox, batch, i, code, error, &own);
         told = true;
         if (batch->results[i] == BIDE_SENT_REFUSED)
             batch->rows[i]->why = bide_strdup(own.text);
@@ -145,7 +158,7 @@ static void *work(void *user)
         pthread_mutex_unlock(&outbox->lock);
         bide_error error = {0};
         bide_code code = batch.n ? send_batch(outbox, &batch, &error) : BIDE_OK;
-        explain(outbox, &batch, code, &error);
+        explain(outbox, &batch, &code, &error);
         count(outbox, &batch);
         pthread_mutex_lock(&outbox->lock);
         settle(&batch, code, &error);

@@ -16,7 +16,7 @@
 #include "bide/producer.h"
 #include "config/config.h"
 
-enum { BIDE_OUTBOX_BATCH = 1000, BIDE_OUTBOX_WHY = 240 };
+enum { BIDE_OUTBOX_BATCH = 1000 };
 
 struct bide_outbox_row {
     bide_message *message; /* the request's */

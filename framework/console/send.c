@@ -191,7 +191,8 @@ void bide_serve_send(
     const char *why = NULL, *type = bide_request_header(request, "Content-Type");
     struct task task = {.console = console,
         .strict = bide_request_has(request, "strict"),
-        .one = type && strncasecmp(type, json, sizeof json - 1) == 0};
+        .one = type && strncasecmp(type, json, sizeof json - 1) == 0 &&
+               strchr("; \t", type[sizeof json - 1])}; /* or its end */
     unsigned status = read_rows(&task, request->body, request->body_size, &why);
     if (status)
         bide_reply_error(reply, status, why);

@@ -8,7 +8,6 @@
 struct bide_upload {
     struct bide_console *console;
     struct bide_reply refusal; /* status 0: none; else the body is read and dropped */
-    enum bide_role role;
     struct bide_buffer body;
     size_t reserved; /* of the outbox's budget */
 };
