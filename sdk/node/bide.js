@@ -107,6 +107,8 @@ export const progress = (done, total) => write({progress: [done, total]});
 // JSON.stringify writes half a surrogate pair as an escape, which is no text in UTF-8.
 const wellFormed = (json) => !json.includes('\\u') ? json : json.replace(/(?<!\\)((?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}/g, '$1\ufffd');
 
+const encode = (line) => wellFormed(JSON.stringify(line)) + '\n';
+
 function failure(error) {
   if (error instanceof Dead) return {dead: error.message || 'rejected by the handler'};
   if (error instanceof Retry) return error.afterMs === undefined ? {retry: error.message} : {retry: error.message, after_ms: error.afterMs};
@@ -138,7 +140,7 @@ export function serve({concurrency = CONCURRENCY} = {}) {
   // What one round of the event loop writes goes out in one call.
   const writeLine = (line) => {
     if (!out) setImmediate(flush);
-    out += wellFormed(JSON.stringify(line)) + '\n';
+    out += encode(line);
   };
   const flush = () => {
     if (out) channel.write(out);
@@ -195,7 +197,7 @@ export class Client {
     this.token = token;
     this.timeoutMs = timeoutMs;
     this.request = parts.protocol === 'https:' ? httpsRequest : httpRequest;
-    this.place = parts.protocol === 'unix:' ? {socketPath: parts.pathname} : {host: parts.hostname, port: parts.port || undefined};
+    this.place = parts.protocol === 'unix:' ? {socketPath: parts.pathname} : {host: parts.hostname.replace(/^\[|\]$/g, ''), port: parts.port || undefined};
   }
 
   post(body, kind) {
@@ -213,17 +215,17 @@ export class Client {
 
   // Resolves to the id once the broker has confirmed the message.
   async send(type, body, options) {
-    const {status, text} = await this.post(JSON.stringify(envelope(type, body, options)) + '\n', 'application/json');
+    const {status, text} = await this.post(encode(envelope(type, body, options)), 'application/json');
     if (status !== 200) throw new SendError(errorOf(status, text));
-    return text.trim();
+    return text.replace(/\n$/, '');
   }
 
   // rows: {type, body, …options}; resolves to the ids in order.
   async sendMany(rows) {
-    const lines = Array.from(rows, ({type, body, ...options}) => JSON.stringify(envelope(type, body, options)) + '\n').join('');
+    const lines = Array.from(rows, ({type, body, ...options}) => encode(envelope(type, body, options))).join('');
     const {status, text} = await this.post(lines, 'application/x-ndjson');
-    const ids = text.split('\n').filter((line) => line && !line.startsWith('{'));
-    if (status !== 200) throw new SendError(errorOf(status, text), ids);
+    const ids = text.split('\n').filter((line) => line);
+    if (status !== 200) throw new SendError(errorOf(status, text), ids.filter((line) => !/^\{"(line|error)":/.test(line)));
     return ids;
   }
 }

@@ -421,21 +421,27 @@ class Client:
         headers = {"Content-Type": kind}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        for attempt in (1, 2):  # a kept connection may have been closed meanwhile
-            fresh = self._connection is None
-            self._connection = self._connection or self._connect()
-            try:
-                self._connection.request("POST", "/send", body, headers)
-                answer = self._connection.getresponse()
-                return answer.status, answer.read().decode()
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
-                self.close()
-                if fresh or attempt == 2:
-                    raise SendError(f"{self.url}: {error}") from error
-            except OSError as error:
-                self.close()
-                raise SendError(f"{self.url}: {error}") from error
-        raise AssertionError("unreachable")
+        if self._was_closed():
+            self.close()
+        self._connection = self._connection or self._connect()
+        try:  # never twice: the first request may have been obeyed, and its answer lost
+            self._connection.request("POST", "/send", body, headers)
+            answer = self._connection.getresponse()
+            return answer.status, answer.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise SendError(f"{self.url}: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _was_closed(self) -> bool:
+        """The console closes a kept connection after half a minute: there is then something to read, the end."""
+        if not self._connection or not self._connection.sock:
+            return False
+        poll = select.poll()
+        poll.register(self._connection.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def send(self, type: str, body: Body = None, **options: Any) -> str:
         """Sends one message; returns its id once the broker has confirmed it. Options: id, queue, delay, at, expires, headers,
@@ -443,15 +449,15 @@ class Client:
         status, text = self._post(_encode(_envelope(type, body, **options)), "application/json")
         if status != 200:
             raise SendError(_error_of(status, text))
-        return text.strip()
+        return text.rstrip("\n")
 
     def send_many(self, rows: Iterable[Mapping[str, Any]]) -> list:
         """Sends many, each a mapping with `type`, `body` and the options of send; returns the ids in order."""
         lines = b"".join(_encode(_envelope(**row)) for row in rows)
         status, text = self._post(lines, "application/x-ndjson")
-        ids = [line for line in text.splitlines() if line and not line.startswith("{")]
+        ids = [line for line in text.split("\n") if line]
         if status != 200:
-            raise SendError(_error_of(status, text), ids)
+            raise SendError(_error_of(status, text), [line for line in ids if not line.startswith(('{"line":', '{"error":'))])
         return ids
 
     def close(self) -> None:

@@ -106,7 +106,7 @@ test('durations', () => {
 });
 
 test('the client sends, and says what was refused', async (t) => {
-  const seen = [], answers = [[200, 'id-1\n'], [200, 'id-1\nid-2\n'], [400, 'id-1\n{"line":2,"error":"line 2: no type"}\n'], [503, '']];
+  const seen = [], answers = [[200, 'id-1\n'], [200, 'id-1\nid-2\n'], [400, 'id-1\n{"line":2,"error":"line 2: no type"}\n'], [503, ''], [200, '{a}\n'], [200, ' b\n{"c\n']];
   const server = createHttp((request, response) => {
     let text = '';
     request.on('data', (part) => { text += part; }).on('end', () => {
@@ -123,5 +123,7 @@ test('the client sends, and says what was refused', async (t) => {
   assert.deepEqual(await client.sendMany([{type: 'a'}, {type: 'b', body: 'x'}]), ['id-1', 'id-2']);
   await assert.rejects(client.sendMany([{type: 'a'}, {type: ''}]), (error) => error instanceof SendError && error.confirmed[0] === 'id-1' && /line 2/.test(error.message));
   await assert.rejects(client.send('a'), /HTTP 503/);
+  assert.equal(await client.send('a', undefined, {id: '{a}'}), '{a}');
+  assert.deepEqual(await client.sendMany([{type: 'a'}, {type: 'b'}]), [' b', '{"c']);
   await assert.rejects(new Client({url: 'http://127.0.0.1:1'}).send('a'), SendError);
 });

@@ -251,10 +251,32 @@ class Sending(unittest.TestCase):
             self.assertEqual(caught.exception.confirmed, ["id-1"])
             with self.assertRaisesRegex(bide.SendError, "HTTP 503"):
                 client.send("a")
+        self.answers = [(200, "{a}\n"), (200, ' b\n{"c\n')]
+        with bide.Client(f"http://127.0.0.1:{self.server.server_port}") as client:
+            self.assertEqual(client.send("mail", id="{a}"), "{a}")
+            self.assertEqual(client.send_many([{"type": "a"}, {"type": "b"}]), [" b", '{"c'])
         with self.assertRaises(bide.SendError):
             bide.Client("http://127.0.0.1:1").send("a")
         with self.assertRaises(ValueError):
             bide.Client("127.0.0.1:9470").send("a")
+
+    def test_client_sends_once(self):
+        """An answer that is lost, or no HTTP, is a SendError, not a second request; the next send connects again."""
+        taken = []
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            def serve():
+                for answer in (b"", b"rubbish\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nid\n"):
+                    end, _ = server.accept()
+                    with end:
+                        taken.append(end.recv(65536))
+                        end.sendall(answer)
+            threading.Thread(target=serve, daemon=True).start()
+            with bide.Client(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=10) as client:
+                for _ in range(2):
+                    with self.assertRaises(bide.SendError):
+                        client.send("a")
+                self.assertEqual(client.send("a"), "id")
+        self.assertEqual(len(taken), 3)
 
 
 if __name__ == "__main__":
