@@ -43,6 +43,8 @@ class Seed:
         self.workers.heal()
         for thread in (*threads, errands):
             thread.join(90)
+            if thread.is_alive():
+                self.findings.append(f"{type(thread).__name__} did not end within 90 s after all was healed")
         errands.bring_back()
         self.close()
 
