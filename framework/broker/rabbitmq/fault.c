@@ -87,7 +87,9 @@ static const struct {
         "nobody answers there in AMQP: is RabbitMQ running, are host and port right, and does that port want "
         "TLS (amqps)?"},
     {AMQP_STATUS_TIMEOUT, BIDE_E_TIMEOUT,
-        "no answer in time: is something else listening there, or a firewall between?"},
+        "no answer in time: is something else listening there, a firewall between, or has the broker no file "
+        "handle "
+        "left (LimitNOFILE)?"},
     {AMQP_STATUS_HEARTBEAT_TIMEOUT, BIDE_E_BROKER, "no sign of life from the broker (heartbeat)"},
     {AMQP_STATUS_CONNECTION_CLOSED, BIDE_E_BROKER,
         "the connection was closed by the other side (a plain port asked for TLS, or the reverse?)"},
