@@ -4,7 +4,7 @@
 #ifndef BIDE_MANUAL_H
 #define BIDE_MANUAL_H
 
-#include "cli/command.h"
+#include "cli/core/command.h"
 
 /* ---- roff.c: text as man(7) wants it ---- */
 

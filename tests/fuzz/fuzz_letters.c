@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "broker/report.h"
-#include "cli/dead.h"
+#include "cli/commands/dead.h"
 #include "fuzz/unseen.h"
 
 enum { FIELDS = 9 };

@@ -1,7 +1,7 @@
 /* A command line, a word a line: found and read without a fault, or refused as wrong usage with one line. */
 #include "fuzz/fuzz.h"
 
-#include "cli/command.h"
+#include "cli/core/command.h"
 #include "fuzz/unseen.h"
 
 enum { WORDS_MAX = 60 };

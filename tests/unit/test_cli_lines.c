@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/lines.h"
-#include "cli/split.h"
+#include "cli/send/lines.h"
+#include "cli/send/split.h"
 
 /* A reader at the other end of a pipe. */
 struct scene {

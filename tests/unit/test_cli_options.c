@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "cli/command.h"
+#include "cli/core/command.h"
 
 struct values {
     bool flag;

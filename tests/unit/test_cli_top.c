@@ -1,11 +1,12 @@
-/* cli/top_frame, cli/top_view, cli/figures: what workers say as one frame, and as lines that fit a window. */
+/* cli/top/frame, cli/top/view, cli/top/figures: what workers say as one frame, and as lines that fit a
+ * window. */
 #include <jansson.h>
 
 #include "base/utf8.h"
-#include "cli/figures.h"
-#include "cli/page.h"
-#include "cli/top_frame.h"
-#include "cli/top_view.h"
+#include "cli/top/figures.h"
+#include "cli/top/page.h"
+#include "cli/top/frame.h"
+#include "cli/top/view.h"
 #include "unit/unit.h"
 
 /* ---- figures ---- */

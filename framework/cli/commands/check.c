@@ -1,0 +1,160 @@
+/* bide check: would a worker start? */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/visible.h"
+#include "broker/risk.h"
+#include "cli/commands/check.h"
+#include "cli/core/output.h"
+#include "cli/commands/placeholder.h"
+#include "cli/core/session.h"
+
+static const struct {
+    const char *key, *label, *colour;
+} severities[] = {
+    [BIDE_FINDING_OK] = {"ok", "ok", "\033[32m"},
+    [BIDE_FINDING_WARNING] = {"warning", "warning", "\033[33m"},
+    [BIDE_FINDING_ERROR] = {"error", "ERROR", "\033[31m"},
+    [BIDE_FINDING_NOT_CHECKED] = {"not_checked", "not checked", "\033[36m"},
+};
+
+static void print_json(const struct bide_finding *finding)
+{
+    struct bide_buffer line;
+    bide_buffer_init(&line);
+    bide_buffer_char(&line, '{');
+    bide_json_text(&line, "severity", severities[finding->severity].key);
+    bide_json_text(&line, "subject", finding->subject);
+    bide_json_text(&line, "text", finding->text);
+    bide_json_text(&line, "remedy", finding->remedy);
+    bide_buffer_char(&line, '}');
+    bide_cli_print_line(&line);
+    bide_buffer_release(&line);
+}
+
+static void print_text(const struct bide_cli_report *report, const struct bide_finding *finding)
+{
+    struct bide_buffer line;
+    bide_buffer_init(&line);
+    bide_buffer_format(&line, "%s%-11s%s  %s: ", report->colour ? severities[finding->severity].colour : "",
+        severities[finding->severity].label, report->colour ? "\033[0m" : "", finding->subject);
+    bide_visible_add(&line, finding->text, strlen(finding->text), false);
+    if (finding->remedy)
+        bide_buffer_format(&line, "\n             -> %s", finding->remedy);
+    bide_cli_print_line(&line);
+    bide_buffer_release(&line);
+}
+
+void bide_cli_report_add(struct bide_cli_report *report, const struct bide_finding *finding)
+{
+    if (finding->severity == BIDE_FINDING_ERROR && report->errors++ == 0 && report->first_error == BIDE_OK)
+        report->first_error = BIDE_E_CONFIG;
+    if (report->json)
+        print_json(finding);
+    else
+        print_text(report, finding);
+}
+
+static void sink(void *user, const struct bide_finding *finding)
+{
+    bide_cli_report_add(user, finding);
+}
+
+static void add_ok(struct bide_cli_report *report, const char *subject, const char *text)
+{
+    bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_OK, subject, text, NULL});
+}
+
+void bide_cli_report_failure(
+    struct bide_cli_report *report, const char *subject, const bide_error *error, const char *remedy)
+{
+    if (report->errors == 0)
+        report->first_error = error->code;
+    bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_ERROR, subject, error->text, remedy});
+}
+
+/* ---- configuration ---- */
+
+static void check_config(struct bide_cli_report *report, const struct bide_config *config)
+{
+    char text[160];
+    snprintf(text, sizeof text, "%zu queue%s, %zu handler%s", config->n_queues,
+        config->n_queues == 1 ? "" : "s", config->n_handlers, config->n_handlers == 1 ? "" : "s");
+    bide_error error;
+    if (bide_config_complete(config, &error) == BIDE_OK)
+        add_ok(report, config->path ? config->path : "built-in configuration", text);
+    else
+        bide_cli_report_failure(
+            report, "configuration", &error, "`bide.env` beside the configuration holds NAME=value lines");
+    if (bide_cli_only_sends(config))
+        add_ok(report, "handlers", "none: the worker only sends what POST /send brings");
+    else if (config->n_handlers == 0)
+        bide_cli_report_add(
+            report, &(struct bide_finding){BIDE_FINDING_ERROR, "handlers",
+                        "there are none: a worker has nothing to run",
+                        "add one to `handlers` in the configuration (docs/configuration.md)"});
+    for (size_t i = 0; i < config->n_handlers; i++)
+        bide_cli_check_handler(report, config, i);
+    bide_cli_check_listen(report, config);
+}
+
+/* ---- broker ---- */
+
+static void check_broker(struct bide_cli_report *report, struct bide_cli_session *session)
+{
+    struct bide_admin *admin;
+    bide_error error;
+    const char *risk = bide_broker_risk(&session->url);
+    if (risk)
+        bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_WARNING, "broker", risk, NULL});
+    bide_code code = session->adapter->open_admin(&session->options, &admin, &error);
+    if (code != BIDE_OK) {
+        bide_cli_report_failure(report, "broker", &error, NULL);
+        return;
+    }
+    add_ok(report, "broker", session->url.redacted);
+    if (admin->ops->verify(admin, sink, report, &error) != BIDE_OK)
+        bide_cli_report_failure(report, "broker", &error, NULL);
+    bide_admin_destroy(admin);
+}
+
+static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
+{
+    struct bide_cli_report report = {cli->json, bide_cli_colour(STDOUT_FILENO), 0, BIDE_OK};
+    struct bide_cli_session session;
+    struct bide_config *config;
+    (void)values;
+    bide_code code = bide_cli_load(cli, &config, error);
+    if (code != BIDE_OK) {
+        bide_cli_report_failure(&report, "configuration", error, NULL);
+        return bide_fail(error, code, "a worker would not start");
+    }
+    check_config(&report, config);
+    bide_error why;
+    if (bide_cli_session_from(cli, config, &session, &why) != BIDE_OK) {
+        bide_cli_report_failure(&report, "broker", &why, NULL);
+    } else {
+        check_broker(&report, &session);
+        bide_cli_session_close(&session);
+    }
+    if (report.errors == 0)
+        return BIDE_OK;
+    return bide_fail(error, report.first_error, "a worker would not start: %zu error%s above", report.errors,
+        report.errors == 1 ? "" : "s");
+}
+
+const struct bide_cli_command bide_cli_check = {
+    .name = "check",
+    .usage = "[options]",
+    .examples = "sudo -u bide bide check   # as the service sees it",
+    .summary = "Checks the configuration, the plugins and the broker; status 0 if a worker would start.",
+    .details =
+        "Changes nothing in the broker but what every command declares. Opens each handler's plugin as a "
+        "worker "
+        "would, in a\nprocess of its own: run it as the worker's user. `not checked` is what the broker's "
+        "protocol\ncannot show; the command that would is named.",
+    .log_level = BIDE_LOG_WARN,
+    .run = run,
+};

@@ -1,0 +1,128 @@
+/* bide status: how much waits where. */
+#include <stdio.h>
+
+#include "base/units.h"
+#include "broker/report.h"
+#include "cli/core/output.h"
+#include "cli/core/session.h"
+
+static void print_json(const struct bide_cli_session *session, const struct bide_broker_stats *stats)
+{
+    struct bide_buffer text;
+    bide_buffer_init(&text);
+    bide_buffer_char(&text, '{');
+    bide_report_stats(&text, stats, session->url.redacted, session->config->name_space);
+    bide_buffer_char(&text, '}');
+    bide_cli_print_line(&text);
+    bide_buffer_release(&text);
+}
+
+static void print_queues(const struct bide_broker_stats *stats)
+{
+    static const char *const columns[] = {"QUEUE", ">READY", ">DELAYED", ">IN FLIGHT", ">DEAD", NULL};
+    struct bide_cli_table table;
+    bide_cli_table_init(&table, columns);
+    for (size_t i = 0; i < stats->n_queues; i++) {
+        const struct bide_queue_stats *queue = &stats->queues[i];
+        bide_cli_table_text(&table, queue->name);
+        bide_cli_table_count(&table, queue->ready);
+        bide_cli_table_count(&table, queue->delayed);
+        bide_cli_table_count(&table, queue->in_flight);
+        bide_cli_table_count(&table, queue->dead);
+    }
+    bide_cli_table_flush(&table);
+    bide_cli_table_release(&table);
+}
+
+static void print_rungs(const struct bide_broker_stats *stats)
+{
+    static const char *const columns[] = {"HELD IN", ">FOR", ">MESSAGES", NULL};
+    struct bide_cli_table table;
+    char text[BIDE_DURATION_TEXT];
+    bide_cli_table_init(&table, columns);
+    for (size_t i = 0; i < stats->n_rungs; i++) {
+        if (stats->rungs[i].messages == 0)
+            continue;
+        bide_cli_table_text(&table, stats->rungs[i].name);
+        bide_cli_table_text(&table, bide_format_duration(stats->rungs[i].ms, text));
+        bide_cli_table_count(&table, stats->rungs[i].messages);
+    }
+    if (table.n_cells) {
+        fputc('\n', stdout);
+        bide_cli_table_flush(&table);
+    }
+    bide_cli_table_release(&table);
+}
+
+static void print_workers(const struct bide_broker_stats *stats)
+{
+    static const char *const columns[] = {"WORKER", ">IN FLIGHT", ">SEEN AGO", NULL};
+    struct bide_cli_table table;
+    char text[BIDE_DURATION_TEXT];
+    int64_t now_ms = bide_wall_ms(bide_clock_system());
+    bide_cli_table_init(&table, columns);
+    for (size_t i = 0; i < stats->n_workers; i++) {
+        const struct bide_worker_stats *worker = &stats->workers[i];
+        int64_t ago_ms = now_ms > worker->seen_ms ? now_ms - worker->seen_ms : 0;
+        bide_cli_table_text(&table, worker->name);
+        bide_cli_table_count(&table, worker->in_flight);
+        bide_cli_table_text(
+            &table, worker->seen_ms > 0 ? bide_format_duration(ago_ms / 100 * 100, text) : "-");
+    }
+    if (stats->n_workers) {
+        fputc('\n', stdout);
+        bide_cli_table_flush(&table);
+    }
+    bide_cli_table_release(&table);
+}
+
+static void print_unserved(const struct bide_broker_stats *stats)
+{
+    for (size_t i = 0; i < stats->n_queues; i++)
+        if (bide_queue_is_unserved(&stats->queues[i]))
+            printf("Nobody takes from %s: no worker serves it, or it is paused (`bide top` shows the workers "
+                   "here)\n",
+                stats->queues[i].name);
+}
+
+static void print_tables(const struct bide_broker_stats *stats)
+{
+    print_queues(stats);
+    print_rungs(stats);
+    print_workers(stats);
+    printf("\nDelayed in all: %lld\n", (long long)stats->delayed_total);
+    if (stats->unrouted > 0)
+        printf("For queues that do not exist: %lld (`bide dead list --reason unrouted`)\n",
+            (long long)stats->unrouted);
+    print_unserved(stats);
+}
+
+static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
+{
+    struct bide_cli_session session;
+    struct bide_admin *admin;
+    struct bide_broker_stats stats = {0};
+    (void)values;
+    bide_code code = bide_cli_admin_open(cli, &session, &admin, error);
+    if (code != BIDE_OK)
+        return code;
+    code = admin->ops->stats(admin, &stats, error);
+    if (code == BIDE_OK && cli->json)
+        print_json(&session, &stats);
+    else if (code == BIDE_OK)
+        print_tables(&stats);
+    bide_broker_stats_clear(&stats);
+    bide_admin_destroy(admin);
+    bide_cli_session_close(&session);
+    return code;
+}
+
+const struct bide_cli_command bide_cli_status = {
+    .name = "status",
+    .usage = "[options]",
+    .examples = "bide status\nbide status --json | jq '.queues[] | select(.dead > 0)'",
+    .summary = "Shows what is ready, delayed, in flight and dead, per queue, and the workers.",
+    .details = "'-' (null in JSON) is what this broker cannot tell per queue.",
+    .log_level = BIDE_LOG_WARN,
+    .run = run,
+};

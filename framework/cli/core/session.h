@@ -1,0 +1,40 @@
+/* cli/core/session.h: the configuration and the broker of a command. Thread-safety: one thread at a time. */
+#ifndef BIDE_CLI_CORE_SESSION_H
+#define BIDE_CLI_CORE_SESSION_H
+
+#include "broker/broker.h"
+#include "cli/core/command.h"
+#include "config/config.h"
+
+/* A configuration with the broker that is meant, and what adapters want to know of both. */
+struct bide_cli_session {
+    struct bide_config *config; /* path is NULL without a file */
+    struct bide_url url;
+    const struct bide_adapter *adapter;
+    struct bide_broker_options options;
+    const char **queues;
+    char client_name[320];
+};
+
+/* The broker that --broker or BIDE_BROKER name (a relative file in it made absolute), or NULL. */
+bide_code bide_cli_broker_override(struct bide_cli *cli, const char **ret_url, bide_error *error);
+
+/* The file that is meant: -c, ./bide.conf or /etc/bide/bide.conf; NULL where there is none of them. */
+const char *bide_cli_config_path(const struct bide_cli *cli);
+
+/* Loads the configuration (built-in defaults where there is no file, but a broker is named), with the broker
+ * overridden where asked for. */
+bide_code bide_cli_load(struct bide_cli *cli, struct bide_config **ret_config, bide_error *error);
+
+bide_code bide_cli_session_open(
+    struct bide_cli *cli, struct bide_cli_session *ret_session, bide_error *error);
+/* The same from a configuration, which it takes over, also on failure. */
+bide_code bide_cli_session_from(struct bide_cli *cli, struct bide_config *config,
+    struct bide_cli_session *ret_session, bide_error *error);
+void bide_cli_session_close(struct bide_cli_session *session);
+
+/* Opens the session, then its broker's admin. */
+bide_code bide_cli_admin_open(struct bide_cli *cli, struct bide_cli_session *ret_session,
+    struct bide_admin **ret_admin, bide_error *error);
+
+#endif
