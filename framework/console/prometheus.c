@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "console/programs.h"
 #include "console/serving.h"
 #include "console/usage.h"
 
@@ -23,6 +24,10 @@ enum family {
     RECONNECTS,
     DEATHS,
     CIRCUIT,
+    PROGRAM_PROCESSES,
+    PROGRAM_RUNS,
+    PROGRAM_RESTARTS,
+    PROGRAM_MEMORY,
     PAUSED,
     QUIET,
     SENT,
@@ -62,6 +67,14 @@ static const struct {
         "Worker processes that died: by signal, by an exit with an error, or replaced because of a hung "
         "handler."},
     [CIRCUIT] = {"bide_circuit_state", "gauge", "Circuit breaker of a type: 0 closed, 1 half-open, 2 open."},
+    [PROGRAM_PROCESSES] = {"bide_program_processes", "gauge",
+        "Processes of a program that serve or finish what they run."},
+    [PROGRAM_RUNS] = {"bide_program_runs_total", "counter",
+        "Runs in the processes of a program that have ended."},
+    [PROGRAM_RESTARTS] = {"bide_program_restarts_total", "counter",
+        "Processes of a program that ended without having been told to."},
+    [PROGRAM_MEMORY] = {"bide_program_memory_bytes", "gauge",
+        "Resident memory of the processes of a program."},
     [PAUSED] = {"bide_paused", "gauge", "1 for each queue or type an operator has paused."},
     [QUIET] = {"bide_quiet", "gauge", "1 while the worker takes nothing new on an operator's wish."},
     [SENT] = {"bide_sent_total", "counter", "Messages that POST /send has sent: confirmed by the broker."},
@@ -187,6 +200,20 @@ static void circuits(struct bide_buffer *to, const struct bide_totals *totals)
         labelled(to, CIRCUIT, "type", totals->types[i].row->type, totals->types[i].circuit);
 }
 
+static void programs(struct bide_buffer *to, const struct bide_shared *shared)
+{
+    struct bide_program_total totals[BIDE_METRICS_PROGRAMS];
+    size_t n = bide_program_totals(shared, totals);
+    for (int family = PROGRAM_PROCESSES; n > 0 && family <= PROGRAM_MEMORY; family++) {
+        head(to, family);
+        for (size_t i = 0; i < n; i++) {
+            const int64_t values[] = {
+                totals[i].processes, (int64_t)totals[i].runs, (int64_t)totals[i].restarts, totals[i].memory};
+            labelled(to, family, "program", totals[i].name, values[family - PROGRAM_PROCESSES]);
+        }
+    }
+}
+
 /* ---- of the worker ---- */
 
 static void deaths(struct bide_buffer *to, const struct bide_deaths *counts)
@@ -298,6 +325,7 @@ void bide_serve_metrics(
     processes(to, &totals, console->options->config->worker.processes);
     deaths(to, &shared->deaths);
     circuits(to, &totals);
+    programs(to, shared);
     pauses(to, &shared->controls);
     integer(to, SENT, (int64_t)atomic_load(&shared->sent));
     queues(to, console);

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "broker/report.h"
+#include "console/programs.h"
 #include "console/serving.h"
 
 /* ---- health ---- */
@@ -118,6 +119,23 @@ static void add_handler(struct bide_buffer *to, const struct bide_config *config
     bide_buffer_char(to, '}');
 }
 
+static void add_programs(struct bide_buffer *to, const struct bide_shared *shared)
+{
+    struct bide_program_total totals[BIDE_METRICS_PROGRAMS];
+    size_t n = bide_program_totals(shared, totals);
+    bide_json_open(to, "programs", '[');
+    for (size_t i = 0; i < n; i++) {
+        bide_json_open(to, NULL, '{');
+        bide_json_text(to, "name", totals[i].name);
+        bide_json_int(to, "processes", totals[i].processes);
+        bide_json_int(to, "runs", (int64_t)totals[i].runs);
+        bide_json_int(to, "restarts", (int64_t)totals[i].restarts);
+        bide_json_int(to, "memory", totals[i].memory);
+        bide_buffer_char(to, '}');
+    }
+    bide_buffer_char(to, ']');
+}
+
 static void add_worker(struct bide_buffer *to, struct bide_console *console, const struct bide_totals *totals,
     struct bide_totals *recent)
 {
@@ -136,6 +154,7 @@ static void add_worker(struct bide_buffer *to, struct bide_console *console, con
     for (size_t i = 1; i < totals->n_types; i++)
         add_handler(to, console->options->config, &totals->types[i], &recent->types[i]);
     bide_buffer_char(to, ']');
+    add_programs(to, shared);
     bide_json_text(to, "config", console->options->config->path);
     bide_buffer_char(to, '}');
 }

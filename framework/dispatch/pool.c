@@ -96,7 +96,7 @@ bide_code bide_pool_create(
         bide_pool_destroy(pool);
         return code;
     }
-    bide_programs_attach(pool->handlers->programs, pool);
+    bide_programs_attach(pool->handlers->programs, pool, pool->metrics);
     *ret_pool = pool;
     return BIDE_OK;
 }

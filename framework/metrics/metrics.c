@@ -65,6 +65,9 @@ void bide_metrics_end(struct bide_metrics *metrics)
         atomic_store(&metrics->types[i].running, 0);
         atomic_store(&metrics->types[i].circuit, BIDE_CIRCUIT_CLOSED);
     }
+    for (uint32_t i = 0, n = atomic_load(&metrics->n_programs); i < n; i++)
+        for (size_t at = 0; at < BIDE_METRICS_PROGRAM_PIDS; at++)
+            atomic_store(&metrics->programs[i].pids[at], 0);
 }
 
 void bide_shared_count_death(struct bide_shared *shared, int wait_status)
@@ -100,6 +103,20 @@ struct bide_type_metrics *bide_metrics_type(struct bide_metrics *metrics, const 
         if (!type || strcmp(metrics->types[i].type, type) == 0)
             return &metrics->types[i];
     return add_row(metrics, n, type);
+}
+
+struct bide_program_metrics *bide_metrics_program(struct bide_metrics *metrics, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    uint32_t n = metrics ? atomic_load(&metrics->n_programs) : BIDE_METRICS_PROGRAMS;
+    for (uint32_t i = 0; metrics && i < n; i++)
+        if (strcmp(metrics->programs[i].name, name) == 0)
+            return &metrics->programs[i];
+    if (n >= BIDE_METRICS_PROGRAMS || size > sizeof metrics->programs[n].name)
+        return NULL;
+    memcpy(metrics->programs[n].name, name, size);
+    atomic_store_explicit(&metrics->n_programs, n + 1, memory_order_release);
+    return &metrics->programs[n];
 }
 
 void bide_metrics_describe(

@@ -3,13 +3,15 @@
  *   struct bide_shared          one a supervisor: controls, deaths, and a place for each process
  *     struct bide_metrics       one a place: gauges of the process there now, counters of all that were
  *       struct bide_type_metrics  one a message type
+ *       struct bide_program_metrics  one a program: handlers in other languages
  *       struct bide_ring          its last settled runs, written while somebody listens
  *
  * The supervisor maps it (zeroed) before any fork. Counters are NOT reset when a process is replaced, so that
  * they survive crashes; gauges are. Who reads sums over the places.
  *
  * Thread-safety: what a place says is written by its process, by one thread at a time: the intake, except
- * `busy` and a type's `running`, which pool threads change under the pool's lock. All of it is relaxed
+ * `busy` and a type's `running`, which pool threads change under the pool's lock, and the rows of programs,
+ * which are written by the thread that keeps them (dispatch/program/host.h). All of it is relaxed
  * atomics without locked instructions, to be read by any thread of any process meanwhile.
  *
  * Every function that records takes NULL for "nobody keeps count" (a worker without a supervisor). */
@@ -31,6 +33,9 @@
 /* Types beyond the maximum are counted together with those that no handler is configured for. */
 enum { BIDE_METRICS_TYPES = 1024, BIDE_METRICS_SIGNALS = 65, BIDE_METRICS_BUILD = 80 };
 
+/* Programs beyond the maximum are not counted, processes beyond theirs are not listed. */
+enum { BIDE_METRICS_PROGRAMS = 64, BIDE_METRICS_PROGRAM_PIDS = 96 };
+
 #define BIDE_METRICS_OTHER "(other)" /* the name of row 0; no type can have it */
 
 struct bide_type_metrics {
@@ -44,6 +49,12 @@ struct bide_type_metrics {
     struct bide_histogram lateness;       /* start - due, of what was delayed or retried */
     _Atomic int running;                  /* gauge */
     _Atomic int circuit;                  /* gauge; enum bide_circuit */
+};
+
+struct bide_program_metrics {
+    char name[BIDE_NAME_MAX + 1];
+    _Atomic pid_t pids[BIDE_METRICS_PROGRAM_PIDS]; /* gauge: processes that serve or finish; 0: none */
+    _Atomic uint64_t runs, restarts; /* ended runs; processes that ended without having been told to */
 };
 
 enum bide_process_state {
@@ -69,6 +80,8 @@ struct bide_metrics {
     _Atomic uint64_t lost; /* settlements that could not be made: the broker hands those messages out again */
     _Atomic uint32_t n_types; /* rows in use; published last */
     struct bide_type_metrics types[BIDE_METRICS_TYPES];
+    _Atomic uint32_t n_programs; /* likewise */
+    struct bide_program_metrics programs[BIDE_METRICS_PROGRAMS];
     struct bide_ring ring;
 };
 
@@ -132,6 +145,9 @@ struct bide_type_metrics *bide_metrics_type(struct bide_metrics *metrics, const 
 /* What handles it now, for people; NULL reads as "". */
 void bide_metrics_describe(
     struct bide_type_metrics *row, const char *plugin, const char *version, const char *build);
+
+/* The row of a program: found, or added. NULL: no room, or no metrics. */
+struct bide_program_metrics *bide_metrics_program(struct bide_metrics *metrics, const char *name);
 
 /* A message was settled, or decided upon. */
 void bide_metrics_count(struct bide_type_metrics *row, enum bide_outcome_kind kind);

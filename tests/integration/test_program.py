@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.console import LocalConsole  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.project import ROOT  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
@@ -96,7 +97,21 @@ def a_dead_process_blames_its_message(project):
     expect("about to leave" in dead["error"] and "exit status 3" in dead["error"], f"{dead}")
     expect(all(line["attempt"] == 1 for line in done(project)), "a neighbour burnt an attempt")
     expect(sorted(line["id"] for line in done(project)) == sorted(good), "some ran twice, or not")
+    figures_of_the_program(project, worker, processes=2, runs=403, restarts=3)
     expect(worker.stop() == 0, worker.log_tail())
+
+
+def figures_of_the_program(project, worker, **wanted):
+    """The same by `bide top` and /metrics."""
+    console = LocalConsole(project, worker)
+    wait_until(lambda: console.metrics()["bide_program_processes", "tasks"] == wanted["processes"], 20, lambda: console.metrics_text())
+    (shown,) = json.loads(project.bide("top", "--json").stdout)["programs"]
+    expect({"name": "tasks", **wanted}.items() <= shown.items() and shown["runs_per_s"] == 0, f"{shown}")
+    measured = console.metrics()
+    expect(measured["bide_program_runs_total", "tasks"] == wanted["runs"], console.metrics_text())
+    expect(measured["bide_program_restarts_total", "tasks"] == wanted["restarts"], console.metrics_text())
+    for memory in (shown["memory"], measured["bide_program_memory_bytes", "tasks"]):
+        expect(2e6 * wanted["processes"] < memory < 200e6 * wanted["processes"], f"a Python takes {memory} bytes")
 
 
 def several_in_one_process(project):

@@ -63,6 +63,14 @@ static json_t *status_of(int pid, int done, int dead, const char *circuit)
     return status;
 }
 
+static json_t *with_program(json_t *status, int runs)
+{
+    json_object_set_new(json_object_get(status, "worker"), "programs",
+        json_pack("[{s:s s:i s:i s:i s:i}]", "name", "tasks", "processes", 2, "runs", runs, "restarts", 1,
+            "memory", 12345678));
+    return status;
+}
+
 static void add(json_t *frame, json_t *status, const json_t *before)
 {
     bide_top_add(frame, status, before, 2);
@@ -96,6 +104,30 @@ static void test_workers_are_added_up(void **state)
     json_decref(frame);
 }
 
+static void draw(const json_t *frame, struct bide_buffer *to, size_t columns, size_t rows, bool colour)
+{
+    struct bide_page page = {.to = to, .columns = columns, .rows = rows, .colour = colour};
+    bide_buffer_init(to);
+    bide_top_draw(frame, &page);
+}
+
+static void test_programs_are_added_up(void **state)
+{
+    json_t *before = bide_top_frame(0), *frame = bide_top_frame(1795278555725);
+    struct bide_buffer text;
+    (void)state;
+    add(before, with_program(status_of(100, 50, 0, "closed"), 1000), NULL);
+    add(before, with_program(status_of(200, 50, 0, "closed"), 500), NULL);
+    add(frame, with_program(status_of(100, 50, 0, "closed"), 1200), before);
+    add(frame, with_program(status_of(200, 50, 0, "closed"), 700), before);
+    draw(frame, &text, 80, 24, false);
+    assert_non_null(strstr(text.bytes, "\nPROGRAM PROCESSES RUNS/S   RUNS RESTARTS MEMORY\n"
+                                       "tasks           4    200   1900        2  24.7M\n\nWORKER"));
+    bide_buffer_release(&text);
+    json_decref(before);
+    json_decref(frame);
+}
+
 /* One that began since, with the other's process id, has no rate yet; nor has the first frame. */
 static void test_a_new_worker_has_no_rate(void **state)
 {
@@ -124,13 +156,6 @@ static void test_a_broker_that_does_not_answer(void **state)
 }
 
 /* ---- lines ---- */
-
-static void draw(const json_t *frame, struct bide_buffer *to, size_t columns, size_t rows, bool colour)
-{
-    struct bide_page page = {.to = to, .columns = columns, .rows = rows, .colour = colour};
-    bide_buffer_init(to);
-    bide_top_draw(frame, &page);
-}
 
 static void test_lines(void **state)
 {
@@ -226,7 +251,7 @@ static void test_each_table_has_its_share(void **state)
 /* Something is missing then, and nothing else is wrong. */
 static void test_little_memory(void **state)
 {
-    json_t *status = status_of(100, 150, 1, "open"), *before = two_workers();
+    json_t *status = with_program(status_of(100, 150, 1, "open"), 5), *before = two_workers();
     struct alloc_count count = {.fail_at = 1};
     for (size_t n = 1; n == 1 || count.asked >= n - 1; n++) {
         struct bide_buffer text;
@@ -248,6 +273,7 @@ static void test_little_memory(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_figures),
     cmocka_unit_test(test_workers_are_added_up),
+    cmocka_unit_test(test_programs_are_added_up),
     cmocka_unit_test(test_a_new_worker_has_no_rate),
     cmocka_unit_test(test_a_broker_that_does_not_answer),
     cmocka_unit_test(test_lines),

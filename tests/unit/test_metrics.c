@@ -98,6 +98,22 @@ static void test_types_have_rows(void **state)
     assert_ptr_equal(bide_metrics_type(&shared->places[1], name), &shared->places[1].types[0]);
 }
 
+static void test_programs_have_rows(void **state)
+{
+    struct bide_metrics *metrics = &((struct bide_shared *)*state)->places[0];
+    char name[BIDE_NAME_MAX + 2];
+    assert_null(bide_metrics_program(NULL, "tasks"));
+    struct bide_program_metrics *tasks = bide_metrics_program(metrics, "tasks");
+    assert_string_equal(tasks->name, "tasks");
+    assert_ptr_equal(bide_metrics_program(metrics, "tasks"), tasks);
+    for (int i = 1; i < BIDE_METRICS_PROGRAMS; i++) {
+        snprintf(name, sizeof name, "p%d", i);
+        assert_non_null(bide_metrics_program(metrics, name));
+    }
+    assert_null(bide_metrics_program(metrics, "one-too-many"));
+    assert_ptr_equal(bide_metrics_program(metrics, "tasks"), tasks);
+}
+
 static void test_nobody_keeps_count(void **state)
 {
     (void)state;
@@ -119,6 +135,9 @@ static void test_a_death_keeps_counters(void **state)
         bide_metrics_run(row, 100, 5, -1);
         bide_metrics_gauge_add(&row->running, 1);
         bide_metrics_gauge_add(&metrics->busy, 1);
+        struct bide_program_metrics *program = bide_metrics_program(metrics, "tasks");
+        bide_metrics_add(&program->runs, 1);
+        atomic_store(&program->pids[0], getpid());
         raise(SIGKILL);
     }
     int status;
@@ -132,6 +151,9 @@ static void test_a_death_keeps_counters(void **state)
     assert_int_equal(atomic_load(&row->running), 0);
     assert_int_equal(atomic_load(&metrics->busy), 0);
     assert_int_equal(atomic_load(&metrics->threads), 4);
+    struct bide_program_metrics *program = bide_metrics_program(metrics, "tasks");
+    assert_int_equal(atomic_load(&program->runs), 1);
+    assert_int_equal(atomic_load(&program->pids[0]), 0);
     assert_int_equal(atomic_load(&shared->deaths.by_signal[SIGKILL]), 1);
     struct bide_histogram_sum lateness = {0}, duration = {0};
     bide_histogram_read(&row->lateness, &lateness);
@@ -295,6 +317,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_buckets),
     cmocka_unit_test(test_quantiles),
     SHARED(test_types_have_rows),
+    SHARED(test_programs_have_rows),
     cmocka_unit_test(test_nobody_keeps_count),
     SHARED(test_a_death_keeps_counters),
     SHARED(test_ring_in_order),

@@ -17,8 +17,8 @@ double bide_top_number(const json_t *object, const char *key)
 
 json_t *bide_top_frame(int64_t time_ms)
 {
-    return json_pack("{s:I s:n s:n s:[] s:n s:[] s:[] s:[]}", "time_ms", (json_int_t)time_ms, "namespace",
-        "broker", "errors", "delayed_total", "queues", "handlers", "workers");
+    return json_pack("{s:I s:n s:n s:[] s:n s:[] s:[] s:[] s:[]}", "time_ms", (json_int_t)time_ms,
+        "namespace", "broker", "errors", "delayed_total", "queues", "handlers", "programs", "workers");
 }
 
 void bide_top_add_error(json_t *frame, const char *text)
@@ -66,7 +66,7 @@ static void mark_paused(json_t *rows, const char *key, const json_t *paused)
         json_object_set_new(row, "paused", json_boolean(holds(paused, bide_top_text(row, key))));
 }
 
-/* ---- handlers ---- */
+/* ---- handlers and programs ---- */
 
 static void sum(json_t *to, const char *key, const json_t *row)
 {
@@ -122,14 +122,14 @@ static void add_handler(json_t *to, const json_t *row, const json_t *old, double
 }
 
 /* Of the same worker, not of one that began since with its process id. */
-static const json_t *handlers_before(const json_t *before, const json_t *worker)
+static const json_t *rows_before(const json_t *before, const json_t *worker, const char *key)
 {
     size_t i;
     json_t *old;
     json_array_foreach(json_object_get(before, "workers"), i,
         old) if (json_equal(json_object_get(old, "pid"), json_object_get(worker, "pid")) &&
                  json_equal(json_object_get(old, "started_ms"),
-                     json_object_get(worker, "started_ms"))) return json_object_get(old, "handlers");
+                     json_object_get(worker, "started_ms"))) return json_object_get(old, key);
     return NULL;
 }
 
@@ -146,7 +146,7 @@ static json_t *handler_of(json_t *all, const json_t *row)
 
 static void add_handlers(json_t *all, const json_t *worker, const json_t *before, double seconds)
 {
-    const json_t *old = handlers_before(before, worker);
+    const json_t *old = rows_before(before, worker, "handlers");
     size_t i;
     json_t *row;
     json_array_foreach(json_object_get(worker, "handlers"), i, row)
@@ -157,12 +157,39 @@ static void add_handlers(json_t *all, const json_t *worker, const json_t *before
     }
 }
 
+static void add_program(json_t *to, const json_t *row, const json_t *old, double seconds)
+{
+    static const char *const sums[] = {"processes", "runs", "restarts", "memory"};
+    for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
+        sum(to, sums[i], row);
+    if (old)
+        add_rate(to, "runs_per_s",
+            json_integer_value(json_object_get(row, "runs")) -
+                json_integer_value(json_object_get(old, "runs")),
+            seconds);
+}
+
+static void add_programs(json_t *all, const json_t *worker, const json_t *before, double seconds)
+{
+    const json_t *old = rows_before(before, worker, "programs");
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(worker, "programs"), i, row)
+    {
+        const char *name = bide_top_text(row, "name");
+        if (!named(all, "name", name))
+            json_array_append_new(all, json_pack("{s:s}", "name", name));
+        add_program(named(all, "name", name), row, named(old, "name", name), seconds);
+    }
+}
+
 void bide_top_add(json_t *frame, json_t *status, const json_t *before, double seconds)
 {
     json_t *worker = json_object_get(status, "worker"), *handlers = json_object_get(frame, "handlers");
     const json_t *paused = json_object_get(worker, "paused");
     add_broker(frame, status);
     add_handlers(handlers, worker, before, seconds);
+    add_programs(json_object_get(frame, "programs"), worker, before, seconds);
     mark_paused(json_object_get(frame, "queues"), "name", paused);
     mark_paused(handlers, "type", paused);
     json_array_append(json_object_get(frame, "workers"), worker);

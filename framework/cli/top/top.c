@@ -238,7 +238,7 @@ const struct bide_cli_command bide_cli_top = {
     .name = "top",
     .usage = "[--once] [options]",
     .examples = "bide top\nbide top --json   # one look, for scripts",
-    .summary = "Shows queues, handlers and workers as they change.",
+    .summary = "Shows queues, handlers, programs and workers as they change.",
     .details = "Of all workers of the configuration that run on this host as this user, every second, until "
                "'q' or Ctrl-C.\nWhat does not fit the window is left out. Where standard output is no "
                "terminal, it is as with --once.\nRates are those of the last second; P50, P99 and LATE99 (99 "

@@ -51,6 +51,15 @@ static const struct column handler_columns[] = {
     {0},
 };
 
+static const struct column program_columns[] = {
+    {"PROCESSES", "processes", 9, 0, bide_figure_count},
+    {"RUNS/S", "runs_per_s", 6, 0, bide_figure_rate},
+    {"RUNS", "runs", 6, 0, bide_figure_count},
+    {"RESTARTS", "restarts", 8, 0, bide_figure_count},
+    {"MEMORY", "memory", 6, 0, bide_figure_count},
+    {0},
+};
+
 static const struct column worker_columns[] = {
     {"UP", "uptime_s", 6, 0, bide_figure_s},
     {"PROCESSES", "processes", 9, 0, bide_figure_count},
@@ -61,11 +70,12 @@ static const struct column worker_columns[] = {
     {0},
 };
 
-enum { QUEUES, HANDLERS, WORKERS, TABLES };
+enum { QUEUES, HANDLERS, PROGRAMS, WORKERS, TABLES };
 
 static const struct table tables[TABLES] = {
     [QUEUES] = {"QUEUE", "name", "", NULL, queue_columns},
     [HANDLERS] = {"HANDLER", "type", "CIRCUIT", "circuit", handler_columns},
+    [PROGRAMS] = {"PROGRAM", "name", "", NULL, program_columns},
     [WORKERS] = {"WORKER", "name", "STATE", "state", worker_columns},
 };
 
@@ -264,7 +274,8 @@ static void add_head(struct bide_page *page, const json_t *frame)
 void bide_top_draw(const json_t *frame, struct bide_page *page)
 {
     json_t *workers = worker_rows(json_object_get(frame, "workers")), *failure;
-    json_t *rows[TABLES] = {json_object_get(frame, "queues"), json_object_get(frame, "handlers"), workers};
+    json_t *rows[TABLES] = {json_object_get(frame, "queues"), json_object_get(frame, "handlers"),
+        json_object_get(frame, "programs"), workers};
     size_t room[TABLES] = {0}, i;
     add_head(page, frame);
     json_array_foreach(json_object_get(frame, "errors"), i, failure)

@@ -26,6 +26,19 @@ const processesTable = makeTable(byId("processes-table"), {
   ],
 });
 
+const programsTable = makeTable(byId("programs-table"), {
+  label: "Programs",
+  key: (program) => program.name,
+  empty: "",
+  columns: [
+    {name: "name", label: "Program", kind: "title", text: (program) => program.name},
+    figureColumn("processes", "Processes"),
+    figureColumn("runs", "Runs"),
+    figureColumn("restarts", "Restarts", {hint: "processes that ended without having been told to"}),
+    {name: "memory", label: "Memory", kind: "number", text: (program) => `${digits(program.memory / 1e6)} MB`},
+  ],
+});
+
 const peersTable = makeTable(byId("peers-table"), {
   label: "All workers the broker knows",
   key: (worker) => worker.name,
@@ -60,6 +73,8 @@ function showBroker({workers, rungs}) {
 function showWorker({worker}) {
   setText(byId("worker-note"), `pid ${worker.pid} · up ${span(worker.uptime_s * SECOND)} · ${worker.config}`);
   processesTable.update(worker.processes);
+  programsTable.update(worker.programs);
+  byId("programs-title").hidden = worker.programs.length === 0;
   quiet = worker.quiet;
   byId("quiet").disabled = false;
   setText(byId("quiet"), quiet ? "End quiet" : "Go quiet");

@@ -74,12 +74,14 @@ void bide_programs_cancel(struct bide_programs *programs)
         tell(programs, &programs->cancels);
 }
 
-void bide_programs_attach(struct bide_programs *programs, struct bide_pool *pool)
+void bide_programs_attach(
+    struct bide_programs *programs, struct bide_pool *pool, struct bide_metrics *metrics)
 {
     if (!programs)
         return;
     pthread_mutex_lock(&programs->lock);
     programs->attached = pool;
+    programs->metrics = metrics;
     pthread_mutex_unlock(&programs->lock);
     bide_wakeup_signal(&programs->wakeup);
 }
@@ -107,11 +109,14 @@ static void look_at_wishes(struct bide_programs *host, struct round *round)
     pthread_mutex_lock(&host->lock);
     bool is_new = host->pool != host->attached;
     host->pool = host->attached;
+    struct bide_metrics *metrics = host->metrics;
     round->cancels = host->cancels;
     round->stops = host->stops;
     pthread_mutex_unlock(&host->lock);
-    for (size_t i = 0; is_new && i < host->n; i++)
-        bide_program_tell_room(&host->rows[i]);
+    for (size_t i = 0; is_new && i < host->n; i++) {
+        host->rows[i].metrics = bide_metrics_program(metrics, host->rows[i].config->name);
+        bide_program_tell_processes(&host->rows[i]);
+    }
 }
 
 static void obey_lines(struct bide_instance *process)

@@ -23,6 +23,7 @@
 #include "base/wakeup.h"
 #include "dispatch/board.h"
 #include "dispatch/program/instance.h"
+#include "metrics/metrics.h"
 
 struct bide_pool;
 struct bide_programs;
@@ -32,15 +33,15 @@ enum { BIDE_PROGRAM_SDK = 64 };
 struct bide_program {
     const struct bide_program_config *config;
     struct bide_programs *host;
-    struct bide_share share;             /* guarded by the pool's lock */
-    _Atomic int room;                    /* runs that its processes can take at once; 0: none serves */
-    _Atomic bool down;                   /* none serves, and the last start came to nothing */
-    _Atomic uint64_t n_runs, n_restarts; /* ended runs; processes that ended without having been told to */
-    struct bide_job_list backlog;        /* (lock) handed over, not begun */
-    json_t *types;                       /* (lock) of its last greeting */
-    bool refused;                        /* (lock) its last start came to nothing; `last_error` says why */
-    bide_error last_error;               /* (lock) */
+    struct bide_share share;      /* guarded by the pool's lock */
+    _Atomic int room;             /* runs that its processes can take at once; 0: none serves */
+    _Atomic bool down;            /* none serves, and the last start came to nothing */
+    struct bide_job_list backlog; /* (lock) handed over, not begun */
+    json_t *types;                /* (lock) of its last greeting */
+    bool refused;                 /* (lock) its last start came to nothing; `last_error` says why */
+    bide_error last_error;        /* (lock) */
     /* the host thread's */
+    struct bide_program_metrics *metrics; /* or NULL */
     struct bide_instance *processes;
     int n_processes;  /* but those that leave */
     int failures;     /* starts in a row that came to nothing */
@@ -58,10 +59,11 @@ struct bide_programs {
     pthread_t thread;
     struct bide_wakeup wakeup;
     pthread_mutex_t lock;
-    pthread_cond_t changed;     /* a program serves, or failed to: for bide_programs_start */
-    struct bide_pool *attached; /* (lock) */
-    bool cancels, stops;        /* (lock) */
-    bool started;               /* the thread runs */
+    pthread_cond_t changed;       /* a program serves, or failed to: for bide_programs_start */
+    struct bide_pool *attached;   /* (lock) */
+    struct bide_metrics *metrics; /* (lock) set together with `attached` */
+    bool cancels, stops;          /* (lock) */
+    bool started;                 /* the thread runs */
 };
 
 /* Starts the thread and every process; returns when each program has one that serves, or with why one does
@@ -84,8 +86,9 @@ static inline bool bide_program_is_down(const struct bide_program *program)
     return atomic_load_explicit(&program->down, memory_order_relaxed);
 }
 
-/* Before the first job: whom finished ones go back to. */
-void bide_programs_attach(struct bide_programs *programs, struct bide_pool *pool);
+/* Before the first job: whom finished ones go back to, and where programs are counted (or NULL). */
+void bide_programs_attach(
+    struct bide_programs *programs, struct bide_pool *pool, struct bide_metrics *metrics);
 /* Any pool thread: takes the job over. */
 void bide_program_begin(struct bide_program *program, struct bide_job *job);
 /* Intake thread: cancels all runs. */
@@ -113,7 +116,7 @@ void bide_program_serves(struct bide_instance *process);
 void bide_program_start_failed(struct bide_program *program, const bide_error *error, int64_t now_us);
 /* Takes a process that has ended out of the program. */
 void bide_program_bury(struct bide_instance *process, int status, int64_t now_us);
-/* Tells the pool how much it may hand over. */
-void bide_program_tell_room(struct bide_program *program);
+/* Tells the pool how much it may hand over, and the metrics which processes there are. */
+void bide_program_tell_processes(struct bide_program *program);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/ending.h"
+#include "base/resident.h"
 #include "bide/log.h"
 #include "dispatch/pool.h"
 #include "dispatch/program/host.h"
@@ -18,7 +19,18 @@ enum {
     LOOK_US = 1000 * 1000,      /* how often memory is looked at */
 };
 
-void bide_program_tell_room(struct bide_program *program)
+/* Those that serve, and those that finish what they run. */
+static void list_pids(struct bide_program_metrics *metrics, const struct bide_instance *process)
+{
+    for (size_t at = 0; at < BIDE_METRICS_PROGRAM_PIDS; at++) {
+        while (process && process->state == BIDE_INSTANCE_STARTING)
+            process = process->next;
+        atomic_store_explicit(&metrics->pids[at], process ? process->pid : 0, memory_order_relaxed);
+        process = process ? process->next : NULL;
+    }
+}
+
+void bide_program_tell_processes(struct bide_program *program)
 {
     int room = 0;
     for (const struct bide_instance *process = program->processes; process; process = process->next)
@@ -28,6 +40,8 @@ void bide_program_tell_room(struct bide_program *program)
     atomic_store(&program->down, room == 0 && program->failures > 0);
     if (program->host->pool)
         bide_pool_set_share(program->host->pool, &program->share, 2 * room);
+    if (program->metrics)
+        list_pids(program->metrics, program->processes);
 }
 
 static void announce_change(struct bide_programs *host)
@@ -43,7 +57,7 @@ void bide_program_serves(struct bide_instance *process)
     bide_log(BIDE_LOG_DEBUG, "program serves", BIDE_STR("program", program->config->name),
         BIDE_INT("pid", process->pid), BIDE_STR("sdk", program->sdk), BIDE_INT("concurrency", process->most));
     program->failures = 0;
-    bide_program_tell_room(program);
+    bide_program_tell_processes(program);
     announce_change(program->host);
 }
 
@@ -63,7 +77,7 @@ void bide_program_start_failed(struct bide_program *program, const bide_error *e
     bide_log(BIDE_LOG_ERROR, "program does not start: its messages wait",
         BIDE_STR("program", program->config->name), BIDE_STR("error", error->text),
         BIDE_INT("again_in_ms", pause_us / 1000));
-    bide_program_tell_room(program);
+    bide_program_tell_processes(program);
     announce_change(program->host);
 }
 
@@ -121,10 +135,11 @@ void bide_program_bury(struct bide_instance *process, int status, int64_t now_us
     *at = process->next;
     if (!left) {
         program->n_processes--;
-        atomic_fetch_add_explicit(&program->n_restarts, 1, memory_order_relaxed);
+        if (program->metrics)
+            bide_metrics_add(&program->metrics->restarts, 1);
     }
     bide_instance_destroy(process);
-    bide_program_tell_room(program);
+    bide_program_tell_processes(program);
 }
 
 /* ---- those that have had their day ---- */
@@ -135,21 +150,7 @@ static void tell_to_leave(struct bide_instance *process, int64_t now_us)
     process->state = BIDE_INSTANCE_LEAVING;
     process->ends_us = now_us + LEAVE_US;
     process->program->n_processes--;
-    bide_program_tell_room(process->program);
-}
-
-/* Resident bytes; 0: cannot be read. */
-static int64_t memory_of(pid_t pid)
-{
-    char path[64];
-    long long pages = 0, resident = 0;
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (file && fscanf(file, "%lld %lld", &pages, &resident) != 2)
-        resident = 0;
-    if (file)
-        fclose(file);
-    return resident * sysconf(_SC_PAGESIZE);
+    bide_program_tell_processes(process->program);
 }
 
 static bool is_too_large(struct bide_instance *process, int64_t now_us)
@@ -158,7 +159,7 @@ static bool is_too_large(struct bide_instance *process, int64_t now_us)
     if (most == 0 || now_us - process->looked_us < LOOK_US)
         return false;
     process->looked_us = now_us;
-    return memory_of(process->pid) > most;
+    return bide_resident_bytes(process->pid) > most;
 }
 
 static bool has_had_its_day(struct bide_instance *process, int64_t now_us)

@@ -92,10 +92,11 @@ void bide_program_feed(struct bide_program *program, int64_t now_us)
 
 static void finish(struct bide_instance *process, struct bide_program_run *run)
 {
-    struct bide_pool *pool = process->program->host->pool;
+    const struct bide_program *program = process->program;
     bide_instance_remove(process, run);
-    atomic_fetch_add_explicit(&process->program->n_runs, 1, memory_order_relaxed);
-    bide_pool_finish(pool, run->job);
+    if (program->metrics)
+        bide_metrics_add(&program->metrics->runs, 1);
+    bide_pool_finish(program->host->pool, run->job);
     bide_context_close(&run->context);
     bide_free(run->send_error);
     bide_free(run);
