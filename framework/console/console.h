@@ -1,7 +1,7 @@
 /* console/console.h: one process beside the workers that answers by HTTP: metrics, health, status, dead
  * letters, events, pause, quiet, and the dashboard.
  *
- * It reads what the workers write into shared memory (metrics/metrics.h), asks the broker only when it is
+ * It reads what the workers write into shared memory (shared/metrics.h), asks the broker only when it is
  * asked something the broker knows, and changes nothing but the controls and dead letters. Each connection
  * has a thread, so that a slow broker delays nobody's health check. Who may do what: access.h. */
 #ifndef BIDE_CONSOLE_CONSOLE_H
@@ -10,7 +10,7 @@
 #include "broker/broker.h"
 #include "config/config.h"
 #include "console/place.h"
-#include "metrics/metrics.h"
+#include "shared/metrics.h"
 
 /* The sockets, opened before the console is forked, so that they outlive a crash of it and a port that is
  * taken is an error at the start. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "metrics/metrics.h"
+#include "shared/metrics.h"
 #include "producer/configured.h"
 
 enum {

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "metrics/metrics.h"
+#include "shared/metrics.h"
 
 /* Supervisor, worker processes and console together. What cannot be read counts as nothing. */
 struct bide_usage {

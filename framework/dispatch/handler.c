@@ -9,7 +9,7 @@
 #include "dispatch/sandbox/sandbox.h"
 #include "dispatch/sandbox/zygote.h"
 #include "dispatch/settings.h"
-#include "dispatch/slot.h"
+#include "shared/slot.h"
 
 enum { UNKNOWN_RUN_US = 1000000 };
 

@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "dispatch/job.h"
 #include "dispatch/loader.h"
-#include "metrics/metrics.h"
+#include "shared/metrics.h"
 
 struct bide_circuit_row;
 struct bide_program;

@@ -39,7 +39,7 @@ struct bide_job {
     struct bide_delivery *delivery;
     struct bide_handler *handler;
     int64_t ready_us; /* monotonic: submitted, or fallen due, whichever was later */
-    bool suspect;     /* known from a crash: see supervisor/crashes.h */
+    bool suspect;     /* known from a crash: see shared/crashes.h */
     int deaths;       /* of a suspect: that it was near */
     bool probe;       /* of a circuit that is half-open: see outcome/breaker.h */
     bool early;       /* (intake) not due when it was submitted: does not count toward the queue's limit */

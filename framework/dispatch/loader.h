@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 #include "bide/handler.h"
-#include "dispatch/build_id.h"
+#include "base/build_id.h"
 
 struct bide_plugin {
     char *name;

@@ -19,7 +19,7 @@
 #include "dispatch/board.h"
 #include "dispatch/handler.h"
 #include "dispatch/job.h"
-#include "dispatch/slot.h"
+#include "shared/slot.h"
 
 struct bide_pool;
 

@@ -17,9 +17,11 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "metrics/circuit.h"
 
 enum { BIDE_BREAKER_SLICES = 10 }; /* of the window: what is older leaves it a tenth at a time */
+
+/* The numbers are those of the metric bide_circuit_state. */
+enum bide_circuit { BIDE_CIRCUIT_CLOSED, BIDE_CIRCUIT_HALF_OPEN, BIDE_CIRCUIT_OPEN };
 
 struct bide_breaker {
     enum bide_circuit state;

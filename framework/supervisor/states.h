@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/process.h"
+
 /* Places for each wanted process, for those that finish beside their successors. */
 enum { BIDE_PLACES_EACH = 8 };
 
@@ -31,14 +33,6 @@ struct bide_workforce {
     int processes; /* at most BIDE_PROCESSES_MAX */
     int threads;   /* slots for each; at most BIDE_THREADS_MAX */
     int64_t drain_ms;
-};
-
-/* What a process says of its end, before it begins to hand back what it holds. */
-enum bide_leaving {
-    BIDE_STAYS,
-    BIDE_LEAVES,      /* it was told to, by whomever */
-    BIDE_LEAVES_IDLE, /* it had nothing to do for so long (--exit-idle) */
-    BIDE_LEAVES_HUNG, /* a handler does not return: another process is to go on */
 };
 
 enum bide_role {

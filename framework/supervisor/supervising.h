@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
-#include "dispatch/slot.h"
+#include "shared/slot.h"
 #include "supervisor/notify.h"
 #include "supervisor/states.h"
 #include "supervisor/supervisor.h"

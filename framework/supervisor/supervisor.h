@@ -1,8 +1,8 @@
 /* supervisor/supervisor.h: a parent that only supervises, and the worker processes it keeps alive.
  *
  * The parent has no plugin code, no broker connection and one thread. It forks worker.processes children;
- * when one dies it reads from shared memory which message was running where (dispatch/slot.h), notes the
- * guilty one (supervisor/crashes.h), and starts another. Deaths that no message explains make it wait longer
+ * when one dies it reads from shared memory which message was running where (shared/slot.h), notes the
+ * guilty one (shared/crashes.h), and starts another. Deaths that no message explains make it wait longer
  * and longer.
  *
  * What it decides is in supervisor/states.h. A child that ends by itself with an error before any has ever
@@ -31,30 +31,10 @@
 
 #include "bide/error.h"
 #include "config/config.h"
-#include "metrics/metrics.h"
+#include "shared/metrics.h"
+#include "shared/process.h"
 #include "supervisor/attendant.h"
-#include "supervisor/circuits.h"
-#include "supervisor/crashes.h"
 #include "supervisor/states.h"
-
-struct bide_slot;
-
-/* What a worker process shares with its supervisor; NULL for a worker that has none. */
-struct bide_supervised {
-    pid_t supervisor;
-    struct bide_crashes *crashes;
-    struct bide_circuits *circuits;
-    struct bide_slot *slots;      /* one for each pool thread */
-    struct bide_shared *shared;   /* what all processes of this worker tell and are told */
-    struct bide_metrics *metrics; /* this one's place in it */
-    _Atomic int *serving;         /* set once the worker consumes; SIGUSR1 to the supervisor says so */
-    _Atomic int64_t *beat_ms;     /* monotonic: when the intake thread last went round its loop */
-    _Atomic int *returned;        /* set before an _exit() that stands for a return from `run` */
-    _Atomic int *unhurried;       /* while set, the stop leaves it all the time its handlers take */
-    bool candidate;               /* runs with what options.prepare read last */
-    char *failure;                /* BIDE_ERROR_SIZE: a candidate says here why it ends */
-    _Atomic int *leaving;         /* enum bide_leaving: set before it begins to finish; SIGUSR1 says so */
-};
 
 /* Runs in each child, after the fork: returns the exit status of the process. */
 typedef int bide_supervised_main(void *user, const struct bide_supervised *shared);

@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "dispatch/program/host.h"
-#include "supervisor/circuits.h"
+#include "shared/circuits.h"
 #include "worker/intake.h"
 
 enum {

@@ -1,7 +1,7 @@
 /* worker/holding.h: messages that are not to run now, and how they stay in the broker.
  *
  * While the circuit of a type is open (outcome/breaker.h), or an operator has paused it, its queue or
- * everything (metrics/controls.h), nothing of it begins. A queue whose handlers are all held is not taken
+ * everything (shared/controls.h), nothing of it begins. A queue whose handlers are all held is not taken
  * from at all; from one that also serves others, what comes goes back for later, with the attempt it came
  * with. A probe is let through alone.
  *

@@ -21,12 +21,12 @@
 #include "config/config.h"
 #include "dispatch/handler.h"
 #include "dispatch/pool.h"
-#include "metrics/metrics.h"
+#include "shared/metrics.h"
 #include "outcome/decide.h"
 #include "worker/holding.h"
 #include "worker/prefetch.h"
 #include "worker/quarantine.h"
-#include "supervisor/supervisor.h"
+#include "shared/process.h"
 
 enum { BIDE_INTAKE_BATCH = 512 };
 

@@ -1,6 +1,6 @@
 /* worker/quarantine.h: where messages wait that may bring the process down.
  *
- * What is known from a crash, and all of a type that keeps crashing (supervisor/crashes.h), runs one at a
+ * What is known from a crash, and all of a type that keeps crashing (shared/crashes.h), runs one at a
  * time: once the others had their turn, once all that has run is settled for good, and then for a moment
  * alone, the longer the more deaths it was near. So a crash that can be foreseen costs the others little, and
  * a type that always crashes leaves most of the time to those that do not. What does not fit in here goes

@@ -4,7 +4,7 @@
 #define BIDE_WORKER_SUPERVISED_H
 
 #include "bide/worker.h"
-#include "supervisor/supervisor.h"
+#include "shared/process.h"
 
 /* bide_worker_create from a configuration, which it takes over, also on failure. */
 bide_code bide_worker_create_from(struct bide_config *config, const bide_worker_options *options,
@@ -18,7 +18,7 @@ bide_code bide_worker_supervised_by(
 void bide_worker_wait_for_broker(bide_worker *worker);
 
 /* From a signal handler: SIGTERM and SIGINT are the first stop, however often they come while there is a
- * supervisor; SIGUSR2, from the supervisor alone, is the second. SIGURG: the controls (metrics/controls.h)
+ * supervisor; SIGUSR2, from the supervisor alone, is the second. SIGURG: the controls (shared/controls.h)
  * were changed; the intake's next round comes at once. */
 void bide_worker_on_signal(bide_worker *worker, int number);
 

@@ -9,7 +9,7 @@
 #include <ucontext.h>
 
 #include "base/wakeup.h"
-#include "dispatch/slot.h"
+#include "shared/slot.h"
 
 enum { FIBERS_MAX = 64, STACK_BYTES = 256 * 1024 };
 

@@ -10,8 +10,8 @@
 #include "broker/memory/receiver.h"
 #include "dispatch/pool_inside.h"
 #include "simulation/virtual.h"
-#include "supervisor/circuits.h"
-#include "supervisor/crashes.h"
+#include "shared/circuits.h"
+#include "shared/crashes.h"
 #include "worker/intake.h"
 
 enum {

@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "bide/log.h"
-#include "dispatch/slot.h"
+#include "shared/slot.h"
 #include "support/deadline.h"
 #include "support/supervised.h"
 #include "unit/unit.h"

@@ -1,4 +1,4 @@
-/* supervisor/crashes: what is known of messages and types that brought a process down. */
+/* shared/crashes: what is known of messages and types that brought a process down. */
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -6,7 +6,7 @@
 
 #include "support/fake_clock.h"
 #include "unit/unit.h"
-#include "supervisor/crashes.h"
+#include "shared/crashes.h"
 
 static int share_table(void **state)
 {

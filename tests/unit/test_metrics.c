@@ -1,5 +1,5 @@
-/* metrics/: histograms, the rows of types, the ring, controls; across processes where that is the point. */
-#include "metrics/metrics.h"
+/* shared/metrics, histogram, ring, controls: also across processes where that is the point. */
+#include "shared/metrics.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "bide/log.h"
-#include "dispatch/slot.h"
+#include "shared/slot.h"
 #include "support/supervised.h"
 #include "unit/unit.h"
 #include "supervisor/supervisor.h"

@@ -1,4 +1,4 @@
-/* supervisor/supervisor and dispatch/slot: children that crash, hang and leave, with real forks. */
+/* supervisor/supervisor and shared/slot: children that crash, hang and leave, with real forks. */
 #include "unit/supervisor_stage.h"
 
 static int leave_idle(struct stage *stage, const struct bide_supervised *shared)

@@ -1,4 +1,4 @@
-/* base/trust, dispatch/build_id, supervisor/oom: who can change a file that decides what runs, which build a
+/* base/trust, base/build_id, supervisor/oom: who can change a file that decides what runs, which build a
  * plugin is, and why a process was killed. */
 #include "base/trust.h"
 
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "dispatch/build_id.h"
+#include "base/build_id.h"
 #include "support/temp_dir.h"
 #include "unit/unit.h"
 #include "supervisor/oom.h"

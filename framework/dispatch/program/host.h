@@ -23,7 +23,7 @@
 #include "base/wakeup.h"
 #include "dispatch/board.h"
 #include "dispatch/program/instance.h"
-#include "metrics/metrics.h"
+#include "shared/metrics.h"
 
 struct bide_pool;
 struct bide_programs;

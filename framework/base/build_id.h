@@ -1,6 +1,6 @@
-/* dispatch/build_id.h: which build of a shared object is loaded. Any thread. */
-#ifndef BIDE_DISPATCH_BUILD_ID_H
-#define BIDE_DISPATCH_BUILD_ID_H
+/* base/build_id.h: which build of a shared object is loaded. Any thread. */
+#ifndef BIDE_BASE_BUILD_ID_H
+#define BIDE_BASE_BUILD_ID_H
 
 enum { BIDE_BUILD_ID_TEXT = 41 };
 

@@ -1,4 +1,4 @@
-#include "dispatch/build_id.h"
+#include "base/build_id.h"
 
 #include <dlfcn.h>
 #include <link.h>

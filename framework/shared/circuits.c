@@ -1,4 +1,4 @@
-#include "supervisor/circuits.h"
+#include "shared/circuits.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-/* metrics/histogram.h: how often something took how long, in memory shared between processes.
+/* shared/histogram.h: how often something took how long, in memory shared between processes.
  *
  * Fixed bounds from 10 µs to an hour, the same for all histograms. Thread-safety: one thread of one process
  * adds (relaxed, no locked instruction); any thread of any process reads meanwhile, and may then see a sum
  * that is one observation ahead of the counts. A zeroed histogram is empty. */
-#ifndef BIDE_METRICS_HISTOGRAM_H
-#define BIDE_METRICS_HISTOGRAM_H
+#ifndef BIDE_SHARED_HISTOGRAM_H
+#define BIDE_SHARED_HISTOGRAM_H
 
 #include <stdatomic.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* metrics/metrics.h: what the processes of a worker tell of themselves, in memory they share.
+/* shared/metrics.h: what the processes of a worker tell of themselves, in memory they share.
  *
  *   struct bide_shared          one a supervisor: controls, deaths, and a place for each process
  *     struct bide_metrics       one a place: gauges of the process there now, counters of all that were
@@ -15,8 +15,8 @@
  * atomics without locked instructions, to be read by any thread of any process meanwhile.
  *
  * Every function that records takes NULL for "nobody keeps count" (a worker without a supervisor). */
-#ifndef BIDE_METRICS_METRICS_H
-#define BIDE_METRICS_METRICS_H
+#ifndef BIDE_SHARED_METRICS_H
+#define BIDE_SHARED_METRICS_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -25,10 +25,9 @@
 #include <sys/types.h>
 
 #include "bide/error.h"
-#include "metrics/circuit.h"
-#include "metrics/controls.h"
-#include "metrics/histogram.h"
-#include "metrics/ring.h"
+#include "shared/controls.h"
+#include "shared/histogram.h"
+#include "shared/ring.h"
 
 /* Types beyond the maximum are counted together with those that no handler is configured for. */
 enum { BIDE_METRICS_TYPES = 1024, BIDE_METRICS_SIGNALS = 65, BIDE_METRICS_BUILD = 80 };

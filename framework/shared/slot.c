@@ -1,4 +1,4 @@
-#include "dispatch/slot.h"
+#include "shared/slot.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,4 +1,5 @@
-#include "metrics/metrics.h"
+#include "shared/metrics.h"
+#include "outcome/breaker.h"
 
 #include <errno.h>
 #include <signal.h>

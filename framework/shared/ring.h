@@ -1,10 +1,10 @@
-/* metrics/ring.h: the last settled runs of one worker process, for whoever follows them.
+/* shared/ring.h: the last settled runs of one worker process, for whoever follows them.
  *
  * Written only while somebody listens (controls.h). A reader keeps its own position; what it is too slow for
  * is overwritten, and it is told how many it missed. Thread-safety: one writer, any number of readers in any
  * process; a reader never makes the writer wait. A zeroed ring is empty. */
-#ifndef BIDE_METRICS_RING_H
-#define BIDE_METRICS_RING_H
+#ifndef BIDE_SHARED_RING_H
+#define BIDE_SHARED_RING_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

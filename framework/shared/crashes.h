@@ -1,4 +1,4 @@
-/* supervisor/crashes.h: what is known of messages that brought a worker process down.
+/* shared/crashes.h: what is known of messages that brought a worker process down.
  *
  * A table in memory shared by the supervisor and its worker processes. The supervisor notes a crash after a
  * death; the worker that gets the message again asks, counts the crashed run as a failed attempt, and lets
@@ -9,15 +9,15 @@
  *
  * Thread-safety: every call takes the table's robust, process-shared lock; with an empty table the questions
  * cost one atomic read. Bounded: the oldest record makes room for a new one. */
-#ifndef BIDE_SUPERVISOR_CRASHES_H
-#define BIDE_SUPERVISOR_CRASHES_H
+#ifndef BIDE_SHARED_CRASHES_H
+#define BIDE_SHARED_CRASHES_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dispatch/dying.h"
+#include "shared/dying.h"
 #include "message/message.h"
 
 enum { BIDE_CRASH_RECORDS = 1024, BIDE_CRASH_TEXT = 200, BIDE_CRASH_TYPES = 256 };

@@ -1,4 +1,4 @@
-#include "metrics/controls.h"
+#include "shared/controls.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "metrics/histogram.h"
+#include "shared/histogram.h"
 
 #define MS INT64_C(1000)
 #define S (1000 * MS)

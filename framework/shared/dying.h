@@ -1,4 +1,4 @@
-/* dispatch/dying.h: the messages that processes are dying of at this moment.
+/* shared/dying.h: the messages that processes are dying of at this moment.
  *
  * A broker may hand out what a dying process had before the supervisor knows of the death. A worker that is
  * handed one of these puts it off: run at once, it would end the next process for an attempt that has failed.
@@ -7,8 +7,8 @@
  *
  * Thread-safety: all calls, from every process; adding is also safe inside a signal handler. Two ids with the
  * same hash are taken for one. Where the table is full, a message is not added: its crash is noted later. */
-#ifndef BIDE_DISPATCH_DYING_H
-#define BIDE_DISPATCH_DYING_H
+#ifndef BIDE_SHARED_DYING_H
+#define BIDE_SHARED_DYING_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* dispatch/slot.h: what each pool thread is running, kept where it outlives the process.
+/* shared/slot.h: what each pool thread is running, kept where it outlives the process.
  *
  * The slots lie in memory shared with the supervisor. A pool thread fills its slot before it calls a handler
  * and empties it after; when the process dies, the supervisor reads who was running what. A fault (SIGSEGV,
@@ -7,8 +7,8 @@
  *
  * Thread-safety: a slot is written by its thread (and by the fault handler on that thread), or by the intake
  * when it gives a thread up; it is read by another process after this one has ended. */
-#ifndef BIDE_DISPATCH_SLOT_H
-#define BIDE_DISPATCH_SLOT_H
+#ifndef BIDE_SHARED_SLOT_H
+#define BIDE_SHARED_SLOT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -16,8 +16,8 @@
 
 #include "bide/error.h"
 #include "bide/message.h"
-#include "dispatch/build_id.h"
-#include "dispatch/dying.h"
+#include "base/build_id.h"
+#include "shared/dying.h"
 
 enum bide_slot_state {
     BIDE_SLOT_IDLE,

@@ -1,4 +1,4 @@
-/* metrics/controls.h: what an operator has told all processes of a worker, in memory they share.
+/* shared/controls.h: what an operator has told all processes of a worker, in memory they share.
  *
  * A pause holds a queue or a type by its name; quiet holds everything. Both mean: nothing new is begun, what
  * runs finishes. They outlive a crashed process and end with the supervisor.
@@ -9,8 +9,8 @@
  * Thread-safety: set by one process at a time under a robust lock, so by several threads or processes; asked
  * by any thread of any process without one. An answer that is being changed at that moment may be the old
  * one; `changes` grows afterwards. */
-#ifndef BIDE_METRICS_CONTROLS_H
-#define BIDE_METRICS_CONTROLS_H
+#ifndef BIDE_SHARED_CONTROLS_H
+#define BIDE_SHARED_CONTROLS_H
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-#include "metrics/ring.h"
+#include "shared/ring.h"
 
 #include <string.h>
 

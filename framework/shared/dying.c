@@ -1,4 +1,4 @@
-#include "dispatch/dying.h"
+#include "shared/dying.h"
 
 #include "base/hash.h"
 

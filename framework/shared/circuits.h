@@ -1,4 +1,4 @@
-/* supervisor/circuits.h: the circuit breakers of a worker's handlers, shared by its processes.
+/* shared/circuits.h: the circuit breakers of a worker's handlers, shared by its processes.
  *
  * A table by message type, in memory shared with the supervisor (or the worker's own, where there is none),
  * so that what one process has found out about a downstream spares the others' messages. The rules are
@@ -6,8 +6,8 @@
  *
  * Thread-safety: each call takes the table's robust, process-shared lock; a state is read without it. Times
  * are monotonic ms. */
-#ifndef BIDE_SUPERVISOR_CIRCUITS_H
-#define BIDE_SUPERVISOR_CIRCUITS_H
+#ifndef BIDE_SHARED_CIRCUITS_H
+#define BIDE_SHARED_CIRCUITS_H
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-#include "supervisor/crashes.h"
+#include "shared/crashes.h"
 
 #include <stdio.h>
 #include <string.h>
