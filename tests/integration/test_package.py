@@ -3,8 +3,9 @@
 # needs: named
 # seconds: 1200
 """The Debian package in a bare Debian 12, which debootstrap makes in a folder: it installs with what it depends on, its
-units are valid, a plugin is built against it and runs a message, and purging it leaves nothing. Root; a Debian mirror
-(BIDE_COMPAT_MIRROR: another one); BIDE_BARE_DEBIAN: a folder that debootstrap has filled, to copy."""
+units are valid, a plugin is built against it and runs a message, so does a handler in Python with the package of the SDK, and
+purging both leaves nothing. Root; a Debian mirror (BIDE_COMPAT_MIRROR: another one); BIDE_BARE_DEBIAN: a folder that
+debootstrap has filled, to copy."""
 
 import os
 import re
@@ -26,6 +27,18 @@ exec chroot "$0" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root L
 CONFIGURATION = """broker = "sqlite:/tmp/bide.db";
 plugin_dir = "/tmp/plugins";
 handlers = ( { type = "mine"; plugin = "mine"; } );
+"""
+HANDLER = """import bide
+
+@bide.handler("greet")
+def greet(message):
+    bide.log("info", "hello " + message.text)
+
+bide.serve()
+"""
+PROGRAM = """broker = "sqlite:/tmp/tasks.db";
+programs = ( { name = "tasks"; run = ["python3", "tasks.py"]; } );
+handlers = ( { type = "greet"; program = "tasks"; } );
 """
 
 
@@ -65,15 +78,16 @@ def run(*command, good=True, seconds=300):
 
 def build():
     run(ROOT / "packaging" / "build-deb", seconds=600)
-    (package,) = (ROOT / "build" / "package").glob("*.deb")
-    return package
+    (package,) = (ROOT / "build" / "package").glob("bide_*.deb")
+    (sdk,) = (ROOT / "build" / "package").glob("python3-bide_*.deb")
+    return package, sdk
 
 
-def lintian(package):
+def lintian(*packages):
     if not shutil.which("lintian"):
         print("lintian is not installed: not asked")
         return
-    status, said = run("lintian", "--fail-on", "error", package, good=False)
+    status, said = run("lintian", "--fail-on", "error", *packages, good=False)
     print(said)
     expect(status == 0, said)
 
@@ -118,11 +132,23 @@ def own_plugin(folder):
     folder.sh("cd /tmp && cc -shared -fPIC -o plugins/mine.so mine/mine.c && bide check")
 
 
+def python_handler(folder, sdk):
+    """The package of the SDK, installed and purged: a handler runs with it; its compiled modules go with it."""
+    shutil.copy(sdk, folder.path / "root" / "sdk.deb")
+    folder.sh("apt-get install -y --no-install-recommends /root/sdk.deb")
+    (folder.path / "tmp" / "tasks.py").write_text(HANDLER)
+    (folder.path / "tmp" / "tasks.conf").write_text(PROGRAM)
+    folder.sh("cd /tmp && bide send greet Ann -c tasks.conf && bide worker --exit-idle 1s -c tasks.conf 2>tasks.log")
+    said = folder.sh("cat /tmp/tasks.log; ls /usr/lib/python3/dist-packages/__pycache__")
+    expect("hello Ann" in said and "bide.cpython" in said, said)
+    folder.sh("apt-get purge -y python3-bide && ! ls -d /usr/lib/python3/dist-packages/*bide* /usr/lib/python3/dist-packages/__pycache__/bide*")
+
+
 def installs_works_and_goes(project):
     if os.geteuid() != 0:
         raise Skip("debootstrap and chroot need root")
-    package = build()
-    lintian(package)
+    package, sdk = build()
+    lintian(package, sdk)
     folder = Folder(project.dir / "debian")
     folder.sh("apt-get update && apt-get install -y --no-install-recommends man-db systemd gcc libc6-dev cmake make")
     shutil.copy(package, folder.path / "root" / "bide.deb")
@@ -133,6 +159,7 @@ def installs_works_and_goes(project):
     units(folder)
     steering(folder)
     own_plugin(folder)
+    python_handler(folder, sdk)
     folder.sh("echo '// changed' >>/etc/bide/bide.conf && runuser -u bide -- bide send receipt x -c /etc/bide/bide.conf")
     folder.sh("apt-get remove -y bide && grep -q changed /etc/bide/bide.conf && test -s /var/lib/bide/bide.db")
     folder.sh("apt-get install -y --no-install-recommends /root/bide.deb && grep -q changed /etc/bide/bide.conf")
