@@ -233,6 +233,15 @@ struct bide_dead_letter {
     int64_t died_ms;
 };
 
+/* Spreads replays evenly over time: the k-th of n, counted from 0, is due at from_ms + over_ms × k / n. */
+struct bide_dead_spread {
+    int64_t from_ms; /* Unix ms */
+    int64_t over_ms; /* 0: all are due at once */
+    uint64_t n;      /* how many there are; what comes beyond begins at from_ms again */
+};
+/* Due time of the k-th; not before now_ms. */
+int64_t bide_dead_due_ms(const struct bide_dead_spread *spread, uint64_t k, int64_t now_ms);
+
 /* Which dead letters: all conditions hold together; NULL or 0 means any. */
 struct bide_dead_filter {
     const char *const *ids; /* every copy of each id */
@@ -245,6 +254,7 @@ struct bide_dead_filter {
     int64_t died_before_ms; /* died earlier than then */
     size_t limit;           /* the newest so many */
     bool without_bodies;    /* dead_each: nobody looks at the bodies; an adapter may leave them out, size 0 */
+    struct bide_dead_spread spread; /* dead_retry: when each is due; the adapter chooses their order */
 };
 
 /* For adapters: the one judge of a filter's conditions, all but `limit`. Only the id, type, queue and error
@@ -295,8 +305,8 @@ struct bide_admin_ops {
     /* Newest first; never changes what it lists. */
     bide_code (*dead_each)(struct bide_admin *admin, const struct bide_dead_filter *filter,
         bide_dead_visit *visit, void *user, bide_error *error);
-    /* Queues them again, due at once, with attempt 1 and no error; each is never in neither place. ret_n: how
-     * many. */
+    /* Queues them again, due at once or as the filter's `spread` says, with attempt 1 and no error; each is
+     * never in neither place. ret_n: how many. */
     bide_code (*dead_retry)(struct bide_admin *admin, const struct bide_dead_filter *filter,
         bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
     bide_code (*dead_drop)(struct bide_admin *admin, const struct bide_dead_filter *filter,

@@ -16,6 +16,15 @@ static bool equals(const char *wanted, const char *text)
     return !wanted || !*wanted || strcmp(wanted, text) == 0;
 }
 
+int64_t bide_dead_due_ms(const struct bide_dead_spread *spread, uint64_t k, int64_t now_ms)
+{
+    if (spread->over_ms <= 0 || spread->n == 0)
+        return now_ms;
+    double part = (double)(k % spread->n) / (double)spread->n; /* the product may exceed 64 bits */
+    int64_t due_ms = spread->from_ms + (int64_t)((double)spread->over_ms * part);
+    return due_ms > now_ms ? due_ms : now_ms;
+}
+
 bool bide_dead_mentions(const struct bide_message *message, const char *text)
 {
     return strcasestr(message->id, text) || strcasestr(message->type, text) ||

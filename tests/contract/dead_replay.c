@@ -161,6 +161,82 @@ static void interrupted(void **state)
     fixture_expect_counts(fixture, 0, 0, 0, 0, (int64_t)(N - moved));
 }
 
+enum { SPREAD = 7, HOUR_MS = 3600 * 1000 };
+
+struct dues {
+    const struct fixture *fixture;
+    int64_t due_ms[SPREAD]; /* by index; 0: it was not seen */
+};
+
+static bide_code note_dues(void *user, struct bide_export *batch, size_t n, bide_error *error)
+{
+    struct dues *dues = user;
+    (void)error;
+    for (size_t i = 0; i < n; i++) {
+        size_t index = fixture_index(dues->fixture, batch[i].message->id);
+        assert_true(index < SPREAD);
+        assert_false(batch[i].dead);
+        assert_int_equal(batch[i].message->attempt, 1);
+        dues->due_ms[index] = batch[i].message->due_ms;
+        batch[i].carried = true;
+    }
+    return BIDE_OK;
+}
+
+/* Evenly, to the millisecond, the oldest first. `limit`: the adapters may take another way then. */
+static void expect_spread(struct fixture *fixture, size_t limit)
+{
+    struct bide_admin *admin = fixture_admin(fixture);
+    struct hand *hand = hand_open(fixture);
+    struct dues dues = {.fixture = fixture};
+    int64_t from_ms = now_ms() + HOUR_MS;
+    bide_error error;
+    fixture_fill(fixture, 0, 0, SPREAD, 0);
+    hand_take(hand, SPREAD, MANY_MS);
+    for (size_t i = 0; i < SPREAD; i++) { /* each dies in a millisecond of its own: their order is known */
+        char id[FIXTURE_ID];
+        hand_give(hand, hand_find(hand, fixture_id(fixture, i, id)), dead_of(BIDE_REASON_REJECTED, 1, "no"));
+        hand_flush(hand);
+        hand_serve_for(hand, 2);
+    }
+    const struct bide_dead_filter filter = {
+        .limit = limit, .spread = {.from_ms = from_ms, .over_ms = HOUR_MS, .n = SPREAD}};
+    assert_int_equal(retry_dead(fixture, filter), SPREAD);
+    hand_expect_none(hand, QUIET_MS);
+    hand_close(hand);
+    assert_ok(admin->ops->export_each(admin, fixture->queues[0], note_dues, &dues, &error), &error);
+    for (size_t i = 0; i < SPREAD; i++)
+        assert_int_equal(dues.due_ms[i], from_ms + (int64_t)(i * HOUR_MS / SPREAD));
+    fixture_expect_counts(fixture, 0, 0, 0, 0, 0);
+}
+
+static void spread(void **state)
+{
+    expect_spread(*state, 0);
+}
+
+static void spread_with_a_limit(void **state)
+{
+    expect_spread(*state, 100);
+}
+
+/* What is due within the moment lands like any other delayed message. */
+static void spread_lands(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open(fixture);
+    bury(fixture, hand, 4);
+    int64_t from_ms = now_ms();
+    const struct bide_dead_filter filter = {.spread = {.from_ms = from_ms, .over_ms = 1200, .n = 4}};
+    assert_int_equal(retry_dead(fixture, filter), 4);
+    hand_take(hand, 4, SOON_MS);
+    for (size_t i = 0; i < hand->n; i++)
+        assert_between(
+            hand->held[i].handed_ms - hand->held[i].delivery->message->due_ms, -BIDE_LANDING_MS - 1, SOON_MS);
+    hand_ack_all(hand);
+    fixture_expect_counts(fixture, 0, 0, 0, 0, 0);
+}
+
 static const struct CMUnitTest cases[] = {
     CASE("replay/as-new", as_new),
     CASE("replay/then-delays-and-dies-again", then_delays_and_dies_again),
@@ -170,5 +246,8 @@ static const struct CMUnitTest cases[] = {
     CASE("replay/dropped", dropped),
     CASE("replay/many", many),
     CASE("replay/interrupted", interrupted),
+    CASE("replay/spread", spread),
+    CASE("replay/spread-with-a-limit", spread_with_a_limit),
+    CASE("replay/spread-lands", spread_lands),
 };
 CASE_GROUP(dead_replay_cases, cases);

@@ -98,13 +98,14 @@ def a_worker_is_killed(project):
 
 
 def a_replay_is_killed(project):
-    """Each dead letter is replayed or still dead; those between may be both."""
+    """Each dead letter is replayed or still dead; those between may be both. With and without `--spread`."""
     project.configure(handlers=[project.probe(retry={"attempts": 1})], threads=THREADS)
-    for number, name in enumerate(points(project, "replay")):
+    ways = [(name, spread) for name in points(project, "replay") for spread in ((), ("--spread", "200ms"))]
+    for number, (name, spread) in enumerate(ways):
         env, reached = environment(project, name, 1)
         sent = project.send({"type": "probe", "id": f"r{number}-{k:03d}", "body": {"dead": True}} for k in range(MESSAGES))
         project.bide("worker", "--exit-idle", "300ms")
-        done = project.bide("dead", "retry", "--all", expect=None, env=env)
+        done = project.bide("dead", "retry", "--all", *spread, expect=None, env=env)
         expect(reached.exists() and done.returncode == -9, f"{name} was not reached: {done.returncode} {done.stderr}")
         project.bide("worker", "--exit-idle", "300ms")
         close(project, f"r{number}-", sent, MESSAGES, name)
@@ -112,6 +113,7 @@ def a_replay_is_killed(project):
         project.bide("worker", "--exit-idle", "300ms")
         close(project, f"r{number}-", sent, MESSAGES, f"{name}, again")
         project.bide("dead", "drop", "--all")
+        reached.unlink()
 
 
 main(a_sender_is_killed, a_worker_is_killed, a_replay_is_killed)

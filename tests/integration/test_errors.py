@@ -313,9 +313,14 @@ def chosen_dead_letters(project):
     expect(ids() == ["d0", "d1", "d2", "n1"], f"a refused command did something: {project.dead()}")
     expect('"retried":1' in project.bide("dead", "retry", "--reason", "unknown-type", "--json").stdout, f"{ids()}")
     expect(ids() == ["d0", "d1", "d2"], f"{project.dead()}")
-    expect('"dropped":1' in project.bide("dead", "drop", "--limit", "1", "--json").stdout, f"{ids()}")
-    expect('"dropped":2' in project.bide("dead", "drop", "--all", "--type", "probe", "--json").stdout, f"{ids()}")
-    expect(ids() == [], f"{project.dead()}")
+    says(project.bide("dead", "retry", "--all", "--spread", "3651d", expect=USAGE), "3650d")
+    expect('"retried":2' in project.bide("dead", "retry", "--all", "--spread", "1h", "--limit", "2", "--json").stdout, f"{ids()}")
+    expect([(row["ready"], row["delayed"]) for row in project.status()["queues"] if row["delayed"]] == [(2, 1)], f"{project.status()}")
+    project.bide("worker", "--exit-idle", "300ms", seconds=30)
+    expect(ids() == ["d0", "d1", "n1"], f"the first of a spread is due at once, the second is not: {project.dead()}")
+    expect('"dropped":1' in project.bide("dead", "drop", "--limit", "1", "--type", "probe", "--json").stdout, f"{ids()}")
+    expect('"dropped":1' in project.bide("dead", "drop", "--all", "--type", "probe", "--json").stdout, f"{ids()}")
+    expect(ids() == ["n1"], f"{project.dead()}")
 
 
 def unknown_commands(project):

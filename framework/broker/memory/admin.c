@@ -139,31 +139,32 @@ static bide_code dead_each(struct bide_admin *base, const struct bide_dead_filte
     return BIDE_OK;
 }
 
-/* What becomes of one that was chosen. False: there is no memory. */
-typedef bool work_on(struct memory_admin *admin, struct bide_memory_row *row);
+/* What becomes of one that was chosen. due_ms: of its next run. False: there is no memory. */
+typedef bool work_on(struct memory_admin *admin, struct bide_memory_row *row, int64_t due_ms);
 
-static bool revive(struct memory_admin *admin, struct bide_memory_row *row)
+static bool revive(struct memory_admin *admin, struct bide_memory_row *row, int64_t due_ms)
 {
-    int64_t now_ms = bide_wall_ms(admin->clock);
     struct bide_message *fresh = bide_memory_copy(row->message, "", "");
     if (!fresh)
         return false;
     fresh->attempt = 1;
-    fresh->due_ms = now_ms;
+    fresh->due_ms = due_ms;
     bide_message_destroy(row->message);
     row->message = fresh;
     row->order = 0;
-    bide_memory_put(admin->store, row, now_ms);
+    bide_memory_put(admin->store, row, bide_wall_ms(admin->clock));
     return true;
 }
 
-static bool drop(struct memory_admin *admin, struct bide_memory_row *row)
+static bool drop(struct memory_admin *admin, struct bide_memory_row *row, int64_t due_ms)
 {
     (void)admin;
+    (void)due_ms;
     bide_memory_row_destroy(row);
     return true;
 }
 
+/* The oldest come first. */
 static bide_code work_on_each(struct memory_admin *admin, const struct bide_dead_filter *filter,
     work_on *work, bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
 {
@@ -174,13 +175,14 @@ static bide_code work_on_each(struct memory_admin *admin, const struct bide_dead
     bide_memory_lock();
     choose(admin, filter, &chosen);
     uint64_t total = (uint64_t)length(&chosen);
-    while (code == BIDE_OK && (row = TAILQ_FIRST(&chosen)) && (!progress || progress(user, *ret_n, total))) {
+    while (code == BIDE_OK && (row = TAILQ_LAST(&chosen, bide_memory_rows)) &&
+           (!progress || progress(user, *ret_n, total))) {
         TAILQ_REMOVE(&chosen, row, link);
-        if (work(admin, row)) {
+        if (work(admin, row, bide_dead_due_ms(&filter->spread, *ret_n, bide_wall_ms(admin->clock)))) {
             ++*ret_n;
             continue;
         }
-        TAILQ_INSERT_HEAD(&chosen, row, link);
+        TAILQ_INSERT_TAIL(&chosen, row, link);
         code = no_memory(error);
     }
     put_back(admin, &chosen);

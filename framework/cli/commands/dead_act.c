@@ -11,12 +11,23 @@
 struct values {
     bool all;
     struct bide_cli_dead_choice choice;
+    int64_t spread_ms; /* of a replay; BIDE_CLI_UNSET or 0: all at once */
 };
 
-static const struct bide_cli_option options[] = {
-    {"all", BIDE_CLI_FLAG, offsetof(struct values, all),
-        .help = "Every dead letter (that the other options choose), instead of ids."},
+#define OPTION_ALL                                                                                           \
+    {                                                                                                        \
+        "all", BIDE_CLI_FLAG, offsetof(struct values, all),                                                  \
+            .help = "Every dead letter (that the other options choose), instead of ids."                     \
+    }
+
+static const struct bide_cli_option drop_options[] = {
+    OPTION_ALL, BIDE_CLI_DEAD_OPTIONS(struct values, choice), {0}};
+
+static const struct bide_cli_option retry_options[] = {
+    OPTION_ALL,
     BIDE_CLI_DEAD_OPTIONS(struct values, choice),
+    {"spread", BIDE_CLI_DURATION, offsetof(struct values, spread_ms), .value = "DURATION",
+        .help = "Due one after another, evenly over so long, instead of all at once: 10m, 2h."},
     {0},
 };
 
@@ -77,6 +88,25 @@ static bide_code count_unknown(
     return code;
 }
 
+/* ---- spreading replays ---- */
+
+static bool count_one(void *user, const struct bide_dead_letter *letter)
+{
+    (void)letter;
+    ++*(uint64_t *)user;
+    return true;
+}
+
+/* The adapters meet the letters one by one: how many there are is counted before. */
+static bide_code set_spread(
+    struct bide_admin *admin, int64_t over_ms, struct bide_dead_filter *filter, bide_error *error)
+{
+    struct bide_dead_filter counted = *filter;
+    counted.without_bodies = true;
+    filter->spread = (struct bide_dead_spread){bide_wall_ms(bide_clock_system()), over_ms, 0};
+    return admin->ops->dead_each(admin, &counted, count_one, &filter->spread.n, error);
+}
+
 /* ---- acting ---- */
 
 static void print_result(const struct bide_cli *cli, const char *key, const char *text, uint64_t n)
@@ -96,6 +126,8 @@ static bide_code act_on(struct bide_cli *cli, const struct values *values, struc
     uint64_t n = 0;
     size_t n_unknown;
     bide_code code = count_unknown(cli, admin, &n_unknown, error);
+    if (code == BIDE_OK && values->spread_ms > 0)
+        code = set_spread(admin, values->spread_ms, &filter, error);
     if (code != BIDE_OK)
         return code;
     bide_cli_progress_init(&progress, retry ? "queued again" : "dropped");
@@ -138,14 +170,17 @@ static bide_code run_drop(struct bide_cli *cli, void *values, bide_error *error)
 
 const struct bide_cli_command bide_cli_dead_retry = {
     .name = "dead retry",
-    .usage = "ID… [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] [--search TEXT] "
-             "[--since D] [--until D] [--limit N] [options]",
+    .usage = "ID… [--spread D] [options]\n[--all] [--type TYPE] [--queue QUEUE] [--reason REASON] "
+             "[--search TEXT] [--since D] [--until D] [--limit N] [--spread D] [options]",
     .examples = "bide dead retry order-42\nbide dead retry --all --type mail --reason exhausted\n"
-                "bide dead retry --search 'Connection refused' --since 2h",
-    .summary = "Queues dead letters again, due at once, with all their attempts.",
-    .details = "None is lost between leaving the dead letters and being queued; an interruption leaves the "
-               "rest where they are.\nAn id means every copy of it.",
-    .options = options,
+                "bide dead retry --search 'Connection refused' --since 2h\n"
+                "bide dead retry --all --type mail --spread 10m   # so that the mail server is not flooded",
+    .summary = "Queues dead letters again, due at once or spread over a time, with all their attempts.",
+    .details =
+        "With --spread D the k-th of n, from 0, is due k/n of D from now, the oldest of a queue first.\n"
+        "None is lost between leaving the dead letters and being queued; an interruption leaves the "
+        "rest where they are.\nAn id means every copy of it.",
+    .options = retry_options,
     .values_size = sizeof(struct values),
     .max_arguments = SIZE_MAX,
     .log_level = BIDE_LOG_WARN,
@@ -160,7 +195,7 @@ const struct bide_cli_command bide_cli_dead_drop = {
                 "died more than 90 days ago",
     .summary = "Deletes dead letters for good.",
     .details = "An id means every copy of it. There is no question and no way back.",
-    .options = options,
+    .options = drop_options,
     .values_size = sizeof(struct values),
     .max_arguments = SIZE_MAX,
     .log_level = BIDE_LOG_WARN,

@@ -19,6 +19,7 @@ struct walk {
     bide_progress *progress;
     void *user;
     uint64_t n_done, total;
+    uint64_t n_put; /* published: the number that a spread goes by */
     bool is_interrupted;
     char known_queue[BIDE_NAME_MAX + 1]; /* of the last unrouted letter, and whether it exists */
     bool is_known;
@@ -64,7 +65,7 @@ bide_code bide_rmq_dead_each(struct bide_admin *base, const struct bide_dead_fil
     if (code == BIDE_OK)
         code = take_everything(admin, filter, &pile, error);
     bide_rmq_letters_give_back(admin);
-    bide_rmq_pile_sort(&pile);
+    bide_rmq_pile_sort(&pile, false);
     for (size_t i = 0; i < pile.n && code == BIDE_OK; i++) {
         const struct bide_rmq_letter *letter = pile.letters[i];
         struct bide_dead_letter shown = {letter->message, letter->reason, letter->died_ms};
@@ -106,7 +107,8 @@ static bide_code walk_source(struct walk *walk, size_t source, bide_error *error
     return code;
 }
 
-/* With a limit it takes all to know which are the newest; without, batch by batch. */
+/* With a limit it takes all to know which are the newest; without, batch by batch. The oldest of a queue come
+ * first. */
 static bide_code walk_all(struct walk *walk, bide_error *error)
 {
     struct bide_rmq_pile pile = {0};
@@ -114,6 +116,7 @@ static bide_code walk_all(struct walk *walk, bide_error *error)
     if (walk->filter->limit) {
         if (code == BIDE_OK)
             code = take_everything(walk->admin, walk->filter, &pile, error);
+        bide_rmq_pile_sort(&pile, true);
         walk->total = pile.n;
         if (code == BIDE_OK)
             code = handle(walk, &pile, error);
@@ -181,14 +184,18 @@ static bide_code has_home(
 /* A dead letter begins anew; an unrouted message goes on where it was: not before it is due, and with what it
  * has been through. */
 static void replay_marks(
-    const struct bide_rmq_letter *letter, const struct bide_clock *clock, struct bide_rmq_marks *marks)
+    struct walk *walk, const struct bide_rmq_letter *letter, struct bide_rmq_marks *marks)
 {
+    int64_t now_ms = bide_wall_ms(walk->admin->settings->clock);
+    int64_t due_ms = bide_dead_due_ms(&walk->filter->spread, walk->n_put++, now_ms);
     bide_rmq_marks_of(letter->message, marks);
     if (letter->reason == BIDE_REASON_UNROUTED) {
         marks->attempt = letter->message->attempt + 1;
+        if (due_ms > now_ms && marks->due_ms < due_ms)
+            marks->due_ms = due_ms;
         return;
     }
-    marks->due_ms = bide_wall_ms(clock);
+    marks->due_ms = due_ms;
     marks->attempt = 1;
     marks->expires_ms = 0;
     marks->error = marks->failures = (struct bide_slice){NULL, 0};
@@ -202,13 +209,13 @@ struct replay {
 static bide_code put(struct bide_rmq_batch *batch, size_t number, void *item, bide_error *error)
 {
     const struct replay *replay = batch->user;
-    const struct walk *walk = replay->walk;
+    struct walk *walk = replay->walk;
     const struct bide_rmq_letter *letter = replay->pile->letters[number];
     struct bide_rmq_publisher *publisher = &walk->admin->publisher;
     const struct bide_message *message = letter->message;
     struct bide_rmq_marks marks;
     struct bide_rmq_route route;
-    replay_marks(letter, walk->admin->settings->clock, &marks);
+    replay_marks(walk, letter, &marks);
     bide_rmq_route_due(&route, walk->admin->settings, message->queue, marks.due_ms);
     if (!bide_rmq_draft_again(&publisher->draft, letter->raw, message->id, &marks))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");

@@ -43,17 +43,22 @@ static int newer(const void *a, const void *b)
     return x->tag < y->tag ? 1 : x->tag > y->tag ? -1 : 0;
 }
 
-void bide_rmq_pile_sort(struct bide_rmq_pile *pile)
+static int older(const void *a, const void *b)
+{
+    return newer(b, a);
+}
+
+void bide_rmq_pile_sort(struct bide_rmq_pile *pile, bool oldest_first)
 {
     if (pile->n)
-        qsort(pile->letters, pile->n, sizeof *pile->letters, newer);
+        qsort(pile->letters, pile->n, sizeof *pile->letters, oldest_first ? older : newer);
 }
 
 /* Keeps the newest; called when twice as many have come together, or large ones, so that each is sorted a few
  * times only. */
 static void trim(struct bide_rmq_pile *pile, size_t limit)
 {
-    bide_rmq_pile_sort(pile);
+    bide_rmq_pile_sort(pile, false);
     while (pile->n > limit)
         destroy_letter(pile->letters[--pile->n]);
     pile->bytes = 0;

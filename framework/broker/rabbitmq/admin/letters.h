@@ -41,8 +41,8 @@ void bide_rmq_letters_give_back(struct bide_rmq_admin *admin);
 
 /* Those without their whole body stay where they are. Says how many. */
 size_t bide_rmq_pile_leave_out_cut(struct bide_rmq_pile *pile);
-/* Newest first. */
-void bide_rmq_pile_sort(struct bide_rmq_pile *pile);
+/* Oldest first, or newest first. */
+void bide_rmq_pile_sort(struct bide_rmq_pile *pile, bool oldest_first);
 void bide_rmq_pile_clear(struct bide_rmq_pile *pile);
 
 #endif

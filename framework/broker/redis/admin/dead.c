@@ -175,7 +175,8 @@ bide_code bide_redis_admin_dead_each(struct bide_admin *base, const struct bide_
 struct mark {
     char token[TOKEN_TEXT];
     char queue[BIDE_NAME_MAX + 1];
-    bool no_queue; /* the letter's own queue name is not one */
+    bool no_queue;  /* the letter's own queue name is not one */
+    int64_t due_ms; /* of a replay; 0: now */
 };
 
 struct marks {
@@ -204,6 +205,26 @@ static bool mark(void *user, const char *token, const struct bide_redis_wire *wi
     return true;
 }
 
+static void swap(struct mark *one, struct mark *other)
+{
+    struct mark kept = *one;
+    *one = *other;
+    *other = kept;
+}
+
+/* The oldest come first. */
+static void set_order(
+    struct bide_redis_admin *admin, const struct bide_dead_spread *spread, struct marks *marks)
+{
+    int64_t now_ms = bide_wall_ms(admin->settings->clock);
+    for (size_t i = 0; i < marks->n / 2; i++)
+        swap(&marks->items[i], &marks->items[marks->n - 1 - i]);
+    for (size_t i = 0; i < marks->n; i++) {
+        int64_t due_ms = bide_dead_due_ms(spread, i, now_ms);
+        marks->items[i].due_ms = due_ms > now_ms ? due_ms : 0;
+    }
+}
+
 /* One batch of letters of one queue; *ret_n: how many there still were. */
 typedef bide_code work_batch(
     struct bide_redis_admin *admin, const struct mark *marks, size_t n, int64_t *ret_n, bide_error *error);
@@ -226,6 +247,7 @@ static bide_code work_on(struct bide_admin *base, const struct bide_dead_filter 
     bide_code code = walk_dead(admin, filter, mark, &marks, error);
     if (code == BIDE_OK && marks.no_memory)
         code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    set_order(admin, &filter->spread, &marks);
     for (size_t i = 0; code == BIDE_OK && i < marks.n;) {
         int64_t moved = 0;
         size_t n = batch_of(&marks, i);
@@ -265,7 +287,7 @@ static bide_code drop_batch(
     return answer_number(admin, "dropping dead letters", ret_n, error);
 }
 
-/* The new lines of each: those it has, but attempt 1, no error, due now. */
+/* The new lines of each: those it has, but attempt 1, no error, due now or later. */
 static void add_new_lines(struct bide_redis_admin *admin, const struct mark *mark, redisReply *text)
 {
     struct bide_redis_wire wire;
@@ -274,12 +296,16 @@ static void add_new_lines(struct bide_redis_admin *admin, const struct mark *mar
     bide_redis_wire_init(&wire);
     bide_redis_wire_read(&wire, text->str, text->len);
     wire.parts.body = (struct bide_slice){0};
+    int64_t due_ms = mark->due_ms ? mark->due_ms : bide_wall_ms(admin->settings->clock);
     struct bide_message *message = bide_message_from_parts(&wire.parts);
     if (message)
-        bide_redis_wire_write(&lines, message,
-            &(struct bide_redis_lines){.due_ms = bide_wall_ms(admin->settings->clock), .attempt = 1});
+        bide_redis_wire_write(&lines, message, &(struct bide_redis_lines){.due_ms = due_ms, .attempt = 1});
     admin->args.bytes.failed |= !message || lines.failed;
     bide_redis_args_text(&admin->args, mark->token);
+    if (mark->due_ms)
+        bide_redis_args_int(&admin->args, mark->due_ms);
+    else
+        bide_redis_args_text(&admin->args, "");
     bide_redis_args_add(&admin->args, lines.bytes, lines.size);
     bide_message_destroy(message);
     bide_buffer_release(&lines);
@@ -300,11 +326,13 @@ static bide_code retry_batch(
     if (code != BIDE_OK)
         return code;
     bide_redis_link_script(
-        admin->link, args, BIDE_REDIS_REPLAY, BIDE_REDIS_QUEUE_KEYS + BIDE_REDIS_DEAD_KEYS);
+        admin->link, args, BIDE_REDIS_REPLAY, BIDE_REDIS_QUEUE_KEYS + BIDE_REDIS_DEAD_KEYS + 1);
     bide_redis_keys_queue(args, name_space, queue);
     bide_redis_keys_dead(args, name_space);
+    bide_redis_keys_one(args, name_space, "seq");
     bide_redis_args_text(args, marks[0].queue);
     bide_redis_keys_wake(args, name_space);
+    bide_redis_link_mark(admin->link, args);
     for (size_t i = 0; i < n && i < texts->elements; i++)
         if (texts->element[i]->type == REDIS_REPLY_STRING)
             add_new_lines(admin, &marks[i], texts->element[i]);

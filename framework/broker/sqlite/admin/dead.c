@@ -213,10 +213,18 @@ bide_code bide_sqlite_dead_each(struct bide_admin *base, const struct bide_dead_
 
 /* ---- retrying and dropping ---- */
 
-/* What becomes of one letter, within a transaction; the letter itself is deleted afterwards. */
-typedef bide_code letter_fate(struct bide_sqlite_file *file, int64_t seq, bide_error *error);
+/* Where a batch stands. */
+struct batch {
+    const struct bide_dead_spread *spread;
+    int64_t after; /* the last one done; the oldest come first */
+    uint64_t n;    /* letters that were there */
+    bool more;
+};
 
-static bide_code queue_again(struct bide_sqlite_file *file, int64_t seq, bide_error *error)
+/* What becomes of the letter `after`, within a transaction; the letter itself is deleted afterwards. */
+typedef bide_code letter_fate(struct bide_sqlite_file *file, const struct batch *batch, bide_error *error);
+
+static bide_code queue_again(struct bide_sqlite_file *file, const struct batch *batch, bide_error *error)
 {
     sqlite3_stmt *copy, *wait;
     bide_code code = bide_sqlite_use(file, BIDE_SQL_DEAD_RETRY, &copy, error);
@@ -224,8 +232,8 @@ static bide_code queue_again(struct bide_sqlite_file *file, int64_t seq, bide_er
         code = bide_sqlite_use(file, BIDE_SQL_RELEASE, &wait, error);
     if (code != BIDE_OK)
         return code;
-    sqlite3_bind_int64(copy, 1, seq);
-    sqlite3_bind_int64(copy, 2, bide_wall_ms(file->clock));
+    sqlite3_bind_int64(copy, 1, batch->after);
+    sqlite3_bind_int64(copy, 2, bide_dead_due_ms(batch->spread, batch->n, bide_wall_ms(file->clock)));
     code = bide_sqlite_run(file, copy, error);
     if (code != BIDE_OK || sqlite3_changes(file->db) == 0)
         return code;
@@ -233,10 +241,10 @@ static bide_code queue_again(struct bide_sqlite_file *file, int64_t seq, bide_er
     return bide_sqlite_run_waiting(file, wait, error);
 }
 
-static bide_code drop(struct bide_sqlite_file *file, int64_t seq, bide_error *error)
+static bide_code drop(struct bide_sqlite_file *file, const struct batch *batch, bide_error *error)
 {
     (void)file;
-    (void)seq;
+    (void)batch;
     (void)error;
     return BIDE_OK;
 }
@@ -246,17 +254,11 @@ static const char next_to_treat[] =
     "SELECT c.seq FROM temp.chosen c CROSS JOIN {dead} d ON d.seq = c.seq AND d.id = c.id AND "
     "d.died_ms = c.died_ms WHERE c.seq > ?1 ORDER BY c.seq LIMIT 1";
 
-struct batch {
-    int64_t after; /* the last one done; the oldest come first */
-    uint64_t n;    /* letters that were there */
-    bool more;
-};
-
 static bide_code treat(
     struct bide_sqlite_file *file, struct batch *batch, letter_fate *fate, bide_error *error)
 {
     sqlite3_stmt *remove;
-    bide_code code = fate(file, batch->after, error);
+    bide_code code = fate(file, batch, error);
     if (code == BIDE_OK)
         code = bide_sqlite_use(file, BIDE_SQL_DEAD_DELETE, &remove, error);
     if (code != BIDE_OK)
@@ -284,11 +286,10 @@ static bide_code treat_batch(struct bide_sqlite_file *file, sqlite3_stmt *next, 
     return code;
 }
 
-static bide_code treat_all(struct bide_sqlite_admin *admin, sqlite3_stmt *next, letter_fate *fate,
-    bide_progress *progress, void *user, uint64_t *done, bide_error *error)
+static bide_code treat_all(struct bide_sqlite_admin *admin, sqlite3_stmt *next, struct batch batch,
+    letter_fate *fate, bide_progress *progress, void *user, uint64_t *done, bide_error *error)
 {
     struct bide_sqlite_file *file = &admin->file;
-    struct batch batch = {.after = INT64_MIN, .more = true};
     int64_t total;
     bide_code code = bide_sqlite_number(file, "SELECT count(*) FROM temp.chosen", &total, error);
     while (code == BIDE_OK && batch.more) {
@@ -326,7 +327,9 @@ static bide_code treat_chosen(struct bide_admin *base, const struct bide_dead_fi
     if (code == BIDE_OK)
         code = bide_sqlite_prepare(&admin->file, next_to_treat, &next, error);
     if (code == BIDE_OK)
-        code = treat_all(admin, next, fate, progress, user, ret_n, error);
+        code = treat_all(admin, next,
+            (struct batch){.spread = &filter->spread, .after = INT64_MIN, .more = true}, fate, progress, user,
+            ret_n, error);
     sqlite3_finalize(next);
     bide_sqlite_file_close(&admin->file);
     return code;
