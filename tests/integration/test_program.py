@@ -6,7 +6,6 @@ nothing is lost, only what ran in a dead process is blamed, and the others go on
 
 import json
 import os
-import random
 import signal
 import sys
 from pathlib import Path
@@ -14,17 +13,13 @@ from pathlib import Path
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.console import LocalConsole  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
-from bidetest.project import ROOT  # noqa: E402
+from bidetest.programs import ENV, PREFETCH, RUN, TASKS, books_are_right, programs_of  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
-TASKS = Path(__file__).resolve().parent / "lib" / "bidetest" / "tasks.py"
-ENV = [f"BIDE_SDK={ROOT / 'sdk' / 'python'}"]
-PREFETCH = 20
 QUICK = {"attempts": 4, "backoff": "fixed", "base": "100ms", "jitter": 0.0}
-SEED = int(os.environ.get("BIDE_FAULT_SEED", "20261128"))
 
 
-def configure(project, program=None, run=("/usr/bin/python3", str(TASKS)), types=("task", "other"), threads=4, worker=None, **handler):
+def configure(project, program=None, run=RUN, types=("task", "other"), threads=4, worker=None, **handler):
     whole = {"name": "tasks", "run": list(run), "env": ENV, **(program or {})}
     rows = [{"type": type, "program": "tasks", "retry": QUICK, **handler} for type in types]
     project.configure(handlers=[*rows, project.probe()], programs=[whole], threads=threads, worker=worker or {})
@@ -32,29 +27,6 @@ def configure(project, program=None, run=("/usr/bin/python3", str(TASKS)), types
 
 def done(project):
     return [line for line in project.journal() if line["outcome"] == "done"]
-
-
-def programs_of(worker):
-    """Pids of the processes of its programs: they lead groups of their own below a worker process."""
-    found = []
-    for pid in worker.tree():
-        try:
-            if "tasks.py" in Path(f"/proc/{pid}/cmdline").read_text():
-                found.append(pid)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
-def parents(pids):
-    """The worker processes they belong to."""
-    found = set()
-    for pid in pids:
-        try:
-            found.add(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return sorted(found)
 
 
 def send(project, *rows):
@@ -146,8 +118,8 @@ GREETING = 'import json, os, socket, sys, time\nbide = socket.socket(fileno=3).m
            'for text in bide:\n    line = json.loads(text)\n    if "leave" in line: break\n    if "run" not in line: continue\n'
 ODD = {  # what it does with a message of its own name, and what the log must say
     "prints": ('print("noise"); sys.stderr.write("x" * 10000)', None),
-    "rubbish": ('say("this is no JSON")', "program broke the protocol"),
-    "unknown": ('say({"run": 999999, "done": {}})', "program broke the protocol"),
+    "rubbish": ('say("this is no JSON")', "not the protocol's (it is no JSON object): this is no JSON"),
+    "unknown": ('say({"run": 999999, "done": {}})', "not the protocol's (it names a run that was never begun): {"),
     "twice": ('say({"run": line["run"], "done": {}})', "a run that has ended"),
     "closes": ('os.close(3); time.sleep(3600)', "closed its channel"),
     "forks": ('os.fork() or time.sleep(3600); os._exit(1)', "program process ended"),
@@ -157,6 +129,18 @@ ODD = {  # what it does with a message of its own name, and what the log must sa
     "nul": ("say({'run': line['run'], 'progress': 'a\\0b'})", None),
     "endless": ('say("x" * (8 << 20))', "longer than max_line"),
 }
+
+
+def processes_in(project):
+    """Pids of Pythons that were started in its folder, by whomever."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").readlink() == project.dir and "odd.py" in (entry / "cmdline").read_text():
+                found.append(entry.name)
+        except OSError:
+            continue
+    return found
 
 
 def odd_ones(project):
@@ -172,6 +156,7 @@ def odd_ones(project):
         worker = project.worker()
         wait_until(lambda: {line["id"] for line in done(project)} >= set(ids) and project.left() == 0, 40,
                    lambda: f"{name}: {worker.log_tail(20)}")
+        wait_until(lambda: len(processes_in(project)) == 1, 20, lambda: f"{name}: children are left behind: {processes_in(project)}")
         expect(worker.stop() == 0, f"{name}: {worker.log_tail()}")
         expect(words is None or words in worker.log_text(), f"{name}: the log does not say '{words}': {worker.log_tail(20)}")
         neighbours = [line for line in done(project) if words is None or line["id"] != name]
@@ -252,41 +237,8 @@ def recycled_and_reloaded(project):
     expect(worker.stop() == 0, worker.log_tail())
 
 
-def kills_one_of(pids, draw):
-    """False where there is none, or it has just ended by itself."""
-    try:
-        os.kill(draw.choice(pids), signal.SIGKILL)
-    except (IndexError, ProcessLookupError):
-        return False
-    return True
-
-
 def ledger(project):
-    """2000 messages through two processes, with failures, deaths, exits and hangs, while programs and worker processes are killed."""
-    draw = random.Random(SEED)
-    configure(project, {"processes": 2, "concurrency": 4}, timeout="1s", kill_after="500ms", retry={**QUICK, "attempts": 10},
-              worker={"prefetch": PREFETCH})
-    rows = []
-    for n in range(2000):
-        dice = draw.random()
-        body = {"fail": 1} if dice < 0.05 else {"exit": 1} if dice < 0.055 else {"dead": True} if dice < 0.07 else {"hang": 1} if dice < 0.072 else {}
-        rows.append({"id": f"m{n}", "body": body, **({"delay": f"{draw.randrange(2000)}ms"} if draw.random() < 0.3 else {})})
-    ids = send(project, *rows)
-    worker = project.worker()
-    for kill in range(6):
-        wait_until(lambda: len({line["id"] for line in done(project)}) > 200 * (kill + 1), 60, lambda: worker.log_tail())
-        choose = programs_of if kill % 2 == 0 else lambda worker: parents(programs_of(worker))
-        wait_until(lambda: kills_one_of(list(choose(worker)), draw), 20, "there is somebody to kill")
-    wait_until(lambda: {line["id"] for line in done(project)} | {row["id"] for row in project.dead()} >= set(ids), 90,
-               lambda: f"{len({line['id'] for line in done(project)})} done, {len(project.dead())} dead: {worker.log_tail(20)}")
-    expect(worker.stop() == 0, worker.log_tail())
-    dead = {row["id"]: row["reason"] for row in project.dead()}
-    wanted = {row["id"] for row in rows if row["body"].get("dead")}
-    expect(set(dead) == wanted and set(dead.values()) <= {"rejected"}, f"dead: {set(dead) ^ wanted} {dead}")
-    runs = [line["id"] for line in done(project)]
-    twice = len(runs) - len(set(runs))
-    print(f"{len(ids)} sent = {len(set(runs))} done + {len(dead)} dead, {twice} ran twice (seed {SEED})")
-    expect(twice <= 3 * 2 * PREFETCH + 3 * 8, f"{twice} ran twice: more than what was in flight")
+    books_are_right(project, 800, kills=6)
 
 
 main(runs_and_says, a_dead_process_blames_its_message, several_in_one_process, hangs_and_cancels, odd_ones, one_that_never_reads,

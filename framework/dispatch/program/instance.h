@@ -54,7 +54,7 @@ struct bide_instance {
     int64_t looked_us; /* when its memory was looked at */
     bool deaf;         /* it takes no more from its channel */
     bool killed;       /* by us */
-    char why[200];     /* killed for this; "": for nothing that a run did */
+    char why[300];     /* killed for this; "": for nothing that a run did */
 };
 
 bide_code bide_instance_start(

@@ -125,7 +125,8 @@ void bide_program_bury(struct bide_instance *process, int status, int64_t now_us
         count_bad_start(process, status, now_us);
     else if (!left)
         bide_log(BIDE_LOG_WARN, "program process ended", BIDE_STR("program", program->config->name),
-            BIDE_INT("pid", process->pid), BIDE_STR("how", bide_ending(status, how)),
+            BIDE_INT("pid", process->pid),
+            BIDE_STR("how", process->why[0] ? process->why : bide_ending(status, how)),
             BIDE_INT("runs", process->n_runs));
     if (process->state == BIDE_INSTANCE_SERVING && process->n_ended == 0)
         program->start_us = now_us + FIRST_PAUSE_US; /* one that never ends a run does not spin */

@@ -7,6 +7,7 @@
 #include "base/ending.h"
 #include "base/units.h"
 #include "base/utf8.h"
+#include "base/visible.h"
 #include "bide/log.h"
 #include "dispatch/handler.h"
 #include "dispatch/pool.h"
@@ -14,7 +15,7 @@
 #include "dispatch/program/protocol.h"
 #include "message/envelope.h"
 
-enum { FIELDS_MAX = 12, FIELD_NAME = 64 };
+enum { FIELDS_MAX = 12, FIELD_NAME = 64, SHOWN_BYTES = 100 };
 
 /* ---- its beginning ---- */
 
@@ -168,16 +169,21 @@ static void log_said(
         bide_log_write(said->level, said->text, fields);
 }
 
+/* The log has the line, and so has the message's failure. */
 static void break_off(struct bide_instance *process, const char *line, size_t size, const char *what)
 {
-    char text[200], shown[160];
-    snprintf(shown, sizeof shown, "%.*s", (int)size, line);
-    snprintf(
-        text, sizeof text, "its process was killed: it wrote a line that is not the protocol's (%s)", what);
+    struct bide_buffer shown, text;
+    bide_buffer_init(&shown);
+    bide_buffer_init(&text);
+    bide_visible_add(&shown, line, size < SHOWN_BYTES ? size : SHOWN_BYTES, false);
+    bide_buffer_format(&text, "its process was killed: it wrote a line that is not the protocol's (%s): %s%s",
+        what, shown.bytes, size > SHOWN_BYTES ? "…" : "");
     bide_log(BIDE_LOG_ERROR, "program broke the protocol: its process is replaced",
         BIDE_STR("program", process->program->config->name), BIDE_INT("pid", process->pid),
-        BIDE_STR("what", what), BIDE_STR("line", shown));
-    bide_instance_kill(process, text);
+        BIDE_STR("what", what), BIDE_STR("line", shown.bytes));
+    bide_instance_kill(process, text.failed ? what : text.bytes);
+    bide_buffer_release(&shown);
+    bide_buffer_release(&text);
 }
 
 /* A run that it names and that is not under way: over already, or never begun. */

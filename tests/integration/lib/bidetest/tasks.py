@@ -10,13 +10,16 @@ import bide  # noqa: E402
 
 
 def write(message, outcome):
-    line = {"id": message.id, "type": message.type, "attempt": message.attempt, "pid": os.getpid(), "outcome": outcome,
+    line = {"id": message.id, "type": message.type, "attempt": message.attempt, "pid": os.getpid(),
+            "worker_pid": os.getppid(), "outcome": outcome,
             "started_us": time.time_ns() // 1000, "due_ms": message.due_ms, "sent_ms": message.sent_ms}
     with open("journal.ndjson", "a", encoding="utf-8") as journal:
         os.write(journal.fileno(), (json.dumps(line) + "\n").encode())
 
 
 def obey(message):
+    if "TASKS_NOTE_STARTS" in os.environ:
+        write(message, "start")
     orders = json.loads(message.body or b"{}")
     if message.attempt <= orders.get("fail", 0):
         raise ValueError(f"attempt {message.attempt} of {orders['fail']} that fail")
