@@ -26,6 +26,7 @@ import bide  # noqa: E402
 
 OPERATE, SEND = "a-token-that-may-do-all", "a-token-that-may-send"
 SENDERS, DISTURBANCES = 8, 1
+LARGEST = 16 << 20  # of one request
 NODE = """
 import { Client } from '%s/sdk/node/bide.js';
 const client = new Client({ url: process.env.URL_, token: process.env.TOKEN });
@@ -115,6 +116,31 @@ def a_sender_may_send_and_nothing_else(project):
     expect(not sending.socket.exists(), "the socket is left behind")
 
 
+def too_much_waits(project):
+    """Four requests of the largest size that never end fill the memory: others are told to come back, and can when these have gone."""
+    sending = Sending(project)
+    row = json.dumps({"type": "probe", "body": {}})
+    hogs = []
+    for _ in range(4):
+        hogs.append(socket.create_connection(("127.0.0.1", sending.console.port)))
+        head = f"POST /send HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {SEND}\r\nContent-Length: {LARGEST}\r\n\r\n"
+        hogs[-1].sendall(head.encode() + b" " * (LARGEST - 1))
+    answers = []
+
+    def status():
+        answers.append(sending.curl(row))
+        return answers[-1][0]
+
+    wait_until(lambda: status() == 429, 8, lambda: f"nobody is refused: {answers[-3:]}")
+    expect("too much waits to be sent: try again" in answers[-1][1][0], f"{answers[-1]}")
+    for hog in hogs:
+        hog.close()
+    wait_until(lambda: status() == 200, 20, lambda: f"nobody can send any more: {answers[-3:]}")
+    sent = {answer[1][0] for answer in answers if answer[0] == 200}
+    wait_until(lambda: done(project) == sent, 20, lambda: f"sent: {sent}, done: {done(project)}")
+    sending.end()
+
+
 def disturb(project, proxy, sending):
     """The console is killed; a broker that is a server cannot be reached for a while."""
     if project.broker == "sqlite":
@@ -191,4 +217,4 @@ def a_host_that_only_sends(project):
     expect("http.send_socket" in project.bide("worker", expect=78).stderr, "neither handlers nor http")
 
 
-main(every_client, a_sender_may_send_and_nothing_else, what_is_answered_is_there, a_host_that_only_sends)
+main(every_client, a_sender_may_send_and_nothing_else, too_much_waits, what_is_answered_is_there, a_host_that_only_sends)
