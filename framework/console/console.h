@@ -10,7 +10,7 @@
 #include "broker/broker.h"
 #include "config/config.h"
 #include "console/place.h"
-#include "shared/metrics.h"
+#include "shared/memory.h"
 
 /* The sockets, opened before the console is forked, so that they outlive a crash of it and a port that is
  * taken is an error at the start. */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "shared/metrics.h"
 #include "producer/configured.h"
+#include "shared/metrics.h"
 
 enum {
     REQUEST_BYTES = 16 * 1024 * 1024, /* of one request; more where one body may be larger */

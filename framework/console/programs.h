@@ -3,7 +3,7 @@
 #ifndef BIDE_CONSOLE_PROGRAMS_H
 #define BIDE_CONSOLE_PROGRAMS_H
 
-#include "shared/metrics.h"
+#include "shared/memory.h"
 
 struct bide_program_total {
     const char *name; /* in the shared memory */

@@ -221,7 +221,7 @@ static void deaths(struct bide_buffer *to, const struct bide_deaths *counts)
     head(to, DEATHS);
     labelled(to, DEATHS, "cause", "exit", (int64_t)atomic_load(&counts->by_signal[0]));
     labelled(to, DEATHS, "cause", "hung", (int64_t)atomic_load(&counts->hung));
-    for (int i = 1; i < BIDE_METRICS_SIGNALS; i++) {
+    for (int i = 1; i < BIDE_DEATH_SIGNALS; i++) {
         uint64_t n = atomic_load(&counts->by_signal[i]);
         char name[24];
         if (n == 0 && i != SIGKILL && i != SIGSEGV && i != SIGABRT)

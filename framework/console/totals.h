@@ -2,7 +2,7 @@
 #ifndef BIDE_CONSOLE_TOTALS_H
 #define BIDE_CONSOLE_TOTALS_H
 
-#include "shared/metrics.h"
+#include "shared/memory.h"
 
 struct bide_type_total {
     const struct bide_type_metrics *row; /* one of those added: for its texts */

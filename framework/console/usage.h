@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "shared/metrics.h"
+#include "shared/memory.h"
 
 /* Supervisor, worker processes and console together. What cannot be read counts as nothing. */
 struct bide_usage {

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/killpoint.h"
 #include "base/alloc.h"
+#include "base/killpoint.h"
 #include "dispatch/program/host.h"
 #include "dispatch/sandbox/sandbox.h"
 #include "dispatch/sandbox/zygote.h"

@@ -11,8 +11,8 @@
 
 #include <stdbool.h>
 
-#include "bide/handler.h"
 #include "base/build_id.h"
+#include "bide/handler.h"
 
 struct bide_plugin {
     char *name;

@@ -1,12 +1,11 @@
-/* shared/metrics.h: what the processes of a worker tell of themselves, in memory they share.
+/* shared/metrics.h: what a worker process tells of itself, in memory that others read (shared/memory.h).
  *
- *   struct bide_shared          one a supervisor: controls, deaths, and a place for each process
- *     struct bide_metrics       one a place: gauges of the process there now, counters of all that were
- *       struct bide_type_metrics  one a message type
- *       struct bide_program_metrics  one a program: handlers in other languages
- *       struct bide_ring          its last settled runs, written while somebody listens
+ *   struct bide_metrics           one a place: gauges of the process there now, counters of all that were
+ *     struct bide_type_metrics    one a message type
+ *     struct bide_program_metrics one a program: handlers in other languages
+ *     struct bide_ring            its last settled runs, written while somebody listens
  *
- * The supervisor maps it (zeroed) before any fork. Counters are NOT reset when a process is replaced, so that
+ * Begins as zeroes. Counters are NOT reset when a process is replaced, so that
  * they survive crashes; gauges are. Who reads sums over the places.
  *
  * Thread-safety: what a place says is written by its process, by one thread at a time: the intake, except
@@ -25,12 +24,12 @@
 #include <sys/types.h>
 
 #include "bide/error.h"
-#include "shared/controls.h"
 #include "shared/histogram.h"
+#include "shared/process.h"
 #include "shared/ring.h"
 
 /* Types beyond the maximum are counted together with those that no handler is configured for. */
-enum { BIDE_METRICS_TYPES = 1024, BIDE_METRICS_SIGNALS = 65, BIDE_METRICS_BUILD = 80 };
+enum { BIDE_METRICS_TYPES = 1024, BIDE_METRICS_BUILD = 80 };
 
 /* Programs beyond the maximum are not counted, processes beyond theirs are not listed. */
 enum { BIDE_METRICS_PROGRAMS = 64, BIDE_METRICS_PROGRAM_PIDS = 96 };
@@ -82,50 +81,8 @@ struct bide_metrics {
     _Atomic uint32_t n_programs; /* likewise */
     struct bide_program_metrics programs[BIDE_METRICS_PROGRAMS];
     struct bide_ring ring;
+    struct bide_process process; /* between it and its supervisor */
 };
-
-/* Deaths of worker processes: by the signal's number; 0: they ended by themselves with an error. */
-struct bide_deaths {
-    _Atomic uint64_t by_signal[BIDE_METRICS_SIGNALS];
-    _Atomic uint64_t hung; /* replaced because a handler did not return */
-};
-
-/* What the console noted in each step: written by it alone, and left to the next one. */
-struct bide_past_point {
-    int64_t t_s; /* Unix */
-    uint64_t done, retried, dead;
-    double late_p99_us; /* -1: nothing was due */
-};
-
-enum { BIDE_PAST_POINTS = 300 };
-
-struct bide_past {
-    struct bide_past_point points[BIDE_PAST_POINTS];
-    uint64_t n;                         /* ever */
-    uint64_t counts[BIDE_COUNTS];       /* of all types together, at the last point */
-    struct bide_histogram_sum lateness; /* likewise */
-};
-
-struct bide_shared {
-    struct bide_controls controls;
-    struct bide_deaths deaths;
-    struct bide_past past;
-    _Atomic uint64_t sent; /* by POST /send: the console's */
-    int64_t started_ms;    /* of the supervisor; constant */
-    pid_t supervisor;      /* constant */
-    size_t n_places;       /* constant */
-    struct bide_metrics places[];
-};
-
-/* Only what is used of it takes up memory. The mapping is inherited by forks until bide_shared_unmap. */
-bide_code bide_shared_map(
-    size_t n_places, int64_t now_ms, struct bide_shared **ret_shared, bide_error *error);
-void bide_shared_unmap(struct bide_shared *shared); /* NULL is fine */
-size_t bide_shared_size(size_t n_places);
-
-/* After the controls were changed: has each worker process look at them (SIGURG, which does nothing to one
- * that is not listening yet). Any process of the worker. */
-void bide_shared_wake(const struct bide_shared *shared);
 
 /* ---- the supervisor ---- */
 
@@ -133,9 +90,6 @@ void bide_shared_wake(const struct bide_shared *shared);
 void bide_metrics_begin(struct bide_metrics *metrics, int threads, int64_t now_ms);
 /* It has ended. */
 void bide_metrics_end(struct bide_metrics *metrics);
-/* A worker process died of this, as waitpid says. */
-void bide_shared_count_death(struct bide_shared *shared, int wait_status);
-
 /* ---- a worker process ---- */
 
 /* The row of a type: found, or added. Row 0 where there is no room, and for NULL. Slow: once a handler. */

@@ -14,9 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/build_id.h"
 #include "bide/error.h"
 #include "bide/message.h"
-#include "base/build_id.h"
 #include "shared/dying.h"
 
 enum bide_slot_state {

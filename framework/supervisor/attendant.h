@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "base/clock.h"
-#include "shared/metrics.h"
+#include "shared/memory.h"
 
 /* Runs in the child, until SIGUSR2, which is blocked: returns its exit status. What a terminal or a service
  * manager sends to every process of a group is ignored: the supervisor decides when this one ends. */

@@ -11,43 +11,17 @@
 
 enum { LEAST_FORCE = 8 }; /* processes there are places for in any case: a reload may ask for more */
 
-static size_t whole_lines(size_t size)
-{
-    return (size + 63) & ~(size_t)63;
-}
-
-static bide_code map_tables(struct supervisor *supervisor, size_t n_places, bide_error *error)
-{
-    size_t a_place = whole_lines(sizeof(struct flags) + BIDE_THREADS_MAX * sizeof(struct bide_slot));
-    size_t crashes_size = whole_lines(sizeof(struct bide_crashes));
-    size_t tables_size = crashes_size + whole_lines(sizeof(struct bide_circuits));
-    supervisor->memory_size = tables_size + n_places * a_place;
-    char *memory = mmap(NULL, supervisor->memory_size, PROT_READ | PROT_WRITE,
-        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); /* only what is used takes up memory */
-    if (memory == MAP_FAILED)
-        return bide_fail(error, BIDE_E_NOMEM, "cannot share %zu bytes of memory: %s", supervisor->memory_size,
-            strerror(errno));
-    supervisor->memory = memory;
-    supervisor->crashes = (struct bide_crashes *)(void *)memory;
-    bide_crashes_init(supervisor->crashes);
-    supervisor->circuits = (struct bide_circuits *)(void *)(memory + crashes_size);
-    bide_circuits_init(supervisor->circuits);
-    for (size_t i = 0; i < n_places; i++)
-        supervisor->children[i].flags = (struct flags *)(void *)(memory + tables_size + i * a_place);
-    return BIDE_OK;
-}
-
 bide_code bide_supervisor_share_memory(struct supervisor *supervisor, bide_error *error)
 {
     const struct bide_workforce force = supervisor->options->force;
     size_t n_places =
         BIDE_PLACES_EACH * (size_t)(force.processes > LEAST_FORCE ? force.processes : LEAST_FORCE);
     bide_states_init(&supervisor->states, force, supervisor->places, n_places);
-    bide_code code = map_tables(supervisor, n_places, error);
-    if (code == BIDE_OK)
-        code = bide_shared_map(n_places, bide_wall_ms(supervisor->clock), &supervisor->shared, error);
-    for (size_t i = 0; code == BIDE_OK && i < n_places; i++)
+    bide_code code = bide_shared_map(n_places, bide_wall_ms(supervisor->clock), &supervisor->shared, error);
+    for (size_t i = 0; code == BIDE_OK && i < n_places; i++) {
         supervisor->children[i].metrics = &supervisor->shared->places[i];
+        supervisor->children[i].process = &supervisor->shared->places[i].process;
+    }
     return code;
 }
 
@@ -80,38 +54,24 @@ static _Noreturn void become_child(struct supervisor *supervisor, size_t place, 
     ignore_terminal(supervisor);
     sigprocmask(SIG_SETMASK, &nothing, NULL);
     /* What this process forks itself (sandboxes, commands) has no business in here. */
-    madvise(supervisor->memory, supervisor->memory_size, MADV_DONTFORK);
     madvise(supervisor->shared, bide_shared_size(supervisor->states.n_places), MADV_DONTFORK);
-    const struct bide_supervised shared = {
-        .supervisor = parent,
-        .crashes = supervisor->crashes,
-        .circuits = supervisor->circuits,
-        .slots = child->flags->slots,
-        .shared = supervisor->shared,
-        .metrics = child->metrics,
-        .serving = &child->flags->serving,
-        .unhurried = &child->flags->unhurried,
-        .candidate = supervisor->places[place].role == BIDE_ROLE_CANDIDATE,
-        .failure = child->flags->failure,
-        .beat_ms = &child->flags->beat_ms,
-        .returned = &child->flags->returned,
-        .leaving = &child->flags->leaving,
-    };
+    const struct bide_supervised shared =
+        bide_shared_view(supervisor->shared, place, supervisor->places[place].role == BIDE_ROLE_CANDIDATE);
     int status = supervisor->options->run(supervisor->options->user, &shared);
-    atomic_store(&child->flags->returned, 1);
+    atomic_store(&child->process->returned, 1);
     exit(status);
 }
 
 static void make_ready(struct child *child, int threads, int64_t beat_ms, int64_t wall_ms)
 {
-    struct flags *flags = child->flags;
-    atomic_store(&flags->serving, 0);
-    atomic_store(&flags->unhurried, 0);
-    atomic_store(&flags->leaving, BIDE_STAYS);
-    atomic_store(&flags->returned, 0);
-    atomic_store(&flags->beat_ms, beat_ms);
-    *flags->failure = '\0';
-    memset(flags->slots, 0, (size_t)threads * sizeof *flags->slots);
+    struct bide_process *process = child->process;
+    atomic_store(&process->serving, 0);
+    atomic_store(&process->unhurried, 0);
+    atomic_store(&process->leaving, BIDE_STAYS);
+    atomic_store(&process->returned, 0);
+    atomic_store(&process->beat_ms, beat_ms);
+    *process->failure = '\0';
+    memset(process->slots, 0, (size_t)threads * sizeof *process->slots);
     child->threads = threads;
     bide_metrics_begin(child->metrics, threads, wall_ms);
 }

@@ -15,12 +15,12 @@ static void blame(struct supervisor *supervisor, const struct bide_slot *slot, c
 {
     char text[BIDE_CRASH_TEXT];
     snprintf(text, sizeof text, "%s while plugin '%s' ran it", what, slot->plugin);
-    bide_crashes_note(supervisor->crashes, slot->id, slot->attempt, false, text);
-    bide_dying_remove(&supervisor->crashes->dying, slot->id);
+    bide_crashes_note(&supervisor->shared->crashes, slot->id, slot->attempt, false, text);
+    bide_dying_remove(&supervisor->shared->crashes.dying, slot->id);
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
         BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build), BIDE_INT("attempt", slot->attempt),
         BIDE_STR("how", what));
-    if (bide_crashes_type_died(supervisor->crashes, slot->type))
+    if (bide_crashes_type_died(&supervisor->shared->crashes, slot->type))
         bide_log(BIDE_LOG_ERROR, "handler keeps crashing: its messages run one at a time, with pauses",
             BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin));
 }
@@ -30,7 +30,7 @@ static void suspect(struct supervisor *supervisor, const struct bide_slot *slot,
     char text[BIDE_CRASH_TEXT];
     snprintf(
         text, sizeof text, "%s, again, while plugin '%s' ran it and nothing else ran", what, slot->plugin);
-    bide_crashes_suspect(supervisor->crashes, slot->id, slot->attempt, alone, text);
+    bide_crashes_suspect(&supervisor->shared->crashes, slot->id, slot->attempt, alone, text);
     bide_log(BIDE_LOG_WARN, "message was running when its process died", BIDE_STR("id", slot->id),
         BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build),
         BIDE_INT("attempt", slot->attempt));
@@ -50,7 +50,7 @@ static size_t count_slots(const struct child *child, int state)
 {
     size_t n = 0;
     for (int i = 0; i < child->threads; i++)
-        n += atomic_load(&child->flags->slots[i].state) == state;
+        n += atomic_load(&child->process->slots[i].state) == state;
     return n;
 }
 
@@ -61,17 +61,17 @@ static bool find_guilty(
 {
     size_t faulted = count_slots(child, BIDE_SLOT_FAULTED);
     size_t running = count_slots(child, BIDE_SLOT_RUNNING);
-    bool returned = atomic_load(&child->flags->returned);
+    bool returned = atomic_load(&child->process->returned);
     bool expected = returned || supervisor->places[child - supervisor->children].killed;
     for (int i = 0; i < child->threads; i++) {
-        const struct bide_slot slot = read_slot(&child->flags->slots[i]);
+        const struct bide_slot slot = read_slot(&child->process->slots[i]);
         int state = atomic_load(&slot.state);
         if (state == BIDE_SLOT_FAULTED)
             blame(supervisor, &slot, what);
         else if (state == BIDE_SLOT_RUNNING && faulted == 0 && !expected)
             suspect(supervisor, &slot, running == 1 && !by_hand, what);
         else if (state == BIDE_SLOT_HUNG && !returned)
-            bide_crashes_note(supervisor->crashes, slot.id, slot.attempt, true, BIDE_CRASH_HUNG);
+            bide_crashes_note(&supervisor->shared->crashes, slot.id, slot.attempt, true, BIDE_CRASH_HUNG);
     }
     return faulted > 0 || (running > 0 && !expected && !by_hand);
 }
@@ -105,8 +105,8 @@ static void log_leaving(struct supervisor *supervisor, pid_t pid, enum bide_leav
 void bide_supervisor_look_at(struct supervisor *supervisor, size_t place)
 {
     const struct child *child = &supervisor->children[place];
-    enum bide_leaving leaving = (enum bide_leaving)atomic_load(&child->flags->leaving);
-    if (atomic_load(&child->flags->serving))
+    enum bide_leaving leaving = (enum bide_leaving)atomic_load(&child->process->leaving);
+    if (atomic_load(&child->process->serving))
         bide_states_serves(&supervisor->states, place);
     if (bide_states_leaves(&supervisor->states, place, leaving, bide_mono_ms(supervisor->clock)))
         log_leaving(supervisor, child->pid, leaving);
@@ -121,14 +121,14 @@ static void bury(struct supervisor *supervisor, size_t place, int status)
     child->pid = 0;
     bide_metrics_end(child->metrics);
     bool by_hand = describe_end(supervisor, status, what);
-    if (!*child->flags->failure)
-        snprintf(child->flags->failure, BIDE_ERROR_SIZE, "%s", what);
+    if (!*child->process->failure)
+        snprintf(child->process->failure, BIDE_ERROR_SIZE, "%s", what);
     const struct bide_end end = {
-        .returned = WIFEXITED(status) && atomic_load(&child->flags->returned),
+        .returned = WIFEXITED(status) && atomic_load(&child->process->returned),
         .status = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
         .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
         .explained = find_guilty(supervisor, child, what, by_hand),
-        .how = child->flags->failure,
+        .how = child->process->failure,
     };
     if (!bide_states_ended(&supervisor->states, place, &end, bide_mono_ms(supervisor->clock)))
         return;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -117,7 +116,7 @@ static void prepare(struct supervisor *supervisor)
 static void send_signal(struct supervisor *supervisor, const struct bide_step *step)
 {
     const struct child *child = &supervisor->children[step->place];
-    atomic_store(&child->flags->unhurried, supervisor->places[step->place].unhurried);
+    atomic_store(&child->process->unhurried, supervisor->places[step->place].unhurried);
     kill(child->pid, step->signal);
     if (step->signal == SIGKILL)
         bide_log(
@@ -165,11 +164,11 @@ static int64_t tell_manager(struct supervisor *supervisor)
         .stopping = states->phase != BIDE_PHASE_ON,
         .reloading = bide_states_is_reloading(states)};
     for (size_t i = 0; i < states->n_places; i++) {
-        const struct flags *flags = supervisor->children[i].flags;
+        const struct bide_process *process = supervisor->children[i].process;
         if (states->places[i].role != BIDE_ROLE_MEMBER)
             continue;
         news.serving += states->places[i].serves;
-        int64_t asleep_ms = now_ms - atomic_load(&flags->beat_ms);
+        int64_t asleep_ms = now_ms - atomic_load(&process->beat_ms);
         if (asleep_ms > news.asleep_ms)
             news.asleep_ms = asleep_ms;
     }
@@ -233,8 +232,6 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
         *ret_status = supervisor->states.status;
         bide_shared_unmap(supervisor->shared);
     }
-    if (supervisor->memory)
-        munmap(supervisor->memory, supervisor->memory_size);
     bide_free(supervisor);
     return code;
 }

@@ -31,8 +31,7 @@
 
 #include "bide/error.h"
 #include "config/config.h"
-#include "shared/metrics.h"
-#include "shared/process.h"
+#include "shared/memory.h"
 #include "supervisor/attendant.h"
 #include "supervisor/states.h"
 

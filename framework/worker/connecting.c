@@ -75,7 +75,7 @@ bide_code bide_worker_connect(struct bide_intake *intake, const struct bide_adap
                 BIDE_STR("broker", url->redacted), BIDE_STR("error", failure.text));
         bide_reconnect_failed(&reconnect, now_us);
         if (intake->supervised)
-            atomic_store_explicit(intake->supervised->beat_ms, now_us / 1000, memory_order_relaxed);
+            atomic_store_explicit(&intake->supervised->process->beat_ms, now_us / 1000, memory_order_relaxed);
         while (!bide_reconnect_is_due(&reconnect, bide_mono_us(intake->clock)) &&
                atomic_load(&intake->stops) == 0)
             pause_or_be_stopped(intake, &reconnect);

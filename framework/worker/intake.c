@@ -182,7 +182,8 @@ static void wake_supervisor(const struct bide_intake *intake)
 static void say_leaving(const struct bide_intake *intake, enum bide_leaving why)
 {
     int stays = BIDE_STAYS;
-    if (intake->supervised && atomic_compare_exchange_strong(intake->supervised->leaving, &stays, (int)why))
+    if (intake->supervised &&
+        atomic_compare_exchange_strong(&intake->supervised->process->leaving, &stays, (int)why))
         wake_supervisor(intake);
 }
 
@@ -201,7 +202,7 @@ static void make_way_when_hung(struct bide_intake *intake)
  * whole worker stops. */
 static int64_t drain_ends_us(const struct bide_intake *intake, int64_t now_us)
 {
-    bool unhurried = intake->supervised && atomic_load(intake->supervised->unhurried);
+    bool unhurried = intake->supervised && atomic_load(&intake->supervised->process->unhurried);
     return unhurried ? INT64_MAX : now_us + intake->config->worker.drain_ms * 1000;
 }
 
@@ -361,7 +362,7 @@ static bide_code begin(struct bide_intake *intake, bide_error *error)
     bide_holding_obey(intake);
     bide_holding_look(intake, intake->busy_us);
     if (intake->supervised) {
-        atomic_store(intake->supervised->serving, 1);
+        atomic_store(&intake->supervised->process->serving, 1);
         wake_supervisor(intake);
     }
     return BIDE_OK;
@@ -383,7 +384,7 @@ bide_code bide_intake_run(struct bide_intake *intake, bide_error *error)
                 error, BIDE_E_INTERNAL, "the process that forks sandboxes has ended, or does not answer");
         int64_t now_us = bide_mono_us(intake->clock);
         if (intake->supervised)
-            atomic_store_explicit(intake->supervised->beat_ms, now_us / 1000, memory_order_relaxed);
+            atomic_store_explicit(&intake->supervised->process->beat_ms, now_us / 1000, memory_order_relaxed);
         release_what_waits_long(intake, now_us);
         adapt_prefetch(intake, now_us);
         bide_holding_look(intake, now_us);
@@ -403,7 +404,7 @@ void bide_intake_report_hung(struct bide_intake *intake)
 {
     const struct bide_supervised *supervised = intake->supervised;
     for (int i = 0; supervised && i < intake->config->worker.threads; i++) {
-        const struct bide_slot *slot = &supervised->slots[i];
+        const struct bide_slot *slot = &supervised->process->slots[i];
         if (atomic_load(&slot->state) == BIDE_SLOT_HUNG)
             bide_crashes_note(supervised->crashes, slot->id, slot->attempt, true, BIDE_CRASH_HUNG);
     }

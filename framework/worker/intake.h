@@ -21,12 +21,11 @@
 #include "config/config.h"
 #include "dispatch/handler.h"
 #include "dispatch/pool.h"
-#include "shared/metrics.h"
 #include "outcome/decide.h"
+#include "shared/memory.h"
 #include "worker/holding.h"
 #include "worker/prefetch.h"
 #include "worker/quarantine.h"
-#include "shared/process.h"
 
 enum { BIDE_INTAKE_BATCH = 512 };
 

@@ -4,7 +4,7 @@
 #define BIDE_WORKER_SUPERVISED_H
 
 #include "bide/worker.h"
-#include "shared/process.h"
+#include "shared/memory.h"
 
 /* bide_worker_create from a configuration, which it takes over, also on failure. */
 bide_code bide_worker_create_from(struct bide_config *config, const bide_worker_options *options,

@@ -187,7 +187,7 @@ static bide_code start_pool(struct bide_worker *worker, bide_error *error)
         .wakeup = &worker->intake.wakeup,
         .clock = worker->clock,
         .metrics = worker->intake.metrics,
-        .slots = worker->intake.supervised ? worker->intake.supervised->slots : NULL,
+        .slots = worker->intake.supervised ? worker->intake.supervised->process->slots : NULL,
     };
     return bide_pool_create(&options, &worker->intake.pool, error);
 }

@@ -126,32 +126,15 @@ static void set_up_handlers(struct world *world)
 
 static void set_up_supervised(struct world *world)
 {
-    static _Atomic int serving, unhurried, leaving, returned;
-    static _Atomic int64_t beat_ms;
-    world->crashes = bide_calloc(1, sizeof *world->crashes);
-    world->circuits = bide_calloc(1, sizeof *world->circuits);
-    bide_crashes_init(world->crashes);
-    bide_circuits_init(world->circuits);
     must(bide_shared_map(1, 1, &world->shared, NULL));
-    atomic_store(&leaving, 0);
-    atomic_store(&unhurried, 0);
-    world->supervised = (struct bide_supervised){.supervisor = -1,
-        .crashes = world->crashes,
-        .circuits = world->circuits,
-        .slots = world->slots,
-        .shared = world->shared,
-        .metrics = &world->shared->places[0],
-        .serving = &serving,
-        .beat_ms = &beat_ms,
-        .returned = &returned,
-        .unhurried = &unhurried,
-        .leaving = &leaving};
+    world->supervised = bide_shared_view(world->shared, 0, false);
+    world->supervised.supervisor = -1;
 }
 
 void world_suspect(void)
 {
-    while (bide_crashes_type_trouble(the_world->crashes, type_names[SHAKY]) < 4)
-        bide_crashes_type_died(the_world->crashes, type_names[SHAKY]);
+    while (bide_crashes_type_trouble(&the_world->shared->crashes, type_names[SHAKY]) < 4)
+        bide_crashes_type_died(&the_world->shared->crashes, type_names[SHAKY]);
 }
 
 static void set_up_broker(struct world *world)
@@ -187,7 +170,7 @@ static void start_worker(struct world *world)
         .wakeup = &intake->wakeup,
         .clock = virtual_clock(),
         .metrics = intake->metrics,
-        .slots = world->slots};
+        .slots = world->supervised.process->slots};
     must(bide_pool_create(&options, &intake->pool, NULL));
     world->intake = intake;
 }
@@ -369,7 +352,7 @@ static void close_books(struct world *world)
         acked += (size_t)world->messages[i].acked;
     if (acked + left != world->sent)
         world_fails("%zu sent, %zu acknowledged, %zu there", world->sent, acked, left);
-    const struct bide_circuit_row *circuit = bide_circuits_find(world->circuits, type_names[FLAKY]);
+    const struct bide_circuit_row *circuit = bide_circuits_find(&world->shared->circuits, type_names[FLAKY]);
     if (circuit->breaker.probing && !world->abandoned)
         world_fails("the circuit waits for a probe that nobody has");
 }
@@ -386,8 +369,6 @@ static void tear_down(struct world *world)
     bide_intake_clear(world->intake);
     bide_free(world->intake);
     bide_shared_unmap(world->shared);
-    bide_free(world->crashes);
-    bide_free(world->circuits);
     bide_url_clear(&world->url);
 }
 

@@ -9,9 +9,8 @@
 #include "broker/broker.h"
 #include "broker/memory/receiver.h"
 #include "dispatch/pool_inside.h"
+#include "shared/memory.h"
 #include "simulation/virtual.h"
-#include "shared/circuits.h"
-#include "shared/crashes.h"
 #include "worker/intake.h"
 
 enum {
@@ -45,10 +44,7 @@ struct world {
     struct bide_plugin plugins[WORLD_TYPES];
     struct bide_handler rows[WORLD_TYPES];
     struct bide_handlers handlers;
-    struct bide_slot slots[WORLD_THREADS];
     struct bide_supervised supervised;
-    struct bide_crashes *crashes;
-    struct bide_circuits *circuits;
     struct bide_shared *shared;
     struct bide_intake *intake;
 

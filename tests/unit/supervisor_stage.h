@@ -74,7 +74,7 @@ static void be_ready(struct stage *stage, const struct bide_supervised *shared)
 {
     ask(shared, "m1", &stage->first);
     ask(shared, "m2", &stage->second);
-    atomic_store(shared->serving, 1);
+    atomic_store(&shared->process->serving, 1);
     atomic_store(&stage->child, getpid());
     atomic_fetch_add(&stage->ready, 1);
 }
@@ -82,7 +82,7 @@ static void be_ready(struct stage *stage, const struct bide_supervised *shared)
 /* As worker/intake.c says it, before it drains. */
 static int leave(const struct bide_supervised *shared, enum bide_leaving why)
 {
-    atomic_store(shared->leaving, (int)why);
+    atomic_store(&shared->process->leaving, (int)why);
     kill(shared->supervisor, SIGUSR1);
     return 0;
 }

@@ -4,8 +4,8 @@
 
 #include "base/utf8.h"
 #include "cli/top/figures.h"
-#include "cli/top/page.h"
 #include "cli/top/frame.h"
+#include "cli/top/page.h"
 #include "cli/top/view.h"
 #include "unit/unit.h"
 

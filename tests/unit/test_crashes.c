@@ -4,9 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shared/crashes.h"
 #include "support/fake_clock.h"
 #include "unit/unit.h"
-#include "shared/crashes.h"
 
 static int share_table(void **state)
 {

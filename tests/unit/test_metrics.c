@@ -1,5 +1,5 @@
 /* shared/metrics, histogram, ring, controls: also across processes where that is the point. */
-#include "shared/metrics.h"
+#include "shared/memory.h"
 
 #include <signal.h>
 #include <stdlib.h>

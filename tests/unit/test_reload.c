@@ -9,9 +9,9 @@
 #include "base/clock.h"
 #include "bide/log.h"
 #include "shared/slot.h"
+#include "supervisor/supervisor.h"
 #include "support/supervised.h"
 #include "unit/unit.h"
-#include "supervisor/supervisor.h"
 
 /* Shared by the test, its supervisor and the supervisor's children. */
 struct stage {
@@ -38,9 +38,9 @@ static void crash_with_m1(const struct bide_supervised *shared)
 {
     const struct rlimit no_core = {0};
     setrlimit(RLIMIT_CORE, &no_core);
-    atomic_store(shared->serving, 1);
-    bide_slot_begin(&shared->slots[0], &m1, "p", "b", 0);
-    atomic_store(&shared->slots[0].state, BIDE_SLOT_FAULTED);
+    atomic_store(&shared->process->serving, 1);
+    bide_slot_begin(&shared->process->slots[0], &m1, "p", "b", 0);
+    atomic_store(&shared->process->slots[0].state, BIDE_SLOT_FAULTED);
     raise(SIGKILL);
 }
 
@@ -50,7 +50,7 @@ static int child_main(void *user, const struct bide_supervised *shared)
     atomic_fetch_add(&stage->starts, 1);
     atomic_fetch_add(&stage->candidates, shared->candidate);
     if (shared->candidate && stage->bad_candidate) {
-        snprintf(shared->failure, BIDE_ERROR_SIZE, "a bad plugin");
+        snprintf(shared->process->failure, BIDE_ERROR_SIZE, "a bad plugin");
         return 78;
     }
     signal(SIGTERM, on_term);
@@ -58,18 +58,18 @@ static int child_main(void *user, const struct bide_supervised *shared)
         crash_with_m1(shared);
     if (shared->candidate && stage->late_candidate) { /* it serves when it is told to stop */
         supervised_await_count(&terms, 1);
-        atomic_store(shared->serving, 1);
+        atomic_store(&shared->process->serving, 1);
         return 0;
     }
     bide_crashes_ask(shared->crashes, &m1, bide_clock_system(), &stage->crash);
-    atomic_store(shared->serving, 1);
+    atomic_store(&shared->process->serving, 1);
     kill(shared->supervisor, SIGUSR1);
     atomic_fetch_add(&stage->ready, 1);
     supervised_await_count(&terms, 1);
     atomic_fetch_add(&stage->told, 1);
-    if (stage->slow && atomic_load(shared->unhurried)) { /* until nobody has time any more */
+    if (stage->slow && atomic_load(&shared->process->unhurried)) { /* until nobody has time any more */
         supervised_await_count(&terms, 2);
-        if (atomic_load(shared->unhurried))
+        if (atomic_load(&shared->process->unhurried))
             return 1;
     }
     atomic_fetch_add(&stage->stopped, 1);

@@ -15,7 +15,7 @@ static int fail_to_start(struct stage *stage, const struct bide_supervised *shar
 
 static int serve_and_fail(struct stage *stage, const struct bide_supervised *shared)
 {
-    atomic_store(shared->serving, 1);
+    atomic_store(&shared->process->serving, 1);
     (void)stage;
     return 70;
 }
@@ -27,11 +27,11 @@ static void run_two(const struct bide_supervised *shared)
     static const struct bide_message m2 = {.id = "m2", .type = "t", .attempt = 1};
     bide_error error;
     if (bide_slot_watch_faults(&shared->crashes->dying, &error) != BIDE_OK ||
-        bide_slot_watch_thread(&shared->slots[0], &error) != BIDE_OK)
+        bide_slot_watch_thread(&shared->process->slots[0], &error) != BIDE_OK)
         _exit(99);
-    bide_slot_begin(&shared->slots[0], &m1, "p", "b", 0);
-    bide_slot_begin(&shared->slots[1], &m2, "p", "b", 0);
-    atomic_store(shared->serving, 1);
+    bide_slot_begin(&shared->process->slots[0], &m1, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[1], &m2, "p", "b", 0);
+    atomic_store(&shared->process->serving, 1);
 }
 
 #define ACT(name, code)                                                                                      \
@@ -58,12 +58,13 @@ ACT(call_exit, exit(0))
 ACT(overflow_the_stack, use_stack(NULL))
 ACT(be_killed, raise(SIGKILL))
 ACT(call_exit_at_once, _exit(0))
-ACT(hang_and_be_killed, (bide_slot_end(&shared->slots[1]), bide_slot_give_up(shared->slots), raise(SIGKILL)))
+ACT(hang_and_be_killed,
+    (bide_slot_end(&shared->process->slots[1]), bide_slot_give_up(shared->process->slots), raise(SIGKILL)))
 
 static void run_one(const struct bide_supervised *shared)
 {
     run_two(shared);
-    bide_slot_end(&shared->slots[1]);
+    bide_slot_end(&shared->process->slots[1]);
 }
 
 static int be_killed_alone(struct stage *stage, const struct bide_supervised *shared)
@@ -88,9 +89,9 @@ static int fork_a_child_that_faults(struct stage *stage, const struct bide_super
     if (pid == 0)
         raise(SIGSEGV);
     waitpid(pid, NULL, 0);
-    bool blamed = atomic_load(&shared->slots[0].state) != BIDE_SLOT_RUNNING;
-    bide_slot_end(&shared->slots[0]);
-    bide_slot_end(&shared->slots[1]);
+    bool blamed = atomic_load(&shared->process->slots[0].state) != BIDE_SLOT_RUNNING;
+    bide_slot_end(&shared->process->slots[0]);
+    bide_slot_end(&shared->process->slots[1]);
     bide_slot_unwatch_thread();
     return blamed ? 1 : serve(stage, shared);
 }
@@ -117,9 +118,9 @@ static int fail_while_two_run(struct stage *stage, const struct bide_supervised 
     static const struct bide_message m1 = {.id = "m1", .type = "t", .attempt = 1};
     static const struct bide_message m2 = {.id = "m2", .type = "t", .attempt = 1};
     (void)stage;
-    atomic_store(shared->serving, 1);
-    bide_slot_begin(&shared->slots[0], &m1, "p", "b", 0);
-    bide_slot_begin(&shared->slots[1], &m2, "p", "b", 0);
+    atomic_store(&shared->process->serving, 1);
+    bide_slot_begin(&shared->process->slots[0], &m1, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[1], &m2, "p", "b", 0);
     return 69;
 }
 

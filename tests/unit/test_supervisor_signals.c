@@ -21,7 +21,7 @@ static int serve_until_hurried(struct stage *stage, const struct bide_supervised
 static int be_killed(struct stage *stage, const struct bide_supervised *shared)
 {
     (void)stage;
-    atomic_store(shared->serving, 1);
+    atomic_store(&shared->process->serving, 1);
     return raise(SIGKILL);
 }
 

@@ -12,11 +12,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "config/config.h"
 #include "base/build_id.h"
+#include "config/config.h"
+#include "supervisor/oom.h"
 #include "support/temp_dir.h"
 #include "unit/unit.h"
-#include "supervisor/oom.h"
 
 enum { STRANGER = 54321 };
 

@@ -7,8 +7,8 @@
 #include "base/visible.h"
 #include "broker/risk.h"
 #include "cli/commands/check.h"
-#include "cli/core/output.h"
 #include "cli/commands/placeholder.h"
+#include "cli/core/output.h"
 #include "cli/core/session.h"
 
 static const struct {

@@ -18,7 +18,7 @@ static void begin(const struct bide_supervised *supervised)
 {
     atomic_store(&supervised->metrics->connected, 1);
     atomic_store(&supervised->metrics->state, BIDE_PROCESS_SERVING);
-    atomic_store(supervised->serving, 1);
+    atomic_store(&supervised->process->serving, 1);
     if (getppid() == supervised->supervisor)
         kill(supervised->supervisor, SIGUSR1);
     bide_log(BIDE_LOG_INFO, "no handlers: this worker only sends what POST /send brings");
@@ -36,7 +36,7 @@ void bide_cli_placeholder_run(const struct bide_supervised *supervised)
     signal(SIGURG, SIG_IGN);
     begin(supervised);
     do
-        atomic_store(supervised->beat_ms, bide_mono_ms(bide_clock_system()));
+        atomic_store(&supervised->process->beat_ms, bide_mono_ms(bide_clock_system()));
     while (sigtimedwait(&signals, NULL, &beat) < 0 && getppid() == supervised->supervisor);
     atomic_store(&supervised->metrics->state, BIDE_PROCESS_DRAINING);
 }

@@ -95,8 +95,8 @@ static void set_log_level(const struct start *start, const struct bide_config *c
 /* Why a candidate fails is for the supervisor to say. */
 static void explain(const struct start *start, const struct bide_supervised *shared, const bide_error *error)
 {
-    if (shared->candidate && !atomic_load(shared->serving))
-        snprintf(shared->failure, BIDE_ERROR_SIZE, "%s", error->text);
+    if (shared->candidate && !atomic_load(&shared->process->serving))
+        snprintf(shared->process->failure, BIDE_ERROR_SIZE, "%s", error->text);
     else
         bide_cli_print_error(start->cli, error);
 }
@@ -115,7 +115,7 @@ static void *leave_anyway(void *user)
     nanosleep(&patience, NULL);
     bide_log(BIDE_LOG_ERROR, "a plugin's close does not return: the process leaves without it",
         BIDE_INT("waited_s", CLOSE_S));
-    atomic_store(resort->shared->returned, 1);
+    atomic_store(&resort->shared->process->returned, 1);
     _exit(resort->status);
 }
 
@@ -156,7 +156,7 @@ static bide_code serve(struct start *start, const struct bide_supervised *shared
     if (bide_worker_abandoned(worker)) { /* a handler still runs: what exit() would tear down is in use */
         if (code != BIDE_OK)
             explain(start, shared, error);
-        atomic_store(shared->returned, 1);
+        atomic_store(&shared->process->returned, 1);
         _exit(bide_code_exit(code));
     }
     bound_the_closing(shared, code);

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "cli/send/lines.h"
 #include "cli/core/output.h"
+#include "cli/send/lines.h"
 #include "cli/send/send.h"
 #include "producer/configured.h"
 

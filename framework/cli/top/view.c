@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "cli/top/figures.h"
 #include "cli/core/output.h"
+#include "cli/top/figures.h"
 
 enum { MIN_NAME = 8 };
 

@@ -3,8 +3,8 @@
 #ifndef BIDE_CLI_TOP_VIEW_H
 #define BIDE_CLI_TOP_VIEW_H
 
-#include "cli/top/page.h"
 #include "cli/top/frame.h"
+#include "cli/top/page.h"
 
 /* Onto an empty page: figures for all tables before names in full, and some rows of each table before all of
  * one. */
