@@ -50,20 +50,19 @@ static struct plan make_plan(const struct bide_redis_receiver *receiver, struct 
 {
     size_t in_flight = receiver->in_flight, most_in_flight = receiver->settings->max_in_flight;
     size_t bytes = in_flight < most_in_flight ? smaller(CLAIM_BYTES, most_in_flight - in_flight) : 0;
-    size_t most = bytes / (queue->mean_size + 1);
+    size_t most = bytes / ((queue->mean_size ? queue->mean_size : receiver->settings->max_body) + 1);
     most = most < 1 ? 1 : smaller(most, BIDE_REDIS_CLAIM_MAX);
     struct plan plan = {.room = smaller(bide_redis_claims_room(receiver, queue), most)};
     if (plan.room == 0)
         return plan;
     plan.early = smaller(bide_redis_claims_early_room(queue), most);
-    if (queue->streaming && plan.room >= STREAM_ROOM) {
+    if (queue->claiming == BIDE_REDIS_FLOWING && plan.room >= STREAM_ROOM) {
         size_t total = plan.room;
         plan.room = plan.late = total / 8;
         plan.read = total - plan.room;
         return plan;
     }
-    queue->flip = !queue->flip;
-    plan.late = (plan.room + queue->flip) / 2;
+    plan.late = (plan.room + ++queue->turn % 2) / 2;
     return plan;
 }
 
@@ -116,9 +115,7 @@ static bide_code claim(
     if (read)
         read->room = plan.read;
     queue->asked = plan.room + plan.read;
-    queue->claiming = true;
-    queue->woken = queue->pass_on = false;
-    queue->crowded = plan.room > 0 && plan.early == 0;
+    queue->claiming = bide_redis_claiming_after(queue->claiming, BIDE_REDIS_ASKED);
     queue->alarm_ms = BIDE_REDIS_NO_ALARM;
     return BIDE_OK;
 }
@@ -126,9 +123,17 @@ static bide_code claim(
 bool bide_redis_claims_wanted(
     const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue)
 {
-    if (queue->claiming || queue->rests_until_us)
+    bool wants = queue->claiming == BIDE_REDIS_WANTING || queue->claiming == BIDE_REDIS_FLOWING;
+    if (queue->rests_until_us)
         return false;
-    return queue->pass_on || (queue->wanting && bide_redis_claims_room(receiver, queue) > 0);
+    return queue->claiming == BIDE_REDIS_PASSING_ON || (wants && bide_redis_claims_room(receiver, queue) > 0);
+}
+
+static void wake(const struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
+{
+    bool full = bide_redis_claims_room(receiver, queue) == 0;
+    queue->claiming =
+        bide_redis_claiming_after(queue->claiming, full ? BIDE_REDIS_WOKEN_FULL : BIDE_REDIS_WOKEN);
 }
 
 bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error)
@@ -140,12 +145,9 @@ bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_erro
         struct bide_redis_queue *queue = &receiver->queues[i];
         if (queue->rests_until_us <= now_us)
             queue->rests_until_us = 0;
-        if (queue->claiming)
-            continue;
         if (queue->alarm_ms <= now_ms) {
             queue->alarm_ms = BIDE_REDIS_NO_ALARM;
-            queue->wanting = true;
-            queue->pass_on = bide_redis_claims_room(receiver, queue) == 0;
+            wake(receiver, queue);
         }
         if (bide_redis_claims_wanted(receiver, queue))
             code = claim(receiver, queue, error);
@@ -155,20 +157,29 @@ bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_erro
 
 /* ---- answers ---- */
 
-/* Nothing is left: the next claim is caused by a wake, or by time. */
-static void rest(struct bide_redis_queue *queue, const redisReply *reply, int64_t now_ms)
+/* Nothing is left: sets the alarm. Returns the state to be in. */
+static enum bide_redis_claiming rest(struct bide_redis_queue *queue, const redisReply *reply, int64_t now_ms)
 {
     const redisReply *first = reply->element[1];
     bool primary = reply->element[2]->integer == 1;
     int64_t due_ms = first->len ? (int64_t)strtod(first->str, NULL) : BIDE_REDIS_NO_ALARM;
-    queue->wanting = false;
+    bool crowded = bide_redis_claims_early_room(queue) == 0;
     queue->alarm_ms = now_ms + LOOK_MS;
     if (due_ms >= queue->alarm_ms)
-        return;
+        return BIDE_REDIS_QUIET;
     if (!primary)
         queue->alarm_ms = due_ms + BIDE_REDIS_BACKUP_MS;
     else
-        queue->alarm_ms = bide_redis_claims_early_room(queue) > 0 ? due_ms - BIDE_REDIS_ALARM_MS : due_ms;
+        queue->alarm_ms = crowded ? due_ms : due_ms - BIDE_REDIS_ALARM_MS;
+    return crowded ? BIDE_REDIS_CROWDED : BIDE_REDIS_QUIET;
+}
+
+static void end(
+    struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, enum bide_redis_claiming state)
+{
+    queue->asked = 0;
+    queue->claiming =
+        bide_redis_claiming_ended(queue->claiming, state, bide_redis_claims_room(receiver, queue) == 0);
 }
 
 static bide_code answer_script(struct bide_redis_receiver *receiver, const struct bide_redis_command *command,
@@ -183,16 +194,11 @@ static bide_code answer_script(struct bide_redis_receiver *receiver, const struc
         code = bide_redis_deliveries_take_entries(receiver, queue, reply->element[4], error);
     if (!command->full_claim)
         return code;
-    queue->claiming = false;
     bool passed_on = queue->asked == 0;
-    queue->asked = 0;
-    queue->streaming = reply->element[0]->integer == 1 && !passed_on;
-    if (reply->element[0]->integer == 1 || queue->woken)
-        queue->wanting = true;
+    if (reply->element[0]->integer != 1)
+        end(receiver, queue, rest(queue, reply, bide_wall_ms(receiver->settings->clock)));
     else
-        rest(queue, reply, bide_wall_ms(receiver->settings->clock));
-    if (queue->woken && bide_redis_claims_room(receiver, queue) == 0)
-        queue->pass_on = true;
+        end(receiver, queue, passed_on ? BIDE_REDIS_WANTING : BIDE_REDIS_FLOWING);
     return code;
 }
 
@@ -206,12 +212,8 @@ static bide_code answer_read(struct bide_redis_receiver *receiver, const struct 
         got = reply->element[0]->element[1]->elements;
         code = bide_redis_deliveries_take_entries(receiver, queue, reply->element[0]->element[1], error);
     }
-    queue->claiming = false;
-    queue->asked = 0;
-    queue->wanting = true; /* only the script can say that nothing is left */
-    queue->streaming = got == command->room;
-    if (queue->woken && bide_redis_claims_room(receiver, queue) == 0)
-        queue->pass_on = true;
+    /* Only the script can say that nothing is left. */
+    end(receiver, queue, got == command->room ? BIDE_REDIS_FLOWING : BIDE_REDIS_WANTING);
     return code;
 }
 
@@ -225,9 +227,7 @@ void bide_redis_claims_refused(struct bide_redis_receiver *receiver, const struc
     bide_redis_deliveries_audit_in(receiver, queue, is_audit ? REST_MS * 1000 : 0);
     if (is_audit || (!command->full_claim && command->kind == BIDE_REDIS_COMMAND_CLAIM))
         return;
-    queue->claiming = queue->streaming = false;
-    queue->wanting = true;
-    queue->asked = 0;
+    end(receiver, queue, BIDE_REDIS_WANTING);
 }
 
 bide_code bide_redis_claims_answer(struct bide_redis_receiver *receiver,
@@ -245,19 +245,14 @@ void bide_redis_claims_wake(struct bide_redis_receiver *receiver, const redisRep
         return;
     for (size_t i = 0; i < receiver->n_queues; i++) {
         struct bide_redis_queue *queue = &receiver->queues[i];
-        if (strcmp(queue->name, message->element[2]->str) != 0)
-            continue;
-        queue->wanting = true;
-        queue->woken = queue->claiming;
-        if (!queue->claiming && bide_redis_claims_room(receiver, queue) == 0)
-            queue->pass_on = true;
+        if (strcmp(queue->name, message->element[2]->str) == 0)
+            wake(receiver, queue);
     }
 }
 
 void bide_redis_claims_reset(struct bide_redis_queue *queue)
 {
-    queue->claiming = queue->pass_on = queue->woken = queue->streaming = queue->crowded = false;
-    queue->wanting = true;
+    queue->claiming = BIDE_REDIS_WANTING;
     queue->asked = 0;
     queue->alarm_ms = BIDE_REDIS_NO_ALARM;
     queue->rests_until_us = 0;
@@ -268,9 +263,9 @@ int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver)
     int64_t alarm_ms = BIDE_REDIS_NO_ALARM;
     for (size_t i = 0; i < receiver->n_queues; i++) {
         const struct bide_redis_queue *queue = &receiver->queues[i];
-        if (!queue->claiming && queue->alarm_ms < alarm_ms)
+        if (queue->alarm_ms < alarm_ms)
             alarm_ms = queue->alarm_ms;
-        if (queue->crowded && bide_heap_first(&receiver->landing)) {
+        if (queue->claiming == BIDE_REDIS_CROWDED && bide_heap_first(&receiver->landing)) {
             int64_t landed_ms = bide_heap_first(&receiver->landing)->due_us / 1000 + 1;
             alarm_ms = landed_ms < alarm_ms ? landed_ms : alarm_ms;
         }

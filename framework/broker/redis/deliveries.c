@@ -104,10 +104,8 @@ void bide_redis_deliveries_land(struct bide_redis_receiver *receiver)
         struct bide_redis_queue *queue = &receiver->queues[delivery_of_node(node)->base.queue];
         queue->early--;
         queue->in_hand++;
-        if (queue->crowded && bide_redis_claims_early_room(queue) > queue->early) {
-            queue->crowded = false;
-            queue->wanting = true;
-        }
+        if (bide_redis_claims_early_room(queue) > queue->early)
+            queue->claiming = bide_redis_claiming_after(queue->claiming, BIDE_REDIS_EARLY_ROOM);
     }
 }
 
@@ -176,8 +174,7 @@ static bide_code deliver(struct bide_redis_receiver *receiver, struct bide_redis
 
 static void weigh(struct bide_redis_queue *queue, size_t size)
 {
-    queue->mean_size = queue->is_weighed ? queue->mean_size - queue->mean_size / 8 + size / 8 : size;
-    queue->is_weighed = true;
+    queue->mean_size = queue->mean_size ? queue->mean_size - queue->mean_size / 8 + size / 8 : size;
 }
 
 bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receiver,
@@ -241,7 +238,7 @@ bide_code bide_redis_deliveries_audit(struct bide_redis_receiver *receiver, bide
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < receiver->n_queues; i++) {
         struct bide_redis_queue *queue = &receiver->queues[i];
-        if (queue->audits == 0 || queue->claiming)
+        if (queue->audits == 0 || bide_redis_claiming_is_asked(queue->claiming))
             continue;
         int64_t now_us = bide_mono_us(receiver->settings->clock);
         if (now_us < queue->audit_us)

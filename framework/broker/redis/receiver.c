@@ -334,7 +334,7 @@ static int64_t soonest(const struct bide_redis_receiver *receiver)
         const struct bide_redis_queue *queue = &receiver->queues[i];
         shorten_until(&soonest_us, queue->rests_until_us, now_us);
         shorten_until(&soonest_us, queue->refused_until_us, now_us);
-        if (queue->audits > 0 && !queue->claiming)
+        if (queue->audits > 0 && !bide_redis_claiming_is_asked(queue->claiming))
             shorten(&soonest_us, queue->audit_us - now_us);
     }
     return soonest_us;
@@ -420,7 +420,6 @@ static bide_code set_up(
     receiver->n_queues = receiver->settings->n_queues;
     for (size_t i = 0; i < receiver->n_queues; i++) {
         receiver->queues[i].name = receiver->settings->queues[i];
-        receiver->queues[i].mean_size = receiver->settings->max_body;
         bide_redis_claims_reset(&receiver->queues[i]);
         bide_redis_chain_init(&receiver->queues[i].refused);
         for (enum bide_redis_list list = 0; list < BIDE_REDIS_N_LISTS; list++)

@@ -11,6 +11,7 @@
 
 #include "base/heap.h"
 #include "broker/broker.h"
+#include "broker/redis/claiming.h"
 #include "broker/redis/keeper.h"
 #include "broker/redis/keys.h"
 #include "broker/redis/wire.h"
@@ -58,21 +59,14 @@ struct bide_redis_queue {
     size_t in_hand; /* claimed, not settled, due */
     size_t early;   /* claimed, not settled, not due yet: in `landing` */
     size_t asked;   /* by the claim under way */
-    bool claiming;
-    bool wanting;   /* there may be something: claim when there is room */
-    bool pass_on;   /* woken without having room: somebody else should be */
-    bool woken;     /* while a claim was under way: its "nothing left" may be old */
-    bool streaming; /* the last claim filled its room: read the stream directly */
-    bool flip;      /* who gets the odd place, delayed or ready */
-    bool crowded;   /* early ones were left for want of room for them */
+    enum bide_redis_claiming claiming;
+    unsigned turn; /* of claims: the odd place goes to delayed and ready in turn */
     int64_t alarm_ms;
     int64_t rests_until_us; /* monotonic: a claim was refused; 0: it does not rest */
     bool audited;           /* since the connection was made: nothing is settled before the answer */
     int audits;             /* still to be made after a reconnect: what is claimed that we do not know of? */
     int64_t audit_us;       /* monotonic: when */
-    size_t mean_size;       /* of messages, a moving average: bounds the bytes of a claim; before the first:
-                               max_body */
-    bool is_weighed;
+    size_t mean_size;       /* of messages, a moving average: bounds the bytes of a claim; 0: none came yet */
     struct bide_redis_chain settles[BIDE_REDIS_N_LISTS]; /* to be sent */
     struct bide_redis_chain refused;                     /* to be sent after a pause, */
     int64_t refused_until_us;                            /* monotonic; 0: there are none */
