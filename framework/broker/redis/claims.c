@@ -1,3 +1,4 @@
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,10 +41,30 @@ size_t bide_redis_claims_room(
 
 /* A worker that asks for one message gets one early; one that asks for 32 may hold 1024, which is what a busy
  * one needs ahead. */
-size_t bide_redis_claims_early_room(const struct bide_redis_queue *queue)
+static size_t early_room(const struct bide_redis_queue *queue)
 {
     size_t most = smaller(BIDE_REDIS_EARLY_MAX, queue->limit * queue->limit);
     return most > queue->early ? most - queue->early : 0;
+}
+
+static struct bide_redis_delivery *delivery_of_node(struct bide_heap_node *node)
+{
+    return (
+        struct bide_redis_delivery *)(void *)((char *)node - offsetof(struct bide_redis_delivery, landing));
+}
+
+void bide_redis_claims_land(struct bide_redis_receiver *receiver)
+{
+    int64_t now_us = bide_wall_us(receiver->settings->clock);
+    struct bide_heap_node *node;
+    while ((node = bide_heap_first(&receiver->landing)) && node->due_us <= now_us) {
+        bide_heap_remove(&receiver->landing, node);
+        struct bide_redis_queue *queue = &receiver->queues[delivery_of_node(node)->base.queue];
+        queue->early--;
+        queue->in_hand++;
+        if (early_room(queue) > queue->early)
+            queue->claiming = bide_redis_claiming_after(queue->claiming, BIDE_REDIS_EARLY_ROOM);
+    }
 }
 
 static struct plan make_plan(const struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
@@ -55,7 +76,7 @@ static struct plan make_plan(const struct bide_redis_receiver *receiver, struct 
     struct plan plan = {.room = smaller(bide_redis_claims_room(receiver, queue), most)};
     if (plan.room == 0)
         return plan;
-    plan.early = smaller(bide_redis_claims_early_room(queue), most);
+    plan.early = smaller(early_room(queue), most);
     if (queue->claiming == BIDE_REDIS_FLOWING && plan.room >= STREAM_ROOM) {
         size_t total = plan.room;
         plan.room = plan.late = total / 8;
@@ -163,7 +184,7 @@ static enum bide_redis_claiming rest(struct bide_redis_queue *queue, const redis
     const redisReply *first = reply->element[1];
     bool primary = reply->element[2]->integer == 1;
     int64_t due_ms = first->len ? (int64_t)strtod(first->str, NULL) : BIDE_REDIS_NO_ALARM;
-    bool crowded = bide_redis_claims_early_room(queue) == 0;
+    bool crowded = early_room(queue) == 0;
     queue->alarm_ms = now_ms + LOOK_MS;
     if (due_ms >= queue->alarm_ms)
         return BIDE_REDIS_QUIET;
@@ -189,9 +210,9 @@ static bide_code answer_script(struct bide_redis_receiver *receiver, const struc
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5)
         return bide_fail(error, BIDE_E_BROKER, "%s: claiming: unexpected answer", receiver->settings->shown);
     BIDE_KILL_POINT("worker/redis-claimed");
-    bide_code code = bide_redis_deliveries_take_tokens(receiver, queue, reply->element[3], error);
+    bide_code code = bide_redis_arrivals_tokens(receiver, queue, reply->element[3], error);
     if (code == BIDE_OK)
-        code = bide_redis_deliveries_take_entries(receiver, queue, reply->element[4], error);
+        code = bide_redis_arrivals_entries(receiver, queue, reply->element[4], error);
     if (!command->full_claim)
         return code;
     bool passed_on = queue->asked == 0;
@@ -210,7 +231,7 @@ static bide_code answer_read(struct bide_redis_receiver *receiver, const struct 
     bide_code code = BIDE_OK;
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 && reply->element[0]->elements == 2) {
         got = reply->element[0]->element[1]->elements;
-        code = bide_redis_deliveries_take_entries(receiver, queue, reply->element[0]->element[1], error);
+        code = bide_redis_arrivals_entries(receiver, queue, reply->element[0]->element[1], error);
     }
     /* Only the script can say that nothing is left. */
     end(receiver, queue, got == command->room ? BIDE_REDIS_FLOWING : BIDE_REDIS_WANTING);
@@ -224,7 +245,7 @@ void bide_redis_claims_refused(struct bide_redis_receiver *receiver, const struc
     struct bide_redis_queue *queue = command->queue;
     bool is_audit = command->kind == BIDE_REDIS_COMMAND_KEEP;
     queue->rests_until_us = bide_mono_us(receiver->settings->clock) + REST_MS * 1000;
-    bide_redis_deliveries_audit_in(receiver, queue, is_audit ? REST_MS * 1000 : 0);
+    bide_redis_audit_in(receiver, queue, is_audit ? REST_MS * 1000 : 0);
     if (is_audit || (!command->full_claim && command->kind == BIDE_REDIS_COMMAND_CLAIM))
         return;
     end(receiver, queue, BIDE_REDIS_WANTING);

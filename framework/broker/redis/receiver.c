@@ -7,37 +7,6 @@
 
 /* ---- commands under way ---- */
 
-struct bide_redis_command *bide_redis_receiver_note(
-    struct bide_redis_receiver *receiver, enum bide_redis_command_kind kind, struct bide_redis_queue *queue)
-{
-    struct bide_redis_command *command = bide_calloc(1, sizeof *command);
-    if (!command)
-        return NULL;
-    command->kind = kind;
-    command->queue = queue;
-    command->fault_kind = receiver->args.kind;
-    bide_redis_chain_init(&command->chain);
-    command->deadline_us = bide_mono_us(receiver->settings->clock) + receiver->settings->timeout_ms * 1000;
-    *receiver->commands_end = command;
-    receiver->commands_end = &command->next;
-    receiver->unsent = true;
-    return command;
-}
-
-void bide_redis_receiver_begin_script(
-    struct bide_redis_receiver *receiver, enum bide_redis_script script, const struct bide_redis_queue *queue)
-{
-    struct bide_redis_args *args = &receiver->args;
-    const char *name_space = receiver->settings->name_space, *worker = receiver->links.worker;
-    bide_redis_link_script(receiver->links.work, args, script, BIDE_REDIS_QUEUE_KEYS + 2);
-    bide_redis_keys_queue(args, name_space, queue->name);
-    bide_redis_keys_one(args, name_space, "workers");
-    bide_redis_keys_claimed(args, name_space, queue->name, worker);
-    bide_redis_args_text(args, worker);
-    bide_redis_args_text(args, queue->name);
-    bide_redis_keys_wake(args, name_space);
-}
-
 static struct bide_redis_command *take_command(struct bide_redis_receiver *receiver)
 {
     struct bide_redis_command *command = receiver->commands;
@@ -148,12 +117,14 @@ static bide_code act_on(struct bide_redis_receiver *receiver, const redisReply *
     }
     take_command(receiver);
     bide_code code = BIDE_OK;
-    if (command->kind == BIDE_REDIS_COMMAND_SETTLE)
+    if (command->kind == BIDE_REDIS_COMMAND_SETTLE) {
         bide_redis_settles_final(receiver, command, reply);
-    else if (command->kind == BIDE_REDIS_COMMAND_KEEP)
-        bide_redis_deliveries_audited(receiver, command->queue, reply);
-    else
+    } else if (command->kind == BIDE_REDIS_COMMAND_KEEP) {
+        bide_redis_audit_answer(receiver, command->queue, reply);
+        bide_redis_settles_drop_disowned(receiver, command->queue);
+    } else {
         code = bide_redis_claims_answer(receiver, command, reply, error);
+    }
     bide_free(command);
     return code;
 }
@@ -241,7 +212,7 @@ static void check_deadline(struct bide_redis_receiver *receiver)
 static bide_code send_all(struct bide_redis_receiver *receiver, bide_error *error)
 {
     bide_error why = {0};
-    bide_code code = bide_redis_deliveries_audit(receiver, error);
+    bide_code code = bide_redis_audit_send(receiver, error);
     if (code == BIDE_OK)
         code = bide_redis_settles_send(receiver, error);
     if (code == BIDE_OK)
@@ -259,7 +230,7 @@ static bide_code receiver_receive(struct bide_receiver *base, struct bide_delive
     uint64_t final_before = receiver->stats.settled + receiver->stats.lost;
     bide_code code = BIDE_OK;
     heed_keeper(receiver);
-    bide_redis_deliveries_land(receiver);
+    bide_redis_claims_land(receiver);
     if (receiver->links.work)
         code = read_work(receiver, error);
     if (code == BIDE_OK && receiver->links.work)

@@ -1,9 +1,17 @@
 /* broker/redis/receiver.h: the receiver of the Redis adapter, its inside.
  *
- * receiver.c (life, waiting), claims.c (getting messages), deliveries.c (what was read becomes deliveries),
- * settles.c (settlements become commands). Commands are sent without waiting and answered in order;
- * `commands` lists those not yet answered. All by the intake thread; the keeper's thread shares nothing with
- * it but the keeper. */
+ * A file calls those below it only:
+ *
+ *   receiver.c    life, waiting, answers
+ *   claims.c      getting messages; claiming.h: when
+ *   arrivals.c    what was read becomes deliveries
+ *   settles.c     settlements become commands
+ *   audit.c       after a lost connection: what does this worker have?
+ *   under_way.c   commands that were sent and are not answered yet
+ *   delivery.c    one delivery, and chains of them
+ *
+ * Commands are sent without waiting and answered in order; `commands` lists those not yet answered. All by
+ * the intake thread; the keeper's thread shares nothing with it but the keeper. */
 #ifndef BIDE_REDIS_RECEIVER_H
 #define BIDE_REDIS_RECEIVER_H
 
@@ -118,14 +126,18 @@ struct bide_redis_receiver {
 bide_code bide_redis_open_receiver(
     const struct bide_broker_options *options, struct bide_receiver **ret_receiver, bide_error *error);
 
-/* ---- chains ---- */
+/* ---- delivery.c ---- */
 
 void bide_redis_chain_init(struct bide_redis_chain *chain);
 void bide_redis_chain_add(struct bide_redis_chain *chain, struct bide_redis_delivery *delivery);
 struct bide_redis_delivery *bide_redis_chain_take(struct bide_redis_chain *chain); /* NULL: empty */
 void bide_redis_chain_prepend(struct bide_redis_chain *chain, struct bide_redis_chain *front);
 
-/* ---- receiver.c ---- */
+void bide_redis_delivery_free(struct bide_redis_delivery *delivery);
+/* No longer in hand (settled, forgotten or lost). */
+void bide_redis_delivery_uncount(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery);
+
+/* ---- under_way.c ---- */
 
 /* Begins, in `args`, a script that works on what this worker has claimed of a queue: its keys, and the first
  * three arguments (worker, queue, wake channel). */
@@ -135,51 +147,16 @@ void bide_redis_receiver_begin_script(struct bide_redis_receiver *receiver, enum
 struct bide_redis_command *bide_redis_receiver_note(
     struct bide_redis_receiver *receiver, enum bide_redis_command_kind kind, struct bide_redis_queue *queue);
 
-/* ---- deliveries.c ---- */
+/* ---- audit.c: does the server agree on what this worker has? ---- */
 
-/* Entries of a stream, or token/due/message triples: into `ready`. Counts them as in hand or as early. */
-bide_code bide_redis_deliveries_take_entries(struct bide_redis_receiver *receiver,
-    struct bide_redis_queue *queue, const redisReply *entries, bide_error *error);
-bide_code bide_redis_deliveries_take_tokens(struct bide_redis_receiver *receiver,
-    struct bide_redis_queue *queue, const redisReply *tokens, bide_error *error);
-void bide_redis_delivery_free(struct bide_redis_delivery *delivery);
 /* Makes an audit due so much later. */
-void bide_redis_deliveries_audit_in(
+void bide_redis_audit_in(
     const struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, int64_t us);
 /* Makes the audits that are due: asks the server to take back what this worker does not know it has. */
-bide_code bide_redis_deliveries_audit(struct bide_redis_receiver *receiver, bide_error *error);
-/* Its answer: what is named there is not this worker's, and is not settled by it. */
-void bide_redis_deliveries_audited(
+bide_code bide_redis_audit_send(struct bide_redis_receiver *receiver, bide_error *error);
+/* Its answer: marks the deliveries that are not this worker's as disowned. */
+void bide_redis_audit_answer(
     struct bide_redis_receiver *receiver, struct bide_redis_queue *queue, const redisReply *reply);
-/* No longer in hand (settled, forgotten or lost). */
-void bide_redis_delivery_uncount(struct bide_redis_receiver *receiver, struct bide_redis_delivery *delivery);
-/* Early ones whose time has come count as in hand. */
-void bide_redis_deliveries_land(struct bide_redis_receiver *receiver);
-
-/* ---- claims.c ---- */
-
-/* How many more of a queue may be claimed. */
-size_t bide_redis_claims_room(
-    const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue);
-/* How many more that are not due yet. */
-size_t bide_redis_claims_early_room(const struct bide_redis_queue *queue);
-/* Appends the claims for which there is reason and room. */
-bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error);
-/* The answer to a CLAIM or READ: its messages into `ready`. */
-bide_code bide_redis_claims_answer(struct bide_redis_receiver *receiver,
-    const struct bide_redis_command *command, const redisReply *reply, bide_error *error);
-/* A CLAIM, READ or KEEP was refused, and another will be as well: the queue rests for a while. */
-void bide_redis_claims_refused(
-    struct bide_redis_receiver *receiver, const struct bide_redis_command *command);
-/* Is there reason and room for a claim? */
-bool bide_redis_claims_wanted(
-    const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue);
-/* A message of the wake channel: the queue that it names is to be claimed from. */
-void bide_redis_claims_wake(struct bide_redis_receiver *receiver, const redisReply *message);
-/* The connection is new: nothing is under way, there may be anything. */
-void bide_redis_claims_reset(struct bide_redis_queue *queue);
-/* Wall ms of the next claim, or settlement, that time causes, or BIDE_REDIS_NO_ALARM. */
-int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver);
 
 /* ---- settles.c ---- */
 
@@ -201,5 +178,38 @@ void bide_redis_settles_drop_disowned(struct bide_redis_receiver *receiver, stru
 /* Is there something to be sent, and nothing under way whose answer would cause it? */
 bool bide_redis_settles_wait(
     const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue);
+
+/* ---- arrivals.c ---- */
+
+/* Entries of a stream, or token/due/message triples: into `ready`. Counts them as in hand or as early. */
+bide_code bide_redis_arrivals_entries(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
+    const redisReply *entries, bide_error *error);
+bide_code bide_redis_arrivals_tokens(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue,
+    const redisReply *tokens, bide_error *error);
+
+/* ---- claims.c ---- */
+
+/* How many more of a queue may be claimed. */
+size_t bide_redis_claims_room(
+    const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue);
+/* Early ones whose time has come count as in hand. */
+void bide_redis_claims_land(struct bide_redis_receiver *receiver);
+/* Appends the claims for which there is reason and room. */
+bide_code bide_redis_claims_send(struct bide_redis_receiver *receiver, bide_error *error);
+/* The answer to a CLAIM or READ: its messages into `ready`. */
+bide_code bide_redis_claims_answer(struct bide_redis_receiver *receiver,
+    const struct bide_redis_command *command, const redisReply *reply, bide_error *error);
+/* A CLAIM, READ or KEEP was refused, and another will be as well: the queue rests for a while. */
+void bide_redis_claims_refused(
+    struct bide_redis_receiver *receiver, const struct bide_redis_command *command);
+/* Is there reason and room for a claim? */
+bool bide_redis_claims_wanted(
+    const struct bide_redis_receiver *receiver, const struct bide_redis_queue *queue);
+/* A message of the wake channel: the queue that it names is to be claimed from. */
+void bide_redis_claims_wake(struct bide_redis_receiver *receiver, const redisReply *message);
+/* The connection is new: nothing is under way, there may be anything. */
+void bide_redis_claims_reset(struct bide_redis_queue *queue);
+/* Wall ms of the next claim, or settlement, that time causes, or BIDE_REDIS_NO_ALARM. */
+int64_t bide_redis_claims_alarm(const struct bide_redis_receiver *receiver);
 
 #endif

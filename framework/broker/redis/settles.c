@@ -351,7 +351,7 @@ void bide_redis_settles_refused(
     bide_log(BIDE_LOG_ERROR, "redis: a settlement is refused: the message will come again",
         BIDE_STR("queue", queue->name), BIDE_STR("source", delivery->source), BIDE_STR("error", why));
     bide_redis_settles_lose(receiver, chain);
-    bide_redis_deliveries_audit_in(receiver, queue, GIVEN_UP_US);
+    bide_redis_audit_in(receiver, queue, GIVEN_UP_US);
 }
 
 void bide_redis_settles_drop_disowned(struct bide_redis_receiver *receiver, struct bide_redis_queue *queue)
