@@ -68,6 +68,7 @@ enum bide_isolation { BIDE_ISOLATION_THREAD, BIDE_ISOLATION_PROCESS };
 struct bide_program_config {
     char *name;
     char **run; /* the command and its arguments, ended by NULL */
+    char *dir;  /* where it starts; NULL: in the folder of the configuration */
     char **env; /* "NAME=value", ended by NULL; NULL: nothing of its own */
     int processes;
     int concurrency; /* runs at once in one process */
@@ -129,8 +130,8 @@ struct bide_http_config {
 struct bide_config {
     char *path;  /* of the file, for messages; NULL for built-in defaults */
     char *dir;   /* where relative paths start */
-    char *unset; /* NULL, or the first environment variable below `handlers` or `http` that is not set, with
-                    file and line: "${NAME}" stands there still */
+    char *unset; /* NULL, or the first environment variable below `handlers`, `programs` or `http` that is not
+                    set, with file and line: "${NAME}" stands there still */
     char *broker;
     char *name_space;
     int classic_queues;        /* 1: queue_type = "classic" */
@@ -153,8 +154,8 @@ struct bide_config {
  * is not listed.
  * "${NAME}" in any string takes a value from the environment or from `bide.env` beside the file
  * (config/environment.h), percent-encoded where it stands in the user part of `broker`; "$${" stands for a
- * plain "${". One that is not set is a failure, but below `handlers` and `http` only to those who call
- * bide_config_complete. */
+ * plain "${". One that is not set is a failure, but below `handlers`, `programs` and `http` only to those who
+ * call bide_config_complete. */
 bide_code bide_config_load(const char *path, struct bide_config **ret_config, bide_error *error);
 /* For those who run handlers or serve the console: is each variable set that they need? */
 bide_code bide_config_complete(const struct bide_config *config, bide_error *error);

@@ -169,7 +169,8 @@ static bide_code expand_tree(
 /* What only those who serve need: a sender works without a webhook's secret. */
 static bool is_for_workers(const config_setting_t *at)
 {
-    return strcmp(config_setting_name(at), "handlers") == 0 || strcmp(config_setting_name(at), "http") == 0;
+    const char *name = config_setting_name(at);
+    return strcmp(name, "handlers") == 0 || strcmp(name, "programs") == 0 || strcmp(name, "http") == 0;
 }
 
 bide_code bide_config_expand(

@@ -173,9 +173,11 @@ static const struct bide_option program_options[] = {
     {"name", BIDE_OPTION_TYPE, PROGRAM(name), .sample = "tasks",
         .help = "What handlers call it by `program`."},
     {"run", BIDE_OPTION_STRINGS, PROGRAM(run), .sample = "./tasks.py",
+        .help = "The command and its arguments: `[\"python3\", \"tasks.py\"]`."},
+    {"dir", BIDE_OPTION_STRING, PROGRAM(dir), .fallback = "", .sample = "/srv/shop",
         .help =
-            "The command and its arguments: `[\"python3\", \"tasks.py\"]`. It starts in the folder of the "
-            "configuration."},
+            "The folder in which it starts, as seen from the folder of the configuration; without it that "
+            "folder."},
     {"env", BIDE_OPTION_STRINGS, PROGRAM(env), .fallback = "", .sample = "MODE=production",
         .help = "`NAME=value` of its environment, beside PATH, HOME, LANG, LC_* and TZ."},
     {"processes", BIDE_OPTION_INT, PROGRAM(processes), .fallback = "1", .min = 1, .max = BIDE_PROCESSES_MAX,

@@ -43,7 +43,7 @@ bide_code bide_config_check(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config);
 
 /* Replaces ${NAME} in every string of the tree, before it is read, and fills config->secrets. Below
- * `handlers` and `http` one that is not set stays as it is: config->unset then says which. */
+ * `handlers`, `programs` and `http` one that is not set stays as it is: config->unset then says which. */
 bide_code bide_config_expand(
     const struct bide_reader *reader, config_setting_t *root, struct bide_config *config);
 

@@ -58,7 +58,8 @@ static void test_unset_variables(void **state)
     unsetenv("BIDE_T_NONE");
     struct bide_config *config = load("handlers = (\n{ type = \"a\"; plugin = \"p\";\n"
                                       "settings: { secret = \"${BIDE_T_NONE}\"; }; } );\nhttp: { token = "
-                                      "\"${BIDE_T_NEITHER}\"; };");
+                                      "\"${BIDE_T_NEITHER}\"; };\nprograms = ( { name = \"p\"; run = \"p\"; "
+                                      "env = \"A=${BIDE_T_NEITHER}\"; } );");
     assert_string_equal(config->handlers[0].settings[0].text, "${BIDE_T_NONE}");
     assert_int_equal(bide_config_complete(config, &error), BIDE_E_CONFIG);
     assert_string_equal(error.text,

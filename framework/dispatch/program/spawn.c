@@ -58,7 +58,7 @@ static _Noreturn void become(const struct plan *plan)
     if (getppid() != plan->worker) /* it died before the line above */
         _exit(127);
     if (bide_limits_apply(&plan->program->limits, &why) == BIDE_OK && place_descriptors(plan) &&
-        chdir(plan->dir) == 0) {
+        chdir(plan->dir) == 0 && (!plan->program->dir || chdir(plan->program->dir) == 0)) {
         close_range(CHANNEL + 1, ~0U, CLOSE_RANGE_CLOEXEC);
         default_signals();
         execvpe(plan->program->run[0], plan->program->run, plan->environment);
@@ -171,7 +171,8 @@ static bide_code start(struct plan *plan, struct bide_spawned *ours, bide_error 
         while (waitpid(ours->pid, NULL, 0) < 0 && errno == EINTR)
             continue;
         return bide_fail(error, BIDE_E_CONFIG, "program '%s': cannot run %s in %s, with its limits: %s",
-            plan->program->name, plan->program->run[0], plan->dir, strerror(problem));
+            plan->program->name, plan->program->run[0], plan->program->dir ? plan->program->dir : plan->dir,
+            strerror(problem));
     }
     ours->pid_fd = pidfd_open(ours->pid, 0); /* nobody else has the number: it is not buried yet */
     if (ours->pid_fd >= 0)
