@@ -51,27 +51,56 @@ static void add_json_line(struct bide_buffer *line, bide_log_level level, const 
 }
 
 /* A field must not be able to forge a line or move the cursor. */
-static void add_plain(struct bide_buffer *line, const char *text)
+static void add_plain(struct bide_buffer *line, const char *text, size_t size)
 {
-    bide_visible_add(line, text, strlen(text), false);
+    bide_visible_add(line, text, size, false);
 }
 
+static bool has_lines(const bide_log_field *field)
+{
+    return field->kind == BIDE_LOG_STR && field->str && strchr(field->str, '\n');
+}
+
+/* "  name=", and the lines below it, each with a margin. */
+static void add_lines(struct bide_buffer *line, const bide_log_field *field)
+{
+    bide_buffer_text(line, "\n    ");
+    add_plain(line, field->name, strlen(field->name));
+    bide_buffer_char(line, '=');
+    for (const char *at = field->str; *at;) {
+        size_t size = strcspn(at, "\n");
+        bide_buffer_text(line, "\n    | ");
+        add_plain(line, at, size);
+        at += size + (at[size] == '\n');
+    }
+}
+
+static void add_field(struct bide_buffer *line, const bide_log_field *field)
+{
+    const char *text = field->str ? field->str : "-";
+    bide_buffer_text(line, "  ");
+    add_plain(line, field->name, strlen(field->name));
+    bide_buffer_char(line, '=');
+    if (field->kind == BIDE_LOG_STR)
+        add_plain(line, text, strlen(text));
+    else if (field->kind == BIDE_LOG_INT)
+        bide_buffer_format(line, "%" PRId64, field->integer);
+    else
+        bide_buffer_format(line, "%.6g", field->number);
+}
+
+/* A text of several lines (a traceback) stands below the others. */
 static void add_text_line(struct bide_buffer *line, bide_log_level level, const char *time, const char *text,
     const bide_log_field *fields)
 {
     bide_buffer_format(line, "%.12s %-5s ", time + 11, bide_log_level_name(level));
-    add_plain(line, text);
-    for (; fields && fields->kind != BIDE_LOG_END; fields++) {
-        bide_buffer_text(line, "  ");
-        add_plain(line, fields->name);
-        bide_buffer_char(line, '=');
-        if (fields->kind == BIDE_LOG_STR)
-            add_plain(line, fields->str ? fields->str : "-");
-        else if (fields->kind == BIDE_LOG_INT)
-            bide_buffer_format(line, "%" PRId64, fields->integer);
-        else
-            bide_buffer_format(line, "%.6g", fields->number);
-    }
+    add_plain(line, text, strlen(text));
+    for (const bide_log_field *field = fields; field && field->kind != BIDE_LOG_END; field++)
+        if (!has_lines(field))
+            add_field(line, field);
+    for (const bide_log_field *field = fields; field && field->kind != BIDE_LOG_END; field++)
+        if (has_lines(field))
+            add_lines(line, field);
     bide_buffer_char(line, '\n');
 }
 
@@ -104,7 +133,7 @@ static bool is_read(void)
     return ready != 0;
 }
 
-static void standard_error_sink(
+void bide_log_to_standard_error(
     void *user, bide_log_level level, const char *text, const bide_log_field *fields)
 {
     (void)user;
@@ -128,7 +157,7 @@ bool bide_log_enabled(bide_log_level level)
 
 void bide_log_write(bide_log_level level, const char *text, const bide_log_field *fields)
 {
-    bide_log_sink *sink = log_state.sink ? log_state.sink : standard_error_sink;
+    bide_log_sink *sink = log_state.sink ? log_state.sink : bide_log_to_standard_error;
     sink(log_state.user, level, text, fields);
 }
 

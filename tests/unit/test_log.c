@@ -127,7 +127,7 @@ static void text_line_on_a_terminal(void **state)
     struct capture capture;
     char line[1000];
     capture_terminal(&capture);
-    bide_log(BIDE_LOG_INFO, "took\nover", BIDE_STR("a", "x\n12:00:00 error forged\033[2J\x7F"),
+    bide_log(BIDE_LOG_INFO, "took\nover", BIDE_STR("a", "x\r12:00:00 error forged\033[2J\x7F"),
         BIDE_STR("b\r", NULL),
         BIDE_STR("c", "\x9B"
                       "1m \xC2\x9B"
@@ -137,6 +137,23 @@ static void text_line_on_a_terminal(void **state)
     capture_end(&capture);
     assert_string_equal(line + strlen("18:00:00.000"),
         " info  took?over  a=x?12:00:00 error forged?[2J?  b?=-  c=?1m ?1m \xC2\xA0\xC3\xA4  d=-1  e=2.5\n");
+}
+
+/* Each with a margin: none can pass for a line of the log. */
+static void several_lines_on_a_terminal(void **state)
+{
+    (void)state;
+    struct capture capture;
+    char text[1000];
+    capture_terminal(&capture);
+    bide_log(BIDE_LOG_WARN, "failed", BIDE_STR("error", "one\n12:00:00.000 error forged\n\n\033[2J"),
+        BIDE_INT("n", 1));
+    ssize_t got = read(capture.reader, text, sizeof text - 1);
+    capture_end(&capture);
+    assert_true(got > 0);
+    text[got] = '\0';
+    assert_string_equal(text + strlen("18:00:00.000"),
+        " warn  failed  n=1\n    error=\n    | one\n    | 12:00:00.000 error forged\n    | \n    | ?[2J\n");
 }
 
 static void levels(void **state)
@@ -291,6 +308,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(json_line),
     cmocka_unit_test(json_line_whatever_the_fields_hold),
     cmocka_unit_test(text_line_on_a_terminal),
+    cmocka_unit_test(several_lines_on_a_terminal),
     cmocka_unit_test(levels),
     cmocka_unit_test(own_sink),
     cmocka_unit_test(without_memory_a_line_is_lost),

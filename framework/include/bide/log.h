@@ -71,6 +71,9 @@ BIDE_API void bide_log_write(bide_log_level level, const char *text, const bide_
 BIDE_API void bide_log_set_level(bide_log_level level);
 BIDE_API void bide_log_set_sink(bide_log_sink *sink, void *user);
 
+/* The default sink, for one that passes on what it does not write itself. */
+BIDE_API bide_log_sink bide_log_to_standard_error;
+
 /* "debug", "info", "warn", "error", "off"; false for another name, and *ret_level is left alone. */
 BIDE_API bool bide_log_level_parse(const char *name, bide_log_level *ret_level);
 BIDE_API const char *bide_log_level_name(bide_log_level level);
