@@ -22,6 +22,7 @@ import base64
 import contextvars
 import http.client
 import inspect
+import io
 import json
 import os
 import queue
@@ -371,6 +372,9 @@ def serve(concurrency: int = _CONCURRENCY) -> None:
     number = os.environ.get("BIDE_FD", "")
     if not number.isdigit():
         sys.exit("this program is started by bide: try  bide dev -- python3 " + (sys.argv[0] or "tasks.py"))
+    for stream in (sys.stdout, sys.stderr):  # what a handler prints gets into the log while it runs
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
     channel = socket.socket(fileno=int(number))
     server = _Server(channel, concurrency)
     while not server.pending:
