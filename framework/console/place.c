@@ -44,14 +44,19 @@ static bool is_believed(const char *folder)
                                   lstat(folder, &found) == 0 && S_ISDIR(found.st_mode));
 }
 
+static uint32_t hash_of(const char *path)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (; *path; path++)
+        hash = (hash ^ (uint8_t)*path) * UINT64_C(1099511628211);
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
 static void write_stem(const struct bide_config *config, char to[BIDE_PLACE_PATH])
 {
     char real[PATH_MAX];
     const char *path = config->path && realpath(config->path, real) ? real : config->dir;
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
-    for (; *path; path++)
-        hash = (hash ^ (uint8_t)*path) * UINT64_C(1099511628211);
-    snprintf(to, BIDE_PLACE_PATH, "%.40s-%08" PRIx32, config->name_space, (uint32_t)(hash ^ hash >> 32));
+    snprintf(to, BIDE_PLACE_PATH, "%.40s-%08" PRIx32, config->name_space, hash_of(path));
 }
 
 /* The supervisor's number in "STEM.PID.sock", or 0; stem NULL: any. */
@@ -111,16 +116,15 @@ static bool go_on(void *user, const char *path, pid_t pid)
     return true;
 }
 
-bide_code bide_place_own(
-    const struct bide_config *config, pid_t pid, char to[BIDE_PLACE_PATH], bide_error *error)
+/* "NAME" in the first folder that this user can write to, which is made where it is missing. */
+static bide_code place(const char *name, char to[BIDE_PLACE_PATH], bide_error *error)
 {
-    char folders[FOLDERS][BIDE_PLACE_PATH], stem[BIDE_PLACE_PATH];
+    char folders[FOLDERS][BIDE_PLACE_PATH];
     list_folders(folders);
-    write_stem(config, stem);
     for (size_t i = 0; i < FOLDERS; i++) {
         if (!*folders[i] || (mkdir(folders[i], 0700) != 0 && errno != EEXIST))
             continue;
-        int size = snprintf(to, BIDE_PLACE_PATH, "%s/%s.%d.sock", folders[i], stem, (int)pid);
+        int size = snprintf(to, BIDE_PLACE_PATH, "%s/%s", folders[i], name);
         if (is_ours(folders[i]) && access(folders[i], W_OK | X_OK) == 0 && size < BIDE_PLACE_PATH) {
             visit_folder(folders[i], NULL, go_on, NULL);
             return BIDE_OK;
@@ -132,6 +136,15 @@ bide_code bide_place_own(
         folders[FOLDERS - 1]);
 }
 
+bide_code bide_place_own(
+    const struct bide_config *config, pid_t pid, char to[BIDE_PLACE_PATH], bide_error *error)
+{
+    char stem[BIDE_PLACE_PATH], name[BIDE_PLACE_PATH + 24];
+    write_stem(config, stem);
+    snprintf(name, sizeof name, "%s.%d.sock", stem, (int)pid);
+    return place(name, to, error);
+}
+
 void bide_place_each(const struct bide_config *config, bide_place_visit *visit, void *user)
 {
     char folders[FOLDERS][BIDE_PLACE_PATH], stem[BIDE_PLACE_PATH];
@@ -140,4 +153,28 @@ void bide_place_each(const struct bide_config *config, bide_place_visit *visit, 
     for (size_t i = 0; i < FOLDERS; i++)
         if (*folders[i] && !visit_folder(folders[i], stem, visit, user))
             return;
+}
+
+static void name_dev(const char *dir, char name[BIDE_PLACE_PATH])
+{
+    snprintf(name, BIDE_PLACE_PATH, "dev-%08" PRIx32, hash_of(dir));
+}
+
+bide_code bide_place_for_dev(const char *dir, char to[BIDE_PLACE_PATH], bide_error *error)
+{
+    char name[BIDE_PLACE_PATH];
+    name_dev(dir, name);
+    return place(name, to, error);
+}
+
+bool bide_place_of_dev(const char *dir, char to[BIDE_PLACE_PATH])
+{
+    char folders[FOLDERS][BIDE_PLACE_PATH], name[BIDE_PLACE_PATH];
+    list_folders(folders);
+    name_dev(dir, name);
+    for (size_t i = 0; i < FOLDERS; i++)
+        if (*folders[i] && is_ours(folders[i]) &&
+            snprintf(to, BIDE_PLACE_PATH, "%s/%s", folders[i], name) < BIDE_PLACE_PATH && is_ours(to))
+            return true;
+    return false;
 }

@@ -1,4 +1,5 @@
-/* console/place.h: where a worker's Unix socket is, and how a command finds it.
+/* console/place.h: where a worker's Unix socket is, and the folder of a `bide dev`, and how a command finds
+ * them.
  *
  * /run/bide, else $XDG_RUNTIME_DIR/bide, else /tmp/bide-UID, each only where it is this user's (or root's)
  * and nobody else can write there; root looks into /run/bide whoever owns it; in it NAMESPACE-HASH.PID.sock:
@@ -24,5 +25,10 @@ bool bide_place_is_served(const char *path);
 typedef bool bide_place_visit(void *user, const char *path, pid_t pid);
 /* Those of a configuration. */
 void bide_place_each(const struct bide_config *config, bide_place_visit *visit, void *user);
+
+/* Beside those sockets: "dev-HASH" of the working directory of a `bide dev`. The caller makes it. */
+bide_code bide_place_for_dev(const char *dir, char to[BIDE_PLACE_PATH], bide_error *error);
+/* That folder, where it exists. */
+bool bide_place_of_dev(const char *dir, char to[BIDE_PLACE_PATH]);
 
 #endif

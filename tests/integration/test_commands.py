@@ -25,7 +25,7 @@ def help_everywhere(project):
     """`bide --help` lists them, each has its own, and the first words of two have one too."""
     names = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}\S", project.bide("--help").stdout.split("Options of every")[0], re.M)
     wanted = {"worker", "send", "status", "dead list", "dead show", "dead retry", "dead drop", "check", "explain",
-              "handlers", "handlers new", "move", "pause", "resume", "tail", "bench throughput", "bench delay"}
+              "handlers", "handlers new", "dev", "move", "pause", "resume", "tail", "bench throughput", "bench delay"}
     expect(wanted <= set(names), f"{wanted - set(names)}")
     for name in names:
         for option in ("--help", "-h"):

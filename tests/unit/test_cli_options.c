@@ -200,7 +200,7 @@ static void test_finding_commands(void **state)
         {{"dead", "lst"}, NULL,
             "unknown command 'dead lst' (did you mean 'list'?): there are list, show, retry, drop"},
         {{"sned"}, NULL, "unknown command 'sned' (did you mean 'send'?)"},
-        {{"ded"}, NULL, "unknown command 'ded' (did you mean 'dead'?)"},
+        {{"deed"}, NULL, "unknown command 'deed' (did you mean 'dead'?)"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

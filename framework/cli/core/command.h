@@ -3,6 +3,7 @@
 #define BIDE_CLI_CORE_COMMAND_H
 
 #include "bide/log.h"
+#include "cli/core/home.h"
 #include "cli/core/option.h"
 
 /* What every command takes, and its arguments. */
@@ -15,7 +16,8 @@ struct bide_cli {
     bool help;
     bool version;
     struct bide_cli_list arguments;
-    struct bide_buffer broker_url; /* what `broker` became, see cli/core/session.h */
+    struct bide_buffer broker_url;   /* what `broker` became, see cli/core/session.h */
+    char dev_config[BIDE_HOME_PATH]; /* of a running `bide dev`, likewise */
     int status; /* of the program where a command succeeds: that of a child which said itself what is wrong */
 };
 
@@ -36,7 +38,7 @@ struct bide_cli_command {
 extern const struct bide_cli_command bide_cli_worker, bide_cli_pause, bide_cli_resume, bide_cli_tail,
     bide_cli_top, bide_cli_send, bide_cli_status, bide_cli_dead_list, bide_cli_dead_show, bide_cli_dead_retry,
     bide_cli_dead_drop, bide_cli_check, bide_cli_explain, bide_cli_handlers, bide_cli_handlers_new,
-    bide_cli_move, bide_cli_bench_throughput, bide_cli_bench_delay;
+    bide_cli_move, bide_cli_dev, bide_cli_bench_throughput, bide_cli_bench_delay;
 
 /* All rows, ended by NULL, and the options of every command: for help, the manual page and completions. */
 const struct bide_cli_command *const *bide_cli_commands(void);

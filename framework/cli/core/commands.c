@@ -7,6 +7,7 @@
 
 static const struct bide_cli_command *const commands[] = {
     &bide_cli_worker,
+    &bide_cli_dev,
     &bide_cli_send,
     &bide_cli_status,
     &bide_cli_dead_list,
@@ -35,7 +36,9 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", "off"
 
 static const struct bide_cli_option global_options[] = {
     {"config", BIDE_CLI_TEXT, AT(config_path), .letter = 'c', .value = "FILE",
-        .help = "Configuration (default: ./bide.conf, then /etc/bide/bide.conf)."},
+        .help =
+            "Configuration (default: ./bide.conf, then that of a `bide dev` that runs in this folder, then "
+            "/etc/bide/bide.conf)."},
     {"broker", BIDE_CLI_TEXT, AT(broker), .value = "URL",
         .help =
             "Wins over the environment variable BIDE_BROKER, which wins over the configuration; a relative "

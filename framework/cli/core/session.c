@@ -18,15 +18,15 @@ static bide_code nomem(bide_error *error)
 
 /* ---- which file, which broker ---- */
 
-const char *bide_cli_config_path(const struct bide_cli *cli)
+const char *bide_cli_config_path(struct bide_cli *cli)
 {
-    static const char *const places[] = {"./bide.conf", "/etc/bide/bide.conf"};
     if (cli->config_path)
         return cli->config_path;
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (access(places[i], F_OK) == 0)
-            return places[i];
-    return NULL;
+    if (access("./bide.conf", F_OK) == 0)
+        return "./bide.conf";
+    if (bide_home_find(cli->dev_config))
+        return cli->dev_config;
+    return access("/etc/bide/bide.conf", F_OK) == 0 ? "/etc/bide/bide.conf" : NULL;
 }
 
 /* "sqlite:bide.db" -> "sqlite:/where/we/are/bide.db": said on the command line, it means the file that the

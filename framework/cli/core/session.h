@@ -19,8 +19,9 @@ struct bide_cli_session {
 /* The broker that --broker or BIDE_BROKER name (a relative file in it made absolute), or NULL. */
 bide_code bide_cli_broker_override(struct bide_cli *cli, const char **ret_url, bide_error *error);
 
-/* The file that is meant: -c, ./bide.conf or /etc/bide/bide.conf; NULL where there is none of them. */
-const char *bide_cli_config_path(const struct bide_cli *cli);
+/* The file that is meant: -c, ./bide.conf, that of a `bide dev` that runs in this folder, or
+ * /etc/bide/bide.conf; NULL where there is none of them. */
+const char *bide_cli_config_path(struct bide_cli *cli);
 
 /* Loads the configuration (built-in defaults where there is no file, but a broker is named), with the broker
  * overridden where asked for. */

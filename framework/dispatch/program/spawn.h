@@ -14,8 +14,9 @@ struct bide_spawned {
     int out, err; /* what it writes to standard output and error */
 };
 
-/* Starts it in its `dir`, as seen from the configuration's folder, as leader of a process group, with descriptors 0 to 3 alone; it
- * dies when the calling thread ends. BIDE_E_CONFIG where the program cannot be run. */
+/* Starts it in its `dir`, as seen from the configuration's folder, as leader of a process group, with
+ * descriptors 0 to 3 alone; it dies when the calling thread ends. BIDE_E_CONFIG where the program cannot be
+ * run. */
 bide_code bide_program_spawn(const struct bide_program_config *program, const char *dir,
     struct bide_spawned *ret_spawned, bide_error *error);
 
