@@ -107,7 +107,8 @@ static void prepare(struct path *path, const struct bide_adapter *adapter,
 static void run_one(struct path *path, struct bide_job *job, int64_t wall_us, int64_t mono_us)
 {
     bide_context_begin(&path->context, job, wall_us, mono_us);
-    bide_outcome outcome = bide_handler_run(job->handler, 0, job->delivery->message, &path->context, NULL);
+    bide_outcome outcome =
+        job->handler->runner->run(job->handler, 0, job->delivery->message, &path->context, NULL);
     bide_context_end(&path->context, job, outcome);
     bide_board_finished(&path->board, job->handler);
     path->ran++;

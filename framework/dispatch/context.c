@@ -86,7 +86,7 @@ void bide_context_cancel(struct bide_context *context)
 void bide_context_time_out(struct bide_context *context, int64_t now_mono_us)
 {
     const struct bide_handler *handler = context->job->handler;
-    if (context->kill_us == INT64_MAX && !handler->sandbox)
+    if (context->kill_us == INT64_MAX && !handler->runner->kills)
         context->kill_us = now_mono_us + handler->config->kill_after_ms * 1000;
     bide_context_cancel(context);
 }

@@ -6,7 +6,6 @@
 #include "base/alloc.h"
 #include "base/killpoint.h"
 #include "dispatch/program/host.h"
-#include "dispatch/sandbox/sandbox.h"
 #include "dispatch/sandbox/zygote.h"
 #include "dispatch/settings.h"
 #include "shared/slot.h"
@@ -24,9 +23,12 @@ bide_code bide_handler_open_state(const struct bide_handler *handler, void **ret
         handler->config->plugin, inner.text[0] ? inner.text : bide_code_meaning(code));
 }
 
-static bide_code open_states(struct bide_handler *handler, size_t n, bide_error *error)
+static bide_code open_states(
+    struct bide_handlers *handlers, struct bide_handler *handler, size_t n_threads, bide_error *error)
 {
     bide_code code = BIDE_OK;
+    size_t n = handler->per_thread ? n_threads : 1;
+    (void)handlers;
     handler->states = bide_calloc(n, sizeof *handler->states);
     if (!handler->states)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
@@ -37,23 +39,9 @@ static bide_code open_states(struct bide_handler *handler, size_t n, bide_error 
     return code;
 }
 
-/* For what logs and metrics say of a handler: a program has a name, too. */
-static bide_code name_program(struct bide_handler *handler, bide_error *error)
-{
-    handler->plugin = bide_calloc(1, sizeof *handler->plugin);
-    if (!handler->plugin || !(handler->plugin->name = bide_strdup(handler->config->program)))
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    handler->plugin->descriptor.name = handler->plugin->name;
-    handler->plugin->descriptor.version = "";
-    return BIDE_OK;
-}
-
-static bide_code load_handler(
+bide_code bide_handler_load_plugin(
     struct bide_handler *handler, const struct bide_config *config, bide_error *error)
 {
-    handler->mean_us = UNKNOWN_RUN_US;
-    if (handler->config->program)
-        return name_program(handler, error);
     bide_code code =
         bide_plugin_load(handler->config->plugin_path, config->allow_unsafe_plugins, &handler->plugin, error);
     if (code != BIDE_OK) {
@@ -66,6 +54,40 @@ static bide_code load_handler(
         handler->config, plugin->settings, handler->config->file, config->dir, &handler->settings, error);
 }
 
+static void close_states(struct bide_handler *handler)
+{
+    while (handler->n_states > 0) {
+        void *state = handler->states[--handler->n_states];
+        if (handler->plugin->descriptor.close)
+            handler->plugin->descriptor.close(state);
+    }
+    bide_free(handler->states);
+}
+
+static bide_outcome run_here(const struct bide_handler *handler, size_t thread,
+    const struct bide_message *message, struct bide_context *context, struct bide_slot *slot)
+{
+    const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
+    if (slot)
+        bide_slot_begin(slot, message, plugin->name, handler->plugin->build, bide_started_us(context) / 1000);
+    bide_outcome outcome =
+        plugin->handle(handler->states[handler->per_thread ? thread : 0], message, context);
+    if (slot)
+        bide_slot_end(slot);
+    BIDE_KILL_POINT("worker/ran");
+    return outcome;
+}
+
+const struct bide_runner bide_thread_runner = {
+    .load = bide_handler_load_plugin, .open = open_states, .close = close_states, .run = run_here};
+
+static const struct bide_runner *runner_of(const struct bide_handler_config *config)
+{
+    if (config->program)
+        return &bide_program_runner;
+    return config->isolation == BIDE_ISOLATION_PROCESS ? &bide_sandbox_runner : &bide_thread_runner;
+}
+
 static int by_type(const void *a, const void *b)
 {
     const struct bide_handler *left = a, *right = b;
@@ -76,31 +98,15 @@ static bide_code load_all(struct bide_handlers *handlers, const struct bide_conf
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++) {
-        handlers->rows[i].config = &config->handlers[i];
+        struct bide_handler *handler = &handlers->rows[i];
+        handler->config = &config->handlers[i];
+        handler->runner = runner_of(handler->config);
+        handler->mean_us = UNKNOWN_RUN_US;
         handlers->n = i + 1;
-        code = load_handler(&handlers->rows[i], config, error);
+        code = handler->runner->load(handler, config, error);
     }
     qsort(handlers->rows, handlers->n, sizeof *handlers->rows, by_type);
     return code;
-}
-
-static bool is_isolated(const struct bide_handler *handler)
-{
-    return handler->config->isolation == BIDE_ISOLATION_PROCESS;
-}
-
-/* Every handler of a program joins its share, and the program must know its type. */
-static bide_code join_program(struct bide_handlers *handlers, struct bide_handler *handler, bide_error *error)
-{
-    struct bide_program *program = bide_programs_find(handlers->programs, handler->config->program);
-    if (!bide_program_announces(program, handler->config->type))
-        return bide_fail(error, BIDE_E_CONFIG, "%s:%d: program '%s' has no handler for the type '%s'",
-            handler->config->file, handler->config->line, handler->config->program, handler->config->type);
-    handler->program = program;
-    handler->share = &program->share;
-    handler->next_in_share = program->share.members;
-    program->share.members = handler;
-    return BIDE_OK;
 }
 
 /* The zygote comes between loading and opening: its children have all plugins, and none of what open makes
@@ -110,19 +116,12 @@ static bide_code open_all(
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; i < handlers->n && code == BIDE_OK && !handlers->zygote; i++)
-        if (is_isolated(&handlers->rows[i]))
+        if (handlers->rows[i].runner == &bide_sandbox_runner)
             code = bide_zygote_start(&handlers->zygote, error);
     if (code == BIDE_OK) /* it has a thread, which the zygote must not have */
         code = bide_programs_start(config, bide_clock_system(), &handlers->programs, error);
-    for (size_t i = 0; i < handlers->n && code == BIDE_OK; i++) {
-        struct bide_handler *handler = &handlers->rows[i];
-        if (handler->config->program)
-            code = join_program(handlers, handler, error);
-        else if (is_isolated(handler))
-            code = bide_sandbox_create(handlers->zygote, handler, &handler->sandbox, error);
-        else
-            code = open_states(handler, handler->per_thread ? n_threads : 1, error);
-    }
+    for (size_t i = 0; i < handlers->n && code == BIDE_OK; i++)
+        code = handlers->rows[i].runner->open(handlers, &handlers->rows[i], n_threads, error);
     return code;
 }
 
@@ -150,6 +149,7 @@ bide_code bide_handlers_builtin(const struct bide_config *config, const bide_plu
     if (!handler)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     handler->config = &config->handlers[0];
+    handler->runner = &bide_thread_runner;
     handler->mean_us = UNKNOWN_RUN_US;
     handler->plugin = bide_calloc(1, sizeof *handler->plugin);
     handler->states = bide_calloc(1, sizeof *handler->states);
@@ -164,27 +164,17 @@ bide_code bide_handlers_builtin(const struct bide_config *config, const bide_plu
     return BIDE_OK;
 }
 
-static void close_handler(struct bide_handler *handler)
-{
-    while (handler->n_states > 0) {
-        void *state = handler->states[--handler->n_states];
-        if (handler->plugin->descriptor.close)
-            handler->plugin->descriptor.close(state);
-    }
-    bide_free(handler->states);
-    bide_settings_destroy(handler->settings);
-    bide_plugin_unload(handler->plugin);
-}
-
 void bide_handlers_close(struct bide_handlers *handlers)
 {
     bide_programs_stop(handlers->programs);
     bide_programs_destroy(handlers->programs);
     for (size_t i = 0; i < handlers->n; i++)
-        bide_sandbox_destroy(handlers->rows[i].sandbox);
+        handlers->rows[i].runner->close(&handlers->rows[i]);
     bide_zygote_stop(handlers->zygote);
-    for (size_t i = 0; i < handlers->n; i++)
-        close_handler(&handlers->rows[i]);
+    for (size_t i = 0; i < handlers->n; i++) {
+        bide_settings_destroy(handlers->rows[i].settings);
+        bide_plugin_unload(handlers->rows[i].plugin);
+    }
     bide_free(handlers->rows);
     *handlers = (struct bide_handlers){0};
 }
@@ -192,22 +182,6 @@ void bide_handlers_close(struct bide_handlers *handlers)
 bool bide_handlers_lost(const struct bide_handlers *handlers)
 {
     return handlers->zygote && bide_zygote_is_lost(handlers->zygote);
-}
-
-bide_outcome bide_handler_run(const struct bide_handler *handler, size_t thread,
-    const struct bide_message *message, struct bide_context *context, struct bide_slot *slot)
-{
-    if (handler->sandbox)
-        return bide_sandbox_run(handler->sandbox, message, context);
-    const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
-    if (slot)
-        bide_slot_begin(slot, message, plugin->name, handler->plugin->build, bide_started_us(context) / 1000);
-    bide_outcome outcome =
-        plugin->handle(handler->states[handler->per_thread ? thread : 0], message, context);
-    if (slot)
-        bide_slot_end(slot);
-    BIDE_KILL_POINT("worker/ran");
-    return outcome;
 }
 
 struct bide_handler *bide_handlers_find(const struct bide_handlers *handlers, const char *type)

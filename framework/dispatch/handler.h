@@ -13,19 +13,45 @@
 #include "shared/metrics.h"
 
 struct bide_circuit_row;
-struct bide_program;
+struct bide_context;
+struct bide_handler;
+struct bide_handlers;
 struct bide_programs;
-struct bide_sandbox;
 struct bide_slot;
 struct bide_zygote;
 
+/* How the messages of a handler are run; load, open and close by the thread that owns the worker. */
+struct bide_runner {
+    /* Finds the handler's code and checks its settings. */
+    bide_code (*load)(struct bide_handler *handler, const struct bide_config *config, bide_error *error);
+    /* Makes it ready to run on so many pool threads. */
+    bide_code (*open)(
+        struct bide_handlers *handlers, struct bide_handler *handler, size_t n_threads, bide_error *error);
+    /* No run is under way. Also after an open that failed, or none. */
+    void (*close)(struct bide_handler *handler);
+    /* Pool thread: runs a message, between bide_context_begin and bide_context_end. The slot (NULL: none)
+     * tells of what can end this process. NULL: `begin` does it. */
+    bide_outcome (*run)(const struct bide_handler *handler, size_t thread, const struct bide_message *message,
+        struct bide_context *context, struct bide_slot *slot);
+    /* Pool thread: takes the job over, which bide_pool_finish hands back. NULL: `run` does it. */
+    void (*begin)(struct bide_handler *handler, struct bide_job *job);
+    /* Any thread: nothing of it can run just now, and its messages had better wait in the broker. NULL: it
+     * always can. */
+    bool (*is_down)(const struct bide_handler *handler);
+    bool kills; /* a run that ignores its cancellation; else the whole process has to be replaced */
+};
+
+/* In this process, on a pool thread; isolation = "process" (dispatch/sandbox/); in another language
+ * (dispatch/program/). */
+extern const struct bide_runner bide_thread_runner, bide_sandbox_runner, bide_program_runner;
+
 struct bide_handler {
+    const struct bide_runner *runner;
     const struct bide_handler_config *config;
     struct bide_plugin *plugin;
     bide_settings *settings;
-    struct bide_sandbox *sandbox; /* isolation = "process": it runs there; NULL: in this process */
-    struct bide_program *program; /* it runs there; NULL: in a plugin */
-    void **states; /* one, or one for each pool thread; none with a sandbox, whose children open their own */
+    void *where;     /* its sandbox or program; NULL: this process */
+    void **states;   /* this process: one, or one for each pool thread */
     size_t n_states; /* those that are open */
     bool per_thread;
     struct bide_type_metrics *metrics; /* where its messages are counted; NULL: nowhere */
@@ -64,10 +90,14 @@ struct bide_handler *bide_handlers_find(const struct bide_handlers *handlers, co
 /* One more state of a handler, opened by its plugin. A failure says which handler. */
 bide_code bide_handler_open_state(const struct bide_handler *handler, void **ret_state, bide_error *error);
 
-/* Pool thread: runs a message, here or in the handler's sandbox. The slot (NULL: none) tells of what runs
- * here: a sandbox cannot end this process, and is not to be blamed for its end. */
-bide_outcome bide_handler_run(const struct bide_handler *handler, size_t thread,
-    const struct bide_message *message, struct bide_context *context, struct bide_slot *slot);
+/* Loads its plugin and checks its settings, for those whose code is one. */
+bide_code bide_handler_load_plugin(
+    struct bide_handler *handler, const struct bide_config *config, bide_error *error);
+
+static inline bool bide_handler_is_down(const struct bide_handler *handler)
+{
+    return handler->runner->is_down && handler->runner->is_down(handler);
+}
 
 /* True where sandboxes can be had no more: this process has to be replaced. */
 bool bide_handlers_lost(const struct bide_handlers *handlers);

@@ -3,7 +3,6 @@
 #include <sys/prctl.h>
 
 #include "dispatch/pool_inside.h"
-#include "dispatch/program/host.h"
 
 /* A mean below QUICK_US: waking another thread would take longer than the run. HELP_US of quick work for each
  * thread that is awake is worth another one all the same. */
@@ -130,7 +129,7 @@ static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, 
     bide_pool_wake(helper);
 
     bide_outcome outcome =
-        bide_handler_run(handler, thread->index, job->delivery->message, &thread->context, thread->slot);
+        handler->runner->run(handler, thread->index, job->delivery->message, &thread->context, thread->slot);
     int64_t ended_us = bide_context_end(&thread->context, job, outcome);
 
     pthread_mutex_lock(&pool->lock);
@@ -167,7 +166,7 @@ static void hand_over(struct bide_pool *pool, struct bide_job *job)
     struct bide_pool_thread *helper = call_for_help(pool, job->handler);
     pthread_mutex_unlock(&pool->lock);
     bide_pool_wake(helper);
-    bide_program_begin(job->handler->program, job);
+    job->handler->runner->begin(job->handler, job);
     pthread_mutex_lock(&pool->lock);
 }
 
@@ -218,7 +217,7 @@ static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
             drop_expired(pool, job);
             continue;
         }
-        if (job && job->handler->program) {
+        if (job && job->handler->runner->begin) {
             hand_over(pool, job);
             mono_us = bide_mono_us(pool->clock);
             continue;

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "dispatch/program/host.h"
 #include "shared/circuits.h"
 #include "worker/intake.h"
 
@@ -47,7 +46,7 @@ static struct bide_circuit_row *circuit_of(struct bide_intake *intake, struct bi
 /* By an operator, or because its program does not start. */
 static bool is_stopped(const struct bide_handler *handler)
 {
-    return handler->paused || (handler->program && bide_program_is_down(handler->program));
+    return handler->paused || bide_handler_is_down(handler);
 }
 
 static bool is_closed(const struct bide_handler *handler)

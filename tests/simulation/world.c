@@ -116,7 +116,8 @@ static void set_up_handlers(struct world *world)
     for (size_t i = 0; i < WORLD_TYPES; i++) {
         world->plugins[i] = (struct bide_plugin){.name = world->handler_configs[i].plugin,
             .descriptor = {.name = type_names[i], .handle = handle}};
-        world->rows[i] = (struct bide_handler){.config = &world->handler_configs[i],
+        world->rows[i] = (struct bide_handler){.runner = &bide_thread_runner,
+            .config = &world->handler_configs[i],
             .plugin = &world->plugins[i],
             .states = &no_state,
             .mean_us = 1000};

@@ -92,7 +92,7 @@ bide_outcome plugin_run_handle(struct plugin_run *run)
     const struct bide_clock *clock = bide_clock_system();
     job.ready_us = bide_mono_us(clock);
     bide_context_begin(&run->context, &job, bide_wall_us(clock), bide_mono_us(clock));
-    bide_outcome outcome = bide_handler_run(handler, 0, run->message, &run->context, NULL);
+    bide_outcome outcome = handler->runner->run(handler, 0, run->message, &run->context, NULL);
     bide_context_end(&run->context, &job, outcome);
     run->outcome = job.run.outcome;
     snprintf(run->error, sizeof run->error, "%s", job.run.error ? job.run.error : "");

@@ -13,16 +13,18 @@ void sandbox_rig_init(
 
 bide_code sandbox_open(struct sandbox_rig *rig, bide_error *error)
 {
-    rig->handler = (struct bide_handler){.config = &rig->config, .plugin = &rig->plugin};
+    rig->handler =
+        (struct bide_handler){.runner = &bide_sandbox_runner, .config = &rig->config, .plugin = &rig->plugin};
     bide_code code = bide_zygote_start(&rig->zygote, error);
     if (code == BIDE_OK)
-        code = bide_sandbox_create(rig->zygote, &rig->handler, &rig->handler.sandbox, error);
+        code =
+            bide_sandbox_runner.open(&(struct bide_handlers){.zygote = rig->zygote}, &rig->handler, 1, error);
     return code;
 }
 
 void sandbox_close(struct sandbox_rig *rig)
 {
-    bide_sandbox_destroy(rig->handler.sandbox);
+    bide_sandbox_runner.close(&rig->handler);
     bide_zygote_stop(rig->zygote);
 }
 
@@ -33,6 +35,6 @@ struct bide_run sandbox_run(
     struct bide_delivery delivery = {.message = message};
     struct bide_job job = {.delivery = &delivery, .handler = &rig->handler, .ready_us = bide_mono_us(clock)};
     bide_context_begin(context, &job, bide_wall_us(clock), bide_mono_us(clock));
-    bide_context_end(context, &job, bide_handler_run(&rig->handler, 0, message, context, NULL));
+    bide_context_end(context, &job, bide_sandbox_runner.run(&rig->handler, 0, message, context, NULL));
     return job.run;
 }

@@ -8,7 +8,6 @@
 
 #include "dispatch/context.h"
 #include "dispatch/handler.h"
-#include "dispatch/sandbox/sandbox.h"
 #include "dispatch/sandbox/zygote.h"
 
 struct sandbox_rig {

@@ -67,8 +67,11 @@ static void rig_up(struct rig *rig, size_t threads,
     rig->config.timeout_ms = timeout_ms;
     rig->plugin.descriptor.name = "x";
     rig->plugin.descriptor.handle = handle;
-    rig->handler = (struct bide_handler){
-        .config = &rig->config, .plugin = &rig->plugin, .states = &rig->state, .mean_us = 1000};
+    rig->handler = (struct bide_handler){.runner = &bide_thread_runner,
+        .config = &rig->config,
+        .plugin = &rig->plugin,
+        .states = &rig->state,
+        .mean_us = 1000};
     rig->handlers = (struct bide_handlers){.rows = &rig->handler, .n = 1};
     assert_int_equal(bide_wakeup_init(&rig->wakeup, NULL), BIDE_OK);
     const struct bide_pool_options options = {.threads = threads,

@@ -49,17 +49,6 @@ bool bide_program_announces(const struct bide_program *program, const char *type
     return found;
 }
 
-void bide_program_begin(struct bide_program *program, struct bide_job *job)
-{
-    struct bide_programs *host = program->host;
-    pthread_mutex_lock(&host->lock);
-    bool first = program->backlog.n == 0;
-    bide_job_append(&program->backlog, job);
-    pthread_mutex_unlock(&host->lock);
-    if (first) /* else it has been told, or no process has room */
-        bide_wakeup_signal(&host->wakeup);
-}
-
 static void tell(struct bide_programs *host, bool *what)
 {
     pthread_mutex_lock(&host->lock);

@@ -4,7 +4,7 @@
  * and restarts (docs/program-protocol.md). A pool thread does not wait for such a run; it hands the job over
  * and takes the next one:
  *
- *   pool thread   bide_program_begin   the job goes to the host
+ *   pool thread   (runner.c) begin     the job goes to the host
  *   host thread   gives it to a process that has room, reads its lines, cancels and kills it
  *   host thread   bide_pool_finish     the job, with what its run left behind, goes back to the pool
  *
@@ -80,17 +80,9 @@ struct bide_program *bide_programs_find(const struct bide_programs *programs, co
 /* Did it say, in its last greeting, that it runs this type? After the start. */
 bool bide_program_announces(const struct bide_program *program, const char *type);
 
-/* Its messages had better wait in the broker. Any thread. */
-static inline bool bide_program_is_down(const struct bide_program *program)
-{
-    return atomic_load_explicit(&program->down, memory_order_relaxed);
-}
-
 /* Before the first job: whom finished ones go back to, and where programs are counted (or NULL). */
 void bide_programs_attach(
     struct bide_programs *programs, struct bide_pool *pool, struct bide_metrics *metrics);
-/* Any pool thread: takes the job over. */
-void bide_program_begin(struct bide_program *program, struct bide_job *job);
 /* Intake thread: cancels all runs. */
 void bide_programs_cancel(struct bide_programs *programs);
 /* Intake thread: takes out what has been handed over, has not begun and passes the test. */

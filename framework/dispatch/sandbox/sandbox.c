@@ -1,5 +1,14 @@
-#include "dispatch/sandbox/sandbox.h"
-
+/* The runner of isolation = "process": a handler that runs in child processes, one message at a time.
+ *
+ * For a pool thread a sandbox is one more way to call a handler: it hands the message to a child, waits for
+ * the answer, and passes on cancellation. A child that dies or does not return takes its own message with it
+ * and nothing else; the next message gets another child. Children are kept for many messages; there are never
+ * more than runs at once.
+ *
+ *   pool thread ──RUN──> child (forked by the zygote, dispatch/sandbox/zygote.h)
+ *               <──LOG, ANSWER──
+ *
+ * Thread-safety: run is for any pool thread, many at once. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -95,35 +104,37 @@ static bide_code open_cell(struct bide_sandbox *sandbox, struct bide_errand *err
     return code;
 }
 
-bide_code bide_sandbox_create(struct bide_zygote *zygote, const struct bide_handler *handler,
-    struct bide_sandbox **ret_sandbox, bide_error *error)
-{
-    struct bide_sandbox *sandbox = bide_calloc(1, sizeof *sandbox);
-    if (!sandbox)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    sandbox->zygote = zygote;
-    sandbox->handler = handler;
-    pthread_mutex_init(&sandbox->lock, NULL);
-    struct bide_errand errand = errand_of(sandbox, NULL);
-    bide_code code = open_cell(sandbox, &errand, error);
-    if (code != BIDE_OK) {
-        bide_sandbox_destroy(sandbox);
-        return code;
-    }
-    push_idle(sandbox, errand.cell);
-    *ret_sandbox = sandbox;
-    return BIDE_OK;
-}
-
-void bide_sandbox_destroy(struct bide_sandbox *sandbox)
+/* Idle children are told to end; bide_zygote_stop waits for them. */
+static void close_sandbox(struct bide_handler *handler)
 {
     struct bide_cell *cell;
+    struct bide_sandbox *sandbox = handler->where;
     if (!sandbox)
         return;
     while ((cell = pop_idle(sandbox)))
         bide_cell_close(cell);
     pthread_mutex_destroy(&sandbox->lock);
     bide_free(sandbox);
+    handler->where = NULL;
+}
+
+/* Starts the first child and waits until it has opened the handler, a row that was there when the zygote
+ * started: fails where that fails. */
+static bide_code open_sandbox(
+    struct bide_handlers *handlers, struct bide_handler *handler, size_t n_threads, bide_error *error)
+{
+    (void)n_threads;
+    struct bide_sandbox *sandbox = handler->where = bide_calloc(1, sizeof *sandbox);
+    if (!sandbox)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    sandbox->zygote = handlers->zygote;
+    sandbox->handler = handler;
+    pthread_mutex_init(&sandbox->lock, NULL);
+    struct bide_errand errand = errand_of(sandbox, NULL);
+    bide_code code = open_cell(sandbox, &errand, error);
+    if (code == BIDE_OK)
+        push_idle(sandbox, errand.cell);
+    return code;
 }
 
 /* ---- a run ---- */
@@ -211,9 +222,15 @@ static bide_outcome fail_to_start(
     return bide_retry(errand->context, BIDE_BY_POLICY, "%s", error->text);
 }
 
-bide_outcome bide_sandbox_run(
-    struct bide_sandbox *sandbox, const bide_message *message, bide_context *context)
+/* A child that died: the run is `crashed`. One that did not return kill_after after its timeout (or its
+ * cancellation) is killed. Where no child can be had any more (bide_handlers_lost), the run is given back as
+ * one that never was. The slot stays empty: what runs there cannot end this process. */
+static bide_outcome run_in_child(const struct bide_handler *handler, size_t thread,
+    const struct bide_message *message, struct bide_context *context, struct bide_slot *slot)
 {
+    (void)thread;
+    (void)slot;
+    struct bide_sandbox *sandbox = handler->where;
     struct bide_errand errand = errand_of(sandbox, context);
     struct bide_frame frame;
     bide_error error = {0};
@@ -241,3 +258,9 @@ bide_outcome bide_sandbox_run(
     }
     return after_nonsense(sandbox, &errand);
 }
+
+const struct bide_runner bide_sandbox_runner = {.load = bide_handler_load_plugin,
+    .open = open_sandbox,
+    .close = close_sandbox,
+    .run = run_in_child,
+    .kills = true};

@@ -1,0 +1,63 @@
+/* What a handler in another language is to the rest of dispatch/. */
+#include "base/alloc.h"
+#include "dispatch/handler.h"
+#include "dispatch/program/host.h"
+
+/* For what logs and metrics say of a handler: a program has a name, too. */
+static bide_code name_program(
+    struct bide_handler *handler, const struct bide_config *config, bide_error *error)
+{
+    (void)config;
+    handler->plugin = bide_calloc(1, sizeof *handler->plugin);
+    if (!handler->plugin || !(handler->plugin->name = bide_strdup(handler->config->program)))
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    handler->plugin->descriptor.name = handler->plugin->name;
+    handler->plugin->descriptor.version = "";
+    return BIDE_OK;
+}
+
+/* Every handler of a program joins its share, and the program must know its type. */
+static bide_code join_program(
+    struct bide_handlers *handlers, struct bide_handler *handler, size_t n_threads, bide_error *error)
+{
+    (void)n_threads;
+    struct bide_program *program = bide_programs_find(handlers->programs, handler->config->program);
+    if (!bide_program_announces(program, handler->config->type))
+        return bide_fail(error, BIDE_E_CONFIG, "%s:%d: program '%s' has no handler for the type '%s'",
+            handler->config->file, handler->config->line, handler->config->program, handler->config->type);
+    handler->where = program;
+    handler->share = &program->share;
+    handler->next_in_share = program->share.members;
+    program->share.members = handler;
+    return BIDE_OK;
+}
+
+static void begin(struct bide_handler *handler, struct bide_job *job)
+{
+    struct bide_program *program = handler->where;
+    struct bide_programs *host = program->host;
+    pthread_mutex_lock(&host->lock);
+    bool first = program->backlog.n == 0;
+    bide_job_append(&program->backlog, job);
+    pthread_mutex_unlock(&host->lock);
+    if (first) /* else it has been told, or no process has room */
+        bide_wakeup_signal(&host->wakeup);
+}
+
+static bool is_down(const struct bide_handler *handler)
+{
+    const struct bide_program *program = handler->where;
+    return atomic_load_explicit(&program->down, memory_order_relaxed);
+}
+
+static void nothing_to_close(struct bide_handler *handler)
+{
+    (void)handler; /* bide_programs_stop ends the processes of all of them */
+}
+
+const struct bide_runner bide_program_runner = {.load = name_program,
+    .open = join_program,
+    .close = nothing_to_close,
+    .begin = begin,
+    .is_down = is_down,
+    .kills = true};
