@@ -1,6 +1,10 @@
-/* console/recent.h: what is old no longer counts; what comes and goes meanwhile does no harm. */
+/* console/recent.h: what is old no longer counts; what comes and goes meanwhile does no harm.
+ * console/programs.h: the programs of all worker processes are added up. */
 #include "console/recent.h"
 
+#include <unistd.h>
+
+#include "console/programs.h"
 #include "unit/unit.h"
 
 enum { PLACES = 2, STEP_MS = BIDE_RECENT_STEP_MS };
@@ -97,9 +101,39 @@ static void test_from_the_first_step_on(void **state)
     assert_int_equal(window_ms, 50);
 }
 
+static void count_program(struct ground *ground, size_t place, const char *name, int processes)
+{
+    struct bide_program_metrics *row = bide_metrics_program(&ground->shared->places[place], name);
+    bide_metrics_add(&row->runs, 10);
+    bide_metrics_add(&row->restarts, 1);
+    for (int i = 0; i < processes; i++)
+        atomic_store(&row->pids[i], getpid());
+}
+
+/* Each place has its programs in an order of its own. */
+static void test_programs_of_all_places(void **state)
+{
+    struct bide_program_total totals[BIDE_METRICS_PROGRAMS];
+    struct ground *ground = *state;
+    assert_int_equal(bide_program_totals(ground->shared, totals), 0);
+    count_program(ground, 0, "tasks", 2);
+    count_program(ground, 1, "mails", 0);
+    count_program(ground, 1, "tasks", 1);
+    assert_int_equal(bide_program_totals(ground->shared, totals), 2);
+    assert_string_equal(totals[0].name, "tasks");
+    assert_int_equal(totals[0].processes, 3);
+    assert_int_equal(totals[0].runs, 20);
+    assert_int_equal(totals[0].restarts, 2);
+    assert_true(totals[0].memory > 3 * 100000);
+    assert_string_equal(totals[1].name, "mails");
+    assert_int_equal(totals[1].processes, 0);
+    assert_int_equal(totals[1].memory, 0);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_what_is_old_no_longer_counts, setup, teardown),
     cmocka_unit_test_setup_teardown(test_from_the_first_step_on, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_programs_of_all_places, setup, teardown),
 };
 
 UNIT_MAIN(tests)
