@@ -234,19 +234,20 @@ const struct bide_cli_command bide_cli_dev = {
     .usage = "[options] -- COMMAND [ARGUMENT…]",
     .examples = "bide dev -- python3 tasks.py\nbide dev -- node tasks.mjs",
     .summary = "Development: runs a program with a broker of its own, again after each change.",
-    .details = "COMMAND is a program that handles messages (docs/program-protocol.md; the SDKs for Python "
-               "and Node). All types that "
-               "it\nannounces are served, with the defaults of docs/configuration.md. It gets the whole "
-               "environment.\n"
-               "The broker is a SQLite file in a folder that is removed at the end, at SIGINT or SIGTERM. "
-               "Other commands of the same user "
-               "in the\nsame working directory use it while there is no ./bide.conf; the dashboard's address "
-               "is printed.\n"
-               "When a source file in the working directory or below it changes, the program is started "
-               "again; what runs is finished by "
-               "the\ncode it began with. Not watched: hidden folders, node_modules, vendor, __pycache__, "
-               "virtual environments.",
-    .values_size = 0,
+    .details =
+        "COMMAND is a program that handles messages: docs/program-protocol.md, the SDKs for Python and "
+        "Node.\n"
+        "All types that it announces are served, with the defaults of docs/configuration.md. It gets the\n"
+        "environment of this command, but for what begins with BIDE_.\n"
+        "The broker is a SQLite file in a folder that is removed at the end (SIGINT, SIGTERM). Other "
+        "commands\n"
+        "of the same user in the same working directory use it, unless there is a ./bide.conf. The address "
+        "of\n"
+        "the dashboard is printed.\n"
+        "When a source file in the working directory or below it changes, the program is started again. "
+        "What\n"
+        "runs is finished by the code it began with. Not watched: hidden folders, node_modules, vendor,\n"
+        "__pycache__, virtual environments.",
     .min_arguments = 1,
     .max_arguments = SIZE_MAX,
     .log_level = BIDE_LOG_DEBUG,
