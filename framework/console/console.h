@@ -50,7 +50,7 @@ struct bide_console_options {
     struct bide_shared *shared;
 };
 
-/* Serves until SIGUSR2. The process is its own, begun by supervisor/attendant.h. */
+/* Serves until SIGUSR2. The process is its own, begun by supervisor/attendant.c. */
 bide_code bide_console_run(const struct bide_console_options *options, bide_error *error);
 
 #endif

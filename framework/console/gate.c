@@ -1,4 +1,4 @@
-#include "console/gate.h"
+#include "console/server.h"
 
 #include <microhttpd.h>
 #include <netdb.h>

@@ -1,4 +1,4 @@
-#include "console/programs.h"
+#include "console/totals.h"
 
 #include <string.h>
 

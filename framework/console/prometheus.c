@@ -4,9 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "console/programs.h"
 #include "console/serving.h"
-#include "console/usage.h"
+#include "console/totals.h"
 
 enum family {
     MESSAGES,

@@ -1,4 +1,4 @@
-#include "console/routes.h"
+#include "console/server.h"
 
 #include <stdio.h>
 #include <string.h>

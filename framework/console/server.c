@@ -7,9 +7,6 @@
 #include <strings.h>
 
 #include "base/json.h"
-#include "console/gate.h"
-#include "console/routes.h"
-#include "console/upload.h"
 
 enum {
     CONNECTIONS_MAX = BIDE_CONNECTIONS + BIDE_CONNECTIONS_SPARE,

@@ -3,8 +3,8 @@
 
 #include "base/json.h"
 #include "broker/report.h"
-#include "console/programs.h"
 #include "console/serving.h"
+#include "console/totals.h"
 
 /* ---- health ---- */
 

@@ -1,4 +1,4 @@
-#include "console/upload.h"
+#include "console/server.h"
 
 #include "base/alloc.h"
 

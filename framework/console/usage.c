@@ -1,4 +1,4 @@
-#include "console/usage.h"
+#include "console/totals.h"
 
 #include <dirent.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "supervisor/attendant.h"
+#include "supervisor/supervising.h"
 
 #include <errno.h>
 #include <signal.h>

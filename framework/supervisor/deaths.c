@@ -6,7 +6,6 @@
 
 #include "base/ending.h"
 #include "bide/log.h"
-#include "supervisor/oom.h"
 #include "supervisor/supervising.h"
 
 enum { END_TEXT = 96 };

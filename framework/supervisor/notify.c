@@ -1,4 +1,4 @@
-#include "supervisor/notify.h"
+#include "supervisor/supervising.h"
 
 #include <stddef.h>
 #include <stdio.h>

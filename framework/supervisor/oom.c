@@ -1,4 +1,4 @@
-#include "supervisor/oom.h"
+#include "supervisor/supervising.h"
 
 #include <limits.h>
 #include <stdbool.h>

@@ -8,7 +8,6 @@
 
 #include "base/alloc.h"
 #include "bide/log.h"
-#include "supervisor/oom.h"
 #include "supervisor/supervising.h"
 
 /* ---- signals ---- */

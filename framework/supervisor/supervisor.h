@@ -32,11 +32,15 @@
 #include "bide/error.h"
 #include "config/config.h"
 #include "shared/memory.h"
-#include "supervisor/attendant.h"
 #include "supervisor/states.h"
 
 /* Runs in each child, after the fork: returns the exit status of the process. */
 typedef int bide_supervised_main(void *user, const struct bide_supervised *shared);
+
+/* The console beside the workers. Runs in the child, until SIGUSR2, which is blocked: returns its exit
+ * status. What a terminal or a service manager sends to every process of a group is ignored: the supervisor
+ * decides when this one ends. */
+typedef int bide_attendant_main(void *user, struct bide_shared *shared);
 
 struct bide_supervisor_options {
     struct bide_workforce force;

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cli/send/lines.h"
+#include "cli/send/send.h"
 
 static FILE *nowhere, *terminal;
 

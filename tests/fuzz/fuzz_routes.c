@@ -2,7 +2,7 @@
  * acts or reads without the token, and no other site's page does. */
 #include "fuzz/fuzz.h"
 
-#include "console/routes.h"
+#include "console/server.h"
 
 enum { FIELDS = 6 };
 enum { METHOD, PATH, AUTHORIZATION, HOST, ORIGIN, SITE };

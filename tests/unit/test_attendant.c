@@ -1,5 +1,5 @@
 /* supervisor/attendant: the console's process, with real forks and a clock of the test's own. */
-#include "supervisor/attendant.h"
+#include "supervisor/supervising.h"
 
 #include <signal.h>
 #include <sys/wait.h>

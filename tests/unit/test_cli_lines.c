@@ -7,8 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/send/lines.h"
-#include "cli/send/split.h"
+#include "cli/send/send.h"
 
 /* A reader at the other end of a pipe. */
 struct scene {

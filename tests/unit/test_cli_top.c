@@ -3,10 +3,7 @@
 #include <jansson.h>
 
 #include "base/utf8.h"
-#include "cli/top/figures.h"
-#include "cli/top/frame.h"
-#include "cli/top/page.h"
-#include "cli/top/view.h"
+#include "cli/top/top.h"
 #include "unit/unit.h"
 
 /* ---- figures ---- */

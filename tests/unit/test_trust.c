@@ -14,7 +14,7 @@
 
 #include "base/build_id.h"
 #include "config/config.h"
-#include "supervisor/oom.h"
+#include "supervisor/supervising.h"
 #include "support/temp_dir.h"
 #include "unit/unit.h"
 

@@ -1,4 +1,4 @@
-#include "broker/rabbitmq/connector.h"
+#include "broker/rabbitmq/receiver.h"
 
 #include "broker/rabbitmq/intake.h"
 

@@ -5,7 +5,6 @@
 #include "base/alloc.h"
 #include "bide/log.h"
 #include "broker/rabbitmq/objects.h"
-#include "broker/rabbitmq/watch.h"
 
 /* Of the broker's consumer_timeout: for a message to begin to run; the rest is for the run. */
 enum { PATIENCE_SHARE = 3 };

@@ -1,13 +1,52 @@
-/* broker/rabbitmq/receiver.h: the receiver's own struct, for receiver*.c. Everything here belongs to the
- * intake thread. */
+/* broker/rabbitmq/receiver.h: the receiver's own struct, and what it consists of. Everything here belongs to
+ * the intake thread. */
 #ifndef BIDE_BROKER_RABBITMQ_RECEIVER_H
 #define BIDE_BROKER_RABBITMQ_RECEIVER_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "base/wakeup.h"
-#include "broker/rabbitmq/connector.h"
 #include "broker/rabbitmq/courier/courier.h"
 #include "broker/rabbitmq/intake.h"
+#include "broker/rabbitmq/link.h"
+#include "broker/rabbitmq/topology.h"
 #include "broker/reconnect.h"
+
+/* ---- connector.c ---- */
+
+/* Makes the intake's next connection on a thread of its own, because connecting,
+ * logging in and declaring may take seconds and the intake thread waits for nobody.
+ *
+ * One try at a time. Thread-safety: the intake thread calls; the thread in between is the connector's matter.
+ */
+
+struct bide_rmq_connector {
+    const struct bide_rmq_settings *settings;
+    const struct bide_wakeup *done;
+    bool is_busy;      /* from start to finish */
+    bool declare_only; /* the connection is made to declare what is missing, and not kept */
+    pthread_t thread;
+    atomic_bool has_ended;
+    size_t host;
+    /* the thread's, until has_ended */
+    struct bide_rmq_link link;
+    bide_code code;
+    bide_error error;
+    struct bide_rmq_refused refused; /* what could not be declared, where the code is BIDE_OK */
+};
+
+/* `done` is signalled when a try has ended. */
+void bide_rmq_connector_init(struct bide_rmq_connector *connector, const struct bide_rmq_settings *settings,
+    const struct bide_wakeup *done);
+/* Waits for a try in progress (at most the connect timeout for each host) and throws its result away. */
+void bide_rmq_connector_release(struct bide_rmq_connector *connector);
+bide_code bide_rmq_connector_start(
+    struct bide_rmq_connector *connector, bool declare_only, bide_error *error);
+/* False while a try is in progress, or when none was started. Otherwise its result, once; the link is then
+ * the caller's. */
+bool bide_rmq_connector_finish(struct bide_rmq_connector *connector, struct bide_rmq_link *ret_link,
+    bide_code *ret_code, bide_error *ret_error);
 
 /* What the broker refuses on a channel: to consume there, or to take what became of what was delivered. */
 struct bide_rmq_down {
@@ -83,5 +122,16 @@ bide_code bide_rmq_receiver_acknowledge(struct bide_rmq_receiver *receiver, bide
 /* How long acknowledgements may still wait; -1: there are none. */
 int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver);
 size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver);
+
+/* ---- watch.c ---- */
+
+/* Connected but not consuming, a known disease after reconnects: nothing arrives
+ * although messages are ready, and no error tells. Intake thread. */
+
+/* Looks after channels that were quiet for long though they could take more. True: one of them has messages
+ * and gets none, twice in a row: the connection should be made anew. */
+bool bide_rmq_watch(struct bide_rmq_receiver *receiver);
+/* When to call that again; -1: nothing is watched. */
+int64_t bide_rmq_watch_wait_us(const struct bide_rmq_receiver *receiver);
 
 #endif

@@ -1,4 +1,4 @@
-#include "broker/rabbitmq/watch.h"
+#include "broker/rabbitmq/receiver.h"
 
 enum { QUIET_US = 10 * 1000 * 1000, STRIKES = 2 };
 

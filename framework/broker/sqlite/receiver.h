@@ -1,4 +1,4 @@
-/* broker/sqlite/receiver.h: the inside of a receiver, shared by receiver.c, claim.c and settle.c.
+/* broker/sqlite/receiver.h: the inside of a receiver, shared by receiver.c, claim.c, settle.c and watch.c.
  *
  * One transaction settles all that was handed over and claims what there is room for: a worker with work
  * waits for the disk once a batch. Thread-safety: one thread (the intake). */
@@ -7,9 +7,35 @@
 
 #include "base/buffer.h"
 #include "base/heap.h"
+#include "bide/error.h"
 #include "broker/reconnect.h"
 #include "broker/sqlite/file.h"
-#include "broker/sqlite/watch.h"
+
+/* ---- watch.c ---- */
+
+/* What wakes a receiver: inotify on the side file (see lock.h) and the database file.
+ *
+ * The log (FILE-wal) is not watched: it is written before its commit can be seen, and at every page.
+ * Thread-safety: one thread at a time. */
+
+struct bide_sqlite_watch {
+    int fd;             /* to be polled; -1 when closed */
+    int database, lock; /* watch descriptors; -1: none */
+};
+
+enum {
+    BIDE_SQLITE_RANG = 1,    /* something new may be there to claim */
+    BIDE_SQLITE_LEFT = 2,    /* a process has closed the side file: perhaps a worker that died */
+    BIDE_SQLITE_TOUCHED = 4, /* one of the files may have been removed or replaced */
+};
+
+bide_code bide_sqlite_watch_open(struct bide_sqlite_watch *watch, bide_error *error);
+void bide_sqlite_watch_close(struct bide_sqlite_watch *watch);
+/* Watches these files instead of those before. */
+bide_code bide_sqlite_watch_files(
+    struct bide_sqlite_watch *watch, const char *database, const char *lock, bide_error *error);
+/* What has happened since the last call: flags as above. */
+unsigned bide_sqlite_watch_read(struct bide_sqlite_watch *watch);
 
 /* What is handed out early is bounded by number and by the size of its bodies; and in each queue, together
  * with what is held, by the queue's limit: what another worker could run in time must not lie here. */

@@ -1,4 +1,4 @@
-#include "broker/sqlite/watch.h"
+#include "broker/sqlite/receiver.h"
 
 #include <errno.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include "base/visible.h"
 #include "broker/risk.h"
 #include "cli/commands/check.h"
-#include "cli/commands/placeholder.h"
+#include "cli/commands/worker.h"
 #include "cli/core/output.h"
 #include "cli/core/session.h"
 

@@ -1,4 +1,4 @@
-#include "cli/commands/generation.h"
+#include "cli/commands/worker.h"
 
 #include <string.h>
 

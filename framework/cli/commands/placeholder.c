@@ -1,4 +1,4 @@
-#include "cli/commands/placeholder.h"
+#include "cli/commands/worker.h"
 
 #include <signal.h>
 #include <time.h>

@@ -1,4 +1,4 @@
-#include "cli/send/lines.h"
+#include "cli/send/send.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -6,8 +6,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/wakeup.h"
-#include "cli/send/parser.h"
-#include "cli/send/split.h"
 
 enum {
     CAPACITY = 2 * BIDE_CLI_BATCH,

@@ -1,10 +1,9 @@
-#include "cli/send/parser.h"
+#include "cli/send/send.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/send/split.h"
 #include "producer/configured.h"
 #include "producer/unserved.h"
 

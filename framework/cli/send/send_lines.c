@@ -7,7 +7,6 @@
 
 #include "base/alloc.h"
 #include "cli/core/output.h"
-#include "cli/send/lines.h"
 #include "cli/send/send.h"
 #include "producer/configured.h"
 

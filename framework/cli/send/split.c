@@ -1,4 +1,4 @@
-#include "cli/send/split.h"
+#include "cli/send/send.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "cli/top/figures.h"
+#include "cli/top/top.h"
 
 #include <inttypes.h>
 #include <stdio.h>

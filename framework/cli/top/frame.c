@@ -1,4 +1,4 @@
-#include "cli/top/frame.h"
+#include "cli/top/top.h"
 
 #include <stdbool.h>
 #include <string.h>

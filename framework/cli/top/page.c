@@ -1,4 +1,4 @@
-#include "cli/top/page.h"
+#include "cli/top/top.h"
 
 #include <string.h>
 

@@ -11,7 +11,7 @@
 
 #include "cli/core/live.h"
 #include "cli/core/output.h"
-#include "cli/top/view.h"
+#include "cli/top/top.h"
 
 enum { EVERY_MS = 1000 };
 

@@ -1,4 +1,4 @@
-#include "cli/top/view.h"
+#include "cli/top/top.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,7 +6,6 @@
 
 #include "base/units.h"
 #include "cli/core/output.h"
-#include "cli/top/figures.h"
 
 enum { MIN_NAME = 8 };
 

@@ -1,16 +1,36 @@
-/* dispatch/program/instance.h: one process of a program: its descriptors, the lines to and from it, and what
- * runs in it.
+/* dispatch/program/instance.h: one process of a program: its start, its descriptors, the lines to and from
+ * it, and what runs in it.
  *
  * Thread-safety: the host's thread alone (dispatch/program/host.h). */
 #ifndef BIDE_DISPATCH_PROGRAM_INSTANCE_H
 #define BIDE_DISPATCH_PROGRAM_INSTANCE_H
 
+#include <sys/types.h>
+
 #include "base/buffer.h"
+#include "config/config.h"
 #include "dispatch/context.h"
 #include "dispatch/job.h"
-#include "dispatch/program/spawn.h"
 
 struct bide_program;
+
+/* ---- spawn.c ---- */
+
+/* Starts the process of a program. Called by the host's thread. */
+
+/* Our ends; all close on exec, and do not block. */
+struct bide_spawned {
+    pid_t pid;
+    int pid_fd;
+    int channel;  /* descriptor 3 of the program */
+    int out, err; /* what it writes to standard output and error */
+};
+
+/* Starts it in its `dir`, as seen from the configuration's folder, as leader of a process group, with
+ * descriptors 0 to 3 alone; it dies when the calling thread ends. BIDE_E_CONFIG where the program cannot be
+ * run. */
+bide_code bide_program_spawn(const struct bide_program_config *program, const char *dir,
+    struct bide_spawned *ret_spawned, bide_error *error);
 
 /* A run under way in a process. */
 struct bide_program_run {

@@ -1,7 +1,7 @@
 /* Why vfork and not posix_spawn: the program must die with its worker, and that (PR_SET_PDEATHSIG) has to be
  * said by the child between fork and exec. The child calls only what is async-signal-safe, with every signal
  * blocked, until execve. */
-#include "dispatch/program/spawn.h"
+#include "dispatch/program/instance.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "dispatch/sandbox/limits.h"
+#include "dispatch/limits.h"
 
 enum { CHANNEL = 3, ENVIRONMENT_MAX = 200, FIRST_OWN = 10 };
 

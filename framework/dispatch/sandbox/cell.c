@@ -1,4 +1,4 @@
-#include "dispatch/sandbox/cell.h"
+#include "dispatch/sandbox/inside.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,7 +10,6 @@
 
 #include "base/alloc.h"
 #include "dispatch/context.h"
-#include "dispatch/sandbox/receive.h"
 
 enum { READ_AHEAD = 16 * 1024, KEEP_BYTES = 256 * 1024, ASK_AGAIN_MS = 100 };
 

@@ -1,4 +1,4 @@
-#include "dispatch/sandbox/child.h"
+#include "dispatch/sandbox/inside.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,9 +11,8 @@
 
 #include "dispatch/context.h"
 #include "dispatch/handler.h"
+#include "dispatch/limits.h"
 #include "dispatch/sandbox/frame.h"
-#include "dispatch/sandbox/limits.h"
-#include "dispatch/sandbox/receive.h"
 
 enum { READ_AHEAD = 4096, ANSWER_BYTES = 1024, KEEP_BYTES = 256 * 1024 };
 

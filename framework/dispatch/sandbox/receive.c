@@ -1,4 +1,4 @@
-#include "dispatch/sandbox/receive.h"
+#include "dispatch/sandbox/inside.h"
 
 #include <errno.h>
 #include <sched.h>

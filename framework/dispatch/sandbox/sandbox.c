@@ -18,7 +18,7 @@
 #include "base/units.h"
 #include "dispatch/context.h"
 #include "dispatch/handler.h"
-#include "dispatch/sandbox/cell.h"
+#include "dispatch/sandbox/inside.h"
 
 struct bide_sandbox {
     struct bide_zygote *zygote;

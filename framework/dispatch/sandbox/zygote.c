@@ -19,7 +19,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "bide/log.h"
-#include "dispatch/sandbox/child.h"
+#include "dispatch/sandbox/inside.h"
 
 enum {
     LEAVE_MS = 1000,   /* for idle children to close their handlers and go */

@@ -1,4 +1,4 @@
-#include "broker/rabbitmq/admin/sources.h"
+#include "broker/rabbitmq/admin/admin.h"
 
 #include "base/alloc.h"
 

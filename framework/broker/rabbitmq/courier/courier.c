@@ -2,10 +2,9 @@
 
 #include <poll.h>
 
-#include "base/killpoint.h"
 #include "base/alloc.h"
+#include "base/killpoint.h"
 #include "bide/log.h"
-#include "broker/rabbitmq/courier/parcel.h"
 
 enum {
     REFUSED_PAUSE_US = 50000,

@@ -70,4 +70,12 @@ static inline struct bide_rmq_job *list_take(struct list *list)
     return first;
 }
 
+/* ---- parcel.c ---- */
+
+/* A job's item as an AMQP message with its address. Courier thread. */
+
+/* Puts the item into the publisher. BIDE_E_DATA: it can never be published. */
+bide_code bide_rmq_parcel_put(
+    struct bide_rmq_publisher *publisher, struct bide_rmq_item *item, bide_error *error);
+
 #endif

@@ -1,4 +1,4 @@
-#include "broker/rabbitmq/courier/parcel.h"
+#include "broker/rabbitmq/courier/inside.h"
 
 #include "broker/rabbitmq/address.h"
 

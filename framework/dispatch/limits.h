@@ -1,7 +1,7 @@
-/* dispatch/sandbox/limits.h: what a sandbox child or a program may use. Called in the child alone;
+/* dispatch/limits.h: what a sandbox child or a program may use. Called in the child alone;
  * bide_limits_apply also between vfork and exec: it changes no memory but *error. */
-#ifndef BIDE_DISPATCH_SANDBOX_LIMITS_H
-#define BIDE_DISPATCH_SANDBOX_LIMITS_H
+#ifndef BIDE_DISPATCH_LIMITS_H
+#define BIDE_DISPATCH_LIMITS_H
 
 #include "bide/error.h"
 #include "config/config.h"

@@ -1,10 +1,8 @@
-/* dispatch/sandbox/cell.h: one sandbox child, as the worker sees it, and what passes between the two.
- *
- * Thread-safety: a cell is used by one thread at a time (any): it is idle, or a run's. Inside
- * dispatch/sandbox alone. */
-#ifndef BIDE_DISPATCH_SANDBOX_CELL_H
-#define BIDE_DISPATCH_SANDBOX_CELL_H
+/* dispatch/sandbox/inside.h: between the files of this folder. */
+#ifndef BIDE_DISPATCH_SANDBOX_INSIDE_H
+#define BIDE_DISPATCH_SANDBOX_INSIDE_H
 
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "base/buffer.h"
@@ -12,6 +10,32 @@
 #include "bide/handler.h"
 #include "dispatch/sandbox/frame.h"
 #include "dispatch/sandbox/zygote.h"
+
+struct bide_handler;
+
+/* ---- receive.c ---- */
+
+/* What both ends of a sandbox's socket do while they wait for each other. Any thread. */
+
+/* recv() of something that should be there in a few microseconds: lets others run a few times, in which the
+ * other end has mostly answered, before it sleeps. Being woken costs more than a short run of a handler does.
+ */
+ssize_t bide_sandbox_receive(int fd, void *to, size_t room);
+
+/* ---- child.c ---- */
+
+/* The life of a sandbox child: limits, open, one message after another, close. */
+
+/* In the child, after the fork, by its one thread. `parent`: dies with it. Serves the worker at the other end
+ * of `fd` until that is closed; `cancel` is the eventfd by which a run is cancelled. */
+_Noreturn void bide_sandbox_child_main(const struct bide_handler *handler, pid_t parent, int fd, int cancel);
+
+/* ---- cell.c ---- */
+
+/* One sandbox child, as the worker sees it, and what passes between the two.
+ *
+ * Thread-safety: a cell is used by one thread at a time (any): it is idle, or a run's. Inside
+ * dispatch/sandbox alone. */
 
 struct bide_cell {
     struct bide_cell *next;

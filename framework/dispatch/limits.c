@@ -1,4 +1,4 @@
-#include "dispatch/sandbox/limits.h"
+#include "dispatch/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
