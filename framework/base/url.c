@@ -266,6 +266,17 @@ const char *bide_url_param(const struct bide_url *url, const char *name)
     return NULL;
 }
 
+bide_code bide_url_add_param(struct bide_url *url, const char *name, const char *value, bide_error *error)
+{
+    if (url->n_params == BIDE_URL_PARAMS_MAX)
+        return bide_fail(
+            error, BIDE_E_CONFIG, "%s: more than %d options", url->redacted, BIDE_URL_PARAMS_MAX);
+    struct bide_url_param *param = &url->params[url->n_params++];
+    param->name = bide_strdup(name);
+    param->value = bide_strdup(value);
+    return param->name && param->value ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
 bide_code bide_url_check_params(const struct bide_url *url, const char *const known[], bide_error *error)
 {
     for (size_t i = 0; i < url->n_params; i++) {

@@ -41,6 +41,8 @@ bide_code bide_url_parse(const char *text, struct bide_url *ret_url, bide_error 
 void bide_url_clear(struct bide_url *url); /* also a zeroed one */
 /* The last value of a parameter, or NULL. */
 const char *bide_url_param(const struct bide_url *url, const char *name);
+/* Adds a parameter. BIDE_E_CONFIG where there are too many. */
+bide_code bide_url_add_param(struct bide_url *url, const char *name, const char *value, bide_error *error);
 /* The text with the values of its query hidden, and with what stands between the first ':' behind "scheme://"
  * and the last '@', also for what does not parse: a password may hold a raw '/', '?' or '@'. (So an '@' in a
  * parameter is better written %40.) bide_free it; NULL where there is no memory. */

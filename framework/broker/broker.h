@@ -30,14 +30,11 @@
  * 100 + 8 × 40 ms. */
 enum { BIDE_LANDING_MS = 500 };
 
-enum bide_queue_type { BIDE_QUEUE_QUORUM, BIDE_QUEUE_CLASSIC }; /* RabbitMQ only */
-
 /* What all three objects are opened with. All is borrowed until open returns, except `clock`: for ever. */
 struct bide_broker_options {
     const struct bide_url *url;
-    const char *name_space; /* valid by bide_namespace_valid */
-    const char *base_dir;   /* where relative paths in the URL start */
-    enum bide_queue_type queue_type;
+    const char *name_space;    /* valid by bide_namespace_valid */
+    const char *base_dir;      /* where relative paths in the URL start */
     const char *const *queues; /* the configured queues; declared by whoever opens first. A receiver serves */
     size_t n_queues;           /* exactly these, in this order; a sender and an admin may know none */
     const char *client_name;   /* shown by the broker, e.g. "bide worker host:1234" */
@@ -358,8 +355,10 @@ struct bide_plan {
 struct bide_adapter {
     const char *name;       /* "sqlite" */
     const char *schemes[4]; /* of URLs, NULL-terminated */
-    bool creates_queues;    /* sending to a queue nobody declared works (else: parked as unrouted) */
-    bool one_process;       /* what is sent can be received in the same process alone, and ends with it */
+    const char *const
+        *beside_url;     /* options of its URLs that may be given beside the URL, too; NULL-terminated */
+    bool creates_queues; /* sending to a queue nobody declared works (else: parked as unrouted) */
+    bool one_process;    /* what is sent can be received in the same process alone, and ends with it */
     bide_code (*open_sender)(
         const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error);
     bide_code (*open_receiver)(
@@ -368,11 +367,17 @@ struct bide_adapter {
         const struct bide_broker_options *options, struct bide_admin **ret_admin, bide_error *error);
     bide_code (*explain)(const struct bide_broker_options *options, int64_t delay_ms,
         struct bide_plan *ret_plan, bide_error *error);
+    const char *(*risk)(const struct bide_url *url); /* broker/risk.h; NULL: there is none */
 };
 
 /* The adapter of an URL's scheme; the error of an unknown one lists those there are. */
 bide_code bide_adapter_find(
     const struct bide_url *url, const struct bide_adapter **ret_adapter, bide_error *error);
+/* An option that somebody names beside the URL; value: NULL where it is not given. It becomes one of the
+ * URL's where the adapter has such an option, else it has no meaning. BIDE_E_CONFIG where the URL says
+ * something else. */
+bide_code bide_adapter_take_option(const struct bide_adapter *adapter, struct bide_url *url, const char *name,
+    const char *value, bide_error *error);
 /* Every adapter, NULL-terminated. */
 const struct bide_adapter *const *bide_adapters(void);
 

@@ -51,6 +51,26 @@ bide_code bide_adapter_find(
     return unknown_scheme(url, error);
 }
 
+static bool may_stand_beside(const struct bide_adapter *adapter, const char *name)
+{
+    for (const char *const *option = adapter->beside_url; option && *option; option++)
+        if (strcmp(*option, name) == 0)
+            return true;
+    return false;
+}
+
+bide_code bide_adapter_take_option(const struct bide_adapter *adapter, struct bide_url *url, const char *name,
+    const char *value, bide_error *error)
+{
+    const char *said = bide_url_param(url, name);
+    if (!value || !may_stand_beside(adapter, name) || (said && strcmp(said, value) == 0))
+        return BIDE_OK;
+    if (said)
+        return bide_fail(error, BIDE_E_CONFIG,
+            "%s is '%s', but the URL of the broker says %s=%s: remove one of them", name, value, name, said);
+    return bide_url_add_param(url, name, value, error);
+}
+
 static const char *const reason_names[] = {
 #define REASON_ROW(name, text) text,
     BIDE_REASONS(REASON_ROW)

@@ -2,8 +2,13 @@
 #ifndef BIDE_BROKER_RISK_H
 #define BIDE_BROKER_RISK_H
 
+#include <stdbool.h>
+
 #include "base/url.h"
 #include "bide/error.h"
+
+/* For adapters whose connection has no TLS: would somebody on the way read the password? Not on this host. */
+bool bide_broker_shows_password(const struct bide_url *url);
 
 /* What a stranger on the network could do, in one sentence; NULL: nothing that the URL shows. */
 const char *bide_broker_risk(const struct bide_url *url);

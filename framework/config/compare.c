@@ -61,6 +61,7 @@ static void add_value(struct bide_buffer *to, const struct bide_option *option, 
     const char *text;
     switch (option->kind) {
     case BIDE_OPTION_STRING:
+    case BIDE_OPTION_WORD:
     case BIDE_OPTION_TYPE:
     case BIDE_OPTION_QUEUE:
     case BIDE_OPTION_NAMESPACE:

@@ -134,7 +134,7 @@ struct bide_config {
                     set, with file and line: "${NAME}" stands there still */
     char *broker;
     char *name_space;
-    int classic_queues;        /* 1: queue_type = "classic" */
+    char *queue_type;          /* NULL: not given; an option of the broker's URL (broker/configured.h) */
     char **plugin_dirs;        /* absolute, ended by NULL, never empty */
     bool allow_unsafe_plugins; /* also those that others could change */
     char **secrets;            /* the environment variables that "${}" named and that are set */

@@ -17,6 +17,7 @@ static const char *const kind_names[] = {
     [BIDE_OPTION_DURATION] = "duration",
     [BIDE_OPTION_SIZE] = "size",
     [BIDE_OPTION_CHOICE] = "choice",
+    [BIDE_OPTION_WORD] = "choice",
     [BIDE_OPTION_BACKOFF] = "choice or list of durations",
     [BIDE_OPTION_GROUP] = "group",
     [BIDE_OPTION_LIST] = "list of groups",

@@ -258,9 +258,12 @@ static const struct bide_option root_options[] = {
         .help =
             "Prefix of every exchange, queue and key in the broker: two namespaces share a broker without "
             "seeing each other."},
-    {"queue_type", BIDE_OPTION_CHOICE, ROOT(classic_queues), .fallback = "quorum", .choices = queue_types,
-        .help = "RabbitMQ only. `quorum` queues survive the loss of a node; a crash of the broker can lose a "
-                "message of `classic` ones in a hop."},
+    {"queue_type", BIDE_OPTION_WORD, ROOT(queue_type), .fallback = "", .sample = "quorum",
+        .choices = queue_types,
+        .help =
+            "RabbitMQ only: the same as `queue_type=…` in the URL of `broker`, and an error where the two "
+            "differ. `quorum` (the default) queues survive the loss of a node; a crash of the broker can "
+            "lose a message of `classic` ones in a hop."},
     {"plugin_dir", BIDE_OPTION_STRINGS, ROOT(plugin_dirs), .fallback = "",
         .help =
             "Folder of the plugins, or a list of folders, of which the first that has the plugin is taken. "

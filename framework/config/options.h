@@ -22,6 +22,7 @@ enum bide_option_kind {
     BIDE_OPTION_DURATION,  /* int64_t ms, min … max */
     BIDE_OPTION_SIZE,      /* int64_t bytes, min … max */
     BIDE_OPTION_CHOICE,    /* int or enum: the place in `choices` */
+    BIDE_OPTION_WORD,      /* char *, one of `choices`; NULL: unset */
     BIDE_OPTION_BACKOFF,  /* a choice or a list of durations: backoff, list_ms, n_list of bide_retry_config */
     BIDE_OPTION_GROUP,    /* the struct of `section`, in place */
     BIDE_OPTION_LIST,     /* pointer to the structs of `section`; their number at `count_offset` */

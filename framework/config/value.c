@@ -247,6 +247,17 @@ static bide_code read_choice(const struct value *value)
     return unknown_choice(value);
 }
 
+static bide_code read_word(const struct value *value)
+{
+    const char *const *choices = value->option->choices;
+    if (!value->at)
+        return BIDE_OK; /* the fallback: unset */
+    for (size_t i = 0; value->text && choices[i]; i++)
+        if (strcmp(choices[i], value->text) == 0)
+            return keep(value, value->text);
+    return unknown_choice(value);
+}
+
 static bide_code backoff_step(const struct value *value, int index, int64_t *ret_ms)
 {
     const config_setting_t *at = config_setting_get_elem(value->at, (unsigned)index);
@@ -298,6 +309,7 @@ static bide_code (*const kinds[])(const struct value *) = {
     [BIDE_OPTION_DURATION] = read_duration,
     [BIDE_OPTION_SIZE] = read_size,
     [BIDE_OPTION_CHOICE] = read_choice,
+    [BIDE_OPTION_WORD] = read_word,
     [BIDE_OPTION_BACKOFF] = read_backoff,
 };
 

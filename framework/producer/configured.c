@@ -2,30 +2,8 @@
 
 #include <inttypes.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "message/envelope.h"
-
-bide_code bide_producer_open_configured(
-    const struct bide_config *config, bide_producer **ret_producer, bide_error *error)
-{
-    const char **queues = bide_calloc(config->n_queues, sizeof *queues);
-    if (!queues)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < config->n_queues; i++)
-        queues[i] = config->queues[i].name;
-    const bide_producer_options producer_options = {
-        .name_space = config->name_space,
-        .queue_type = config->classic_queues ? "classic" : "quorum",
-        .base_dir = config->dir,
-        .max_body = (size_t)config->worker.max_body,
-        .queues = queues,
-        .n_queues = config->n_queues,
-    };
-    bide_code code = bide_producer_open(config->broker, &producer_options, ret_producer, error);
-    bide_free(queues);
-    return code;
-}
 
 static bide_code judge_size(const struct bide_config *config, const bide_message *message, bide_error *error)
 {

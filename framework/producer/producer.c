@@ -7,8 +7,9 @@
 
 #include "base/killpoint.h"
 #include "base/alloc.h"
-#include "broker/broker.h"
+#include "broker/configured.h"
 #include "message/message.h"
+#include "producer/configured.h"
 
 enum { DEFAULT_MAX_BODY = 1024 * 1024, DEFAULT_TIMEOUT_MS = 10 * 1000 };
 
@@ -35,17 +36,6 @@ static void fill_broker_options(
     };
 }
 
-static bide_code parse_queue_type(const char *name, enum bide_queue_type *ret_type, bide_error *error)
-{
-    if (!name || strcmp(name, "quorum") == 0)
-        *ret_type = BIDE_QUEUE_QUORUM;
-    else if (strcmp(name, "classic") == 0)
-        *ret_type = BIDE_QUEUE_CLASSIC;
-    else
-        return bide_fail(error, BIDE_E_CONFIG, "queue type '%s': \"quorum\" or \"classic\"", name);
-    return BIDE_OK;
-}
-
 static bide_code open_sender(const char *url_text, const bide_producer_options *given,
     struct bide_sender **ret_sender, bide_error *error)
 {
@@ -59,17 +49,35 @@ static bide_code open_sender(const char *url_text, const bide_producer_options *
     if (!bide_namespace_valid(options.name_space))
         return bide_fail(error, BIDE_E_CONFIG, "'%.100s' is not a namespace: letters, digits, '-' and '_'",
             options.name_space);
-    bide_code code = parse_queue_type(given->queue_type, &options.queue_type, error);
-    if (code == BIDE_OK)
-        code = bide_url_parse(url_text, &url, error);
+    bide_code code = bide_url_parse(url_text, &url, error);
     if (code != BIDE_OK)
         return code;
     options.url = &url;
     code = bide_adapter_find(&url, &adapter, error);
     if (code == BIDE_OK)
+        code = bide_adapter_take_option(adapter, &url, "queue_type", given->queue_type, error);
+    if (code == BIDE_OK)
         code = adapter->open_sender(&options, ret_sender, error);
     bide_url_clear(&url);
     return code;
+}
+
+/* Takes over the sender. */
+static bide_code create(struct bide_sender *sender, const char *queue, size_t max_body,
+    bide_producer **ret_producer, bide_error *error)
+{
+    struct bide_producer *producer = bide_calloc(1, sizeof *producer);
+    if (!producer) {
+        bide_sender_destroy(sender);
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    }
+    pthread_mutex_init(&producer->lock, NULL);
+    producer->sender = sender;
+    producer->clock = bide_clock_system();
+    producer->max_body = max_body;
+    memcpy(producer->default_queue, queue, strlen(queue) + 1);
+    *ret_producer = producer;
+    return BIDE_OK;
 }
 
 bide_code bide_producer_open(
@@ -78,22 +86,26 @@ bide_code bide_producer_open(
     const bide_producer_options none = {0};
     const bide_producer_options *given = options ? options : &none;
     const char *queue = given->default_queue ? given->default_queue : "default";
+    struct bide_sender *sender;
     if (!bide_queue_name_valid(queue))
         return bide_fail(error, BIDE_E_CONFIG, "'%.100s' is not a queue name", queue);
-    struct bide_producer *producer = bide_calloc(1, sizeof *producer);
-    if (!producer)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    pthread_mutex_init(&producer->lock, NULL);
-    producer->clock = bide_clock_system();
-    producer->max_body = given->max_body ? given->max_body : DEFAULT_MAX_BODY;
-    memcpy(producer->default_queue, queue, strlen(queue) + 1);
-    bide_code code = open_sender(url, given, &producer->sender, error);
-    if (code != BIDE_OK) {
-        bide_producer_close(producer);
+    bide_code code = open_sender(url, given, &sender, error);
+    size_t max_body = given->max_body ? given->max_body : DEFAULT_MAX_BODY;
+    return code == BIDE_OK ? create(sender, queue, max_body, ret_producer, error) : code;
+}
+
+bide_code bide_producer_open_configured(
+    const struct bide_config *config, bide_producer **ret_producer, bide_error *error)
+{
+    struct bide_configured_broker broker;
+    struct bide_sender *sender;
+    bide_code code = bide_broker_configure(config, "producer", &broker, error);
+    if (code != BIDE_OK)
         return code;
-    }
-    *ret_producer = producer;
-    return BIDE_OK;
+    code = broker.adapter->open_sender(&broker.options, &sender, error);
+    bide_configured_broker_clear(&broker);
+    return code == BIDE_OK ? create(sender, "default", (size_t)config->worker.max_body, ret_producer, error)
+                           : code;
 }
 
 void bide_producer_close(bide_producer *producer)

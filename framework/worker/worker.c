@@ -18,8 +18,7 @@ enum { JOIN_MS = 5 * 1000 };
 
 struct bide_worker {
     struct bide_config *config;
-    struct bide_url url;
-    const struct bide_adapter *adapter;
+    struct bide_configured_broker broker;
     const struct bide_clock *clock;
     struct bide_handlers handlers;
     struct bide_intake intake;
@@ -27,29 +26,24 @@ struct bide_worker {
     bool abandoned; /* a handler did not return: what it may use stays */
 };
 
-static bide_code find_broker(struct bide_worker *worker, const char *broker, bide_error *error)
-{
-    bide_code code = bide_url_parse(broker, &worker->url, error);
-    if (code == BIDE_OK)
-        code = bide_adapter_find(&worker->url, &worker->adapter, error);
-    return code;
-}
-
 static bide_code apply_options(
     struct bide_worker *worker, const bide_worker_options *options, bide_error *error)
 {
-    const struct bide_config *config = worker->config;
+    struct bide_config *config = worker->config;
     if (options && options->threads > 0)
-        worker->config->worker.threads = options->threads;
-    const char *broker = options && options->broker ? options->broker : config->broker;
-    if (!broker)
+        config->worker.threads = options->threads;
+    bide_code code =
+        options && options->broker ? bide_broker_override(config, options->broker, error) : BIDE_OK;
+    if (code != BIDE_OK)
+        return code;
+    if (!config->broker)
         return bide_fail(
             error, BIDE_E_CONFIG, "%s: no broker: add broker = \"sqlite:bide.db\";", config->path);
     if (config->n_handlers == 0)
         return bide_fail(error, BIDE_E_CONFIG,
             "%s: no handlers: a worker needs at least one, or http.listen or http.send_socket to only send",
             config->path);
-    return find_broker(worker, broker, error);
+    return bide_broker_configure(config, "worker", &worker->broker, error);
 }
 
 static bide_worker *allocate(void)
@@ -107,7 +101,7 @@ bide_code bide_worker_assemble(struct bide_config *config, struct bide_handlers 
     worker->config = config;
     worker->handlers = *handlers;
     *handlers = (struct bide_handlers){0};
-    bide_code code = find_broker(worker, config->broker, error);
+    bide_code code = bide_broker_configure(config, "worker", &worker->broker, error);
     if (code == BIDE_OK)
         code = bide_intake_init(&worker->intake, config, &worker->handlers, worker->clock, error);
     if (code != BIDE_OK) {
@@ -125,7 +119,7 @@ void bide_worker_destroy(bide_worker *worker)
         return;
     bide_intake_clear(&worker->intake);
     bide_handlers_close(&worker->handlers);
-    bide_url_clear(&worker->url);
+    bide_configured_broker_clear(&worker->broker);
     bide_config_destroy(worker->config);
     bide_free(worker);
 }
@@ -138,10 +132,10 @@ void bide_worker_stop(bide_worker *worker)
 bide_code bide_worker_supervised_by(
     bide_worker *worker, const struct bide_supervised *supervised, bide_error *error)
 {
-    if (worker->adapter->one_process)
+    if (worker->broker.adapter->one_process)
         return bide_fail(error, BIDE_E_CONFIG,
             "%s is for programs that send and receive by themselves: nobody could send to this worker",
-            worker->url.redacted);
+            worker->broker.url.redacted);
     worker->intake.supervised = supervised;
     worker->intake.metrics = supervised->metrics;
     bide_intake_count_handlers(&worker->intake);
@@ -224,7 +218,7 @@ static void end_pool(struct bide_worker *worker)
 
 static void log_start(const struct bide_worker *worker)
 {
-    bide_log(BIDE_LOG_INFO, "worker started", BIDE_STR("broker", worker->url.redacted),
+    bide_log(BIDE_LOG_INFO, "worker started", BIDE_STR("broker", worker->broker.url.redacted),
         BIDE_INT("threads", worker->config->worker.threads), BIDE_INT("queues", worker->config->n_queues),
         BIDE_INT("handlers", worker->config->n_handlers));
 }
@@ -240,8 +234,7 @@ static void log_end(const struct bide_worker *worker)
 bide_code bide_worker_run(bide_worker *worker, bide_error *error)
 {
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-    bide_code code =
-        bide_worker_connect(&worker->intake, worker->adapter, &worker->url, worker->waits, error);
+    bide_code code = bide_worker_connect(&worker->intake, &worker->broker, worker->waits, error);
     if (code != BIDE_OK || !worker->intake.receiver) /* NULL: told to stop before the broker came */
         return code;
     code = start_pool(worker, error);

@@ -1,4 +1,4 @@
-/* contract [--list] [--case GLOB] [--queue-type quorum|classic] [--share-namespace] URL */
+/* contract [--list] [--case GLOB] [--share-namespace] URL */
 #include <fnmatch.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -39,15 +39,13 @@ struct arguments {
 
 static int usage(void)
 {
-    fputs("usage: contract [--list] [--case GLOB] [--queue-type quorum|classic] [--share-namespace] URL\n",
-        stderr);
+    fputs("usage: contract [--list] [--case GLOB] [--share-namespace] URL\n", stderr);
     return USAGE_ERROR;
 }
 
 static const struct option options[] = {
     {"list", no_argument, NULL, 'l'},
     {"case", required_argument, NULL, 'c'},
-    {"queue-type", required_argument, NULL, 'q'},
     {"share-namespace", no_argument, NULL, 's'},
     {0},
 };
@@ -61,10 +59,6 @@ static bool take_option(struct arguments *arguments, int option)
     case 'c':
         arguments->glob = optarg;
         return true;
-    case 'q':
-        arguments->settings.queue_type =
-            strcmp(optarg, "classic") == 0 ? BIDE_QUEUE_CLASSIC : BIDE_QUEUE_QUORUM;
-        return strcmp(optarg, "classic") == 0 || strcmp(optarg, "quorum") == 0;
     case 's':
         arguments->settings.share_namespace = true;
         return true;

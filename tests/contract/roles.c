@@ -82,21 +82,20 @@ static const struct {
     bide_code (*play)(struct fixture *fixture, size_t n, bide_error *error);
 } roles[] = {{"hold", hold}, {"send", send_when_told}, {"delayed", send_delayed}};
 
-/* --child ROLE N QUEUE-TYPE URL NAMESPACE ALPHA BETA */
+/* --child ROLE N URL NAMESPACE ALPHA BETA */
 int play_role(int argc, char **argv)
 {
     struct fixture fixture;
     bide_error error = {.text = "no such role"};
     bide_code code = BIDE_E_USAGE;
-    if (argc != 9)
+    if (argc != 8)
         return bide_code_exit(code);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    struct broker_settings settings = {.url = argv[5],
-        .queue_type = strcmp(argv[4], "classic") == 0 ? BIDE_QUEUE_CLASSIC : BIDE_QUEUE_QUORUM};
-    const char *queues[] = {argv[7], argv[8]};
+    struct broker_settings settings = {.url = argv[4]};
+    const char *queues[] = {argv[6], argv[7]};
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
         if (strcmp(argv[2], roles[i].name) == 0) {
-            code = fixture_adopt(&fixture, &settings, argv[6], queues, &error);
+            code = fixture_adopt(&fixture, &settings, argv[5], queues, &error);
             if (code == BIDE_OK)
                 code = roles[i].play(&fixture, (size_t)strtoul(argv[3], NULL, 10), &error);
             fixture_clear(&fixture);

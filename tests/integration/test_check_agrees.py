@@ -69,6 +69,8 @@ def both_refuse(project):
     broken("no such plugin folder", "/nonexistent", plugin_dir="/nonexistent")
     broken("queue that is not listed", "other", handlers=[probe(queue="other")], queues=[{"name": "mine"}])
     broken("limits without a process", "isolation", handlers=[probe(limits={"files": 20})])
+    broken("two queue types", "remove one of them", broker="amqp://127.0.0.1:1/?queue_type=classic", queue_type="quorum")
+    broken("no such queue type", "queue_type=quorum", broker="amqp://127.0.0.1:1/?queue_type=clasic")
     broken("database in no folder", "/nonexistent", broker="sqlite:/nonexistent/x.db", codes=(69, 78))
     taken.close()
 

@@ -15,7 +15,6 @@ static void options_init(struct fixture *fixture)
         .url = &fixture->url,
         .name_space = fixture->name_space,
         .base_dir = ".",
-        .queue_type = fixture->settings->queue_type,
         .queues = fixture->queues,
         .n_queues = FIXTURE_QUEUES,
         .client_name = "bide contract suite",

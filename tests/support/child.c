@@ -14,7 +14,7 @@
 
 extern char **environ;
 
-enum { ARGUMENTS = 10 };
+enum { ARGUMENTS = 9 };
 
 static bool pipes_open(int in[2], int out[2])
 {
@@ -63,10 +63,9 @@ struct child *fixture_spawn(struct fixture *fixture, const char *role, size_t nu
     struct child *child = free_slot(fixture);
     char count[32];
     snprintf(count, sizeof count, "%zu", number);
-    bool classic = fixture->settings->queue_type == BIDE_QUEUE_CLASSIC;
     char *arguments[ARGUMENTS] = {unconst(fixture->settings->program), unconst("--child"), unconst(role),
-        count, unconst(classic ? "classic" : "quorum"), unconst(fixture->settings->url), fixture->name_space,
-        fixture->names[0], fixture->names[1], NULL};
+        count, unconst(fixture->settings->url), fixture->name_space, fixture->names[0], fixture->names[1],
+        NULL};
     int in[2], out[2];
     assert_true(pipes_open(in, out));
     int failed = spawn_with(&child->pid, arguments, in[0], out[1]);

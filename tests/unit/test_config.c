@@ -21,7 +21,7 @@ static void test_defaults(void **state)
     assert_string_equal(config->dir, (char *)*state);
     assert_string_equal(config->broker, "sqlite:bide.db");
     assert_string_equal(config->name_space, "bide");
-    assert_false(config->classic_queues);
+    assert_null(config->queue_type);
     assert_int_equal(config->plugin_dirs[0][0], '/');
     assert_int_equal(config->worker.threads, 8);
     assert_int_equal(config->worker.processes, 1);
@@ -61,7 +61,7 @@ static void test_everything_given(void **state)
     assert_string_equal(config->path, "a.conf");
     assert_string_equal(config->plugin_dirs[0], plugins);
     assert_null(config->plugin_dirs[1]);
-    assert_true(config->classic_queues);
+    assert_string_equal(config->queue_type, "classic");
     assert_int_equal(config->worker.threads, 3);
     assert_int_equal(config->worker.order, BIDE_ORDER_STRICT);
     assert_int_equal(config->worker.drain_ms, 60000);

@@ -45,6 +45,7 @@ static void test_defaults(void **state)
     assert_int_equal(settings->heartbeat_s, 10);
     assert_int_equal(settings->connect_timeout_ms, 5000);
     assert_false(settings->tls);
+    assert_false(settings->classic);
     bide_rmq_settings_destroy(settings);
 }
 
@@ -53,8 +54,10 @@ static void test_in_full(void **state)
     (void)state;
     struct bide_rmq_settings *settings = made(
         "amqps://us%40er:p%3Aw@h1,h2:1234,[::1]:99/a%2Fb?heartbeat=4&connect_timeout=2&verify=verify_none"
+        "&queue_type=classic"
         "&cacertfile=ca.pem&certfile=/c.pem&keyfile=k.pem");
     assert_true(settings->tls);
+    assert_true(settings->classic);
     assert_false(settings->verify);
     assert_int_equal(settings->n_hosts, 3);
     assert_int_equal(settings->hosts[0].port, 5671);

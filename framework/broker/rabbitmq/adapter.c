@@ -1,6 +1,8 @@
 #include "broker/adapters.h"
 #include "broker/rabbitmq/objects.h"
 
+static const char *const beside_url[] = {"queue_type", NULL};
+
 const struct bide_adapter bide_rabbitmq_adapter = {
     .name = "rabbitmq",
     .schemes = {"amqp", "amqps", NULL},
@@ -9,4 +11,6 @@ const struct bide_adapter bide_rabbitmq_adapter = {
     .open_receiver = bide_rmq_open_receiver,
     .open_admin = bide_rmq_open_admin,
     .explain = bide_rmq_explain,
+    .beside_url = beside_url,
+    .risk = bide_rmq_risk,
 };

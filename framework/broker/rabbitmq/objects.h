@@ -13,5 +13,6 @@ bide_code bide_rmq_open_admin(
     const struct bide_broker_options *options, struct bide_admin **ret_admin, bide_error *error);
 bide_code bide_rmq_explain(const struct bide_broker_options *options, int64_t delay_ms,
     struct bide_plan *ret_plan, bide_error *error);
+const char *bide_rmq_risk(const struct bide_url *url);
 
 #endif

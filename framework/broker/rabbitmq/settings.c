@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/units.h"
+#include "broker/rabbitmq/objects.h"
 #include "broker/risk.h"
 
 /* Early ones wait half a second at most: so many arrive in that time at 10 000 a second. */
@@ -21,7 +22,7 @@ enum {
 };
 
 static const char *const known_params[] = {"heartbeat", "connect_timeout", "consumer_timeout", "cacertfile",
-    "cafile", "certfile", "keyfile", "verify", NULL};
+    "cafile", "certfile", "keyfile", "verify", "queue_type", NULL};
 
 /* ---- texts ---- */
 
@@ -104,24 +105,51 @@ static bide_code read_times(struct bide_rmq_settings *settings, const struct bid
     return BIDE_OK;
 }
 
-static bide_code read_verify(
-    struct bide_rmq_settings *settings, const struct bide_url *url, bide_error *error)
+struct word {
+    const char *text;
+    bool value;
+};
+
+static const struct word verify_words[] = {
+    {"peer", true}, {"verify_peer", true}, {"none", false}, {"verify_none", false}, {0}};
+static const struct word queue_type_words[] = {{"quorum", false}, {"classic", true}, {0}};
+
+/* rule: what to write. *value: as it is where the URL does not say. */
+static bide_code read_word(const struct bide_url *url, const char *name, const struct word *words,
+    const char *rule, bool *value, bide_error *error)
 {
-    static const struct {
-        const char *text;
-        bool verify;
-    } rows[] = {{"peer", true}, {"verify_peer", true}, {"none", false}, {"verify_none", false}};
-    const char *text = bide_url_param(url, "verify");
-    settings->verify = true;
-    if (!text)
-        return BIDE_OK;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strcmp(rows[i].text, text) == 0) {
-            settings->verify = rows[i].verify;
+    const char *text = bide_url_param(url, name);
+    for (; text && words->text; words++)
+        if (strcmp(words->text, text) == 0) {
+            *value = words->value;
             return BIDE_OK;
         }
-    return bide_fail(error, BIDE_E_CONFIG, "%s: verify=%s: write verify=peer (the default) or verify=none",
-        url->redacted, text);
+    return text ? bide_fail(error, BIDE_E_CONFIG, "%s: %s=%s: write %s", url->redacted, name, text, rule)
+                : BIDE_OK;
+}
+
+static bide_code read_words(struct bide_rmq_settings *settings, const struct bide_url *url, bide_error *error)
+{
+    settings->verify = true;
+    bide_code code = read_word(
+        url, "verify", verify_words, "verify=peer (the default) or verify=none", &settings->verify, error);
+    if (code == BIDE_OK)
+        code = read_word(url, "queue_type", queue_type_words,
+            "queue_type=quorum (the default) or queue_type=classic", &settings->classic, error);
+    return code;
+}
+
+const char *bide_rmq_risk(const struct bide_url *url)
+{
+    bool verify = true;
+    read_word(url, "verify", verify_words, "", &verify, NULL);
+    if (!verify)
+        return "verify=none: the broker's certificate is not checked, so that anybody on the way can read "
+               "the "
+               "password and the messages: give cacertfile=… instead";
+    if (strcmp(url->scheme, "amqp") == 0 && bide_broker_shows_password(url))
+        return "the password goes over the network in clear text: use amqps://";
+    return NULL;
 }
 
 /* A file's path, from base_dir where it is relative; NULL where the option is absent. */
@@ -179,7 +207,7 @@ static bide_code fill(
     if (code == BIDE_OK)
         code = read_times(settings, url, error);
     if (code == BIDE_OK)
-        code = read_verify(settings, url, error);
+        code = read_words(settings, url, error);
     if (code != BIDE_OK)
         return code;
     settings->tls = strcmp(url->scheme, "amqps") == 0;
@@ -189,7 +217,6 @@ static bide_code fill(
     if (settings->max_in_flight && settings->max_in_flight < settings->max_body)
         settings->max_in_flight = settings->max_body;
     settings->early_max = options->early_max ? options->early_max : EARLY_MAX;
-    settings->classic = options->queue_type == BIDE_QUEUE_CLASSIC;
     settings->clock = options->clock;
     if (!copy_texts(settings, options))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");

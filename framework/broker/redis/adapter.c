@@ -1,9 +1,11 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "broker/adapters.h"
 #include "broker/redis/admin/admin.h"
 #include "broker/redis/receiver.h"
 #include "broker/redis/sender.h"
+#include "broker/risk.h"
 
 static bide_code explain(const struct bide_broker_options *options, int64_t delay_ms,
     struct bide_plan *ret_plan, bide_error *error)
@@ -23,6 +25,12 @@ static bide_code explain(const struct bide_broker_options *options, int64_t dela
     return BIDE_OK;
 }
 
+static const char *risk(const struct bide_url *url)
+{
+    bool clear = strcmp(url->scheme, "redis") == 0 && bide_broker_shows_password(url);
+    return clear ? "the password goes over the network in clear text: use rediss://" : NULL;
+}
+
 const struct bide_adapter bide_redis_adapter = {
     .name = "redis",
     .schemes = {"redis", "rediss", "redis+unix", NULL},
@@ -31,4 +39,5 @@ const struct bide_adapter bide_redis_adapter = {
     .open_receiver = bide_redis_open_receiver,
     .open_admin = bide_redis_open_admin,
     .explain = explain,
+    .risk = risk,
 };

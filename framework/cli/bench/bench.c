@@ -75,7 +75,7 @@ static void begin_json(struct bide_buffer *line, const struct bide_cli_bench *be
 {
     bide_buffer_init(line);
     bide_buffer_char(line, '{');
-    bide_json_text(line, "broker", bench->session.url.redacted);
+    bide_json_text(line, "broker", bench->session.broker.url.redacted);
     bide_json_int(line, "messages", bench->values->messages);
     bide_json_int(line, "body_bytes", bench->values->body);
     bide_json_int(line, "threads", bench->threads);
@@ -90,7 +90,7 @@ static void end_json(struct bide_buffer *line)
 
 static void print_heading(const struct bide_cli_bench *bench)
 {
-    printf("%s: %" PRId64 " messages of %" PRId64 " bytes, %d threads\n", bench->session.url.redacted,
+    printf("%s: %" PRId64 " messages of %" PRId64 " bytes, %d threads\n", bench->session.broker.url.redacted,
         bench->values->messages, bench->values->body, bench->threads);
 }
 

@@ -101,7 +101,7 @@ static bide_code adapt(struct bide_config *user, const struct bide_cli_bench_val
             user->name_space, config->name_space);
     swap(&config->broker, &user->broker);
     swap(&config->dir, &user->dir);
-    config->classic_queues = user->classic_queues;
+    swap(&config->queue_type, &user->queue_type);
     config->worker = user->worker;
     if (values->threads != BIDE_CLI_UNSET)
         config->worker.threads = (int)values->threads;
@@ -175,7 +175,8 @@ bide_code bide_cli_bench_open(struct bide_cli *cli, const struct bide_cli_bench_
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     memset(ret_bench->body, 'x', (size_t)values->body);
     catch_signals();
-    code = ret_bench->session.adapter->open_admin(&ret_bench->session.options, &ret_bench->admin, error);
+    code = ret_bench->session.broker.adapter->open_admin(
+        &ret_bench->session.broker.options, &ret_bench->admin, error);
     if (code == BIDE_OK)
         code = clear_place(ret_bench, error);
     if (code != BIDE_OK) { /* not ours to delete */

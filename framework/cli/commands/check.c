@@ -106,15 +106,15 @@ static void check_broker(struct bide_cli_report *report, struct bide_cli_session
 {
     struct bide_admin *admin;
     bide_error error;
-    const char *risk = bide_broker_risk(&session->url);
+    const char *risk = bide_broker_risk(&session->broker.url);
     if (risk)
         bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_WARNING, "broker", risk, NULL});
-    bide_code code = session->adapter->open_admin(&session->options, &admin, &error);
+    bide_code code = session->broker.adapter->open_admin(&session->broker.options, &admin, &error);
     if (code != BIDE_OK) {
         bide_cli_report_failure(report, "broker", &error, NULL);
         return;
     }
-    add_ok(report, "broker", session->url.redacted);
+    add_ok(report, "broker", session->broker.url.redacted);
     if (admin->ops->verify(admin, sink, report, &error) != BIDE_OK)
         bide_cli_report_failure(report, "broker", &error, NULL);
     bide_admin_destroy(admin);

@@ -20,7 +20,7 @@ static void print_json(const struct bide_cli_session *session, int64_t delay_ms,
     struct bide_buffer text;
     bide_buffer_init(&text);
     bide_buffer_char(&text, '{');
-    bide_json_text(&text, "broker", session->adapter->name);
+    bide_json_text(&text, "broker", session->broker.adapter->name);
     bide_json_int(&text, "delay_ms", delay_ms);
     bide_json_text(&text, "method", plan->method);
     bide_json_int(&text, "resolution_ms", plan->resolution_ms);
@@ -45,7 +45,7 @@ static void print_tables(
     static const char *const columns[] = {">HOP", "HELD IN", ">FOR", NULL};
     struct bide_cli_table table;
     char text[BIDE_DURATION_TEXT];
-    printf("%s, %s: %s\n", session->adapter->name, bide_format_duration(delay_ms, text), plan->method);
+    printf("%s, %s: %s\n", session->broker.adapter->name, bide_format_duration(delay_ms, text), plan->method);
     bide_cli_table_init(&table, columns);
     for (size_t i = 0; i < plan->n_hops; i++) {
         bide_cli_table_count(&table, (int64_t)i + 1);
@@ -74,7 +74,7 @@ static bide_code run(struct bide_cli *cli, void *given, bide_error *error)
     bide_code code = bide_cli_session_open(cli, &session, error);
     if (code != BIDE_OK)
         return code;
-    code = session.adapter->explain(&session.options, values->delay_ms, &plan, error);
+    code = session.broker.adapter->explain(&session.broker.options, values->delay_ms, &plan, error);
     if (code == BIDE_OK && cli->json)
         print_json(&session, values->delay_ms, &plan);
     else if (code == BIDE_OK)

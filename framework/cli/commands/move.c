@@ -63,8 +63,8 @@ static bide_code open_sessions(
 
 static void know_queues(struct bide_cli_session *session, const struct bide_cli_names *queues)
 {
-    session->options.queues = (const char *const *)queues->items;
-    session->options.n_queues = queues->n;
+    session->broker.options.queues = (const char *const *)queues->items;
+    session->broker.options.n_queues = queues->n;
 }
 
 static void warn_of_workers(const struct bide_cli *cli, const struct bide_broker_stats *stats)
@@ -98,7 +98,7 @@ static bide_code look(
 static bide_code refuse_same_place(struct ends *ends, bide_error *error)
 {
     bool same = false;
-    if (ends->from.adapter != ends->to.adapter)
+    if (ends->from.broker.adapter != ends->to.broker.adapter)
         return BIDE_OK;
     bide_code code = ends->from_admin->ops->same_place(ends->from_admin, ends->to_admin, &same, error);
     if (code == BIDE_OK && same)
@@ -114,17 +114,17 @@ static bide_code open_ends(struct bide_cli *cli, const struct values *values, st
     if (code != BIDE_OK)
         return code;
     know_queues(&ends->from, &ends->queues);
-    code = ends->from.adapter->open_admin(&ends->from.options, &ends->from_admin, error);
+    code = ends->from.broker.adapter->open_admin(&ends->from.broker.options, &ends->from_admin, error);
     if (code == BIDE_OK)
         code = look(cli, ends, values->queue, ret_total, error);
     if (code != BIDE_OK)
         return code;
     know_queues(&ends->to, &ends->queues);
-    code = ends->to.adapter->open_admin(&ends->to.options, &ends->to_admin, error);
+    code = ends->to.broker.adapter->open_admin(&ends->to.broker.options, &ends->to_admin, error);
     if (code == BIDE_OK)
         code = refuse_same_place(ends, error);
     if (code == BIDE_OK)
-        code = ends->to.adapter->open_sender(&ends->to.options, &ends->sender, error);
+        code = ends->to.broker.adapter->open_sender(&ends->to.broker.options, &ends->sender, error);
     return code;
 }
 

@@ -11,7 +11,7 @@ static void print_json(const struct bide_cli_session *session, const struct bide
     struct bide_buffer text;
     bide_buffer_init(&text);
     bide_buffer_char(&text, '{');
-    bide_report_stats(&text, stats, session->url.redacted, session->config->name_space);
+    bide_report_stats(&text, stats, session->broker.url.redacted, session->config->name_space);
     bide_buffer_char(&text, '}');
     bide_cli_print_line(&text);
     bide_buffer_release(&text);

@@ -228,13 +228,9 @@ static bide_code open_session(struct start *start, struct bide_cli_session *ret_
 {
     struct bide_config *config = start->now.config;
     start->now.config = NULL;
-    if (start->options.broker) {
-        bide_free(config->broker);
-        config->broker = bide_strdup(start->options.broker);
-        if (!config->broker) {
-            bide_config_destroy(config);
-            return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-        }
+    if (start->options.broker && bide_broker_override(config, start->options.broker, error) != BIDE_OK) {
+        bide_config_destroy(config);
+        return BIDE_E_NOMEM;
     }
     return bide_cli_session_from(start->cli, config, ret_session, error);
 }
@@ -245,11 +241,11 @@ static bide_code serve_console(struct start *start, struct bide_shared *shared, 
     bide_code code = open_session(start, &session, error);
     if (code != BIDE_OK)
         return code;
-    session.options.timeout_ms = CONSOLE_TIMEOUT_MS;
+    session.broker.options.timeout_ms = CONSOLE_TIMEOUT_MS;
     const struct bide_console_options console = {
         .config = session.config,
-        .adapter = session.adapter,
-        .broker = &session.options,
+        .adapter = session.broker.adapter,
+        .broker = &session.broker.options,
         .listeners = &start->listeners,
         .shared = shared,
     };

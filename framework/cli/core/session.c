@@ -9,8 +9,6 @@
 
 #include "base/alloc.h"
 
-enum { TIMEOUT_MS = 10 * 1000 };
-
 static bide_code nomem(bide_error *error)
 {
     return bide_fail(error, BIDE_E_NOMEM, "out of memory");
@@ -97,15 +95,12 @@ static bide_code load(struct bide_cli *cli, struct bide_config **ret_config, bid
             *ret_config = config;
         return code;
     }
-    char *copy = bide_strdup(broker);
-    if (!copy) {
+    code = bide_broker_override(config, broker, error);
+    if (code == BIDE_OK)
+        *ret_config = config;
+    else
         bide_config_destroy(config);
-        return nomem(error);
-    }
-    bide_free(config->broker);
-    config->broker = copy;
-    *ret_config = config;
-    return BIDE_OK;
+    return code;
 }
 
 bide_code bide_cli_load(struct bide_cli *cli, struct bide_config **ret_config, bide_error *error)
@@ -124,49 +119,12 @@ bide_code bide_cli_load(struct bide_cli *cli, struct bide_config **ret_config, b
 
 /* ---- the session ---- */
 
-static bide_code set_queues(struct bide_cli_session *session, bide_error *error)
-{
-    const struct bide_config *config = session->config;
-    if (!(session->queues = bide_calloc(config->n_queues, sizeof *session->queues)))
-        return nomem(error);
-    for (size_t i = 0; i < config->n_queues; i++)
-        session->queues[i] = config->queues[i].name;
-    return BIDE_OK;
-}
-
-static void set_options(struct bide_cli *cli, struct bide_cli_session *session)
-{
-    const struct bide_config *config = session->config;
-    char host[256] = "";
-    gethostname(host, sizeof host - 1);
-    snprintf(session->client_name, sizeof session->client_name, "bide %s %s:%d", cli->command->name, host,
-        (int)getpid());
-    session->options = (struct bide_broker_options){
-        .url = &session->url,
-        .name_space = config->name_space,
-        .base_dir = config->dir,
-        .queue_type = config->classic_queues ? BIDE_QUEUE_CLASSIC : BIDE_QUEUE_QUORUM,
-        .queues = session->queues,
-        .n_queues = config->n_queues,
-        .client_name = session->client_name,
-        .timeout_ms = TIMEOUT_MS,
-        .max_body = (size_t)config->worker.max_body,
-        .clock = bide_clock_system(),
-    };
-}
-
 bide_code bide_cli_session_from(
     struct bide_cli *cli, struct bide_config *config, struct bide_cli_session *ret_session, bide_error *error)
 {
     *ret_session = (struct bide_cli_session){.config = config};
-    bide_code code = bide_url_parse(config->broker, &ret_session->url, error);
-    if (code == BIDE_OK)
-        code = bide_adapter_find(&ret_session->url, &ret_session->adapter, error);
-    if (code == BIDE_OK)
-        code = set_queues(ret_session, error);
-    if (code == BIDE_OK)
-        set_options(cli, ret_session);
-    else
+    bide_code code = bide_broker_configure(config, cli->command->name, &ret_session->broker, error);
+    if (code != BIDE_OK)
         bide_cli_session_close(ret_session);
     return code;
 }
@@ -180,8 +138,7 @@ bide_code bide_cli_session_open(struct bide_cli *cli, struct bide_cli_session *r
 
 void bide_cli_session_close(struct bide_cli_session *session)
 {
-    bide_free(session->queues);
-    bide_url_clear(&session->url);
+    bide_configured_broker_clear(&session->broker);
     bide_config_destroy(session->config);
     *session = (struct bide_cli_session){0};
 }
@@ -192,7 +149,7 @@ bide_code bide_cli_admin_open(struct bide_cli *cli, struct bide_cli_session *ret
     bide_code code = bide_cli_session_open(cli, ret_session, error);
     if (code != BIDE_OK)
         return code;
-    code = ret_session->adapter->open_admin(&ret_session->options, ret_admin, error);
+    code = ret_session->broker.adapter->open_admin(&ret_session->broker.options, ret_admin, error);
     if (code != BIDE_OK)
         bide_cli_session_close(ret_session);
     return code;

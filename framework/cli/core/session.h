@@ -2,18 +2,14 @@
 #ifndef BIDE_CLI_CORE_SESSION_H
 #define BIDE_CLI_CORE_SESSION_H
 
-#include "broker/broker.h"
+#include "broker/configured.h"
 #include "cli/core/command.h"
 #include "config/config.h"
 
 /* A configuration with the broker that is meant, and what adapters want to know of both. */
 struct bide_cli_session {
     struct bide_config *config; /* path is NULL without a file */
-    struct bide_url url;
-    const struct bide_adapter *adapter;
-    struct bide_broker_options options;
-    const char **queues;
-    char client_name[320];
+    struct bide_configured_broker broker;
 };
 
 /* The broker that --broker or BIDE_BROKER name (a relative file in it made absolute), or NULL. */

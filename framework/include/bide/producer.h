@@ -33,10 +33,10 @@ typedef struct bide_producer bide_producer;
 typedef struct bide_producer_options {
     const char *name_space;    /* NULL: "bide" */
     const char *default_queue; /* for messages without one; NULL: "default" */
-    const char *queue_type;    /* RabbitMQ: "quorum" (NULL) or "classic" */
-    const char *base_dir;      /* relative paths in the URL start here; NULL: the working directory */
-    size_t max_body;           /* bytes; larger bodies are refused; 0: 1 MiB */
-    int64_t timeout_ms;        /* for one call, reconnecting included; 0: 10 s */
+    const char *queue_type; /* RabbitMQ: as queue_type=… in the URL, which it must not contradict; or NULL */
+    const char *base_dir;   /* relative paths in the URL start here; NULL: the working directory */
+    size_t max_body;        /* bytes; larger bodies are refused; 0: 1 MiB */
+    int64_t timeout_ms;     /* for one call, reconnecting included; 0: 10 s */
     /* To be declared where missing: RabbitMQ parks messages for others as unrouted. */
     const char *const *queues;
     size_t n_queues;
