@@ -4,7 +4,7 @@
 
 #include <unistd.h>
 
-#include "console/programs.h"
+#include "console/totals.h"
 #include "unit/unit.h"
 
 enum { PLACES = 2, STEP_MS = BIDE_RECENT_STEP_MS };
