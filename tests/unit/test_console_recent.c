@@ -1,5 +1,5 @@
 /* console/recent.h: what is old no longer counts; what comes and goes meanwhile does no harm.
- * console/programs.h: the programs of all worker processes are added up. */
+ * console/programs.c: the programs of all worker processes are added up. */
 #include "console/recent.h"
 
 #include <unistd.h>
