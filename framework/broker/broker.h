@@ -260,6 +260,12 @@ bool bide_dead_matches(const struct bide_dead_filter *filter, const struct bide_
 /* What `search` asks. */
 bool bide_dead_mentions(const struct bide_message *message, const char *text);
 
+/* What may stay among the dead letters. */
+struct bide_dead_bounds {
+    int64_t died_before_ms; /* what died earlier than then, Unix ms, goes; 0: it may be of any age */
+    int64_t max_count;      /* of each queue the oldest beyond so many go; 0: any number may stay */
+};
+
 /* Called for each; false ends the walk. */
 typedef bool bide_dead_visit(void *user, const struct bide_dead_letter *letter);
 /* Called now and then while many are worked on; false interrupts between two messages. */
@@ -307,6 +313,12 @@ struct bide_admin_ops {
     bide_code (*dead_retry)(struct bide_admin *admin, const struct bide_dead_filter *filter,
         bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
     bide_code (*dead_drop)(struct bide_admin *admin, const struct bide_dead_filter *filter,
+        bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+    /* Drops what the bounds do not allow to stay, in small steps and from the oldest on; progress is asked
+     * after each. Reads no more than that takes: a letter that came after younger ones (moved here from
+     * elsewhere) may stay until those go. Several may do this at once: no queue is left with fewer than
+     * max_count because of its number. ret_n: how many were dropped, also before an interruption. */
+    bide_code (*dead_trim)(struct bide_admin *admin, const struct bide_dead_bounds *bounds,
         bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
     /* Takes everything that is in nobody's hands, ready, delayed and dead, out of circulation, batch by
      * batch, and deletes what the visitor marks; the rest goes back at the end, as it was, and so does the

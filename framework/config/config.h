@@ -127,6 +127,12 @@ struct bide_http_config {
     bool open_metrics;
 };
 
+/* How long dead letters are kept. */
+struct bide_dead_config {
+    int64_t max_age_ms; /* 0: whatever their age */
+    int max_count;      /* of each queue; 0: whatever their number */
+};
+
 struct bide_config {
     char *path;  /* of the file, for messages; NULL for built-in defaults */
     char *dir;   /* where relative paths start */
@@ -141,6 +147,7 @@ struct bide_config {
     size_t n_secrets;
     struct bide_worker_config worker;
     struct bide_http_config http;
+    struct bide_dead_config dead;
     struct bide_program_config *programs;
     size_t n_programs;
     struct bide_queue_config *queues; /* never empty: without `queues`, those of the handlers and "default" */

@@ -77,6 +77,26 @@ static const struct bide_option http_options[] = {
 static const struct bide_option_section http_section = {"http", sizeof(struct bide_http_config),
     "The console: metrics, health, dashboard and actions by HTTP (docs/metrics.md).", http_options};
 
+/* ---- dead letters ---- */
+
+#define DEAD(member) AT(bide_dead_config, member)
+
+static const struct bide_option dead_options[] = {
+    {"max_age", BIDE_OPTION_DURATION, DEAD(max_age_ms), .fallback = "0s", .min = 0, .max = LONGEST_MS,
+        .help =
+            "Dead letters that died longer ago than this are dropped: `90d`. 0: they are kept until somebody "
+            "replays or drops them."},
+    {"max_count", BIDE_OPTION_INT, DEAD(max_count), .fallback = "0", .min = 0, .max = 1000000000,
+        .help = "Of each queue's dead letters the oldest beyond so many are dropped. 0: any number is kept."},
+    {0},
+};
+
+static const struct bide_option_section dead_section = {"dead", sizeof(struct bide_dead_config),
+    "How long dead letters are kept. `bide worker` drops what is to go, once a minute; of several workers "
+    "with "
+    "different bounds the tightest count.",
+    dead_options};
+
 /* ---- queues ---- */
 
 #define QUEUE(member) AT(bide_queue_config, member)
@@ -277,6 +297,8 @@ static const struct bide_option root_options[] = {
         .help = "The worker process."},
     {"http", BIDE_OPTION_GROUP, ROOT(http), .fallback = "", .section = &http_section,
         .help = "Where the console listens."},
+    {"dead", BIDE_OPTION_GROUP, ROOT(dead), .fallback = "", .section = &dead_section,
+        .help = "How long dead letters are kept."},
     {"programs", BIDE_OPTION_LIST, ROOT(programs), offsetof(struct bide_config, n_programs), .fallback = "",
         .section = &program_section, .max = 100, .help = "Handlers in other languages."},
     {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",

@@ -84,6 +84,8 @@ static bide_code serve(struct bide_console *console, const sigset_t *signals, bi
     bide_code code =
         bide_outbox_start(&console->outbox, console->options->config, &console->options->shared->sent, error);
     if (code == BIDE_OK)
+        code = bide_retention_start(console, error);
+    if (code == BIDE_OK)
         code = open_doors(console, servers, error);
     if (code == BIDE_OK)
         keep_history(console, signals);
@@ -93,6 +95,7 @@ static bide_code serve(struct bide_console *console, const sigset_t *signals, bi
     let_uploads_finish(console);
     for (size_t i = 0; i < BIDE_DOORS; i++)
         bide_server_stop(&servers[i]);
+    bide_retention_stop(&console->retention);
     bide_outbox_stop(&console->outbox);
     return code;
 }

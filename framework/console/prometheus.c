@@ -30,6 +30,7 @@ enum family {
     PAUSED,
     QUIET,
     SENT,
+    DEAD_DROPPED,
     QUEUE,
     TAKERS,
     BUILD,
@@ -77,6 +78,8 @@ static const struct {
     [PAUSED] = {"bide_paused", "gauge", "1 for each queue or type an operator has paused."},
     [QUIET] = {"bide_quiet", "gauge", "1 while the worker takes nothing new on an operator's wish."},
     [SENT] = {"bide_sent_total", "counter", "Messages that POST /send has sent: confirmed by the broker."},
+    [DEAD_DROPPED] = {"bide_dead_letters_dropped_total", "counter",
+        "Dead letters that were too old or too many (dead.max_age, dead.max_count)."},
     [QUEUE] = {"bide_queue_messages", "gauge", "Messages in the broker, by queue and state."},
     [TAKERS] = {"bide_queue_workers", "gauge", "Workers that take from a queue, of all machines."},
     [BUILD] = {"bide_build_info", "gauge", "1, with the version as label."},
@@ -327,6 +330,7 @@ void bide_serve_metrics(
     programs(to, shared);
     pauses(to, &shared->controls);
     integer(to, SENT, (int64_t)atomic_load(&shared->sent));
+    integer(to, DEAD_DROPPED, (int64_t)atomic_load(&shared->dead_dropped));
     queues(to, console);
     head(to, BUILD);
     labelled(to, BUILD, "version", BIDE_VERSION, 1);

@@ -14,6 +14,7 @@
 #include "console/history.h"
 #include "console/outbox.h"
 #include "console/recent.h"
+#include "console/retention.h"
 
 /* The broker's figures, asked for at most once a second however many want them. */
 struct bide_depths {
@@ -38,6 +39,7 @@ struct bide_console {
     _Atomic int followers; /* of /events */
     _Atomic int uploads;   /* requests to POST /send under way */
     struct bide_outbox outbox;
+    struct bide_retention retention;
 };
 
 struct bide_follower;

@@ -40,10 +40,11 @@ struct bide_shared {
     struct bide_circuits circuits;
     struct bide_deaths deaths;
     struct bide_past past;
-    _Atomic uint64_t sent; /* by POST /send: the console's */
-    int64_t started_ms;    /* of the supervisor; constant */
-    pid_t supervisor;      /* constant */
-    size_t n_places;       /* constant */
+    _Atomic uint64_t sent;         /* by POST /send: the console's */
+    _Atomic uint64_t dead_dropped; /* dead letters that might not stay: likewise */
+    int64_t started_ms;            /* of the supervisor; constant */
+    pid_t supervisor;              /* constant */
+    size_t n_places;               /* constant */
     struct bide_metrics places[];
 };
 

@@ -20,6 +20,7 @@ static const struct case_group *const groups[] = {
     &releasing_cases,
     &dead_listing_cases,
     &dead_replay_cases,
+    &dead_trim_cases,
     &moving_cases,
     &stats_cases,
     &ownership_cases,

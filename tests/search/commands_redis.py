@@ -38,6 +38,7 @@ COMMANDS = {
     "HKEYS": ("keeper, admin", ASKING),
     "EVALSHA replay": ("admin", ASKING),
     "EVALSHA drop": ("admin", ASKING),
+    "EVALSHA trim": ("console", "said in the log; the next round, a minute later, does it again"),
     "EVALSHA export": ("admin", ASKING),
     "EVALSHA bury": ("admin", ASKING),
     "ZREVRANGEBYSCORE": ("admin", ASKING),
@@ -60,7 +61,7 @@ COMMANDS = {
     "CONFIG GET": ("admin (check)", "said as not checked"),
 }
 
-RARE = ("EXISTS", "DEL", "XPENDING", "SET", "EVALSHA bury")
+RARE = ("EXISTS", "DEL", "XPENDING", "SET", "EVALSHA bury", "EVALSHA trim")
 HOT = ("CLIENT SETNAME", "ROLE", "SCRIPT LOAD", "EVALSHA send", "EVALSHA claim", "EVALSHA ack", "EVALSHA move", "WAIT",
        "EVALSHA follow", "EVALSHA beat", "EVALSHA declare", "EVALSHA release", "AUTH", "SELECT")
 SELDOM = ("SREM", "EVALSHA export", "EVALSHA drop", "ZRANGE", "HGET", "SCARD", "HLEN", "ZCOUNT", "EVALSHA replay")

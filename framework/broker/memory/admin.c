@@ -27,10 +27,18 @@ static int64_t length(const struct bide_memory_rows *rows)
     return n;
 }
 
+static int64_t dead_of_queue(const struct bide_memory_store *store, const struct bide_memory_queue *queue)
+{
+    const struct bide_memory_row *row;
+    int64_t n = 0;
+    TAILQ_FOREACH(row, &store->dead, link)
+    n += row->queue == queue;
+    return n;
+}
+
 static void fill_row(
     struct memory_admin *admin, struct bide_memory_queue *queue, struct bide_queue_stats *stats)
 {
-    const struct bide_memory_row *row;
     const struct bide_memory_receiver *receiver;
     bide_memory_promote(admin->store, queue, bide_wall_ms(admin->clock));
     *stats = (struct bide_queue_stats){.ready = length(&queue->ready),
@@ -38,8 +46,7 @@ static void fill_row(
         .in_flight = queue->held,
         .landing = BIDE_UNKNOWN_COUNT};
     memcpy(stats->name, queue->name, sizeof stats->name);
-    TAILQ_FOREACH(row, &admin->store->dead, link)
-    stats->dead += row->queue == queue;
+    stats->dead = dead_of_queue(admin->store, queue);
     TAILQ_FOREACH(receiver, &admin->store->receivers, link)
     for (size_t i = 0; i < receiver->n_served; i++)
         stats->workers += receiver->served[i].queue == queue;
@@ -200,6 +207,30 @@ static bide_code dead_drop(struct bide_admin *base, const struct bide_dead_filte
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
 {
     return work_on_each((struct memory_admin *)base, filter, drop, progress, user, ret_n, error);
+}
+
+static bide_code dead_trim(struct bide_admin *base, const struct bide_dead_bounds *bounds,
+    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
+{
+    struct bide_memory_store *store = ((struct memory_admin *)base)->store;
+    struct bide_memory_row *younger;
+    bool goes_on = true;
+    (void)error;
+    *ret_n = 0;
+    bide_memory_lock();
+    for (struct bide_memory_row *row = TAILQ_LAST(&store->dead, bide_memory_rows); row && goes_on;
+         row = younger) {
+        younger = TAILQ_PREV(row, bide_memory_rows, link);
+        bool is_surplus = bounds->max_count > 0 && dead_of_queue(store, row->queue) > bounds->max_count;
+        if (row->died_ms >= bounds->died_before_ms && !is_surplus)
+            continue;
+        TAILQ_REMOVE(&store->dead, row, link);
+        bide_memory_row_destroy(row);
+        ++*ret_n;
+        goes_on = !progress || progress(user, *ret_n, *ret_n);
+    }
+    bide_memory_unlock();
+    return BIDE_OK;
 }
 
 static bide_code dead_add(
@@ -369,6 +400,7 @@ static const struct bide_admin_ops ops = {
     .dead_each = dead_each,
     .dead_retry = dead_retry,
     .dead_drop = dead_drop,
+    .dead_trim = dead_trim,
     .export_each = export_each,
     .dead_add = dead_add,
     .verify = verify,

@@ -93,6 +93,13 @@
     ROW(BIDE_SQL_INSERT_DEAD,                                                                                \
         "INSERT INTO {dead}(id, type, queue, due_ms, attempts, sent_ms, expires_ms, content_type, headers, " \
         "error, body, reason, died_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")      \
+    ROW(BIDE_SQL_DEAD_EXPIRE, "DELETE FROM {dead} WHERE seq IN (SELECT seq FROM {dead} WHERE seq > 0 "       \
+                              "ORDER BY seq LIMIT ?1) AND died_ms < ?2 RETURNING queue")                     \
+    /* what is older than the newest ?2 */                                                                   \
+    ROW(BIDE_SQL_DEAD_SURPLUS,                                                                               \
+        "DELETE FROM {dead} WHERE seq IN (SELECT seq FROM {dead} WHERE queue = ?1 AND seq <= (SELECT seq "   \
+        "FROM {dead} WHERE queue = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2) ORDER BY seq LIMIT ?3) "          \
+        "RETURNING queue")                                                                                   \
     ROW(BIDE_SQL_DEAD_DELETE, "DELETE FROM {dead} WHERE seq = ?1 RETURNING queue")                           \
     ROW(BIDE_SQL_DEAD_DELETE_SAME,                                                                           \
         "DELETE FROM {dead} WHERE seq = ?1 AND id = ?2 AND died_ms = ?3 RETURNING queue")                    \

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/units.h"
 #include "base/visible.h"
 #include "broker/risk.h"
 #include "cli/commands/check.h"
@@ -77,6 +78,17 @@ void bide_cli_report_failure(
 
 /* ---- configuration ---- */
 
+static void report_retention(struct bide_cli_report *report, const struct bide_dead_config *dead)
+{
+    char duration[BIDE_DURATION_TEXT], age[BIDE_DURATION_TEXT + 16] = "", number[48] = "", text[160];
+    if (dead->max_age_ms > 0)
+        snprintf(age, sizeof age, ", at most %s", bide_format_duration(dead->max_age_ms, duration));
+    if (dead->max_count > 0)
+        snprintf(number, sizeof number, ", of each queue the newest %d", dead->max_count);
+    snprintf(text, sizeof text, "kept until somebody replays or drops them%s%s", age, number);
+    add_ok(report, "dead letters", text);
+}
+
 static void check_config(struct bide_cli_report *report, const struct bide_config *config)
 {
     char text[160];
@@ -98,6 +110,7 @@ static void check_config(struct bide_cli_report *report, const struct bide_confi
     for (size_t i = 0; i < config->n_handlers; i++)
         bide_cli_check_handler(report, config, i);
     bide_cli_check_listen(report, config);
+    report_retention(report, &config->dead);
 }
 
 /* ---- broker ---- */

@@ -108,6 +108,7 @@ static const struct bide_admin_ops ops = {
     .dead_each = bide_rmq_dead_each,
     .dead_retry = bide_rmq_dead_retry,
     .dead_drop = bide_rmq_dead_drop,
+    .dead_trim = bide_rmq_dead_trim,
     .export_each = bide_rmq_export_each,
     .dead_add = bide_rmq_dead_add,
     .same_place = bide_rmq_same_place,

@@ -77,5 +77,7 @@ bide_code bide_rmq_dead_retry(struct bide_admin *base, const struct bide_dead_fi
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
 bide_code bide_rmq_dead_drop(struct bide_admin *base, const struct bide_dead_filter *filter,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+bide_code bide_rmq_dead_trim(struct bide_admin *base, const struct bide_dead_bounds *bounds,
+    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
 
 #endif

@@ -174,8 +174,10 @@ static struct bide_rmq_letter *create_letter(struct fetch *fetch)
         fetch->head.payload.properties.decoded, admin->settings->clock, &admin->scratch, &parts, &marks);
     parts.queue = wanted_queue(fetch, &marks);
     parts.body = (struct bide_slice){fetch->body.bytes, fetch->body.size};
-    *letter = (struct bide_rmq_letter){
-        .message = bide_message_from_parts(&parts), .tag = fetch->got->delivery_tag, .source = fetch->source};
+    *letter = (struct bide_rmq_letter){.message = bide_message_from_parts(&parts),
+        .tag = fetch->got->delivery_tag,
+        .n_behind = fetch->got->message_count,
+        .source = fetch->source};
     if (!letter->message) {
         bide_free(letter);
         return NULL;

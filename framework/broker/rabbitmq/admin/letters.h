@@ -12,6 +12,7 @@ struct bide_rmq_letter {
     struct bide_message *message; /* owned */
     struct bide_slice raw;        /* properties as they came; behind this struct */
     uint64_t tag;
+    uint64_t n_behind; /* how many were left in the queue, without those that somebody has taken */
     size_t source;
     bool is_dead;
     bool is_cut; /* it has only the beginning of its body: nothing to be run, or carried elsewhere */

@@ -19,6 +19,7 @@ bide_code bide_redis_open_admin(
         .dead_each = bide_redis_admin_dead_each,
         .dead_retry = bide_redis_admin_dead_retry,
         .dead_drop = bide_redis_admin_dead_drop,
+        .dead_trim = bide_redis_admin_dead_trim,
         .export_each = bide_redis_admin_export_each,
         .dead_add = bide_redis_admin_dead_add,
         .same_place = bide_redis_admin_same_place,

@@ -302,6 +302,7 @@ static const struct bide_admin_ops admin_ops = {
     .dead_each = bide_sqlite_dead_each,
     .dead_retry = bide_sqlite_dead_retry,
     .dead_drop = bide_sqlite_dead_drop,
+    .dead_trim = bide_sqlite_dead_trim,
     .export_each = bide_sqlite_export_each,
     .dead_add = bide_sqlite_dead_add,
     .same_place = admin_same_place,

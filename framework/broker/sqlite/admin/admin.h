@@ -30,5 +30,7 @@ bide_code bide_sqlite_export_each(
 bide_code bide_sqlite_dead_add(
     struct bide_admin *base, const struct bide_dead_letter *added, size_t n, bide_error *error);
 bide_code bide_sqlite_verify(struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error);
+bide_code bide_sqlite_dead_trim(struct bide_admin *base, const struct bide_dead_bounds *bounds,
+    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
 
 #endif

@@ -1,0 +1,31 @@
+/* console/retention.h: a thread of the console that drops the dead letters which the configuration's `dead`
+ * does not allow to stay: a first time when the console has started, then once a minute.
+ *
+ * It works in steps of a second and some thousand letters at most, with pauses between them, so that others
+ * get their turn at the broker; what is left after several steps waits for the next round. Every worker of a
+ * namespace may do it at the same time (dead_trim of broker/broker.h). Thread-safety: the console's main
+ * thread. */
+#ifndef BIDE_CONSOLE_RETENTION_H
+#define BIDE_CONSOLE_RETENTION_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "bide/error.h"
+
+struct bide_console;
+
+struct bide_retention {
+    struct bide_console *console; /* NULL: not started */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t change;
+    bool stopping; /* under the lock */
+};
+
+/* Starts nothing where everything may stay. */
+bide_code bide_retention_start(struct bide_console *console, bide_error *error);
+/* Waits for the step that is under way. */
+void bide_retention_stop(struct bide_retention *retention);
+
+#endif
