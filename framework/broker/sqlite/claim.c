@@ -34,7 +34,7 @@ static void hand_out(
     const struct bide_message *message = delivery->base.message;
     delivery->early.due_us = message->due_ms * 1000;
     receiver->in_flight += message->body_size;
-    /* Without memory for its place among the early it counts among the held: less is claimed, no harm. */
+    /* Without memory for the heap the delivery counts as held: the worker claims less, which does no harm. */
     struct bide_sqlite_queue *queue = &receiver->queues[delivery->base.queue];
     if (message->due_ms > now_ms && bide_heap_insert(&receiver->early, &delivery->early)) {
         receiver->early_bytes += message->body_size;
@@ -67,7 +67,7 @@ void bide_sqlite_delivery_destroy(struct bide_sqlite_delivery *delivery)
     bide_free(delivery);
 }
 
-/* ---- when ---- */
+/* ---- whether and when to claim ---- */
 
 static bool has_room(const struct bide_sqlite_receiver *receiver, const struct bide_sqlite_queue *queue)
 {
@@ -152,16 +152,16 @@ void bide_sqlite_claim_forget_queues(struct bide_sqlite_receiver *receiver)
 
 /* ---- claiming ---- */
 
-/* What one call of receive may still take. */
+/* How much one call of receive may still claim. */
 struct claim {
     struct bide_sqlite_delivery **deliveries;
     size_t max, n;
     int64_t now_ms;
-    size_t bytes; /* of bodies for which there is room; one message may take more */
-    size_t early; /* how many more may be early, and how large */
+    size_t bytes; /* room for so many bytes of bodies; the last message may exceed it */
+    size_t early; /* room for so many early messages, and bytes of their bodies */
     size_t early_bytes;
-    size_t room;       /* in the present queue, for what is due */
-    size_t early_room; /* and for what is not */
+    size_t room;       /* room in the present queue for messages that are due */
+    size_t early_room; /* and for early ones */
 };
 
 static struct bide_sqlite_delivery *make_delivery(
@@ -183,7 +183,7 @@ static struct bide_sqlite_delivery *make_delivery(
     return delivery;
 }
 
-/* May one that is due then be taken? */
+/* May a message with this due time be claimed? */
 static bool fits(const struct claim *claim, int64_t due_ms)
 {
     if (claim->n == claim->max || claim->bytes == 0)
@@ -207,7 +207,8 @@ static void count(struct claim *claim, const struct bide_message *message)
     claim->early_bytes -= message->body_size < claim->early_bytes ? message->body_size : claim->early_bytes;
 }
 
-/* Reads from the front of the queue's line as many as fit. They stay in line until move_claimed. */
+/* Reads messages from the front of the queue's line while they fit. They stay in the line until
+ * move_claimed. */
 static bide_code read_line(
     struct bide_sqlite_receiver *receiver, size_t index, struct claim *claim, bide_error *error)
 {
@@ -238,7 +239,7 @@ static bide_code read_line(
     return code;
 }
 
-/* The first n of the line, of which this is the last one. */
+/* Moves the first n messages of the line to the claims; `last` is the n-th. */
 static bide_code move_claimed(struct bide_sqlite_receiver *receiver, const struct bide_sqlite_queue *queue,
     size_t n, const struct bide_sqlite_delivery *last, bide_error *error)
 {

@@ -5,8 +5,8 @@
 #include "base/alloc.h"
 #include "broker/sqlite/file.h"
 
-/* So many rows at most does one transaction move the mark on: when a million fall due together nobody is
- * kept for long. */
+/* One transaction moves the mark over at most so many rows: when a million messages fall due together, other
+ * writers do not wait long. */
 enum { STEPS_MAX = 5000 };
 
 static bool is_before(int64_t due_ms, int64_t seq, const struct bide_sqlite_count *mark)
@@ -18,10 +18,10 @@ static bool is_before(int64_t due_ms, int64_t seq, const struct bide_sqlite_coun
 
 struct question {
     const char *queue;
-    int64_t numbers[4]; /* ?2 and on, as many as the statement has */
+    int64_t numbers[4]; /* the parameters from ?2 on, as many as the statement has */
 };
 
-/* The first row's numbers; *ret_row: is there one? */
+/* Reads the first row's numbers; *ret_row is false where there is none. */
 static bide_code ask(struct bide_sqlite_file *file, enum bide_sql which, const struct question *question,
     int64_t *ret_numbers, bool *ret_row, bide_error *error)
 {
@@ -48,7 +48,7 @@ static bide_code ask_one(struct bide_sqlite_file *file, enum bide_sql which, str
     return ask(file, which, &question, ret_number, &row, error);
 }
 
-/* Counts the rows themselves; nothing is before the mark. */
+/* Counts the rows of the queue and sets the mark before all of them. */
 static bide_code count_rows(struct bide_sqlite_file *file, struct bide_sqlite_count *count, bide_error *error)
 {
     const struct question question = {count->queue, {0}};
@@ -113,7 +113,7 @@ static bide_code add(
     return code;
 }
 
-/* NULL for a queue that cannot be one of ours: nobody asks for its count. */
+/* Sets NULL for a name that no queue of bide's can have: nobody asks for its count. */
 static bide_code use(
     struct bide_sqlite_file *file, const char *queue, struct bide_sqlite_count **ret_count, bide_error *error)
 {
@@ -192,7 +192,7 @@ bide_code bide_sqlite_run_dead(struct bide_sqlite_file *file, sqlite3_stmt *stat
 
 /* ---- storing ---- */
 
-/* Moves the mark on to the present, or as far as one transaction may. */
+/* Moves the mark to the present, or as far as one transaction may. */
 static bide_code move_mark(
     struct bide_sqlite_file *file, struct bide_sqlite_count *count, int64_t now_ms, bide_error *error)
 {
@@ -200,7 +200,7 @@ static bide_code move_mark(
     int64_t steps = 0, mark[2] = {now_ms, INT64_MAX};
     bool row;
     if (!is_before(count->due_ms, count->seq, &(struct bide_sqlite_count){.due_ms = now_ms}))
-        return BIDE_OK; /* it is there, or the clock was set back */
+        return BIDE_OK; /* the mark is at the present, or the clock was set back */
     bide_code code = ask_one(file, BIDE_SQL_COUNT_STEPS, question, &steps, error);
     if (code == BIDE_OK && steps == STEPS_MAX)
         code = ask(file, BIDE_SQL_STEP_TO, &question, mark, &row, error);
@@ -212,7 +212,7 @@ static bide_code move_mark(
     return BIDE_OK;
 }
 
-/* It is not known, or an older bide wrote beside us, or somebody by hand. */
+/* The count is unknown, or impossible because an older bide or a person has changed the file. */
 static bool must_count(const struct bide_sqlite_count *count)
 {
     return count->unknown || count->ready < 0 || count->ready > count->waiting || count->dead < 0;
@@ -258,7 +258,7 @@ void bide_sqlite_counts_release(struct bide_sqlite_file *file)
 
 /* ---- looking ---- */
 
-/* Between the mark and the present, in whichever order they stand. */
+/* Corrects `ready` by the messages between the mark and the present, whichever of the two is earlier. */
 static bide_code count_since_mark(
     struct bide_sqlite_file *file, struct bide_sqlite_count *count, int64_t now_ms, bide_error *error)
 {

@@ -3,9 +3,9 @@
 
 #include "broker/sqlite/file.h"
 
-/* What a result code of SQLite's means for whoever has to mend it. `%s` is the file. */
+/* The meaning of one of SQLite's result codes for the person who must repair it. `%s` is the file. */
 struct meaning {
-    int result; /* primary */
+    int result; /* a primary result code */
     bide_code code;
     const char *text;
 };
@@ -40,8 +40,8 @@ static bool is_no_room(int system_error)
     return system_error == ENOSPC || system_error == EDQUOT || system_error == EFBIG;
 }
 
-/* A read that failed is passed off as damage (SQLITE_IOERR_CORRUPTFS becomes SQLITE_CORRUPT), but the disk
- * may work again in a moment. Its errno tells: step and begin have set that to 0. */
+/* SQLite reports a failed read as damage (SQLITE_IOERR_CORRUPTFS becomes SQLITE_CORRUPT), but the disk may
+ * work again in a moment. errno tells the two apart: step and begin have set it to 0. */
 static bool is_failed_read(int primary, int system_error)
 {
     return primary == SQLITE_CORRUPT &&
@@ -55,14 +55,15 @@ bide_code bide_sqlite_fail(struct bide_sqlite_file *file, int result, bide_error
     int system_error = file->db ? sqlite3_system_errno(file->db) : 0;
     if (is_failed_read(primary, last_errno))
         primary = SQLITE_IOERR;
-    /* A failed COMMIT does not tell SQLite's own note of it; begin has set errno to 0. */
+    /* After a failed COMMIT, sqlite3_system_errno says 0, but errno holds the reason: begin has set it to
+     * 0. */
     if (system_error == 0 && primary == SQLITE_IOERR)
         system_error = last_errno;
     if (primary == SQLITE_IOERR && is_no_room(system_error))
         primary = SQLITE_FULL;
     if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT)
         file->hopeless = true;
-    /* The last to close deletes the files beside the database, while another one opens them. */
+    /* The last process to close the database deletes the files beside it, while another one opens them. */
     file->collided = result == SQLITE_IOERR_DELETE_NOENT || result == SQLITE_IOERR_FSTAT;
     const struct meaning *meaning = meaning_of(primary);
     if (meaning)

@@ -11,11 +11,11 @@
 #include "base/alloc.h"
 #include "broker/sqlite/schema.h"
 
-/* The database's pages kept in memory: enough for the inner pages of a long backlog. */
+/* SQLite's page cache: enough for the inner pages of a long backlog. */
 #define CACHE_KIB "1024"
 
-/* Checkpoints: see there. */
-enum { FILE_MODE = 0660 }; /* and the umask */
+enum { FILE_MODE = 0660 }; /* before the umask */
+/* When checkpoint() tries, when it insists, and for how long. */
 enum { PAGES_TO_TRY = 1000, PAGES_TO_INSIST = 8000, INSIST_US = 50 * 1000 };
 
 static const char *const params[] = {"synchronous", NULL};
@@ -46,7 +46,7 @@ static bide_code check_path(const struct bide_url *url, bide_error *error)
     return BIDE_OK;
 }
 
-/* Tables are named NAMESPACE_message and so on, and sqlite_… are SQLite's own. */
+/* Tables are named NAMESPACE_message and so on; SQLite reserves the names sqlite_…. */
 static bide_code check_name_space(const char *name_space, bide_error *error)
 {
     static const char reserved[] = "sqlite";
@@ -58,7 +58,7 @@ static bide_code check_name_space(const char *name_space, bide_error *error)
         name_space);
 }
 
-/* Absolute, so that a later chdir does not matter; NULL where there is no memory. */
+/* Makes the path absolute, so that a later chdir does not matter; NULL without memory. */
 static char *absolute(const char *path, const char *base_dir)
 {
     char here[PATH_MAX];
@@ -106,11 +106,11 @@ void bide_sqlite_file_clear(struct bide_sqlite_file *file)
     file->path = file->lock_path = file->name_space = NULL;
 }
 
-/* ---- waiting for others ---- */
+/* ---- waiting for other writers ---- */
 
 static void nap(void)
 {
-    /* Others hold the file for about a millisecond a time: little of that is lost. */
+    /* A writer holds the file for about a millisecond: so short a nap wastes little of that. */
     usleep(50);
 }
 
@@ -126,7 +126,7 @@ static int wait_for_others(void *user, int times)
 
 enum { LINE_US = 50 * 1000, NO_LINE_US = 1000 * 1000 };
 
-/* Waits for the front place, but not for ever: whoever has it may have been stopped (SIGSTOP). */
+/* Waits for the front place, but not for ever: the process that holds it may have been stopped (SIGSTOP). */
 static void take_front(struct bide_sqlite_file *file)
 {
     int64_t now_us = bide_mono_us(file->clock), until_us = now_us + LINE_US;
@@ -154,7 +154,7 @@ static int note_pages(void *user, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-/* Another process may be doing the same: SQLite does not wait for that by itself. */
+/* Tries again while another process sets the mode too: SQLite does not wait for that itself. */
 static bide_code set_wal_mode(struct bide_sqlite_file *file, bide_error *error)
 {
     for (;;) {
@@ -166,14 +166,14 @@ static bide_code set_wal_mode(struct bide_sqlite_file *file, bide_error *error)
     }
 }
 
-/* Notes which file it is, and where its side file is. */
+/* Notes the device and inode of the file, and the path of its side file. */
 static bide_code identify(struct bide_sqlite_file *file, bide_error *error)
 {
     const char *resolved = sqlite3_db_filename(file->db, "main");
     struct stat status;
     if (stat(resolved, &status) != 0) {
         bide_code code = bide_sqlite_fail(file, SQLITE_CANTOPEN, error);
-        file->collided = true; /* somebody removed it this moment */
+        file->collided = true; /* another process has removed the file just now */
         return code;
     }
     if (status.st_nlink > 1)
@@ -188,8 +188,9 @@ static bide_code identify(struct bide_sqlite_file *file, bide_error *error)
     return file->lock_path ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }
 
-/* SQLite would make it readable for everybody. The files beside it get the same mode; a umask of 022 makes
- * that 0640, and one of 007, as the service has, lets a group of senders write. */
+/* Creates the file, because SQLite would make it readable for everybody. SQLite gives the files beside it the
+ * same mode. With a umask of 022 the mode is 0640; with 007, as the service has it, a group of senders can
+ * write. */
 static void create(const struct bide_sqlite_file *file)
 {
     int fd = open(file->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
@@ -202,12 +203,12 @@ static bide_code connect(struct bide_sqlite_file *file, enum bide_sqlite_access 
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (access == BIDE_SQLITE_WRITE) {
         flags |= SQLITE_OPEN_CREATE;
-        create(file); /* what stands in its way, SQLite meets and tells */
+        create(file); /* SQLite meets the same errors and reports them */
     }
     int result = sqlite3_open_v2(file->path, &file->db, flags, NULL);
     if (result != SQLITE_OK)
         return bide_sqlite_fail(file, result, error);
-    bide_code code = identify(file, error); /* before anything is read: that would make files beside it */
+    bide_code code = identify(file, error); /* before the first read, which would create files beside it */
     if (code != BIDE_OK)
         return code;
     sqlite3_busy_handler(file->db, wait_for_others, file);
@@ -215,7 +216,7 @@ static bide_code connect(struct bide_sqlite_file *file, enum bide_sqlite_access 
     file->wal_pages = file->checked_pages = 0;
     file->insist_pages = PAGES_TO_INSIST;
     file->synced = false;
-    /* secure_delete: Debian switches it on, and it makes SQLite write every page that becomes empty. */
+    /* secure_delete off: Debian switches it on, and SQLite then overwrites every page that becomes empty. */
     return bide_sqlite_exec(file,
         "PRAGMA secure_delete = OFF; PRAGMA cache_size = -" CACHE_KIB "; PRAGMA synchronous = NORMAL; "
         "PRAGMA journal_size_limit = 67108864",
@@ -328,7 +329,7 @@ bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t 
 {
     file->busy_until_us = bide_mono_us(file->clock) + wait_us;
     errno = 0;                             /* see bide_sqlite_fail */
-    if (!sqlite3_get_autocommit(file->db)) /* the last one could not be rolled back */
+    if (!sqlite3_get_autocommit(file->db)) /* the rollback of the last transaction failed */
         bide_sqlite_rollback(file);
     bide_code code = set_synced(file, synced, error);
     if (code != BIDE_OK)
@@ -339,10 +340,11 @@ bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t 
     return code;
 }
 
-/* Copies the log into the database. One that others keep writing to is never quite copied, and so never
- * begins again at its start: when it has grown long, they are made to wait. But while somebody reads an old
- * state (a long SELECT, a backup) that waiting is in vain and stops all writers: it is cut short, and is not
- * tried again before the log is half as long again. */
+/* Copies the log (FILE-wal) into the database. While other processes keep writing, a passive checkpoint never
+ * copies the whole log, and the log never starts again at its beginning: so when the log has grown long, the
+ * checkpoint makes the writers wait. But while a process reads an old state (a long SELECT, a backup) this
+ * waiting cannot succeed and stops all writers: it ends after INSIST_US, and the next try waits until the log
+ * is half as long again. */
 static void checkpoint(struct bide_sqlite_file *file)
 {
     if (file->wal_pages < file->checked_pages) {
@@ -382,7 +384,7 @@ void bide_sqlite_rollback(struct bide_sqlite_file *file)
     for (size_t i = 0; i < BIDE_SQL_COUNT; i++)
         if (file->statements[i])
             sqlite3_reset(file->statements[i]);
-    /* Without memory even this may fail, and others would wait for the file. */
+    /* Without memory even ROLLBACK can fail, and then all other processes would wait for the file. */
     for (int tries = 0; tries < ROLLBACK_TRIES && !sqlite3_get_autocommit(file->db); tries++)
         sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
 }

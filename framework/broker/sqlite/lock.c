@@ -8,26 +8,28 @@
 
 #include "base/clock.h"
 
-/* As SQLite does for its own side files: whoever may write the database may write these. */
+/* Copies the mode and, as root, the owner of the database to the side file, as SQLite does for its own: who
+ * may write the one may write the other. */
 static void adopt(int fd, const char *like)
 {
     struct stat model, mine;
     if (stat(like, &model) != 0 || fstat(fd, &mine) != 0)
         return;
     if ((mine.st_mode & 0777) != (model.st_mode & 0777) && fchmod(fd, model.st_mode & 0777) != 0)
-        return; /* not ours: its owner has set it */
+        return; /* another user owns the side file, and has set its mode */
     if (geteuid() == 0 && (mine.st_uid != model.st_uid || mine.st_gid != model.st_gid) &&
         fchown(fd, model.st_uid, model.st_gid) != 0)
         return;
 }
 
-/* The content: the byte the bell writes to, then when the file was made anew (Unix ms; 0: not anew). */
+/* The content of the file: the byte that ringing writes, then when the file was made in place of a removed
+ * one (Unix ms; 0: it was not). */
 struct content {
     char bell;
     int64_t made_ms;
 };
 
-enum { NEW_MS = 2000 }; /* workers look after their lock at least once a second */
+enum { NEW_MS = 2000 }; /* within it all workers notice the new file: they look at least once a second */
 
 static bool has_content(int fd)
 {
@@ -117,7 +119,8 @@ bool bide_sqlite_lock_is_new(const struct bide_sqlite_lock *lock)
 
 void bide_sqlite_lock_ring(const struct bide_sqlite_lock *lock)
 {
-    /* A bell that fails is heard late, not never: receivers look by themselves once a second. */
+    /* A failed ring delays the receivers, but they do not miss the message: they look once a second
+     * anyway. */
     ssize_t written = pwrite(lock->fd, "", 1, 0);
     (void)written;
 }

@@ -1,15 +1,15 @@
-/* broker/sqlite/lock.h: the side file FILE-lock: who is alive, whose turn it is, and a bell.
+/* broker/sqlite/lock.h: the side file FILE-lock: which workers live, which writer is next, and a bell.
  *
- * What counts are open-file-description locks on single bytes of it, which the
- * kernel drops when the last descriptor of an open file goes, thus also when a process is killed, and what
- * inotify tells about it:
+ * It works by open-file-description locks on single bytes of the file, and by inotify events about the file.
+ * The kernel drops such a lock when the last descriptor of the open file is closed, also when the process is
+ * killed.
  *
  *   byte FRONT       the front place of the line of writers (see file.h: begin)
  *   byte of a worker  held as long as the worker lives
- *   a write          the bell: something new can be claimed   (IN_MODIFY)
+ *   a write          the bell: a message can be claimed       (IN_MODIFY)
  *   a close          a process left or was killed             (IN_CLOSE_WRITE)
  *
- * A lock is not shared by two objects of one process, and lives on in a child that neither executes another
+ * Two objects of one process do not share a lock. A lock lives on in a child that neither executes another
  * program nor closes its descriptors. Thread-safety: one thread at a time. */
 #ifndef BIDE_BROKER_SQLITE_LOCK_H
 #define BIDE_BROKER_SQLITE_LOCK_H
@@ -31,23 +31,23 @@ static inline int64_t bide_sqlite_worker_byte(int64_t number)
     return 16 + number;
 }
 
-/* Makes the file where it is missing, with the mode and owner of the database file `like`. `again`: there
- * should have been one, somebody removed it: its time goes into the new one (see is_new). */
+/* Makes the file where it is missing, with the mode and owner of the database file `like`. `again`: the
+ * former file was removed; the new one then says when it was made (see is_new). */
 bide_code bide_sqlite_lock_open(
     struct bide_sqlite_lock *lock, const char *path, const char *like, bool again, bide_error *error);
-/* Opens it to look only; a file that does not exist is no failure: nobody holds anything then. */
+/* Opens the file to look only. It may be missing: then nobody holds a lock. */
 bide_code bide_sqlite_lock_open_to_look(struct bide_sqlite_lock *lock, const char *path, bide_error *error);
 void bide_sqlite_lock_close(struct bide_sqlite_lock *lock);
 
-/* False where another one holds the byte. Never waits. */
+/* False where another object holds the byte. Never waits. */
 bool bide_sqlite_lock_try(const struct bide_sqlite_lock *lock, int64_t byte);
 void bide_sqlite_lock_release(const struct bide_sqlite_lock *lock, int64_t byte);
-/* By another one than this. */
+/* Does another object than this one hold the byte? */
 bool bide_sqlite_lock_is_held(const struct bide_sqlite_lock *lock, int64_t byte);
-/* Has somebody removed, moved or replaced the file? */
+/* Was the file removed, moved or replaced? */
 bool bide_sqlite_lock_is_gone(const struct bide_sqlite_lock *lock, const char *path);
-/* Was it made a moment ago in place of one that was removed? Workers that live may hold their bytes in that
- * one still: nobody may be judged dead by this one before they have noticed. */
+/* Was the file made a moment ago in place of a removed one? Live workers may still hold their bytes in the
+ * removed one, so no worker may be judged dead by the new one yet. */
 bool bide_sqlite_lock_is_new(const struct bide_sqlite_lock *lock);
 /* Wakes every receiver that watches. */
 void bide_sqlite_lock_ring(const struct bide_sqlite_lock *lock);

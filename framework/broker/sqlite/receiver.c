@@ -8,10 +8,10 @@
 
 enum {
     TURN_US = 100 * 1000,       /* how long one call may wait for other writers */
-    PATIENCE_US = 2000 * 1000,  /* others may keep the file for so long before it is called a failure */
-    CHECK_US = 1000 * 1000,     /* look after dead workers and the file at least so often */
-    RECHECK_US = 3 * 1000,      /* and so soon after a process has left, growing tenfold */
-    LAST_TURN_US = 2000 * 1000, /* patience when closing */
+    PATIENCE_US = 2000 * 1000,  /* keeping the file locked for less is not reported as a failure */
+    CHECK_US = 1000 * 1000,     /* look for dead workers and at the file at least so often */
+    RECHECK_US = 3 * 1000,      /* and this soon after a process has left; then ten times this */
+    LAST_TURN_US = 2000 * 1000, /* how long the last transaction waits for other writers */
 };
 
 /* ---- the file, and when it fails ---- */
@@ -35,7 +35,8 @@ static bide_code connect(struct bide_sqlite_receiver *receiver, bide_error *erro
     return BIDE_OK;
 }
 
-/* What was in hand is lost with the file: its settlements find no claim of this generation. */
+/* The worker's claims went with the file. Settlements of deliveries from before are discarded: their
+ * generation is an old one. */
 static void lose_file(struct bide_sqlite_receiver *receiver)
 {
     bide_log(BIDE_LOG_ERROR, "database file removed or replaced", BIDE_STR("file", receiver->file.path),
@@ -55,7 +56,7 @@ static void note_success(struct bide_sqlite_receiver *receiver)
     bide_reconnect_succeeded(&receiver->retry);
 }
 
-/* Others that keep the file for a moment are no failure. */
+/* Other processes keeping the file locked for less than PATIENCE_US is no failure. */
 static void note_failure(struct bide_sqlite_receiver *receiver, const bide_error *error)
 {
     int64_t now_us = bide_mono_us(receiver->file.clock);
@@ -70,7 +71,7 @@ static void note_failure(struct bide_sqlite_receiver *receiver, const bide_error
     bide_reconnect_failed(&receiver->retry, now_us);
 }
 
-/* ---- what has happened meanwhile ---- */
+/* ---- events and regular checks ---- */
 
 static void notice_events(struct bide_sqlite_receiver *receiver)
 {
@@ -83,7 +84,8 @@ static void notice_events(struct bide_sqlite_receiver *receiver)
         receiver->rechecks = 2;
 }
 
-/* A killed process closes its files before it drops their locks: soon after such an event, look again. */
+/* The kernel closes a killed process's files before it drops their locks: after such an event, check again
+ * soon. */
 static int64_t until_next_check(struct bide_sqlite_receiver *receiver)
 {
     if (receiver->rechecks == 0)
@@ -91,8 +93,8 @@ static int64_t until_next_check(struct bide_sqlite_receiver *receiver)
     return receiver->rechecks-- == 2 ? RECHECK_US : 10 * RECHECK_US;
 }
 
-/* Somebody removed or renamed the side file: takes the worker's lock in the new one, before others take us
- * for dead. */
+/* The side file was removed or renamed: takes the worker's lock in the new one, before other workers take
+ * this one for dead. */
 static bide_code keep_lock(struct bide_sqlite_receiver *receiver, bide_error *error)
 {
     struct bide_sqlite_file *file = &receiver->file;
@@ -102,7 +104,7 @@ static bide_code keep_lock(struct bide_sqlite_receiver *receiver, bide_error *er
         return code;
     if (bide_sqlite_lock_try(&file->lock, bide_sqlite_worker_byte(receiver->worker)))
         return bide_sqlite_watch_files(&receiver->watch, file->path, file->lock_path, error);
-    /* Somebody has our number: what we had in hand is theirs to judge. */
+    /* Another worker has this number now, and so the claims of this worker. */
     lose_file(receiver);
     return connect(receiver, error);
 }
@@ -134,7 +136,8 @@ static bide_code free_dead(struct bide_sqlite_receiver *receiver, bide_error *er
     return bide_sqlite_worker_free(&receiver->file, receiver->dead, error);
 }
 
-/* A claim of a worker that others take for dead would be run by them as well. */
+/* Makes sure that other workers see this one as alive before it claims: they would give its claims back, and
+ * the messages would run twice. */
 static bide_code stay_known(struct bide_sqlite_receiver *receiver, bide_error *error)
 {
     bool lost;
@@ -159,7 +162,7 @@ static bide_code settle_and_claim(struct bide_sqlite_receiver *receiver,
 {
     struct bide_sqlite_file *file = &receiver->file;
     size_t n = 0;
-    /* A claim that a power cut undoes harms nobody: its claimer is gone as well. */
+    /* Claims alone need no sync: a power cut that undoes them ends this worker too. */
     bide_code code = bide_sqlite_begin(file, receiver->n_settled > 0, TURN_US, error);
     if (code != BIDE_OK)
         return code;
@@ -190,7 +193,7 @@ static bide_code settle_and_claim(struct bide_sqlite_receiver *receiver,
     if (receiver->waits)
         bide_sqlite_lock_ring(&file->lock);
     if (receiver->dead)
-        receiver->check_us = 0; /* there may be another */
+        receiver->check_us = 0; /* there may be another dead worker */
     receiver->dead = 0;
     *ret_n = n;
     return BIDE_OK;
@@ -232,7 +235,7 @@ static bide_code receiver_receive(struct bide_receiver *base, struct bide_delive
         *ret_n = 0;
         return BIDE_OK;
     }
-    /* A delivery of ours begins with the contract's. */
+    /* A bide_sqlite_delivery begins with the contract's bide_delivery. */
     bide_code code = work(receiver, (struct bide_sqlite_delivery **)deliveries, max, &n, &failure);
     if (code == BIDE_OK)
         note_success(receiver);
@@ -290,9 +293,10 @@ static void receiver_forget(struct bide_receiver *base, struct bide_delivery *de
     bide_sqlite_delivery_destroy(own);
 }
 
-/* A last transaction: what is settled becomes final, what is not waits for others. Where it fails, others
- * find a dead worker, and do the second part. Who was taken for dead meanwhile has nothing to give away: its
- * number may be another one's. */
+/* Leaves with a last transaction: it stores the settlements and gives all other claims back. If it fails, the
+ * other workers find this one dead and give its claims back; the settlements are lost. If other workers took
+ * this one for dead before, keep_lock or stay_known notices: the deliveries then belong to an older
+ * generation, and their settlements change nothing. */
 static void leave(struct bide_sqlite_receiver *receiver)
 {
     struct bide_sqlite_file *file = &receiver->file;
@@ -369,7 +373,7 @@ static bide_code set_up(
     return code;
 }
 
-/* Waits for other writers as long as the options allow, and for nothing else. */
+/* Opens the file for the first time and waits for other writers as long as the options allow. */
 static bide_code connect_first(struct bide_sqlite_receiver *receiver, int64_t timeout_ms, bide_error *error)
 {
     int64_t end_ms = bide_mono_ms(receiver->file.clock) + timeout_ms;

@@ -1,7 +1,7 @@
-/* broker/sqlite/receiver.h: the inside of a receiver, shared by receiver.c, claim.c, settle.c and watch.c.
+/* broker/sqlite/receiver.h: the structure behind a receiver, for receiver.c, claim.c, settle.c and watch.c.
  *
- * One transaction settles all that was handed over and claims what there is room for: a worker with work
- * waits for the disk once a batch. Thread-safety: one thread (the intake). */
+ * One transaction stores all settlements handed over so far and claims as much as there is room for: a busy
+ * worker waits for the disk once a batch. Thread-safety: one thread (the intake). */
 #ifndef BIDE_BROKER_SQLITE_RECEIVER_H
 #define BIDE_BROKER_SQLITE_RECEIVER_H
 
@@ -13,9 +13,9 @@
 
 /* ---- watch.c ---- */
 
-/* What wakes a receiver: inotify on the side file (see lock.h) and the database file.
+/* Wakes a receiver, by inotify on the side file (see lock.h) and the database file.
  *
- * The log (FILE-wal) is not watched: it is written before its commit can be seen, and at every page.
+ * The log (FILE-wal) is not watched: it changes with every page written, before the commit can be seen.
  * Thread-safety: one thread at a time. */
 
 struct bide_sqlite_watch {
@@ -24,8 +24,8 @@ struct bide_sqlite_watch {
 };
 
 enum {
-    BIDE_SQLITE_RANG = 1,    /* something new may be there to claim */
-    BIDE_SQLITE_LEFT = 2,    /* a process has closed the side file: perhaps a worker that died */
+    BIDE_SQLITE_RANG = 1,    /* there may be a new message to claim */
+    BIDE_SQLITE_LEFT = 2,    /* a process has closed the side file: perhaps a worker died */
     BIDE_SQLITE_TOUCHED = 4, /* one of the files may have been removed or replaced */
 };
 
@@ -34,22 +34,23 @@ void bide_sqlite_watch_close(struct bide_sqlite_watch *watch);
 /* Watches these files instead of those before. */
 bide_code bide_sqlite_watch_files(
     struct bide_sqlite_watch *watch, const char *database, const char *lock, bide_error *error);
-/* What has happened since the last call: flags as above. */
+/* Returns what has happened since the last call, as the flags above. */
 unsigned bide_sqlite_watch_read(struct bide_sqlite_watch *watch);
 
-/* What is handed out early is bounded by number and by the size of its bodies; and in each queue, together
- * with what is held, by the queue's limit: what another worker could run in time must not lie here. */
+/* Bounds for all early deliveries together, by number and by bytes of bodies. In each queue the early and the
+ * held ones together are also bounded by the queue's limit: what another worker could run in time must not
+ * wait here. */
 enum { BIDE_SQLITE_EARLY_MAX = 4096, BIDE_SQLITE_EARLY_BYTES = 8 * 1024 * 1024 };
 
 #define BIDE_SQLITE_NEVER INT64_MAX
 
 struct bide_sqlite_delivery {
     struct bide_delivery base;
-    struct bide_heap_node early; /* in `early` until due; from then on it counts among the queue's held */
+    struct bide_heap_node early; /* in the heap `early` until due; then the delivery counts as held */
     int64_t seq;
-    uint64_t generation;               /* of the file it came from */
+    uint64_t generation;               /* of the receiver when it was claimed */
     struct bide_settlement settlement; /* once settled */
-    struct bide_sqlite_delivery *next; /* among the settled */
+    struct bide_sqlite_delivery *next; /* next in the list of settled ones */
 };
 
 struct bide_sqlite_queue {
@@ -57,8 +58,8 @@ struct bide_sqlite_queue {
     size_t limit;
     size_t held;         /* in the user's hands and due */
     size_t early;        /* in the user's hands and not yet due */
-    bool stale;          /* next_due_ms may be too late by now */
-    int64_t next_due_ms; /* of the first that waits, or NEVER */
+    bool stale;          /* next_due_ms may be too late now */
+    int64_t next_due_ms; /* due time of the first waiting message, or NEVER */
 };
 
 struct bide_sqlite_receiver {
@@ -66,8 +67,8 @@ struct bide_sqlite_receiver {
     struct bide_sqlite_file file;
     struct bide_sqlite_watch watch;
     char *name;
-    int64_t worker;      /* our number in the file */
-    uint64_t generation; /* counts up when what was claimed before is not ours any more */
+    int64_t worker;      /* this worker's number in the file */
+    uint64_t generation; /* counts up when the earlier claims are no longer this worker's */
     struct bide_sqlite_queue *queues;
     size_t n_queues;
     size_t max_body;
@@ -77,45 +78,45 @@ struct bide_sqlite_receiver {
     struct bide_sqlite_delivery *first_settled, *last_settled;
     size_t n_settled;
     struct bide_buffer scratch;
-    int64_t check_us; /* monotonic: when to look after dead workers and the file next */
-    int rechecks;     /* so many more soon: a closing process drops its locks after the event */
-    int64_t dead;     /* a worker to be freed by the next transaction; 0: none */
+    int64_t check_us; /* monotonic: when to look for dead workers and at the file next */
+    int rechecks;     /* so many more checks soon: a killed process drops its locks after the event */
+    int64_t dead;     /* number of a dead worker, whose claims the next transaction gives back; 0: none */
     bool stopped;
-    bool waits;               /* the last transaction made something wait that others may claim */
+    bool waits;               /* the last transaction made messages wait that other workers may claim */
     int64_t failing_since_us; /* 0: all is well */
-    bool reported;            /* the log knows that it fails */
+    bool reported;            /* the log says that it fails */
     struct bide_reconnect retry;
     struct bide_receiver_stats stats;
 };
 
 /* ---- claim.c ---- */
 
-/* Is something there that should be claimed now? Looks into the file only where what is known is stale. */
+/* Is there something to claim now? Reads the file only where the receiver's knowledge is stale. */
 bide_code bide_sqlite_claim_look(struct bide_sqlite_receiver *receiver, bool *ret_any, bide_error *error);
-/* Within a transaction: claims up to max for all queues. The deliveries are not yet counted as held; after
- * a failure too, ret_n says how many were made. */
+/* Within a transaction: claims up to max for all queues. The deliveries do not count as held yet. ret_n says
+ * how many were made, after a failure too. */
 bide_code bide_sqlite_claim(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery **deliveries,
     size_t max, size_t *ret_n, bide_error *error);
-/* The transaction is committed: they are the user's. */
+/* After the commit: counts the deliveries as the user's. */
 void bide_sqlite_claim_hand_out(
     struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery **deliveries, size_t n);
-/* It is no longer the user's: counts it out. */
+/* The user no longer has the delivery: counts it out. */
 void bide_sqlite_claim_take_back(
     struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery);
-/* What was early and is due now counts among the held. */
+/* Counts early deliveries that are due now as held. */
 void bide_sqlite_claim_land(struct bide_sqlite_receiver *receiver);
-/* How long nothing will be claimable, as far as is known, in us; at most `longest_us`. */
+/* How long nothing can be claimed, as far as the receiver knows, in us; at most `longest_us`. */
 int64_t bide_sqlite_claim_wait_us(const struct bide_sqlite_receiver *receiver, int64_t longest_us);
-void bide_sqlite_claim_forget_queues(struct bide_sqlite_receiver *receiver); /* all are stale */
+void bide_sqlite_claim_forget_queues(struct bide_sqlite_receiver *receiver); /* marks all as stale */
 void bide_sqlite_delivery_destroy(struct bide_sqlite_delivery *delivery);
 
 /* ---- settle.c ---- */
 
-/* Takes over a settlement, for the next transaction. */
+/* Takes over a settlement; the next transaction stores it. */
 void bide_sqlite_settle_add(struct bide_sqlite_receiver *receiver, const struct bide_settlement *settlement);
-/* Within a transaction: carries out all that was handed over. */
+/* Within a transaction: stores all settlements handed over. */
 bide_code bide_sqlite_settle_apply(struct bide_sqlite_receiver *receiver, bide_error *error);
-/* The transaction is committed (or, `lost`, never will be): frees them. */
+/* After the commit, or with `lost` when the settlements can never be stored: frees them. */
 void bide_sqlite_settle_finish(struct bide_sqlite_receiver *receiver, bool lost);
 
 #endif

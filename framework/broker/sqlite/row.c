@@ -5,10 +5,10 @@
 
 #include "base/utf8.h"
 
-/* Between the last failure and all of them: a character that JSON escapes. */
+/* Stands in the column `error` between the last error and the failures: a character that JSON escapes. */
 enum { FAILURES_MARK = 0x1E };
 
-/* A value that is no text becomes a list of its bytes. */
+/* Writes a value that is not text as a list of its bytes. */
 static void write_value(struct bide_buffer *to, const char *value)
 {
     size_t size = strlen(value);
@@ -34,7 +34,7 @@ static void write_headers(struct bide_buffer *to, const struct bide_message *mes
     bide_buffer_char(to, '}');
 }
 
-/* Texts are bound without copying: they outlive the step. */
+/* Binds without copying: the texts live longer than the step. */
 static void bind_text(sqlite3_stmt *statement, int at, const char *text)
 {
     sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
@@ -136,7 +136,7 @@ static struct bide_slice text_at(sqlite3_stmt *statement, int column)
     return (struct bide_slice){text, text ? (size_t)sqlite3_column_bytes(statement, column) : 0};
 }
 
-/* The bytes of a value that is no text; NULL where it is no list of bytes either. */
+/* The bytes of a value that is not text; NULL where the value is no list of bytes. */
 static const char *read_bytes(json_t *list, struct bide_arena *arena)
 {
     size_t size = json_array_size(list);
@@ -152,7 +152,7 @@ static const char *read_bytes(json_t *list, struct bide_arena *arena)
     return bytes;
 }
 
-/* The headers point into the JSON object or the arena, kept until the message is made. */
+/* The headers point into the JSON object or the arena. The caller keeps both until the message is made. */
 static bool list_headers(
     json_t *object, struct bide_arena *arena, struct bide_header headers[BIDE_HEADERS_MAX], size_t *ret_n)
 {

@@ -1,9 +1,9 @@
 #include "broker/sqlite/schema.h"
 
-/* message: everything about a message that is not dead. waiting: those not in anybody's hands, in the order
- * in which they will be; a worker takes them from there to claim. Both are small beside the bodies, so that
- * claiming and settling write few pages (docs/decisions/0002). dead: `seq` counts up in order of death.
- * count: see counts.h; the last one to be made, so that where it is, all are. */
+/* message: every message that is not dead. waiting: the place in line of those that no worker holds, by due
+ * time; to claim a message, a worker deletes its row here. Rows of waiting and claim are small beside the
+ * bodies, so that claiming and settling write few pages (docs/decisions/0002). dead: `seq` counts up in order
+ * of death. count: see counts.h; it is made last, so where it exists, all tables do. */
 static const char tables[] =
     "CREATE TABLE IF NOT EXISTS {message}(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, "
     "queue TEXT NOT NULL, due_ms INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 1, sent_ms INTEGER, "
@@ -32,7 +32,7 @@ static bide_code make_tables(struct bide_sqlite_file *file, bide_error *error)
 
 /* steps[v] leads from version v to v + 1. */
 typedef bide_code upgrade_step(struct bide_sqlite_file *file, bide_error *error);
-/* From 1 to 2 there are more tables and indexes, and nothing else. */
+/* Version 2 only adds tables and indexes to version 1. */
 static upgrade_step *const steps[BIDE_SQLITE_VERSION] = {make_tables, make_tables};
 
 static bide_code check_owner(struct bide_sqlite_file *file, int64_t version, bide_error *error)
@@ -50,7 +50,7 @@ static bide_code check_owner(struct bide_sqlite_file *file, int64_t version, bid
         "%s: is another program's SQLite database: name a file of bide's own in `broker`", file->path);
 }
 
-/* SQLite's names do not tell upper from lower case: `Bide` would work on the tables of `bide`. */
+/* SQLite ignores case in names: namespace `Bide` would work on the tables of `bide`. */
 static bide_code check_case(struct bide_sqlite_file *file, bide_error *error)
 {
     int64_t others;
@@ -92,7 +92,7 @@ static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *r
     return code;
 }
 
-/* All it looks at belongs to one moment: another process may be making the tables just now. */
+/* Reads all in one read transaction: another process may be making the tables just now. */
 bide_code bide_sqlite_schema_check(
     struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
 {
@@ -111,7 +111,7 @@ static bide_code upgrade(struct bide_sqlite_file *file, bide_error *error)
     for (int64_t v = version; code == BIDE_OK && v < BIDE_SQLITE_VERSION; v++)
         code = steps[v](file, error);
     if (code == BIDE_OK && version == BIDE_SQLITE_VERSION)
-        code = make_tables(file, error); /* a namespace the file did not know */
+        code = make_tables(file, error); /* a namespace that is new in this file */
     if (code != BIDE_OK)
         return code;
     char pragmas[96];
@@ -122,7 +122,8 @@ static bide_code upgrade(struct bide_sqlite_file *file, bide_error *error)
 
 bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *error)
 {
-    /* Whoever comes second finds everything made, because it looks again with the write lock in hand. */
+    /* If two processes come here, the second one finds the tables made: it checks again with the write lock
+     * held. */
     int64_t wait_us = file->busy_until_us - bide_mono_us(file->clock);
     bide_code code = bide_sqlite_begin(file, true, wait_us, error);
     if (code != BIDE_OK)

@@ -27,7 +27,7 @@ static bide_code send_once(struct sender *sender, struct bide_message *const *me
     BIDE_KILL_POINT("send/sqlite-committed");
     if (code != BIDE_OK || bide_sqlite_file_is_gone(&sender->file))
         return code;
-    if (bide_sqlite_file_lost_lock(&sender->file)) /* where nothing can be opened, nobody hears the bell */
+    if (bide_sqlite_file_lost_lock(&sender->file)) /* receivers watch the new one */
         (void)bide_sqlite_file_renew_lock(&sender->file, error);
     bide_sqlite_lock_ring(&sender->file.lock);
     for (size_t i = 0; i < n; i++)
@@ -35,7 +35,8 @@ static bide_code send_once(struct sender *sender, struct bide_message *const *me
     return BIDE_OK;
 }
 
-/* Somebody removed or replaced the file while it was open: what was written meanwhile went nowhere. */
+/* If the file was removed or replaced while it was open, the last transaction is lost: open the new file and
+ * send again. */
 static bool must_reopen(struct sender *sender)
 {
     if (sender->file.db && bide_sqlite_file_is_gone(&sender->file))

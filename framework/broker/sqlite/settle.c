@@ -31,7 +31,7 @@ static bide_code run_by_seq(
     return bide_sqlite_run(&receiver->file, statement, error);
 }
 
-/* What the settlement says, or what was there. */
+/* Binds the settlement's error and failures, or else those that the message had. */
 static void bind_error(sqlite3_stmt *statement, int at, const struct bide_settlement *settlement,
     const struct bide_message *message)
 {
@@ -120,7 +120,8 @@ static verdict *const verdicts[] = {
 
 /* ---- a batch ---- */
 
-/* *ret_ours: false when the claim is not ours (any more): the file is another one, or somebody meddled. */
+/* Deletes the claim. *ret_ours is false when it is no longer this worker's: the file was replaced, or a
+ * worker or a person has deleted it. */
 static bide_code unclaim(struct bide_sqlite_receiver *receiver, const struct bide_sqlite_delivery *delivery,
     bool *ret_ours, bide_error *error)
 {
@@ -153,8 +154,8 @@ static bide_code settle_one(
 
 /* ---- acknowledgements together ---- */
 
-/* What was claimed together has neighbouring numbers, and most of it is done at about the same time: such a
- * run is deleted by range, which costs a third of deleting each by itself. */
+/* Messages that were claimed together have neighbouring numbers, and most of them are done at about the same
+ * time. Such a run of numbers is deleted by range, which costs a third of deleting each row by itself. */
 enum { ACKS_MAX = 512, RUN_MIN = 3 };
 
 static bool is_plain_ack(

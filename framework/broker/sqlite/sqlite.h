@@ -5,8 +5,9 @@
 
 #include "broker/broker.h"
 
-/* How early a delivery is handed out, to be landed on its millisecond: enough to hide a commit and a wake-up
- * (MIN); those due a little later come along, so that a stream of them costs few transactions (MAX). */
+/* How early a delivery is handed out, so that it starts on its millisecond. MIN is enough to hide a commit
+ * and a wake-up; when one message is that close, those due within MAX are claimed with it, so that a steady
+ * stream needs few transactions. */
 enum { BIDE_SQLITE_LEAD_MIN_MS = 60, BIDE_SQLITE_LEAD_MAX_MS = 250 };
 
 bide_code bide_sqlite_open_sender(

@@ -17,7 +17,7 @@ const char *bide_sqlite_statement_text(enum bide_sql which)
     return texts[which];
 }
 
-/* {name} becomes "namespace_name" with its quotes, {=name} the same without. */
+/* Writes {name} as "namespace_name" with its quotes, {=name} without. */
 static void expand(struct bide_buffer *to, const char *sql, const char *name_space)
 {
     const char *open;

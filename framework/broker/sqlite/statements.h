@@ -1,13 +1,13 @@
-/* broker/sqlite/statements.h: every statement the adapter runs in steady state, in one table.
+/* broker/sqlite/statements.h: every statement that the adapter runs in steady state, in one table.
  *
- * {name} stands for a table of the namespace. Each is prepared once a connection, at first use, and each
- * finds its rows by a key or an index: a unit test reads SQLite's plans of all of them. */
+ * {name} stands for a table of the namespace. A connection prepares each statement once, at first use. Each
+ * finds its rows by a key or an index: a unit test reads SQLite's query plans of all of them. */
 #ifndef BIDE_BROKER_SQLITE_STATEMENTS_H
 #define BIDE_BROKER_SQLITE_STATEMENTS_H
 
 #include <stddef.h>
 
-/* ?3: whether the errors (what stands before the mark of the failures) are wanted: they may be long. */
+/* ?3: whether to return the errors, which may be long (the text before the mark of the failures). */
 #define BIDE_SQLITE_PAGE_OF_DEAD(condition)                                                                  \
     "SELECT seq, id, died_ms, type, queue, reason, CASE WHEN ?3 THEN "                                       \
     "substr(error, 1, instr(error || char(30), char(30)) - 1) END FROM {dead} WHERE " condition              \
@@ -24,7 +24,7 @@
     ROW(BIDE_SQL_INSERT_WAITING, "INSERT INTO {waiting}(queue, due_ms, seq) VALUES(?1, ?2, ?3)")             \
     /* claiming */                                                                                           \
     ROW(BIDE_SQL_NEXT_DUE, "SELECT due_ms FROM {waiting} WHERE queue = ?1 ORDER BY due_ms LIMIT 1")          \
-    /* a body that is too large comes as its size */                                                         \
+    /* of a body that is too large, the size is returned */                                                  \
     ROW(BIDE_SQL_CLAIM_READ,                                                                                 \
         "SELECT w.seq, w.due_ms, m.id, m.type, m.queue, m.attempt, m.sent_ms, m.expires_ms, "                \
         "m.content_type, m.headers, m.error, "                                                               \
@@ -58,7 +58,7 @@
     ROW(BIDE_SQL_WORKER_INSERT,                                                                              \
         "INSERT INTO {worker}(number, name, host, pid, started_ms) VALUES(?1, ?2, ?3, ?4, ?5)")              \
     ROW(BIDE_SQL_WORKER_DELETE, "DELETE FROM {worker} WHERE number = ?1")                                    \
-    /* The claims are few, bounded by what workers hold: these three read them all. */                       \
+    /* Claims are few, bounded by what workers hold: these three read them all. */                           \
     ROW(BIDE_SQL_CLAIM_ORPHANS, "SELECT worker FROM {claim} c WHERE worker <> ?1 AND NOT EXISTS (SELECT 1 "  \
                                 "FROM {worker} WHERE number = c.worker)")                                    \
     ROW(BIDE_SQL_FREE_INSERT, "INSERT INTO {waiting}(queue, due_ms, seq) SELECT m.queue, m.due_ms, m.seq "   \
@@ -103,7 +103,7 @@
     ROW(BIDE_SQL_DEAD_DELETE, "DELETE FROM {dead} WHERE seq = ?1 RETURNING queue")                           \
     ROW(BIDE_SQL_DEAD_DELETE_SAME,                                                                           \
         "DELETE FROM {dead} WHERE seq = ?1 AND id = ?2 AND died_ms = ?3 RETURNING queue")                    \
-    /* choosing dead letters, a page at a time; further conditions are looked at in the program */           \
+    /* choosing dead letters, a page at a time; the program checks the other conditions */                   \
     ROW(BIDE_SQL_DEAD_PAGE, BIDE_SQLITE_PAGE_OF_DEAD("seq < ?1"))                                            \
     ROW(BIDE_SQL_DEAD_PAGE_OF_ID, BIDE_SQLITE_PAGE_OF_DEAD("id = ?2 AND seq < ?1"))                          \
     ROW(BIDE_SQL_DEAD_PAGE_OF_TYPE, BIDE_SQLITE_PAGE_OF_DEAD("type = ?2 AND seq < ?1"))                      \

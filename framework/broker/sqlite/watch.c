@@ -48,7 +48,7 @@ bide_code bide_sqlite_watch_files(
 {
     drop(watch, &watch->database);
     drop(watch, &watch->lock);
-    (void)bide_sqlite_watch_read(watch); /* what concerned the former ones */
+    (void)bide_sqlite_watch_read(watch); /* discards the events about the former files */
     watch->database = inotify_add_watch(watch->fd, database, REMOVAL);
     if (watch->database >= 0)
         watch->lock = inotify_add_watch(watch->fd, lock, REMOVAL | IN_MODIFY | IN_CLOSE_WRITE);

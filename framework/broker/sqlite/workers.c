@@ -42,13 +42,12 @@ bide_code bide_sqlite_worker_register(
     if (code != BIDE_OK)
         return code;
     code = last_number(file, &number, error);
-    /* A number without a row may still be locked by a child that outlived its worker. */
+    /* A number without a row may still be locked by a child process that outlived its worker. */
     for (bool held = false; code == BIDE_OK && !held;)
         held = bide_sqlite_lock_try(&file->lock, bide_sqlite_worker_byte(++number));
     if (code == BIDE_OK)
         code = insert(file, name, number, error);
-    if (code ==
-        BIDE_OK) /* while it is cheap: somebody may have edited the file, or an older bide written to it */
+    if (code == BIDE_OK) /* repairs counts that a person or an older bide made wrong */
         code = bide_sqlite_run_one(file, BIDE_SQL_COUNT_AGAIN, error);
     if (code == BIDE_OK)
         code = bide_sqlite_commit(file, error);
@@ -65,7 +64,7 @@ bool bide_sqlite_worker_is_dead(const struct bide_sqlite_file *file, int64_t num
            !bide_sqlite_lock_is_new(&file->lock) && !bide_sqlite_file_lost_lock(file);
 }
 
-/* The first dead one of those that the statement lists. */
+/* The first dead worker among those that the statement lists. */
 static bide_code first_dead(
     struct bide_sqlite_file *file, enum bide_sql list, int64_t own, int64_t *ret_number, bide_error *error)
 {

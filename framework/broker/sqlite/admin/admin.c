@@ -13,7 +13,8 @@
 #include "broker/sqlite/schema.h"
 #include "broker/sqlite/sqlite.h"
 
-/* Nobody can have made a file where there is no folder, or where this user must not look. */
+/* Fails where the folder is missing or this user may not look into it: then there can be no database file
+ * that a sender or worker could have made. */
 static bide_code check_folder(const char *path, int why, bide_error *error)
 {
     char folder[PATH_MAX];
@@ -27,7 +28,7 @@ static bide_code check_folder(const char *path, int why, bide_error *error)
         path, strerror(why));
 }
 
-/* Said once: the commands that only look go on as with an empty database. */
+/* Logs the missing file once: the commands that only look go on as with an empty database. */
 static void say_missing(struct bide_sqlite_admin *admin)
 {
     if (!admin->said_missing)
@@ -42,7 +43,7 @@ bide_code bide_sqlite_admin_open(
     bide_error failure;
     if (access(admin->file.path, F_OK) != 0) {
         *ret_empty = true;
-        if (access_kind == BIDE_SQLITE_LOOK) /* verify: reports on the folder by itself */
+        if (access_kind == BIDE_SQLITE_LOOK) /* verify reports on the folder itself */
             return BIDE_OK;
         bide_code code = check_folder(admin->file.path, errno, error);
         if (code == BIDE_OK)
@@ -58,7 +59,7 @@ bide_code bide_sqlite_admin_open(
 
 /* ---- depths ---- */
 
-/* The row of a queue, added where it is missing; NULL where there is no memory. */
+/* Returns the row of a queue and adds it where it is missing; NULL without memory. */
 static struct bide_queue_stats *queue_row(struct bide_broker_stats *stats, const char *name)
 {
     for (size_t i = 0; i < stats->n_queues; i++)
@@ -89,7 +90,8 @@ static bide_code add_configured(
     return BIDE_OK;
 }
 
-/* From name to name, each found by the index: it does not matter how many messages there are. */
+/* Goes from one queue name to the next. Each step is one look-up in the index, so the cost does not grow with
+ * the number of messages. */
 static bide_code add_found(
     struct bide_sqlite_admin *admin, enum bide_sql next, struct bide_broker_stats *stats, bide_error *error)
 {
@@ -110,7 +112,7 @@ static bide_code add_found(
             memcpy(name, text, strlen(text) + 1);
         sqlite3_reset(statement);
         if (!taken)
-            return BIDE_OK; /* no name of ours */
+            return BIDE_OK; /* no queue of bide's has such a name */
         if (!queue_row(stats, name))
             return no_memory(error);
     }
@@ -155,7 +157,7 @@ static bide_code add_worker(
     return BIDE_OK;
 }
 
-/* What a dead worker held is as good as waiting: whoever comes next frees it. */
+/* Messages that a dead worker holds count as waiting: the next worker that looks gives them back. */
 static bide_code add_claims(struct bide_sqlite_admin *admin, int64_t worker, struct bide_worker_stats *holder,
     struct bide_broker_stats *stats, sqlite3_stmt *claims, bide_error *error)
 {

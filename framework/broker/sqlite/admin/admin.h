@@ -1,4 +1,4 @@
-/* broker/sqlite/admin/admin.h: the inside of an admin, shared by the files of this folder. */
+/* broker/sqlite/admin/admin.h: the structure behind an admin, shared by the files of this folder. */
 #ifndef BIDE_BROKER_SQLITE_ADMIN_ADMIN_H
 #define BIDE_BROKER_SQLITE_ADMIN_ADMIN_H
 
@@ -11,11 +11,11 @@ struct bide_sqlite_admin {
     size_t n_queues;
     int64_t timeout_us;
     char *client_name;
-    bool said_missing; /* the log was told that there is no file */
+    bool said_missing; /* the log already says that there is no file */
 };
 
-/* Opens the file for one call; *ret_empty: there is none yet, or nothing of ours in it. Where there can be
- * none, because its folder is missing, it fails. */
+/* Opens the file for one call. *ret_empty: there is no file yet, or it has no tables of this namespace. Fails
+ * where there can be no file, because its folder is missing. */
 bide_code bide_sqlite_admin_open(
     struct bide_sqlite_admin *admin, enum bide_sqlite_access access, bool *ret_empty, bide_error *error);
 

@@ -1,7 +1,8 @@
-/* Dead letters: first those meant are chosen into a temporary table, page by page, then they are walked one
- * by one, so that no read lasts while there are many or while a caller prints, and what dies meanwhile is not
- * touched. A row's number is given to the next letter once the newest one is gone: a letter is known by its
- * row, its id and its time of death. */
+/* Listing, replaying and dropping dead letters. The filter's letters are first chosen into a temporary table,
+ * page by page, and then handled one by one. So no read transaction stays open while there are many letters
+ * or while a caller prints, and letters that arrive meanwhile are not touched. SQLite gives the number of the
+ * newest row to the next letter once that row is deleted; so a letter is recognised by its row, its id and
+ * its time of death together. */
 #include <string.h>
 
 #include "base/killpoint.h"
@@ -14,7 +15,7 @@ enum { BATCH = 256 };
 
 enum { SEQ, ID, DIED_MS, TYPE, QUEUE, REASON, ERROR };
 
-/* The letters that one condition selects: the page's statement and what it is bound to. */
+/* The letters that one condition of the filter selects: the statement of a page and the value bound to it. */
 struct selection {
     enum bide_sql page;
     const char *value; /* NULL: none */
@@ -25,7 +26,7 @@ static bool is_given(const char *text)
     return text && *text;
 }
 
-/* By the first condition; the others are looked at row by row. */
+/* Selects by the first condition that is set; the program checks the others row by row. */
 static struct selection select_by(const struct bide_dead_filter *filter)
 {
     const struct selection selections[] = {
@@ -66,8 +67,8 @@ static bide_code add_chosen(
     return bide_sqlite_run(file, add, error);
 }
 
-/* One page, of letters older than *before; then *before is its last one's, or INT64_MIN where none is left.
- */
+/* Chooses one page of the letters older than *before. Sets *before to the last letter of the page, or to
+ * INT64_MIN where no letter is left. */
 static bide_code choose_page(struct bide_sqlite_file *file, sqlite3_stmt *page, sqlite3_stmt *add,
     const struct bide_dead_filter *filter, int64_t *before, size_t *room, bide_error *error)
 {
@@ -213,15 +214,15 @@ bide_code bide_sqlite_dead_each(struct bide_admin *base, const struct bide_dead_
 
 /* ---- retrying and dropping ---- */
 
-/* Where a batch stands. */
+/* How far the work on the chosen letters has come. */
 struct batch {
     const struct bide_dead_spread *spread;
-    int64_t after; /* the last one done; the oldest come first */
-    uint64_t n;    /* letters that were there */
+    int64_t after; /* the letter handled last; the oldest come first */
+    uint64_t n;    /* letters that still existed */
     bool more;
 };
 
-/* What becomes of the letter `after`, within a transaction; the letter itself is deleted afterwards. */
+/* What is done with the letter `after` within a transaction, before that letter is deleted. */
 typedef bide_code letter_fate(struct bide_sqlite_file *file, const struct batch *batch, bide_error *error);
 
 static bide_code queue_again(struct bide_sqlite_file *file, const struct batch *batch, bide_error *error)
@@ -249,7 +250,7 @@ static bide_code drop(struct bide_sqlite_file *file, const struct batch *batch, 
     return BIDE_OK;
 }
 
-/* In a transaction that writes: what is there now stays so until its end. */
+/* Runs in a write transaction: a letter that it finds still exists at the end of the transaction. */
 static const char next_to_treat[] =
     "SELECT c.seq FROM temp.chosen c CROSS JOIN {dead} d ON d.seq = c.seq AND d.id = c.id AND "
     "d.died_ms = c.died_ms WHERE c.seq > ?1 ORDER BY c.seq LIMIT 1";

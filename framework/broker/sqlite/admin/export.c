@@ -1,5 +1,5 @@
-/* Exporting: the mover is a worker that claims whatever waits, due or not. When it is killed, its lock goes
- * and with that its claims, as every worker's. */
+/* Exporting: the exporter registers as a worker and claims all waiting messages, due or not. When it is
+ * killed, the kernel drops its lock, and other workers give its claims back as those of every dead worker. */
 #include <string.h>
 
 #include "broker/export.h"
@@ -10,11 +10,11 @@
 struct exporter {
     struct bide_sqlite_admin *admin;
     struct bide_sqlite_file *file;
-    const char *queue; /* NULL: all */
+    const char *queue; /* NULL: all queues */
     bide_export_visit *visit;
     void *user;
     int64_t worker;
-    bool carried; /* something, in this round */
+    bool carried; /* this round has deleted something that was carried */
     struct bide_export_batch batch;
     int64_t seqs[BIDE_EXPORT_BATCH];
 };
@@ -24,7 +24,7 @@ static bide_code no_memory(bide_error *error)
     return bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }
 
-/* Ends a transaction according to how its work went. */
+/* Commits the transaction if its work succeeded, otherwise rolls it back. */
 static bide_code finish(struct bide_sqlite_file *file, bide_code code, bide_error *error)
 {
     if (code == BIDE_OK)
@@ -48,7 +48,8 @@ static bide_code run_by_seq(
 
 /* ---- visiting a batch, and deleting what was carried ---- */
 
-/* Somebody may have removed it meanwhile, and its number may be another letter's. */
+/* Deletes the letter only if it is still the same one: another command may have removed it meanwhile, and its
+ * row number may belong to another letter now. */
 static bide_code delete_letter(
     struct exporter *exporter, const struct bide_export *item, int64_t seq, bide_error *error)
 {
@@ -65,7 +66,8 @@ static bide_code delete_letter(
     return code;
 }
 
-/* Likewise where the claim is not ours any more: somebody took this export for dead. */
+/* Deletes the message only if this export still holds its claim: a worker may have taken the export for dead
+ * and given the claim back. */
 static bide_code delete_message(struct exporter *exporter, int64_t seq, bide_error *error)
 {
     bide_code code = run_by_seq(exporter, BIDE_SQL_UNCLAIM, seq, true, error);
@@ -83,7 +85,8 @@ static bide_code delete_one(
     return is_letter ? delete_letter(exporter, item, seq, error) : delete_message(exporter, seq, error);
 }
 
-/* What was carried is deleted even where the visit failed in the end: each other order makes duplicates. */
+/* Deletes what the visitor has carried, even where the visit failed in the end: if it stayed, the message
+ * would exist twice. */
 static bide_code visit_batch(struct exporter *exporter, bool are_letters, bide_error *error)
 {
     struct bide_export_batch *batch = &exporter->batch;
@@ -123,7 +126,7 @@ static bide_code read_waiting(struct exporter *exporter, const char *queue, bide
     if (code != BIDE_OK)
         return code;
     sqlite3_bind_text(statement, 1, queue, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 2, INT64_MAX); /* no body is too large */
+    sqlite3_bind_int64(statement, 2, INT64_MAX); /* reads bodies of any size */
     while (code == BIDE_OK && row && !bide_export_batch_is_full(&exporter->batch)) {
         code = bide_sqlite_step(exporter->file, statement, &row, error);
         if (code == BIDE_OK && row)
@@ -158,7 +161,7 @@ static bide_code claim_read(struct exporter *exporter, const char *queue, bide_e
 
 static bide_code claim_batch(struct exporter *exporter, const char *queue, bide_error *error)
 {
-    bool lost; /* of the batches before, none is in hand any more */
+    bool lost; /* ignored: the batches before are finished, no claim can be lost */
     bide_code code = bide_sqlite_begin(exporter->file, false, exporter->admin->timeout_us, error);
     if (code != BIDE_OK)
         return code;
@@ -197,7 +200,7 @@ static bide_code next_queue(
     if (code != BIDE_OK)
         return code;
     const char *text = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    /* a longer one, or one with a NUL inside, is no name of ours */
+    /* a longer name, or one with a NUL inside, is not one of bide's queues */
     *ret_found = text && strlen(text) <= BIDE_NAME_MAX && strcmp(text, name) > 0;
     if (*ret_found)
         memcpy(name, text, strlen(text) + 1);
@@ -297,7 +300,7 @@ static bide_code free_worker(struct exporter *exporter, int64_t number, bide_err
     return finish(exporter->file, bide_sqlite_worker_free(exporter->file, number, error), error);
 }
 
-/* What a killed worker, or an earlier export, had in hand waits again. */
+/* Gives back what dead workers and killed exports held: it waits again. */
 static bide_code free_dead(struct exporter *exporter, bide_error *error)
 {
     for (;;) {
@@ -332,7 +335,7 @@ static bide_code export_as_worker(struct exporter *exporter, bide_error *error)
     if (code != BIDE_OK)
         return code;
     code = run_rounds(exporter, error);
-    /* What cannot be given back now will be found by whoever comes next: the lock goes with the file. */
+    /* If this fails, the next worker gives the claims back: closing the file drops this export's lock. */
     bide_code freed = free_worker(exporter, exporter->worker, code == BIDE_OK ? error : &later);
     bide_sqlite_lock_ring(&exporter->file->lock);
     return code == BIDE_OK ? freed : code;
@@ -353,7 +356,7 @@ bide_code bide_sqlite_export_each(
     return code;
 }
 
-/* ---- the other way: dead letters from elsewhere ---- */
+/* ---- dead letters from another broker ---- */
 
 bide_code bide_sqlite_dead_add(
     struct bide_admin *base, const struct bide_dead_letter *added, size_t n, bide_error *error)

@@ -14,10 +14,10 @@
 
 enum {
     LEAST_FREE_MIB = 100,
-    LARGEST_CHECKED_MIB = 64, /* a larger database is not read through by the way */
+    LARGEST_CHECKED_MIB = 64, /* verify does not read a larger database through */
 };
 
-/* One look at the file: where findings go, and the texts they are made of. */
+/* One run of verify: where the findings go, and buffers for their texts. */
 struct look {
     struct bide_sqlite_admin *admin;
     const char *folder;
