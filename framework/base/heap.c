@@ -1,6 +1,7 @@
 #include "base/heap.h"
 
 #include "base/alloc.h"
+#include "base/bug.h"
 
 enum { CHILDREN = 4 };
 
@@ -84,6 +85,7 @@ struct bide_heap_node *bide_heap_first(const struct bide_heap *heap)
 void bide_heap_remove(struct bide_heap *heap, struct bide_heap_node *node)
 {
     size_t index = node->place - 1;
+    BIDE_BUG(index >= heap->size || heap->nodes[index] != node);
     struct bide_heap_node *last = heap->nodes[--heap->size];
     node->place = 0;
     if (last == node)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/bug.h"
 #include "bide/message.h"
 
 #define SIZE_MAX_BYTES 1e15
@@ -228,8 +229,7 @@ char *bide_format_instant(int64_t unix_ms, char to[BIDE_INSTANT_TEXT])
         ms += 1000;
         seconds--;
     }
-    if (!gmtime_r(&seconds, &parts)) /* cannot be: the years of 64 bits of ms fit in an int */
-        parts = (struct tm){.tm_mday = 1};
+    BIDE_BUG(!gmtime_r(&seconds, &parts)); /* the years of 64 bits of ms fit in an int */
     snprintf(to, BIDE_INSTANT_TEXT, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900LL,
         parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ms);
     return to;

@@ -1,6 +1,7 @@
 #include "dispatch/board.h"
 
 #include "base/alloc.h"
+#include "base/bug.h"
 
 bide_code bide_board_init(struct bide_board *board, const struct bide_queue_config *queues, size_t n_queues,
     enum bide_order order, bide_error *error)
@@ -115,6 +116,7 @@ static bool unblock_one(struct bide_board *board, struct bide_handler *handler)
     struct bide_job *job = bide_job_pop(&handler->blocked);
     if (!job)
         return false;
+    BIDE_BUG(board->n_blocked == 0);
     board->n_blocked--;
     bide_job_prepend(&board->queues[job->delivery->queue].due, job);
     board->n_ready++;
@@ -169,6 +171,7 @@ struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, 
     while (board->n_ready > 0) {
         struct bide_board_queue *queue =
             board->order == BIDE_ORDER_STRICT ? choose_strict(board) : choose_weighted(board);
+        BIDE_BUG(!queue);
         struct bide_job *job = bide_job_pop(queue->due.first ? &queue->due : &queue->ready);
         board->n_ready--;
         if (!is_busy(job->handler) && !is_full(job->handler->share)) {
@@ -185,11 +188,13 @@ struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, 
 
 void bide_board_finished(struct bide_board *board, struct bide_handler *handler)
 {
+    BIDE_BUG(handler->running <= 0);
     handler->running--;
     if (!handler->share) {
         unblock_one(board, handler);
         return;
     }
+    BIDE_BUG(handler->share->running <= 0);
     handler->share->running--;
     if (!is_full(handler->share))
         unblock_in_share(board, handler->share);

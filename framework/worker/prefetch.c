@@ -1,5 +1,7 @@
 #include "worker/prefetch.h"
 
+#include "base/bug.h"
+
 enum {
     SHORT_WAIT_US = 20 * 1000,
     LONG_WAIT_US = 100 * 1000,
@@ -22,6 +24,7 @@ void bide_prefetch_took(struct bide_prefetch *prefetch, size_t n)
 
 void bide_prefetch_gave(struct bide_prefetch *prefetch, int64_t waited_us)
 {
+    BIDE_BUG(prefetch->held == 0);
     prefetch->held--;
     if (waited_us > prefetch->longest_wait_us)
         prefetch->longest_wait_us = waited_us;

@@ -6,12 +6,17 @@
 #include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
+#include "base/bug.h"
 #include "bide/log.h"
 
 /* Standard error replaced by a file or a terminal, for the time of a test. */
@@ -304,6 +309,30 @@ static void nobody_waits_for_a_reader_that_hangs(void **state)
     json_decref(root);
 }
 
+/* Of a process of its own: what it was about to do is not done. */
+static void a_bug_ends_the_process(void **state)
+{
+    (void)state;
+    struct capture capture;
+    char line[512] = "";
+    int status;
+    capture_file(&capture);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_DUMPABLE, 0); /* no core file */
+        signal(SIGABRT, SIG_DFL);
+        BIDE_BUG(child != 0);
+        BIDE_BUG(child == 0);
+        _exit(0);
+    }
+    pid_t ended = waitpid(child, &status, 0);
+    ssize_t size = read(capture.reader, line, sizeof line - 1);
+    capture_end(&capture);
+    assert_true(child > 0 && ended == child && size > 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    assert_non_null(strstr(line, "\"condition\":\"child == 0\",\"function\":\"a_bug_ends_the_process\""));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(json_line),
     cmocka_unit_test(json_line_whatever_the_fields_hold),
@@ -314,6 +343,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(without_memory_a_line_is_lost),
     cmocka_unit_test(threads_do_not_mix_lines),
     cmocka_unit_test(nobody_waits_for_a_reader_that_hangs),
+    cmocka_unit_test(a_bug_ends_the_process),
 };
 
 UNIT_MAIN(tests)

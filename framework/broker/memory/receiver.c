@@ -1,6 +1,7 @@
 #include "broker/memory/receiver.h"
 
 #include "base/alloc.h"
+#include "base/bug.h"
 
 enum { LEAD_MS = 250 }; /* how early a delayed message is handed out, to be landed */
 
@@ -242,6 +243,7 @@ static void give_back_all(struct bide_memory_receiver *receiver)
             row->delivery->row = NULL;
             row->delivery = NULL;
         } else {
+            BIDE_BUG(row->queue->held == 0);
             row->queue->held--;
         }
         TAILQ_REMOVE(&receiver->held, row, link);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/bug.h"
 
 /* Its dead letter is without its headers: see bide_rmq_draft_again. */
 static const char *find_oversized_head(amqp_bytes_t raw)
@@ -67,8 +68,10 @@ void bide_rmq_delivery_destroy(struct bide_rmq_delivery *delivery)
 {
     if (!delivery)
         return;
-    if (delivery->in_flight)
+    if (delivery->in_flight) {
+        BIDE_BUG(*delivery->in_flight < delivery->charge);
         *delivery->in_flight -= delivery->charge;
+    }
     bide_message_destroy(delivery->base.message);
     bide_free(delivery);
 }

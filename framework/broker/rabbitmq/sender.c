@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/bug.h"
 #include "base/killpoint.h"
 #include "broker/rabbitmq/address.h"
 #include "broker/rabbitmq/objects.h"
@@ -50,6 +51,7 @@ static int wait_ms(const struct sender *sender, int64_t most_ms)
 
 static void close_parcel(struct sender *sender, struct parcel *parcel)
 {
+    BIDE_BUG(parcel->is_over || sender->n_open == 0);
     parcel->is_over = true;
     sender->n_open--;
     sender->n_suspects -= parcel->is_suspect;

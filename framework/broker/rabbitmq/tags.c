@@ -1,6 +1,7 @@
 #include "broker/rabbitmq/tags.h"
 
 #include "base/alloc.h"
+#include "base/bug.h"
 
 enum { OUT, DONE, GONE };
 enum { FIRST_ROOM = 64 };
@@ -62,6 +63,7 @@ bool bide_rmq_tags_add(struct bide_rmq_tags *tags, uint64_t tag)
 
 void bide_rmq_tags_done(struct bide_rmq_tags *tags, uint64_t tag)
 {
+    BIDE_BUG(*state_of(tags, tag) != OUT || tags->n_out == 0);
     *state_of(tags, tag) = DONE;
     *done_at(tags, tags->done_next++) = tag;
     tags->n_out--;
@@ -70,6 +72,7 @@ void bide_rmq_tags_done(struct bide_rmq_tags *tags, uint64_t tag)
 
 void bide_rmq_tags_gone(struct bide_rmq_tags *tags, uint64_t tag)
 {
+    BIDE_BUG(*state_of(tags, tag) != OUT || tags->n_out == 0);
     *state_of(tags, tag) = GONE;
     tags->n_out--;
 }

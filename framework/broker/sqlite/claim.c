@@ -1,4 +1,5 @@
 #include "base/alloc.h"
+#include "base/bug.h"
 #include "broker/sqlite/receiver.h"
 #include "broker/sqlite/row.h"
 #include "broker/sqlite/sqlite.h"
@@ -12,8 +13,10 @@ static struct bide_sqlite_delivery *of_node(struct bide_heap_node *node)
 
 static void leave_early(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery)
 {
+    struct bide_sqlite_queue *queue = &receiver->queues[delivery->base.queue];
+    BIDE_BUG(queue->early == 0 || receiver->early_bytes < delivery->base.message->body_size);
     bide_heap_remove(&receiver->early, &delivery->early);
-    receiver->queues[delivery->base.queue].early--;
+    queue->early--;
     receiver->early_bytes -= delivery->base.message->body_size;
 }
 
@@ -54,11 +57,15 @@ void bide_sqlite_claim_hand_out(
 
 void bide_sqlite_claim_take_back(struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery)
 {
+    struct bide_sqlite_queue *queue = &receiver->queues[delivery->base.queue];
+    BIDE_BUG(receiver->in_flight < delivery->base.message->body_size);
     receiver->in_flight -= delivery->base.message->body_size;
-    if (delivery->early.place != 0)
+    if (delivery->early.place != 0) {
         leave_early(receiver, delivery);
-    else
-        receiver->queues[delivery->base.queue].held--;
+        return;
+    }
+    BIDE_BUG(queue->held == 0);
+    queue->held--;
 }
 
 void bide_sqlite_delivery_destroy(struct bide_sqlite_delivery *delivery)
