@@ -9,7 +9,7 @@
 
 #include "broker/broker.h"
 #include "config/config.h"
-#include "console/place.h"
+#include "console/sockets.h"
 #include "shared/memory.h"
 
 /* The sockets, opened before the console is forked, so that they outlive a crash of it and a port that is
@@ -19,8 +19,8 @@ struct bide_listeners {
     int local;   /* -1: no folder for it could be had */
     int senders; /* http.send_socket; -1: not configured */
     bool loopback;
-    char path[BIDE_PLACE_PATH]; /* of the Unix socket */
-    char senders_path[BIDE_PLACE_PATH];
+    char path[BIDE_SOCKET_PATH]; /* of the Unix socket */
+    char senders_path[BIDE_SOCKET_PATH];
 };
 
 /* BIDE_E_CONFIG: http.listen or http.send_socket cannot be had. A Unix socket that cannot be had is logged

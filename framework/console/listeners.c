@@ -70,8 +70,8 @@ static int open_unix(const char *path, mode_t mode)
 static void open_local(const struct bide_config *config, struct bide_listeners *listeners)
 {
     bide_error error = {0};
-    bide_code code = bide_place_own(config, getpid(), listeners->path, &error);
-    if (code == BIDE_OK && bide_place_is_served(listeners->path))
+    bide_code code = bide_socket_own(config, getpid(), listeners->path, &error);
+    if (code == BIDE_OK && bide_socket_is_served(listeners->path))
         code = bide_fail(&error, BIDE_E_INTERNAL,
             "%s: is that of a worker in another PID namespace: give each container a folder of its own",
             listeners->path);
@@ -94,7 +94,7 @@ static bide_code open_senders(
         return BIDE_OK;
     if (lstat(path, &there) == 0 && !S_ISSOCK(there.st_mode))
         return bide_fail(error, BIDE_E_CONFIG, "http.send_socket: %s is there, and no socket", path);
-    if (bide_place_is_served(path))
+    if (bide_socket_is_served(path))
         return bide_fail(error, BIDE_E_CONFIG,
             "http.send_socket: another process listens at %s: give each worker a name of its own", path);
     memcpy(listeners->senders_path, path, strlen(path) + 1); /* config/check.c has judged its size */

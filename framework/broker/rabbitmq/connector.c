@@ -1,6 +1,6 @@
 #include "broker/rabbitmq/receiver.h"
 
-#include "broker/rabbitmq/intake.h"
+#include "broker/rabbitmq/inbound.h"
 
 void bide_rmq_connector_init(struct bide_rmq_connector *connector, const struct bide_rmq_settings *settings,
     const struct bide_wakeup *done)
@@ -11,7 +11,7 @@ void bide_rmq_connector_init(struct bide_rmq_connector *connector, const struct 
 static void *run(void *user)
 {
     struct bide_rmq_connector *connector = user;
-    connector->code = bide_rmq_intake_connect(
+    connector->code = bide_rmq_inbound_connect(
         &connector->link, connector->settings, connector->host++, &connector->refused, &connector->error);
     if (connector->code == BIDE_OK && connector->declare_only)
         bide_rmq_link_close(&connector->link);

@@ -1,35 +1,35 @@
-/* The consumers of an intake: their limits, and their end. */
+/* The consumers of the inbound connection: their limits, and their end. */
 #include <stdio.h>
 
-#include "broker/rabbitmq/intake.h"
+#include "broker/rabbitmq/inbound.h"
 
 enum { TAG_TEXT = 32, PREFETCH_MAX = 65535 };
 
-static void stop_consumer(struct bide_rmq_intake *intake, size_t index)
+static void stop_consumer(struct bide_rmq_inbound *inbound, size_t index)
 {
-    struct bide_rmq_channel *channel = &intake->channels[index];
+    struct bide_rmq_channel *channel = &inbound->channels[index];
     char tag[TAG_TEXT];
     channel->limit -= channel->prefetch[--channel->n_consumers];
     snprintf(tag, sizeof tag, "%u", channel->names[channel->n_consumers]);
     amqp_basic_cancel_t cancel = {.consumer_tag = bide_rmq_text(tag), .nowait = 1};
-    bide_rmq_wire_method(&intake->wire, bide_rmq_number_of(index), AMQP_BASIC_CANCEL_METHOD, &cancel);
+    bide_rmq_wire_method(&inbound->wire, bide_rmq_number_of(index), AMQP_BASIC_CANCEL_METHOD, &cancel);
 }
 
 /* No tag is used twice on a channel: a consumer of a quorum queue that begins under the tag of one that was
  * cancelled with messages unacknowledged makes RabbitMQ's channel crash (3.10.8), and all in hand runs again.
  */
-static void start_consumer(struct bide_rmq_intake *intake, size_t index, size_t prefetch)
+static void start_consumer(struct bide_rmq_inbound *inbound, size_t index, size_t prefetch)
 {
-    struct bide_rmq_channel *channel = &intake->channels[index];
+    struct bide_rmq_channel *channel = &inbound->channels[index];
     char tag[TAG_TEXT];
     snprintf(tag, sizeof tag, "%u", ++channel->last_name);
     channel->names[channel->n_consumers] = channel->last_name;
     channel->limit += channel->prefetch[channel->n_consumers++] = prefetch;
     amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)prefetch};
-    bide_rmq_wire_method(&intake->wire, bide_rmq_number_of(index), AMQP_BASIC_QOS_METHOD, &qos);
+    bide_rmq_wire_method(&inbound->wire, bide_rmq_number_of(index), AMQP_BASIC_QOS_METHOD, &qos);
     amqp_basic_consume_t consume = {
-        .queue = bide_rmq_text(bide_rmq_queue_of(intake, index)), .consumer_tag = bide_rmq_text(tag)};
-    bide_rmq_wire_method(&intake->wire, bide_rmq_number_of(index), AMQP_BASIC_CONSUME_METHOD, &consume);
+        .queue = bide_rmq_text(bide_rmq_queue_of(inbound, index)), .consumer_tag = bide_rmq_text(tag)};
+    bide_rmq_wire_method(&inbound->wire, bide_rmq_number_of(index), AMQP_BASIC_CONSUME_METHOD, &consume);
 }
 
 /* A prefetch holds for consumers that come after it and is each consumer's own. So a limit is raised by a
@@ -38,9 +38,9 @@ static void start_consumer(struct bide_rmq_intake *intake, size_t index, size_t 
  *
  * None is ended before the broker has said that all have begun: its answer would meet a consumer that is
  * gone, and its channel crash (RabbitMQ 3.10.8, quorum queues). */
-void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t index, size_t limit)
+void bide_rmq_inbound_consume(struct bide_rmq_inbound *inbound, size_t index, size_t limit)
 {
-    struct bide_rmq_channel *channel = &intake->channels[index];
+    struct bide_rmq_channel *channel = &inbound->channels[index];
     if (limit > PREFETCH_MAX)
         limit = PREFETCH_MAX;
     bool ends_some = channel->limit > limit || channel->n_consumers == BIDE_RMQ_CONSUMERS;
@@ -48,9 +48,9 @@ void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t index, size_
     if (channel->is_late)
         return;
     while (channel->n_consumers && (channel->limit > limit || channel->n_consumers == BIDE_RMQ_CONSUMERS))
-        stop_consumer(intake, index);
+        stop_consumer(inbound, index);
     if (channel->limit < limit)
-        start_consumer(intake, index, limit - channel->limit);
+        start_consumer(inbound, index, limit - channel->limit);
 }
 
 /* ---- the end ---- */
@@ -62,14 +62,14 @@ static bool has_delivered(const struct bide_rmq_channel *channel)
 
 /* Begins and ends a consumer: both go through the queue's log, behind the acknowledgements, and are answered
  * when they are in it. */
-static bool pass_log(struct bide_rmq_intake *intake, size_t index)
+static bool pass_log(struct bide_rmq_inbound *inbound, size_t index)
 {
-    struct bide_rmq_channel *channel = &intake->channels[index];
-    amqp_bytes_t name = bide_rmq_text(bide_rmq_queue_of(intake, index));
+    struct bide_rmq_channel *channel = &inbound->channels[index];
+    amqp_bytes_t name = bide_rmq_text(bide_rmq_queue_of(inbound, index));
     char text[TAG_TEXT];
     snprintf(text, sizeof text, "%u", ++channel->last_name);
     amqp_bytes_t tag = bide_rmq_text(text);
-    amqp_connection_state_t amqp = intake->link.amqp;
+    amqp_connection_state_t amqp = inbound->link.amqp;
     return amqp_basic_qos(amqp, bide_rmq_number_of(index), 0, 1, 0) &&
            amqp_basic_consume(amqp, bide_rmq_number_of(index), name, tag, 0, 0, 0, amqp_empty_table) &&
            amqp_basic_cancel(amqp, bide_rmq_number_of(index), tag);
@@ -78,13 +78,13 @@ static bool pass_log(struct bide_rmq_intake *intake, size_t index)
 /* While a quorum queue is slow, the broker's channel holds acknowledgements back, and one that ends takes
  * them with it: the messages would run again. They leave the channel when it learns that the log has taken
  * the earlier ones, which it has by the second answer. */
-void bide_rmq_intake_await_settled(struct bide_rmq_intake *intake)
+void bide_rmq_inbound_await_settled(struct bide_rmq_inbound *inbound)
 {
-    if (!intake->link.amqp || intake->settings->classic)
+    if (!inbound->link.amqp || inbound->settings->classic)
         return;
-    bide_rmq_link_hurry(&intake->link);
+    bide_rmq_link_hurry(&inbound->link);
     for (int round = 0; round < 2; round++)
-        for (size_t i = 0; i < intake->n_channels; i++)
-            if (has_delivered(&intake->channels[i]) && !pass_log(intake, i))
+        for (size_t i = 0; i < inbound->n_channels; i++)
+            if (has_delivered(&inbound->channels[i]) && !pass_log(inbound, i))
                 return;
 }

@@ -18,7 +18,7 @@ struct bide_rmq_link {
 
 /* Connects to the host number `first` (modulo their number) and, failing that, to each of the others, until
  * one lets us in or says that nobody will (BIDE_E_CONFIG). Takes at most the connect timeout for each. `role`
- * is shown by the broker's management behind the client's name: "intake". Without `beats` there are no
+ * is shown by the broker's management behind the client's name: "inbound". Without `beats` there are no
  * heartbeats: for a link whose thread may be away for long. */
 bide_code bide_rmq_link_open(struct bide_rmq_link *link, const struct bide_rmq_settings *settings,
     size_t first, const char *role, bool beats, bide_error *error);

@@ -35,7 +35,7 @@ static void add_ready(struct bide_rmq_receiver *receiver, struct bide_rmq_delive
 static bool is_glutted(const struct bide_rmq_receiver *receiver, size_t channel)
 {
     size_t most = receiver->settings->max_in_flight;
-    return most && receiver->intake.aside >= most && bide_rmq_courier_stuck(receiver->courier, channel) > 0;
+    return most && receiver->inbound.aside >= most && bide_rmq_courier_stuck(receiver->courier, channel) > 0;
 }
 
 /* Takes what a connection brought, before the user sees it. */
@@ -44,7 +44,7 @@ static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
     struct bide_rmq_receiver *receiver = owner;
     int64_t early_ms = delivery->base.message->due_ms - bide_wall_ms(receiver->settings->clock);
     if (receiver->stopping || is_glutted(receiver, bide_rmq_delivery_channel(delivery))) {
-        bide_rmq_intake_return(&receiver->intake, delivery);
+        bide_rmq_inbound_return(&receiver->inbound, delivery);
         bide_rmq_delivery_destroy(delivery);
     } else if (early_ms > BIDE_LANDING_MS && !delivery->base.defect) {
         struct bide_settlement hold = {.delivery = &delivery->base, .verdict = BIDE_VERDICT_RELEASE};
@@ -69,8 +69,8 @@ static struct bide_rmq_delivery *take_ready(struct bide_rmq_receiver *receiver)
 static void return_ready(struct bide_rmq_receiver *receiver)
 {
     for (struct bide_rmq_delivery *delivery; (delivery = take_ready(receiver));) {
-        if (bide_rmq_intake_is_current(&receiver->intake, delivery))
-            bide_rmq_intake_return(&receiver->intake, delivery);
+        if (bide_rmq_inbound_is_current(&receiver->inbound, delivery))
+            bide_rmq_inbound_return(&receiver->inbound, delivery);
         bide_rmq_delivery_destroy(delivery);
     }
 }
@@ -83,7 +83,7 @@ void bide_rmq_receiver_drop_stale(struct bide_rmq_receiver *receiver)
     receiver->ready_end = &receiver->ready;
     for (struct bide_rmq_delivery *next; delivery; delivery = next) {
         next = delivery->next;
-        if (bide_rmq_intake_is_current(&receiver->intake, delivery))
+        if (bide_rmq_inbound_is_current(&receiver->inbound, delivery))
             add_ready(receiver, delivery);
         else
             bide_rmq_delivery_destroy(delivery);
@@ -107,7 +107,7 @@ static bool is_far(size_t wanted, size_t present)
 static size_t wanted_on(struct bide_rmq_receiver *receiver, size_t channel)
 {
     size_t queue = channel / 2, wanted = receiver->limits[queue];
-    if (receiver->intake.channels[channel].landing)
+    if (receiver->inbound.channels[channel].landing)
         wanted = receiver->has_begun[queue] && !receiver->stopping ? receiver->settings->early_max : 0;
     struct bide_rmq_down *down = &receiver->downs[channel];
     size_t stuck = bide_rmq_courier_stuck(receiver->courier, channel);
@@ -122,15 +122,15 @@ static size_t wanted_on(struct bide_rmq_receiver *receiver, size_t channel)
 
 void bide_rmq_receiver_apply_limits(struct bide_rmq_receiver *receiver)
 {
-    struct bide_rmq_intake *intake = &receiver->intake;
-    if (!bide_rmq_intake_is_open(intake))
+    struct bide_rmq_inbound *inbound = &receiver->inbound;
+    if (!bide_rmq_inbound_is_open(inbound))
         return;
-    for (size_t i = 0; i < intake->n_channels; i++) {
-        if (intake->channels[i].is_down)
+    for (size_t i = 0; i < inbound->n_channels; i++) {
+        if (inbound->channels[i].is_down)
             continue;
         size_t wanted = wanted_on(receiver, i);
-        if (is_far(wanted, intake->channels[i].limit))
-            bide_rmq_intake_consume(intake, i, wanted);
+        if (is_far(wanted, inbound->channels[i].limit))
+            bide_rmq_inbound_consume(inbound, i, wanted);
     }
 }
 
@@ -138,8 +138,8 @@ static void obey_stuck(struct bide_rmq_receiver *receiver)
 {
     size_t n = bide_rmq_courier_all_stuck(receiver->courier);
     size_t aside = bide_rmq_courier_stuck_bytes(receiver->courier);
-    bool has_changed = n != receiver->n_stuck || aside != receiver->intake.aside;
-    receiver->intake.aside = aside;
+    bool has_changed = n != receiver->n_stuck || aside != receiver->inbound.aside;
+    receiver->inbound.aside = aside;
     if (has_changed)
         bide_rmq_receiver_apply_limits(receiver);
     receiver->n_stuck = n;
@@ -171,11 +171,11 @@ static size_t share(const struct bide_rmq_receiver *receiver, size_t max)
 /* While nothing is read the library says nothing to the broker, either. */
 static bide_code show_life(struct bide_rmq_receiver *receiver, bide_error *error)
 {
-    int64_t every_us = bide_rmq_link_beat_us(&receiver->intake.link);
+    int64_t every_us = bide_rmq_link_beat_us(&receiver->inbound.link);
     if (every_us < 0 || now_us(receiver) < receiver->beat_us + every_us)
         return BIDE_OK;
     receiver->beat_us = now_us(receiver);
-    return bide_rmq_intake_beat(&receiver->intake, error);
+    return bide_rmq_inbound_beat(&receiver->inbound, error);
 }
 
 static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
@@ -183,24 +183,24 @@ static void serve_connection(struct bide_rmq_receiver *receiver, size_t max)
     bide_error error;
     bide_code code = bide_rmq_receiver_acknowledge(receiver, &error);
     if (code == BIDE_OK)
-        code = bide_rmq_intake_read(
-            &receiver->intake, share(receiver, max) + READ_SPARE, &receiver->has_more, &error);
-    if (code == BIDE_OK && bide_rmq_intake_is_full(&receiver->intake))
+        code = bide_rmq_inbound_read(
+            &receiver->inbound, share(receiver, max) + READ_SPARE, &receiver->has_more, &error);
+    if (code == BIDE_OK && bide_rmq_inbound_is_full(&receiver->inbound))
         code = show_life(receiver, &error);
-    if (code == BIDE_OK && receiver->intake.has_downed)
+    if (code == BIDE_OK && receiver->inbound.has_downed)
         bide_rmq_receiver_note_downed(receiver);
-    if (code == BIDE_OK && receiver->intake.has_caught_up) {
-        receiver->intake.has_caught_up = false;
+    if (code == BIDE_OK && receiver->inbound.has_caught_up) {
+        receiver->inbound.has_caught_up = false;
         bide_rmq_receiver_apply_limits(receiver);
     }
     if (code == BIDE_OK && receiver->n_told > 0)
         bide_rmq_receiver_note_revived(receiver);
-    if (code == BIDE_OK && bide_rmq_wire_waiting(&receiver->intake.wire))
-        code = bide_rmq_intake_flush(&receiver->intake, &error);
-    if (code == BIDE_OK && bide_rmq_watch(receiver)) {
+    if (code == BIDE_OK && bide_rmq_wire_waiting(&receiver->inbound.wire))
+        code = bide_rmq_inbound_flush(&receiver->inbound, &error);
+    if (code == BIDE_OK && bide_rmq_has_stalled(receiver)) {
         code = bide_fail(&error, BIDE_E_BROKER, "%s: messages are ready but none arrives: connecting again",
             receiver->settings->redacted);
-        bide_rmq_intake_drop(&receiver->intake);
+        bide_rmq_inbound_drop(&receiver->inbound);
     }
     if (code != BIDE_OK)
         bide_rmq_receiver_note_lost(receiver, &error);
@@ -232,7 +232,7 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
     if (receiver->connector.is_busy || bide_rmq_receiver_needs_connection_us(receiver) == 0)
         bide_rmq_receiver_connect_again(receiver);
     receiver->has_more = false;
-    if (bide_rmq_intake_is_open(&receiver->intake))
+    if (bide_rmq_inbound_is_open(&receiver->inbound))
         serve_connection(receiver, max);
     if (receiver->has_handed)
         bide_rmq_courier_wake(receiver->courier);
@@ -255,25 +255,25 @@ static void wait_for(struct bide_receiver *base, struct bide_wait *ret_wait)
 {
     struct bide_rmq_receiver *receiver = (struct bide_rmq_receiver *)base;
     int64_t timeout = -1;
-    if (bide_rmq_intake_is_open(&receiver->intake)) {
-        timeout = bide_rmq_link_beat_us(&receiver->intake.link);
+    if (bide_rmq_inbound_is_open(&receiver->inbound)) {
+        timeout = bide_rmq_link_beat_us(&receiver->inbound.link);
         timeout = bide_rmq_sooner(timeout, bide_rmq_receiver_ack_wait_us(receiver));
-        timeout = bide_rmq_sooner(timeout, bide_rmq_watch_wait_us(receiver));
+        timeout = bide_rmq_sooner(timeout, bide_rmq_stalls_wait_us(receiver));
     }
     if (receiver->rests)
         timeout = bide_rmq_sooner(timeout, FLOOD_REST_US);
     if (!receiver->connector.is_busy)
         timeout = bide_rmq_sooner(timeout, bide_rmq_receiver_needs_connection_us(receiver));
-    bool is_full = bide_rmq_intake_is_full(&receiver->intake);
+    bool is_full = bide_rmq_inbound_is_full(&receiver->inbound);
     if ((receiver->has_more && !is_full) || receiver->ready || receiver->has_settled ||
-        bide_rmq_wire_waiting(&receiver->intake.wire))
+        bide_rmq_wire_waiting(&receiver->inbound.wire))
         timeout = 0;
     *ret_wait = (struct bide_wait){.timeout_us = timeout};
     add_fd(ret_wait, receiver->wakeup.fd);
     if (receiver->connector.is_busy)
         add_fd(ret_wait, receiver->connected.fd);
-    if (bide_rmq_intake_is_open(&receiver->intake) && !receiver->rests && !is_full)
-        add_fd(ret_wait, receiver->intake.link.fd);
+    if (bide_rmq_inbound_is_open(&receiver->inbound) && !receiver->rests && !is_full)
+        add_fd(ret_wait, receiver->inbound.link.fd);
 }
 
 static void stop(struct bide_receiver *base)
@@ -290,10 +290,10 @@ static void stats(const struct bide_receiver *base, struct bide_receiver_stats *
 {
     const struct bide_rmq_receiver *receiver = (const struct bide_rmq_receiver *)base;
     *ret_stats = (struct bide_receiver_stats){
-        .connected = bide_rmq_intake_is_open(&receiver->intake) && receiver->intake.n_down == 0,
+        .connected = bide_rmq_inbound_is_open(&receiver->inbound) && receiver->inbound.n_down == 0,
         .reconnects = receiver->n_reconnects,
-        .settled = receiver->intake.n_settled,
-        .lost = receiver->n_lost + receiver->intake.n_lost,
+        .settled = receiver->inbound.n_settled,
+        .lost = receiver->n_lost + receiver->inbound.n_lost,
         .unsettled = bide_rmq_receiver_unsettled(receiver),
         .patience_us = receiver->settings->consumer_timeout_s * INT64_C(1000000) / PATIENCE_SHARE,
     };
@@ -312,14 +312,14 @@ static void destroy(struct bide_receiver *base)
     struct bide_rmq_receiver *receiver = (struct bide_rmq_receiver *)base;
     bide_rmq_connector_release(&receiver->connector);
     bide_rmq_courier_destroy(receiver->courier);
-    if (receiver->intake.channels) {
+    if (receiver->inbound.channels) {
         bide_error error;
-        if (bide_rmq_intake_is_open(&receiver->intake) &&
-            bide_rmq_intake_flush(&receiver->intake, &error) == BIDE_OK) /* the last acknowledgements */
-            bide_rmq_intake_await_settled(&receiver->intake);
+        if (bide_rmq_inbound_is_open(&receiver->inbound) &&
+            bide_rmq_inbound_flush(&receiver->inbound, &error) == BIDE_OK) /* the last acknowledgements */
+            bide_rmq_inbound_await_settled(&receiver->inbound);
         for (struct bide_rmq_delivery *delivery; (delivery = take_ready(receiver));)
             bide_rmq_delivery_destroy(delivery);
-        bide_rmq_intake_release(&receiver->intake);
+        bide_rmq_inbound_release(&receiver->inbound);
     }
     bide_wakeup_close(&receiver->wakeup);
     bide_wakeup_close(&receiver->connected);
@@ -354,14 +354,14 @@ static bide_code open_all(struct bide_rmq_receiver *receiver, bide_error *error)
     if (code == BIDE_OK)
         code = bide_wakeup_init(&receiver->connected, error);
     if (code == BIDE_OK)
-        code = bide_rmq_intake_init(&receiver->intake, settings, on_delivery, receiver, error);
+        code = bide_rmq_inbound_init(&receiver->inbound, settings, on_delivery, receiver, error);
     if (code == BIDE_OK)
         code = bide_rmq_courier_create(settings, &receiver->wakeup, &receiver->courier, error);
     if (code == BIDE_OK)
-        code = bide_rmq_intake_connect(&link, settings, 0, NULL, error);
+        code = bide_rmq_inbound_connect(&link, settings, 0, NULL, error);
     if (code != BIDE_OK)
         return code;
-    bide_rmq_intake_take(&receiver->intake, &link);
+    bide_rmq_inbound_take(&receiver->inbound, &link);
     bide_rmq_receiver_tell_generations(receiver);
     return BIDE_OK;
 }

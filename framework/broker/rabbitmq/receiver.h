@@ -8,14 +8,14 @@
 
 #include "base/wakeup.h"
 #include "broker/rabbitmq/courier/courier.h"
-#include "broker/rabbitmq/intake.h"
+#include "broker/rabbitmq/inbound.h"
 #include "broker/rabbitmq/link.h"
 #include "broker/rabbitmq/topology.h"
 #include "broker/reconnect.h"
 
 /* ---- connector.c ---- */
 
-/* Makes the intake's next connection on a thread of its own, because connecting,
+/* Makes the next inbound connection on a thread of its own, because connecting,
  * logging in and declaring may take seconds and the intake thread waits for nobody.
  *
  * One try at a time. Thread-safety: the intake thread calls; the thread in between is the connector's matter.
@@ -52,7 +52,7 @@ bool bide_rmq_connector_finish(struct bide_rmq_connector *connector, struct bide
 struct bide_rmq_down {
     struct bide_reconnect again; /* it is down, and tried then */
     bool is_told;                /* in the log, until it consumes again */
-    size_t stuck;                /* room given for jobs that are stuck */
+    size_t stuck;                /* room given for postings that are stuck */
 };
 
 struct bide_rmq_receiver {
@@ -62,7 +62,7 @@ struct bide_rmq_receiver {
     struct bide_wakeup connected; /* the connector has */
     struct bide_rmq_courier *courier;
     struct bide_rmq_connector connector;
-    struct bide_rmq_intake intake;
+    struct bide_rmq_inbound inbound;
     struct bide_reconnect reconnect;
     size_t *limits;  /* wanted, by queue */
     bool *has_begun; /* the queue is served: what lands is taken in, whatever the limit is at the moment */
@@ -71,7 +71,7 @@ struct bide_rmq_receiver {
     char refusal[sizeof(((bide_error *)0)->text)]; /* what could not be declared, as it was told */
     struct bide_rmq_delivery *ready, **ready_end;  /* read, not handed out */
     bool has_more;                                 /* reading stopped before the end */
-    bool has_handed;                               /* jobs the courier was not woken for */
+    bool has_handed;                               /* postings the courier was not woken for */
     bool stopping;
     int64_t ack_since_us;  /* acknowledgements wait since then; 0: none do */
     int64_t acked_us;      /* when they were last written */
@@ -80,10 +80,10 @@ struct bide_rmq_receiver {
     bool floods, rests; /* much arrives; the next wait does not look at the connection */
     bool has_settled;   /* the last that was unsettled: the user is called back once to see it */
     int64_t beat_us;    /* the last sign of life while nothing was read */
-    int64_t watch_us;   /* the next look at quiet channels */
-    size_t n_jobs;
+    int64_t stalls_us;  /* the next look at quiet channels */
+    size_t n_postings;
     size_t n_stuck;  /* of these, when the limits were set */
-    uint64_t n_lost; /* jobs and settlements of lost connections; see also the intake */
+    uint64_t n_lost; /* postings and settlements of lost connections; see also the inbound */
     uint64_t n_reconnects;
 };
 
@@ -103,7 +103,7 @@ int64_t bide_rmq_receiver_needs_connection_us(const struct bide_rmq_receiver *re
 /* Takes one that has been made, and begins to make one where it is needed. */
 void bide_rmq_receiver_connect_again(struct bide_rmq_receiver *receiver);
 void bide_rmq_receiver_note_lost(struct bide_rmq_receiver *receiver, const bide_error *error);
-/* After intake.has_downed. The others go on; told once, until it consumes again. */
+/* After inbound.has_downed. The others go on; told once, until it consumes again. */
 void bide_rmq_receiver_note_downed(struct bide_rmq_receiver *receiver);
 void bide_rmq_receiver_note_revived(struct bide_rmq_receiver *receiver);
 /* The courier gives up what can no longer be settled. */
@@ -123,15 +123,15 @@ bide_code bide_rmq_receiver_acknowledge(struct bide_rmq_receiver *receiver, bide
 int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver);
 size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver);
 
-/* ---- watch.c ---- */
+/* ---- stalls.c ---- */
 
 /* Connected but not consuming, a known disease after reconnects: nothing arrives
  * although messages are ready, and no error tells. Intake thread. */
 
 /* Looks after channels that were quiet for long though they could take more. True: one of them has messages
  * and gets none, twice in a row: the connection should be made anew. */
-bool bide_rmq_watch(struct bide_rmq_receiver *receiver);
-/* When to call that again; -1: nothing is watched. */
-int64_t bide_rmq_watch_wait_us(const struct bide_rmq_receiver *receiver);
+bool bide_rmq_has_stalled(struct bide_rmq_receiver *receiver);
+/* When to call that again; -1: no channel is quiet. */
+int64_t bide_rmq_stalls_wait_us(const struct bide_rmq_receiver *receiver);
 
 #endif

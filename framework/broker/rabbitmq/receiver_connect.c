@@ -12,8 +12,8 @@ static int64_t now_us(const struct bide_rmq_receiver *receiver)
 
 void bide_rmq_receiver_tell_generations(struct bide_rmq_receiver *receiver)
 {
-    for (size_t i = 0; i < receiver->intake.n_channels; i++)
-        bide_rmq_courier_set_generation(receiver->courier, i, receiver->intake.channels[i].generation);
+    for (size_t i = 0; i < receiver->inbound.n_channels; i++)
+        bide_rmq_courier_set_generation(receiver->courier, i, receiver->inbound.channels[i].generation);
 }
 
 void bide_rmq_receiver_note_lost(struct bide_rmq_receiver *receiver, const bide_error *error)
@@ -30,9 +30,9 @@ void bide_rmq_receiver_note_lost(struct bide_rmq_receiver *receiver, const bide_
 /* The others go on. Told once, until it consumes again. */
 void bide_rmq_receiver_note_downed(struct bide_rmq_receiver *receiver)
 {
-    receiver->intake.has_downed = false;
-    for (size_t i = 0; i < receiver->intake.n_channels; i++) {
-        const struct bide_rmq_channel *channel = &receiver->intake.channels[i];
+    receiver->inbound.has_downed = false;
+    for (size_t i = 0; i < receiver->inbound.n_channels; i++) {
+        const struct bide_rmq_channel *channel = &receiver->inbound.channels[i];
         struct bide_rmq_down *down = &receiver->downs[i];
         if (!channel->is_down || !bide_reconnect_is_due(&down->again, now_us(receiver)))
             continue;
@@ -50,9 +50,9 @@ void bide_rmq_receiver_note_downed(struct bide_rmq_receiver *receiver)
 
 void bide_rmq_receiver_note_revived(struct bide_rmq_receiver *receiver)
 {
-    for (size_t i = 0; i < receiver->intake.n_channels; i++) {
+    for (size_t i = 0; i < receiver->inbound.n_channels; i++) {
         struct bide_rmq_down *down = &receiver->downs[i];
-        if (!down->is_told || !receiver->intake.channels[i].consumes)
+        if (!down->is_told || !receiver->inbound.channels[i].consumes)
             continue;
         bide_log(BIDE_LOG_INFO, "a queue is served again",
             BIDE_STR("queue", receiver->settings->queues[i / 2].name));
@@ -65,10 +65,10 @@ void bide_rmq_receiver_note_revived(struct bide_rmq_receiver *receiver)
 static int64_t down_wait_us(const struct bide_rmq_receiver *receiver)
 {
     int64_t wait = -1;
-    if (receiver->intake.n_down == 0 || receiver->stopping)
+    if (receiver->inbound.n_down == 0 || receiver->stopping)
         return -1;
-    for (size_t i = 0; i < receiver->intake.n_channels; i++)
-        if (receiver->intake.channels[i].is_down)
+    for (size_t i = 0; i < receiver->inbound.n_channels; i++)
+        if (receiver->inbound.channels[i].is_down)
             wait = bide_rmq_sooner(wait, bide_reconnect_wait_us(&receiver->downs[i].again, now_us(receiver)));
     return wait;
 }
@@ -77,10 +77,10 @@ static int64_t down_wait_us(const struct bide_rmq_receiver *receiver)
  * the old connection, with what is in hand on it, goes on. */
 static void consume_again(struct bide_rmq_receiver *receiver)
 {
-    for (size_t i = 0; i < receiver->intake.n_channels; i++)
-        if (receiver->intake.channels[i].is_down &&
+    for (size_t i = 0; i < receiver->inbound.n_channels; i++)
+        if (receiver->inbound.channels[i].is_down &&
             bide_reconnect_is_due(&receiver->downs[i].again, now_us(receiver)))
-            bide_rmq_intake_revive(&receiver->intake, i);
+            bide_rmq_inbound_revive(&receiver->inbound, i);
     bide_rmq_receiver_tell_generations(receiver);
 }
 
@@ -89,12 +89,12 @@ static void consume_again(struct bide_rmq_receiver *receiver)
 static void begin_connection(struct bide_rmq_receiver *receiver, struct bide_rmq_link *link)
 {
     bide_reconnect_succeeded(&receiver->reconnect);
-    if (bide_rmq_intake_is_open(&receiver->intake)) {
+    if (bide_rmq_inbound_is_open(&receiver->inbound)) {
         consume_again(receiver);
     } else if (!link->amqp) {
         return; /* declared for a connection that was lost meanwhile */
     } else {
-        bide_rmq_intake_take(&receiver->intake, link);
+        bide_rmq_inbound_take(&receiver->inbound, link);
         bide_rmq_receiver_tell_generations(receiver);
         receiver->n_reconnects++;
         bide_log(BIDE_LOG_INFO, "broker connection restored");
@@ -111,7 +111,7 @@ static int64_t later(int64_t a, int64_t b)
  * -1: none is. */
 int64_t bide_rmq_receiver_needs_connection_us(const struct bide_rmq_receiver *receiver)
 {
-    if (!bide_rmq_intake_is_open(&receiver->intake))
+    if (!bide_rmq_inbound_is_open(&receiver->inbound))
         return bide_reconnect_wait_us(&receiver->reconnect, now_us(receiver));
     int64_t wait = down_wait_us(receiver);
     return wait < 0 ? -1 : later(wait, bide_reconnect_wait_us(&receiver->reconnect, now_us(receiver)));
@@ -148,7 +148,7 @@ void bide_rmq_receiver_connect_again(struct bide_rmq_receiver *receiver)
 {
     bide_error error;
     finish_connecting(receiver);
-    bool declare_only = bide_rmq_intake_is_open(&receiver->intake);
+    bool declare_only = bide_rmq_inbound_is_open(&receiver->inbound);
     if (!receiver->connector.is_busy && bide_rmq_receiver_needs_connection_us(receiver) == 0 &&
         bide_rmq_connector_start(&receiver->connector, declare_only, &error) != BIDE_OK)
         bide_reconnect_failed(&receiver->reconnect, now_us(receiver));

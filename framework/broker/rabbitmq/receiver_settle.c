@@ -1,3 +1,4 @@
+#include "base/bug.h"
 #include "broker/rabbitmq/receiver.h"
 
 #include "base/killpoint.h"
@@ -19,7 +20,7 @@ static struct bide_rmq_delivery *delivery_of(const struct bide_settlement *settl
 static void mark_done(struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery)
 {
     BIDE_KILL_POINT("worker/rabbitmq-acknowledging");
-    bide_rmq_tags_done(&bide_rmq_intake_channel(&receiver->intake, delivery)->tags, delivery->tag);
+    bide_rmq_tags_done(&bide_rmq_inbound_channel(&receiver->inbound, delivery)->tags, delivery->tag);
     if (receiver->ack_since_us == 0)
         receiver->ack_since_us = now_us(receiver);
 }
@@ -32,15 +33,15 @@ static void end(const struct bide_settlement *settlement)
 
 void bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement)
 {
-    struct bide_rmq_job *job = bide_rmq_job_create(settlement);
-    if (!job) {
-        bide_rmq_intake_return(&receiver->intake, delivery_of(settlement));
+    struct bide_rmq_posting *posting = bide_rmq_posting_create(settlement);
+    if (!posting) {
+        bide_rmq_inbound_return(&receiver->inbound, delivery_of(settlement));
         end(settlement);
         return;
     }
-    receiver->n_jobs++;
+    receiver->n_postings++;
     receiver->has_handed = true;
-    bide_rmq_courier_hand(receiver->courier, job);
+    bide_rmq_courier_hand(receiver->courier, posting);
 }
 
 /* Handed back while it is still early, or never held: the queue it came from is the right place. One whose
@@ -53,14 +54,14 @@ static bool goes_back(const struct bide_rmq_receiver *receiver, const struct bid
 static void settle_one(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement)
 {
     struct bide_rmq_delivery *delivery = delivery_of(settlement);
-    if (!bide_rmq_intake_is_current(&receiver->intake, delivery)) {
+    if (!bide_rmq_inbound_is_current(&receiver->inbound, delivery)) {
         receiver->n_lost++;
         end(settlement);
     } else if (settlement->verdict == BIDE_VERDICT_ACK && settlement->n_sends == 0) {
         mark_done(receiver, delivery);
         end(settlement);
     } else if (settlement->verdict == BIDE_VERDICT_RELEASE && goes_back(receiver, delivery)) {
-        bide_rmq_intake_return(&receiver->intake, delivery);
+        bide_rmq_inbound_return(&receiver->inbound, delivery);
         end(settlement);
     } else {
         bide_rmq_receiver_publish(receiver, settlement);
@@ -79,17 +80,18 @@ void bide_rmq_receiver_settle(struct bide_receiver *base, const struct bide_sett
 
 void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
 {
-    struct bide_rmq_job *job = bide_rmq_courier_take(receiver->courier);
-    for (struct bide_rmq_job *next; job; job = next) {
-        next = job->next;
-        receiver->n_jobs--;
-        bool is_current = bide_rmq_intake_is_current(&receiver->intake, job->delivery);
-        receiver->n_lost += job->given_up || !is_current;
-        if (is_current && job->given_up) /* or nobody would get it while this connection lasts */
-            bide_rmq_intake_return(&receiver->intake, job->delivery);
+    struct bide_rmq_posting *posting = bide_rmq_courier_take(receiver->courier);
+    for (struct bide_rmq_posting *next; posting; posting = next) {
+        next = posting->next;
+        BIDE_BUG(receiver->n_postings == 0);
+        receiver->n_postings--;
+        bool is_current = bide_rmq_inbound_is_current(&receiver->inbound, posting->delivery);
+        receiver->n_lost += posting->given_up || !is_current;
+        if (is_current && posting->given_up) /* or nobody would get it while this connection lasts */
+            bide_rmq_inbound_return(&receiver->inbound, posting->delivery);
         else if (is_current)
-            mark_done(receiver, job->delivery);
-        bide_rmq_job_destroy(job);
+            mark_done(receiver, posting->delivery);
+        bide_rmq_posting_destroy(posting);
     }
 }
 
@@ -97,8 +99,8 @@ void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
 static bool is_worth_it(const struct bide_rmq_receiver *receiver)
 {
     bool rested = now_us(receiver) - receiver->acked_us >= ACK_DELAY_US;
-    for (size_t i = 0; i < receiver->intake.n_channels; i++) {
-        const struct bide_rmq_channel *channel = &receiver->intake.channels[i];
+    for (size_t i = 0; i < receiver->inbound.n_channels; i++) {
+        const struct bide_rmq_channel *channel = &receiver->inbound.channels[i];
         const struct bide_rmq_tags *tags = &channel->tags;
         if (tags->n_done && ((rested && tags->n_out == 0) || tags->n_done * ACK_SHARE >= channel->limit))
             return true;
@@ -110,11 +112,11 @@ bide_code bide_rmq_receiver_acknowledge(struct bide_rmq_receiver *receiver, bide
 {
     bool is_due =
         receiver->ack_since_us && (is_worth_it(receiver) || bide_rmq_receiver_ack_wait_us(receiver) == 0);
-    if (!is_due && bide_rmq_wire_waiting(&receiver->intake.wire) == 0)
+    if (!is_due && bide_rmq_wire_waiting(&receiver->inbound.wire) == 0)
         return BIDE_OK;
     receiver->ack_since_us = 0;
     receiver->acked_us = now_us(receiver);
-    return bide_rmq_intake_flush(&receiver->intake, error);
+    return bide_rmq_inbound_flush(&receiver->inbound, error);
 }
 
 int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver)
@@ -129,9 +131,9 @@ size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver)
 {
     /* On the way out they get another try, for as long as the user waits: given up, an attempt is lost. */
     size_t stuck = receiver->stopping ? 0 : bide_rmq_courier_all_stuck(receiver->courier);
-    size_t n = receiver->n_jobs - (stuck < receiver->n_jobs ? stuck : receiver->n_jobs);
-    n += receiver->intake.n_returned;
-    for (size_t i = 0; i < receiver->intake.n_channels; i++)
-        n += receiver->intake.channels[i].tags.n_done;
+    size_t n = receiver->n_postings - (stuck < receiver->n_postings ? stuck : receiver->n_postings);
+    n += receiver->inbound.n_returned;
+    for (size_t i = 0; i < receiver->inbound.n_channels; i++)
+        n += receiver->inbound.channels[i].tags.n_done;
     return n;
 }

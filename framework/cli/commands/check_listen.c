@@ -4,7 +4,7 @@
 
 #include "cli/commands/check.h"
 #include "console/console.h"
-#include "console/place.h"
+#include "console/sockets.h"
 
 static bool note_worker(void *user, const char *path, pid_t pid)
 {
@@ -26,7 +26,7 @@ void bide_cli_check_listen(struct bide_cli_report *report, const struct bide_con
         return;
     }
     bool taken = errno == EADDRINUSE;
-    bide_place_each(config, note_worker, &worker);
+    bide_socket_each(config, note_worker, &worker);
     if (worker > 0 && taken) {
         snprintf(text, sizeof text, "a worker of this configuration runs (process %d) and may use it",
             (int)worker);

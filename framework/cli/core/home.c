@@ -48,7 +48,7 @@ bide_code bide_home_open(struct bide_home *ret_home, bide_error *error)
 {
     if (!getcwd(ret_home->dir, sizeof ret_home->dir))
         return bide_fail(error, BIDE_E_CONFIG, "cannot find the working directory: %s", strerror(errno));
-    bide_code code = bide_place_for_dev(ret_home->dir, ret_home->path, error);
+    bide_code code = bide_socket_folder_for_dev(ret_home->dir, ret_home->path, error);
     if (code == BIDE_OK)
         code = take(ret_home, error);
     if (code != BIDE_OK)
@@ -70,9 +70,9 @@ void bide_home_remove(struct bide_home *home)
 
 bool bide_home_find(char to[BIDE_HOME_PATH])
 {
-    char dir[PATH_MAX], path[BIDE_PLACE_PATH];
+    char dir[PATH_MAX], path[BIDE_SOCKET_PATH];
     struct flock held = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (!getcwd(dir, sizeof dir) || !bide_place_of_dev(dir, path))
+    if (!getcwd(dir, sizeof dir) || !bide_socket_folder_of_dev(dir, path))
         return false;
     name_in(path, LOCK, to);
     int fd = open(to, O_RDWR | O_CLOEXEC);

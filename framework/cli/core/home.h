@@ -1,7 +1,7 @@
 /* cli/core/home.h: where a `bide dev` keeps its database and its configuration while it runs, so that every
  * other command of the same user in the same working directory finds them.
  *
- * A folder beside the workers' sockets (console/place.h), named after the working directory. An open file
+ * A folder beside the workers' sockets (console/sockets.h), named after the working directory. An open file
  * description holds a lock in it, which all processes of that `bide dev` share: the folder is in use as long
  * as one of them lives. Whatever an earlier one left there is removed. Thread-safety: one thread. */
 #ifndef BIDE_CLI_CORE_HOME_H
@@ -9,13 +9,13 @@
 
 #include <limits.h>
 
-#include "console/place.h"
+#include "console/sockets.h"
 
-enum { BIDE_HOME_PATH = BIDE_PLACE_PATH + 16 };
+enum { BIDE_HOME_PATH = BIDE_SOCKET_PATH + 16 };
 
 struct bide_home {
     char dir[PATH_MAX]; /* the working directory */
-    char path[BIDE_PLACE_PATH];
+    char path[BIDE_SOCKET_PATH];
     char config[BIDE_HOME_PATH];
     int lock;
 };

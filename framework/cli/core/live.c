@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "cli/core/session.h"
-#include "console/place.h"
+#include "console/sockets.h"
 
 enum { TIMEOUT_S = 10, LOOK_MS = 1000, OK = 200, NOT_FOUND = 404 };
 
@@ -47,7 +47,7 @@ static void forget_paths(struct bide_cli_live *live)
 void bide_cli_live_look(struct bide_cli_live *live)
 {
     forget_paths(live);
-    bide_place_each(live->config, keep_path, live);
+    bide_socket_each(live->config, keep_path, live);
 }
 
 void bide_cli_live_close(struct bide_cli_live *live)

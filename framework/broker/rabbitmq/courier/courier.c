@@ -14,9 +14,9 @@ enum {
 
 static void list_destroy(struct list *list)
 {
-    for (struct bide_rmq_job *job = list_take(list), *next; job; job = next) {
-        next = job->next;
-        bide_rmq_job_destroy(job);
+    for (struct bide_rmq_posting *posting = list_take(list), *next; posting; posting = next) {
+        next = posting->next;
+        bide_rmq_posting_destroy(posting);
     }
 }
 
@@ -49,9 +49,9 @@ static struct bide_rmq_item *items_take(struct items *items)
     return item;
 }
 
-static struct shared *channel_of(struct bide_rmq_courier *courier, const struct bide_rmq_job *job)
+static struct shared *channel_of(struct bide_rmq_courier *courier, const struct bide_rmq_posting *posting)
 {
-    return &courier->channels[bide_rmq_delivery_channel(job->delivery)];
+    return &courier->channels[bide_rmq_delivery_channel(posting->delivery)];
 }
 
 static void add_item(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
@@ -59,22 +59,22 @@ static void add_item(struct bide_rmq_courier *courier, struct bide_rmq_item *ite
     items_add(item->is_suspect ? &courier->suspects : &courier->waiting, item);
 }
 
-static void close_item(struct bide_rmq_courier *courier, struct bide_rmq_job *job)
+static void close_item(struct bide_rmq_courier *courier, struct bide_rmq_posting *posting)
 {
-    if (--job->n_open > 0)
+    if (--posting->n_open > 0)
         return;
-    if (job->is_stuck) {
-        atomic_fetch_sub(&channel_of(courier, job)->stuck, 1);
+    if (posting->is_stuck) {
+        atomic_fetch_sub(&channel_of(courier, posting)->stuck, 1);
         atomic_fetch_sub(&courier->n_stuck, 1);
-        atomic_fetch_sub(&courier->stuck_bytes, job->delivery->charge);
+        atomic_fetch_sub(&courier->stuck_bytes, posting->delivery->charge);
     }
-    list_add(&courier->finished, job);
+    list_add(&courier->finished, posting);
 }
 
 static void give_up(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
 {
-    item->job->given_up = true;
-    close_item(courier, item->job);
+    item->posting->given_up = true;
+    close_item(courier, item->posting);
 }
 
 /* It waits without holding up others: its delivery does not count against its queue's limit meanwhile. */
@@ -82,29 +82,29 @@ static void deny(struct bide_rmq_courier *courier, struct bide_rmq_item *item, c
 {
     if (!courier->denied.first && courier->denials.failures == 0)
         bide_log(BIDE_LOG_WARN, "the broker refuses a message: it waits and is published again",
-            BIDE_STR("id", item->job->delivery->base.message->id), BIDE_STR("error", error));
+            BIDE_STR("id", item->posting->delivery->base.message->id), BIDE_STR("error", error));
     if (bide_reconnect_is_due(&courier->denials, now_us(courier)))
         bide_reconnect_failed(&courier->denials, now_us(courier));
-    if (!item->job->is_stuck) {
-        atomic_fetch_add(&channel_of(courier, item->job)->stuck, 1);
+    if (!item->posting->is_stuck) {
+        atomic_fetch_add(&channel_of(courier, item->posting)->stuck, 1);
         atomic_fetch_add(&courier->n_stuck, 1);
-        atomic_fetch_add(&courier->stuck_bytes, item->job->delivery->charge);
+        atomic_fetch_add(&courier->stuck_bytes, item->posting->delivery->charge);
         bide_wakeup_signal(courier->done);
         atomic_store(&courier->has_outbox, true);
     }
-    item->job->is_stuck = item->is_suspect = true;
+    item->posting->is_stuck = item->is_suspect = true;
     items_add(&courier->denied, item);
 }
 
 static void on_confirmed(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
 {
     BIDE_KILL_POINT("worker/rabbitmq-confirmed");
-    if (item->job->is_stuck && courier->denials.failures) {
+    if (item->posting->is_stuck && courier->denials.failures) {
         bide_log(BIDE_LOG_INFO, "the broker takes a message that it refused",
-            BIDE_STR("id", item->job->delivery->base.message->id));
+            BIDE_STR("id", item->posting->delivery->base.message->id));
         bide_reconnect_succeeded(&courier->denials); /* so it may take the others, too */
     }
-    close_item(courier, item->job);
+    close_item(courier, item->posting);
 }
 
 static void note_missing_queue(struct bide_rmq_courier *courier)
@@ -145,18 +145,19 @@ static void on_outcome(void *owner, void *user, enum bide_rmq_outcome outcome)
 static void take_inbox(struct bide_rmq_courier *courier)
 {
     pthread_mutex_lock(&courier->lock);
-    struct bide_rmq_job *jobs = list_take(&courier->inbox);
+    struct bide_rmq_posting *postings = list_take(&courier->inbox);
     pthread_mutex_unlock(&courier->lock);
-    for (; jobs; jobs = jobs->next)
-        for (size_t i = 0; i < jobs->n_items; i++)
-            add_item(courier, &jobs->items[i]);
+    for (; postings; postings = postings->next)
+        for (size_t i = 0; i < postings->n_items; i++)
+            add_item(courier, &postings->items[i]);
 }
 
 /* Nobody waits for it any more: its connection, or channel, is gone. */
 static bool is_stale(struct bide_rmq_courier *courier, const struct bide_rmq_item *item)
 {
-    const struct bide_rmq_job *job = item->job;
-    return job->given_up || job->delivery->generation != atomic_load(&channel_of(courier, job)->generation);
+    const struct bide_rmq_posting *posting = item->posting;
+    return posting->given_up ||
+           posting->delivery->generation != atomic_load(&channel_of(courier, posting)->generation);
 }
 
 static void put_item(struct bide_rmq_courier *courier, struct bide_rmq_item *item)
@@ -170,7 +171,7 @@ static void put_item(struct bide_rmq_courier *courier, struct bide_rmq_item *ite
     if (code == BIDE_OK) {
         BIDE_KILL_POINT("worker/rabbitmq-published");
     } else if (code == BIDE_E_NOMEM) {
-        bide_log(BIDE_LOG_ERROR, "cannot publish", BIDE_STR("id", item->job->delivery->base.message->id),
+        bide_log(BIDE_LOG_ERROR, "cannot publish", BIDE_STR("id", item->posting->delivery->base.message->id),
             BIDE_STR("error", error.text));
         give_up(courier, item);
     } else {
@@ -225,7 +226,7 @@ static void drop_stale(struct bide_rmq_courier *courier, struct items *items)
     }
 }
 
-/* Whatever belongs to a connection of the intake that has ended since. */
+/* Whatever belongs to an inbound connection that has ended since. */
 static void drop_all_stale(struct bide_rmq_courier *courier)
 {
     uint32_t changes = atomic_load(&courier->changes);
@@ -239,13 +240,13 @@ static void drop_all_stale(struct bide_rmq_courier *courier)
 
 static void deliver_finished(struct bide_rmq_courier *courier)
 {
-    struct bide_rmq_job *jobs = list_take(&courier->finished);
-    if (!jobs)
+    struct bide_rmq_posting *postings = list_take(&courier->finished);
+    if (!postings)
         return;
     pthread_mutex_lock(&courier->lock);
-    for (struct bide_rmq_job *next; jobs; jobs = next) {
-        next = jobs->next;
-        list_add(&courier->outbox, jobs);
+    for (struct bide_rmq_posting *next; postings; postings = next) {
+        next = postings->next;
+        list_add(&courier->outbox, postings);
     }
     pthread_mutex_unlock(&courier->lock);
     bide_wakeup_signal(courier->done);

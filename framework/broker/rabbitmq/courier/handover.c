@@ -1,10 +1,10 @@
-/* The intake's side: what it hands over, asks and takes back. */
+/* The intake thread's side: what it hands over, asks and takes back. */
 #include "broker/rabbitmq/courier/inside.h"
 
-void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_job *job)
+void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_posting *posting)
 {
     pthread_mutex_lock(&courier->lock);
-    list_add(&courier->inbox, job);
+    list_add(&courier->inbox, posting);
     pthread_mutex_unlock(&courier->lock);
 }
 
@@ -18,13 +18,13 @@ bool bide_rmq_courier_has(const struct bide_rmq_courier *courier)
     return atomic_load(&courier->has_outbox);
 }
 
-struct bide_rmq_job *bide_rmq_courier_take(struct bide_rmq_courier *courier)
+struct bide_rmq_posting *bide_rmq_courier_take(struct bide_rmq_courier *courier)
 {
     atomic_store(&courier->has_outbox, false);
     pthread_mutex_lock(&courier->lock);
-    struct bide_rmq_job *jobs = list_take(&courier->outbox);
+    struct bide_rmq_posting *postings = list_take(&courier->outbox);
     pthread_mutex_unlock(&courier->lock);
-    return jobs;
+    return postings;
 }
 
 void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, size_t channel, uint32_t generation)

@@ -11,7 +11,7 @@
 #include "broker/reconnect.h"
 
 struct list {
-    struct bide_rmq_job *first, **end;
+    struct bide_rmq_posting *first, **end;
 };
 
 struct items {
@@ -21,12 +21,12 @@ struct items {
 struct bide_rmq_courier {
     const struct bide_rmq_settings *settings;
     const struct bide_wakeup *done;
-    struct bide_wakeup wakeup; /* jobs in the inbox, or the end */
+    struct bide_wakeup wakeup; /* postings in the inbox, or the end */
     pthread_t thread;
     atomic_bool ending;
     atomic_bool has_outbox;
     _Atomic uint32_t changes; /* of generations */
-    _Atomic size_t n_stuck;   /* jobs, of all channels; and their share of the budget of bodies: */
+    _Atomic size_t n_stuck;   /* postings, of all channels; and their share of the budget of bodies: */
     _Atomic size_t stuck_bytes;
     pthread_mutex_t lock; /* of the two lists */
     struct shared {
@@ -56,23 +56,23 @@ static inline void list_init(struct list *list)
     list->end = &list->first;
 }
 
-static inline void list_add(struct list *list, struct bide_rmq_job *job)
+static inline void list_add(struct list *list, struct bide_rmq_posting *posting)
 {
-    job->next = NULL;
-    *list->end = job;
-    list->end = &job->next;
+    posting->next = NULL;
+    *list->end = posting;
+    list->end = &posting->next;
 }
 
-static inline struct bide_rmq_job *list_take(struct list *list)
+static inline struct bide_rmq_posting *list_take(struct list *list)
 {
-    struct bide_rmq_job *first = list->first;
+    struct bide_rmq_posting *first = list->first;
     list_init(list);
     return first;
 }
 
 /* ---- parcel.c ---- */
 
-/* A job's item as an AMQP message with its address. Courier thread. */
+/* A posting's item as an AMQP message with its address. Courier thread. */
 
 /* Puts the item into the publisher. BIDE_E_DATA: it can never be published. */
 bide_code bide_rmq_parcel_put(

@@ -61,8 +61,8 @@ static bide_code put_again(
     struct bide_rmq_publisher *publisher, struct bide_rmq_item *item, bide_error *error)
 {
     const struct bide_rmq_settings *settings = publisher->settings;
-    const struct bide_rmq_delivery *delivery = item->job->delivery;
-    const struct bide_settlement *settlement = &item->job->settlement;
+    const struct bide_rmq_delivery *delivery = item->posting->delivery;
+    const struct bide_settlement *settlement = &item->posting->settlement;
     const struct bide_message *message = delivery->base.message;
     const struct bide_rmq_queue *queue = &settings->queues[delivery->base.queue];
     struct bide_rmq_marks marks;

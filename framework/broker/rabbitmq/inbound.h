@@ -1,4 +1,5 @@
-/* broker/rabbitmq/intake.h: the consuming connection: two channels a queue, work and landing.
+/* broker/rabbitmq/inbound.h: the inbound connection, on which the receiver consumes: two channels a queue,
+ * work and landing.
  *
  * After consuming has begun no call here waits for an answer: the library would then throw away frames of
  * other channels. Prefetch and consumers are set by methods whose answers are skipped as they come by.
@@ -8,8 +9,8 @@
  *
  * Thread-safety: the intake thread alone. Failure: calls that fail have dropped the connection; deliveries of
  * it can then no longer be settled (their generation is over). */
-#ifndef BIDE_BROKER_RABBITMQ_INTAKE_H
-#define BIDE_BROKER_RABBITMQ_INTAKE_H
+#ifndef BIDE_BROKER_RABBITMQ_INBOUND_H
+#define BIDE_BROKER_RABBITMQ_INBOUND_H
 
 #include "broker/rabbitmq/delivery.h"
 #include "broker/rabbitmq/link.h"
@@ -38,12 +39,12 @@ struct bide_rmq_channel {
     size_t n_consumers;
     unsigned last_name;  /* given to a consumer; never twice (see start_consumer) */
     unsigned begun_name; /* of the last consumer that the broker has said to have begun */
-    bool is_late;        /* a limit waits for that: see bide_rmq_intake_consume */
-    int64_t quiet_us;    /* since when the watch has heard nothing; 0: it has not looked since */
+    bool is_late;        /* a limit waits for that: see bide_rmq_inbound_consume */
+    int64_t quiet_us;    /* since when nothing has come, as stalls.c saw it; 0: it has not looked since */
     unsigned strikes;    /* how often in a row something was ready and did not come */
     uint32_t generation; /* of the deliveries of now; those of an earlier one can no longer be settled */
     bool consumes;       /* the broker has said so since it was down */
-    bool is_down;        /* the broker has ended its consumers, or closed it: see bide_rmq_intake_revive */
+    bool is_down;        /* the broker has ended its consumers, or closed it: see bide_rmq_inbound_revive */
     bool is_closed;      /* … and with it, what was in hand */
     bide_error why;      /* it is down */
     struct bide_rmq_tags tags;
@@ -52,7 +53,7 @@ struct bide_rmq_channel {
 
 typedef void bide_rmq_delivery_sink(void *owner, struct bide_rmq_delivery *delivery);
 
-struct bide_rmq_intake {
+struct bide_rmq_inbound {
     const struct bide_rmq_settings *settings;
     struct bide_rmq_link link;
     struct bide_rmq_wire wire;
@@ -80,50 +81,50 @@ static inline amqp_channel_t bide_rmq_number_of(size_t channel)
 }
 
 /* The broker's name of the queue that a channel reads. */
-static inline const char *bide_rmq_queue_of(const struct bide_rmq_intake *intake, size_t channel)
+static inline const char *bide_rmq_queue_of(const struct bide_rmq_inbound *inbound, size_t channel)
 {
-    const struct bide_rmq_queue *queue = &intake->settings->queues[channel / 2];
+    const struct bide_rmq_queue *queue = &inbound->settings->queues[channel / 2];
     return channel % 2 ? queue->landing : queue->work;
 }
 
-bide_code bide_rmq_intake_init(struct bide_rmq_intake *intake, const struct bide_rmq_settings *settings,
+bide_code bide_rmq_inbound_init(struct bide_rmq_inbound *inbound, const struct bide_rmq_settings *settings,
     bide_rmq_delivery_sink *sink, void *owner, bide_error *error);
-void bide_rmq_intake_release(struct bide_rmq_intake *intake);
+void bide_rmq_inbound_release(struct bide_rmq_inbound *inbound);
 
 /* Connects, declares what is missing and opens the channels: what may wait. `refused`: NULL where everything
  * has to be declared, else what could not be. Any thread; the link is then handed over by
- * bide_rmq_intake_take. */
-bide_code bide_rmq_intake_connect(struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings,
+ * bide_rmq_inbound_take. */
+bide_code bide_rmq_inbound_connect(struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings,
     size_t host, struct bide_rmq_refused *refused, bide_error *error);
 /* A connection takes effect, with no consumers yet. The link's content moves. */
-void bide_rmq_intake_take(struct bide_rmq_intake *intake, struct bide_rmq_link *link);
-bool bide_rmq_intake_is_open(const struct bide_rmq_intake *intake);
-void bide_rmq_intake_drop(struct bide_rmq_intake *intake);
+void bide_rmq_inbound_take(struct bide_rmq_inbound *inbound, struct bide_rmq_link *link);
+bool bide_rmq_inbound_is_open(const struct bide_rmq_inbound *inbound);
+void bide_rmq_inbound_drop(struct bide_rmq_inbound *inbound);
 
 /* Consumes with this limit from now on; 0: not any more. Takes effect with the next flush. */
-void bide_rmq_intake_consume(struct bide_rmq_intake *intake, size_t channel, size_t limit);
+void bide_rmq_inbound_consume(struct bide_rmq_inbound *inbound, size_t channel, size_t limit);
 /* A channel that is down can be tried again: it has no consumers yet. */
-void bide_rmq_intake_revive(struct bide_rmq_intake *intake, size_t channel);
+void bide_rmq_inbound_revive(struct bide_rmq_inbound *inbound, size_t channel);
 /* Reads what there is, up to `most` messages, and no body that there is no room for; each goes to the sink.
  */
-bide_code bide_rmq_intake_read(
-    struct bide_rmq_intake *intake, size_t most, bool *ret_more, bide_error *error);
+bide_code bide_rmq_inbound_read(
+    struct bide_rmq_inbound *inbound, size_t most, bool *ret_more, bide_error *error);
 
 /* Reading stands still until something in hand is settled. The connection then needs a sign of life from us,
  * which reading gives otherwise. */
-bool bide_rmq_intake_is_full(struct bide_rmq_intake *intake);
-bide_code bide_rmq_intake_beat(struct bide_rmq_intake *intake, bide_error *error);
+bool bide_rmq_inbound_is_full(struct bide_rmq_inbound *inbound);
+bide_code bide_rmq_inbound_beat(struct bide_rmq_inbound *inbound, bide_error *error);
 
-struct bide_rmq_channel *bide_rmq_intake_channel(
-    struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
-bool bide_rmq_intake_is_current(
-    const struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
+struct bide_rmq_channel *bide_rmq_inbound_channel(
+    struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
+bool bide_rmq_inbound_is_current(
+    const struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
 /* Back into the queue it came from; leaves with the next flush. */
-void bide_rmq_intake_return(struct bide_rmq_intake *intake, const struct bide_rmq_delivery *delivery);
+void bide_rmq_inbound_return(struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
 /* Writes the acknowledgements that add up, and all else. */
-bide_code bide_rmq_intake_flush(struct bide_rmq_intake *intake, bide_error *error);
+bide_code bide_rmq_inbound_flush(struct bide_rmq_inbound *inbound, bide_error *error);
 /* Before the end, after the last flush: waits until the broker has made the acknowledgements final, a second
  * at most for each answer. What arrives meanwhile is thrown away and goes back with the connection. */
-void bide_rmq_intake_await_settled(struct bide_rmq_intake *intake);
+void bide_rmq_inbound_await_settled(struct bide_rmq_inbound *inbound);
 
 #endif

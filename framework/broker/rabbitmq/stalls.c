@@ -11,8 +11,8 @@ static bool could_take_more(const struct bide_rmq_channel *channel)
 /* One look at a channel; true at the last strike. */
 static bool look(struct bide_rmq_receiver *receiver, size_t index, int64_t now)
 {
-    struct bide_rmq_channel *channel = &receiver->intake.channels[index];
-    if (!could_take_more(channel) || channel->quiet_us == 0 || bide_rmq_intake_is_full(&receiver->intake)) {
+    struct bide_rmq_channel *channel = &receiver->inbound.channels[index];
+    if (!could_take_more(channel) || channel->quiet_us == 0 || bide_rmq_inbound_is_full(&receiver->inbound)) {
         channel->quiet_us = now;
         return false;
     }
@@ -30,22 +30,22 @@ static bool look(struct bide_rmq_receiver *receiver, size_t index, int64_t now)
     return false;
 }
 
-bool bide_rmq_watch(struct bide_rmq_receiver *receiver)
+bool bide_rmq_has_stalled(struct bide_rmq_receiver *receiver)
 {
     int64_t now = bide_mono_us(receiver->settings->clock);
-    if (now < receiver->watch_us || !bide_rmq_intake_is_open(&receiver->intake))
+    if (now < receiver->stalls_us || !bide_rmq_inbound_is_open(&receiver->inbound))
         return false;
-    receiver->watch_us = now + QUIET_US;
+    receiver->stalls_us = now + QUIET_US;
     bool is_ill = false;
-    for (size_t i = 0; i < receiver->intake.n_channels; i++)
+    for (size_t i = 0; i < receiver->inbound.n_channels; i++)
         is_ill |= look(receiver, i, now);
     return is_ill;
 }
 
-int64_t bide_rmq_watch_wait_us(const struct bide_rmq_receiver *receiver)
+int64_t bide_rmq_stalls_wait_us(const struct bide_rmq_receiver *receiver)
 {
-    if (!bide_rmq_intake_is_open(&receiver->intake))
+    if (!bide_rmq_inbound_is_open(&receiver->inbound))
         return -1;
-    int64_t left = receiver->watch_us - bide_mono_us(receiver->settings->clock);
+    int64_t left = receiver->stalls_us - bide_mono_us(receiver->settings->clock);
     return left > 0 ? left : 0;
 }

@@ -1,4 +1,4 @@
-#include "console/place.h"
+#include "console/sockets.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,13 +18,13 @@ enum { FOLDERS = 3 };
 static const char SYSTEM_FOLDER[] = "/run/bide";
 
 /* The candidates, best first; "" where there is none. */
-static void list_folders(char folders[FOLDERS][BIDE_PLACE_PATH])
+static void list_folders(char folders[FOLDERS][BIDE_SOCKET_PATH])
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
-    snprintf(folders[0], BIDE_PLACE_PATH, SYSTEM_FOLDER);
-    snprintf(folders[1], BIDE_PLACE_PATH, "%s%s", runtime && *runtime == '/' ? runtime : "",
+    snprintf(folders[0], BIDE_SOCKET_PATH, SYSTEM_FOLDER);
+    snprintf(folders[1], BIDE_SOCKET_PATH, "%s%s", runtime && *runtime == '/' ? runtime : "",
         runtime && *runtime == '/' ? "/bide" : "");
-    snprintf(folders[2], BIDE_PLACE_PATH, "/tmp/bide-%u", (unsigned)geteuid());
+    snprintf(folders[2], BIDE_SOCKET_PATH, "/tmp/bide-%u", (unsigned)geteuid());
 }
 
 /* Nobody but this user (and root) can put or replace something there. */
@@ -52,11 +52,11 @@ static uint32_t hash_of(const char *path)
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-static void write_stem(const struct bide_config *config, char to[BIDE_PLACE_PATH])
+static void write_stem(const struct bide_config *config, char to[BIDE_SOCKET_PATH])
 {
     char real[PATH_MAX];
     const char *path = config->path && realpath(config->path, real) ? real : config->dir;
-    snprintf(to, BIDE_PLACE_PATH, "%.40s-%08" PRIx32, config->name_space, hash_of(path));
+    snprintf(to, BIDE_SOCKET_PATH, "%.40s-%08" PRIx32, config->name_space, hash_of(path));
 }
 
 /* The supervisor's number in "STEM.PID.sock", or 0; stem NULL: any. */
@@ -72,7 +72,7 @@ static pid_t pid_in(const char *name, const char *stem)
 
 /* Does somebody listen there? The pid alone does not tell: it may be that of another PID namespace (a
  * container that shares the folder). */
-bool bide_place_is_served(const char *path)
+bool bide_socket_is_served(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -89,16 +89,16 @@ bool bide_place_is_served(const char *path)
 }
 
 /* Removes what killed workers left behind, and shows the rest. */
-static bool visit_folder(const char *folder, const char *stem, bide_place_visit *visit, void *user)
+static bool visit_folder(const char *folder, const char *stem, bide_socket_visit *visit, void *user)
 {
     bool goes_on = true;
     DIR *entries = is_believed(folder) ? opendir(folder) : NULL;
     for (struct dirent *entry; entries && goes_on && (entry = readdir(entries));) {
-        char path[BIDE_PLACE_PATH];
+        char path[BIDE_SOCKET_PATH];
         pid_t pid = pid_in(entry->d_name, stem);
-        if (pid == 0 || snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= BIDE_PLACE_PATH)
+        if (pid == 0 || snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= BIDE_SOCKET_PATH)
             continue;
-        if (kill(pid, 0) != 0 && errno == ESRCH && !bide_place_is_served(path))
+        if (kill(pid, 0) != 0 && errno == ESRCH && !bide_socket_is_served(path))
             unlink(path);
         else
             goes_on = visit(user, path, pid);
@@ -117,15 +117,15 @@ static bool go_on(void *user, const char *path, pid_t pid)
 }
 
 /* "NAME" in the first folder that this user can write to, which is made where it is missing. */
-static bide_code place(const char *name, char to[BIDE_PLACE_PATH], bide_error *error)
+static bide_code place(const char *name, char to[BIDE_SOCKET_PATH], bide_error *error)
 {
-    char folders[FOLDERS][BIDE_PLACE_PATH];
+    char folders[FOLDERS][BIDE_SOCKET_PATH];
     list_folders(folders);
     for (size_t i = 0; i < FOLDERS; i++) {
         if (!*folders[i] || (mkdir(folders[i], 0700) != 0 && errno != EEXIST))
             continue;
-        int size = snprintf(to, BIDE_PLACE_PATH, "%s/%s", folders[i], name);
-        if (is_ours(folders[i]) && access(folders[i], W_OK | X_OK) == 0 && size < BIDE_PLACE_PATH) {
+        int size = snprintf(to, BIDE_SOCKET_PATH, "%s/%s", folders[i], name);
+        if (is_ours(folders[i]) && access(folders[i], W_OK | X_OK) == 0 && size < BIDE_SOCKET_PATH) {
             visit_folder(folders[i], NULL, go_on, NULL);
             return BIDE_OK;
         }
@@ -136,18 +136,18 @@ static bide_code place(const char *name, char to[BIDE_PLACE_PATH], bide_error *e
         folders[FOLDERS - 1]);
 }
 
-bide_code bide_place_own(
-    const struct bide_config *config, pid_t pid, char to[BIDE_PLACE_PATH], bide_error *error)
+bide_code bide_socket_own(
+    const struct bide_config *config, pid_t pid, char to[BIDE_SOCKET_PATH], bide_error *error)
 {
-    char stem[BIDE_PLACE_PATH], name[BIDE_PLACE_PATH + 24];
+    char stem[BIDE_SOCKET_PATH], name[BIDE_SOCKET_PATH + 24];
     write_stem(config, stem);
     snprintf(name, sizeof name, "%s.%d.sock", stem, (int)pid);
     return place(name, to, error);
 }
 
-void bide_place_each(const struct bide_config *config, bide_place_visit *visit, void *user)
+void bide_socket_each(const struct bide_config *config, bide_socket_visit *visit, void *user)
 {
-    char folders[FOLDERS][BIDE_PLACE_PATH], stem[BIDE_PLACE_PATH];
+    char folders[FOLDERS][BIDE_SOCKET_PATH], stem[BIDE_SOCKET_PATH];
     list_folders(folders);
     write_stem(config, stem);
     for (size_t i = 0; i < FOLDERS; i++)
@@ -155,26 +155,26 @@ void bide_place_each(const struct bide_config *config, bide_place_visit *visit, 
             return;
 }
 
-static void name_dev(const char *dir, char name[BIDE_PLACE_PATH])
+static void name_dev(const char *dir, char name[BIDE_SOCKET_PATH])
 {
-    snprintf(name, BIDE_PLACE_PATH, "dev-%08" PRIx32, hash_of(dir));
+    snprintf(name, BIDE_SOCKET_PATH, "dev-%08" PRIx32, hash_of(dir));
 }
 
-bide_code bide_place_for_dev(const char *dir, char to[BIDE_PLACE_PATH], bide_error *error)
+bide_code bide_socket_folder_for_dev(const char *dir, char to[BIDE_SOCKET_PATH], bide_error *error)
 {
-    char name[BIDE_PLACE_PATH];
+    char name[BIDE_SOCKET_PATH];
     name_dev(dir, name);
     return place(name, to, error);
 }
 
-bool bide_place_of_dev(const char *dir, char to[BIDE_PLACE_PATH])
+bool bide_socket_folder_of_dev(const char *dir, char to[BIDE_SOCKET_PATH])
 {
-    char folders[FOLDERS][BIDE_PLACE_PATH], name[BIDE_PLACE_PATH];
+    char folders[FOLDERS][BIDE_SOCKET_PATH], name[BIDE_SOCKET_PATH];
     list_folders(folders);
     name_dev(dir, name);
     for (size_t i = 0; i < FOLDERS; i++)
         if (*folders[i] && is_ours(folders[i]) &&
-            snprintf(to, BIDE_PLACE_PATH, "%s/%s", folders[i], name) < BIDE_PLACE_PATH && is_ours(to))
+            snprintf(to, BIDE_SOCKET_PATH, "%s/%s", folders[i], name) < BIDE_SOCKET_PATH && is_ours(to))
             return true;
     return false;
 }

@@ -5,7 +5,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "console/place.h"
+#include "console/sockets.h"
 #include "support/temp_dir.h"
 #include "unit.h"
 
@@ -40,7 +40,7 @@ static bool count(void *user, const char *path, pid_t pid)
 static int count_workers(const struct bide_config *config)
 {
     int n = 0;
-    bide_place_each(config, count, &n);
+    bide_socket_each(config, count, &n);
     return n;
 }
 
@@ -48,7 +48,7 @@ static void test_served_from_another_pid_namespace(void **state)
 {
     struct temp_dir dir;
     struct bide_config *config;
-    char own[BIDE_PLACE_PATH], folder[TEMP_DIR_PATH + 8], path[TEMP_DIR_PATH + BIDE_PLACE_PATH + 16];
+    char own[BIDE_SOCKET_PATH], folder[TEMP_DIR_PATH + 8], path[TEMP_DIR_PATH + BIDE_SOCKET_PATH + 16];
     bide_error error;
     (void)state;
     assert_int_equal(temp_dir_create(&dir), 0);
@@ -57,7 +57,7 @@ static void test_served_from_another_pid_namespace(void **state)
     assert_int_equal(mkdir(folder, 0700), 0);
     assert_ok(bide_config_default(&config, &error), &error);
     pid_t pid = strange_pid();
-    assert_ok(bide_place_own(config, pid, own, &error), &error); /* the name, perhaps in another folder */
+    assert_ok(bide_socket_own(config, pid, own, &error), &error); /* the name, perhaps in another folder */
     snprintf(path, sizeof path, "%s%s", folder, strrchr(own, '/'));
     int fd = listen_at(path);
     assert_int_equal(count_workers(config), 1);
