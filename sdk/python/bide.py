@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import collections
 import contextvars
 import http.client
 import inspect
@@ -41,6 +42,7 @@ __all__ = ["Client", "Dead", "Message", "Retry", "SendError", "handler", "log", 
 Body = Union[None, bytes, str, Mapping[str, Any], list]
 Duration = Union[str, int, float]  # "90s", or a number of seconds
 _TRACE_BYTES = 4096
+_READ_BYTES = 1 << 16  # much more would make malloc map and unmap pages for each read
 _CONCURRENCY = 1000  # the most that a process takes at once unless serve() says less; the configuration decides
 
 
@@ -230,9 +232,12 @@ def _failed(error: BaseException) -> dict:
     return {"retry": text, "trace": trace.encode(errors="replace")[-_TRACE_BYTES:].decode(errors="ignore")}
 
 
+_json_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
 def _encode(line: Mapping[str, Any]) -> bytes:
     """Half a surrogate pair (a file name that is no UTF-8) becomes "?"; NaN and Infinity are no JSON."""
-    return json.dumps(line, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(errors="replace") + b"\n"
+    return _json_text(line).encode(errors="replace") + b"\n"
 
 
 # ---- serving ----
@@ -242,7 +247,7 @@ class _Server:
     """The loop of a program. The main thread reads; sync handlers run on it (one at a time) or on threads, async ones on a loop."""
 
     def __init__(self, channel: socket.socket, concurrency: int):
-        self.channel, self.buffer, self.pending = channel, b"", []
+        self.channel, self.buffer, self.pending = channel, bytearray(), collections.deque()
         self.runs: dict = {}
         self.lock = threading.Lock()
         self.leaving = False
@@ -250,6 +255,8 @@ class _Server:
         self.jobs: queue.SimpleQueue = queue.SimpleQueue()
         self.n_threads = 0
         self.loop: Optional[asyncio.AbstractEventLoop] = None
+        self.coroutines: set = set()  # types whose handlers are async
+        self.new_tasks: list = []
         self.idle = threading.Condition(self.lock)
 
     def write(self, line: Mapping[str, Any]) -> None:
@@ -261,10 +268,11 @@ class _Server:
         """More lines into `pending`. False: the other end has gone."""
         if not wait and not select.select([self.channel], [], [], 0)[0]:
             return True
-        data = self.channel.recv(1 << 18)
-        lines = (self.buffer + data).split(b"\n")
-        self.buffer = lines.pop()
-        self.pending.extend(json.loads(line) for line in lines)
+        data = self.channel.recv(_READ_BYTES)
+        self.buffer += data
+        if b"\n" in data:
+            *lines, self.buffer = self.buffer.split(b"\n")
+            self.pending.extend(json.loads(line.decode()) for line in lines)
         return bool(data)
 
     def look(self) -> None:
@@ -285,14 +293,19 @@ class _Server:
 
     def serve(self, greeting: Mapping[str, Any]) -> None:
         self.most = min(self.most, greeting.get("concurrency", self.most))
-        if any(inspect.iscoroutinefunction(function) for function in _handlers.values()):
+        self.coroutines = {type for type, function in _handlers.items() if inspect.iscoroutinefunction(function)}
+        if self.coroutines:
             self.loop = asyncio.new_event_loop()
             threading.Thread(target=self.loop.run_forever, name="bide asyncio", daemon=True).start()
         while not self.leaving:
             if not self.pending and not self.read_lines(wait=True):
                 return
             while self.pending:
-                self.take(self.pending.pop(0))
+                self.take(self.pending.popleft())
+            if self.new_tasks:
+                assert self.loop
+                self.loop.call_soon_threadsafe(self.start_tasks, self.new_tasks)
+                self.new_tasks = []
         with self.idle:
             self.idle.wait_for(lambda: not self.runs)
 
@@ -310,9 +323,8 @@ class _Server:
         run = _Run(line["run"], self.write, self.look if inline else None)
         message = Message(line, run)
         self.runs[run.number] = run
-        if inspect.iscoroutinefunction(function):
-            assert self.loop
-            self.loop.call_soon_threadsafe(self.start_task, function, message)
+        if message.type in self.coroutines:
+            self.new_tasks.append((function, message))
         elif inline:
             self.run_sync(function, message)
         else:
@@ -336,6 +348,10 @@ class _Server:
         finally:
             _current.reset(token)
         self.end(message._run, answer)
+
+    def start_tasks(self, tasks: list) -> None:
+        for function, message in tasks:
+            self.start_task(function, message)
 
     def start_task(self, function: Callable, message: Message) -> None:
         context = contextvars.copy_context()
@@ -380,7 +396,7 @@ def serve(concurrency: int = _CONCURRENCY) -> None:
     while not server.pending:
         if not server.read_lines(wait=True):
             return
-    greeting = server.pending.pop(0)
+    greeting = server.pending.popleft()
     server.write({"bide": 1, "types": sorted(_handlers), "concurrency": concurrency, "sdk": f"python {__version__}"})
     try:
         server.serve(greeting)

@@ -131,6 +131,8 @@ class Protocol(unittest.TestCase):
         answers = {line["run"]: line for line in program.read(9)}
         self.assertEqual(answers[2], {"run": 2, "dead": "no such picture"})
         self.assertEqual(answers[3], {"run": 3, "retry": "soon", "after_ms": 1500})
+        program.run(24, "bytes", "x" * 1_000_000)  # comes in many pieces
+        self.assertEqual(program.read(1), [{"run": 24, "done": {"result": 1_000_000}}])
         self.assertIn("no handler for the type unknown", answers[4]["dead"])
         self.assertEqual(answers[5]["retry"], "KeyError: 'key'")
         self.assertTrue(answers[5]["trace"].rstrip().endswith("KeyError: 'key'"))
