@@ -11,7 +11,7 @@ from report import ROOT, say
 HERE = Path(__file__).resolve().parent
 FOLDER = ROOT / "build" / "peers"
 DEBS = FOLDER / "debian"
-PACKAGES = ("python3-celery", "python3-redis", "ruby-sidekiq", "beanstalkd")
+PACKAGES = ("python3-celery", "python3-redis", "ruby-sidekiq", "beanstalkd", "wrk")
 
 
 def quietly(command, **options):
@@ -23,9 +23,10 @@ def quietly(command, **options):
 
 def install_debian():
     """What these packages need and the system does not have, unpacked, not installed."""
-    if (DEBS / "complete").exists():
+    complete, packages = DEBS / "complete", " ".join(PACKAGES)
+    if complete.exists() and complete.read_text() == packages:
         return
-    say("fetching Debian's celery, sidekiq and beanstalkd …")
+    say(f"fetching Debian's {packages} …")
     shutil.rmtree(DEBS, ignore_errors=True)
     DEBS.mkdir(parents=True)
     plan = quietly(["apt-get", "-s", "install", "--no-install-recommends", *PACKAGES])
@@ -35,17 +36,26 @@ def install_debian():
     for package in DEBS.glob("*.deb"):
         quietly(["dpkg", "-x", package, DEBS])
         package.unlink()
-    (DEBS / "complete").touch()
+    complete.write_text(packages)
 
 
 def install_bullmq():
+    """Its packages stand beside copies of our programs, which look for them there."""
     folder = FOLDER / "bullmq"
+    install_npm_packages(folder)
+    for source in (HERE / "counting.mjs", *(HERE / "bullmq").glob("*.mjs")):
+        shutil.copy(source, folder)
+
+
+def install_npm_packages(folder):
     lock = (HERE / "bullmq" / "package-lock.json").read_text()
     if (folder / "complete").exists() and (folder / "complete").read_text() == lock:
         return
     say("fetching BullMQ …")
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HERE / "bullmq", folder)
+    folder.mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / "bullmq" / name, folder)
     quietly(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder)
     (folder / "complete").write_text(lock)
 
@@ -55,8 +65,12 @@ def debian_program(name):
     return str(own if own.exists() else shutil.which(name) or name)
 
 
+def debian_libraries():
+    return ":".join(str(path) for path in DEBS.glob("usr/lib/*-linux-gnu"))
+
+
 def celery_environment():
-    paths = [str(HERE / "celery"), str(DEBS / "usr/lib/python3/dist-packages")]
+    paths = [str(HERE / "celery"), str(HERE), str(DEBS / "usr/lib/python3/dist-packages")]
     return {"PYTHONPATH": ":".join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -64,14 +78,13 @@ def ruby_environment():
     """Ruby itself may be an unpacked one, too."""
     libraries = [str(path) for path in DEBS.glob("usr/share/rubygems-integration/all/gems/*/lib")]
     libraries += [str(path) for path in (DEBS / "usr/lib/ruby/vendor_ruby", *DEBS.glob("usr/lib/ruby/3.*"), *DEBS.glob("usr/lib/*/ruby/3.*"), *DEBS.glob("usr/lib/*/ruby/vendor_ruby/3.*")) if path.is_dir()]
-    shared = [str(path) for path in DEBS.glob("usr/lib/*-linux-gnu")]
-    return {"RUBYLIB": ":".join(libraries), "LD_LIBRARY_PATH": ":".join(shared), "GEM_PATH": str(DEBS / "usr/share/rubygems-integration/all")}
+    return {"RUBYLIB": ":".join(libraries), "LD_LIBRARY_PATH": debian_libraries(), "GEM_PATH": str(DEBS / "usr/share/rubygems-integration/all")}
 
 
 @dataclass
 class Peer:
     """One way to send and run jobs on one broker. work(port, out) and send(port, messages, rate, delay_ms) are (command,
-    environment); out: a worker process writes what it ran to files whose names begin so."""
+    environment); out: a worker process writes what it ran to files whose names begin so (counting.py). Some take more arguments."""
 
     name: str
     broker: str
@@ -87,9 +100,9 @@ def celery_on(broker):
     def environment(port, out=""):
         return {**celery_environment(), "BENCH_URL": scheme.format(port), "BENCH_OUT": str(out)}
 
-    def work(port, out):
+    def work(port, out, processes=os.cpu_count()):
         # A process a processor, as the guide has it for short tasks.
-        command = ["python3", "-m", "celery", "-A", "bench_tasks", "worker", "--concurrency", str(os.cpu_count()),
+        command = ["python3", "-m", "celery", "-A", "bench_tasks", "worker", "--concurrency", str(processes),
                    "--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair", "--loglevel", "WARNING"]
         return command, environment(port, out)
 
@@ -115,7 +128,7 @@ def bullmq():
     def program(name, *arguments):
         return ["node", str(FOLDER / "bullmq" / name), *map(str, arguments)], {}
 
-    return Peer("bullmq", "redis", install_bullmq, lambda port, out: program("worker.mjs", port, f"{out}-1"),
+    return Peer("bullmq", "redis", install_bullmq, lambda port, out, processes=1: program("worker.mjs", port, out, processes),
                 lambda port, *load: program("send.mjs", port, *load))
 
 

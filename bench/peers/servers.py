@@ -40,7 +40,7 @@ class Beanstalkd:
 class Broker(Server):
     def __enter__(self):
         super().__enter__()
-        self.port = urlsplit(self.url).port
+        self.port = urlsplit(self.url).port if self.url else None
         return self
 
 

@@ -4,11 +4,13 @@ Debian has no client of it; this is about the least one can do: puts and answers
 reserves and deletes. Delays are whole seconds, as the protocol has them."""
 
 import json
-import os
 import socket
 import sys
-import threading
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from counting import Counter  # noqa: E402
 
 BODY = "x" * 256
 PIPELINED = 100
@@ -47,38 +49,13 @@ def send(port, messages, rate, delay_ms):
     print(time.monotonic() - started)
 
 
-SEEN = {"runs": 0, "first_us": 0, "last_us": 0, "late_ms": []}
-
-
-def write_now_and_then(out):
-    written = -1
-    while True:
-        if SEEN["runs"] != written:
-            written = SEEN["runs"]
-            with open(out + ".new", "w") as file:
-                json.dump({**SEEN, "late_ms": list(SEEN["late_ms"])}, file)
-            os.replace(out + ".new", out)
-        time.sleep(0.1)
-
-
-def run(body):
-    now_us, due_ms = time.time_ns() // 1000, json.loads(body)["due_ms"]
-    if SEEN["runs"] == 0:
-        SEEN["first_us"] = now_us
-    SEEN["runs"] += 1
-    SEEN["last_us"] = now_us
-    if due_ms:
-        SEEN["late_ms"].append(now_us / 1000 - due_ms)
-
-
 def work(port, out):
-    stream = connect(port)
-    threading.Thread(target=write_now_and_then, args=(out,), daemon=True).start()
+    stream, counter = connect(port), Counter(lambda: out)
     stream.write(b"reserve\r\n")
     while True:
         stream.flush()
         _, number, size = stream.readline().split()
-        run(stream.read(int(size) + 2)[:-2])
+        counter.ran(json.loads(stream.read(int(size) + 2)[:-2])["due_ms"])
         stream.write(b"delete %s\r\n" % number)
         stream.flush()
         if stream.readline() != b"DELETED\r\n":

@@ -1,31 +1,23 @@
-// worker.mjs REDIS_PORT OUT: one process, as BullMQ's guide has it, with the concurrency it advises for jobs that wait for
-// nothing; finished jobs are removed at once. Writes what it ran to OUT as JSON, now and then.
+// worker.mjs REDIS_PORT OUT PROCESSES: so many processes, each as BullMQ's guide has it, with the concurrency it advises for jobs that
+// wait for nothing; finished jobs are removed at once.
+import cluster from "node:cluster";
 import { Worker } from "bullmq";
-import { renameSync, writeFileSync } from "node:fs";
+import { counter } from "./counting.mjs";
 
-const [port, out] = process.argv.slice(2);
-const seen = { runs: 0, first_us: 0, last_us: 0, late_ms: [] };
-let written = -1;
-const nowUs = () => Math.round((performance.timeOrigin + performance.now()) * 1000);
+const [port, out, processes] = process.argv.slice(2);
 
-setInterval(() => {
-  if (seen.runs === written) return;
-  written = seen.runs;
-  writeFileSync(`${out}.new`, JSON.stringify(seen));
-  renameSync(`${out}.new`, out);
-}, 100);
+function work() {
+  const count = counter(`${out}-${process.pid}`);
+  new Worker(
+    "bench",
+    async (job) => count(job.data.due_ms),
+    {
+      connection: { host: "127.0.0.1", port: Number(port), maxRetriesPerRequest: null },
+      concurrency: 100,
+      removeOnComplete: { count: 0 },
+    },
+  );
+}
 
-new Worker(
-  "bench",
-  async (job) => {
-    const now = nowUs();
-    if (seen.runs++ === 0) seen.first_us = now;
-    seen.last_us = now;
-    if (job.data.due_ms) seen.late_ms.push(now / 1000 - job.data.due_ms);
-  },
-  {
-    connection: { host: "127.0.0.1", port: Number(port), maxRetriesPerRequest: null },
-    concurrency: 100,
-    removeOnComplete: { count: 0 },
-  },
-);
+if (processes === "1" || cluster.isWorker) work();
+else for (let n = 0; n < processes; n++) cluster.fork();

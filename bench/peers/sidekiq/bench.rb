@@ -33,11 +33,8 @@ if ENV["BENCH_OUT"]
   Thread.new do
     written = -1
     loop do
-      text = LOCK.synchronize { SEEN[:runs] == written ? nil : (written = SEEN[:runs]; SEEN.to_json) }
-      if text
-        File.write("#{ENV["BENCH_OUT"]}.new", text)
-        File.rename("#{ENV["BENCH_OUT"]}.new", ENV["BENCH_OUT"])
-      end
+      text = LOCK.synchronize { SEEN[:runs] == written ? nil : (written = SEEN[:runs]; SEEN.to_json.tap { SEEN[:late_ms].clear }) }
+      File.write(ENV["BENCH_OUT"], text + "\n", mode: "a") if text
       sleep 0.1
     end
   end

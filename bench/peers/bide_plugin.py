@@ -1,24 +1,16 @@
-"""bide, measured as the peers are."""
+"""bide with a handler in C, measured as the peers are."""
 
 import json
 import os
 import time
-from pathlib import Path
 
 from bidetest import speed
 from bidetest.ledger import lateness_ms
 from bidetest.project import Project
 from bidetest.waiting import pace, wait_until
+from working import pss_mib
 
 SETTINGS = {"rabbitmq": {"queue_type": "classic"}, "redis": {}}
-
-
-def memory_mib(worker):
-    total = 0
-    for pid in worker.tree():
-        rows = Path(f"/proc/{pid}/smaps_rollup").read_text().split("\n")
-        total += sum(int(line.split()[1]) for line in rows if line.startswith("Pss:"))
-    return total / 1024
 
 
 def starting_ns(project):
@@ -41,7 +33,7 @@ def backlog(broker, messages):
         worker = project.worker()
         time.sleep(1)  # `bide status` shall not compete with it for the processors
         wait_until(lambda: project.left() == 0, 120, lambda: f"{project.left()} are left")
-        cpu, memory = (worker.cpu_ns() - starting) / 1e9, memory_mib(worker)
+        cpu, memory = (worker.cpu_ns() - starting) / 1e9, pss_mib(worker)
         worker.stop()
         ran = json.loads((project.dir / "noop.json").read_text())
         if ran["runs"] != messages:
