@@ -12,8 +12,8 @@ enum {
     REQUESTS = 4,                     /* of the largest size, at once */
 };
 
-/* One round: what is sent in one commit. The thread's own. */
-struct batch {
+/* One round: what is sent in one commit. */
+struct bide_outbox_batch {
     size_t n;
     bide_message *messages[BIDE_OUTBOX_BATCH];
     bide_sent results[BIDE_OUTBOX_BATCH];
@@ -46,10 +46,10 @@ static struct bide_outbox_request *pop(struct bide_outbox *outbox)
 static void finish(struct bide_outbox_request *request)
 {
     request->done = true;
-    pthread_cond_signal(&request->is_done);
+    pthread_cond_signal(&request->turn);
 }
 
-static void take(struct batch *batch, struct bide_outbox_request *request)
+static void take(struct bide_outbox_batch *batch, struct bide_outbox_request *request)
 {
     for (; batch->n < BIDE_OUTBOX_BATCH && request->taken < request->n; batch->n++, request->taken++) {
         struct bide_outbox_row *row = &request->rows[request->taken];
@@ -60,7 +60,7 @@ static void take(struct batch *batch, struct bide_outbox_request *request)
     }
 }
 
-static void gather(struct bide_outbox *outbox, struct batch *batch)
+static void gather(struct bide_outbox *outbox, struct bide_outbox_batch *batch)
 {
     batch->n = 0;
     while (batch->n < BIDE_OUTBOX_BATCH && outbox->first) {
@@ -77,7 +77,7 @@ static void gather(struct bide_outbox *outbox, struct batch *batch)
     }
 }
 
-static void settle(struct batch *batch, bide_code code, const bide_error *error)
+static void settle(struct bide_outbox_batch *batch, bide_code code, const bide_error *error)
 {
     for (size_t i = 0; i < batch->n; i++) {
         struct bide_outbox_request *owner = batch->owners[i];
@@ -93,7 +93,7 @@ static void settle(struct batch *batch, bide_code code, const bide_error *error)
 
 /* ---- sending ---- */
 
-static bide_code send_batch(struct bide_outbox *outbox, struct batch *batch, bide_error *error)
+static bide_code send_batch(struct bide_outbox *outbox, struct bide_outbox_batch *batch, bide_error *error)
 {
     if (!outbox->producer) {
         bide_code code = bide_producer_open_configured(outbox->config, &outbox->producer, error);
@@ -106,7 +106,7 @@ static bide_code send_batch(struct bide_outbox *outbox, struct batch *batch, bid
 /* The producer tells why it refused the first of a batch. Asking again tells it of another one (and sends
  * that, if nothing is wrong with it any more). Where the broker fails at that, this one may be there or not,
  * and nobody else is asked: *code and *error are then that failure. */
-static void ask_again(struct bide_outbox *outbox, struct batch *batch, size_t i, bide_code *code,
+static void ask_again(struct bide_outbox *outbox, struct bide_outbox_batch *batch, size_t i, bide_code *code,
     bide_error *error, bide_error *ret_why)
 {
     bide_code again = bide_producer_send(outbox->producer, batch->messages[i], ret_why);
@@ -119,7 +119,8 @@ static void ask_again(struct bide_outbox *outbox, struct batch *batch, size_t i,
     }
 }
 
-static void explain(struct bide_outbox *outbox, struct batch *batch, bide_code *code, bide_error *error)
+static void explain(
+    struct bide_outbox *outbox, struct bide_outbox_batch *batch, bide_code *code, bide_error *error)
 {
     bool told = *code != BIDE_E_DATA;
     for (size_t i = 0; i < batch->n; i++) {
@@ -136,7 +137,7 @@ static void explain(struct bide_outbox *outbox, struct batch *batch, bide_code *
     }
 }
 
-static void count(struct bide_outbox *outbox, const struct batch *batch)
+static void count(struct bide_outbox *outbox, const struct bide_outbox_batch *batch)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < batch->n; i++)
@@ -144,39 +145,36 @@ static void count(struct bide_outbox *outbox, const struct batch *batch)
     bide_metrics_add(outbox->sent, n);
 }
 
-static void *work(void *user)
+/* Under the lock, but not while it sends. */
+static void lead_a_round(struct bide_outbox *outbox)
 {
-    static struct batch batch; /* one outbox a process */
-    struct bide_outbox *outbox = user;
-    pthread_mutex_lock(&outbox->lock);
-    while (!outbox->stopping || outbox->first) {
-        if (!outbox->first) {
-            pthread_cond_wait(&outbox->more, &outbox->lock);
-            continue;
-        }
-        gather(outbox, &batch);
-        pthread_mutex_unlock(&outbox->lock);
-        bide_error error = {0};
-        bide_code code = batch.n ? send_batch(outbox, &batch, &error) : BIDE_OK;
-        explain(outbox, &batch, &code, &error);
-        count(outbox, &batch);
-        pthread_mutex_lock(&outbox->lock);
-        settle(&batch, code, &error);
-    }
+    struct bide_outbox_batch *batch = outbox->batch;
+    bide_error error = {0};
+    outbox->is_led = true;
+    gather(outbox, batch);
     pthread_mutex_unlock(&outbox->lock);
-    return NULL;
+    bide_code code = batch->n ? send_batch(outbox, batch, &error) : BIDE_OK;
+    explain(outbox, batch, &code, &error);
+    count(outbox, batch);
+    pthread_mutex_lock(&outbox->lock);
+    settle(batch, code, &error);
+    outbox->is_led = false;
 }
 
 void bide_outbox_send(struct bide_outbox *outbox, struct bide_outbox_request *request)
 {
-    pthread_cond_init(&request->is_done, NULL);
+    pthread_cond_init(&request->turn, NULL);
     pthread_mutex_lock(&outbox->lock);
     push(outbox, request);
-    pthread_cond_signal(&outbox->more);
     while (!request->done)
-        pthread_cond_wait(&request->is_done, &outbox->lock);
+        if (outbox->is_led)
+            pthread_cond_wait(&request->turn, &outbox->lock);
+        else
+            lead_a_round(outbox);
+    if (!outbox->is_led && outbox->first)
+        pthread_cond_signal(&outbox->first->turn);
     pthread_mutex_unlock(&outbox->lock);
-    pthread_cond_destroy(&request->is_done);
+    pthread_cond_destroy(&request->turn);
 }
 
 /* ---- memory ---- */
@@ -206,25 +204,19 @@ bide_code bide_outbox_start(
     *outbox = (struct bide_outbox){.sent = sent};
     outbox->longest = REQUEST_BYTES > largest ? REQUEST_BYTES : largest;
     outbox->budget = outbox->longest * REQUESTS;
+    outbox->batch = bide_calloc(1, sizeof *outbox->batch);
+    if (!outbox->batch)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     pthread_mutex_init(&outbox->lock, NULL);
-    pthread_cond_init(&outbox->more, NULL);
     outbox->config = config;
-    if (pthread_create(&outbox->thread, NULL, work, outbox) == 0)
-        return BIDE_OK;
-    outbox->config = NULL;
-    return bide_fail(error, BIDE_E_INTERNAL, "cannot start the thread that sends for POST /send");
+    return BIDE_OK;
 }
 
 void bide_outbox_stop(struct bide_outbox *outbox)
 {
     if (!outbox->config)
         return;
-    pthread_mutex_lock(&outbox->lock);
-    outbox->stopping = true;
-    pthread_cond_signal(&outbox->more);
-    pthread_mutex_unlock(&outbox->lock);
-    pthread_join(outbox->thread, NULL);
     bide_producer_close(outbox->producer);
-    pthread_cond_destroy(&outbox->more);
+    bide_free(outbox->batch);
     pthread_mutex_destroy(&outbox->lock);
 }

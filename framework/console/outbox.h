@@ -1,9 +1,10 @@
-/* console/outbox.h: sends what the requests to POST /send bring: one thread with one producer, many requests
- * in one commit.
+/* console/outbox.h: sends what the requests to POST /send bring: one producer, many requests in one commit.
  *
- * A request lends its rows and waits until the last of them is settled. Each round takes what waits, in the
- * order it came, at most BIDE_OUTBOX_BATCH messages; a request that has more goes behind the others. After a
- * failure of the broker, what is left of a request that it touched is not sent.
+ * A request lends its rows and stays until the last of them is settled. The first thread that comes leads: it
+ * sends a round of what waits, its own and others', until its own is settled; then it wakes the next to lead.
+ * So nobody waits for a thread to wake where nobody else sends. Each round takes what waits, in the order it
+ * came, at most BIDE_OUTBOX_BATCH messages; a request that has more goes behind the others. After a failure
+ * of the broker, what is left of a request that it touched is not sent.
  *
  * What requests have in memory is bounded by a budget in bytes, which they reserve before they grow.
  * Thread-safety: start and stop by the console's main thread, everything else by any. */
@@ -33,20 +34,22 @@ struct bide_outbox_request {
 
     size_t taken, settled; /* from here on: the outbox's, under its lock */
     bool failed, done;
-    pthread_cond_t is_done;
+    pthread_cond_t turn; /* it is done, or may lead */
     struct bide_outbox_request *next;
 };
+
+struct bide_outbox_batch;
 
 struct bide_outbox {
     const struct bide_config *config;
     _Atomic uint64_t *sent; /* counts the confirmed */
     pthread_mutex_t lock;
-    pthread_cond_t more;
     struct bide_outbox_request *first, *last;
     size_t bytes, budget, longest; /* longest: of one request */
-    bool stopping;
-    pthread_t thread;
-    bide_producer *producer; /* the thread's; opened by the first batch */
+    bool is_led;
+    /* the leader's */
+    struct bide_outbox_batch *batch;
+    bide_producer *producer; /* opened by the first batch */
 };
 
 bide_code bide_outbox_start(
