@@ -91,15 +91,16 @@ static void prepare(struct path *path, const struct bide_adapter *adapter,
 {
     const struct bide_config *config = path->config;
     struct bide_intake *intake = &path->intake;
+    struct bide_receiver *receiver;
     check(bide_intake_init(intake, config, &path->handlers, path->clock, error), error);
     check(
         bide_board_init(&path->board, config->queues, config->n_queues, config->worker.order, error), error);
-    check(bide_holding_init(intake, error), error);
+    bide_prefetch_init(&intake->passage.prefetch[0], BIDE_BATCH, 1);
+    check(bide_passage_begin(&intake->passage, error), error);
     bide_context_init(&path->context, path->clock);
-    bide_quarantine_init(&intake->quarantine, 1, bide_mono_us(path->clock));
-    bide_prefetch_init(&intake->prefetch[0], BIDE_INTAKE_BATCH, 1);
-    check(adapter->open_receiver(options, &intake->receiver, error), error);
-    intake->receiver->ops->limit(intake->receiver, 0, BIDE_INTAKE_BATCH);
+    check(adapter->open_receiver(options, &receiver, error), error);
+    receiver->ops->limit(receiver, 0, BIDE_BATCH);
+    intake->passage.settling.receiver = receiver;
 }
 
 /* ---- the path ---- */
@@ -112,7 +113,7 @@ static void run_one(struct path *path, struct bide_job *job, int64_t wall_us, in
     bide_context_end(&path->context, job, outcome);
     bide_board_finished(&path->board, job->handler);
     path->ran++;
-    bide_intake_settle_job(&path->intake, job);
+    bide_passage_settle(&path->intake.passage, job);
 }
 
 static void run_all(struct path *path)
@@ -128,29 +129,32 @@ static void run_all(struct path *path)
 
 static void receive_batch(struct path *path, bide_error *error)
 {
-    struct bide_intake *intake = &path->intake;
-    struct bide_delivery *deliveries[BIDE_INTAKE_BATCH];
+    struct bide_passage *passage = &path->intake.passage;
+    struct bide_receiver *receiver = passage->settling.receiver;
+    struct bide_delivery *deliveries[BIDE_BATCH];
     struct bide_job_list jobs = {0};
     struct bide_job *job;
     size_t n;
-    check(intake->receiver->ops->receive(intake->receiver, deliveries, BIDE_INTAKE_BATCH, &n, error), error);
+    check(receiver->ops->receive(receiver, deliveries, BIDE_BATCH, &n, error), error);
     int64_t wall_us = bide_wall_us(path->clock), mono_us = bide_mono_us(path->clock);
     for (size_t i = 0; i < n; i++)
-        bide_intake_triage(intake, deliveries[i], &jobs);
-    intake->out += jobs.n;
-    while ((job = bide_job_pop(&jobs)))
+        bide_passage_take_in(passage, deliveries[i], wall_us, &jobs);
+    passage->out += jobs.n;
+    while ((job = bide_job_pop(&jobs))) {
+        job->submitted = true;
         (void)bide_board_add(&path->board, job, wall_us, mono_us); /* none is early: needs no memory */
+    }
 }
 
 static __attribute__((noinline)) void drive(struct path *path, size_t messages, bide_error *error)
 {
-    struct bide_intake *intake = &path->intake;
+    struct bide_settling *settling = &path->intake.passage.settling;
     struct bide_receiver_stats stats;
     do {
         receive_batch(path, error);
         run_all(path);
-        bide_intake_flush(intake);
-        intake->receiver->ops->stats(intake->receiver, &stats);
+        bide_settle_flush(settling);
+        settling->receiver->ops->stats(settling->receiver, &stats);
     } while (path->ran < messages || stats.unsettled > 0);
 }
 
@@ -158,7 +162,7 @@ static __attribute__((noinline)) void drive(struct path *path, size_t messages, 
 
 static void clear(struct path *path)
 {
-    bide_receiver_destroy(path->intake.receiver);
+    bide_receiver_destroy(path->intake.passage.settling.receiver);
     bide_board_clear(&path->board);
     bide_context_close(&path->context);
     bide_intake_clear(&path->intake);

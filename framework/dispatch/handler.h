@@ -1,8 +1,7 @@
 /* dispatch/handler.h: the configured handlers, their plugins and states, and how a type finds its handler.
  *
  * Thread-safety: created and destroyed by the thread that owns the worker; finding is for any thread in
- * between. The fields marked (pool) are guarded by the pool's lock, those marked (intake) are the intake
- * thread's. */
+ * between. The fields marked (pool) are guarded by the pool's lock. */
 #ifndef BIDE_DISPATCH_HANDLER_H
 #define BIDE_DISPATCH_HANDLER_H
 
@@ -12,7 +11,6 @@
 #include "dispatch/loader.h"
 #include "shared/metrics.h"
 
-struct bide_circuit_row;
 struct bide_context;
 struct bide_handler;
 struct bide_handlers;
@@ -55,10 +53,6 @@ struct bide_handler {
     size_t n_states; /* those that are open */
     bool per_thread;
     struct bide_type_metrics *metrics; /* where its messages are counted; NULL: nowhere */
-
-    struct bide_circuit_row *circuit; /* (intake) its breaker; NULL: none, or no message yet */
-    bool paused;                      /* (intake) by an operator: its type, its queue, or everything */
-    bool held;                        /* (intake) nothing of it is to begin now, for whatever reason */
 
     struct bide_share *share;           /* (pool) with the other handlers of its program; NULL: none */
     struct bide_handler *next_in_share; /* (pool) */

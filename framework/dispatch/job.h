@@ -13,6 +13,7 @@
 #include "bide/handler.h"
 #include "broker/broker.h"
 
+struct bide_gate_list;
 struct bide_handler;
 
 /* What a run left behind; filled on the pool thread, read by the intake. */
@@ -43,7 +44,10 @@ struct bide_job {
     int deaths;       /* of a suspect: that it was near */
     bool probe;       /* of a circuit that is half-open: see outcome/breaker.h */
     bool early;       /* (intake) not due when it was submitted: does not count toward the queue's limit */
+    bool submitted;   /* (intake) counted as in the pool's hands */
     bool landed;      /* (board) it waited in the landing heap and fell due there */
+    unsigned asked;   /* (intake) how many of its gates have answered */
+    const struct bide_gate_list *gates;
     struct bide_run run;
 };
 

@@ -18,6 +18,8 @@ static enum bide_reason out_of_attempts(const struct bide_run_result *run)
 struct bide_decision bide_decide(
     const struct bide_retry_config *policy, const struct bide_run_result *run, int64_t now_ms, double random)
 {
+    if (run->handed_back)
+        return (struct bide_decision){.verdict = BIDE_VERDICT_RELEASE, .attempt = run->attempt};
     if (run->outcome == BIDE_DONE)
         return (struct bide_decision){.verdict = BIDE_VERDICT_ACK, .attempt = run->attempt};
     if (run->outcome == BIDE_DEAD)

@@ -1,6 +1,7 @@
 /* outcome/decide.h: what becomes of a message after a run. The only place where that is decided; pure, any
  * thread.
  *
+ *   handed back                       -> release
  *   done                              -> ack
  *   retry, spared                     -> retry with the same attempt, once what it lacked may be there
  *   retry, attempts left              -> retry at now + delay (the handler's own, else the policy's)
@@ -28,13 +29,14 @@ struct bide_run_result {
     int crashes; /* runs of the message that ended their process, this one included; 0: this one returned */
     int64_t spared_ms; /* > 0: it failed because what it calls is down (outcome/breaker.h), or for want of
                           something of this process: no attempt is burnt, and it waits at least so long */
+    bool handed_back;  /* it was cut short, or ended, for nothing of its own: as if it had not run */
 };
 
 struct bide_decision {
-    enum bide_verdict verdict; /* ACK, RETRY or DEAD */
-    enum bide_reason reason;   /* DEAD */
-    int attempt;               /* RETRY: of the next run; else of this one */
-    int64_t due_ms;            /* RETRY */
+    enum bide_verdict verdict;
+    enum bide_reason reason; /* DEAD */
+    int attempt;             /* RETRY: of the next run; else of this one */
+    int64_t due_ms;          /* RETRY */
 };
 
 /* random: in [0, 1), for the jitter. */

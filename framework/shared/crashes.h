@@ -4,8 +4,8 @@
  * death; the worker that gets the message again asks, counts the crashed run as a failed attempt, and lets
  * decide() say what becomes of it. Where none is known to be at fault (SIGKILL, out of memory), all that were
  * running are suspects: each is then run while no other suspect runs, and the more deaths it was near, the
- * longer alone (worker/quarantine.h). Only deaths in which nothing else ran make it guilty, and none that
- * somebody caused by hand.
+ * longer alone (worker/gates/quarantine.h). Only deaths in which nothing else ran make it guilty, and none
+ * that somebody caused by hand.
  *
  * Thread-safety: every call takes the table's robust, process-shared lock; with an empty table the questions
  * cost one atomic read. Bounded: the oldest record makes room for a new one. */

@@ -5,7 +5,7 @@
 #include "broker/configured.h"
 #include "worker/intake.h"
 
-/* Opens intake->receiver. wait: a broker that is out of reach is tried again, with growing pauses, until it
+/* Opens the receiver. wait: a broker that is out of reach is tried again, with growing pauses, until it
  * answers or somebody stops the worker: then it returns BIDE_OK and the receiver is NULL. What does not mend
  * itself (BIDE_E_CONFIG) ends it at once. */
 bide_code bide_worker_connect(

@@ -27,14 +27,14 @@ static void write_letter(
 }
 
 /* As JSON the body may become larger than a message may be: then it is left out. */
-static bide_code set_body(struct bide_intake *intake, const struct bide_settlement *settlement,
-    struct bide_message *to, bide_error *error)
+static bide_code set_body(const struct bide_config *config, const struct bide_clock *clock,
+    const struct bide_settlement *settlement, struct bide_message *to, bide_error *error)
 {
     struct bide_buffer text;
-    int64_t now_ms = bide_wall_ms(intake->clock);
+    int64_t now_ms = bide_wall_ms(clock);
     bide_buffer_init(&text);
     write_letter(&text, settlement, now_ms, true);
-    if (text.size > (size_t)intake->config->worker.max_body)
+    if (text.size > (size_t)config->worker.max_body)
         write_letter(&text, settlement, now_ms, false);
     bide_code code = text.failed ? bide_fail(error, BIDE_E_NOMEM, "out of memory")
                                  : bide_message_set_body(to, text.bytes, text.size, error);
@@ -42,36 +42,36 @@ static bide_code set_body(struct bide_intake *intake, const struct bide_settleme
     return code;
 }
 
-static bide_code fill_in(struct bide_intake *intake, const struct bide_settlement *settlement,
-    struct bide_message *to, bide_error *error)
+static bide_code fill_in(const struct bide_config *config, const struct bide_clock *clock,
+    const struct bide_settlement *settlement, struct bide_message *to, bide_error *error)
 {
     const struct bide_message *died = settlement->delivery->message;
-    const struct bide_handler_config *served = bide_config_handler(intake->config, to->type);
+    const struct bide_handler_config *served = bide_config_handler(config, to->type);
     bide_code code = bide_message_set_header(to, BIDE_ON_DEAD_HEADER, died->id, error);
     if (code == BIDE_OK)
         code = bide_message_set_content_type(to, "application/json", error);
     if (code == BIDE_OK)
-        code = set_body(intake, settlement, to, error);
+        code = set_body(config, clock, settlement, to, error);
     bide_trace_pass_on(died, to);
     if (code == BIDE_OK)
-        code = bide_message_stamp(to, served ? served->queue : died->queue, intake->clock, error);
+        code = bide_message_stamp(to, served ? served->queue : died->queue, clock, error);
     return code;
 }
 
-static bide_code make(struct bide_intake *intake, const char *type, const struct bide_settlement *settlement,
-    struct bide_message **ret_message, bide_error *error)
+static bide_code make(const struct bide_config *config, const struct bide_clock *clock, const char *type,
+    const struct bide_settlement *settlement, struct bide_message **ret_message, bide_error *error)
 {
     bide_code code = bide_message_create(type, ret_message, error);
     if (code != BIDE_OK)
         return code;
-    code = fill_in(intake, settlement, *ret_message, error);
+    code = fill_in(config, clock, settlement, *ret_message, error);
     if (code != BIDE_OK)
         bide_message_destroy(*ret_message);
     return code;
 }
 
-void bide_intake_tell_of_death(
-    struct bide_intake *intake, const struct bide_handler *handler, struct bide_settlement *settlement)
+void bide_tell_of_death(const struct bide_config *config, const struct bide_clock *clock,
+    const struct bide_handler *handler, struct bide_settlement *settlement)
 {
     const struct bide_message *died = settlement->delivery->message;
     const char *type = handler->config->on_dead;
@@ -79,7 +79,7 @@ void bide_intake_tell_of_death(
     if (!type || bide_message_header(died, BIDE_ON_DEAD_HEADER))
         return;
     struct bide_message **sends = bide_calloc(1, sizeof *sends);
-    bide_code code = sends ? make(intake, type, settlement, &sends[0], &error)
+    bide_code code = sends ? make(config, clock, type, settlement, &sends[0], &error)
                            : bide_fail(&error, BIDE_E_NOMEM, "out of memory");
     if (code == BIDE_OK) {
         settlement->sends = sends;

@@ -6,13 +6,13 @@
 #ifndef BIDE_WORKER_ON_DEAD_H
 #define BIDE_WORKER_ON_DEAD_H
 
-#include "worker/intake.h"
+#include "dispatch/handler.h"
 
 #define BIDE_ON_DEAD_HEADER "on-dead-of" /* its value: the dead one's id */
 
 /* Adds the message to a settlement with BIDE_VERDICT_DEAD. Where it cannot be made (no memory), that is
  * logged and the settlement stays as it is. */
-void bide_intake_tell_of_death(
-    struct bide_intake *intake, const struct bide_handler *handler, struct bide_settlement *settlement);
+void bide_tell_of_death(const struct bide_config *config, const struct bide_clock *clock,
+    const struct bide_handler *handler, struct bide_settlement *settlement);
 
 #endif

@@ -17,6 +17,7 @@ struct bide_prefetch {
     size_t base; /* where it begins, and the least */
     bool fixed;
     size_t limit;
+    size_t told;             /* the limit that the receiver has been told; it may be lower */
     size_t held;             /* deliveries in hand that count */
     bool reached;            /* held came near the limit since the last adaptation */
     int64_t longest_wait_us; /* of what began to run since the last adaptation */

@@ -46,14 +46,37 @@ static bide_code apply_options(
     return bide_broker_configure(config, "worker", &worker->broker, error);
 }
 
-static bide_worker *allocate(void)
+/* The configuration is the worker's; NULL: still the caller's. */
+static bide_worker *allocate(struct bide_config *config)
 {
     struct bide_worker *worker = bide_calloc(1, sizeof *worker);
     if (!worker)
         return NULL;
+    worker->config = config;
     worker->clock = bide_clock_system();
     worker->intake.wakeup.fd = -1;
     return worker;
+}
+
+static bide_code without_memory(struct bide_config *config, bide_error *error)
+{
+    bide_config_destroy(config);
+    return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
+/* Broker and handlers are known, or the code says why not. */
+static bide_code finish(struct bide_worker *worker, bide_code code, int64_t exit_idle_ms,
+    bide_worker **ret_worker, bide_error *error)
+{
+    if (code == BIDE_OK)
+        code = bide_intake_init(&worker->intake, worker->config, &worker->handlers, worker->clock, error);
+    if (code != BIDE_OK) {
+        bide_worker_destroy(worker);
+        return code;
+    }
+    worker->intake.ending.exit_idle_us = exit_idle_ms * 1000;
+    *ret_worker = worker;
+    return BIDE_OK;
 }
 
 bide_code bide_worker_create(
@@ -67,50 +90,29 @@ bide_code bide_worker_create(
 bide_code bide_worker_create_from(struct bide_config *config, const bide_worker_options *options,
     bide_worker **ret_worker, bide_error *error)
 {
-    struct bide_worker *worker = allocate();
-    if (!worker) {
-        bide_config_destroy(config);
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    }
-    worker->config = config;
+    struct bide_worker *worker = allocate(config);
+    if (!worker)
+        return without_memory(config, error);
     bide_code code = bide_config_complete(config, error);
     if (code == BIDE_OK)
         code = apply_options(worker, options, error);
     if (code == BIDE_OK)
-        code = bide_handlers_open(worker->config, worker->config->worker.threads, &worker->handlers, error);
-    if (code == BIDE_OK)
-        code = bide_intake_init(&worker->intake, worker->config, &worker->handlers, worker->clock, error);
-    if (code != BIDE_OK) {
-        bide_worker_destroy(worker);
-        return code;
-    }
-    worker->intake.exit_idle_us = options ? options->exit_idle_ms * 1000 : 0;
-    *ret_worker = worker;
-    return BIDE_OK;
+        code = bide_handlers_open(config, config->worker.threads, &worker->handlers, error);
+    return finish(worker, code, options ? options->exit_idle_ms : 0, ret_worker, error);
 }
 
 bide_code bide_worker_assemble(struct bide_config *config, struct bide_handlers *handlers,
     int64_t exit_idle_ms, bide_worker **ret_worker, bide_error *error)
 {
-    struct bide_worker *worker = allocate();
+    struct bide_worker *worker = allocate(config);
     if (!worker) {
         bide_handlers_close(handlers);
-        bide_config_destroy(config);
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+        return without_memory(config, error);
     }
-    worker->config = config;
     worker->handlers = *handlers;
     *handlers = (struct bide_handlers){0};
     bide_code code = bide_broker_configure(config, "worker", &worker->broker, error);
-    if (code == BIDE_OK)
-        code = bide_intake_init(&worker->intake, config, &worker->handlers, worker->clock, error);
-    if (code != BIDE_OK) {
-        bide_worker_destroy(worker);
-        return code;
-    }
-    worker->intake.exit_idle_us = exit_idle_ms * 1000;
-    *ret_worker = worker;
-    return BIDE_OK;
+    return finish(worker, code, exit_idle_ms, ret_worker, error);
 }
 
 void bide_worker_destroy(bide_worker *worker)
@@ -136,9 +138,7 @@ bide_code bide_worker_supervised_by(
         return bide_fail(error, BIDE_E_CONFIG,
             "%s is for programs that send and receive by themselves: nobody could send to this worker",
             worker->broker.url.redacted);
-    worker->intake.supervised = supervised;
-    worker->intake.metrics = supervised->metrics;
-    bide_intake_count_handlers(&worker->intake);
+    bide_intake_supervised_by(&worker->intake, supervised);
     return bide_slot_watch_faults(&supervised->crashes->dying, error);
 }
 
@@ -149,12 +149,12 @@ void bide_worker_wait_for_broker(bide_worker *worker)
 
 void bide_worker_on_signal(bide_worker *worker, int number)
 {
-    const struct bide_supervised *supervised = worker->intake.supervised;
+    const struct bide_supervised *supervised = worker->intake.passage.site.supervised;
     if (number == SIGURG) {
         bide_wakeup_signal(&worker->intake.wakeup);
         return;
     }
-    bool first = atomic_load(&worker->intake.stops) == 0;
+    bool first = atomic_load(&worker->intake.ending.stops) == 0;
     bool orphan = supervised && getppid() != supervised->supervisor;
     if (first || orphan || number == SIGUSR2)
         bide_worker_stop(worker);
@@ -172,6 +172,7 @@ bool bide_worker_abandoned(const bide_worker *worker)
 static bide_code start_pool(struct bide_worker *worker, bide_error *error)
 {
     const struct bide_config *config = worker->config;
+    const struct bide_supervised *supervised = worker->intake.passage.site.supervised;
     const struct bide_pool_options options = {
         .threads = (size_t)config->worker.threads,
         .order = config->worker.order,
@@ -180,40 +181,23 @@ static bide_code start_pool(struct bide_worker *worker, bide_error *error)
         .handlers = &worker->handlers,
         .wakeup = &worker->intake.wakeup,
         .clock = worker->clock,
-        .metrics = worker->intake.metrics,
-        .slots = worker->intake.supervised ? worker->intake.supervised->process->slots : NULL,
+        .metrics = supervised ? supervised->metrics : NULL,
+        .slots = supervised ? supervised->process->slots : NULL,
     };
-    return bide_pool_create(&options, &worker->intake.pool, error);
-}
-
-/* What the pool still holds is forgotten: the broker hands it out again. */
-static void forget_all(struct bide_intake *intake)
-{
-    struct bide_job_list jobs = {0};
-    struct bide_job *job;
-    bide_pool_collect(intake->pool, 0, &jobs);
-    bide_pool_withdraw(intake->pool, NULL, NULL, &jobs);
-    while ((job = bide_job_pop(&jobs))) {
-        bide_run_release(&job->run);
-        intake->receiver->ops->forget(intake->receiver, job->delivery);
-        intake->out--;
-    }
-    bide_quarantine_withdraw(&intake->quarantine, NULL, NULL, &jobs);
-    while ((job = bide_job_pop(&jobs)))
-        intake->receiver->ops->forget(intake->receiver, job->delivery);
+    return bide_pool_create(&options, &worker->intake.passage.pool, error);
 }
 
 static void end_pool(struct bide_worker *worker)
 {
-    struct bide_intake *intake = &worker->intake;
-    bide_pool_cancel(intake->pool);
+    struct bide_passage *passage = &worker->intake.passage;
+    bide_pool_cancel(passage->pool);
     bide_programs_stop(worker->handlers.programs); /* what ran there is the pool's again */
-    worker->abandoned = !bide_pool_stop(intake->pool, intake->out > 0 ? 0 : JOIN_MS);
-    forget_all(intake);
+    worker->abandoned = !bide_pool_stop(passage->pool, passage->out > 0 ? 0 : JOIN_MS);
+    bide_passage_forget(passage);
     if (!worker->abandoned)
-        bide_pool_destroy(intake->pool);
+        bide_pool_destroy(passage->pool);
     else
-        bide_log(BIDE_LOG_ERROR, "handlers did not return", BIDE_INT("running", intake->out));
+        bide_log(BIDE_LOG_ERROR, "handlers did not return", BIDE_INT("running", passage->out));
 }
 
 static void log_start(const struct bide_worker *worker)
@@ -225,7 +209,7 @@ static void log_start(const struct bide_worker *worker)
 
 static void log_end(const struct bide_worker *worker)
 {
-    const uint64_t *counts = worker->intake.counts.by_kind;
+    const uint64_t *counts = worker->intake.passage.settling.counts;
     bide_log(BIDE_LOG_INFO, "worker stopped", BIDE_INT("done", counts[BIDE_COUNT_DONE]),
         BIDE_INT("retried", counts[BIDE_COUNT_RETRIED]), BIDE_INT("dead", counts[BIDE_COUNT_DEAD]),
         BIDE_INT("expired", counts[BIDE_COUNT_EXPIRED]), BIDE_INT("released", counts[BIDE_COUNT_RELEASED]));
@@ -235,17 +219,18 @@ bide_code bide_worker_run(bide_worker *worker, bide_error *error)
 {
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
     bide_code code = bide_worker_connect(&worker->intake, &worker->broker, worker->waits, error);
-    if (code != BIDE_OK || !worker->intake.receiver) /* NULL: told to stop before the broker came */
+    if (code != BIDE_OK ||
+        !worker->intake.passage.settling.receiver) /* NULL: told to stop before the broker came */
         return code;
     code = start_pool(worker, error);
     if (code == BIDE_OK) {
         log_start(worker);
         code = bide_intake_run(&worker->intake, error);
         end_pool(worker);
-        bide_intake_report_hung(&worker->intake);
+        bide_ending_report_hung(&worker->intake.passage);
         log_end(worker);
     }
-    bide_receiver_destroy(worker->intake.receiver);
-    worker->intake.receiver = NULL;
+    bide_receiver_destroy(worker->intake.passage.settling.receiver);
+    worker->intake.passage.settling.receiver = NULL;
     return code;
 }

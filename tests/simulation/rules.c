@@ -8,9 +8,10 @@
 
 enum {
     LANDED_MAX_US =
-        200 * 1000,        /* after due, a landed message has begun or goes back (README, "Honest limits") */
-    QUIET_US = 600 * 1000, /* … and may be held back before for a suspect's turn (worker/quarantine.h) */
-    SLACK_US = 30 * 1000,  /* for what virtual threads and the broker take */
+        200 * 1000, /* after due, a landed message has begun or goes back (README, "Honest limits") */
+    QUIET_US =
+        600 * 1000, /* … and may be held back before for a suspect's turn (worker/gates/quarantine.h) */
+    SLACK_US = 30 * 1000,      /* for what virtual threads and the broker take */
     NEVER_SO_MANY = 1000000,   /* a counter that has wrapped has more */
     ENDS_US = 7 * 1000 * 1000, /* beyond drain: cancelling, leaving */
 };
@@ -72,22 +73,23 @@ void rules_before_run(const struct in_hand *hand)
 static void counters_have_not_wrapped(const struct bide_intake *intake)
 {
     size_t in_hand = the_world->n_in_hand;
-    if (intake->out > in_hand)
-        world_fails("%zu are in the pool's hands, %zu in the worker's", intake->out, in_hand);
+    if (intake->passage.out > in_hand)
+        world_fails("%zu are in the pool's hands, %zu in the worker's", intake->passage.out, in_hand);
     for (size_t i = 0; i < WORLD_QUEUES; i++)
-        if (intake->prefetch[i].held > NEVER_SO_MANY)
-            world_fails("the prefetch of queue %zu counts %zd", i, (ssize_t)intake->prefetch[i].held);
-    const struct bide_board *board = &intake->pool->board;
-    if (board->n_ready > in_hand || board->n_blocked > in_hand || intake->pool->running > in_hand)
+        if (intake->passage.prefetch[i].held > NEVER_SO_MANY)
+            world_fails("the prefetch of queue %zu counts %zd", i, (ssize_t)intake->passage.prefetch[i].held);
+    const struct bide_board *board = &intake->passage.pool->board;
+    if (board->n_ready > in_hand || board->n_blocked > in_hand || intake->passage.pool->running > in_hand)
         world_fails("the pool counts %zu ready, %zu blocked, %zu running; %zu are in hand", board->n_ready,
-            board->n_blocked, intake->pool->running, in_hand);
+            board->n_blocked, intake->passage.pool->running, in_hand);
 }
 
 static void landed_ones_do_not_wait(const struct bide_intake *intake)
 {
     const struct world *world = the_world;
-    bool quarantined = intake->quarantine.waiting.n > 0 || intake->quarantine.held.n > 0 ||
-                       intake->quarantine.runs || intake->quarantine.turn_us > virtual_now_us();
+    const struct bide_quarantine *quarantine = &intake->passage.gates.quarantine;
+    bool quarantined = quarantine->waiting.n > 0 || quarantine->held.n > 0 || quarantine->runs ||
+                       quarantine->turn_us > virtual_now_us();
     int64_t most_us = LANDED_MAX_US + SLACK_US + (quarantined ? QUIET_US : 0);
     for (size_t i = 0; i < world->n_in_hand; i++) {
         const struct in_hand *hand = &world->in_hand[i];
@@ -103,8 +105,8 @@ static void landed_ones_do_not_wait(const struct bide_intake *intake)
 /* Who is given up has been told to return. */
 static void hung_ones_were_told(const struct bide_intake *intake)
 {
-    for (size_t i = 0; i < intake->pool->n_threads; i++) {
-        struct bide_pool_thread *thread = &intake->pool->threads[i];
+    for (size_t i = 0; i < intake->passage.pool->n_threads; i++) {
+        struct bide_pool_thread *thread = &intake->passage.pool->threads[i];
         if (thread->inside && atomic_load(&thread->slot->state) == BIDE_SLOT_HUNG &&
             !atomic_load(&thread->context.cancelled))
             world_fails("thread %zu is given up as hung, and nobody has told it to return", i);
@@ -114,9 +116,9 @@ static void hung_ones_were_told(const struct bide_intake *intake)
 static void the_end_comes(const struct bide_intake *intake)
 {
     struct world *world = the_world;
-    if (intake->stage == BIDE_INTAKE_CANCELLING && world->cancelled_stalled_us < 0)
+    if (intake->ending.stage == BIDE_STAGE_CANCELLING && world->cancelled_stalled_us < 0)
         world->cancelled_stalled_us = virtual_stalled_us();
-    if (atomic_load(&intake->stops) == 0 || intake->stage == BIDE_INTAKE_ENDED)
+    if (atomic_load(&intake->ending.stops) == 0 || intake->ending.stage == BIDE_STAGE_ENDED)
         return;
     if (world->stopped_us == 0) {
         world->stopped_us = virtual_now_us();
@@ -125,13 +127,14 @@ static void the_end_comes(const struct bide_intake *intake)
     int64_t since_us =
         virtual_now_us() - world->stopped_us - (virtual_stalled_us() - world->stopped_stalled_us);
     if (since_us > world->config.worker.drain_ms * 1000 + ENDS_US)
-        world_fails("stopped %lld us ago, and still in stage %d", (long long)since_us, (int)intake->stage);
+        world_fails(
+            "stopped %lld us ago, and still in stage %d", (long long)since_us, (int)intake->ending.stage);
 }
 
 void rules_each_step(void)
 {
     const struct bide_intake *intake = the_world->intake;
-    if (!intake || !intake->pool || the_world->over)
+    if (!intake || !intake->passage.pool || the_world->over)
         return;
     counters_have_not_wrapped(intake);
     hung_ones_were_told(intake);
@@ -150,7 +153,7 @@ static void suspects_leave_room(const struct bide_intake *intake)
         if (world->messages[world->in_hand[i].message].type == SHAKY)
             suspects[world->in_hand[i].delivery->queue]++;
     for (size_t i = 0; i < WORLD_QUEUES; i++) {
-        size_t limit = intake->prefetch[i].limit, most = limit > 2 ? limit / 2 : 1;
+        size_t limit = intake->passage.prefetch[i].limit, most = limit > 2 ? limit / 2 : 1;
         if (suspects[i] > most)
             world_fails("%zu suspects in hand of queue %zu, whose prefetch is %zu", suspects[i], i, limit);
     }
@@ -160,6 +163,6 @@ void rules_after_round(void)
 {
     const struct bide_intake *intake = the_world->intake;
     suspects_leave_room(intake);
-    if (intake->stage == BIDE_INTAKE_SERVING)
+    if (intake->ending.stage == BIDE_STAGE_SERVING)
         landed_ones_do_not_wait(intake);
 }

@@ -157,12 +157,11 @@ static void start_worker(struct world *world)
 {
     struct bide_intake *intake = bide_calloc(1, sizeof *intake);
     must(bide_intake_init(intake, &world->config, &world->handlers, virtual_clock(), NULL));
-    intake->random[0] = (unsigned short)world->seed;
-    intake->random[1] = intake->random[2] = 0;
-    intake->supervised = &world->supervised;
-    intake->metrics = world->supervised.metrics;
-    intake->receiver = faulty_receiver();
-    bide_intake_count_handlers(intake);
+    unsigned short *random = intake->passage.site.random;
+    random[0] = (unsigned short)world->seed;
+    random[1] = random[2] = 0;
+    bide_intake_supervised_by(intake, &world->supervised);
+    intake->passage.settling.receiver = faulty_receiver();
     const struct bide_pool_options options = {.threads = (size_t)world->config.worker.threads,
         .order = world->config.worker.order,
         .queues = world->queues,
@@ -170,9 +169,9 @@ static void start_worker(struct world *world)
         .handlers = &world->handlers,
         .wakeup = &intake->wakeup,
         .clock = virtual_clock(),
-        .metrics = intake->metrics,
+        .metrics = world->supervised.metrics,
         .slots = world->supervised.process->slots};
-    must(bide_pool_create(&options, &intake->pool, NULL));
+    must(bide_pool_create(&options, &intake->passage.pool, NULL));
     world->intake = intake;
 }
 
@@ -181,7 +180,7 @@ static void those_that_obey_had_time(const struct world *world)
 {
     bool cancelled = world->cancelled_stalled_us >= 0;
     int64_t stalled_us = cancelled ? virtual_stalled_us() - world->cancelled_stalled_us : 0;
-    bool hung = bide_pool_find_hung(world->intake->pool) > 0;
+    bool hung = bide_pool_find_hung(world->intake->passage.pool) > 0;
     for (size_t i = 0; i < world->n_in_hand; i++) {
         const struct in_hand *hand = &world->in_hand[i];
         if (hand->begun && hand->obeys && !hand->returned && !hung && stalled_us < CANCEL_SPARE_US)
@@ -192,23 +191,14 @@ static void those_that_obey_had_time(const struct world *world)
 /* As worker/worker.c does it; and then the handlers that did not return do so after all. */
 static void end_worker(struct world *world)
 {
-    struct bide_job_list jobs = {0};
-    struct bide_job *job;
-    struct bide_intake *intake = world->intake;
+    struct bide_passage *passage = &world->intake->passage;
     those_that_obey_had_time(world);
     world->over = true;
-    bide_pool_cancel(intake->pool);
-    while (!bide_pool_stop(intake->pool, 1000))
+    bide_pool_cancel(passage->pool);
+    while (!bide_pool_stop(passage->pool, 1000))
         ;
-    bide_pool_collect(intake->pool, 0, &jobs);
-    bide_pool_withdraw(intake->pool, NULL, NULL, &jobs);
-    bide_quarantine_withdraw(&intake->quarantine, NULL, NULL, &jobs);
-    while ((job = bide_job_pop(&jobs))) {
-        bide_run_release(&job->run);
-        world->abandoned = true;
-        intake->receiver->ops->forget(intake->receiver, job->delivery);
-    }
-    bide_pool_destroy(intake->pool);
+    world->abandoned = bide_passage_forget(passage) > 0;
+    bide_pool_destroy(passage->pool);
 }
 
 /* ---- what befalls it ---- */
@@ -307,7 +297,7 @@ static void heal(struct world *world)
         if (virtual_now_us() > end_us)
             world_fails("%zu in hand, and not everything has ended %d s after all was well", world->n_in_hand,
                 HEALED_S);
-        if (atomic_load(&world->intake->stops) > 0)
+        if (atomic_load(&world->intake->ending.stops) > 0)
             return; /* a handler hung: its process makes way */
         virtual_sleep(50000);
     }
@@ -339,7 +329,7 @@ static void close_books(struct world *world)
     size_t left = 0, acked = 0;
     if (world->n_in_hand > 0)
         world_fails("%zu deliveries were neither settled nor given back", world->n_in_hand);
-    world->intake->receiver->ops->destroy(world->intake->receiver);
+    bide_receiver_destroy(world->intake->passage.settling.receiver);
     TAILQ_FOREACH(queue, &store->queues, link)
     {
         TAILQ_FOREACH(row, &queue->ready, link)

@@ -1,8 +1,8 @@
-/* worker/prefetch.h, worker/quarantine.h: how much is held, and how much of it may be suspect. */
+/* worker/prefetch.h, worker/gates/quarantine.h: how much is held, and how much of it may be suspect. */
 #include "made_jobs.h"
 
 #include "worker/prefetch.h"
-#include "worker/quarantine.h"
+#include "worker/gates/quarantine.h"
 
 static void test_prefetch_grows_and_shrinks(void **state)
 {

@@ -1,4 +1,4 @@
-#include "worker/quarantine.h"
+#include "worker/gates/quarantine.h"
 
 enum {
     TURN_US = 250 * 1000,   /* the others' turn between two of these */

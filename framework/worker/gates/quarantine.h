@@ -1,4 +1,4 @@
-/* worker/quarantine.h: where messages wait that may bring the process down.
+/* worker/gates/quarantine.h: where messages wait that may bring the process down.
  *
  * What is known from a crash, and all of a type that keeps crashing (shared/crashes.h), runs one at a
  * time: once the others had their turn, once all that has run is settled for good, and then for a moment
@@ -9,8 +9,8 @@
  *
  * Thread-safety: the intake thread's. Ownership: it holds the jobs given to it until they are admitted or
  * taken out. */
-#ifndef BIDE_WORKER_QUARANTINE_H
-#define BIDE_WORKER_QUARANTINE_H
+#ifndef BIDE_WORKER_GATES_QUARANTINE_H
+#define BIDE_WORKER_GATES_QUARANTINE_H
 
 #include "dispatch/job.h"
 

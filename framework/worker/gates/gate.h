@@ -1,0 +1,125 @@
+/* worker/gates/gate.h: what a gate is.
+ *
+ * Each delivery passes the gates (the table in gates.c) before the pool gets it. Each gate is one file with a
+ * state of its own; it says whether the delivery may run now. All gates that let it pass are told in reverse
+ * order how it ended, so that what a gate has given (a probe, a permit) comes back to it.
+ *
+ * A gate that must ask somebody else (the store) will answer WAIT. There is none yet; it fits in like this:
+ * the gate keeps the job, whose `asked` says how far it has come; once a round, gates.c takes the jobs with
+ * an answer from it, as it takes what may start from the quarantine, and calls bide_gates_look again, which
+ * goes on with the gate after it. `decided` may keep a job in the same way until what it writes is committed.
+ * What stops or must go back meanwhile is withdrawn as from the quarantine.
+ *
+ * Thread-safety: the intake thread's. Ownership: a gate looks at jobs and keeps none. */
+#ifndef BIDE_WORKER_GATES_GATE_H
+#define BIDE_WORKER_GATES_GATE_H
+
+#include <stdlib.h>
+
+#include "dispatch/handler.h"
+#include "outcome/decide.h"
+#include "shared/memory.h"
+
+enum { BIDE_GATE_SHORTEST_MS = 500 };
+
+/* What all parts of a worker process may use: borrowed. */
+struct bide_site {
+    const struct bide_config *config;
+    const struct bide_clock *clock;
+    const struct bide_handlers *handlers;
+    const struct bide_supervised *supervised; /* NULL without a supervisor */
+    unsigned short random[3];                 /* of erand48 */
+};
+
+struct bide_gate {
+    const struct bide_gate_kind *kind;
+    struct bide_site *site;
+};
+
+enum bide_gate_says {
+    BIDE_GATE_PASS,
+    BIDE_GATE_ALONE,  /* it may run, but while nothing else does (quarantine.h) */
+    BIDE_GATE_HOLD,   /* not now: back to the broker until later, and this was no attempt */
+    BIDE_GATE_SETTLE, /* never: it is settled as the answer says */
+};
+
+struct bide_gate_answer {
+    int64_t hold_ms;               /* HOLD, and ALONE where there is no room for it; 0: as long as it stops */
+    struct bide_decision decision; /* SETTLE; what went wrong is job->run.error */
+};
+
+/* What the gates want of the time until the next round; begins with nothing. */
+struct bide_gate_round {
+    int64_t now_us;  /* monotonic */
+    int64_t wait_us; /* the next round should come so soon; -1: when something happens */
+    bool waits;      /* messages may lie in the broker that are not taken just now */
+};
+
+struct bide_gate_kind {
+    size_t size;
+    bide_code (*open)(struct bide_gate *gate, bide_error *error); /* its state is zeroed */
+    void (*close)(struct bide_gate *gate);                        /* also after a failed open, or none */
+    /* Has this handler (NULL: what no handler runs) the gate in its list? Asked once. NULL: each has. */
+    bool (*serves)(const struct bide_site *site, const struct bide_handler *handler);
+
+    /* May it run now? NULL: unless it `stops`. */
+    enum bide_gate_says (*look)(
+        struct bide_gate *gate, struct bide_job *job, struct bide_gate_answer *answer);
+    /* It has run: result is what decide() will be told, and the gate may change it. NULL: it did not run. */
+    void (*report)(struct bide_gate *gate, struct bide_job *job, struct bide_run_result *result);
+    /* What has been decided of a run, or by this gate's SETTLE; it is about to be settled. */
+    void (*decided)(struct bide_gate *gate, const struct bide_job *job, const struct bide_decision *decision);
+
+    /* It waits in hand: for how many ms must it go back to the broker? -1: it may wait. Called under the
+     * pool's lock. Of several gates the longest counts; it is never less than BIDE_GATE_SHORTEST_MS. */
+    int64_t (*stops)(struct bide_gate *gate, const struct bide_job *job);
+    /* Before each batch is looked at: is something stopped now that was not? Of gates that serve NULL. */
+    bool (*obey)(struct bide_gate *gate);
+    /* Once a round: how many more of this handler (NULL: of this queue, which is no handler's) may be taken
+     * in? SIZE_MAX: any number. */
+    size_t (*room)(struct bide_gate *gate, const struct bide_handler *handler, size_t queue,
+        struct bide_gate_round *round);
+};
+
+extern const struct bide_gate_kind bide_gate_fit, bide_gate_crash, bide_gate_pause, bide_gate_runner,
+    bide_gate_circuit;
+
+/* ---- for gates ---- */
+
+static inline size_t bide_gate_row(const struct bide_site *site, const struct bide_handler *handler)
+{
+    return handler ? (size_t)(handler - site->handlers->rows) : site->handlers->n;
+}
+
+/* A pause that is not the same for all: longer by up to this share. */
+static inline int64_t bide_gate_spread_ms(
+    struct bide_site *site, int64_t pause_ms, int64_t least_ms, double share)
+{
+    pause_ms = pause_ms > least_ms ? pause_ms : least_ms;
+    return pause_ms + (int64_t)((double)pause_ms * share * erand48(site->random));
+}
+
+/* Of what is held for at least so long. */
+static inline int64_t bide_gate_held_ms(struct bide_site *site, int64_t pause_ms)
+{
+    return bide_gate_spread_ms(site, pause_ms, BIDE_GATE_SHORTEST_MS, 0.5);
+}
+
+/* The next round should come so soon. */
+static inline void bide_gate_hurry(struct bide_gate_round *round, int64_t wait_us)
+{
+    if (round->wait_us < 0 || wait_us < round->wait_us)
+        round->wait_us = wait_us;
+}
+
+/* decide(), by this worker's clock and dice. */
+static inline struct bide_decision bide_gate_decide(
+    struct bide_site *site, const struct bide_handler *handler, const struct bide_run_result *result)
+{
+    /* due times are whole milliseconds, and a retry must not come one part of them early */
+    int64_t now_ms = result->outcome == BIDE_DONE ? 0 : (bide_wall_us(site->clock) + 999) / 1000;
+    double random = result->outcome == BIDE_RETRY ? erand48(site->random) : 0.5;
+    return bide_decide(&handler->config->retry, result, now_ms, random);
+}
+
+#endif

@@ -1,0 +1,377 @@
+#include "worker/passage.h"
+
+#include "base/alloc.h"
+#include "base/bug.h"
+#include "base/killpoint.h"
+#include "dispatch/context.h"
+#include "message/trace.h"
+
+enum {
+    OVERDUE_US = 100 * 1000, /* a landed message that has not begun goes back after so long */
+    LACKING_PAUSE_MS = 1000, /* of a message that could not run for want of processes, memory … here */
+    LOOK_EVERY_US = 5 * 1000 * 1000, /* for what has waited too long */
+};
+
+bide_code bide_passage_init(struct bide_passage *passage, const struct bide_site *site, bide_error *error)
+{
+    const struct bide_worker_config *worker = &site->config->worker;
+    size_t n_queues = site->config->n_queues;
+    passage->site = *site;
+    passage->settling.site = passage->gates.site = &passage->site;
+    bide_arena_init(&passage->jobs);
+    passage->prefetch = bide_calloc(n_queues, sizeof *passage->prefetch);
+    for (size_t i = 0; passage->prefetch && i < n_queues; i++)
+        bide_prefetch_init(&passage->prefetch[i], worker->prefetch, (size_t)worker->threads);
+    return passage->prefetch ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
+bide_code bide_passage_begin(struct bide_passage *passage, bide_error *error)
+{
+    bide_code code = bide_gates_open(&passage->gates, error);
+    if (code == BIDE_OK)
+        bide_gates_obey(&passage->gates);
+    return code;
+}
+
+void bide_passage_clear(struct bide_passage *passage)
+{
+    bide_gates_close(&passage->gates);
+    bide_free(passage->prefetch);
+    bide_arena_release(&passage->jobs);
+}
+
+size_t bide_passage_in_hand(const struct bide_passage *passage)
+{
+    const struct bide_quarantine *quarantine = &passage->gates.quarantine;
+    return passage->out + quarantine->waiting.n + quarantine->held.n;
+}
+
+/* ---- in ---- */
+
+static void settle_decided(struct bide_passage *passage, struct bide_job *job, enum bide_outcome_kind kind,
+    const struct bide_decision *decision)
+{
+    bide_settle(&passage->settling, job, kind, decision);
+    bide_job_append(&passage->free_jobs, job);
+}
+
+static void release(struct bide_passage *passage, struct bide_job *job)
+{
+    static const struct bide_decision released = {.verdict = BIDE_VERDICT_RELEASE};
+    settle_decided(passage, job, BIDE_COUNT_RELEASED, &released);
+}
+
+/* Later, and not before it is due; this was no attempt. */
+static void hold(struct bide_passage *passage, struct bide_job *job, int64_t hold_ms)
+{
+    const struct bide_message *message = job->delivery->message;
+    int64_t due_ms = bide_wall_ms(passage->site.clock) + hold_ms;
+    bide_log(BIDE_LOG_DEBUG, "message held back", BIDE_STR("id", message->id),
+        BIDE_STR("type", message->type), BIDE_INT("in_ms", hold_ms));
+    settle_decided(passage, job, BIDE_COUNT_RELEASED,
+        &(struct bide_decision){.verdict = BIDE_VERDICT_RETRY,
+            .attempt = message->attempt,
+            .due_ms = due_ms > message->due_ms ? due_ms : message->due_ms});
+}
+
+static void settle_as_decided(
+    struct bide_passage *passage, struct bide_job *job, const struct bide_decision *decision)
+{
+    static const enum bide_outcome_kind kinds[] = {
+        [BIDE_VERDICT_ACK] = BIDE_COUNT_DONE,
+        [BIDE_VERDICT_RETRY] = BIDE_COUNT_RETRIED,
+        [BIDE_VERDICT_DEAD] = BIDE_COUNT_DEAD,
+        [BIDE_VERDICT_RELEASE] = BIDE_COUNT_RELEASED,
+    };
+    bide_gates_decided(job, decision);
+    settle_decided(passage, job, kinds[decision->verdict], decision);
+}
+
+static void pass_gates(
+    struct bide_passage *passage, struct bide_job *job, int64_t wall_us, struct bide_job_list *jobs)
+{
+    struct bide_gate_answer answer = {0};
+    size_t limit = passage->prefetch[job->delivery->queue].limit;
+    switch (bide_gates_look(&passage->gates, job, limit, &answer)) {
+    case BIDE_GATE_PASS:
+        job->early = job->delivery->message->due_ms * 1000 > wall_us;
+        bide_job_append(jobs, job);
+        break;
+    case BIDE_GATE_ALONE:
+        break;
+    case BIDE_GATE_HOLD:
+        hold(passage, job, answer.hold_ms);
+        break;
+    case BIDE_GATE_SETTLE:
+        settle_as_decided(passage, job, &answer.decision);
+        break;
+    }
+}
+
+void bide_passage_take_in(
+    struct bide_passage *passage, struct bide_delivery *delivery, int64_t wall_us, struct bide_job_list *jobs)
+{
+    struct bide_job *job = bide_job_pop(&passage->free_jobs);
+    if (!job && !(job = bide_arena_alloc(&passage->jobs, sizeof *job))) {
+        bide_settle(&passage->settling, &(struct bide_job){.delivery = delivery}, BIDE_COUNT_RELEASED,
+            &(struct bide_decision){.verdict = BIDE_VERDICT_RELEASE});
+        return;
+    }
+    *job = (struct bide_job){
+        .delivery = delivery, .handler = bide_handlers_find(passage->site.handlers, delivery->message->type)};
+    if (passage->draining) /* was under way when the broker was told to stop */
+        release(passage, job);
+    else
+        pass_gates(passage, job, wall_us, jobs);
+}
+
+/* ---- out ---- */
+
+/* Cancelled because this worker leaves, for nothing of its own: handed back, and no attempt is burnt. */
+static bool was_cut_short(const struct bide_passage *passage, const struct bide_run *run)
+{
+    return passage->cutting && run->outcome == BIDE_RETRY && !run->timed_out && !run->crashed;
+}
+
+static void log_crash(const struct bide_job *job)
+{
+    const struct bide_message *message = job->delivery->message;
+    bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", message->id), BIDE_STR("type", message->type),
+        BIDE_STR("plugin", job->handler->config->plugin), BIDE_STR("build", job->handler->plugin->build),
+        BIDE_INT("attempt", message->attempt), BIDE_STR("how", job->run.error), BIDE_TRACE(message));
+}
+
+static void settle_run(struct bide_passage *passage, struct bide_job *job)
+{
+    const struct bide_run *run = &job->run;
+    struct bide_run_result result = {
+        .outcome = run->outcome,
+        .delay_ms = run->delay_ms,
+        .timed_out = run->timed_out,
+        .attempt = job->delivery->message->attempt,
+        .crashes = run->crashed,
+        .spared_ms = run->spared ? LACKING_PAUSE_MS : 0,
+        .handed_back = was_cut_short(passage, run),
+    };
+    if (run->crashed)
+        log_crash(job);
+    bide_gates_report(job, &result);
+    struct bide_decision decision = bide_gate_decide(&passage->site, job->handler, &result);
+    settle_as_decided(passage, job, &decision);
+}
+
+static void take_back(struct bide_passage *passage, struct bide_job *job)
+{
+    if (!job->submitted) /* it was in the quarantine */
+        return;
+    BIDE_BUG(passage->out == 0);
+    passage->out--;
+    if (job->suspect)
+        bide_quarantine_ran(&passage->gates.quarantine, bide_mono_us(passage->site.clock));
+    if (!job->early)
+        bide_prefetch_gave(&passage->prefetch[job->delivery->queue], job->run.ran ? job->run.waited_us : -1);
+}
+
+void bide_passage_settle(struct bide_passage *passage, struct bide_job *job)
+{
+    static const struct bide_decision expired = {.verdict = BIDE_VERDICT_ACK};
+    take_back(passage, job);
+    if (job->run.ran) {
+        settle_run(passage, job);
+        return;
+    }
+    bide_gates_report(job, NULL);
+    if (job->run.expired)
+        settle_decided(passage, job, BIDE_COUNT_EXPIRED, &expired);
+    else
+        release(passage, job);
+}
+
+static void settle_all(struct bide_passage *passage, struct bide_job_list *jobs)
+{
+    struct bide_job *job;
+    while ((job = bide_job_pop(jobs)))
+        bide_passage_settle(passage, job);
+}
+
+/* ---- the steps of a round ---- */
+
+void bide_passage_collect(struct bide_passage *passage)
+{
+    struct bide_job_list jobs = {0};
+    bide_pool_collect(passage->pool, OVERDUE_US, &jobs);
+    settle_all(passage, &jobs);
+    bide_settle_flush(&passage->settling);
+}
+
+/* What may start now. */
+static void submit(struct bide_passage *passage, struct bide_job_list *jobs)
+{
+    struct bide_job_list refused = {0};
+    bide_quarantine_admit(&passage->gates.quarantine, jobs, passage->out,
+        bide_settled_for_good(&passage->settling), bide_mono_us(passage->site.clock));
+    for (struct bide_job *job = jobs->first; job; job = job->next) {
+        job->submitted = true;
+        if (!job->early) /* the limits count only what could run at once */
+            bide_prefetch_took(&passage->prefetch[job->delivery->queue], 1);
+    }
+    passage->out += jobs->n;
+    bide_pool_submit(passage->pool, jobs, &refused);
+    settle_all(passage, &refused);
+}
+
+/* What waits, in the pool or in the quarantine, and passes the test (NULL: everything). */
+static void withdraw(
+    struct bide_passage *passage, bide_job_test *test, const void *user, struct bide_job_list *to)
+{
+    bide_pool_withdraw(passage->pool, test, user, to);
+    bide_quarantine_withdraw(&passage->gates.quarantine, test, user, to);
+}
+
+/* Those that a gate stops now. */
+static void give_back_stopped(struct bide_passage *passage)
+{
+    struct bide_job_list jobs = {0};
+    struct bide_job *job;
+    withdraw(passage, bide_gates_stop, NULL, &jobs);
+    while ((job = bide_job_pop(&jobs))) {
+        take_back(passage, job);
+        bide_gates_report(job, NULL);
+        hold(passage, job, bide_gates_held_ms(&passage->gates, job));
+    }
+}
+
+bide_code bide_passage_receive(struct bide_passage *passage, size_t *ret_n, bide_error *error)
+{
+    struct bide_receiver *receiver = passage->settling.receiver;
+    struct bide_delivery *deliveries[BIDE_BATCH];
+    struct bide_job_list jobs = {0};
+    bide_code code = receiver->ops->receive(receiver, deliveries, BIDE_BATCH, ret_n, error);
+    if (code != BIDE_OK)
+        return code;
+    passage->received += *ret_n;
+    if (*ret_n > 0)
+        BIDE_KILL_POINT("worker/received");
+    if (bide_gates_obey(&passage->gates))
+        give_back_stopped(passage);
+    int64_t wall_us = bide_wall_us(passage->site.clock);
+    for (size_t i = 0; i < *ret_n; i++)
+        bide_passage_take_in(passage, deliveries[i], wall_us, &jobs);
+    submit(passage, &jobs);
+    bide_settle_flush(&passage->settling);
+    return BIDE_OK;
+}
+
+static bool waits_since(const void *user, const struct bide_job *job)
+{
+    const int64_t *since_us = user;
+    return job->ready_us < *since_us;
+}
+
+/* Behind runs that take minutes, a broker would take away what only waits, and run it twice. Handed back, its
+ * time begins anew; another worker may have it. */
+static void release_what_waits_long(struct bide_passage *passage, int64_t now_us)
+{
+    struct bide_receiver *receiver = passage->settling.receiver;
+    struct bide_job_list jobs = {0};
+    struct bide_receiver_stats stats = {0};
+    if (now_us < passage->look_us)
+        return;
+    receiver->ops->stats(receiver, &stats);
+    passage->look_us = now_us + (stats.patience_us ? stats.patience_us / 4 : LOOK_EVERY_US);
+    if (stats.patience_us == 0 || passage->out == 0)
+        return;
+    int64_t since_us = now_us - stats.patience_us;
+    bide_pool_withdraw(passage->pool, waits_since, &since_us, &jobs);
+    settle_all(passage, &jobs);
+}
+
+static void adapt_prefetch(struct bide_passage *passage, int64_t now_us)
+{
+    bool dry = bide_pool_ran_dry(passage->pool);
+    bool strict = passage->site.config->worker.order == BIDE_ORDER_STRICT;
+    for (size_t i = 0; i < passage->site.config->n_queues; i++) {
+        bool has_more = passage->prefetch[i].reached;
+        bide_prefetch_adapt(&passage->prefetch[i], dry, now_us);
+        if (strict && has_more) /* what the pool lacked was this queue's: the lower ones need no more */
+            dry = false;
+    }
+}
+
+static void tell_limits(struct bide_passage *passage)
+{
+    struct bide_receiver *receiver = passage->settling.receiver;
+    for (size_t i = 0; i < passage->site.config->n_queues; i++) {
+        struct bide_prefetch *prefetch = &passage->prefetch[i];
+        size_t cap = passage->gates.queues[i].cap, limit = cap < prefetch->limit ? cap : prefetch->limit;
+        if (limit != prefetch->told)
+            receiver->ops->limit(receiver, i, limit);
+        prefetch->told = limit;
+    }
+}
+
+void bide_passage_adapt(struct bide_passage *passage, int64_t now_us)
+{
+    release_what_waits_long(passage, now_us);
+    if (!passage->draining) {
+        adapt_prefetch(passage, now_us);
+        if (bide_gates_round(&passage->gates, now_us))
+            give_back_stopped(passage);
+        tell_limits(passage);
+    }
+    bide_settle_flush(&passage->settling);
+}
+
+/* How many acknowledgements the broker can wait for a moment without holding messages back for them. */
+static size_t patience(const struct bide_passage *passage)
+{
+    size_t least = BIDE_PREFETCH_MAX;
+    for (size_t i = 0; i < passage->site.config->n_queues; i++)
+        if (passage->prefetch[i].limit < least)
+            least = passage->prefetch[i].limit;
+    return least / 4;
+}
+
+int64_t bide_passage_wait_us(struct bide_passage *passage, int64_t at_most_us)
+{
+    const int64_t wanted_us[] = {
+        bide_pool_tick(passage->pool, patience(passage)),
+        bide_quarantine_wait_us(&passage->gates.quarantine),
+        passage->gates.round.wait_us,
+        passage->out > 0 ? OVERDUE_US : -1,
+    };
+    for (size_t i = 0; i < sizeof wanted_us / sizeof wanted_us[0]; i++)
+        if (wanted_us[i] >= 0 && wanted_us[i] < at_most_us)
+            at_most_us = wanted_us[i];
+    return at_most_us;
+}
+
+/* ---- the end ---- */
+
+size_t bide_passage_drain(struct bide_passage *passage)
+{
+    struct bide_job_list jobs = {0};
+    passage->draining = true;
+    passage->settling.receiver->ops->stop(passage->settling.receiver);
+    withdraw(passage, NULL, NULL, &jobs);
+    size_t n = jobs.n;
+    settle_all(passage, &jobs);
+    bide_settle_flush(&passage->settling);
+    return n;
+}
+
+size_t bide_passage_forget(struct bide_passage *passage)
+{
+    struct bide_receiver *receiver = passage->settling.receiver;
+    struct bide_job_list jobs = {0};
+    struct bide_job *job;
+    bide_pool_collect(passage->pool, 0, &jobs);
+    withdraw(passage, NULL, NULL, &jobs);
+    size_t n = jobs.n;
+    while ((job = bide_job_pop(&jobs))) {
+        passage->out -= job->submitted;
+        bide_run_release(&job->run);
+        receiver->ops->forget(receiver, job->delivery);
+    }
+    return n;
+}
