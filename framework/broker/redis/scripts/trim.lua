@@ -22,10 +22,9 @@ local function drop(token, queue)
 end
 
 if most > 0 then
-  local counts = redis.call('HGETALL', KEYS[3])
-  for i = 1, #counts, 2 do
-    local n = tonumber(counts[i + 1]) - most
-    if n > 0 then surplus[counts[i]], left = n, left + n end
+  for _, queue in ipairs(redis.call('HKEYS', KEYS[3])) do
+    local n = tonumber(redis.call('HGET', KEYS[3], queue)) - most
+    if n > 0 then surplus[queue], left = n, left + n end
   end
 end
 local found = redis.call('ZRANGE', KEYS[1], first, first + length - 1, 'WITHSCORES')
