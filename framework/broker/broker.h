@@ -186,7 +186,9 @@ enum { BIDE_UNKNOWN_COUNT = -1 }; /* "what a broker cannot tell per queue": null
 struct bide_queue_stats {
     char name[BIDE_NAME_MAX + 1];
     int64_t ready, delayed, in_flight, dead;
-    int64_t landing; /* RabbitMQ; else BIDE_UNKNOWN_COUNT */
+    int64_t landing;         /* RabbitMQ; else BIDE_UNKNOWN_COUNT */
+    int64_t oldest_ready_ms; /* for how long the oldest ready message has been due and not taken; 0: none is
+                                ready; RabbitMQ cannot tell */
     int64_t workers; /* that take from it now (RabbitMQ: consumers). SQLite: 0 without any worker, else
                         BIDE_UNKNOWN_COUNT */
 };

@@ -18,6 +18,7 @@ static void json_queues(struct bide_buffer *to, const struct bide_broker_stats *
         bide_json_count(to, "delayed", queue->delayed);
         bide_json_count(to, "in_flight", queue->in_flight);
         bide_json_count(to, "dead", queue->dead);
+        bide_json_count(to, "oldest_ready_ms", queue->oldest_ready_ms);
         bide_json_count(to, "workers", queue->workers);
         if (queue->landing != BIDE_UNKNOWN_COUNT)
             bide_json_count(to, "landing", queue->landing);

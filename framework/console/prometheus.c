@@ -33,6 +33,7 @@ enum family {
     DEAD_DROPPED,
     QUEUE,
     TAKERS,
+    OLDEST,
     BUILD,
     CPU,
     RESIDENT,
@@ -82,6 +83,8 @@ static const struct {
         "Dead letters that were too old or too many (dead.max_age, dead.max_count)."},
     [QUEUE] = {"bide_queue_messages", "gauge", "Messages in the broker, by queue and state."},
     [TAKERS] = {"bide_queue_workers", "gauge", "Workers that take from a queue, of all machines."},
+    [OLDEST] = {"bide_queue_oldest_ready_seconds", "gauge",
+        "For how long the oldest ready message of a queue has been due and not taken."},
     [BUILD] = {"bide_build_info", "gauge", "1, with the version as label."},
     [CPU] = {"process_cpu_seconds_total", "counter", "CPU time of all processes of this worker."},
     [RESIDENT] = {"process_resident_memory_bytes", "gauge",
@@ -283,6 +286,20 @@ static void one_queue(struct bide_buffer *to, const struct bide_queue_stats *que
     }
 }
 
+static void oldest_ready(struct bide_buffer *to, const struct bide_broker_stats *stats)
+{
+    head(to, OLDEST);
+    for (size_t i = 0; i < stats->n_queues; i++) {
+        if (stats->queues[i].oldest_ready_ms == BIDE_UNKNOWN_COUNT)
+            continue;
+        bide_buffer_text(to, families[OLDEST].name);
+        label(to, "queue", stats->queues[i].name);
+        bide_buffer_text(to, "} ");
+        add_seconds(to, (uint64_t)stats->queues[i].oldest_ready_ms * 1000);
+        bide_buffer_char(to, '\n');
+    }
+}
+
 static void queues(struct bide_buffer *to, struct bide_console *console)
 {
     const struct bide_broker_stats *stats;
@@ -299,6 +316,7 @@ static void queues(struct bide_buffer *to, struct bide_console *console)
         label(to, "queue", stats->queues[i].name);
         bide_buffer_format(to, "} %" PRId64 "\n", stats->queues[i].workers);
     }
+    oldest_ready(to, stats);
     bide_depths_give_back(console);
 }
 

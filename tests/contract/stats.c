@@ -31,6 +31,70 @@ static void every_state(void **state)
     fixture_expect_counts(fixture, 1, 2, 0, 0, 0);
 }
 
+/* Until it is at least so much, or unknown. */
+static int64_t oldest_of(struct fixture *fixture, int64_t at_least_ms)
+{
+    struct deadline deadline = deadline_in_ms(SOON_MS);
+    int64_t oldest_ms;
+    while ((oldest_ms = fixture_stats(fixture, 0).oldest_ready_ms) != BIDE_UNKNOWN_COUNT &&
+           oldest_ms < at_least_ms && !deadline_passed(&deadline))
+        deadline_nap(&deadline);
+    return oldest_ms;
+}
+
+/* `sent_ms`: not later than the oldest was ready. */
+static void expect_oldest(struct fixture *fixture, int64_t sent_ms, int64_t at_least_ms)
+{
+    int64_t oldest_ms = oldest_of(fixture, at_least_ms);
+    if (oldest_ms == BIDE_UNKNOWN_COUNT)
+        assert_false(fixture_counts_all(fixture));
+    else
+        assert_between(oldest_ms, at_least_ms, now_ms() - sent_ms + 5);
+}
+
+/* For how long the oldest has been due, or unknown: never of one that is delayed, in hand or dead. */
+static void oldest_ready(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open_shut(fixture);
+    fixture_fill(fixture, 0, 0, 1, 600 * 1000);
+    assert_int_equal(fixture_stats(fixture, 0).oldest_ready_ms, 0);
+    int64_t sent_ms = now_ms();
+    fixture_fill(fixture, 0, 1, 2, 0);
+    fixture_expect_counts(fixture, 0, 2, 1, 0, 0);
+    expect_oldest(fixture, sent_ms, 200);
+    hand->receiver->ops->limit(hand->receiver, 0, 1);
+    hand_take(hand, 1, SOON_MS);
+    expect_oldest(fixture, sent_ms, 200); /* the second waits as long */
+    hand->receiver->ops->limit(hand->receiver, 0, 2);
+    hand_take(hand, 2, SOON_MS);
+    fixture_expect_counts(fixture, 0, 0, 1, 2, 0);
+    assert_int_equal(fixture_stats(fixture, 0).oldest_ready_ms, 0);
+    hand->receiver->ops->limit(hand->receiver, 0, 0);
+    hand_give(hand, 0, RELEASE);
+    hand_give(hand, 0, dead_of(BIDE_REASON_REJECTED, 1, "no"));
+    hand_flush(hand);
+    fixture_expect_counts(fixture, 0, 1, 1, 0, 1);
+    expect_oldest(fixture, sent_ms, 200); /* handed back, it has waited since it was sent */
+}
+
+/* Since when it has been due: not since it was sent, not in a past in which it was not there. */
+static void oldest_that_was_delayed(void **state)
+{
+    struct fixture *fixture = *state;
+    bide_error error;
+    int64_t due_ms = now_ms() + 300;
+    fixture_fill(fixture, 0, 0, 1, 300);
+    fixture_expect_counts(fixture, 0, 0, 1, 0, 0);
+    if (!fixture_counts_all(fixture)) /* it is in the landing queue by then, for workers alone */
+        return;
+    expect_oldest(fixture, due_ms, 50);
+    struct bide_message *message = fixture_message(fixture, 1, 0);
+    assert_ok(bide_message_set_due_ms(message, now_ms() - 3600 * 1000, &error), &error);
+    fixture_send(fixture, message);
+    assert_between(fixture_stats(fixture, 0).oldest_ready_ms, 0, now_ms() - due_ms + 5);
+}
+
 static int64_t workers_of(struct fixture *fixture, size_t queue, bool some)
 {
     struct deadline deadline = deadline_in_ms(SOON_MS);
@@ -142,6 +206,8 @@ static void explained(void **state)
 static const struct CMUnitTest cases[] = {
     CASE("stats/who-takes", who_takes),
     CASE("stats/every-state", every_state),
+    CASE("stats/oldest-ready", oldest_ready),
+    CASE("stats/oldest-that-was-delayed", oldest_that_was_delayed),
     CASE("stats/of-an-empty-broker", of_an_empty_broker),
     CASE("stats/receiver-figures", receiver_figures),
     CASE("stats/verify-of-a-healthy-broker", verify_of_a_healthy_broker),

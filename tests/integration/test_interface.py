@@ -63,7 +63,7 @@ def keys_of_status(project):
     kinds(status, {"queues": list, "delayed_total": int, "unrouted": int, "rungs": list, "workers": list})
     number = (int, type(None)) if project.broker == "rabbitmq" else int
     for queue in status["queues"]:
-        kinds(queue, {"name": str, "ready": int, "delayed": number, "in_flight": number, "dead": int})
+        kinds(queue, {"name": str, "ready": int, "delayed": number, "in_flight": number, "dead": int, "oldest_ready_ms": number})
     expect([(queue["name"], queue["ready"]) for queue in status["queues"]] == [("default", 1), ("other", 1)], f"{status}")
     if project.broker == "rabbitmq":
         expect(sum(rung["messages"] for rung in status["rungs"]) == 1, f"{status['rungs']}")

@@ -39,6 +39,7 @@ COMMANDS = {
     "EVALSHA replay": ("admin", ASKING),
     "EVALSHA drop": ("admin", ASKING),
     "EVALSHA trim": ("console", "said in the log; the next round, a minute later, does it again"),
+    "EVALSHA oldest": ("admin", ASKING),
     "EVALSHA export": ("admin", ASKING),
     "EVALSHA bury": ("admin", ASKING),
     "ZREVRANGEBYSCORE": ("admin", ASKING),

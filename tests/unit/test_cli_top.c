@@ -46,16 +46,16 @@ static void test_figures(void **state)
 /* What a worker says: one handler, two queues, of which "slow" is paused. */
 static json_t *status_of(int pid, int done, int dead, const char *circuit)
 {
-    json_t *status = json_pack("{s:s s:s s:i s:[{s:s s:i s:n s:i s:i} {s:s s:i s:i s:i s:i}]"
+    json_t *status = json_pack("{s:s s:s s:i s:[{s:s s:i s:n s:i s:i} {s:s s:i s:i s:i s:i s:i}]"
                                " s:{s:i s:i s:i s:b s:[s] s:[{s:i s:b s:i s:i s:i s:i}]"
                                " s:[{s:s s:s s:i s:i s:i s:i s:i s:s s:f s:f s:n}]}}",
         "namespace", "shop", "broker", "sqlite:bide.db", "delayed_total", 7, "queues", "name", "default",
         "ready", 12, "delayed", "in_flight", 3, "dead", 0, "name", "slow", "ready", 4, "delayed", 7,
-        "in_flight", 0, "dead", 123456, "worker", "pid", pid, "started_ms", 1000, "uptime_s", 303, "quiet", 0,
-        "paused", "slow", "processes", "pid", pid + 1, "connected", 1, "busy", 3, "threads", 8, "in_flight",
-        5, "landing", 0, "handlers", "type", "mail.send", "queue", "default", "done", done, "retried", 10,
-        "dead", dead, "expired", 0, "running", 3, "circuit", circuit, "p50_ms", 1.5, "p99_ms", 20.0,
-        "lateness_p99_ms");
+        "in_flight", 0, "dead", 123456, "oldest_ready_ms", 1500, "worker", "pid", pid, "started_ms", 1000,
+        "uptime_s", 303, "quiet", 0, "paused", "slow", "processes", "pid", pid + 1, "connected", 1, "busy", 3,
+        "threads", 8, "in_flight", 5, "landing", 0, "handlers", "type", "mail.send", "queue", "default",
+        "done", done, "retried", 10, "dead", dead, "expired", 0, "running", 3, "circuit", circuit, "p50_ms",
+        1.5, "p99_ms", 20.0, "lateness_p99_ms");
     assert_non_null(status);
     return status;
 }
@@ -163,9 +163,9 @@ static void test_lines(void **state)
     assert_string_equal(text.bytes, "2026-11-21T16:29:15Z  shop  sqlite:bide.db\n"
                                     "100 done/s  0.5 failed/s  7 delayed\n"
                                     "\n"
-                                    "QUEUE     READY DELAYED RUNNING    DEAD\n"
-                                    "default      12       -       3       0\n"
-                                    "slow          4       7       0    123k  paused\n"
+                                    "QUEUE     READY DELAYED RUNNING    DEAD OLDEST\n"
+                                    "default      12       -       3       0      -\n"
+                                    "slow          4       7       0    123k  1.50s  paused\n"
                                     "\n"
                                     "HANDLER   DONE/S FAIL/S  RUN    P50    P99 LATE99  CIRCUIT\n"
                                     "mail.send    100    0.5    6 1.50ms 20.0ms      -  half-open\n"

@@ -36,6 +36,16 @@ static int64_t dead_of_queue(const struct bide_memory_store *store, const struct
     return n;
 }
 
+static int64_t ready_for_ms(const struct bide_memory_queue *queue, int64_t now_ms)
+{
+    const struct bide_memory_row *first = TAILQ_FIRST(&queue->ready);
+    if (!first)
+        return 0;
+    const struct bide_message *message = first->message;
+    int64_t since_ms = message->due_ms > message->sent_ms ? message->due_ms : message->sent_ms;
+    return now_ms > since_ms ? now_ms - since_ms : 0;
+}
+
 static void fill_row(
     struct memory_admin *admin, struct bide_memory_queue *queue, struct bide_queue_stats *stats)
 {
@@ -46,6 +56,7 @@ static void fill_row(
         .in_flight = queue->held,
         .landing = BIDE_UNKNOWN_COUNT};
     memcpy(stats->name, queue->name, sizeof stats->name);
+    stats->oldest_ready_ms = ready_for_ms(queue, bide_wall_ms(admin->clock));
     stats->dead = dead_of_queue(admin->store, queue);
     TAILQ_FOREACH(receiver, &admin->store->receivers, link)
     for (size_t i = 0; i < receiver->n_served; i++)

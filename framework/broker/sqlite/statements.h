@@ -66,7 +66,11 @@
                               "RETURNING queue, due_ms, seq")                                                \
     ROW(BIDE_SQL_FREE_DELETE, "DELETE FROM {claim} WHERE worker = ?1")                                       \
     /* looking */                                                                                            \
-    ROW(BIDE_SQL_CLAIM_COUNTS, "SELECT m.queue, c.worker, m.due_ms <= ?1, count(*) "                         \
+    ROW(BIDE_SQL_FIRST_READY,                                                                                \
+        "SELECT max(w.due_ms, coalesce(m.sent_ms, 0)) FROM {waiting} w CROSS JOIN {message} m "              \
+        "ON m.seq = w.seq WHERE w.queue = ?1 AND w.due_ms <= ?2 ORDER BY w.due_ms, w.seq LIMIT 1")           \
+    ROW(BIDE_SQL_CLAIM_COUNTS, "SELECT m.queue, c.worker, m.due_ms <= ?1, count(*), "                        \
+                               "min(max(m.due_ms, coalesce(m.sent_ms, 0))) "                                 \
                                "FROM {claim} c CROSS JOIN {message} m ON m.seq = c.seq GROUP BY 1, 2, 3")    \
     ROW(BIDE_SQL_WORKER_LIST, "SELECT number, host, pid FROM {worker} ORDER BY number")                      \
     ROW(BIDE_SQL_NEXT_WAITING_QUEUE, "SELECT queue FROM {waiting} WHERE queue > ?1 ORDER BY queue LIMIT 1")  \

@@ -17,10 +17,19 @@ static void print_json(const struct bide_cli_session *session, const struct bide
     bide_buffer_release(&text);
 }
 
+/* Nobody wants the milliseconds of a day. */
+static int64_t coarse(int64_t ms)
+{
+    int64_t step_ms = ms < 1000 ? 1 : ms < 60 * 1000 ? 100 : 1000;
+    return ms / step_ms * step_ms;
+}
+
 static void print_queues(const struct bide_broker_stats *stats)
 {
-    static const char *const columns[] = {"QUEUE", ">READY", ">DELAYED", ">IN FLIGHT", ">DEAD", NULL};
+    static const char *const columns[] = {
+        "QUEUE", ">READY", ">DELAYED", ">IN FLIGHT", ">DEAD", ">OLDEST READY", NULL};
     struct bide_cli_table table;
+    char age[BIDE_DURATION_TEXT];
     bide_cli_table_init(&table, columns);
     for (size_t i = 0; i < stats->n_queues; i++) {
         const struct bide_queue_stats *queue = &stats->queues[i];
@@ -29,6 +38,8 @@ static void print_queues(const struct bide_broker_stats *stats)
         bide_cli_table_count(&table, queue->delayed);
         bide_cli_table_count(&table, queue->in_flight);
         bide_cli_table_count(&table, queue->dead);
+        bide_cli_table_text(&table,
+            queue->oldest_ready_ms > 0 ? bide_format_duration(coarse(queue->oldest_ready_ms), age) : "-");
     }
     bide_cli_table_flush(&table);
     bide_cli_table_release(&table);
@@ -122,7 +133,9 @@ const struct bide_cli_command bide_cli_status = {
     .usage = "[options]",
     .examples = "bide status\nbide status --json | jq '.queues[] | select(.dead > 0)'",
     .summary = "Shows what is ready, delayed, in flight and dead, per queue, and the workers.",
-    .details = "'-' (null in JSON) is what this broker cannot tell per queue.",
+    .details = "OLDEST READY: for how long a message has been due and nobody has taken it (JSON: "
+               "oldest_ready_ms, 0 where none is ready).\n"
+               "'-' (null in JSON) is what this broker cannot tell per queue.",
     .log_level = BIDE_LOG_WARN,
     .run = run,
 };

@@ -34,6 +34,7 @@ static const struct column queue_columns[] = {
     {"DELAYED", "delayed", 7, 0, bide_figure_count},
     {"RUNNING", "in_flight", 7, 0, bide_figure_count},
     {"DEAD", "dead", 7, 0, bide_figure_count},
+    {"OLDEST", "oldest_ready_ms", 6, 70, bide_figure_ms},
     {0},
 };
 

@@ -58,6 +58,7 @@ const queuesTable = makeTable(byId("queues-table"), {
   columns: [
     {name: "name", label: "Queue", kind: "title", fill: (cell, queue) => fillName(cell, queue.name, queue.ready > 0 && queue.workers === 0 ? "no worker takes from it" : "")},
     figureColumn("ready", "Ready"),
+    {name: "oldest", label: "Oldest ready", kind: "number", hint: "for how long a message has been due and nobody has taken it", text: (queue) => milliseconds(queue.oldest_ready_ms || null)},
     figureColumn("delayed", "Delayed"),
     figureColumn("in_flight", "In flight"),
     figureColumn("dead", "Dead", {alarm: (queue) => queue.dead > 0}),

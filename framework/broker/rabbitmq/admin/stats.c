@@ -15,7 +15,8 @@ static bide_code depth(struct bide_rmq_admin *admin, const char *queue, int64_t 
     return code;
 }
 
-/* What is unacknowledged, and for which queue a rung holds what, AMQP does not tell. */
+/* What is unacknowledged, for which queue a rung holds what, and how old a message is that nobody takes, AMQP
+ * does not tell. */
 static bide_code queue_stats(struct bide_rmq_admin *admin, const struct bide_rmq_queue *queue,
     struct bide_queue_stats *ret_stats, bide_error *error)
 {
@@ -24,6 +25,7 @@ static bide_code queue_stats(struct bide_rmq_admin *admin, const struct bide_rmq
     bide_code code = bide_rmq_admin_look(admin, queue->work, &stats.ready, &stats.workers, error);
     if (stats.ready < 0) /* a missing queue holds nothing */
         stats.ready = 0;
+    stats.oldest_ready_ms = stats.ready > 0 ? BIDE_UNKNOWN_COUNT : 0;
     if (code == BIDE_OK)
         code = depth(admin, queue->landing, &stats.landing, error);
     if (code == BIDE_OK)

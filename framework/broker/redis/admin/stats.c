@@ -183,6 +183,23 @@ static bide_code count_claimed(struct bide_redis_admin *admin, struct bide_broke
     return code;
 }
 
+/* Entries are dated by the server's clock, the rest by ours. */
+static bide_code ask_oldest(struct bide_redis_admin *admin, struct bide_queue_stats *queue, bide_error *error)
+{
+    struct bide_redis_args *args = &admin->args;
+    int64_t now_ms = bide_wall_ms(admin->settings->clock), since_ms = 0;
+    bide_redis_link_script(admin->link, args, BIDE_REDIS_OLDEST, 2);
+    bide_redis_args_format(args, "{%s}:q:%s:ready", admin->settings->name_space, queue->name);
+    bide_redis_args_format(args, "{%s}:q:%s:delayed", admin->settings->name_space, queue->name);
+    bide_redis_args_int(args, now_ms);
+    bide_code code = ask_number(admin, &since_ms, error);
+    if (since_ms == -2)
+        queue->oldest_ready_ms = BIDE_UNKNOWN_COUNT;
+    else
+        queue->oldest_ready_ms = since_ms == -1 || since_ms > now_ms ? 0 : now_ms - since_ms;
+    return code;
+}
+
 static bide_code count_queue(struct bide_redis_admin *admin, struct bide_broker_stats *stats,
     struct bide_queue_stats *queue, bide_error *error)
 {
@@ -208,6 +225,8 @@ static bide_code count_queue(struct bide_redis_admin *admin, struct bide_broker_
         code = count_waiting(admin, stats, queue, error);
     if (code == BIDE_OK)
         code = count_claimed(admin, stats, queue, error);
+    if (code == BIDE_OK)
+        code = ask_oldest(admin, queue, error);
     queue->delayed -= due;
     queue->ready += due;
     return code;

@@ -38,6 +38,7 @@
     ROW(BIDE_REDIS_REPLAY, "replay", bide_redis_lua_replay, ADMIN)                                           \
     ROW(BIDE_REDIS_DROP, "drop", bide_redis_lua_drop, ADMIN)                                                 \
     ROW(BIDE_REDIS_TRIM, "trim", bide_redis_lua_trim, ADMIN)                                                 \
+    ROW(BIDE_REDIS_OLDEST, "oldest", bide_redis_lua_oldest, ADMIN)                                           \
     ROW(BIDE_REDIS_EXPORT, "export", bide_redis_lua_export, ADMIN)                                           \
     ROW(BIDE_REDIS_BURY, "bury", bide_redis_lua_bury, ADMIN)
 enum bide_redis_script {

@@ -118,6 +118,31 @@ static bide_code add_found(
     }
 }
 
+/* Sent with a due time in the past, it has been ready since it was sent. */
+static void note_ready(struct bide_queue_stats *row, int64_t since_ms, int64_t now_ms)
+{
+    if (now_ms - since_ms > row->oldest_ready_ms)
+        row->oldest_ready_ms = now_ms - since_ms;
+}
+
+/* The first in line. */
+static bide_code look_at_oldest(
+    struct bide_sqlite_admin *admin, struct bide_queue_stats *row, int64_t now_ms, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    bool found;
+    bide_code code = bide_sqlite_use(&admin->file, BIDE_SQL_FIRST_READY, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_text(statement, 1, row->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, now_ms);
+    code = bide_sqlite_step(&admin->file, statement, &found, error);
+    if (code == BIDE_OK && found)
+        note_ready(row, sqlite3_column_int64(statement, 0), now_ms);
+    sqlite3_reset(statement);
+    return code;
+}
+
 static bide_code count_all(
     struct bide_sqlite_admin *admin, struct bide_broker_stats *stats, int64_t now_ms, bide_error *error)
 {
@@ -126,6 +151,8 @@ static bide_code count_all(
         struct bide_queue_stats *row = &stats->queues[i];
         struct bide_sqlite_count count;
         code = bide_sqlite_counts_look(&admin->file, row->name, now_ms, &count, error);
+        if (code == BIDE_OK)
+            code = look_at_oldest(admin, row, now_ms, error);
         if (code != BIDE_OK)
             break;
         row->ready = count.ready;
@@ -159,7 +186,7 @@ static bide_code add_worker(
 
 /* Messages that a dead worker holds count as waiting: the next worker that looks gives them back. */
 static bide_code add_claims(struct bide_sqlite_admin *admin, int64_t worker, struct bide_worker_stats *holder,
-    struct bide_broker_stats *stats, sqlite3_stmt *claims, bide_error *error)
+    struct bide_broker_stats *stats, sqlite3_stmt *claims, int64_t now_ms, bide_error *error)
 {
     const char *queue = (const char *)sqlite3_column_text(claims, 0);
     int64_t n = sqlite3_column_int64(claims, 3);
@@ -172,6 +199,7 @@ static bide_code add_claims(struct bide_sqlite_admin *admin, int64_t worker, str
             holder->in_flight += n;
     } else if (sqlite3_column_int(claims, 2)) {
         row->ready += n;
+        note_ready(row, sqlite3_column_int64(claims, 4), now_ms);
     } else {
         row->delayed += n;
     }
@@ -216,7 +244,7 @@ static bide_code count_claims(
         while (at < stats->n_workers && numbers[at] != worker)
             at++;
         code = add_claims(
-            admin, worker, at < stats->n_workers ? &stats->workers[at] : NULL, stats, claims, error);
+            admin, worker, at < stats->n_workers ? &stats->workers[at] : NULL, stats, claims, now_ms, error);
     }
     return code;
 }
