@@ -10,10 +10,11 @@ struct bide_rmq_route {
     char key[2 * BIDE_RMQ_RUNGS + BIDE_NAME_MAX + 8];
 };
 
-/* To be run when due: at once, by the landing, or up the ladder first. `queue` is borrowed. */
+/* The address for a message to be run when it is due: the work queue, the landing queue, or the ladder first.
+ * `queue` is borrowed. */
 void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings,
     const char *queue, int64_t due_ms);
-/* To the dead letters of a queue. */
+/* The address of a queue's dead letters. */
 void bide_rmq_route_dead(struct bide_rmq_route *route, const struct bide_rmq_queue *queue);
 
 #endif

@@ -21,7 +21,7 @@
 #include <amqp_tcp_socket.h>
 #endif
 
-/* The library takes void * for what it only reads. Borrowed. */
+/* rabbitmq-c takes void * also where it only reads. Borrowed. */
 static inline amqp_bytes_t bide_rmq_bytes(const void *bytes, size_t size)
 {
     return (amqp_bytes_t){size, (void *)(uintptr_t)bytes};

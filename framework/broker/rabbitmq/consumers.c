@@ -1,4 +1,4 @@
-/* The consumers of the inbound connection: their limits, and their end. */
+/* The consumers of the inbound connection: their prefetch, and their end. */
 #include <stdio.h>
 
 #include "broker/rabbitmq/inbound.h"
@@ -15,9 +15,9 @@ static void stop_consumer(struct bide_rmq_inbound *inbound, size_t index)
     bide_rmq_wire_method(&inbound->wire, bide_rmq_number_of(index), AMQP_BASIC_CANCEL_METHOD, &cancel);
 }
 
-/* No tag is used twice on a channel: a consumer of a quorum queue that begins under the tag of one that was
- * cancelled with messages unacknowledged makes RabbitMQ's channel crash (3.10.8), and all in hand runs again.
- */
+/* Never uses a tag twice on a channel. If a consumer of a quorum queue begins under the tag of one that was
+ * cancelled with unacknowledged messages, RabbitMQ's channel crashes (3.10.8), and all its deliveries run
+ * again. */
 static void start_consumer(struct bide_rmq_inbound *inbound, size_t index, size_t prefetch)
 {
     struct bide_rmq_channel *channel = &inbound->channels[index];
@@ -32,12 +32,12 @@ static void start_consumer(struct bide_rmq_inbound *inbound, size_t index, size_
     bide_rmq_wire_method(&inbound->wire, bide_rmq_number_of(index), AMQP_BASIC_CONSUME_METHOD, &consume);
 }
 
-/* A prefetch holds for consumers that come after it and is each consumer's own. So a limit is raised by a
- * consumer for the difference, and lowered by ending the latest ones: what is in hand never adds to a new
- * limit that is higher.
+/* Sets the limit of a channel. AMQP's prefetch applies to each consumer that begins after it. So a higher
+ * limit is reached by one more consumer with the difference as its prefetch, and a lower one by ending the
+ * latest consumers; then deliveries in hand never add to the new limit.
  *
- * None is ended before the broker has said that all have begun: its answer would meet a consumer that is
- * gone, and its channel crash (RabbitMQ 3.10.8, quorum queues). */
+ * No consumer is ended before the broker has confirmed that all have begun: otherwise the confirmation meets
+ * a consumer that no longer exists, and the broker's channel crashes (RabbitMQ 3.10.8, quorum queues). */
 void bide_rmq_inbound_consume(struct bide_rmq_inbound *inbound, size_t index, size_t limit)
 {
     struct bide_rmq_channel *channel = &inbound->channels[index];
@@ -60,8 +60,8 @@ static bool has_delivered(const struct bide_rmq_channel *channel)
     return channel->tags.next > 1 && !channel->is_down;
 }
 
-/* Begins and ends a consumer: both go through the queue's log, behind the acknowledgements, and are answered
- * when they are in it. */
+/* Begins and ends a consumer. Both commands pass through the queue's log behind the acknowledgements; the
+ * broker answers when they are in the log. */
 static bool pass_log(struct bide_rmq_inbound *inbound, size_t index)
 {
     struct bide_rmq_channel *channel = &inbound->channels[index];
@@ -75,9 +75,9 @@ static bool pass_log(struct bide_rmq_inbound *inbound, size_t index)
            amqp_basic_cancel(amqp, bide_rmq_number_of(index), tag);
 }
 
-/* While a quorum queue is slow, the broker's channel holds acknowledgements back, and one that ends takes
- * them with it: the messages would run again. They leave the channel when it learns that the log has taken
- * the earlier ones, which it has by the second answer. */
+/* While a quorum queue is slow, the broker's channel holds acknowledgements back. If the channel ends then,
+ * they are lost and the messages run again. The channel sends them on when it learns that the log has taken
+ * the earlier ones: at the latest by its second answer. */
 void bide_rmq_inbound_await_settled(struct bide_rmq_inbound *inbound)
 {
     if (!inbound->link.amqp || inbound->settings->classic)

@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "base/bug.h"
 
-/* Its dead letter is without its headers: see bide_rmq_draft_again. */
+/* Says that the headers are too large. The dead letter is stored without them: see bide_rmq_draft_again. */
 static const char *find_oversized_head(amqp_bytes_t raw)
 {
     return raw.len > BIDE_RMQ_PROPERTIES_MAX ? "its headers take more than 96 KiB; they are left out here"

@@ -1,7 +1,8 @@
-/* broker/rabbitmq/delivery.h: a message from the broker, with what it takes to settle it or publish it again.
+/* broker/rabbitmq/delivery.h: a message from the broker, with all that is needed to settle it or publish it
+ * again.
  *
- * Ownership: made by the intake thread; then the user's until settled; then the receiver's, which lends it to
- * the courier thread for as long as that publishes. One thread at a time. */
+ * Ownership: the intake thread makes it; the user owns it until it is settled, then the receiver. While the
+ * courier thread publishes it, the receiver lends it to that thread. One thread at a time. */
 #ifndef BIDE_BROKER_RABBITMQ_DELIVERY_H
 #define BIDE_BROKER_RABBITMQ_DELIVERY_H
 
@@ -10,23 +11,23 @@
 
 struct bide_rmq_delivery {
     struct bide_delivery base;
-    struct bide_rmq_delivery *next; /* in whichever list it is */
+    struct bide_rmq_delivery *next; /* next in the list that holds it */
     uint64_t tag;
-    uint32_t generation; /* of the connection it arrived on: tags mean nothing on another */
+    uint32_t generation; /* of the channel it arrived on: its tag is not valid in another generation */
     bool landing;        /* it came by the landing queue */
-    size_t *in_flight;   /* whose share of the budget it gives back, and: */
+    size_t *in_flight;   /* the counter of bytes from which its `charge` is subtracted in the end */
     size_t charge;
     uint64_t cut;          /* the body's size where only its beginning was kept; else 0 */
-    struct bide_slice raw; /* the properties as they came; behind this struct */
+    struct bide_slice raw; /* the encoded properties as received; memory behind this struct */
 };
 
-/* A delivery from decoded properties and a whole body (or what was kept of it; then `cut` is its size). NULL
- * where there is no memory. */
+/* Makes a delivery from decoded properties and a body. If only a part of the body was kept, `cut` is the
+ * whole size, else 0. NULL without memory. */
 struct bide_rmq_delivery *bide_rmq_delivery_create(const struct bide_rmq_settings *settings, size_t queue,
     const amqp_frame_t *head, amqp_bytes_t body, uint64_t cut, struct bide_rmq_scratch *scratch);
 void bide_rmq_delivery_destroy(struct bide_rmq_delivery *delivery);
 
-/* Of the consuming connection's channels, which stand in pairs, work and landing, the one it arrived on. */
+/* The number of the channel it arrived on. The channels stand in pairs: work, landing. */
 static inline size_t bide_rmq_delivery_channel(const struct bide_rmq_delivery *delivery)
 {
     return 2 * delivery->base.queue + delivery->landing;

@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 
-/* Every reply code of AMQP 0-9-1 with which a broker closes a channel or a connection. What is not for a
- * person to mend (BIDE_E_CONFIG) is tried again with growing pauses. What it means for the others that use
- * the channel: docs/rabbitmq.md, "What the broker refuses". */
+/* Every reply code of AMQP 0-9-1 with which a broker closes a channel or a connection. BIDE_E_CONFIG: a
+ * person must act; after the others bide tries again with growing pauses. What a closed channel means for the
+ * other messages on it: docs/rabbitmq.md, "What the broker refuses". */
 static const char in_log[] = "see the broker's log";
 static const char by_vhost[] = "check the vhost in the URL (write %2F for '/') with 'rabbitmqctl "
                                "list_vhosts' and the user's permissions "

@@ -8,7 +8,8 @@
 
 enum { FLUSH_WAIT_MS = 5000 };
 
-/* What is kept of a body that can never be held, and of a buffer that a large one has left behind. */
+/* CUT_BYTES: how much is kept of a body larger than the whole budget. BUFFER_KEPT: a larger buffer is freed
+ * after its message. */
 enum { CUT_BYTES = 64 * 1024, BUFFER_KEPT = 1024 * 1024 };
 
 bide_code bide_rmq_inbound_init(struct bide_rmq_inbound *inbound, const struct bide_rmq_settings *settings,
@@ -88,7 +89,7 @@ void bide_rmq_inbound_take(struct bide_rmq_inbound *inbound, struct bide_rmq_lin
         inbound->channels[i].generation = ++inbound->generations;
 }
 
-/* Nothing that came by this channel can be settled any more. */
+/* Deliveries of this channel can no longer be settled. */
 static void end_generation(struct bide_rmq_inbound *inbound, struct bide_rmq_channel *channel)
 {
     inbound->n_lost += channel->tags.n_done;
@@ -135,7 +136,7 @@ struct bide_rmq_channel *bide_rmq_inbound_channel(
     return &inbound->channels[bide_rmq_delivery_channel(delivery)];
 }
 
-/* ---- out ---- */
+/* ---- writing ---- */
 
 static void go_down(struct bide_rmq_inbound *inbound, struct bide_rmq_channel *channel)
 {
@@ -169,7 +170,7 @@ void bide_rmq_inbound_return(struct bide_rmq_inbound *inbound, const struct bide
     inbound->n_returned++;
 }
 
-/* Returns how many settlements that makes. */
+/* Returns how many settlements it acknowledges. */
 static size_t acknowledge(struct bide_rmq_inbound *inbound, size_t index)
 {
     struct bide_rmq_tags *tags = &inbound->channels[index].tags;
@@ -198,9 +199,9 @@ bide_code bide_rmq_inbound_flush(struct bide_rmq_inbound *inbound, bide_error *e
     return bide_rmq_fail_status(inbound->settings, AMQP_STATUS_SOCKET_CLOSED, "acknowledging", error);
 }
 
-/* ---- in ---- */
+/* ---- reading ---- */
 
-/* The message is whole. */
+/* The message is complete: hands it to the sink. */
 static bide_code finish_message(
     struct bide_rmq_inbound *inbound, size_t index, amqp_bytes_t body, bide_error *error)
 {
@@ -250,8 +251,9 @@ static bide_code on_body(
     return finish_message(inbound, index, bide_rmq_bytes(coming->body.bytes, coming->body.size), error);
 }
 
-/* The size is known before the body comes. One that the budget as a whole cannot hold is oversized for
- * certain: its beginning is kept for the dead letter. Any other waits in the socket until there is room. */
+/* The header says the size before the body comes. A body larger than the whole budget is oversized for
+ * certain: only its beginning is kept, for the dead letter. Any other body stays in the socket until there is
+ * room. */
 static bide_code on_head(
     struct bide_rmq_inbound *inbound, size_t index, const amqp_frame_t *frame, bide_error *error)
 {
@@ -269,7 +271,8 @@ static bide_code on_head(
     return finish_message(inbound, index, amqp_empty_bytes, error);
 }
 
-/* While something else than what is being read is in hand, and it can be settled. */
+/* True only while other bytes than those being read are in hand and can be settled: settling them makes
+ * room. */
 bool bide_rmq_inbound_is_full(struct bide_rmq_inbound *inbound)
 {
     size_t held = inbound->in_flight - inbound->aside;
@@ -288,7 +291,7 @@ bide_code bide_rmq_inbound_beat(struct bide_rmq_inbound *inbound, bide_error *er
     return bide_rmq_fail_status(inbound->settings, status, "consuming", error);
 }
 
-/* The broker has cancelled its consumers: the queue was deleted, or has lost its leader. */
+/* The broker has cancelled the channel's consumers: the queue was deleted, or has lost its leader. */
 static void on_cancel(struct bide_rmq_inbound *inbound, size_t index)
 {
     struct bide_rmq_channel *channel = &inbound->channels[index];
@@ -297,8 +300,8 @@ static void on_cancel(struct bide_rmq_inbound *inbound, size_t index)
     go_down(inbound, channel);
 }
 
-/* The broker has closed this channel alone: the queue is missing or refused, or a delivery was in hand for
- * longer than the broker's consumer_timeout. */
+/* The broker has closed only this channel: the queue is missing or refused, or a delivery was in hand longer
+ * than the broker's consumer_timeout. */
 static void on_channel_close(struct bide_rmq_inbound *inbound, size_t index, amqp_method_t method)
 {
     struct bide_rmq_channel *channel = &inbound->channels[index];
@@ -349,7 +352,7 @@ static bide_code on_method(
         return BIDE_OK;
     case AMQP_CONNECTION_CLOSE_METHOD:
         return bide_rmq_fail_method(inbound->settings, method, "consuming", error);
-    default: /* answers nobody waits for */
+    default: /* answers that are not awaited */
         return BIDE_OK;
     }
 }
@@ -371,8 +374,8 @@ static bide_code on_frame(struct bide_rmq_inbound *inbound, const amqp_frame_t *
     }
 }
 
-/* Between two messages of a channel its pool is of no more use; nothing is ever queued in the library,
- * because nothing waits. */
+/* Frees the channel's pool between two messages. The library never keeps frames for later, because no call
+ * waits for an answer. */
 static void release_pool(struct bide_rmq_inbound *inbound, const amqp_frame_t *frame)
 {
     bool is_inside =
@@ -383,8 +386,8 @@ static void release_pool(struct bide_rmq_inbound *inbound, const amqp_frame_t *f
     amqp_maybe_release_buffers_on_channel(inbound->link.amqp, frame->channel);
 }
 
-/* Whether the library holds bytes that it has not handed out. What lies in the socket wakes the next wait;
- * but TLS keeps some where nobody can see them. */
+/* May the library hold bytes that it has not handed out? Bytes in the socket wake the next poll, but bytes
+ * inside the TLS layer do not. */
 static bool may_hold_more(const struct bide_rmq_inbound *inbound)
 {
     return inbound->settings->tls || amqp_data_in_buffer(inbound->link.amqp);

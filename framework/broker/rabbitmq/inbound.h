@@ -1,14 +1,14 @@
 /* broker/rabbitmq/inbound.h: the inbound connection, on which the receiver consumes: two channels a queue,
  * work and landing.
  *
- * After consuming has begun no call here waits for an answer: the library would then throw away frames of
- * other channels. Prefetch and consumers are set by methods whose answers are skipped as they come by.
+ * After consuming has begun, no call here waits for an answer: the library would throw away frames of other
+ * channels meanwhile. Prefetch and consumers are set by methods whose answers are skipped when they arrive.
  *
- * Each channel is for itself: a queue that is gone, that we may not read, or whose delivery was held longer
- * than the broker allows, takes its channel down and no other.
+ * The channels do not depend on each other: if a queue was deleted, may not be read, or had a delivery in
+ * hand longer than the broker allows, the broker closes its channel only.
  *
- * Thread-safety: the intake thread alone. Failure: calls that fail have dropped the connection; deliveries of
- * it can then no longer be settled (their generation is over). */
+ * Thread-safety: the intake thread alone. Failure: a failed call has dropped the connection; its deliveries
+ * can no longer be settled (their generation is over). */
 #ifndef BIDE_BROKER_RABBITMQ_INBOUND_H
 #define BIDE_BROKER_RABBITMQ_INBOUND_H
 
@@ -18,14 +18,14 @@
 #include "broker/rabbitmq/topology.h"
 #include "broker/rabbitmq/wire.h"
 
-/* A message on its way in, frame by frame. */
+/* A message that is arriving, frame by frame. */
 struct bide_rmq_assembly {
     uint64_t tag;
     amqp_frame_t head; /* decoded into the channel's pool, which stays until the message is whole */
     bool has_head;
     struct bide_buffer body; /* of more than one frame */
-    uint64_t left;           /* of the body, not yet read */
-    size_t charge;           /* its share of the budget; what is beyond is read and thrown away */
+    uint64_t left;           /* bytes of the body not yet read */
+    size_t charge;           /* its share of the budget; bytes beyond it are read and discarded */
 };
 
 enum { BIDE_RMQ_CONSUMERS = 20 };
@@ -33,20 +33,20 @@ enum { BIDE_RMQ_CONSUMERS = 20 };
 struct bide_rmq_channel {
     size_t queue;
     bool landing;
-    size_t limit;                        /* of all running consumers together; 0: none */
-    size_t prefetch[BIDE_RMQ_CONSUMERS]; /* of each */
-    unsigned names[BIDE_RMQ_CONSUMERS];  /* of each: its tag */
+    size_t limit;                        /* sum of the running consumers' prefetch; 0: none runs */
+    size_t prefetch[BIDE_RMQ_CONSUMERS]; /* of each consumer */
+    unsigned names[BIDE_RMQ_CONSUMERS];  /* of each consumer: its tag */
     size_t n_consumers;
-    unsigned last_name;  /* given to a consumer; never twice (see start_consumer) */
-    unsigned begun_name; /* of the last consumer that the broker has said to have begun */
-    bool is_late;        /* a limit waits for that: see bide_rmq_inbound_consume */
-    int64_t quiet_us;    /* since when nothing has come, as stalls.c saw it; 0: it has not looked since */
-    unsigned strikes;    /* how often in a row something was ready and did not come */
-    uint32_t generation; /* of the deliveries of now; those of an earlier one can no longer be settled */
-    bool consumes;       /* the broker has said so since it was down */
-    bool is_down;        /* the broker has ended its consumers, or closed it: see bide_rmq_inbound_revive */
-    bool is_closed;      /* … and with it, what was in hand */
-    bide_error why;      /* it is down */
+    unsigned last_name;  /* the last tag used; none is used twice (see start_consumer) */
+    unsigned begun_name; /* tag of the last consumer that the broker has confirmed */
+    bool is_late;        /* a new limit waits for that: see bide_rmq_inbound_consume */
+    int64_t quiet_us;    /* since when stalls.c has seen no delivery; 0: it has not looked yet */
+    unsigned strikes;    /* how often in a row a message was ready but did not come */
+    uint32_t generation; /* of the present deliveries; those of an earlier generation cannot be settled */
+    bool consumes;       /* the broker has confirmed a consumer since the channel was down */
+    bool is_down; /* the broker has ended its consumers, or closed the channel: see bide_rmq_inbound_revive */
+    bool is_closed; /* closed: the deliveries in hand are lost too */
+    bide_error why; /* why the channel is down */
     struct bide_rmq_tags tags;
     struct bide_rmq_assembly coming;
 };
@@ -59,22 +59,22 @@ struct bide_rmq_inbound {
     struct bide_rmq_wire wire;
     struct bide_rmq_channel *channels; /* 2 × queue: work; 2 × queue + 1: landing */
     size_t n_channels;
-    uint32_t generations; /* given out so far */
+    uint32_t generations; /* the last generation given to a channel */
     struct bide_rmq_scratch scratch;
-    size_t n_down;              /* channels */
-    bool has_downed;            /* one more, since the owner has looked */
-    bool has_caught_up;         /* a limit that was late can be set now; the owner takes it back */
-    size_t n_returned;          /* settlements by return, not yet written */
-    size_t in_flight;           /* bytes of bodies that are in hand, or being read */
-    size_t reading;             /* of these, of messages that are not whole */
-    size_t aside;               /* of in_flight, what is stuck: it must not hold up what is not */
-    bool is_crowded;            /* the next body is read once there is room for it */
-    uint64_t n_settled, n_lost; /* so far, over all connections */
+    size_t n_down;              /* number of channels that are down */
+    bool has_downed;            /* one more went down since the owner has looked */
+    bool has_caught_up;         /* a late limit can be set now; the owner resets this */
+    size_t n_returned;          /* deliveries returned, not yet written to the socket */
+    size_t in_flight;           /* bytes of bodies in hand or being read */
+    size_t reading;             /* the part of in_flight that belongs to incomplete messages */
+    size_t aside;               /* the part of in_flight that is stuck; it does not hold up other messages */
+    bool is_crowded;            /* the next body is read when there is room for it */
+    uint64_t n_settled, n_lost; /* over all connections */
     bide_rmq_delivery_sink *sink;
     void *owner;
 };
 
-/* The library's: from 1. */
+/* The library's number of a channel: they begin at 1. */
 static inline amqp_channel_t bide_rmq_number_of(size_t channel)
 {
     return (amqp_channel_t)(channel + 1);
@@ -91,27 +91,26 @@ bide_code bide_rmq_inbound_init(struct bide_rmq_inbound *inbound, const struct b
     bide_rmq_delivery_sink *sink, void *owner, bide_error *error);
 void bide_rmq_inbound_release(struct bide_rmq_inbound *inbound);
 
-/* Connects, declares what is missing and opens the channels: what may wait. `refused`: NULL where everything
- * has to be declared, else what could not be. Any thread; the link is then handed over by
- * bide_rmq_inbound_take. */
+/* Connects, declares what is missing and opens the channels; may wait. `refused`: NULL if everything must
+ * be declared; otherwise receives what could not be. Any thread; bide_rmq_inbound_take then takes the link
+ * over. */
 bide_code bide_rmq_inbound_connect(struct bide_rmq_link *ret_link, const struct bide_rmq_settings *settings,
     size_t host, struct bide_rmq_refused *refused, bide_error *error);
-/* A connection takes effect, with no consumers yet. The link's content moves. */
+/* Takes over a connection, which has no consumers yet. The link's content moves. */
 void bide_rmq_inbound_take(struct bide_rmq_inbound *inbound, struct bide_rmq_link *link);
 bool bide_rmq_inbound_is_open(const struct bide_rmq_inbound *inbound);
 void bide_rmq_inbound_drop(struct bide_rmq_inbound *inbound);
 
-/* Consumes with this limit from now on; 0: not any more. Takes effect with the next flush. */
+/* Sets the channel's limit; 0: stops consuming. Takes effect with the next flush. */
 void bide_rmq_inbound_consume(struct bide_rmq_inbound *inbound, size_t channel, size_t limit);
-/* A channel that is down can be tried again: it has no consumers yet. */
+/* Opens a channel again that was down. It has no consumers yet. */
 void bide_rmq_inbound_revive(struct bide_rmq_inbound *inbound, size_t channel);
-/* Reads what there is, up to `most` messages, and no body that there is no room for; each goes to the sink.
- */
+/* Reads up to `most` messages, but no body without room in the budget, and gives each to the sink. */
 bide_code bide_rmq_inbound_read(
     struct bide_rmq_inbound *inbound, size_t most, bool *ret_more, bide_error *error);
 
-/* Reading stands still until something in hand is settled. The connection then needs a sign of life from us,
- * which reading gives otherwise. */
+/* Reading has stopped until a delivery in hand is settled. The caller must then call beat: otherwise reading
+ * sends the heartbeats. */
 bool bide_rmq_inbound_is_full(struct bide_rmq_inbound *inbound);
 bide_code bide_rmq_inbound_beat(struct bide_rmq_inbound *inbound, bide_error *error);
 
@@ -119,12 +118,13 @@ struct bide_rmq_channel *bide_rmq_inbound_channel(
     struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
 bool bide_rmq_inbound_is_current(
     const struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
-/* Back into the queue it came from; leaves with the next flush. */
+/* Returns the delivery to its queue, with the next flush. */
 void bide_rmq_inbound_return(struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
-/* Writes the acknowledgements that add up, and all else. */
+/* Writes all acknowledgements that are possible, and everything else that waits. */
 bide_code bide_rmq_inbound_flush(struct bide_rmq_inbound *inbound, bide_error *error);
-/* Before the end, after the last flush: waits until the broker has made the acknowledgements final, a second
- * at most for each answer. What arrives meanwhile is thrown away and goes back with the connection. */
+/* Called at the end, after the last flush: waits until the broker has made the acknowledgements final, at
+ * most a second for each answer. Messages that arrive meanwhile are discarded; the broker takes them back
+ * when the connection ends. */
 void bide_rmq_inbound_await_settled(struct bide_rmq_inbound *inbound);
 
 #endif

@@ -1,13 +1,13 @@
 /* broker/rabbitmq/ladder.h: how long a message stays on which rung. Pure arithmetic; any thread.
  *
  * The delay in ticks of 100 ms, written with eight decimal digits, is a message's way down: the digit d at
- * the place of unit u sends it into the holding queue of d × u, a 0 past it. Rung 0 is 100 ms, rung 7 is 1
- * 000 000 s; one pass holds up to 115 days, longer delays are held again on arrival.
+ * the place of unit u sends it into the holding queue of d × u, and a 0 past that rung. Rung 0 is 100 ms,
+ * rung 7 is 1 000 000 s. One pass holds up to 115 days; longer delays are held again on arrival.
  *
- * A holding queue has one TTL for all its messages: its nominal time minus what a hop costs. The messages
- * have none of their own: one that finds its rung deleted would take it along, and be dropped where it was
- * parked. So a message arrives before it is due, by at most a tick and one trim a hop: always within the
- * landing window. */
+ * A holding queue has one TTL for all its messages: its nominal time minus the cost of a hop. The messages
+ * have no TTL of their own: if a rung was deleted, they go to the unrouted queue, and with a TTL they would
+ * expire there. So a message arrives early, by at most a tick and one trim a hop: always within the landing
+ * window. */
 #ifndef BIDE_BROKER_RABBITMQ_LADDER_H
 #define BIDE_BROKER_RABBITMQ_LADDER_H
 
@@ -17,11 +17,11 @@
 enum {
     BIDE_RMQ_RUNGS = 8,
     BIDE_RMQ_TICK_MS = 100, /* the unit of rung 0 */
-    BIDE_RMQ_TRIM_MS = 40,  /* what a hop costs, paid in advance */
+    BIDE_RMQ_TRIM_MS = 40,  /* subtracted from a TTL for the cost of a hop */
 };
 
 struct bide_rmq_climb {
-    int first;                         /* the rung it enters, or -1: too short, straight to the landing */
+    int first; /* the first rung, or -1: so short that it goes straight to the landing queue */
     int digits[BIDE_RMQ_RUNGS];        /* by rung */
     char path[2 * BIDE_RMQ_RUNGS + 1]; /* the routing key's beginning: "0.0.0.0.0.5.0.0." */
     int64_t held_ms;                   /* nominal time of the whole pass */
@@ -35,8 +35,8 @@ int64_t bide_rmq_rung_ttl_ms(int rung, int digit);
 enum { BIDE_RMQ_RUNG_TEXT = 24 };
 char *bide_rmq_rung_text(int rung, int digit, char to[BIDE_RMQ_RUNG_TEXT]);
 
-/* The (first) pass of a delay. One too long for a pass stays on the top rung for as long as one digit can
- * say: a pass of one hop instead of eight. */
+/* Plans the (first) pass of a delay. If the delay is too long for one pass, the message stays on the top rung
+ * as long as one digit allows: this pass has one hop instead of eight. */
 void bide_rmq_climb_plan(int64_t delay_ms, struct bide_rmq_climb *ret_climb);
 
 #endif

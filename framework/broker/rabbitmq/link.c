@@ -60,7 +60,8 @@ static amqp_table_entry_t text_entry(const char *key, const char *text)
         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bide_rmq_text(text)}};
 }
 
-/* Without these the broker would neither tell of a cancelled consumer nor of an alarm, nor why it refuses. */
+/* Asks for the capabilities with which the broker reports a cancelled consumer, an alarm, and why it refuses
+ * a login. */
 static bide_code log_in(struct bide_rmq_link *link, const char *role, bool beats, bide_error *error)
 {
     static const char *const capabilities[] = {"consumer_cancel_notify", "connection.blocked", "basic.nack",

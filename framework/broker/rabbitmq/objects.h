@@ -1,4 +1,4 @@
-/* broker/rabbitmq/objects.h: what the adapter's row opens. Ownership and threads as in
+/* broker/rabbitmq/objects.h: the functions that open the adapter's three objects. Ownership and threads as in
  * broker/broker.h. */
 #ifndef BIDE_BROKER_RABBITMQ_OBJECTS_H
 #define BIDE_BROKER_RABBITMQ_OBJECTS_H

@@ -7,8 +7,8 @@
 #include "broker/rabbitmq/fault.h"
 #include "broker/rabbitmq/topology.h"
 
-/* What may be unconfirmed at once: enough to keep a quorum queue busy, little enough that its confirms never
- * fill a socket that nobody reads meanwhile. */
+/* Bounds for unconfirmed messages: enough to keep a quorum queue busy, but so few that their confirms never
+ * fill a socket that nobody reads. */
 enum {
     WINDOW = 4096,
     WINDOW_BYTES = 1 << 20,
@@ -87,12 +87,12 @@ static void tell_confirm(
         publisher->first++;
 }
 
-/* What those in flight are told when their connection has ended. Where it ends again and again before
- * anything is confirmed, one of them may be the reason, too. */
+/* The outcome of the items in flight when their connection has ended. If connections end again and again
+ * before any confirm, one of the items may be the reason. */
 static enum bide_rmq_outcome outcome_of_loss(struct bide_rmq_publisher *publisher)
 {
     if (publisher->n_waiting == 0)
-        return BIDE_RMQ_UNKNOWN; /* nobody is told */
+        return BIDE_RMQ_UNKNOWN; /* no item is in flight */
     publisher->n_barren = publisher->has_heard ? 0 : publisher->n_barren + 1;
     if (!publisher->blames && publisher->n_barren < BARREN_MAX)
         return BIDE_RMQ_UNKNOWN;
@@ -120,8 +120,8 @@ static uint32_t hash(amqp_bytes_t bytes)
 
 /* ---- connecting ---- */
 
-/* The first time everything must be as it should; later, what can be declared is, and the rest is told by
- * whatever is published there. */
+/* Before the first opening all declarations must succeed. Later, declares what it can; a missing exchange or
+ * queue shows when a message is published to it. */
 static bide_code declare(struct bide_rmq_publisher *publisher, bide_error *error)
 {
     struct bide_rmq_link *link = &publisher->link;
@@ -175,7 +175,7 @@ void bide_rmq_publisher_drop(struct bide_rmq_publisher *publisher)
     forget_all(publisher);
 }
 
-/* ---- out ---- */
+/* ---- writing ---- */
 
 bool bide_rmq_publisher_is_full(const struct bide_rmq_publisher *publisher)
 {
@@ -220,9 +220,9 @@ void bide_rmq_publisher_ask(struct bide_rmq_publisher *publisher, const char *qu
     publisher->has_answer = false;
 }
 
-/* ---- in ---- */
+/* ---- reading ---- */
 
-/* The return comes before the confirm of the same message, so that it is still in flight. */
+/* The broker returns a message before it confirms it, so the item is still in flight. */
 static void note_returned(struct bide_rmq_publisher *publisher, const amqp_basic_properties_t *properties)
 {
     uint32_t id_hash = hash(properties->message_id);
@@ -243,8 +243,9 @@ static void note_refusal(struct bide_rmq_publisher *publisher)
     publisher->refused_us = now;
 }
 
-/* A channel that first publishes to a quorum queue while the node of its last leader is down is refused by
- * RabbitMQ 3.10 until that node is back, however many others elect a new leader. A new channel is not. */
+/* RabbitMQ 3.10: if a channel first publishes to a quorum queue while the node of the last leader is down, it
+ * is refused until that node is back, even though the other nodes elect a new leader. A new channel is not
+ * refused. */
 static bool is_stale(const struct bide_rmq_publisher *publisher)
 {
     return publisher->n_waiting == 0 && publisher->refused_us - publisher->refused_since_us >= REFUSING_US;
@@ -257,7 +258,7 @@ static void note_answer(struct bide_rmq_publisher *publisher, int64_t ready)
     publisher->answer = ready;
 }
 
-/* "No such queue" closes the channel of questions; that is an answer, too. */
+/* Asking about a queue that does not exist closes the channel for questions. That is an answer too. */
 static void reopen_asking(struct bide_rmq_publisher *publisher)
 {
     amqp_channel_close_ok_t close_ok = {0};
@@ -267,8 +268,9 @@ static void reopen_asking(struct bide_rmq_publisher *publisher)
     note_answer(publisher, -1);
 }
 
-/* Something that was published is refused: only an operator, or a broker that stops, closes for another
- * reason. What it means for those in flight they are told by `denial`; the connection can be made again. */
+/* The broker has closed the channel or connection because it refuses something that was published, unless an
+ * operator closed it or the broker stops. The items in flight learn the reason from `denial`; the connection
+ * can be made again. */
 static bide_code on_close(struct bide_rmq_publisher *publisher, amqp_method_t method, bide_error *error)
 {
     uint16_t reply = bide_rmq_reply_code(method);
@@ -331,7 +333,7 @@ static bide_code on_frame(struct bide_rmq_publisher *publisher, const amqp_frame
             note_returned(publisher, frame->payload.properties.decoded);
         publisher->expects_return_head = false;
         return BIDE_OK;
-    default: /* a returned body */
+    default: /* the body of a returned message */
         return BIDE_OK;
     }
 }
@@ -342,8 +344,7 @@ static bide_code read_frames(struct bide_rmq_publisher *publisher, bide_error *e
     struct timeval at_once = {0};
     for (;;) {
         amqp_frame_t frame;
-        amqp_maybe_release_buffers(
-            amqp); /* nothing is ever queued here: no calls that wait once it is open */
+        amqp_maybe_release_buffers(amqp); /* safe: no call here waits, so the library keeps no frames */
         int status = amqp_simple_wait_frame_noblock(amqp, &frame, &at_once);
         if (status == AMQP_STATUS_TIMEOUT)
             return BIDE_OK;

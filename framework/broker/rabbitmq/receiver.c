@@ -6,14 +6,15 @@
 #include "bide/log.h"
 #include "broker/rabbitmq/objects.h"
 
-/* Of the broker's consumer_timeout: for a message to begin to run; the rest is for the run. */
+/* A message may use this share (a third) of the broker's consumer_timeout until it begins to run; the rest is
+ * for the run. */
 enum { PATIENCE_SHARE = 3 };
 
 enum { STUCK_MAX = 1000, EXACT_LIMIT = 8, READ_SHARE = 4, READ_LEAST = 16, READ_SPARE = 2 };
 
-/* A flood comes in packets of a few messages. To be woken for each costs more than all that is done with
- * them, so a flow of more than FLOOD_PER_MS is looked at every FLOOD_REST_US only, as network drivers do with
- * interrupts. */
+/* Many messages arrive in packets of a few each, and waking up for each packet costs more than handling its
+ * messages. So while more than FLOOD_PER_MS arrive, the receiver looks only every FLOOD_REST_US, as network
+ * drivers do with interrupts. */
 enum { FLOW_US = 2000, FLOOD_PER_MS = 20, FLOOD_REST_US = 500 };
 
 static int64_t now_us(const struct bide_rmq_receiver *receiver)
@@ -21,7 +22,7 @@ static int64_t now_us(const struct bide_rmq_receiver *receiver)
     return bide_mono_us(receiver->settings->clock);
 }
 
-/* ---- what comes in ---- */
+/* ---- incoming messages ---- */
 
 static void add_ready(struct bide_rmq_receiver *receiver, struct bide_rmq_delivery *delivery)
 {
@@ -30,15 +31,15 @@ static void add_ready(struct bide_rmq_receiver *receiver, struct bide_rmq_delive
     receiver->ready_end = &delivery->next;
 }
 
-/* Of what cannot be settled now, enough is in memory. More of where that came from is not read, and what the
- * broker has sent already goes back; the others have the whole budget. */
+/* Do stuck deliveries fill the whole budget already? Then messages of a channel that has stuck ones are
+ * returned to the broker; the other channels still have the whole budget. */
 static bool is_glutted(const struct bide_rmq_receiver *receiver, size_t channel)
 {
     size_t most = receiver->settings->max_in_flight;
     return most && receiver->inbound.aside >= most && bide_rmq_courier_stuck(receiver->courier, channel) > 0;
 }
 
-/* Takes what a connection brought, before the user sees it. */
+/* Sorts a delivery that was read, before the user sees it: returned, held again, or ready. */
 static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
 {
     struct bide_rmq_receiver *receiver = owner;
@@ -65,7 +66,7 @@ static struct bide_rmq_delivery *take_ready(struct bide_rmq_receiver *receiver)
     return delivery;
 }
 
-/* What was read and never handed out: back to the broker, or left to it. */
+/* Returns deliveries that were read but not handed out; drops those of lost connections. */
 static void return_ready(struct bide_rmq_receiver *receiver)
 {
     for (struct bide_rmq_delivery *delivery; (delivery = take_ready(receiver));) {
@@ -75,7 +76,7 @@ static void return_ready(struct bide_rmq_receiver *receiver)
     }
 }
 
-/* Those of a connection, or a channel, that has ended: the broker hands them out again. */
+/* Drops the ready deliveries of a connection or channel that has ended: the broker hands them out again. */
 void bide_rmq_receiver_drop_stale(struct bide_rmq_receiver *receiver)
 {
     struct bide_rmq_delivery *delivery = receiver->ready;
@@ -92,7 +93,8 @@ void bide_rmq_receiver_drop_stale(struct bide_rmq_receiver *receiver)
 
 /* ---- limits ---- */
 
-/* A new prefetch costs a new consumer: small numbers are kept exactly, larger ones within a factor of two. */
+/* Is the wanted limit so different that a new consumer is worth its cost? Small limits are kept exactly,
+ * larger ones within a factor of two. */
 static bool is_far(size_t wanted, size_t present)
 {
     if (wanted == present)
@@ -102,8 +104,8 @@ static bool is_far(size_t wanted, size_t present)
     return wanted >= 2 * present || wanted <= present / 2;
 }
 
-/* What is stuck does not count; but there is an end to it. Once given, that room stays until the limit is 0:
- * a smaller limit would end consumers that have deliveries in hand, for nothing. */
+/* Adds room for stuck deliveries, up to a bound, because they do not count. The room stays until the limit is
+ * 0: a smaller limit would end consumers that have deliveries in hand, without need. */
 static size_t wanted_on(struct bide_rmq_receiver *receiver, size_t channel)
 {
     size_t queue = channel / 2, wanted = receiver->limits[queue];
@@ -157,8 +159,8 @@ static void set_limit(struct bide_receiver *base, size_t queue, size_t limit)
 
 /* ---- the calls ---- */
 
-/* No more than a share of what the broker lets us have: so it gets acknowledgements, and sends on, while the
- * user still works on the rest. */
+/* Reads no more than a share of all limits in one call: so the broker gets acknowledgements and sends more
+ * while the user still works on the rest. */
 static size_t share(const struct bide_rmq_receiver *receiver, size_t max)
 {
     size_t limit = 0;
@@ -168,7 +170,7 @@ static size_t share(const struct bide_rmq_receiver *receiver, size_t max)
     return max < limit ? max : limit;
 }
 
-/* While nothing is read the library says nothing to the broker, either. */
+/* Sends a heartbeat: while nothing is read, the library sends none. */
 static bide_code show_life(struct bide_rmq_receiver *receiver, bide_error *error)
 {
     int64_t every_us = bide_rmq_link_beat_us(&receiver->inbound.link);

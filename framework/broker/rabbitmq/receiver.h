@@ -1,5 +1,5 @@
-/* broker/rabbitmq/receiver.h: the receiver's own struct, and what it consists of. Everything here belongs to
- * the intake thread. */
+/* broker/rabbitmq/receiver.h: the structure behind a receiver, and its parts. Only the intake thread uses
+ * them. */
 #ifndef BIDE_BROKER_RABBITMQ_RECEIVER_H
 #define BIDE_BROKER_RABBITMQ_RECEIVER_H
 
@@ -15,109 +15,112 @@
 
 /* ---- connector.c ---- */
 
-/* Makes the next inbound connection on a thread of its own, because connecting,
- * logging in and declaring may take seconds and the intake thread waits for nobody.
+/* Makes the next inbound connection on a thread of its own: connecting, logging in and declaring may take
+ * seconds, and the intake thread must not wait.
  *
- * One try at a time. Thread-safety: the intake thread calls; the thread in between is the connector's matter.
+ * One try at a time. Thread-safety: the intake thread calls; the connector starts and joins its own thread.
  */
 
 struct bide_rmq_connector {
     const struct bide_rmq_settings *settings;
     const struct bide_wakeup *done;
-    bool is_busy;      /* from start to finish */
-    bool declare_only; /* the connection is made to declare what is missing, and not kept */
+    bool is_busy;      /* from start until finish */
+    bool declare_only; /* the connection only declares what is missing and is then closed */
     pthread_t thread;
     atomic_bool has_ended;
     size_t host;
-    /* the thread's, until has_ended */
+    /* belongs to the connector's thread until has_ended */
     struct bide_rmq_link link;
     bide_code code;
     bide_error error;
-    struct bide_rmq_refused refused; /* what could not be declared, where the code is BIDE_OK */
+    struct bide_rmq_refused refused; /* what the broker refused to declare, where the code is BIDE_OK */
 };
 
-/* `done` is signalled when a try has ended. */
+/* `done` is signalled when a try ends. */
 void bide_rmq_connector_init(struct bide_rmq_connector *connector, const struct bide_rmq_settings *settings,
     const struct bide_wakeup *done);
-/* Waits for a try in progress (at most the connect timeout for each host) and throws its result away. */
+/* Waits for a try in progress (at most the connect timeout for each host) and discards its result. */
 void bide_rmq_connector_release(struct bide_rmq_connector *connector);
 bide_code bide_rmq_connector_start(
     struct bide_rmq_connector *connector, bool declare_only, bide_error *error);
-/* False while a try is in progress, or when none was started. Otherwise its result, once; the link is then
- * the caller's. */
+/* False while a try is in progress, or when none was started. Otherwise returns the result of the try, once;
+ * the link then belongs to the caller. */
 bool bide_rmq_connector_finish(struct bide_rmq_connector *connector, struct bide_rmq_link *ret_link,
     bide_code *ret_code, bide_error *ret_error);
 
-/* What the broker refuses on a channel: to consume there, or to take what became of what was delivered. */
+/* A channel that the broker took down, because it refuses to let us consume there or a settlement of its
+ * deliveries. */
 struct bide_rmq_down {
-    struct bide_reconnect again; /* it is down, and tried then */
-    bool is_told;                /* in the log, until it consumes again */
-    size_t stuck;                /* room given for postings that are stuck */
+    struct bide_reconnect again; /* when to try the channel again */
+    bool is_told;                /* the log says that it is down, and not yet that it consumes again */
+    size_t stuck;                /* room added to the limit for stuck postings */
 };
 
 struct bide_rmq_receiver {
     struct bide_receiver base;
     struct bide_rmq_settings *settings;
-    struct bide_wakeup wakeup;    /* the courier has something */
-    struct bide_wakeup connected; /* the connector has */
+    struct bide_wakeup wakeup;    /* the courier has a posting to give back */
+    struct bide_wakeup connected; /* the connector has ended a try */
     struct bide_rmq_courier *courier;
     struct bide_rmq_connector connector;
     struct bide_rmq_inbound inbound;
     struct bide_reconnect reconnect;
-    size_t *limits;  /* wanted, by queue */
-    bool *has_begun; /* the queue is served: what lands is taken in, whatever the limit is at the moment */
+    size_t *limits;  /* by queue, as the user wants them */
+    bool *has_begun; /* by queue: it once had a limit; from then on landing messages are taken in */
     struct bide_rmq_down *downs;                   /* by channel */
-    size_t n_told;                                 /* of these */
-    char refusal[sizeof(((bide_error *)0)->text)]; /* what could not be declared, as it was told */
-    struct bide_rmq_delivery *ready, **ready_end;  /* read, not handed out */
-    bool has_more;                                 /* reading stopped before the end */
-    bool has_handed;                               /* postings the courier was not woken for */
+    size_t n_told;                                 /* channels with is_told */
+    char refusal[sizeof(((bide_error *)0)->text)]; /* the log's last text about what could not be declared */
+    struct bide_rmq_delivery *ready, **ready_end;  /* deliveries that were read but not handed out */
+    bool has_more;                                 /* reading stopped before all was read */
+    bool has_handed; /* postings were handed over, and the courier not woken yet */
     bool stopping;
-    int64_t ack_since_us;  /* acknowledgements wait since then; 0: none do */
+    int64_t ack_since_us;  /* since when acknowledgements wait; 0: none do */
     int64_t acked_us;      /* when they were last written */
-    int64_t flow_since_us; /* what arrived since then: */
+    int64_t flow_since_us; /* start of the present measurement, and arrivals in it: */
     size_t flow_n;
-    bool floods, rests; /* much arrives; the next wait does not look at the connection */
-    bool has_settled;   /* the last that was unsettled: the user is called back once to see it */
-    int64_t beat_us;    /* the last sign of life while nothing was read */
-    int64_t stalls_us;  /* the next look at quiet channels */
+    bool floods, rests; /* many messages arrive; the next wait ignores the connection */
+    bool has_settled;   /* the last unsettled delivery was settled: the user is called once more to see it */
+    int64_t beat_us;    /* the last heartbeat while nothing was read */
+    int64_t stalls_us;  /* when to look at quiet channels next */
     size_t n_postings;
-    size_t n_stuck;  /* of these, when the limits were set */
-    uint64_t n_lost; /* postings and settlements of lost connections; see also the inbound */
+    size_t n_stuck;  /* stuck postings when the limits were last set */
+    uint64_t n_lost; /* postings and settlements lost with connections; `inbound` counts more */
     uint64_t n_reconnects;
 };
 
 /* ---- receiver.c ---- */
 
-/* Consumes as the user, the connection and the broker allow. */
+/* Sets the consumers' limits as the user, the connection and the broker allow. */
 void bide_rmq_receiver_apply_limits(struct bide_rmq_receiver *receiver);
-/* What was read and not handed out, of a connection or a channel that has ended: the broker hands it out
- * again. */
+/* Drops deliveries that were read but not handed out, of a connection or channel that has ended: the broker
+ * hands them out again. */
 void bide_rmq_receiver_drop_stale(struct bide_rmq_receiver *receiver);
 
 /* ---- receiver_connect.c ---- */
 
-/* How long until a connection has to be made, to consume on or to declare on for a channel that is down; -1:
- * none has. */
+/* How long until a connection is needed, to consume, or to declare for a channel that is down; -1: none
+ * is. */
 int64_t bide_rmq_receiver_needs_connection_us(const struct bide_rmq_receiver *receiver);
-/* Takes one that has been made, and begins to make one where it is needed. */
+/* Takes over a connection that was made, and starts making one where it is needed. */
 void bide_rmq_receiver_connect_again(struct bide_rmq_receiver *receiver);
 void bide_rmq_receiver_note_lost(struct bide_rmq_receiver *receiver, const bide_error *error);
-/* After inbound.has_downed. The others go on; told once, until it consumes again. */
+/* Called when inbound.has_downed. Logs a channel that went down, once until it consumes again. Other channels
+ * go on. */
 void bide_rmq_receiver_note_downed(struct bide_rmq_receiver *receiver);
 void bide_rmq_receiver_note_revived(struct bide_rmq_receiver *receiver);
-/* The courier gives up what can no longer be settled. */
+/* Tells the courier the present generations, so that it gives up postings whose deliveries can no longer be
+ * settled. */
 void bide_rmq_receiver_tell_generations(struct bide_rmq_receiver *receiver);
 
 /* ---- receiver_settle.c ---- */
 
-/* Hands a settlement to the courier; where there is no memory the delivery goes back to its queue. */
+/* Hands a settlement to the courier. Without memory the delivery returns to its queue. */
 void bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement);
 void bide_rmq_receiver_settle(
     struct bide_receiver *base, const struct bide_settlement *settlements, size_t n);
-/* What the courier brings back becomes an acknowledgement. */
+/* Takes postings back from the courier and marks their deliveries for acknowledgement. */
 void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver);
-/* Writes acknowledgements where enough of them add up, or they have waited long enough. */
+/* Writes the acknowledgements if there are enough of them or they have waited long enough. */
 bide_code bide_rmq_receiver_acknowledge(struct bide_rmq_receiver *receiver, bide_error *error);
 /* How long acknowledgements may still wait; -1: there are none. */
 int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver);
@@ -125,13 +128,13 @@ size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver);
 
 /* ---- stalls.c ---- */
 
-/* Connected but not consuming, a known disease after reconnects: nothing arrives
- * although messages are ready, and no error tells. Intake thread. */
+/* Notices a connection that does not consume: messages are ready, none arrive, and there is no error. This
+ * can happen after reconnects. Intake thread. */
 
-/* Looks after channels that were quiet for long though they could take more. True: one of them has messages
- * and gets none, twice in a row: the connection should be made anew. */
+/* Looks at the channels that were quiet for long though they have room. True if one of them got no message
+ * twice in a row though some were ready: the caller should reconnect. */
 bool bide_rmq_has_stalled(struct bide_rmq_receiver *receiver);
-/* When to call that again; -1: no channel is quiet. */
+/* How long until the next call; -1: no channel is quiet. */
 int64_t bide_rmq_stalls_wait_us(const struct bide_rmq_receiver *receiver);
 
 #endif

@@ -1,4 +1,4 @@
-/* The receiver's connection, and channels of it that the broker has taken down. */
+/* The receiver's connection, and its channels that the broker has taken down. */
 #include "broker/rabbitmq/receiver.h"
 
 #include <stdio.h>
@@ -27,7 +27,7 @@ void bide_rmq_receiver_note_lost(struct bide_rmq_receiver *receiver, const bide_
 
 /* ---- channels that are down ---- */
 
-/* The others go on. Told once, until it consumes again. */
+/* Logs a channel that went down, once until it consumes again. Other channels go on. */
 void bide_rmq_receiver_note_downed(struct bide_rmq_receiver *receiver)
 {
     receiver->inbound.has_downed = false;
@@ -61,7 +61,7 @@ void bide_rmq_receiver_note_revived(struct bide_rmq_receiver *receiver)
     }
 }
 
-/* When the first channel that is down is to be tried again; -1: none is down. */
+/* How long until the first channel that is down is tried again; -1: none is down. */
 static int64_t down_wait_us(const struct bide_rmq_receiver *receiver)
 {
     int64_t wait = -1;
@@ -73,8 +73,8 @@ static int64_t down_wait_us(const struct bide_rmq_receiver *receiver)
     return wait;
 }
 
-/* A queue that was deleted under its consumer exists again once a new connection has declared what it can;
- * the old connection, with what is in hand on it, goes on. */
+/* Consumes again on channels that were down. A new connection has declared their queues if they were deleted;
+ * the old connection goes on with its deliveries. */
 static void consume_again(struct bide_rmq_receiver *receiver)
 {
     for (size_t i = 0; i < receiver->inbound.n_channels; i++)
@@ -92,7 +92,7 @@ static void begin_connection(struct bide_rmq_receiver *receiver, struct bide_rmq
     if (bide_rmq_inbound_is_open(&receiver->inbound)) {
         consume_again(receiver);
     } else if (!link->amqp) {
-        return; /* declared for a connection that was lost meanwhile */
+        return; /* it only declared, and the consuming connection was lost meanwhile */
     } else {
         bide_rmq_inbound_take(&receiver->inbound, link);
         bide_rmq_receiver_tell_generations(receiver);
@@ -107,8 +107,8 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* How long until a connection is needed: one to consume on, or one to declare on for a channel that is down.
- * -1: none is. */
+/* How long until a connection is needed, to consume, or to declare for a channel that is down; -1: none
+ * is. */
 int64_t bide_rmq_receiver_needs_connection_us(const struct bide_rmq_receiver *receiver)
 {
     if (!bide_rmq_inbound_is_open(&receiver->inbound))
@@ -117,7 +117,7 @@ int64_t bide_rmq_receiver_needs_connection_us(const struct bide_rmq_receiver *re
     return wait < 0 ? -1 : later(wait, bide_reconnect_wait_us(&receiver->reconnect, now_us(receiver)));
 }
 
-/* Once for each different refusal. */
+/* Logs each different refusal once. */
 static void tell_refused(struct bide_rmq_receiver *receiver)
 {
     const struct bide_rmq_refused *refused = &receiver->connector.refused;

@@ -3,8 +3,8 @@
 
 #include "base/killpoint.h"
 
-/* An acknowledgement that comes alone goes at once; those that follow wait this long for others to go with
- * them, or until they are a share of what the broker lets us have: each write costs the broker a round. */
+/* The first acknowledgement after a pause is written at once. Later ones wait for more, at most ACK_DELAY_US
+ * or until they are 1/ACK_SHARE of the limit: each write costs the broker a round. */
 enum { ACK_DELAY_US = 3000, ACK_SHARE = 4 };
 
 static int64_t now_us(const struct bide_rmq_receiver *receiver)
@@ -44,8 +44,9 @@ void bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct 
     bide_rmq_courier_hand(receiver->courier, posting);
 }
 
-/* Handed back while it is still early, or never held: the queue it came from is the right place. One whose
- * time has come goes on to the work queue, where any worker takes it. */
+/* Should a released delivery return to the queue it came from? Yes if that is the work queue or it is still
+ * early. If it is due and came from the landing queue, it is published to the work queue, where any worker
+ * takes it. */
 static bool goes_back(const struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery)
 {
     return !delivery->landing || delivery->base.message->due_ms > bide_wall_ms(receiver->settings->clock);
@@ -87,7 +88,7 @@ void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
         receiver->n_postings--;
         bool is_current = bide_rmq_inbound_is_current(&receiver->inbound, posting->delivery);
         receiver->n_lost += posting->given_up || !is_current;
-        if (is_current && posting->given_up) /* or nobody would get it while this connection lasts */
+        if (is_current && posting->given_up) /* otherwise it stays in hand as long as this connection lasts */
             bide_rmq_inbound_return(&receiver->inbound, posting->delivery);
         else if (is_current)
             mark_done(receiver, posting->delivery);
@@ -95,7 +96,7 @@ void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
     }
 }
 
-/* Enough for one write. */
+/* Are there enough acknowledgements for one write? */
 static bool is_worth_it(const struct bide_rmq_receiver *receiver)
 {
     bool rested = now_us(receiver) - receiver->acked_us >= ACK_DELAY_US;
@@ -129,7 +130,8 @@ int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver)
 
 size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver)
 {
-    /* On the way out they get another try, for as long as the user waits: given up, an attempt is lost. */
+    /* While stopping, stuck postings count as unsettled, so that they are tried as long as the user waits: if
+     * they are given up, the run is repeated with the same attempt. */
     size_t stuck = receiver->stopping ? 0 : bide_rmq_courier_all_stuck(receiver->courier);
     size_t n = receiver->n_postings - (stuck < receiver->n_postings ? stuck : receiver->n_postings);
     n += receiver->inbound.n_returned;

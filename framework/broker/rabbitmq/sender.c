@@ -7,14 +7,14 @@
 #include "broker/rabbitmq/objects.h"
 #include "broker/reconnect.h"
 
-/* One message of the batch in hand. */
+/* One message of the present call. */
 struct parcel {
     const struct bide_message *message;
     enum bide_sent *result;
-    bool is_out;      /* with the broker, unanswered */
-    bool is_suspect;  /* to be sent alone */
-    bool is_over;     /* nothing more is tried */
-    unsigned denials; /* by the broker, of this one alone */
+    bool is_out;      /* published, and not answered */
+    bool is_suspect;  /* to be published alone */
+    bool is_over;     /* has its final answer */
+    unsigned denials; /* how often the broker denied it when it was published alone */
 };
 
 struct sender {
@@ -24,18 +24,18 @@ struct sender {
     struct bide_reconnect reconnect;
     struct parcel *parcels;
     size_t room;
-    /* of the call in progress */
-    size_t n, n_open;  /* parcels, and those without a final answer */
-    size_t n_suspects; /* of these */
+    /* of the present call */
+    size_t n, n_open;  /* parcels; and those without a final answer */
+    size_t n_suspects; /* the suspects among those */
     bool must_declare; /* a queue is missing */
-    size_t cursor;     /* all before it are out or answered */
-    int64_t heard_us;  /* the last answer, or the beginning */
+    size_t cursor;     /* all parcels before it are out or answered */
+    int64_t heard_us;  /* of the last answer, or of the beginning */
     int64_t deadline_us;
-    bide_code refusal; /* the first that is final */
-    bide_error why;    /* of that */
+    bide_code refusal; /* the first final refusal */
+    bide_error why;    /* its text */
 };
 
-/* What is missing is declared once more before the broker's word is final. */
+/* DENIALS: the sender reconnects and declares once before it takes a denial as final. */
 enum { PAUSE_MS = 20, SLICE_MS = 1000, DENIALS = 2 };
 
 static int64_t now_us(const struct sender *sender)
@@ -57,7 +57,7 @@ static void close_parcel(struct sender *sender, struct parcel *parcel)
     sender->n_suspects -= parcel->is_suspect;
 }
 
-/* The call goes on with the others, and ends with this. */
+/* The call goes on with the other parcels, and returns this failure in the end. */
 static void fail_parcel(struct sender *sender, struct parcel *parcel, bide_code code, const char *text)
 {
     if (code == BIDE_E_DATA)
@@ -86,7 +86,7 @@ static void on_outcome(void *owner, void *item, enum bide_rmq_outcome outcome)
         close_parcel(sender, parcel);
         return;
     }
-    sender->cursor = 0; /* sent again, as long as there is time */
+    sender->cursor = 0; /* it is sent again, as long as there is time */
     sender->must_declare |= outcome == BIDE_RMQ_RETURNED;
     bool is_suspect = outcome == BIDE_RMQ_SUSPECT || outcome == BIDE_RMQ_DENIED;
     sender->n_suspects += is_suspect && !parcel->is_suspect;
@@ -112,7 +112,7 @@ static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *e
     return code;
 }
 
-/* Puts in one that is neither out nor answered; what can never be sent is refused. */
+/* Publishes a parcel. One that can never be sent is refused. */
 static bide_code put_one(struct sender *sender, struct parcel *parcel, bide_error *error)
 {
     bide_error why;
@@ -124,7 +124,7 @@ static bide_code put_one(struct sender *sender, struct parcel *parcel, bide_erro
     return BIDE_OK;
 }
 
-/* While one of them may be at fault, one at a time, and nothing beside it. */
+/* While there are suspects, only they are published, one at a time. */
 static bool has_turn(const struct sender *sender, const struct parcel *parcel)
 {
     if (sender->n_suspects)
@@ -164,13 +164,14 @@ static bide_code connect_again(struct sender *sender, bide_error *error)
     return code;
 }
 
-/* Whether trying again makes sense: not for what only a person mends. */
+/* May trying again help? Not if a person must act. */
 static bool is_passing(bide_code code)
 {
     return code == BIDE_E_BROKER || code == BIDE_E_TIMEOUT;
 }
 
-/* A connection cut without a word: what is out gets no answer. Half of the time is kept for another one. */
+/* Has the connection been cut unnoticed? Then the parcels in flight get no answer. Half of the timeout is
+ * kept for another connection. */
 static bool is_silent(const struct sender *sender)
 {
     return sender->publisher.n_waiting && !sender->publisher.link.blocked &&
@@ -182,7 +183,7 @@ static bide_code step(struct sender *sender, bide_error *error)
     bide_code code = BIDE_OK;
     if (is_silent(sender))
         bide_rmq_publisher_drop(&sender->publisher);
-    if (sender->must_declare && sender->publisher.n_waiting == 0) { /* which is part of connecting */
+    if (sender->must_declare && sender->publisher.n_waiting == 0) { /* declaring is part of connecting */
         bide_rmq_publisher_close(&sender->publisher);
         bide_reconnect_failed(&sender->reconnect, now_us(sender));
         sender->publisher.must_declare = true;
@@ -197,14 +198,14 @@ static bide_code step(struct sender *sender, bide_error *error)
     size_t before = sender->n_open;
     code = bide_rmq_publisher_serve(&sender->publisher, wait_ms(sender, SLICE_MS), error);
     if (code == BIDE_OK && sender->n_open == before && sender->publisher.n_waiting == 0 && before)
-        poll(NULL, 0, wait_ms(sender, PAUSE_MS)); /* all were nacked: do not hammer */
+        poll(NULL, 0, wait_ms(sender, PAUSE_MS)); /* the broker refused all: pause before the next try */
     return code;
 }
 
 static bide_code timed_out(const struct sender *sender, bide_code last, bide_error *error)
 {
     if (last != BIDE_OK)
-        return last; /* the text says why */
+        return last; /* the text already says why */
     const char *why =
         sender->publisher.link.blocked
             ? "the broker has an alarm (memory or disk: see 'rabbitmqctl status') and takes nothing"
@@ -248,8 +249,8 @@ static bide_code send_all(struct bide_sender *base, struct bide_message *const *
         return sender->refusal == BIDE_OK ? BIDE_OK
                                           : bide_fail(error, sender->refusal, "%s", sender->why.text);
     if (code == BIDE_OK || is_passing(code))
-        code = timed_out(sender, code, error); /* looks at the connection: before it is dropped */
-    /* The broker may still answer what is out; nobody would be there to hear it. */
+        code = timed_out(sender, code, error); /* before the drop: it looks at the connection */
+    /* The broker may still answer the parcels in flight, but this call no longer waits. */
     if (sender->publisher.n_waiting)
         bide_rmq_publisher_drop(&sender->publisher);
     return code;

@@ -8,7 +8,7 @@
 #include "broker/rabbitmq/objects.h"
 #include "broker/risk.h"
 
-/* Early ones wait half a second at most: so many arrive in that time at 10 000 a second. */
+/* As many messages as arrive within the landing window (half a second) at 10 000 a second. */
 enum { EARLY_MAX = 5000 };
 
 enum {
@@ -152,7 +152,7 @@ const char *bide_rmq_risk(const struct bide_url *url)
     return NULL;
 }
 
-/* A file's path, from base_dir where it is relative; NULL where the option is absent. */
+/* The path of a file, relative to base_dir; NULL where the option is absent. */
 static bool read_path(struct bide_rmq_settings *settings, const struct bide_broker_options *options,
     const char *name, const char **ret_path)
 {

@@ -1,7 +1,7 @@
-/* broker/rabbitmq/settings.h: an URL and the broker options as this adapter needs them, with all names made.
+/* broker/rabbitmq/settings.h: an URL and the broker options in this adapter's terms, with all names composed.
  *
- * A settings object is a copy that depends on nothing; once made it is never changed and may be read by any
- * thread until its destruction. */
+ * The settings are a copy of their own. They are never changed, and any thread may read them until they are
+ * destroyed. */
 #ifndef BIDE_BROKER_RABBITMQ_SETTINGS_H
 #define BIDE_BROKER_RABBITMQ_SETTINGS_H
 
@@ -16,7 +16,7 @@ struct bide_rmq_host {
     int port;
 };
 
-/* A queue as users know it, and what it consists of. */
+/* A queue with its users' name, and its AMQP queues. */
 struct bide_rmq_queue {
     const char *name;    /* "mail": also the routing key */
     const char *work;    /* "bide.mail" */
@@ -28,10 +28,10 @@ struct bide_rmq_settings {
     struct bide_rmq_host hosts[BIDE_URL_HOSTS_MAX];
     size_t n_hosts;
     const char *user, *password, *vhost;
-    const char *redacted; /* the URL for messages */
+    const char *redacted; /* the URL for messages and logs, without the password */
     const char *client_name;
     bool tls;
-    bool verify;                             /* the server's certificate and name */
+    bool verify;                             /* check the server's certificate and name */
     const char *cafile, *certfile, *keyfile; /* NULL: not given */
     int heartbeat_s;                         /* 0: none */
     int64_t connect_timeout_ms;

@@ -2,13 +2,13 @@
 
 enum { QUIET_US = 10 * 1000 * 1000, STRIKES = 2 };
 
-/* It consumes, and the broker owes it a delivery if there is any. */
+/* The channel consumes, has room, and so should get every message that is ready. */
 static bool could_take_more(const struct bide_rmq_channel *channel)
 {
     return channel->limit > 0 && channel->tags.n_out + channel->tags.n_done < channel->limit;
 }
 
-/* One look at a channel; true at the last strike. */
+/* Looks at one channel. True when the channel got no ready message twice in a row. */
 static bool look(struct bide_rmq_receiver *receiver, size_t index, int64_t now)
 {
     struct bide_rmq_channel *channel = &receiver->inbound.channels[index];

@@ -28,8 +28,7 @@ static uint64_t *done_at(const struct bide_rmq_tags *tags, uint64_t number)
     return &tags->done[number & (tags->room - 1)];
 }
 
-/* No more tags can be done than there are between `low` and `next`: `done` needs no more room than `states`.
- */
+/* `done` needs no more room than `states`: at most next - low tags can be done. */
 static bool grow(struct bide_rmq_tags *tags)
 {
     struct bide_rmq_tags larger = *tags;
@@ -77,7 +76,7 @@ void bide_rmq_tags_gone(struct bide_rmq_tags *tags, uint64_t tag)
     tags->n_out--;
 }
 
-/* The newest DONE tag below the first that is still out; moves `low` up to that one. 0: none. */
+/* The newest DONE tag below the oldest that is out; moves `low` up to that one. 0: none. */
 static uint64_t take_run(struct bide_rmq_tags *tags, size_t *ret_n)
 {
     uint64_t last = 0;
@@ -91,7 +90,7 @@ static uint64_t take_run(struct bide_rmq_tags *tags, size_t *ret_n)
     return last;
 }
 
-/* The oldest of those done that no run has taken. Each tag passes here once, however many are still out. */
+/* The oldest done tag that no run has taken. It looks at each tag once, however many are still out. */
 static uint64_t take_single(struct bide_rmq_tags *tags)
 {
     uint64_t tag;

@@ -6,9 +6,9 @@
 #include "broker/rabbitmq/fault.h"
 
 enum {
-    FIXED_ROWS = 5,                         /* unrouted: exchange, queue, binding; work; due */
-    RUNG_ROWS = 1 + 9 * 2 + 1,              /* exchange, nine queues with their bindings, the way past */
-    QUEUE_ROWS = 5,                         /* work and its binding, landing and its binding, dead */
+    FIXED_ROWS = 5,            /* unrouted: exchange, queue, binding; work; due */
+    RUNG_ROWS = 1 + 9 * 2 + 1, /* exchange; nine queues with their bindings; the binding for digit 0 */
+    QUEUE_ROWS = 5,            /* work and its binding, landing and its binding, dead */
     KEY_SIZE = 2 * BIDE_RMQ_RUNGS + 2 + 100 /* BIDE_NAME_MAX */
 };
 
@@ -138,9 +138,9 @@ static void put_number(struct arguments *arguments, const char *key, int64_t num
         .key = bide_rmq_text(key), .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = number}};
 }
 
-/* A quorum queue without a delivery limit would lose messages that are handed back often: 4.x limits to 20 by
- * default, and -1 ("none" there) means "at the first" on 3.10. A holding queue with any other overflow than
- * reject-publish silently falls back to at-most-once dead-lettering. */
+/* A quorum queue needs a delivery limit, or it loses messages that are returned often: 4.x limits to 20 by
+ * default, and -1 ("none" there) means "at the first" on 3.10. A holding queue needs the overflow
+ * reject-publish: with any other, the broker silently uses at-most-once dead-lettering. */
 static void queue_arguments(struct arguments *arguments, const struct bide_rmq_row *row, bool classic)
 {
     put_text(arguments, "x-queue-type", classic ? "classic" : "quorum");
@@ -230,7 +230,7 @@ static int declare_at_once(struct bide_rmq_link *link, amqp_channel_t channel, c
     return bide_rmq_row_declare(link, channel, row, true);
 }
 
-/* Bindings go with what they bind. */
+/* Deleting an exchange or queue deletes its bindings too. */
 static int delete_at_once(struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row)
 {
     amqp_exchange_delete_t exchange = {.exchange = bide_rmq_text(row->name), .nowait = 1};
@@ -244,7 +244,7 @@ static int delete_at_once(struct bide_rmq_link *link, amqp_channel_t channel, co
 
 typedef int row_action(struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row);
 
-/* On the first n rows. */
+/* Acts on the first n rows. */
 static bide_code act_on_rows(struct bide_rmq_link *link, amqp_channel_t channel,
     const struct bide_rmq_topology *topology, size_t n, row_action *act, const char *doing, bide_error *error)
 {
@@ -253,7 +253,7 @@ static bide_code act_on_rows(struct bide_rmq_link *link, amqp_channel_t channel,
         status = act(link, channel, &topology->rows[i]);
     if (status != AMQP_STATUS_OK)
         return bide_rmq_fail_status(link->settings, status, doing, error);
-    /* The answer to this comes after all the others' refusals. */
+    /* The broker answers this after it has refused any of the methods before. */
     amqp_basic_qos(link->amqp, channel, 0, 0, 0);
     return bide_rmq_check(link->settings, amqp_get_rpc_reply(link->amqp), doing, error);
 }
@@ -268,7 +268,7 @@ static bide_code act_on_topology(
     bide_code code = bide_rmq_topology_init(&topology, link->settings, error);
     if (code != BIDE_OK)
         return code;
-    struct timeval patience = bide_rmq_timeval(60000); /* quorum queues take a while */
+    struct timeval patience = bide_rmq_timeval(60000); /* quorum queues take long */
     struct timeval usual = bide_rmq_timeval(link->settings->timeout_ms);
     amqp_set_rpc_timeout(link->amqp, &patience);
     code = act(link, channel, &topology, user, error);
@@ -294,7 +294,7 @@ static bide_code delete_all(struct bide_rmq_link *link, amqp_channel_t channel,
         link, channel, topology, topology->n_rows, delete_at_once, "deleting exchanges and queues", error);
 }
 
-/* Rows are declared in order: where the last queue is, everything was. */
+/* Rows are declared in order: if the last queue exists, all rows before it were declared. */
 static bide_code ask_for_last_queue(struct bide_rmq_link *link, amqp_channel_t channel,
     const struct bide_rmq_topology *topology, bool *ret_there, bide_error *error)
 {
@@ -315,14 +315,15 @@ static bide_code ensure_all(struct bide_rmq_link *link, amqp_channel_t channel,
 {
     (void)user;
     bool there;
-    size_t n = topology->n_rows - BIDE_RMQ_RUNGS * RUNG_ROWS; /* those in front of the delay store's */
+    size_t n = topology->n_rows - BIDE_RMQ_RUNGS * RUNG_ROWS; /* the rows before the delay store's */
     bide_code code = ask_for_last_queue(link, channel, topology, &there, error);
     if (code == BIDE_OK && there)
         return act_on_rows(link, channel, topology, n, declare_at_once, declaring, error);
     return code == BIDE_OK ? declare_all(link, channel, topology, user, error) : code;
 }
 
-/* The broker closes a channel at the first refusal and looks at nothing after it: so one by one. */
+/* Declares the rows one by one: at a refusal the broker closes the channel and ignores all methods after
+ * it. */
 static bide_code declare_each(struct bide_rmq_link *link, amqp_channel_t channel,
     const struct bide_rmq_topology *topology, struct bide_rmq_refused *refused, bide_error *error)
 {

@@ -11,7 +11,7 @@ enum {
     CONTENT_HEAD = 12, /* class, weight, body size */
     METHOD_ROOM = 2048,
     ROOM_KEPT = 4 * 1024 * 1024,
-    PATIENCE_MS = 10000, /* for the rest of a frame that was begun */
+    PATIENCE_MS = 10000, /* how long to wait for the rest of a frame that was begun */
 };
 
 void bide_rmq_wire_init(struct bide_rmq_wire *wire, struct bide_rmq_link *link)
@@ -47,7 +47,7 @@ static void put_head(char *to, int type, amqp_channel_t channel, size_t size)
     put_u32(to + 3, (uint32_t)size);
 }
 
-/* The frame whose payload of `size` bytes stands behind the buffer's content becomes part of it. */
+/* Adds a frame: its payload of `size` bytes already stands behind the buffer's content. */
 static void finish_frame(struct bide_rmq_wire *wire, int type, amqp_channel_t channel, size_t size)
 {
     char *frame = wire->out.bytes + wire->out.size;
@@ -115,7 +115,7 @@ static bool has_room(const struct bide_rmq_wire *wire, int wait_ms)
     return ready > 0;
 }
 
-/* Where the frame in which byte `at` lies ends (`at` itself between two frames). */
+/* The end of the frame that contains byte `at` (`at` itself between two frames). */
 static size_t frame_end(const struct bide_rmq_wire *wire, size_t at)
 {
     size_t end = 0;
@@ -127,7 +127,7 @@ static size_t frame_end(const struct bide_rmq_wire *wire, size_t at)
     return end;
 }
 
-/* Writes up to byte `end`; false when there is no room at once or ever. */
+/* Writes up to byte `end`; false without room now, or when the connection is lost. */
 static bool write_until(struct bide_rmq_wire *wire, size_t end)
 {
     while (wire->written < end) {
@@ -144,7 +144,7 @@ static bool write_until(struct bide_rmq_wire *wire, size_t end)
     return true;
 }
 
-/* A frame that was begun has to be ended, or the library's heartbeat would land in it. */
+/* Finishes a frame that was begun: otherwise the library could write its heartbeat into the middle. */
 static void end_frame(struct bide_rmq_wire *wire)
 {
     size_t end = frame_end(wire, wire->written);
@@ -202,7 +202,7 @@ bide_code bide_rmq_wire_publish(struct bide_rmq_wire *wire, amqp_channel_t chann
         encode_content_head(wire, channel, properties, body.len) && encode_body(wire, channel, body))
         return BIDE_OK;
     bool hungry = wire->out.failed;
-    wire->out.size = before; /* nothing of it goes out, and the next one may have room */
+    wire->out.size = before; /* nothing of this message is written; a later one may have room */
     wire->out.failed = false;
     if (hungry)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");

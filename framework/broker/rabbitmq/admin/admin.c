@@ -6,7 +6,8 @@
 
 /* ---- the connection ---- */
 
-/* Declares what is missing, as far as it can: an admin has to be able to look at what is wrong, too. */
+/* Declares what is missing. Ignores refusals: an admin must be able to look at a broker that is not as it
+ * should be. */
 static void declare(struct bide_rmq_admin *admin)
 {
     bide_error ignored;
@@ -28,7 +29,7 @@ static bide_code open_link(struct bide_rmq_admin *admin, bide_error *error)
     return BIDE_OK;
 }
 
-/* A question whose answer is known: is anybody there? */
+/* Does the connection still work? Asks the broker something that it always answers. */
 static bool answers(struct bide_rmq_admin *admin)
 {
     if (!admin->link.amqp)

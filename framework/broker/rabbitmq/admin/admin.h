@@ -1,5 +1,5 @@
-/* broker/rabbitmq/admin/admin.h: the admin object's own struct, and where it takes messages from, for this
- * folder. One thread at a time. */
+/* broker/rabbitmq/admin/admin.h: the structure behind an admin, and the queues from which it takes messages,
+ * for this folder. One thread at a time. */
 #ifndef BIDE_BROKER_RABBITMQ_ADMIN_ADMIN_H
 #define BIDE_BROKER_RABBITMQ_ADMIN_ADMIN_H
 
@@ -11,15 +11,15 @@
 
 /* The queues from which an admin takes messages, numbered.
  *
- * First the dead letters of queue 0, 1, …, then what is unrouted; these are what `dead_*` works on. Behind
- * them stands what an export needs as well, in the order of a message's way: the holding queues from the
+ * First the dead letters of queue 0, 1, …, then the unrouted messages; `dead_*` works on these. Then the
+ * queues that only an export needs, in the order in which a message passes them: the holding queues from the
  * longest to the shortest, the landing queues, the work queues. Never changed once made: any thread. */
 
 enum bide_rmq_source_kind { BIDE_RMQ_DEAD, BIDE_RMQ_UNROUTED, BIDE_RMQ_UNDERWAY };
 
 struct bide_rmq_source {
     const char *queue; /* the broker's name */
-    const char *name;  /* the queue as users know it; NULL: of several */
+    const char *name;  /* the queue's name for users; NULL: it holds messages of several queues */
     enum bide_rmq_source_kind kind;
 };
 
@@ -44,21 +44,21 @@ struct bide_rmq_admin {
     struct bide_rmq_publisher publisher; /* opened by the first replay */
     struct bide_rmq_scratch scratch;
     struct bide_rmq_sources sources;
-    size_t *n_letters;   /* by source: taken and neither acknowledged nor given back */
+    size_t *n_letters;   /* by source: letters taken, and neither acknowledged nor given back */
     uint64_t last_tag;   /* of the letter taken last */
-    size_t n_acks;       /* since the broker was known to have applied all of them */
-    size_t open_letters; /* channels for letters that are open: of sources 0 … open_letters-1 */
+    size_t n_acks;       /* since the last time the broker was known to have applied all of them */
+    size_t open_letters; /* number of open channels for letters: of sources 0 … open_letters-1 */
 };
 
-/* Connected, with an open channel for questions. */
+/* Makes sure that the connection works and its channel for questions is open. */
 bide_code bide_rmq_admin_ready(struct bide_rmq_admin *admin, bide_error *error);
-/* Messages ready in a queue, or -1: there is no such queue; and how many consumers it has. */
+/* How many messages are ready in a queue (-1: it does not exist), and how many consumers it has. */
 bide_code bide_rmq_admin_look(struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready,
     int64_t *ret_consumers, bide_error *error);
-/* The former alone. */
+/* As the former, without the consumers. */
 bide_code bide_rmq_admin_depth(
     struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready, bide_error *error);
-/* After the broker has closed a channel: open again. */
+/* Opens a channel again that the broker has closed. */
 bide_code bide_rmq_admin_reopen(struct bide_rmq_admin *admin, amqp_channel_t channel, bide_error *error);
 
 bide_code bide_rmq_admin_stats(

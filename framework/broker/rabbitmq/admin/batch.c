@@ -57,7 +57,7 @@ static void on_outcome(void *owner, void *user, enum bide_rmq_outcome outcome)
     batch->has_suspects |= outcome == BIDE_RMQ_SUSPECT;
 }
 
-/* Waits until no more than so many are in flight and one more has room. */
+/* Waits until at most n_out messages are in flight and the publisher takes one more. */
 static bide_code serve_until(struct bide_rmq_batch *batch, size_t n_out, bide_error *error)
 {
     const struct bide_rmq_settings *settings = batch->admin->settings;
@@ -73,7 +73,8 @@ static bide_code serve_until(struct bide_rmq_batch *batch, size_t n_out, bide_er
     return BIDE_OK;
 }
 
-/* In flight at once: as many as the publisher takes, or one where one of them is at fault. */
+/* Publishes the open items: as many at once as the publisher takes, or one at a time while one of them may be
+ * the reason why the broker closes the channel. */
 static bide_code publish_open(struct bide_rmq_batch *batch, bide_error *error)
 {
     bide_code code = BIDE_OK;
@@ -108,9 +109,9 @@ bide_code bide_rmq_batch_publish(struct bide_rmq_batch *batch, bide_error *error
         bide_code code = publish_open(batch, error);
         if (code == BIDE_OK)
             return BIDE_OK;
-        bide_rmq_publisher_drop(publisher); /* nobody waits for what is still out */
+        bide_rmq_publisher_drop(publisher); /* the outcomes of items in flight no longer matter */
         if (batch->n_denied == n_denied && batch->has_suspects == had_suspects)
-            return code; /* it is the connection, not one of these */
+            return code; /* the connection fails, not one of the messages */
         code = bide_rmq_publisher_open(publisher, batch->role, false, error);
         if (code != BIDE_OK)
             return code;

@@ -19,11 +19,11 @@ struct walk {
     bide_progress *progress;
     void *user;
     uint64_t n_done, total;
-    uint64_t n_put; /* published: the number that a spread goes by */
+    uint64_t n_put; /* published so far: a spread needs the number of each letter */
     bool is_interrupted;
-    char known_queue[BIDE_NAME_MAX + 1]; /* of the last unrouted letter, and whether it exists */
+    char known_queue[BIDE_NAME_MAX + 1]; /* the queue of the last unrouted letter, and whether it exists */
     bool is_known;
-    uint64_t n_homeless; /* unrouted letters that stayed, for want of their queue */
+    uint64_t n_homeless; /* unrouted letters that stayed because their queue does not exist */
     uint64_t n_cut;      /* letters that stayed because they have only the beginning of their body */
     uint64_t n_denied;   /* letters that stayed because the broker refused them */
     bide_error why;
@@ -31,14 +31,14 @@ struct walk {
 
 /* ---- taking ---- */
 
-/* All of a source, but no more than were there at the beginning: what dies meanwhile waits for next time. */
+/* Takes the letters of a source, as many as it had at the beginning. Letters that arrive meanwhile stay. */
 static bide_code take_all(struct bide_rmq_admin *admin, size_t source, const struct bide_dead_filter *filter,
     struct bide_rmq_pile *pile, bide_error *error)
 {
     int64_t depth = 0;
     bide_code code = bide_rmq_admin_depth(admin, admin->sources.items[source].queue, &depth, error);
     size_t left = code == BIDE_OK && depth > 0 ? (size_t)depth : 0;
-    do { /* also where nothing is left: the channel of each source is opened in turn */
+    do { /* at least once: letters_take opens the source's channel, in order */
         size_t n = 0;
         if (code == BIDE_OK)
             code = bide_rmq_letters_take(admin, source, left, filter, pile, &n, error);
@@ -94,7 +94,7 @@ static bide_code walk_source(struct walk *walk, size_t source, bide_error *error
     bide_code code = bide_rmq_admin_depth(admin, admin->sources.items[source].queue, &depth, error);
     size_t left = code == BIDE_OK && depth > 0 ? (size_t)depth : 0;
     walk->total += left;
-    do { /* also where nothing is left: the channel of each source is opened in turn */
+    do { /* at least once: letters_take opens the source's channel, in order */
         struct bide_rmq_pile pile = {0};
         size_t n = 0, most = left < BATCH ? left : BATCH;
         if (code == BIDE_OK)
@@ -107,8 +107,8 @@ static bide_code walk_source(struct walk *walk, size_t source, bide_error *error
     return code;
 }
 
-/* With a limit it takes all to know which are the newest; without, batch by batch. The oldest of a queue come
- * first. */
+/* With a limit, takes all letters first, to know which are the newest; without one, works batch by batch. In
+ * each queue the oldest letters come first. */
 static bide_code walk_all(struct walk *walk, bide_error *error)
 {
     struct bide_rmq_pile pile = {0};
@@ -159,7 +159,7 @@ bide_code bide_rmq_dead_drop(struct bide_admin *base, const struct bide_dead_fil
 
 /* ---- replaying ---- */
 
-/* An unrouted letter whose queue still does not exist stays where it is: published, it would come back. */
+/* An unrouted letter is replayed only if its queue exists now: otherwise it would come back at once. */
 static bide_code has_home(
     struct walk *walk, const struct bide_rmq_letter *letter, bool *ret_has, bide_error *error)
 {
@@ -181,8 +181,8 @@ static bide_code has_home(
     return BIDE_OK;
 }
 
-/* A dead letter begins anew; an unrouted message goes on where it was: not before it is due, and with what it
- * has been through. */
+/* A replayed dead letter starts again at attempt 1. An unrouted message continues: it keeps its due time (or
+ * gets a later one from the spread), its attempt and its errors. */
 static void replay_marks(
     struct walk *walk, const struct bide_rmq_letter *letter, struct bide_rmq_marks *marks)
 {
@@ -240,7 +240,7 @@ static bide_code leave_out_homeless(
     return code;
 }
 
-/* Those whose copy is in its queue are deleted, also where others failed. */
+/* Deletes the letters whose copies the broker has confirmed, even if others failed. */
 static bide_code acknowledge_confirmed(struct walk *walk, const struct bide_rmq_pile *pile,
     const struct bide_rmq_batch *batch, bide_error *error)
 {

@@ -1,10 +1,10 @@
-/* Dead letters from elsewhere. */
+/* Stores dead letters from another broker. */
 #include "broker/rabbitmq/address.h"
 #include "broker/rabbitmq/admin/batch.h"
 
 enum { ERROR_MAX = 2000 }; /* as in parcel.c: all headers must fit into one frame */
 
-/* A queue that nobody knows has no place for dead letters: there they lie with what is unrouted. */
+/* Dead letters of a queue that the settings do not know go to the unrouted messages. */
 static void choose_route(
     const struct bide_rmq_settings *settings, const char *queue, struct bide_rmq_route *route)
 {

@@ -1,8 +1,9 @@
-/* Exporting: what lies in the queues is taken without acknowledging it, as dead letters are, and acknowledged
- * when it has been carried away: a killed export's connection gives everything back by itself.
+/* Exporting. Messages are taken from the queues without acknowledging them, as dead letters are, and
+ * acknowledged once they were carried away. If the export is killed, the broker gives all of them back
+ * because the connection ends.
  *
- * Messages move on while they are looked for, from rung to rung and on to the landing: so the queues are
- * walked in the direction of that way, until two walks with a pause between have found nothing. */
+ * Meanwhile messages move, from rung to rung and on to the landing queue. So the export walks the queues in
+ * the same direction, again and again, until two walks in a row, with a pause between, have found nothing. */
 #include "broker/export.h"
 
 #include <poll.h>
@@ -14,11 +15,11 @@ enum { PAUSE_MS = 300 };
 
 struct exporter {
     struct bide_rmq_admin *admin;
-    const char *queue; /* NULL: all */
+    const char *queue; /* NULL: all queues */
     struct bide_dead_filter filter;
     bide_export_visit *visit;
     void *user;
-    bool carried; /* something, in this walk */
+    bool carried; /* this walk has carried something */
     struct bide_export items[BIDE_EXPORT_BATCH];
 };
 
@@ -35,7 +36,7 @@ static void show_pile(struct exporter *exporter, const struct bide_rmq_pile *pil
     }
 }
 
-/* One acknowledgement for all where nothing else was taken from this source. */
+/* One acknowledgement is enough if nothing else was taken from this source. */
 static bide_code acknowledge_carried(
     struct exporter *exporter, size_t source, const struct bide_rmq_pile *pile, bide_error *error)
 {
@@ -52,7 +53,8 @@ static bide_code acknowledge_carried(
     return code;
 }
 
-/* What was carried is deleted even where the visit failed in the end: each other order makes duplicates. */
+/* Deletes what the visitor has carried, even where the visit failed in the end: if it stayed, the message
+ * would exist twice. */
 static bide_code visit_pile(
     struct exporter *exporter, size_t source, const struct bide_rmq_pile *pile, bide_error *error)
 {
@@ -78,8 +80,8 @@ static bide_code export_batch(
     return code;
 }
 
-/* What was there at the beginning; a later walk finds what comes meanwhile. Other queues' messages must not
- * be kept for long: their time goes on. */
+/* Exports what the queue had at the beginning; the next walk finds what has arrived since. If only one queue
+ * is exported, messages of other queues are given back at once: they must move on to be in time. */
 static bide_code export_source(struct exporter *exporter, size_t source, bide_error *error)
 {
     int64_t depth = 0;

@@ -6,7 +6,7 @@
 #include "broker/rabbitmq/fault.h"
 
 enum { PIPELINE = 64, PREFIX = 2 * BIDE_RMQ_RUNGS, RETURN_MS = 2000, RETURN_STEP_MS = 2, ACKS_MAX = 16 };
-enum { FIRST_PIPELINE = 4, ENOUGH_BYTES = 8 * 1024 * 1024 }; /* of bodies, kept and under way */
+enum { FIRST_PIPELINE = 4, ENOUGH_BYTES = 8 * 1024 * 1024 }; /* bytes of bodies, in the pile and arriving */
 
 static const struct bide_rmq_source *source_of(const struct bide_rmq_admin *admin, size_t source)
 {
@@ -54,8 +54,8 @@ void bide_rmq_pile_sort(struct bide_rmq_pile *pile, bool oldest_first)
         qsort(pile->letters, pile->n, sizeof *pile->letters, oldest_first ? older : newer);
 }
 
-/* Keeps the newest; called when twice as many have come together, or large ones, so that each is sorted a few
- * times only. */
+/* Keeps the newest letters. Called when the pile holds twice the limit, or large letters, so that each letter
+ * is sorted only a few times. */
 static void trim(struct bide_rmq_pile *pile, size_t limit)
 {
     bide_rmq_pile_sort(pile, false);
@@ -106,17 +106,18 @@ struct fetch {
     const struct bide_dead_filter *filter;
     struct bide_rmq_pile *pile;
     size_t most, n_asked, n_answered, n_taken;
-    size_t largest;      /* body so far */
-    size_t bytes_before; /* in the pile */
+    size_t largest;      /* the largest body so far */
+    size_t bytes_before; /* bytes in the pile at the beginning */
     bool is_empty;
-    /* the one coming in */
+    /* the letter that is arriving */
     amqp_basic_get_ok_t *got;
     amqp_frame_t head;
-    struct bide_buffer body; /* stays empty where bodies are left out */
+    struct bide_buffer body; /* stays empty for a filter without bodies */
     uint64_t body_left;
 };
 
-/* Where an unrouted message wanted to go: what follows the digits, if it came by the ladder. */
+/* The queue to which an unrouted message was sent. If it came through the ladder, that is the routing key
+ * without its digits. */
 static struct bide_slice wanted_queue(const struct fetch *fetch, const struct bide_rmq_marks *marks)
 {
     const struct bide_rmq_settings *settings = fetch->admin->settings;
@@ -131,7 +132,8 @@ static struct bide_slice wanted_queue(const struct fetch *fetch, const struct bi
     return marks->queue;
 }
 
-/* One that was buried says why, and how often it was run; where it lies says the rest. */
+/* A message that a worker declared dead says the reason and the number of its runs. Any other letter tells
+ * both by where it is: in the unrouted queue. */
 static void judge_dead(
     const struct bide_rmq_marks *marks, enum bide_rmq_source_kind kind, struct bide_rmq_letter *letter)
 {
@@ -147,7 +149,7 @@ static void judge_dead(
     letter->message->attempt = (int)(is_buried ? marks->attempts : marks->attempt - 1);
 }
 
-/* What a worker would make a dead letter of is one already. */
+/* An export treats a message as a dead letter if a worker would find it malformed. */
 static void judge_underway(
     const struct bide_rmq_admin *admin, const char *malformed, struct bide_rmq_letter *letter)
 {
@@ -268,8 +270,9 @@ static bide_code on_frame(struct fetch *fetch, const amqp_frame_t *frame, bide_e
     }
 }
 
-/* Questions go ahead of the answers: one round trip for many letters. Bodies that are kept bound how many, by
- * the largest so far; at first it is not known what they are like. */
+/* How many gets may be on their way before their answers: many letters cost one round trip. If bodies are
+ * kept, their sum is bounded, as estimated from the largest so far. At first nothing is known about their
+ * sizes, so few gets are sent. */
 static size_t pipeline(const struct fetch *fetch)
 {
     if (fetch->filter->without_bodies)
@@ -279,7 +282,7 @@ static size_t pipeline(const struct fetch *fetch)
     return fits < 1 ? 1 : fits < n ? fits : n;
 }
 
-/* Enough at once; with a limit, what is older makes way. */
+/* Are enough bytes in the pile? With a limit never: trim() removes the older letters. */
 static bool is_full(const struct fetch *fetch)
 {
     return fetch->filter->limit == 0 && fetch->pile->bytes - fetch->bytes_before >= ENOUGH_BYTES;
@@ -315,7 +318,7 @@ static bide_code run(struct fetch *fetch, bide_error *error)
     return code;
 }
 
-/* Channels are opened in order, so that those of 0 … open_letters-1 are open. */
+/* Opens the channels in order, so that those of 0 … open_letters-1 are open. */
 static bide_code begin(struct fetch *fetch, bide_error *error)
 {
     struct bide_rmq_admin *admin = fetch->admin;
@@ -351,9 +354,9 @@ bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, siz
 
 /* ---- acknowledging and giving back ---- */
 
-enum { ALL = 0 }; /* as a tag, with `multiple`: everything that the channel has fetched */
+enum { ALL = 0 }; /* tag 0 with `multiple`: all that the channel has fetched */
 
-/* Whatever was asked of the broker before may have ended the connection. */
+/* An earlier question may have ended the connection. */
 static bide_code check_link(const struct bide_rmq_admin *admin, bide_error *error)
 {
     return admin->link.amqp ? BIDE_OK : failed(admin, AMQP_STATUS_SOCKET_CLOSED, error);
@@ -377,9 +380,10 @@ static bide_code give_back(struct bide_rmq_admin *admin, size_t source, uint64_t
     return status == AMQP_STATUS_OK ? BIDE_OK : failed(admin, status, error);
 }
 
-/* A channel hands a quorum queue 32 commands at a time and keeps the rest to itself; when it is closed, that
- * rest is lost, and what was acknowledged is there again. A get goes through the queue's log: when it is
- * answered, all that was sent before is applied. */
+/* Waits until the broker has applied all acknowledgements. A channel hands a quorum queue only 32 commands at
+ * a time and keeps the rest; if the channel is closed, the rest is lost and the acknowledged letters are
+ * there again. A get passes through the queue's log: its answer means that all commands before it are
+ * applied. */
 static bide_code await_applied(struct bide_rmq_admin *admin, size_t source, bide_error *error)
 {
     static const char *const ids[] = {""};
@@ -421,8 +425,8 @@ bide_code bide_rmq_letters_return(struct bide_rmq_admin *admin, size_t source, b
     return give_back(admin, source, ALL, error);
 }
 
-/* A quorum queue takes back what a channel gives up a moment later: a look at it before that would find it
- * empty, and what was acknowledged before is only then known to be applied. */
+/* Waits until a quorum queue has taken back what the channel returned: this takes a moment, and until then
+ * the queue seems empty. It also shows that the acknowledgements before are applied. */
 static void await_return(struct bide_rmq_admin *admin, size_t source)
 {
     const struct bide_clock *clock = admin->settings->clock;
@@ -436,12 +440,12 @@ static void await_return(struct bide_rmq_admin *admin, size_t source)
 
 void bide_rmq_letters_give_back(struct bide_rmq_admin *admin)
 {
-    bide_error ignored; /* the broker takes them back with the connection, then */
+    bide_error ignored; /* if this fails, the connection has ended, and the broker takes the letters back */
     for (size_t source = 0; source < admin->open_letters; source++)
         if (admin->n_letters[source])
             give_back(admin, source, ALL, &ignored);
     for (size_t source = 0; source < admin->open_letters; source++) {
-        if (source < admin->sources.n_dead) /* a holding queue may well pass on what it gets back at once */
+        if (source < admin->sources.n_dead) /* a holding queue may pass them on at once */
             await_return(admin, source);
         admin->n_letters[source] = 0;
         if (admin->link.amqp)

@@ -1,4 +1,5 @@
-/* Are two connections to one place? A queue that one has for itself is in the way of the other. */
+/* Finds out whether two admins are connected to the same vhost: one declares an exclusive queue, and the
+ * other looks for it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@ static bide_code declare(
     return ret_reply->reply_type == AMQP_RESPONSE_NORMAL ? BIDE_OK : BIDE_E_BROKER;
 }
 
-/* Not there: another place. There, and somebody else's: the same. */
+/* Looks for the queue. *ret_sees is true if it exists, or is locked as the exclusive queue of another
+ * connection. */
 static bide_code sees(struct bide_rmq_admin *admin, const char *name, bool *ret_sees, bide_error *error)
 {
     amqp_rpc_reply_t reply;
@@ -42,7 +44,7 @@ static bide_code compare(struct bide_rmq_admin *admin, struct bide_rmq_admin *ot
     bide_code code = sees(other, name, ret_same, error);
     amqp_queue_delete(admin->link.amqp, BIDE_RMQ_QUESTIONS, bide_rmq_text(name), 0, 0);
     if (amqp_get_rpc_reply(admin->link.amqp).reply_type != AMQP_RESPONSE_NORMAL)
-        bide_rmq_link_drop(&admin->link); /* the queue goes with it */
+        bide_rmq_link_drop(&admin->link); /* closing the connection deletes the queue */
     return code;
 }
 

@@ -1,6 +1,6 @@
-/* Dropping the dead letters that the retention no longer allows: from the head of each queue of dead letters,
- * where the oldest is, until one may stay. In a round that finds nothing to drop, one letter of each queue is
- * taken for a moment and goes back where it was. */
+/* Drops the dead letters that the retention no longer allows. It begins at the head of each queue of dead
+ * letters, where the oldest is, and ends at the first letter that may stay. So each round takes at least one
+ * letter of each queue for a moment and returns it. */
 #include "broker/rabbitmq/admin/letters.h"
 
 enum { BATCH = 64 };
@@ -14,7 +14,7 @@ struct trim {
     bool is_interrupted;
 };
 
-/* An unrouted message has not died: it came here when it was due, or when it was sent. */
+/* An unrouted message has not died: its age counts from when it was due or sent, the later of the two. */
 static int64_t died_ms(const struct bide_rmq_letter *letter)
 {
     bool is_unrouted = letter->reason == BIDE_REASON_UNROUTED;
@@ -22,8 +22,9 @@ static int64_t died_ms(const struct bide_rmq_letter *letter)
                                                                     : letter->died_ms;
 }
 
-/* What somebody else has taken at the same time does not count among those behind: whoever trims beside us,
- * never fewer than max_count stay. What never ran is not dropped for its number. */
+/* Letters that another client has taken do not count among those behind. So even if several processes trim at
+ * the same time, max_count letters stay. An unrouted message, which never ran, is not dropped because of
+ * max_count. */
 static bool may_stay(const struct bide_dead_bounds *bounds, const struct bide_rmq_letter *letter)
 {
     bool is_surplus = bounds->max_count > 0 && letter->reason != BIDE_REASON_UNROUTED &&
@@ -31,7 +32,7 @@ static bool may_stay(const struct bide_dead_bounds *bounds, const struct bide_rm
     return died_ms(letter) >= bounds->died_before_ms && !is_surplus;
 }
 
-/* *ret_more: all of them went. */
+/* *ret_more: all letters of the pile were dropped, so there may be more. */
 static bide_code drop_old(
     struct trim *trim, const struct bide_rmq_pile *pile, bool *ret_more, bide_error *error)
 {

@@ -14,7 +14,7 @@ struct report {
     void *user;
     bool *missing; /* by row of the topology */
     size_t n_missing, n_different;
-    bool has_refusal; /* told once: what one needs permission for, all need it for */
+    bool has_refusal; /* the remedy was told: one permission is enough for all rows */
 };
 
 static void tell(struct report *report, enum bide_severity severity, const char *subject, const char *text,
@@ -24,7 +24,7 @@ static void tell(struct report *report, enum bide_severity severity, const char 
     report->sink(report->user, &finding);
 }
 
-/* What the operator types, for this user and this vhost. */
+/* Writes the command that gives this user permission for this vhost. */
 static void give_permission(const struct report *report, const char *why, char to[TEXT_SIZE])
 {
     const struct bide_rmq_settings *settings = report->admin->settings;
@@ -56,7 +56,8 @@ static void check_version(struct report *report)
 
 enum answer { NO_ANSWER, RETURNED, ALARM, REFUSED };
 
-/* What is published to nowhere comes back at once, unless the broker has an alarm: then it says so. */
+/* Publishes a message without a queue. The broker returns it at once, unless it has an alarm, which it
+ * reports. */
 static enum answer publish_to_nowhere(struct bide_rmq_link *link)
 {
     struct timeval patience = bide_rmq_timeval(2000);
@@ -144,7 +145,8 @@ static void tell_difference(
                      "delete it and start again");
 }
 
-/* What exists under the name, declared again, changes nothing where it is equal and is refused where not. */
+/* Declares an existing exchange or queue again: the broker accepts equal arguments, changes nothing, and
+ * refuses different ones. */
 static bide_code compare(
     struct report *report, const struct bide_rmq_row *row, bool *ret_missing, bide_error *error)
 {
@@ -166,8 +168,7 @@ static bide_code compare(
     return bide_rmq_admin_reopen(report->admin, BIDE_RMQ_QUESTIONS, error);
 }
 
-/* Those of a kind that are missing, each by its name; where all are, nothing has been declared yet, and one
- * line says so. */
+/* Reports each missing exchange, queue or binding of a kind; if all are missing, reports that once. */
 static void tell_missing(
     struct report *report, const struct bide_rmq_topology *topology, enum bide_rmq_row_kind kind)
 {

@@ -8,8 +8,8 @@
 
 enum {
     REFUSED_PAUSE_US = 50000,
-    ROUND = 8,                     /* denied items that are tried again at once; each may cost a connection */
-    PATIENCE_US = 5 * 1000 * 1000, /* for what is in flight, before the connection is made anew to declare */
+    ROUND = 8, /* denied items that are tried again in one round; each may cost a connection */
+    PATIENCE_US = 5 * 1000 * 1000, /* how long to wait for items in flight before reconnecting to declare */
 };
 
 static void list_destroy(struct list *list)
@@ -20,7 +20,7 @@ static void list_destroy(struct list *list)
     }
 }
 
-/* ---- the courier's side ---- */
+/* ---- publishing (courier thread) ---- */
 
 static int64_t now_us(const struct bide_rmq_courier *courier)
 {
@@ -77,7 +77,8 @@ static void give_up(struct bide_rmq_courier *courier, struct bide_rmq_item *item
     close_item(courier, item->posting);
 }
 
-/* It waits without holding up others: its delivery does not count against its queue's limit meanwhile. */
+/* Puts an item aside that the broker denies, to be tried again later. Its delivery no longer counts against
+ * its queue's limit, so that it does not hold up others. */
 static void deny(struct bide_rmq_courier *courier, struct bide_rmq_item *item, const char *error)
 {
     if (!courier->denied.first && courier->denials.failures == 0)
@@ -102,7 +103,7 @@ static void on_confirmed(struct bide_rmq_courier *courier, struct bide_rmq_item 
     if (item->posting->is_stuck && courier->denials.failures) {
         bide_log(BIDE_LOG_INFO, "the broker takes a message that it refused",
             BIDE_STR("id", item->posting->delivery->base.message->id));
-        bide_reconnect_succeeded(&courier->denials); /* so it may take the others, too */
+        bide_reconnect_succeeded(&courier->denials); /* the broker may take the others too */
     }
     close_item(courier, item->posting);
 }
@@ -152,7 +153,7 @@ static void take_inbox(struct bide_rmq_courier *courier)
             add_item(courier, &postings->items[i]);
 }
 
-/* Nobody waits for it any more: its connection, or channel, is gone. */
+/* Has the channel of the posting's delivery ended? Then the broker hands the message out again. */
 static bool is_stale(struct bide_rmq_courier *courier, const struct bide_rmq_item *item)
 {
     const struct bide_rmq_posting *posting = item->posting;
@@ -179,7 +180,7 @@ static void put_item(struct bide_rmq_courier *courier, struct bide_rmq_item *ite
     }
 }
 
-/* Some of what was denied is tried once more. The others follow where one of them is taken. */
+/* Tries some of the denied items again. If the broker takes one of them, the others follow. */
 static void begin_round(struct bide_rmq_courier *courier)
 {
     if (!courier->denied.first || courier->suspects.first ||
@@ -190,7 +191,7 @@ static void begin_round(struct bide_rmq_courier *courier)
         items_add(&courier->suspects, items_take(&courier->denied));
 }
 
-/* A suspect is on its way, or waits for those before it to be answered. */
+/* Is a suspect in flight, or waiting until the items before it are answered? */
 static bool is_searching(const struct bide_rmq_courier *courier)
 {
     return courier->suspects.first || (courier->is_alone && courier->publisher.n_waiting > 0);
@@ -226,7 +227,7 @@ static void drop_stale(struct bide_rmq_courier *courier, struct items *items)
     }
 }
 
-/* Whatever belongs to an inbound connection that has ended since. */
+/* Gives up the items whose deliveries came by a channel that has ended since the last call. */
 static void drop_all_stale(struct bide_rmq_courier *courier)
 {
     uint32_t changes = atomic_load(&courier->changes);
@@ -267,7 +268,7 @@ static void connect_again(struct bide_rmq_courier *courier)
     bide_reconnect_failed(&courier->reconnect, now_us(courier));
 }
 
-/* Takes the answer to the last question and asks the next. */
+/* Takes the answer to the last question and asks the next one. */
 static void look(struct bide_rmq_courier *courier)
 {
     struct bide_rmq_publisher *publisher = &courier->publisher;
@@ -287,8 +288,8 @@ static void look(struct bide_rmq_courier *courier)
     }
 }
 
-/* Declaring is part of opening. What is in flight is heard of first: closed upon, it would be published
- * twice. */
+/* Reconnects, because opening a connection declares what is missing. Waits first for the items in flight: if
+ * the connection closes before their confirms, they are published twice. */
 static void declare_missing(struct bide_rmq_courier *courier)
 {
     int64_t now = now_us(courier);
@@ -324,7 +325,7 @@ static int64_t wait_us(const struct bide_rmq_courier *courier)
     int64_t now = now_us(courier);
     if (!bide_rmq_publisher_is_open(&courier->publisher))
         return bide_reconnect_wait_us(&courier->reconnect, now);
-    if (courier->publisher.has_answer) /* look() takes it, and asks the next */
+    if (courier->publisher.has_answer) /* look() takes the answer and asks the next question */
         return 0;
     int64_t wait = bide_rmq_link_beat_us(&courier->publisher.link);
     if (courier->declare_since_us)
@@ -385,7 +386,7 @@ static void give_up_all(struct bide_rmq_courier *courier, struct items *items)
 
 static void clear(struct bide_rmq_courier *courier)
 {
-    bide_rmq_publisher_release(&courier->publisher); /* hands back what is in flight */
+    bide_rmq_publisher_release(&courier->publisher); /* gives up the items in flight */
     give_up_all(courier, &courier->waiting);
     give_up_all(courier, &courier->suspects);
     give_up_all(courier, &courier->denied);

@@ -1,20 +1,19 @@
-/* broker/rabbitmq/courier/courier.h: a thread with a connection of its own that publishes what settlements
- * ask for: retries, dead letters, follow-up messages, and messages that have to be held (again).
+/* broker/rabbitmq/courier/courier.h: a thread with a connection of its own that publishes for settlements:
+ * retries, dead letters, follow-up messages, and messages that must be held (again).
  *
- * It may be kept waiting by the broker (an alarm) without keeping anybody else waiting. Who has a posting
- * when:
+ * The broker may keep the courier waiting (an alarm); nobody else waits then. Who has a posting when:
  *
  *   intake thread   bide_rmq_courier_hand   the posting, with its delivery, goes to the courier
  *   courier thread  publishes until the broker has confirmed every item (over reconnects too)
  *   intake thread   bide_rmq_courier_take   the posting comes back, done or given up; the delivery can now be
  *                                           acknowledged, or is left to the broker
  *
- * What the broker denies (a right was taken away, an exchange cannot be declared, it is too large) is
- * published alone from then on, so that nothing else is held up or published twice because of it; it stays in
- * hand and is tried again with growing pauses.
+ * If the broker denies an item (a permission was taken away, an exchange cannot be declared, the message is
+ * too large), the courier publishes it alone from then on. So it neither delays other items nor makes the
+ * courier publish them twice. It stays in hand and is tried again with growing pauses.
  *
- * A posting whose delivery belongs to a lost connection is given up before it is published (again): the
- * broker hands the original out once more, and a copy would make two. */
+ * If the connection of a posting's delivery is lost, the courier gives the posting up before it publishes it
+ * (again): the broker hands the original out once more, and a copy would be a duplicate. */
 #ifndef BIDE_BROKER_RABBITMQ_COURIER_COURIER_H
 #define BIDE_BROKER_RABBITMQ_COURIER_COURIER_H
 
@@ -35,9 +34,9 @@ struct bide_rmq_posting {
     struct bide_rmq_posting *next;
     struct bide_rmq_delivery *delivery; /* owned */
     struct bide_settlement settlement;  /* its error and sends are owned */
-    size_t n_open;                      /* items without confirm */
+    size_t n_open;                      /* items that the broker has not confirmed */
     bool given_up;
-    bool is_stuck; /* the broker has denied one of its items, which waits and is tried again */
+    bool is_stuck; /* the broker has denied one of its items, which is tried again later */
     size_t n_items;
     struct bide_rmq_item items[];
 };
@@ -47,30 +46,30 @@ struct bide_rmq_courier;
 /* Connects, declares what is missing, starts the thread. `done` is signalled when a posting comes back. */
 bide_code bide_rmq_courier_create(const struct bide_rmq_settings *settings, const struct bide_wakeup *done,
     struct bide_rmq_courier **ret_courier, bide_error *error);
-/* Ends the thread (within the connect timeout) and frees the postings it still had. */
+/* Ends the thread (within the connect timeout) and frees its postings. */
 void bide_rmq_courier_destroy(struct bide_rmq_courier *courier);
 
-/* A posting for a settlement (RETRY, DEAD with or without sends, RELEASE, or ACK with sends), which it takes
- * over. NULL where there is no memory: nothing was taken over. Intake thread, as the following. */
+/* Makes a posting of a settlement (RETRY, DEAD with or without sends, RELEASE, or ACK with sends) and takes
+ * the settlement over. NULL without memory; nothing was taken over then. Intake thread, as the following. */
 struct bide_rmq_posting *bide_rmq_posting_create(const struct bide_settlement *settlement);
 void bide_rmq_posting_destroy(struct bide_rmq_posting *posting);
 void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_posting *posting);
-/* Lets the thread know of what was handed; once for many. */
+/* Wakes the thread for the postings handed to it; once for many. */
 void bide_rmq_courier_wake(struct bide_rmq_courier *courier);
-/* Whether something came back, or got stuck. Costs nothing; set after the signal, so that who sees it can
- * drain that. */
+/* Has a posting come back, or has one got stuck? Cheap. It becomes true after the signal, so a caller that
+ * sees it can also drain the signal. */
 bool bide_rmq_courier_has(const struct bide_rmq_courier *courier);
-/* All that came back, as a list. */
+/* Returns all postings that came back, as a list. */
 struct bide_rmq_posting *bide_rmq_courier_take(struct bide_rmq_courier *courier);
-/* Questions about the inbound channels (work and landing by turns): is something ready in that queue? Asked
- * on the courier's connection, because the inbound one must not wait for answers. */
+/* Is a message ready in the queue of an inbound channel (work and landing queues by turns)? The courier asks
+ * on its own connection, because the inbound one must not wait for answers. */
 enum bide_rmq_look { BIDE_RMQ_NOT_ASKED, BIDE_RMQ_ASKED, BIDE_RMQ_EMPTY, BIDE_RMQ_SOMETHING };
 void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel);
-/* The answer, once; ASKED while there is none yet. */
+/* Returns the answer once; ASKED until there is one. */
 enum bide_rmq_look bide_rmq_courier_seen(struct bide_rmq_courier *courier, size_t channel);
-/* Of the inbound channels: that of what it delivers now; 0: none. */
+/* Sets the generation of an inbound channel's present deliveries; 0: there are none. */
 void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, size_t channel, uint32_t generation);
-/* Jobs of a channel that are stuck: they wait in hand without counting against the channel's limit. */
+/* The channel's postings that are stuck. They do not count against the channel's limit. */
 size_t bide_rmq_courier_stuck(const struct bide_rmq_courier *courier, size_t channel);
 size_t bide_rmq_courier_all_stuck(const struct bide_rmq_courier *courier);
 size_t bide_rmq_courier_stuck_bytes(const struct bide_rmq_courier *courier);

@@ -1,4 +1,5 @@
-/* The intake thread's side: what it hands over, asks and takes back. */
+/* The courier's functions for the intake thread: handing postings over, asking about queues, taking postings
+ * back. */
 #include "broker/rabbitmq/courier/inside.h"
 
 void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_posting *posting)

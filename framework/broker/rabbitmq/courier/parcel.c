@@ -2,7 +2,7 @@
 
 #include "broker/rabbitmq/address.h"
 
-/* A dead letter's text is for people; a message's headers must fit into one frame. */
+/* The error's text is for people, and all headers of a message must fit into one frame. */
 enum { ERROR_MAX = 2000 };
 
 static struct bide_slice slice_of(const char *text)
@@ -14,7 +14,7 @@ static void error_marks(const struct bide_settlement *settlement, struct bide_rm
 {
     if (settlement->error)
         marks->error = slice_of(settlement->error);
-    if (settlement->failures) /* kept short by who wrote them: cut off they could not be read */
+    if (settlement->failures) /* not cut: a part of it could not be read, and its writer keeps it short */
         marks->failures = (struct bide_slice){settlement->failures, strlen(settlement->failures)};
 }
 

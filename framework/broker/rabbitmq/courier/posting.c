@@ -3,7 +3,7 @@
 
 struct bide_rmq_posting *bide_rmq_posting_create(const struct bide_settlement *settlement)
 {
-    bool goes_on = settlement->verdict != BIDE_VERDICT_ACK; /* the message itself is published, too: last */
+    bool goes_on = settlement->verdict != BIDE_VERDICT_ACK; /* then the message is published too, last */
     size_t n = settlement->n_sends + goes_on;
     struct bide_rmq_posting *posting = bide_calloc(1, sizeof *posting + n * sizeof posting->items[0]);
     if (!posting)

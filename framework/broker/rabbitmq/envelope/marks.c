@@ -1,6 +1,6 @@
 #include "broker/rabbitmq/envelope/marks.h"
 
-/* Up to the year 9999: what is later is a mistake (most often microseconds). */
+/* The year 9999. A later time is a mistake (most often microseconds). */
 #define LATEST_MS INT64_C(253402300800000)
 
 #define NUMBER(name, field, max, unit)                                                                       \

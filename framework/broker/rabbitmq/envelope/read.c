@@ -7,7 +7,7 @@ enum { NUMBER_TEXT = 32, CLOCKS_APART_S = 86400 };
 
 /* ---- the framework's headers ---- */
 
-/* A whole number, of whatever width the sender's library chose. */
+/* Reads a whole number of any width. */
 static bool read_number(const amqp_field_value_t *value, int64_t *ret_number)
 {
     switch (value->kind) {
@@ -43,7 +43,7 @@ static bool is_text(const amqp_field_value_t *value)
     return value->kind == AMQP_FIELD_KIND_UTF8 || value->kind == AMQP_FIELD_KIND_BYTES;
 }
 
-/* NULL, or what is wrong. */
+/* Returns NULL, or what is malformed. */
 static const char *read_mark(const amqp_table_entry_t *entry, struct bide_rmq_marks *marks)
 {
     for (size_t i = 0; i < BIDE_RMQ_MARKS; i++) {
@@ -64,12 +64,12 @@ static const char *read_mark(const amqp_table_entry_t *entry, struct bide_rmq_ma
         *(int64_t *)field = number;
         return NULL;
     }
-    return NULL; /* a later version's */
+    return NULL; /* a header of a later version */
 }
 
 /* ---- the application's headers, as texts ---- */
 
-/* False for what has no text: such a header stays on the message but a handler does not see it. */
+/* False for a value without a text form: the header stays on the message, but handlers do not see it. */
 static bool value_text(const amqp_field_value_t *value, struct bide_buffer *to)
 {
     int64_t number;
@@ -99,7 +99,7 @@ static size_t text_room(const amqp_table_t *table)
     return room;
 }
 
-/* The room for all is made first, so that the texts do not move afterwards. */
+/* The caller has made room for all headers: the texts must not move afterwards. */
 static bool add_header(
     struct bide_rmq_scratch *scratch, const amqp_table_entry_t *entry, struct bide_header *ret_header)
 {
@@ -148,8 +148,8 @@ static struct bide_slice property(
     return (struct bide_slice){bytes.bytes, bytes.len};
 }
 
-/* The standard property has seconds; one in milliseconds is a mistake to be ignored. An id of the same second
- * has the milliseconds. */
+/* When the message was sent. The standard property has seconds; a value in milliseconds is a mistake and is
+ * ignored. The milliseconds come from an id made in the same second. */
 static int64_t timestamp_ms(const amqp_basic_properties_t *properties, int64_t now_ms)
 {
     int64_t id_ms = bide_rmq_id_ms(property(properties, AMQP_BASIC_MESSAGE_ID_FLAG, properties->message_id));
@@ -189,7 +189,7 @@ const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struc
     if (malformed)
         marks.due_ms = marks.attempt = 0;
     fill_times(&marks, properties, now_ms);
-    if (parts.id.size == 0 || !*parts.id.bytes) { /* an id is a text, whatever stands behind a NUL */
+    if (parts.id.size == 0 || !*parts.id.bytes) { /* an id that begins with NUL is empty as a text */
         bide_id_generate(scratch->id, clock);
         parts.id = (struct bide_slice){scratch->id, BIDE_ID_TEXT - 1};
     }

@@ -46,7 +46,7 @@ void bide_rmq_marks_of_new(const struct bide_message *message, struct bide_rmq_m
     *ret_marks = marks;
 }
 
-/* Room for n entries, the earlier ones forgotten. */
+/* Makes room for n entries and forgets the earlier ones. */
 static bool begin_entries(struct bide_rmq_draft *draft, size_t n)
 {
     draft->n_entries = 0;
