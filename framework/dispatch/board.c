@@ -46,7 +46,7 @@ bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_
     job->landing = (struct bide_heap_node){.due_us = due_us};
     if (due_us > now_wall_us)
         return bide_heap_insert(&board->landing, &job->landing);
-    if (job->early) { /* it fell due on its way here */
+    if (job->early) { /* it fell due before it came here */
         add_landed(board, job);
         return true;
     }
@@ -86,7 +86,7 @@ static struct bide_board_queue *choose_weighted(struct bide_board *board)
     for (size_t i = 0; i < board->n_queues; i++) {
         struct bide_board_queue *queue = &board->queues[i];
         if (!waiting(queue)) {
-            queue->credit = 0; /* an idle queue saves nothing up */
+            queue->credit = 0; /* an idle queue must not collect credit */
             continue;
         }
         queue->credit += queue->weight;
@@ -99,7 +99,7 @@ static struct bide_board_queue *choose_weighted(struct bide_board *board)
     return best;
 }
 
-/* By its own concurrency. */
+/* Does it run as many messages as its own concurrency allows? */
 static bool is_busy(const struct bide_handler *handler)
 {
     return handler->config->concurrency > 0 && handler->running >= handler->config->concurrency;
@@ -110,7 +110,7 @@ static bool is_full(const struct bide_share *share)
     return share && share->running >= share->most;
 }
 
-/* The longest that waits with the handler can run. False: none waits. */
+/* Lets the job run that has waited longest with the handler. False if none waits. */
 static bool unblock_one(struct bide_board *board, struct bide_handler *handler)
 {
     struct bide_job *job = bide_job_pop(&handler->blocked);
@@ -123,7 +123,8 @@ static bool unblock_one(struct bide_board *board, struct bide_handler *handler)
     return true;
 }
 
-/* The one whose turn it is, of those that can run one: with `strict` the one of the first queue. */
+/* The next handler in turn that has a waiting job and may run it; with `strict`, the one whose job is of the
+ * first queue. */
 static struct bide_handler *choose_member(const struct bide_board *board, const struct bide_share *share)
 {
     struct bide_handler *best = NULL;
@@ -135,7 +136,7 @@ static struct bide_handler *choose_member(const struct bide_board *board, const 
     return best;
 }
 
-/* Of a share's handlers each has its turn. */
+/* Lets a job of the next handler in turn run. That handler goes to the end of the share's list. */
 static bool unblock_in_share(struct bide_board *board, struct bide_share *share)
 {
     struct bide_handler *handler = choose_member(board, share);
@@ -155,7 +156,7 @@ static bool unblock_in_share(struct bide_board *board, struct bide_share *share)
     return true;
 }
 
-/* It waits with its handler. The room of its share that it was to have is another's. */
+/* The job waits with its handler. If its share has room, the job of another handler may run instead. */
 static void block(struct bide_board *board, struct bide_job *job)
 {
     struct bide_share *share = job->handler->share;
@@ -213,7 +214,7 @@ int64_t bide_board_next_due_us(const struct bide_board *board)
     return node ? node->due_us : -1;
 }
 
-/* ---- taking out what has not begun ---- */
+/* ---- taking out jobs that have not begun ---- */
 
 static void recount_landed(struct bide_board *board, const struct bide_job_list *list)
 {
@@ -260,7 +261,8 @@ void bide_board_withdraw_overdue(
         pick_from_lists(board, handlers, is_overdue, &limit_wall_us, to);
 }
 
-/* Rare, and a heap is no list: all come out, and the others go in again (there is room: it was theirs). */
+/* Takes all jobs out of the heap and puts back those that stay (their memory is still there). Slow, but
+ * rare. */
 static void pick_from_heap(
     struct bide_board *board, bide_job_test *test, const void *user, struct bide_job_list *to)
 {

@@ -1,13 +1,14 @@
-/* dispatch/board.h: which job runs next. No thread, no lock, no clock of its own: the pool brings those.
+/* dispatch/board.h: decides which job runs next. It has no thread, lock or clock of its own: the pool calls
+ * it.
  *
- * Jobs that are early wait in the landing heap; jobs that can run wait in their queue's list. Fallen due, a
- * landed job goes before the ready ones of its queue: its moment was agreed. Between queues, `strict` takes
- * the first one that has a job; `weighted` takes them in proportion to weight (smooth weighted round robin,
- * as nginx balances upstreams: each waiting queue gains its weight, the richest is served and pays the sum),
- * so that a flood in one never starves another. A job whose handler is at its concurrency waits with the
- * handler.
+ * Early jobs wait in the landing heap; jobs that can run wait in their queue's list. When a landing job falls
+ * due, it runs before the ready jobs of its queue, because its moment was agreed. Between queues, `strict`
+ * takes the first one that has a job; `weighted` takes them in proportion to their weights (smooth weighted
+ * round robin, as nginx balances upstreams: each waiting queue gains its weight as credit, the one with most
+ * credit is served and pays the sum). So many jobs in one queue never starve another. A job whose handler is
+ * at its concurrency waits with the handler.
  *
- * Thread-safety: under the pool's lock. Ownership: the board holds what was added until it is taken. */
+ * Thread-safety: under the pool's lock. Ownership: the board holds a job from add until take. */
 #ifndef BIDE_DISPATCH_BOARD_H
 #define BIDE_DISPATCH_BOARD_H
 
@@ -15,11 +16,11 @@
 #include "dispatch/handler.h"
 #include "dispatch/job.h"
 
-/* What several handlers have at once, at most, together: the processes of a program. Zeroed: nothing may
- * begin. */
+/* How many jobs several handlers may have at once, together: a program's processes are shared by its
+ * handlers. Zeroed: none may begin. */
 struct bide_share {
     int running, most;
-    struct bide_handler *members; /* by next_in_share */
+    struct bide_handler *members; /* linked by next_in_share */
 };
 
 struct bide_board_queue {
@@ -36,33 +37,33 @@ struct bide_board {
     struct bide_heap landing;
     size_t n_ready;          /* in the lists of the queues */
     size_t n_blocked;        /* waiting with their handlers */
-    size_t n_landed;         /* of both: fell due in the landing heap and have not begun */
-    int64_t landed_first_us; /* wall: none of these fell due before */
+    size_t n_landed;         /* of both: jobs that fell due in the landing heap and have not begun */
+    int64_t landed_first_us; /* wall: the earliest due time among these, or an earlier one */
 };
 
 bide_code bide_board_init(struct bide_board *board, const struct bide_queue_config *queues, size_t n_queues,
     enum bide_order order, bide_error *error);
 void bide_board_clear(struct bide_board *board); /* must be empty of jobs */
 
-/* To the landing heap where it is due after now (both wall). False where there is no memory for that: not
+/* Adds a job, to the landing heap if it is due after now_wall_us. False without memory: then it was not
  * added. */
 bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us);
 
-/* The next job to run, its handler counted as running; NULL where none can run now. */
+/* Takes the next job to run and counts its handler as running; NULL if no job can run now. */
 struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us);
-/* After the run of a job of this handler: one that waited for it can run. */
+/* Called after a run: a job that waited for its handler may run now. */
 void bide_board_finished(struct bide_board *board, struct bide_handler *handler);
 
-/* The share of these handlers has become larger or smaller: what waited for room can run. */
+/* Changes how many jobs a share's handlers may have at once: waiting jobs may run now. */
 void bide_board_set_share(struct bide_board *board, struct bide_share *share, int most);
 
 /* The due time (wall µs) of the earliest landing job, or -1. */
 int64_t bide_board_next_due_us(const struct bide_board *board);
 
-/* Takes out what came early, fell due before `limit_wall_us` and has not begun, wherever it waits. */
+/* Takes out early jobs that fell due before `limit_wall_us` and have not begun, wherever they wait. */
 void bide_board_withdraw_overdue(struct bide_board *board, struct bide_handlers *handlers,
     int64_t limit_wall_us, struct bide_job_list *to);
-/* Takes out everything that passes the test, early ones among it. */
+/* Takes out all jobs that pass the test, early ones too. */
 void bide_board_withdraw(struct bide_board *board, struct bide_handlers *handlers, bide_job_test *test,
     const void *user, struct bide_job_list *to);
 

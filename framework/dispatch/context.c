@@ -100,8 +100,8 @@ void bide_run_release(struct bide_run *run)
 
 /* ---- what handlers call ---- */
 
-/* The end of a text says most: the last line of a traceback, the last words of a program. Without memory the
- * text is lost, not the outcome. */
+/* Keeps the end of the text, which says most: the last line of a traceback, the last words of a program.
+ * Without memory the text is lost; the outcome stays. */
 static void keep_text(struct bide_context *context, const char *format, va_list args)
 {
     if (!format)
@@ -162,7 +162,7 @@ int bide_cancel_fd(bide_context *context)
         if (bide_wakeup_init(&context->cancel, NULL) != BIDE_OK)
             return -1;
         atomic_store(&context->has_cancel_fd, true);
-        if (atomic_load(&context->cancelled)) /* the intake may have come between */
+        if (atomic_load(&context->cancelled)) /* the intake may have cancelled before it saw the descriptor */
             bide_wakeup_signal(&context->cancel);
     }
     return context->cancel.fd;

@@ -109,8 +109,8 @@ static bide_code load_all(struct bide_handlers *handlers, const struct bide_conf
     return code;
 }
 
-/* The zygote comes between loading and opening: its children have all plugins, and none of what open makes
- * (threads, descriptors). */
+/* Starts the zygote after loading and before opening: so its children have all plugins, but no threads or
+ * descriptors that open makes. */
 static bide_code open_all(
     struct bide_handlers *handlers, const struct bide_config *config, size_t n_threads, bide_error *error)
 {
@@ -118,7 +118,7 @@ static bide_code open_all(
     for (size_t i = 0; i < handlers->n && code == BIDE_OK && !handlers->zygote; i++)
         if (handlers->rows[i].runner == &bide_sandbox_runner)
             code = bide_zygote_start(&handlers->zygote, error);
-    if (code == BIDE_OK) /* it has a thread, which the zygote must not have */
+    if (code == BIDE_OK) /* after the zygote, because it starts a thread */
         code = bide_programs_start(config, bide_clock_system(), &handlers->programs, error);
     for (size_t i = 0; i < handlers->n && code == BIDE_OK; i++)
         code = handlers->rows[i].runner->open(handlers, &handlers->rows[i], n_threads, error);

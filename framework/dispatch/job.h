@@ -16,7 +16,7 @@
 struct bide_gate_list;
 struct bide_handler;
 
-/* What a run left behind; filled on the pool thread, read by the intake. */
+/* What a run has produced. The pool thread writes it, the intake reads it. */
 struct bide_run {
     bide_outcome outcome;
     int64_t delay_ms;     /* RETRY: the handler's own, or BIDE_BY_POLICY */
@@ -24,24 +24,24 @@ struct bide_run {
     bide_message **sends; /* owned, with the messages */
     size_t n_sends;
     bool timed_out;
-    bool crashed;    /* it ended its sandbox (a signal, exit …); `error` says how */
-    bool near_death; /* it was one of several that ran in a process that ended: a suspect, and no attempt */
-    bool spared;     /* RETRY, but it did not run for want of something of this process: no attempt */
-    bool ran;        /* false: handed back without a run */
-    bool expired;    /* its time had passed when it was to run */
+    bool crashed;    /* the run ended its sandbox or program (a signal, exit …); `error` says how */
+    bool near_death; /* its process ended while it ran several: a suspect; the attempt does not count */
+    bool spared; /* RETRY, but this process lacked memory or the like to run it: the attempt does not count */
+    bool ran;    /* false: handed back without a run */
+    bool expired;       /* its expiry passed before it could run */
     int64_t started_us; /* wall */
-    int64_t waited_us;  /* from when it could have run (submitted and due) to the start; monotonic */
+    int64_t waited_us;  /* monotonic: from when it could have run (submitted and due) to the start */
     int64_t took_us;
 };
 
 struct bide_job {
-    struct bide_heap_node landing; /* due_us: wall; its place tells whether it is in the landing heap */
+    struct bide_heap_node landing; /* due_us: wall; `place` says whether it is in the landing heap */
     struct bide_job *next;
     struct bide_delivery *delivery;
     struct bide_handler *handler;
-    int64_t ready_us; /* monotonic: submitted, or fallen due, whichever was later */
-    bool suspect;     /* known from a crash: see shared/crashes.h */
-    int deaths;       /* of a suspect: that it was near */
+    int64_t ready_us; /* monotonic: when it was submitted or fell due, the later of the two */
+    bool suspect;     /* it was running when a process crashed: see shared/crashes.h */
+    int deaths;       /* of a suspect: in how many crashes it was running */
     bool probe;       /* of a circuit that is half-open: see outcome/breaker.h */
     bool early;       /* (intake) not due when it was submitted: does not count toward the queue's limit */
     bool submitted;   /* (intake) counted as in the pool's hands */
@@ -111,7 +111,7 @@ static inline void bide_job_append_all(struct bide_job_list *to, struct bide_job
 
 typedef bool bide_job_test(const void *user, const struct bide_job *job);
 
-/* Moves those that pass the test behind `to`; the others keep their order. Says how many were moved. */
+/* Moves the jobs that pass the test behind `to`; the others keep their order. Returns how many were moved. */
 static inline size_t bide_job_pick(
     struct bide_job_list *from, bide_job_test *test, const void *user, struct bide_job_list *to)
 {

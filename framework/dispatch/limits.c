@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GRACE_MS = 250 }; /* between SIGXCPU and SIGKILL, of CPU time */
+enum { GRACE_MS = 250 }; /* CPU time between SIGXCPU and SIGKILL */
 
 static bide_code limit(int resource, int64_t value, const char *name, bide_error *error)
 {
@@ -20,13 +20,14 @@ static bide_code limit(int resource, int64_t value, const char *name, bide_error
     return bide_fail(error, BIDE_E_CONFIG, "limits.%s cannot be set: %s", name, strerror(errno));
 }
 
-/* Where the machine runs out of memory, a child goes before its worker, and a hog elsewhere before both. */
+/* If the machine runs out of memory, the kernel kills a child before its worker, and a larger process before
+ * either. */
 static void go_first(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    ssize_t written = write(fd, "300", 3); /* refused: the kernel's own choice stands */
+    ssize_t written = write(fd, "300", 3); /* if it is refused, the kernel chooses as usual */
     (void)written;
     close(fd);
 }
@@ -48,8 +49,8 @@ static int64_t used_ms(void)
            (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
 }
 
-/* A handler may ignore SIGXCPU; the hard limit could not be raised again for the next message. SIGKILL nobody
- * ignores. One timer for the process's life. */
+/* Kills this process at so much CPU time. SIGXCPU alone is not enough: a handler may ignore it, and the hard
+ * limit could not be raised again for the next message. One timer for the life of the process. */
 static void kill_at(int64_t cpu_ms)
 {
     static timer_t timer;

@@ -15,7 +15,7 @@ static bide_code refuse(const struct bide_plugin *plugin, bide_error *error, con
     return bide_fail(error, BIDE_E_CONFIG, "plugin '%s' (%s): %s", plugin->name, plugin->path, what);
 }
 
-/* Nobody else can put another file there afterwards: the folders are judged, too. */
+/* Checks that nobody else can replace the file afterwards: the folders are checked too. */
 static bide_code check_trust(const struct bide_plugin *plugin, bide_error *error)
 {
     int fd;

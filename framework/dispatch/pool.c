@@ -9,14 +9,14 @@
 #include "dispatch/program/host.h"
 
 enum {
-    TICK_US = 1000, /* how soon a wrong guess is mended */
+    TICK_US = 1000, /* after so long the intake corrects a wrong guess */
     STACK_BYTES = 1024 * 1024,
 };
 
 /* ---- creation and end ---- */
 
-/* Held for less than a microsecond: a thread that finds it taken looks again a few times before it sleeps,
- * which with its waking would cost more than all a run needs. */
+/* Makes an adaptive lock. It is held for less than a microsecond: so a thread that finds it taken tries a few
+ * times before it sleeps. Sleeping and waking would cost more than a whole run. */
 static void init_lock(pthread_mutex_t *lock)
 {
     pthread_mutexattr_t attributes;
@@ -61,7 +61,7 @@ static bide_code start_threads(struct bide_pool *pool, size_t n, bide_error *err
     bide_code code = BIDE_OK;
     sigfillset(&others);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        sigdelset(&others, faults[i]); /* a blocked fault would end the process unnoted */
+        sigdelset(&others, faults[i]); /* a blocked fault would end the process before it is noted */
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     pthread_sigmask(SIG_SETMASK, &others, &before);
@@ -143,7 +143,7 @@ void bide_pool_destroy(struct bide_pool *pool)
     bide_free(pool);
 }
 
-/* ---- the intake's calls ---- */
+/* ---- calls of the intake ---- */
 
 void bide_pool_submit(struct bide_pool *pool, struct bide_job_list *jobs, struct bide_job_list *refused)
 {
@@ -162,7 +162,7 @@ void bide_pool_submit(struct bide_pool *pool, struct bide_job_list *jobs, struct
             bide_job_append(refused, job);
     }
     int64_t due_us = bide_board_next_due_us(&pool->board);
-    if (due_us != due_before_us && pool->lander) /* an earlier one: it must look again */
+    if (due_us != due_before_us && pool->lander) /* the lander must look again */
         called = bide_pool_call_lander(pool);
     else if (due_us >= 0 && !pool->lander && pool->waking == 0)
         called = bide_pool_call_one(pool);
@@ -203,8 +203,8 @@ void bide_pool_withdraw(
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* Cancels runs beyond their timeout; says when to look again, for the next timeout or for a run that has used
- * up its kill_after (monotonic, INT64_MAX: never). */
+/* Cancels runs beyond their timeout. Returns when to look again, for the next timeout or the end of a
+ * kill_after (monotonic, INT64_MAX: never). */
 static int64_t cancel_late_runs(struct bide_pool *pool, int64_t now_us)
 {
     int64_t next_us = INT64_MAX;
@@ -223,7 +223,7 @@ static int64_t cancel_late_runs(struct bide_pool *pool, int64_t now_us)
     return next_us;
 }
 
-/* Whether what has finished may wait a tick, to be settled with what follows it. */
+/* May finished jobs wait a tick, to be settled together with the next ones? */
 static bool may_wait(const struct bide_pool *pool)
 {
     bool busy = pool->running > 0 && pool->board.n_ready > 0;

@@ -1,15 +1,16 @@
-/* dispatch/pool.h: the threads that run handlers, and the clock-work that starts each job at its moment.
+/* dispatch/pool.h: the threads that run handlers, and start each job at its moment.
  *
- * Idle threads sleep; one of them, the lander, sleeps only until the next landing job is due and then runs it
- * itself: one wake-up between the due millisecond and the handler, whatever the intake thread is busy with.
+ * Idle threads sleep. One of them, the lander, sleeps only until the next landing job is due and then runs it
+ * itself: there is one wake-up between the due millisecond and the handler, whatever the intake thread is
+ * doing.
  *
- * How many threads are awake follows what the handlers take: a job of a handler known to be quick (tens of
- * µs) does not wake another thread, because this one will be back before the other has come up; the intake's
- * tick mends a wrong guess within a millisecond.
+ * How many threads are awake depends on the handlers' run times. A job of a quick handler (tens of µs) does
+ * not wake another thread, because the present one finishes before the other is awake. If that guess is
+ * wrong, the intake's tick wakes a thread within a millisecond.
  *
- * Ownership: submit hands jobs over to the pool, collect and the withdrawals hand them back. All calls are
- * the intake thread's. `wakeup` (the intake's) is signalled when there is something to collect and the intake
- * sleeps. */
+ * Ownership: submit hands jobs over to the pool, collect and the withdrawals hand them back. Only the intake
+ * thread makes these calls. The pool signals `wakeup` (the intake's) when there is something to collect and
+ * the intake sleeps. */
 #ifndef BIDE_DISPATCH_POOL_H
 #define BIDE_DISPATCH_POOL_H
 
@@ -31,59 +32,59 @@ struct bide_pool_options {
     struct bide_handlers *handlers; /* borrowed until destroy */
     const struct bide_wakeup *wakeup;
     const struct bide_clock *clock;
-    struct bide_metrics *metrics; /* whose `busy` is kept; NULL: nobody's */
-    struct bide_slot *slots; /* one for each thread, in memory shared with a supervisor; NULL without one */
+    struct bide_metrics *metrics; /* whose `busy` the pool updates; NULL: none */
+    struct bide_slot *slots; /* one for each thread, in memory shared with the supervisor; NULL without one */
 };
 
-/* Starts the threads; signals stay with the caller's thread (blocked in all of these). */
+/* Starts the threads. Signals are blocked in all of them, so that the caller's thread gets them. */
 bide_code bide_pool_create(
     const struct bide_pool_options *options, struct bide_pool **ret_pool, bide_error *error);
 
-/* Takes over a list of jobs, ready or early. What there was no memory for comes back in `refused`. */
+/* Takes over a list of jobs, ready or early. Jobs for which there was no memory come back in `refused`. */
 void bide_pool_submit(struct bide_pool *pool, struct bide_job_list *jobs, struct bide_job_list *refused);
 
-/* Everything that has finished since the last call, and jobs that came early, fell due more than grace_us ago
- * and have not begun: no thread was free, or their handler was at its concurrency. */
+/* Returns all jobs that have finished since the last call, and the early jobs that fell due more than
+ * grace_us ago and have not begun: no thread was free, or their handler was at its concurrency. */
 void bide_pool_collect(struct bide_pool *pool, int64_t grace_us, struct bide_job_list *to);
-/* Jobs that have not begun and pass the test (NULL: all). */
+/* Takes back jobs that have not begun and pass the test (NULL: all). */
 void bide_pool_withdraw(
     struct bide_pool *pool, bide_job_test *test, const void *user, struct bide_job_list *to);
 
-/* Before the intake sleeps: wakes a thread where jobs wait and a quick handler turned out slow; cancels runs
- * whose timeout has passed. patience: so many runs of quick handlers may end, while others follow, before the
- * intake is woken for them. Says how soon (µs) the next call is needed: 0: there is something to collect, -1:
- * not by itself; what finishes meanwhile is signalled to the wake-up. */
+/* Called before the intake sleeps. Wakes a thread where jobs wait because a quick handler turned out slow;
+ * cancels runs whose timeout has passed. patience: how many runs of quick handlers may end, while others
+ * follow, before the pool wakes the intake. Returns when (µs) to call it again: 0: there is something to
+ * collect; -1: no need. If a job finishes meanwhile, the pool signals the wake-up. */
 int64_t bide_pool_tick(struct bide_pool *pool, size_t patience);
 
-/* True where a thread ran out of work since the last call. */
+/* Has a thread run out of work since the last call? */
 bool bide_pool_ran_dry(struct bide_pool *pool);
 
 struct bide_pool_stats {
     size_t threads;
-    size_t running; /* inside a handler */
-    size_t ready;   /* could run */
-    size_t blocked; /* wait for their handler's concurrency */
-    size_t landing; /* early */
+    size_t running; /* runs inside a handler */
+    size_t ready;   /* jobs that could run */
+    size_t blocked; /* jobs that wait for their handler's concurrency */
+    size_t landing; /* early jobs */
 };
 void bide_pool_stats(struct bide_pool *pool, struct bide_pool_stats *ret_stats);
 
 /* Makes bide_cancelled true in all runs. */
 void bide_pool_cancel(struct bide_pool *pool);
 
-/* Marks as hung the slots of runs that went on for kill_after after tick had cancelled them; says how many
- * there are. Never any without slots. */
+/* Marks the slots of runs that went on for kill_after after tick had cancelled them, as hung. Returns how
+ * many there are; always 0 without slots. */
 size_t bide_pool_find_hung(struct bide_pool *pool);
 
-/* Of what a program has run (dispatch/program/host.h); its thread. */
+/* For a job that a program has run (dispatch/program/host.h). Called by the host's thread. */
 void bide_pool_finish(struct bide_pool *pool, struct bide_job *job);
-/* Looked at at the last moment: a message expires when it has not begun to run by then. */
+/* A message expires if it has not begun to run by then. Called right before it runs. */
 bool bide_pool_has_expired(const struct bide_job *job, int64_t wall_us);
 void bide_pool_set_share(struct bide_pool *pool, struct bide_share *share, int most);
 
-/* Ends the threads and waits for them up to timeout_ms. False where a handler did not return: pool, handlers
- * and what that run uses must then be left alone for ever. */
+/* Ends the threads and waits for them up to timeout_ms. False if a handler did not return: pool, handlers and
+ * all that this run uses must then never be touched or freed. */
 bool bide_pool_stop(struct bide_pool *pool, int64_t timeout_ms);
-/* After a stop that was true; the pool must be empty of jobs. NULL is fine. */
+/* After a stop that returned true. No jobs may be in the pool. NULL is fine. */
 void bide_pool_destroy(struct bide_pool *pool);
 
 #endif

@@ -1,11 +1,12 @@
-/* What pool threads do: take a job, run it, wake others or not, sleep, land. */
+/* The pool's threads: each takes a job, decides whether another thread must wake up, runs the job, and sleeps
+ * when there is none. */
 #include <stdio.h>
 #include <sys/prctl.h>
 
 #include "dispatch/pool_inside.h"
 
-/* A mean below QUICK_US: waking another thread would take longer than the run. HELP_US of quick work for each
- * thread that is awake is worth another one all the same. */
+/* Waking another thread takes longer than a run of a handler with a mean below QUICK_US. Still, another
+ * thread is woken for each HELP_US of quick work that a thread which is awake would have. */
 enum { QUICK_US = 50, HELP_US = 2000 };
 
 static void call(struct bide_pool_thread *thread)
@@ -47,7 +48,7 @@ static void wake_intake(struct bide_pool *pool)
     bide_wakeup_signal(pool->wakeup);
 }
 
-/* Sleeps as the lander until the next due time, or as one of the idle until woken. */
+/* Sleeps as the lander until the next due time, or as an idle thread until it is woken. */
 static void sleep_until_needed(struct bide_pool *pool, struct bide_pool_thread *thread)
 {
     int64_t due_us = bide_board_next_due_us(&pool->board);
@@ -60,7 +61,7 @@ static void sleep_until_needed(struct bide_pool *pool, struct bide_pool_thread *
         pthread_cond_timedwait(&thread->wake, &pool->lock, &until);
         if (pool->lander == thread)
             pool->lander = NULL;
-        if (thread->idle) /* nobody woke it: its time has come */
+        if (thread->idle) /* the due time has come, and nobody woke it */
             thread->idle = false;
         else
             pool->waking--;
@@ -68,7 +69,7 @@ static void sleep_until_needed(struct bide_pool *pool, struct bide_pool_thread *
     }
     thread->next_idle = pool->idle;
     pool->idle = thread;
-    while (thread->idle) /* bide_pool_call_one takes it from the stack */
+    while (thread->idle) /* bide_pool_call_one takes it from the stack and wakes it */
         pthread_cond_wait(&thread->wake, &pool->lock);
     pool->waking--;
 }
@@ -78,7 +79,8 @@ bool bide_pool_is_quick(const struct bide_handler *handler)
     return handler->mean_us < QUICK_US;
 }
 
-/* Threads with runs of a microsecond meet at the pool's lock: two do no more than one, and cost much more. */
+/* Very short runs wake no further thread: two threads would wait for each other at the pool's lock, get no
+ * more done than one, and use much more processor time. */
 struct bide_pool_thread *bide_pool_call_for_ready(struct bide_pool *pool, const struct bide_handler *handler)
 {
     size_t seen_to = pool->waking;
@@ -87,9 +89,9 @@ struct bide_pool_thread *bide_pool_call_for_ready(struct bide_pool *pool, const 
     return pool->board.n_ready > seen_to ? bide_pool_call_one(pool) : NULL;
 }
 
-/* Having taken a job: does another thread have to come up? Always to land the next one, since a wrong guess
- * of this run's length would make that one late; for the ready ones behind it, by what this handler usually
- * takes. */
+/* Called by a thread that has taken a job: must another thread wake up? Always if a landing job waits,
+ * because it would be late if this run takes longer than expected; for ready jobs, depending on how long this
+ * handler usually takes. */
 static struct bide_pool_thread *call_for_help(struct bide_pool *pool, const struct bide_handler *handler)
 {
     if (!pool->lander && pool->idle && bide_board_next_due_us(&pool->board) >= 0)
@@ -108,7 +110,7 @@ void bide_pool_count_running(struct bide_pool *pool, const struct bide_handler *
         bide_metrics_gauge_add(&handler->metrics->running, n);
 }
 
-/* Returns when it ended (monotonic). */
+/* Returns when the run ended (monotonic). */
 static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, struct bide_job *job,
     int64_t wall_us, int64_t mono_us)
 {
@@ -117,14 +119,14 @@ static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, 
     bide_context_begin(&thread->context, job, wall_us, mono_us);
     if (thread->context.deadline_us < pool->next_deadline_us) {
         pool->next_deadline_us = thread->context.deadline_us;
-        wake_intake(pool); /* rarely: the bound stays when runs end before their deadline */
+        wake_intake(pool); /* rare: next_deadline_us stays when runs end before their deadline */
     }
     thread->inside = true;
     bide_pool_count_running(pool, handler, quick, 1);
     pool->taken++;
     struct bide_pool_thread *helper = call_for_help(pool, handler);
     if (!quick && pool->done.first)
-        wake_intake(pool); /* what waits to be collected shall not wait for this run */
+        wake_intake(pool); /* the finished jobs must not wait for this run */
     pthread_mutex_unlock(&pool->lock);
     bide_pool_wake(helper);
 
@@ -138,8 +140,8 @@ static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, 
     return ended_us;
 }
 
-/* Of two runs in succession the shorter one counts: a thread that lost the processor for a while says nothing
- * about its handler. */
+/* Updates the handler's mean run time with the shorter of two successive runs: a run during which the thread
+ * lost the processor for a while says nothing about the handler. */
 static void learn(struct bide_handler *handler, int64_t took_us)
 {
     int64_t counts_us = took_us < handler->last_us ? took_us : handler->last_us;
@@ -147,7 +149,7 @@ static void learn(struct bide_handler *handler, int64_t took_us)
     handler->mean_us += (counts_us - handler->mean_us) / 8;
 }
 
-/* The job is the intake's from here on. */
+/* Hands the job back: it belongs to the intake from here on. */
 static void finish_job(struct bide_pool *pool, struct bide_job *job)
 {
     struct bide_handler *handler = job->handler;
@@ -158,7 +160,7 @@ static void finish_job(struct bide_pool *pool, struct bide_job *job)
         wake_intake(pool);
 }
 
-/* The run is elsewhere; this thread takes the next job. */
+/* The runner's own processes run the job; this thread takes the next one. */
 static void hand_over(struct bide_pool *pool, struct bide_job *job)
 {
     bide_pool_count_running(pool, job->handler, false, 1);
@@ -187,7 +189,7 @@ void bide_pool_set_share(struct bide_pool *pool, struct bide_share *share, int m
 {
     pthread_mutex_lock(&pool->lock);
     bide_board_set_share(&pool->board, share, most);
-    wake_intake(pool); /* a program that is down has its messages wait in the broker */
+    wake_intake(pool); /* the intake then leaves the messages of a program that is down in the broker */
     struct bide_pool_thread *called = pool->board.n_ready > pool->waking ? bide_pool_call_one(pool) : NULL;
     pthread_mutex_unlock(&pool->lock);
     bide_pool_wake(called);
@@ -199,7 +201,7 @@ bool bide_pool_has_expired(const struct bide_job *job, int64_t wall_us)
     return expires_ms > 0 && wall_us > expires_ms * 1000;
 }
 
-/* The job is the intake's from here on. */
+/* Hands the job back: it belongs to the intake from here on. */
 static void drop_expired(struct bide_pool *pool, struct bide_job *job)
 {
     job->run.expired = true;
@@ -213,7 +215,7 @@ static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
     while (!pool->stopping) {
         int64_t wall_us = bide_wall_us(pool->clock);
         struct bide_job *job = bide_board_take(&pool->board, wall_us, mono_us);
-        if (job && bide_pool_has_expired(job, wall_us)) { /* at the last moment */
+        if (job && bide_pool_has_expired(job, wall_us)) { /* checked at the last moment */
             drop_expired(pool, job);
             continue;
         }
@@ -223,7 +225,7 @@ static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
             continue;
         }
         if (job) {
-            mono_us = run_job(pool, thread, job, wall_us, mono_us); /* the next one begins as this one ends */
+            mono_us = run_job(pool, thread, job, wall_us, mono_us); /* the next run may begin at this time */
             finish_job(pool, job);
             continue;
         }
@@ -242,7 +244,7 @@ void *bide_pool_thread_main(void *user)
     char name[16];
     snprintf(name, sizeof name, "bide-run-%zu", thread->index);
     pthread_setname_np(pthread_self(), name);
-    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* the default, 50 µs, is most of the lateness otherwise */
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* the default, 50 µs, would be most of the lateness */
     if (thread->slot && bide_slot_watch_thread(thread->slot, NULL) != BIDE_OK)
         bide_log(BIDE_LOG_WARN, "a pool thread has no signal stack", BIDE_INT("thread", thread->index));
     pthread_mutex_lock(&pool->lock);

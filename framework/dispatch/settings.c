@@ -9,7 +9,7 @@
 
 enum { NAMES_MAX = 128 };
 
-/* One row of the spec with what it came to. */
+/* One row of the spec with its value. */
 struct setting {
     const bide_setting_spec *spec;
     const char *text; /* STRING: the file's, or the fallback */
@@ -38,7 +38,7 @@ const char *bide_setting_kind_name(bide_setting_kind kind)
     return (size_t)kind < sizeof kind_names / sizeof kind_names[0] ? kind_names[kind] : "?";
 }
 
-/* From text, as a fallback stands in the table and durations and sizes stand in the file. */
+/* Reads a text: fallbacks in the table, and durations and sizes in the file, are texts. */
 static bide_code take_text(struct setting *row, const char *text, bide_error *error)
 {
     switch (row->spec->kind) {
@@ -55,7 +55,7 @@ static bide_code take_text(struct setting *row, const char *text, bide_error *er
         row->integer = strcmp(text, "true") == 0;
         return BIDE_OK;
     case BIDE_SETTING_LIST:
-        return BIDE_OK; /* a list's fallback is the empty list */
+        return BIDE_OK; /* an absent list is empty */
     }
     return bide_fail(error, BIDE_E_CONFIG, "the plugin's table has an unknown kind of setting");
 }

@@ -12,11 +12,11 @@
 #include "dispatch/handler.h"
 #include "dispatch/pool.h"
 
-/* A body of max_body bytes takes six times as much at most as a JSON string; headers and the rest beside it.
- */
+/* The longest line: a body of max_body bytes takes at most six times as much as a JSON string; headers and
+ * the rest come on top. */
 enum { LINE_FACTOR = 6, LINE_REST = 1024 * 1024 };
 
-/* How long a process may live without its channel. */
+/* how long a process may go on after it has closed its channel */
 enum { CLOSED_US = 500 * 1000 };
 
 static int64_t now_us(const struct bide_programs *host)
@@ -24,7 +24,7 @@ static int64_t now_us(const struct bide_programs *host)
     return bide_mono_us(host->clock);
 }
 
-/* ---- calls of other threads ---- */
+/* ---- calls by other threads ---- */
 
 struct bide_program *bide_programs_find(const struct bide_programs *programs, const char *name)
 {
@@ -123,22 +123,23 @@ static void obey_and_judge(struct bide_instance *process)
         bide_instance_kill(process, "its process was killed: it wrote a line longer than max_line");
 }
 
-/* Without a channel it is about to end, or broke off. */
+/* A process that has closed its channel is about to end; if it does not, it is killed after CLOSED_US. */
 static void judge_channel(struct bide_instance *process, int64_t now)
 {
     if (!bide_instance_hears(process) && process->ends_us == INT64_MAX)
         process->ends_us = now + CLOSED_US;
 }
 
-/* Everything that it wrote before it ended, then its end. */
+/* Reads everything that the process has written, then buries it. */
 static void conclude(struct bide_instance *process, int64_t now)
 {
     short all[BIDE_INSTANCE_FDS] = {POLLIN, POLLIN, POLLIN, 0};
     int status;
-    kill(-process->pid, SIGKILL); /* what it left behind in its group; before its number is free again */
+    kill(-process->pid, SIGKILL); /* its descendants; before the reap, which frees the pid */
     if (!bide_instance_reap(process, &status))
         return;
-    /* Until all are empty or closed; but one that left the group may hold them open, and write for ever. */
+    /* Until all descriptors are empty or closed. The number of rounds is bounded: a descendant that has left
+     * the group may hold them open and write for ever. */
     bool more = true;
     for (size_t left = bide_instance_rounds_left(process); more && left > 0; left--) {
         for (size_t i = 0; i < BIDE_INSTANCE_END; i++)
@@ -204,7 +205,7 @@ static void sleep_until(struct bide_programs *host, struct pollfd *fds, size_t n
         bide_wakeup_drain(&host->wakeup);
 }
 
-/* False: no memory to wait for all. */
+/* False without memory for the list of descriptors. */
 static bool wait_and_serve(struct bide_programs *host, int64_t next_us)
 {
     size_t n = count_processes(host), at = 0;
@@ -241,7 +242,7 @@ static void *run(void *user)
         if (round.stops && count_processes(host) == 0)
             return NULL;
         if (!wait_and_serve(host, round.next_us))
-            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL); /* memory may come back */
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL); /* wait for memory */
     }
 }
 
@@ -259,7 +260,7 @@ static bide_code start_thread(struct bide_programs *host, bide_error *error)
                   : BIDE_OK;
 }
 
-/* Each serves, or has failed once. */
+/* Waits until each program serves or has failed once. */
 static bide_code await_all(struct bide_programs *host, bide_error *error)
 {
     bide_code code = BIDE_OK;

@@ -1,4 +1,5 @@
-/* dispatch/program/host.h: the thread that keeps the processes of all programs, and what runs in them.
+/* dispatch/program/host.h: the thread that keeps the processes of all programs, and the jobs that run in
+ * them.
  *
  * A program is a handler in another language: long-lived processes that bide starts, feeds, watches, kills
  * and restarts (docs/program-protocol.md). A pool thread does not wait for such a run; it hands the job over
@@ -6,10 +7,10 @@
  *
  *   pool thread   (runner.c) begin     the job goes to the host
  *   host thread   gives it to a process that has room, reads its lines, cancels and kills it
- *   host thread   bide_pool_finish     the job, with what its run left behind, goes back to the pool
+ *   host thread   bide_pool_finish     the job, with the result of its run, goes back to the pool
  *
- * How many jobs of a program the pool may hand over is its share (dispatch/board.h): as many as its processes
- * can run, and as many again, so that a process that ends a run gets the next one without asking.
+ * The pool may hand over as many jobs of a program as its share says (dispatch/board.h): as many as its
+ * processes can run, and as many again, so that a process that ends a run gets the next one at once.
  *
  * Thread-safety: as each function says. */
 #ifndef BIDE_DISPATCH_PROGRAM_HOST_H
@@ -34,18 +35,18 @@ struct bide_program {
     const struct bide_program_config *config;
     struct bide_programs *host;
     struct bide_share share;      /* guarded by the pool's lock */
-    _Atomic int room;             /* runs that its processes can take at once; 0: none serves */
-    _Atomic bool down;            /* none serves, and the last start came to nothing */
-    struct bide_job_list backlog; /* (lock) handed over, not begun */
-    json_t *types;                /* (lock) of its last greeting */
-    bool refused;                 /* (lock) its last start came to nothing; `last_error` says why */
+    _Atomic int room;             /* runs that its processes can take at once; 0: no process serves */
+    _Atomic bool down;            /* no process serves, and the last start failed */
+    struct bide_job_list backlog; /* (lock) jobs that were handed over and have not begun */
+    json_t *types;                /* (lock) types in its last greeting */
+    bool refused;                 /* (lock) its last start failed; `last_error` says why */
     bide_error last_error;        /* (lock) */
-    /* the host thread's */
+    /* the members below belong to the host thread */
     struct bide_program_metrics *metrics; /* or NULL */
     struct bide_instance *processes;
-    int n_processes;  /* but those that leave */
-    int failures;     /* starts in a row that came to nothing */
-    int64_t start_us; /* not before, after such */
+    int n_processes;  /* without those that are leaving */
+    int failures;     /* failed starts in a row */
+    int64_t start_us; /* no process is started before this time */
     char sdk[BIDE_PROGRAM_SDK];
 };
 
@@ -55,55 +56,57 @@ struct bide_programs {
     const char *dir;
     size_t max_line;
     const struct bide_clock *clock;
-    struct bide_pool *pool; /* the host thread's; NULL until it has seen `attached` */
+    struct bide_pool *pool; /* the host thread's copy of `attached`; NULL until it has seen that */
     pthread_t thread;
     struct bide_wakeup wakeup;
     pthread_mutex_t lock;
-    pthread_cond_t changed;       /* a program serves, or failed to: for bide_programs_start */
+    pthread_cond_t changed;       /* signalled when a program serves or has failed, for bide_programs_start */
     struct bide_pool *attached;   /* (lock) */
     struct bide_metrics *metrics; /* (lock) set together with `attached` */
     bool cancels, stops;          /* (lock) */
-    bool started;                 /* the thread runs */
+    bool started;                 /* the thread is running */
 };
 
-/* Starts the thread and every process; returns when each program has one that serves, or with why one does
- * not. Nothing where the configuration has no programs: *ret_programs is NULL then. By the thread that owns
- * the worker. */
+/* Starts the thread and every process, and returns when each program has a process that serves; fails with
+ * the reason if one does not. If the configuration has no programs, *ret_programs is NULL. Called by the
+ * thread that owns the worker. */
 bide_code bide_programs_start(const struct bide_config *config, const struct bide_clock *clock,
     struct bide_programs **ret_programs, bide_error *error);
-/* Tells every process to leave. Kills at once those that still run something, and after 5 s what has not
- * left. Hands back what ran. NULL is fine. */
+/* Tells every process to leave. Kills at once the processes that still run a message, and after 5 s those
+ * that have not left. Hands back the jobs. NULL is fine. */
 void bide_programs_stop(struct bide_programs *programs);
-void bide_programs_destroy(struct bide_programs *programs); /* after the stop */
+void bide_programs_destroy(struct bide_programs *programs); /* after bide_programs_stop */
 
 struct bide_program *bide_programs_find(const struct bide_programs *programs, const char *name);
-/* Did it say, in its last greeting, that it runs this type? After the start. */
+/* Did the program say in its last greeting that it runs this type? Valid after the start. */
 bool bide_program_announces(const struct bide_program *program, const char *type);
 
-/* Before the first job: whom finished ones go back to, and where programs are counted (or NULL). */
+/* Called before the first job: sets the pool that gets finished jobs back, and the counters of programs (or
+ * NULL). */
 void bide_programs_attach(
     struct bide_programs *programs, struct bide_pool *pool, struct bide_metrics *metrics);
 /* Intake thread: cancels all runs. */
 void bide_programs_cancel(struct bide_programs *programs);
-/* Intake thread: takes out what has been handed over, has not begun and passes the test. */
+/* Intake thread: takes out jobs that were handed over, have not begun and pass the test. */
 void bide_programs_withdraw(
     struct bide_programs *programs, bide_job_test *test, const void *user, struct bide_job_list *to);
 
-/* ---- between host.c, runs.c and keeping.c; the host's thread ---- */
+/* ---- shared by host.c, runs.c and keeping.c; called by the host's thread ---- */
 
-/* Gives what waits to processes that have room. */
+/* Gives waiting jobs to processes that have room. */
 void bide_program_feed(struct bide_program *program, int64_t now_us);
-/* Obeys one line. */
+/* Carries out one line of the program. */
 void bide_program_obey(struct bide_instance *process, const char *line, size_t size);
-/* Its process has ended: what becomes of its runs. */
+/* The process has ended: decides what becomes of its runs. */
 void bide_program_blame(struct bide_instance *process, int status);
-/* Cancels what is beyond its timeout (all: everything) and kills what did not return; when to look again
- * (monotonic µs). */
+/* Cancels runs beyond their timeout (`all`: all runs) and kills the process if one did not return. Returns
+ * when to look again (monotonic µs). */
 int64_t bide_program_watch_runs(struct bide_instance *process, bool all, int64_t now_us);
 
-/* Starts what is missing, retires what has run enough or grown too large. When to look again. */
+/* Starts missing processes, and retires those that have run enough messages or grown too large. Returns when
+ * to look again. */
 int64_t bide_program_keep(struct bide_program *program, bool stops, int64_t now_us);
-/* It said its first line, or a start came to nothing. */
+/* The process has said its first line, or its start failed. */
 void bide_program_serves(struct bide_instance *process);
 void bide_program_start_failed(struct bide_program *program, const bide_error *error, int64_t now_us);
 /* Takes a process that has ended out of the program. */

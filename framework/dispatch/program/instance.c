@@ -64,7 +64,8 @@ static void close_fd(struct bide_instance *process, size_t which)
 
 /* ---- the channel ---- */
 
-/* One that is always a little behind must not make this grow for ever. */
+/* Drops written bytes in front, so that the buffer does not grow for ever while the process is always a
+ * little behind. */
 static void forget_sent(struct bide_instance *process)
 {
     struct bide_buffer *to = &process->to;
@@ -86,7 +87,7 @@ void bide_instance_write(struct bide_instance *process)
             continue;
         if (sent < 0 && errno == EAGAIN)
             break;
-        if (sent < 0) { /* the other end has gone, or reads no more: poll would call that ready for ever */
+        if (sent < 0) { /* nobody reads it: otherwise poll would return at once for ever */
             process->deaf = true;
             sent = (ssize_t)(to->size - process->sent);
         }
@@ -102,17 +103,17 @@ void bide_instance_write(struct bide_instance *process)
     process->sent = 0;
 }
 
-/* False: there is no more for now. */
+/* False if there is no more for now. */
 static bool read_some(struct bide_instance *process, size_t which, struct bide_buffer *to)
 {
     char *room = bide_buffer_reserve(to, READ_BYTES);
     if (!room)
-        bide_instance_kill(process, NULL); /* it cannot be heard, which no run of it is to blame for */
+        bide_instance_kill(process, NULL); /* without memory its lines cannot be read; no run is to blame */
     ssize_t got = room ? read(process->fds[which], room, READ_BYTES) : 0;
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return errno == EINTR;
     if (got <= 0) {
-        close_fd(process, which); /* its end, or ours */
+        close_fd(process, which); /* the process has closed it, or we give it up */
         return false;
     }
     to->size += (size_t)got;
@@ -132,7 +133,7 @@ const char *bide_instance_next_line(struct bide_instance *process, size_t *ret_s
     return line;
 }
 
-/* Once the lines have been obeyed. */
+/* Called after the lines have been carried out. */
 static void forget_taken(struct bide_instance *process)
 {
     struct bide_buffer *in = &process->in;
@@ -146,7 +147,7 @@ static void forget_taken(struct bide_instance *process)
 
 /* ---- what the program prints ---- */
 
-/* "a, b, c …" of what runs in it. */
+/* Lists the ids of its runs: "a, b, c …". */
 static void list_ids(const struct bide_instance *process, char to[IDS_TEXT])
 {
     size_t used = 0;
@@ -229,7 +230,7 @@ size_t bide_instance_rounds_left(const struct bide_instance *process)
         if (process->fds[which] >= 0 && ioctl(process->fds[which], FIONREAD, &left) == 0 && left > most)
             most = left;
     }
-    return (size_t)most / READ_BYTES + 2; /* what is begun, and the end */
+    return (size_t)most / READ_BYTES + 2; /* the reads already begun, and the end */
 }
 
 /* ---- its end ---- */

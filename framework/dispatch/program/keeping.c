@@ -1,4 +1,4 @@
-/* How many processes a program has: started, replaced, retired. */
+/* Keeps the number of a program's processes: starts, replaces and retires them. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,14 +12,13 @@
 #include "dispatch/program/protocol.h"
 
 enum {
-    FIRST_PAUSE_US =
-        1000 * 1000, /* after a start that came to nothing; twice as long after each that follows */
+    FIRST_PAUSE_US = 1000 * 1000, /* after a failed start; doubled after each further one */
     LONGEST_PAUSE_US = 60 * 1000 * 1000,
-    LEAVE_US = 5 * 1000 * 1000, /* for one that was told to leave, after its last run */
-    LOOK_US = 1000 * 1000,      /* how often memory is looked at */
+    LEAVE_US = 5 * 1000 * 1000, /* for a process that was told to leave, after its last run */
+    LOOK_US = 1000 * 1000,      /* how often its memory is checked */
 };
 
-/* Those that serve, and those that finish what they run. */
+/* Lists the pids of processes that serve, and of those that finish their last runs. */
 static void list_pids(struct bide_program_metrics *metrics, const struct bide_instance *process)
 {
     for (size_t at = 0; at < BIDE_METRICS_PROGRAM_PIDS; at++) {
@@ -103,7 +102,7 @@ static const char *last_words(const struct bide_instance *process)
     return size > 300 ? text + size - 300 : text;
 }
 
-/* STARTING: it came to nothing. */
+/* A process that ended before its greeting is a failed start. */
 static void count_bad_start(struct bide_instance *process, int status, int64_t now_us)
 {
     char how[BIDE_ENDING_TEXT];
@@ -129,7 +128,7 @@ void bide_program_bury(struct bide_instance *process, int status, int64_t now_us
             BIDE_STR("how", process->why[0] ? process->why : bide_ending(status, how)),
             BIDE_INT("runs", process->n_runs));
     if (process->state == BIDE_INSTANCE_SERVING && process->n_ended == 0)
-        program->start_us = now_us + FIRST_PAUSE_US; /* one that never ends a run does not spin */
+        program->start_us = now_us + FIRST_PAUSE_US; /* do not restart in a loop */
     bide_program_blame(process, status);
     while (*at != process)
         at = &(*at)->next;
@@ -143,7 +142,7 @@ void bide_program_bury(struct bide_instance *process, int status, int64_t now_us
     bide_program_tell_processes(program);
 }
 
-/* ---- those that have had their day ---- */
+/* ---- processes to be retired ---- */
 
 static void tell_to_leave(struct bide_instance *process, int64_t now_us)
 {
@@ -172,14 +171,14 @@ static bool has_had_its_day(struct bide_instance *process, int64_t now_us)
            is_too_large(process, now_us);
 }
 
-/* Why one that is beyond its time is killed; NULL: what runs in it is not to blame. */
+/* Why a process is killed that is beyond its time; NULL: its runs are not to blame. */
 static const char *const late_reasons[] = {
     [BIDE_INSTANCE_STARTING] = "its first line did not come in time",
     [BIDE_INSTANCE_SERVING] = "its process was killed: it closed its channel to bide and went on",
     [BIDE_INSTANCE_LEAVING] = NULL,
 };
 
-/* When it is to be looked at again. */
+/* Returns when to look at the process again. */
 static int64_t watch_one(struct bide_instance *process, bool stops, int64_t now_us)
 {
     if (process->killed)
@@ -187,11 +186,11 @@ static int64_t watch_one(struct bide_instance *process, bool stops, int64_t now_
     if (stops ? process->state != BIDE_INSTANCE_LEAVING : has_had_its_day(process, now_us))
         tell_to_leave(process, now_us);
     if (stops && process->n_runs > 0) {
-        bide_instance_kill(process, NULL); /* the worker leaves: what runs goes back to the broker */
+        bide_instance_kill(process, NULL); /* the worker ends: its messages go back to the broker */
         return INT64_MAX;
     }
     if (process->state == BIDE_INSTANCE_LEAVING && process->n_runs > 0 && bide_instance_hears(process))
-        process->ends_us = now_us + LEAVE_US; /* each run has its own timeout */
+        process->ends_us = now_us + LEAVE_US; /* its runs end by their own timeouts */
     if (now_us >= process->ends_us) {
         bide_instance_kill(process, late_reasons[process->state]);
         return INT64_MAX;

@@ -10,7 +10,7 @@
 
 enum { CONCURRENCY_MAX = 100000 };
 
-/* ---- saying ---- */
+/* ---- writing ---- */
 
 void bide_program_say_greeting(struct bide_buffer *to, const char *program, int concurrency, size_t max_line)
 {
@@ -133,7 +133,7 @@ static void read_progress(struct bide_program_said *said, json_t *value)
     said->kind = BIDE_SAID_PROGRESS;
 }
 
-/* The first of these keys that a line has says what it is. `in_run`: it belongs to a run. */
+/* The first of these keys in a line says what the line is. `in_run`: it must name a run. */
 static const struct {
     const char *key;
     bool in_run;

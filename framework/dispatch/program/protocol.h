@@ -11,19 +11,19 @@
 #include "bide/handler.h"
 #include "bide/log.h"
 
-/* ---- what bide says; each appends one line with its end ---- */
+/* ---- what bide writes; each function appends one line with its end ---- */
 
 void bide_program_say_greeting(struct bide_buffer *to, const char *program, int concurrency, size_t max_line);
-/* timeout_ms: 0: none. */
+/* timeout_ms: 0 means none. */
 void bide_program_say_run(struct bide_buffer *to, uint64_t run, const struct bide_message *message,
     int attempts, int64_t timeout_ms);
 void bide_program_say_cancel(struct bide_buffer *to, uint64_t run);
 void bide_program_say_leave(struct bide_buffer *to);
 
-/* ---- what a program says ---- */
+/* ---- what a program writes ---- */
 
 enum bide_program_kind {
-    BIDE_SAID_NONSENSE, /* `text` says what is wrong with it */
+    BIDE_SAID_NONSENSE, /* `text` says what is wrong */
     BIDE_SAID_HELLO,
     BIDE_SAID_DONE,
     BIDE_SAID_RETRY,
@@ -31,10 +31,10 @@ enum bide_program_kind {
     BIDE_SAID_SEND,
     BIDE_SAID_LOG,
     BIDE_SAID_PROGRESS,
-    BIDE_SAID_OTHER, /* an object of keys that we do not know: to be ignored */
+    BIDE_SAID_OTHER, /* an object whose keys we do not know: ignored */
 };
 
-/* Texts belong to `root` and live until the release. */
+/* The texts belong to `root` and live until the release. */
 struct bide_program_said {
     enum bide_program_kind kind;
     uint64_t run;         /* 0: none given */

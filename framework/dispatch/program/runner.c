@@ -1,9 +1,9 @@
-/* What a handler in another language is to the rest of dispatch/. */
+/* The runner for handlers in other languages. */
 #include "base/alloc.h"
 #include "dispatch/handler.h"
 #include "dispatch/program/host.h"
 
-/* For what logs and metrics say of a handler: a program has a name, too. */
+/* Gives the handler the program's name, which the log and the metrics show. */
 static bide_code name_program(
     struct bide_handler *handler, const struct bide_config *config, bide_error *error)
 {
@@ -16,7 +16,7 @@ static bide_code name_program(
     return BIDE_OK;
 }
 
-/* Every handler of a program joins its share, and the program must know its type. */
+/* Adds the handler to its program's share. Fails if the program did not announce its type. */
 static bide_code join_program(
     struct bide_handlers *handlers, struct bide_handler *handler, size_t n_threads, bide_error *error)
 {
@@ -40,7 +40,7 @@ static void begin(struct bide_handler *handler, struct bide_job *job)
     bool first = program->backlog.n == 0;
     bide_job_append(&program->backlog, job);
     pthread_mutex_unlock(&host->lock);
-    if (first) /* else it has been told, or no process has room */
+    if (first) /* otherwise the host knows already, or no process has room */
         bide_wakeup_signal(&host->wakeup);
 }
 
@@ -52,7 +52,7 @@ static bool is_down(const struct bide_handler *handler)
 
 static void nothing_to_close(struct bide_handler *handler)
 {
-    (void)handler; /* bide_programs_stop ends the processes of all of them */
+    (void)handler; /* bide_programs_stop ends the processes of all programs */
 }
 
 const struct bide_runner bide_program_runner = {.load = name_program,

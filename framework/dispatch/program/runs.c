@@ -1,4 +1,5 @@
-/* What runs in the processes of a program: begun, answered, cancelled, blamed. */
+/* The runs in the processes of a program: how they begin, are answered, are cancelled, and are judged when a
+ * process ends. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,14 +20,14 @@ enum { FIELDS_MAX = 12, FIELD_NAME = 64, SHOWN_BYTES = 100 };
 
 /* ---- its beginning ---- */
 
-/* Handed back as one that never ran. */
+/* Hands the job back as one that never ran. */
 static void return_unrun(struct bide_program *program, struct bide_job *job)
 {
     job->run = (struct bide_run){.outcome = BIDE_RETRY, .delay_ms = BIDE_BY_POLICY};
     bide_pool_finish(program->host->pool, job);
 }
 
-/* The one with most room; a suspect gets a process of its own. NULL: none has any. */
+/* The process with fewest runs; for a suspect, a process without any. NULL: no process has room. */
 static struct bide_instance *choose(const struct bide_program *program, const struct bide_job *job)
 {
     struct bide_instance *best = NULL;
@@ -51,7 +52,7 @@ static bool begin(struct bide_instance *process, struct bide_job *job, int64_t n
     run->number = ++process->last_run;
     bide_program_say_run(&process->to, run->number, job->delivery->message,
         job->handler->config->retry.attempts, job->handler->config->timeout_ms);
-    if (process->to.failed) /* no memory: what was to be written before is lost as well */
+    if (process->to.failed) /* no memory: lines to be written before are lost too */
         bide_instance_kill(process, NULL);
     run->next = process->runs;
     process->runs = run;
@@ -60,7 +61,7 @@ static bool begin(struct bide_instance *process, struct bide_job *job, int64_t n
     return true;
 }
 
-/* The first that waits, if some process has room for it. */
+/* The first waiting job, if a process has room for it. */
 static struct bide_job *next_job(struct bide_program *program, struct bide_instance **ret_process)
 {
     pthread_mutex_lock(&program->host->lock);
@@ -71,7 +72,7 @@ static struct bide_job *next_job(struct bide_program *program, struct bide_insta
     return job;
 }
 
-/* It had not when it was handed over; but it may have waited since. */
+/* The job expired while it waited for a process. */
 static void drop_expired(struct bide_program *program, struct bide_job *job)
 {
     job->run.expired = true;
@@ -113,7 +114,7 @@ static void end(struct bide_instance *process, struct bide_program_run *run, bid
     finish(process, run);
 }
 
-/* The text, and below it where it came from. */
+/* Keeps the error's text, and its trace below it. */
 static bide_outcome failed(struct bide_program_run *run, const struct bide_program_said *said)
 {
     const char *trace = said->trace && *said->trace ? said->trace : NULL;
@@ -124,7 +125,7 @@ static bide_outcome failed(struct bide_program_run *run, const struct bide_progr
                  : bide_retry(&run->context, said->after_ms, "%s", said->text);
 }
 
-/* ---- its lines ---- */
+/* ---- lines ---- */
 
 static void keep_send(struct bide_program_run *run, const struct bide_program_said *said)
 {
@@ -141,7 +142,7 @@ static void keep_send(struct bide_program_run *run, const struct bide_program_sa
     bide_free(text);
 }
 
-/* Fields of a log line as bide's log has them; what is no text or number is left out. */
+/* Writes a program's line to the log, with those of its fields that are texts or whole numbers. */
 static void log_said(
     const struct bide_instance *process, struct bide_program_run *run, const struct bide_program_said *said)
 {
@@ -169,7 +170,7 @@ static void log_said(
         bide_log_write(said->level, said->text, fields);
 }
 
-/* The log has the line, and so has the message's failure. */
+/* Kills a process that broke the protocol; the log and the message's failure show the line. */
 static void break_off(struct bide_instance *process, const char *line, size_t size, const char *what)
 {
     struct bide_buffer shown, text;
@@ -186,7 +187,7 @@ static void break_off(struct bide_instance *process, const char *line, size_t si
     bide_buffer_release(&text);
 }
 
-/* A run that it names and that is not under way: over already, or never begun. */
+/* The line names a run that is not under way: it has ended, or it never began. */
 static void obey_without_run(
     struct bide_instance *process, const struct bide_program_said *said, const char *line, size_t size)
 {
@@ -211,7 +212,7 @@ static void obey_said(
         break_off(process, line, size, said->text);
         break;
     case BIDE_SAID_HELLO:
-        if (process->state != BIDE_INSTANCE_LEAVING) /* told to before its greeting came */
+        if (process->state != BIDE_INSTANCE_LEAVING) /* it was told to leave before its greeting came */
             break_off(process, line, size, "it greets a second time");
         break;
     case BIDE_SAID_DONE:
@@ -258,7 +259,7 @@ static void greet(
 void bide_program_obey(struct bide_instance *process, const char *line, size_t size)
 {
     struct bide_program_said said;
-    if (process->killed && process->why[0]) /* the rest of what broke the protocol */
+    if (process->killed && process->why[0]) /* the rest of its output after it broke the protocol */
         return;
     bide_program_read(&said, line, size);
     if (process->state == BIDE_INSTANCE_STARTING)
@@ -319,7 +320,7 @@ static void describe(const struct bide_instance *process, int status, char *to, 
             bide_ending(status, how));
 }
 
-/* It alone ran: it is to blame. */
+/* It was the only run, so it is to blame. */
 static void blame_one(struct bide_instance *process, struct bide_program_run *run, const char *how)
 {
     struct bide_buffer *printed = &process->tail;
@@ -333,7 +334,7 @@ static void blame_one(struct bide_instance *process, struct bide_program_run *ru
     finish(process, run);
 }
 
-/* Nobody knows which of several: each is run again alone. */
+/* It was one of several runs, and nobody knows which is to blame: each runs again, alone. */
 static void suspect(struct bide_instance *process, struct bide_program_run *run, const char *how)
 {
     bide_retry(&run->context, BIDE_BY_POLICY, "%s", how);
@@ -342,7 +343,7 @@ static void suspect(struct bide_instance *process, struct bide_program_run *run,
     finish(process, run);
 }
 
-/* Of a process that we killed for another's sake. */
+/* The process was killed because of another run, or of none: the run is handed back as if it had not run. */
 static void spare(struct bide_instance *process, struct bide_program_run *run)
 {
     bide_run_release(&run->job->run);

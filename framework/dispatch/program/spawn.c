@@ -1,6 +1,6 @@
-/* Why vfork and not posix_spawn: the program must die with its worker, and that (PR_SET_PDEATHSIG) has to be
- * said by the child between fork and exec. The child calls only what is async-signal-safe, with every signal
- * blocked, until execve. */
+/* Uses vfork, not posix_spawn: the program must die with its worker, and for that the child must call prctl
+ * (PR_SET_PDEATHSIG) between fork and exec. Until execve the child calls only async-signal-safe functions,
+ * with every signal blocked. */
 #include "dispatch/program/instance.h"
 
 #include <errno.h>
@@ -21,13 +21,13 @@ enum { CHANNEL = 3, ENVIRONMENT_MAX = 200, FIRST_OWN = 10 };
 
 extern char **environ;
 
-/* What the child needs, made beforehand. */
+/* All that the child needs, prepared before vfork. */
 struct plan {
     const struct bide_program_config *program;
     const char *dir;
     char *environment[ENVIRONMENT_MAX + 1];
     int input, out, err, channel;
-    int report; /* closed by exec; before that the child writes here why not */
+    int report; /* exec closes it; if exec fails, the child writes here why */
     pid_t worker;
 };
 
@@ -49,13 +49,13 @@ static bool place_descriptors(const struct plan *plan)
            dup2(plan->err, STDERR_FILENO) >= 0 && dup2(plan->channel, CHANNEL) >= 0;
 }
 
-/* In the worker's memory: nothing here may allocate, lock or return. */
+/* Runs in the worker's memory: must not allocate, lock or return. */
 static _Noreturn void become(const struct plan *plan)
 {
     bide_error why = {0};
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != plan->worker) /* it died before the line above */
+    if (getppid() != plan->worker) /* the worker died before the prctl */
         _exit(127);
     if (bide_limits_apply(&plan->program->limits, &why) == BIDE_OK && place_descriptors(plan) &&
         chdir(plan->dir) == 0 && (!plan->program->dir || chdir(plan->program->dir) == 0)) {
@@ -65,11 +65,11 @@ static _Noreturn void become(const struct plan *plan)
     }
     int problem = errno ? errno : EINVAL;
     ssize_t written = write(plan->report, &problem, sizeof problem);
-    (void)written; /* who reads it sees an exit status of 127 otherwise */
+    (void)written; /* if it fails, the exit status 127 tells the worker */
     _exit(127);
 }
 
-/* ---- before ---- */
+/* ---- before vfork ---- */
 
 static bool is_passed_on(const char *entry)
 {
@@ -80,7 +80,7 @@ static bool is_passed_on(const char *entry)
     return false;
 }
 
-/* The strings stay where they are: the worker's environment, and the configuration. */
+/* The strings are not copied: they belong to the worker's environment and the configuration. */
 static void make_environment(struct plan *plan)
 {
     static char channel[] = "BIDE_FD=3";
@@ -93,7 +93,7 @@ static void make_environment(struct plan *plan)
             plan->environment[n++] = *entry;
 }
 
-/* Above what the child puts in place, so that dup2 never meets its own source. */
+/* Moves a descriptor above the numbers that the child uses, so that dup2 does not overwrite a source. */
 static int raise_fd(int fd)
 {
     int raised = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_OWN);
@@ -148,7 +148,7 @@ static pid_t launch(const struct plan *plan)
     return pid;
 }
 
-/* Waits (microseconds) until it runs or has said why not. */
+/* Waits (microseconds) until the program runs or the child has written why it cannot. */
 static bide_code start(struct plan *plan, struct bide_spawned *ours, bide_error *error)
 {
     int reported = -1, problem = 0;
@@ -174,7 +174,7 @@ static bide_code start(struct plan *plan, struct bide_spawned *ours, bide_error 
             plan->program->name, plan->program->run[0], plan->program->dir ? plan->program->dir : plan->dir,
             strerror(problem));
     }
-    ours->pid_fd = pidfd_open(ours->pid, 0); /* nobody else has the number: it is not buried yet */
+    ours->pid_fd = pidfd_open(ours->pid, 0); /* nobody else can have its number: it was not reaped yet */
     if (ours->pid_fd >= 0)
         return BIDE_OK;
     bide_fail(error, BIDE_E_INTERNAL, "cannot watch a process: %s", strerror(errno));

@@ -13,7 +13,8 @@
 
 enum { READ_AHEAD = 16 * 1024, KEEP_BYTES = 256 * 1024, ASK_AGAIN_MS = 100 };
 
-/* Many answers come within this: waiting for them by recv alone spares a poll. Cancellation waits, too. */
+/* Many answers come within this time, so it only calls recv: that saves a poll. A cancellation waits so
+ * long. */
 enum { SOON_US = 2000 };
 
 void bide_cell_close(struct bide_cell *cell)
@@ -67,7 +68,7 @@ bide_code bide_cell_start(struct bide_zygote *zygote, const struct bide_handler 
         bide_cell_close(cell);
         return code;
     }
-    cell->pid_fd = pidfd_open(cell->pid, 0); /* nobody else has the number: it is not buried yet */
+    cell->pid_fd = pidfd_open(cell->pid, 0); /* nobody else can have its number: it was not reaped yet */
     *ret_cell = cell;
     return BIDE_OK;
 }
@@ -110,13 +111,13 @@ static void let_go_of_much(struct bide_buffer *buffer)
 void bide_cell_rest(struct bide_cell *cell)
 {
     forget_read(&cell->in, &cell->in_read);
-    if (cell->in.size == 0) /* else a thread of the plugin's has begun a log line */
+    if (cell->in.size == 0) /* otherwise a plugin's own thread has begun a log line */
         let_go_of_much(&cell->in);
     let_go_of_much(&cell->out);
     cell->idle_since_us = bide_mono_us(bide_clock_system());
 }
 
-/* ---- waiting for what it says ---- */
+/* ---- waiting for a frame ---- */
 
 static void send_some(struct bide_cell *cell)
 {
@@ -126,7 +127,7 @@ static void send_some(struct bide_cell *cell)
         if (sent < 0 && errno == EAGAIN)
             return;
         if (sent < 0 && errno != EINTR)
-            cell->out_sent = cell->out.size; /* it is dead: reading will say so, after its last log lines */
+            cell->out_sent = cell->out.size; /* it is dead: reading shows that */
         else
             cell->out_sent += sent > 0 ? (size_t)sent : 0;
     }
@@ -149,7 +150,7 @@ static enum received receive_some(struct bide_cell *cell, bool soon)
     return got < 0 && (errno == EAGAIN || errno == EINTR) ? NOTHING : THE_END;
 }
 
-/* Relays log lines on the way to the frame that is waited for. */
+/* Looks for the frame that is waited for, and relays the log lines before it. */
 static bool look_for(struct bide_cell *cell, enum bide_frame_kind wanted, struct bide_frame *ret_frame,
     enum bide_cell_ending *ret_ending)
 {
@@ -174,10 +175,10 @@ static void tell_cancelled(struct bide_errand *errand, int64_t now_us)
 {
     errand->told = true;
     bide_wakeup_signal(&errand->cell->cancel);
-    errand->kill_us = now_us + errand->kill_after_us; /* from now on, however late it is told */
+    errand->kill_us = now_us + errand->kill_after_us; /* counted from now, however late that is */
 }
 
-/* Until it is to be told, or killed. */
+/* How long until the run must be cancelled or killed. */
 static int wait_ms(const struct bide_errand *errand, int64_t now_us, bool blind)
 {
     int64_t until_us = errand->told || !errand->context ? errand->kill_us : errand->context->deadline_us;
@@ -188,7 +189,8 @@ static int wait_ms(const struct bide_errand *errand, int64_t now_us, bool blind)
     return ms > INT32_MAX ? INT32_MAX : (int)ms;
 }
 
-/* Until something can be read, written or said. False: it had its time. */
+/* Waits until the cell can be read or written, or a cancellation is passed on. False: the time to kill it has
+ * come. */
 static bool wait_a_while(struct bide_errand *errand)
 {
     struct bide_cell *cell = errand->cell;

@@ -54,7 +54,7 @@ static void log_to_worker(void *user, bide_log_level level, const char *text, co
     errno = kept_errno;
 }
 
-/* False where the worker has gone, or wants no more. */
+/* False if the worker has gone, or has closed the socket. */
 static bool receive_frame(struct child *child, struct bide_frame *ret_frame)
 {
     size_t offset = 0;
@@ -80,7 +80,7 @@ static bool answer(struct child *child, bide_outcome outcome, const struct bide_
     static char no_memory[] = "out of memory in the sandbox, after the handler had returned";
     bide_buffer_clear(&child->out);
     bide_frame_add_answer(&child->out, outcome, run);
-    if (child->out.failed) { /* what was allocated at the start has to do */
+    if (child->out.failed) { /* uses only memory that was allocated at the start */
         const struct bide_run failure = {.delay_ms = BIDE_BY_POLICY, .error = no_memory};
         bide_buffer_clear(&child->out);
         bide_frame_add_answer(&child->out, BIDE_RETRY, &failure);
@@ -141,9 +141,9 @@ static void serve(struct child *child)
 static void settle_in(const struct bide_handler *handler, pid_t parent)
 {
     char name[16];
-    setpgid(0, 0); /* what it starts dies with it */
+    setpgid(0, 0); /* so that the processes it starts are killed with it */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before the line above */
+    if (getppid() != parent) /* the zygote died before the line above */
         _exit(EXIT_FAILURE);
     snprintf(name, sizeof name, "bide:%s", handler->config->type);
     prctl(PR_SET_NAME, name);

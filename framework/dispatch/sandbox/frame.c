@@ -6,7 +6,7 @@
 #include "dispatch/context.h"
 
 enum { LOG_FIELDS_MAX = 64 };
-#define LATEST_MS (INT64_MAX / 1000) /* in microseconds still a number */
+#define LATEST_MS (INT64_MAX / 1000) /* the latest time that fits into microseconds */
 
 /* ---- writing ---- */
 
@@ -15,7 +15,7 @@ static void add_int(struct bide_buffer *to, int64_t value)
     bide_buffer_add(to, &value, sizeof value);
 }
 
-/* With a NUL behind it, so that it can be read as a string where it lies. */
+/* Adds a NUL too, so that the reader can use the bytes as a string in place. */
 static void add_bytes(struct bide_buffer *to, const void *bytes, size_t size)
 {
     add_int(to, (int64_t)size);
@@ -298,7 +298,7 @@ bool bide_frame_relay_log(const struct bide_frame *frame)
     return true;
 }
 
-/* The broker must not get a name or a time that a handler's stray pointer has written. */
+/* A handler's stray pointer may have changed a name or a time: the broker must not get such a message. */
 static bool is_sendable(const struct bide_message *message)
 {
     const int64_t times[] = {message->due_ms, message->sent_ms, message->expires_ms};
@@ -335,7 +335,7 @@ bool bide_frame_read_answer(const struct bide_frame *frame, bide_outcome *ret_ou
     if (!take_sends(&reader, run) || !whole(&reader))
         return false;
     if (has_error)
-        run->error = bide_strdup(error); /* without memory the text is lost, not the outcome */
+        run->error = bide_strdup(error); /* without memory the text is lost; the outcome stays */
     run->delay_ms = delay_ms < 0 ? BIDE_BY_POLICY : delay_ms;
     *ret_outcome = (bide_outcome)outcome;
     return true;

@@ -1,15 +1,16 @@
-/* dispatch/sandbox/frame.h: what a worker and its sandbox children say to each other, as bytes.
+/* dispatch/sandbox/frame.h: the bytes that a worker and its sandbox children send to each other.
  *
  *     worker -> child   RUN     a message to be handled
  *     child  -> worker  READY   the handler is open (once, first), or why not
  *                       LOG     a log line
- *                       ANSWER  what became of the run
+ *                       ANSWER  the result of the run
  *
- * A frame is a head and `size` bytes. Both ends are the same program on the same machine, so numbers stand as
- * they lie in memory; but a child that a handler has damaged may say anything, so reading trusts nothing.
+ * A frame is a head and `size` bytes. Both ends are the same program on the same machine, so numbers are sent
+ * as they are in memory. But a child whose memory a handler has damaged may send anything, so the reader
+ * checks everything.
  *
  * Thread-safety: one thread at a time for each buffer and frame. Failures: adding marks the buffer as failed;
- * reading returns false, and what it would have returned is left alone. */
+ * reading returns false and leaves its ret_ arguments alone. */
 #ifndef BIDE_DISPATCH_SANDBOX_FRAME_H
 #define BIDE_DISPATCH_SANDBOX_FRAME_H
 
@@ -24,21 +25,21 @@
 
 enum bide_frame_kind { BIDE_FRAME_RUN = 1, BIDE_FRAME_READY, BIDE_FRAME_LOG, BIDE_FRAME_ANSWER };
 
-enum { BIDE_FRAME_MAX = 1 << 30 }; /* bytes behind the head; more is damage */
+enum { BIDE_FRAME_MAX = 1 << 30 }; /* bytes behind the head; a larger size means damage */
 
 struct bide_frame_head {
     uint32_t kind;
     uint32_t size;
 };
 
-/* A frame, in somebody's buffer. */
+/* A frame, in a buffer that it does not own. */
 struct bide_frame {
     enum bide_frame_kind kind;
     const char *bytes;
     size_t size;
 };
 
-/* When a run has to be over; the monotonic clock is the same in all processes. */
+/* The times of a run. The monotonic clock is the same in all processes. */
 struct bide_frame_times {
     int64_t started_us;  /* wall */
     int64_t deadline_us; /* monotonic */
@@ -54,18 +55,20 @@ void bide_frame_add_answer(struct bide_buffer *to, bide_outcome outcome, const s
 
 enum bide_frame_found { BIDE_FRAME_NONE, BIDE_FRAME_WHOLE, BIDE_FRAME_BROKEN };
 
-/* The frame that begins at bytes + *offset, which moves behind it; NONE where it is not all there yet. */
+/* Finds the frame that begins at bytes + *offset, and moves *offset behind it; NONE if it is not complete
+ * yet. */
 enum bide_frame_found bide_frame_next(
     const char *bytes, size_t size, size_t *offset, struct bide_frame *ret_frame);
-/* How many bytes the frame at `bytes` (of which `size` are there) still lacks; 0: none, or it is broken. */
+/* How many bytes are missing from the frame at `bytes`, of which `size` are there; 0: none, or it is
+ * broken. */
 size_t bide_frame_lacks(const char *bytes, size_t size);
 
-/* A message of the reader's own; NULL where the frame is broken or there is no memory. */
+/* Returns a message that the caller owns; NULL if the frame is broken or without memory. */
 struct bide_message *bide_frame_read_run(const struct bide_frame *frame, struct bide_frame_times *ret_times);
 bool bide_frame_read_ready(const struct bide_frame *frame, bide_code *ret_code, const char **ret_text);
 /* Writes the line to this process's log. */
 bool bide_frame_relay_log(const struct bide_frame *frame);
-/* Fills delay, error and sends of *run, which carries none. What a failure leaves is bide_run_release's. */
+/* Fills delay, error and sends of *run, which has none yet. After a failure, bide_run_release frees them. */
 bool bide_frame_read_answer(const struct bide_frame *frame, bide_outcome *ret_outcome, struct bide_run *run);
 
 #endif

@@ -1,9 +1,8 @@
 /* The runner of isolation = "process": a handler that runs in child processes, one message at a time.
  *
- * For a pool thread a sandbox is one more way to call a handler: it hands the message to a child, waits for
- * the answer, and passes on cancellation. A child that dies or does not return takes its own message with it
- * and nothing else; the next message gets another child. Children are kept for many messages; there are never
- * more than runs at once.
+ * A pool thread hands the message to a child, waits for the answer, and passes on cancellation. If a child
+ * dies or does not return, only its own message fails; the next message gets another child. Children are kept
+ * for many messages; there are never more children than runs at once.
  *
  *   pool thread ──RUN──> child (forked by the zygote, dispatch/sandbox/zygote.h)
  *               <──LOG, ANSWER──
@@ -24,7 +23,7 @@ struct bide_sandbox {
     struct bide_zygote *zygote;
     const struct bide_handler *handler;
     pthread_mutex_t lock;
-    struct bide_cell *idle; /* the last one used comes first: the others may be paged out */
+    struct bide_cell *idle; /* the one used last comes first: the others may be paged out */
 };
 
 /* ---- the idle ones ---- */
@@ -48,8 +47,8 @@ static void push_idle(struct bide_sandbox *sandbox, struct bide_cell *cell)
     pthread_mutex_unlock(&sandbox->lock);
 }
 
-/* One that died while it had nothing to do (killed from outside, a thread of the plugin's) is no message's
- * fault. */
+/* Takes an idle child. Buries those that died while they were idle (killed from outside, or by a plugin's
+ * thread): no message is to blame for that. */
 static struct bide_cell *find_idle(struct bide_sandbox *sandbox)
 {
     struct bide_cell *cell;
@@ -70,7 +69,7 @@ static struct bide_errand errand_of(const struct bide_sandbox *sandbox, struct b
     };
 }
 
-/* Buries the cell, and says why it will not do. */
+/* Buries the cell and says why the handler could not be opened. */
 static bide_code fail_to_open(
     struct bide_sandbox *sandbox, struct bide_cell *cell, enum bide_cell_ending ending, bide_error *error)
 {
@@ -104,7 +103,7 @@ static bide_code open_cell(struct bide_sandbox *sandbox, struct bide_errand *err
     return code;
 }
 
-/* Idle children are told to end; bide_zygote_stop waits for them. */
+/* Tells idle children to end; bide_zygote_stop waits for them. */
 static void close_sandbox(struct bide_handler *handler)
 {
     struct bide_cell *cell;
@@ -118,8 +117,8 @@ static void close_sandbox(struct bide_handler *handler)
     handler->where = NULL;
 }
 
-/* Starts the first child and waits until it has opened the handler, a row that was there when the zygote
- * started: fails where that fails. */
+/* Starts the first child and waits until it has opened the handler; fails if that fails. The handler's row
+ * must be older than the zygote. */
 static bide_code open_sandbox(
     struct bide_handlers *handlers, struct bide_handler *handler, size_t n_threads, bide_error *error)
 {
@@ -148,13 +147,13 @@ static bide_outcome after_answer(
         bide_cell_bury(errand->cell, sandbox->zygote, &status);
         return bide_retry(errand->context, BIDE_BY_POLICY, "the sandbox gave an answer that cannot be read");
     }
-    if (errand->told) /* not for the next message */
+    if (errand->told) /* the next message must not be cancelled */
         bide_wakeup_drain(&errand->cell->cancel);
     push_idle(sandbox, errand->cell);
     return outcome;
 }
 
-/* What the kernel's signal means here. */
+/* What the signal probably means here. */
 static const char *hint(int status)
 {
     if (!WIFSIGNALED(status))
@@ -204,14 +203,15 @@ static bide_outcome after_nonsense(struct bide_sandbox *sandbox, struct bide_err
         "what the sandbox says cannot be understood: its memory is damaged, or there is none left here");
 }
 
-/* For want of processes, descriptors or memory: not the message's fault. */
+/* Processes, descriptors or memory are lacking: the message is not to blame, and its attempt does not
+ * count. */
 static bide_outcome spare(struct bide_context *context, const char *error)
 {
     context->run->spared = true;
     return bide_retry(context, BIDE_BY_POLICY, "%s", error);
 }
 
-/* No child could be had, or the one that was could not open the handler. */
+/* No child could be made, or the child could not open the handler. */
 static bide_outcome fail_to_start(
     const struct bide_sandbox *sandbox, struct bide_errand *errand, const bide_error *error)
 {
@@ -222,9 +222,9 @@ static bide_outcome fail_to_start(
     return bide_retry(errand->context, BIDE_BY_POLICY, "%s", error->text);
 }
 
-/* A child that died: the run is `crashed`. One that did not return kill_after after its timeout (or its
- * cancellation) is killed. Where no child can be had any more (bide_handlers_lost), the run is given back as
- * one that never was. The slot stays empty: what runs there cannot end this process. */
+/* If the child dies, the run is `crashed`. If it does not return within kill_after after its timeout (or
+ * cancellation), it is killed. If no more children can be made (bide_handlers_lost), the run is handed back
+ * as one that never ran. The slot stays empty: the run cannot end this process. */
 static bide_outcome run_in_child(const struct bide_handler *handler, size_t thread,
     const struct bide_message *message, struct bide_context *context, struct bide_slot *slot)
 {

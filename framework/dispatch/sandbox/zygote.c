@@ -22,10 +22,10 @@
 #include "dispatch/sandbox/inside.h"
 
 enum {
-    LEAVE_MS = 1000,   /* for idle children to close their handlers and go */
-    BURY_MS = 250,     /* for what was killed to be dead: only what hangs in the kernel takes longer */
-    ANSWER_MS = 10000, /* for the zygote to do what it is asked */
-    SPARE_MS = 1000,   /* for a busy machine */
+    LEAVE_MS = 1000,   /* for idle children to close their handlers and end */
+    BURY_MS = 250,     /* for killed children to end: only one that hangs in the kernel takes longer */
+    ANSWER_MS = 10000, /* for the zygote to answer a request */
+    SPARE_MS = 1000,   /* added because the machine may be busy */
     ASK_AGAIN_MS = 50,
     KEPT_FD = 3,
 };
@@ -34,12 +34,12 @@ struct bide_zygote {
     pthread_mutex_t lock;
     int fd; /* one request, one reply */
     pid_t pid;
-    int pid_fd; /* readable once it has ended; -1: there is none */
+    int pid_fd; /* readable once the zygote has ended; -1: there is none */
     _Atomic bool lost;
 };
 
 struct request {
-    const struct bide_handler *handler; /* fork a child for it; NULL: bury `pid` */
+    const struct bide_handler *handler; /* the child's handler; NULL: bury `pid` */
     pid_t pid;
 };
 
@@ -48,7 +48,7 @@ struct reply {
     int value;   /* pid or wait status */
 };
 
-/* ---- requests, with two descriptors where a child is to get them ---- */
+/* ---- requests; one for a child carries two descriptors ---- */
 
 enum { FDS = 2 };
 
@@ -94,11 +94,11 @@ static bool receive_request(int from, struct request *ret_request, int ret_fds[F
     return got == (ssize_t)sizeof *ret_request;
 }
 
-/* ---- the zygote itself ---- */
+/* ---- the zygote's process ---- */
 
 struct child {
     pid_t pid;
-    bool left_behind; /* it did not end when it was killed, and nobody will ask for it again */
+    bool left_behind; /* it did not end when it was killed, and the worker does not ask for it again */
 };
 
 struct children {
@@ -134,7 +134,7 @@ static struct reply fork_child(
     int problem = errno;
     if (pid < 0)
         return (struct reply){.problem = problem};
-    setpgid(pid, pid); /* both do it: nobody may come too early */
+    setpgid(pid, pid); /* both parent and child do it, so that neither is too early */
     children->rows[children->n++] = (struct child){.pid = pid};
     return (struct reply){.value = pid};
 }
@@ -145,7 +145,7 @@ static bool has_ended(pid_t pid)
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
 }
 
-/* Until some child has ended, or the time is over (monotonic ms). False: it is over. */
+/* Waits until a child has ended. False if the time is over (end_ms: monotonic). */
 static bool wait_for_a_death(int64_t end_ms)
 {
     int64_t left_ms = end_ms - bide_mono_ms(bide_clock_system());
@@ -153,14 +153,14 @@ static bool wait_for_a_death(int64_t end_ms)
     if (left_ms <= 0)
         return false;
     sigemptyset(&chld);
-    sigaddset(&chld, SIGCHLD); /* blocked, as all others */
+    sigaddset(&chld, SIGCHLD); /* blocked, as all other signals */
     const struct timespec timeout = {left_ms / 1000, left_ms % 1000 * 1000000};
     sigtimedwait(&chld, NULL, &timeout);
     return true;
 }
 
-/* The group dies while its dead leader still holds the number: nobody else can have got it. False: the leader
- * does not end by end_ms (it hangs in the kernel, or somebody traces it), and still holds it. */
+/* Kills the group while its leader is not reaped yet: nobody else can have the number then. False if the
+ * leader does not end by end_ms (it hangs in the kernel, or is traced): then it still holds the number. */
 static bool bury(pid_t pid, int64_t end_ms, int *ret_status)
 {
     kill(-pid, SIGKILL);
@@ -186,7 +186,8 @@ static struct reply bury_one(struct children *children, pid_t pid)
     return (struct reply){.problem = ESRCH};
 }
 
-/* all: or those alone that were left behind. */
+/* Buries children that have ended: all of them, or only those left behind earlier. Returns how many are
+ * left. */
 static size_t bury_the_dead(struct children *children, bool all)
 {
     for (size_t i = children->n; i-- > 0;)
@@ -195,8 +196,8 @@ static size_t bury_the_dead(struct children *children, bool all)
     return children->n;
 }
 
-/* Their sockets are closed: those that are idle close their handlers and go. The others are killed; those
- * that do not die of that are left to the kernel. */
+/* Ends all children. Their sockets are closed, so idle children close their handlers and end. The others are
+ * killed after LEAVE_MS; any that still do not end are left to the kernel. */
 static void end_all(struct children *children)
 {
     int64_t end_ms = bide_mono_ms(bide_clock_system()) + LEAVE_MS;
@@ -226,8 +227,8 @@ static void serve(struct children *children)
     }
 }
 
-/* A Ctrl-C, or a service manager's SIGTERM to every process, is for the worker to obey: it drains first. So
- * signals are blocked, here and in the children, as they are in a worker's threads. */
+/* Blocks signals, here and in the children, as in a worker's threads: a Ctrl-C, or a service manager's
+ * SIGTERM to every process, is for the worker, which drains first. */
 static void shut_out_signals(void)
 {
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU};
@@ -235,10 +236,10 @@ static void shut_out_signals(void)
     sigfillset(&others);
     for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++) {
         sigdelset(&others, deadly[i]);
-        signal(deadly[i], SIG_DFL); /* what the program does about its own faults is not for a handler's */
+        signal(deadly[i], SIG_DFL); /* a handler's crash must not run the worker's own signal handlers */
     }
     sigprocmask(SIG_SETMASK, &others, NULL);
-    signal(SIGCHLD, SIG_DFL); /* ignored, it would have no dead to bury */
+    signal(SIGCHLD, SIG_DFL); /* if it were ignored, children could not be reaped */
 }
 
 static void keep_only(int fd)
@@ -275,7 +276,7 @@ bide_code bide_zygote_start(struct bide_zygote **ret_zygote, bide_error *error)
         bide_free(zygote);
         return bide_fail(error, BIDE_E_INTERNAL, "cannot create a socket pair: %s", strerror(errno));
     }
-    fflush(NULL); /* a handler that calls exit() would write it once more */
+    fflush(NULL); /* otherwise a handler that calls exit() would write the buffers a second time */
     zygote->pid = fork();
     if (zygote->pid == 0)
         zygote_main(fds[1]);
@@ -296,7 +297,7 @@ bide_code bide_zygote_start(struct bide_zygote **ret_zygote, bide_error *error)
     return BIDE_OK;
 }
 
-/* False: it has not ended in time. */
+/* False if it has not ended in time. */
 static bool reap(struct bide_zygote *zygote, int timeout_ms)
 {
     const struct bide_clock *clock = bide_clock_system();
