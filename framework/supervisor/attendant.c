@@ -16,10 +16,10 @@ enum {
     PAUSE_MS = 1000,
     END_MS = 1000,
     END_STEP_MS = 5,
-    RENEW_MS = 10 * 1000, /* a question to the broker may be under way */
+    RENEW_MS = 10 * 1000, /* for a question to the broker that may be under way */
 };
 
-/* All of this before any signal can come through. */
+/* Called before any signal can be delivered. */
 static void arrange_signals(void)
 {
     static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGTSTP};
@@ -35,13 +35,14 @@ static _Noreturn void become_child(
     const struct bide_attendant *attendant, struct bide_shared *shared, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before the line above */
+    if (getppid() != parent) /* the supervisor died before the line above */
         _exit(EXIT_FAILURE);
     arrange_signals();
     exit(attendant->run(attendant->user, shared));
 }
 
-/* It may be told to make way before it listens: SIGUSR2 is blocked from its first moment. */
+/* Forks with SIGUSR2 blocked: the supervisor may tell the child to end before the child waits for that
+ * signal. */
 static pid_t fork_deaf(void)
 {
     sigset_t renewal, before;
@@ -54,7 +55,8 @@ static pid_t fork_deaf(void)
     return pid;
 }
 
-/* One that is stuck would serve the former configuration, or nothing, for ever. */
+/* Kills a console that was told to make way and does not: it would serve the former configuration, or
+ * nothing, for ever. */
 static int64_t end_renewal(struct bide_attendant *attendant, int64_t now_ms)
 {
     if (attendant->renew_ends_ms == 0)

@@ -1,4 +1,4 @@
-/* The supervisor's children: what it shares with them, and how they begin. */
+/* The supervisor's children: the memory that they share, and how they are started. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "bide/log.h"
 #include "supervisor/supervising.h"
 
-enum { LEAST_FORCE = 8 }; /* processes there are places for in any case: a reload may ask for more */
+enum { LEAST_FORCE = 8 }; /* places for at least so many processes, because a reload may ask for more */
 
 bide_code bide_supervisor_share_memory(struct supervisor *supervisor, bide_error *error)
 {
@@ -32,8 +32,9 @@ static void do_nothing(int number)
     (void)number;
 }
 
-/* A terminal sends these to every process of its group; what they mean is the supervisor's business. Not
- * SIG_IGN, which programs that a handler starts would inherit; but what nohup ignores stays ignored. */
+/* A terminal sends these signals to every process of its group, but only the supervisor acts on them. The
+ * handler is not SIG_IGN, which programs started by a handler would inherit. If nohup has set SIGHUP to
+ * ignored, it stays so. */
 static void ignore_terminal(const struct supervisor *supervisor)
 {
     struct sigaction action = {.sa_handler = do_nothing, .sa_flags = SA_RESTART};
@@ -49,11 +50,11 @@ static _Noreturn void become_child(struct supervisor *supervisor, size_t place, 
     sigset_t nothing;
     sigemptyset(&nothing);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) /* it died before the line above */
+    if (getppid() != parent) /* the supervisor died before the line above */
         _exit(EXIT_FAILURE);
     ignore_terminal(supervisor);
     sigprocmask(SIG_SETMASK, &nothing, NULL);
-    /* What this process forks itself (sandboxes, commands) has no business in here. */
+    /* Processes that this one forks (sandboxes, commands) do not get the shared memory. */
     madvise(supervisor->shared, bide_shared_size(supervisor->states.n_places), MADV_DONTFORK);
     const struct bide_supervised shared =
         bide_shared_view(supervisor->shared, place, supervisor->places[place].role == BIDE_ROLE_CANDIDATE);

@@ -1,4 +1,4 @@
-/* What a process tells of its end, before it and by it: who is to blame, and why it died. */
+/* Finds out why a process has died and which message is to blame, from its status and its shared memory. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static void suspect(struct supervisor *supervisor, const struct bide_slot *slot,
         BIDE_INT("attempt", slot->attempt));
 }
 
-/* What a wild pointer may have left unterminated ends all the same. */
+/* Terminates the texts: a stray pointer of a handler may have overwritten the ends. */
 static struct bide_slot read_slot(const struct bide_slot *slot)
 {
     struct bide_slot copy;
@@ -53,8 +53,9 @@ static size_t count_slots(const struct child *child, int state)
     return n;
 }
 
-/* True where a message explains the death. What ran when a process left of its own accord is no suspect (its
- * handlers were given up), nor what ran when the supervisor killed it. by_hand: by whom else is not known. */
+/* Blames or suspects the messages that ran. Returns true if a message explains the death. Messages are not
+ * suspects if the process left by itself (its handlers were given up) or if the supervisor killed it.
+ * by_hand: a person has killed the process. */
 static bool find_guilty(
     struct supervisor *supervisor, const struct child *child, const char *what, bool by_hand)
 {
@@ -75,7 +76,8 @@ static bool find_guilty(
     return faulted > 0 || (running > 0 && !expected && !by_hand);
 }
 
-/* As bide_ending says it, and of a SIGKILL also why. True where somebody did it by hand, for certain. */
+/* Describes the end as bide_ending does, and for a SIGKILL also why. Returns true if it was certainly sent by
+ * hand. */
 static bool describe_end(struct supervisor *supervisor, int status, char what[END_TEXT])
 {
     char ending[BIDE_ENDING_TEXT];

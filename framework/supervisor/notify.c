@@ -10,7 +10,7 @@
 
 enum { AGAIN_MS = 1000 };
 
-/* WATCHDOG_PID names the process the limit is meant for: another one's is not ours. */
+/* Returns 0 if WATCHDOG_PID names another process: then the limit is not for this one. */
 static int64_t read_watchdog_ms(void)
 {
     const char *limit_us = getenv("WATCHDOG_USEC"), *meant_for = getenv("WATCHDOG_PID");
@@ -62,7 +62,7 @@ static bool say(struct bide_notify *notify, const char *text)
     return sent >= 0;
 }
 
-/* False: its buffer is full, and it has to be said again. */
+/* False if the manager's buffer is full: the caller must try again. */
 static bool tell_state(struct bide_notify *notify, const struct bide_notify_news *news)
 {
     char text[128];

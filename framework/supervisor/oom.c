@@ -7,7 +7,7 @@
 
 enum { LINE_BYTES = 256 };
 
-/* The number behind `key` in a file of "key number" lines. */
+/* Reads the number behind `key` in a file of "key number" lines. */
 static int64_t read_count(const char *path, const char *key)
 {
     char line[LINE_BYTES], name[LINE_BYTES];
@@ -23,7 +23,7 @@ static int64_t read_count(const char *path, const char *key)
     return found;
 }
 
-/* The line "0::/path" names this process's group in the unified hierarchy. */
+/* Finds this process's control group: the line "0::/path" names it. */
 static bool find_group(char *to, size_t room)
 {
     char line[PATH_MAX];

@@ -3,8 +3,8 @@
 #include <signal.h>
 
 enum {
-    FIRST_PAUSE_MS = 100,  /* after a death that no message explains; the next one's is twice as long */
-    STEADY_MS = 60 * 1000, /* a process that lived so long starts the pauses anew */
+    FIRST_PAUSE_MS = 100,  /* pause after a death that no message explains; doubled after each further one */
+    STEADY_MS = 60 * 1000, /* after a process that lived so long the pauses begin anew */
 };
 
 void bide_states_init(
@@ -57,7 +57,7 @@ static void dismiss_all(struct bide_states *states, int signal, int64_t now_ms)
         if (place->role == BIDE_ROLE_FREE)
             continue;
         if (place->role == BIDE_ROLE_CANDIDATE)
-            place->until_ms = INT64_MAX; /* was the reload's */
+            place->until_ms = INT64_MAX; /* the limit was the reload's */
         place->unhurried = false;
         place->signal = signal;
         let_go(place, now_ms + (signal == SIGTERM ? place->drain_ms : 0) + BIDE_AFTER_DRAIN_MS);
@@ -71,7 +71,7 @@ void bide_states_stop(struct bide_states *states, int64_t now_ms)
     dismiss_all(states, first ? SIGTERM : SIGUSR2, now_ms);
 }
 
-/* It ended by itself with an error before any ever served: trying again will not help. */
+/* A process ended by itself with an error before any has served: trying again will not help. */
 static void give_up(struct bide_states *states, int status, int64_t now_ms)
 {
     states->phase = BIDE_PHASE_STOPPING;
@@ -101,15 +101,15 @@ bool bide_states_leaves(struct bide_states *states, size_t number, enum bide_lea
         return false;
     let_go(place, now_ms + place->drain_ms + BIDE_AFTER_DRAIN_MS);
     states->idle += leaving == BIDE_LEAVES_IDLE;
-    if (leaving == BIDE_LEAVES) /* whoever told it may tell the next one, too */
+    if (leaving == BIDE_LEAVES) /* whoever told it to leave may tell the next one too */
         pause_before_restart(states, was_steady(place, now_ms), now_ms);
     return leaving != BIDE_LEAVES_IDLE;
 }
 
-/* A death is expected of those that leave, if it is by a signal that tells them to. */
+/* A leaving process may end with 0, or by a signal that told it to end. */
 static bool is_orderly(const struct bide_end *end, bool killed)
 {
-    bool told = end->signal == SIGTERM || end->signal == SIGUSR2; /* it did not listen yet */
+    bool told = end->signal == SIGTERM || end->signal == SIGUSR2; /* before it had its handlers */
     return (end->returned && end->status == 0) || told || (killed && end->signal == SIGKILL);
 }
 
@@ -125,7 +125,7 @@ bool bide_states_ended(struct bide_states *states, size_t number, const struct b
         return !is_orderly(end, was.killed);
     bool hopeless = end->returned && end->status != 0 && !states->ever_served;
     if (hopeless && !bide_states_is_reloading(states) && !states->reload_wanted) {
-        give_up(states, end->status, now_ms); /* it has said itself what is wrong */
+        give_up(states, end->status, now_ms); /* the process has reported what is wrong */
         return false;
     }
     pause_before_restart(states, end->explained || was_steady(&was, now_ms), now_ms);
@@ -142,7 +142,8 @@ static struct bide_place *find_free(const struct bide_states *states)
     return NULL;
 }
 
-/* Those that hang may pile up so far. Those of earlier reloads do not count: see is_crowded. */
+/* Bounds the number of hanging processes beside the members. Processes that finish after a reload do not
+ * count: see is_crowded. */
 static bool has_room(const struct bide_states *states)
 {
     int members = count(states, BIDE_ROLE_MEMBER), hurried = 0;
@@ -152,7 +153,8 @@ static bool has_room(const struct bide_states *states)
            (members == 0 || members + hurried < BIDE_PLACES_EACH * states->force.processes);
 }
 
-/* The other half is for the processes of the new configuration, and for those that hang. */
+/* Are half of the places in use? The other half is for a new configuration's processes and for hanging
+ * ones. */
 bool bide_states_is_crowded(const struct bide_states *states)
 {
     return 2 * (states->n_places - (size_t)count(states, BIDE_ROLE_FREE)) >= states->n_places;
@@ -188,8 +190,8 @@ void bide_states_reload(struct bide_states *states)
     states->reload_wanted = true;
 }
 
-/* The places were counted out when the supervisor started. Half of them are for processes beside the members:
- * see is_crowded. */
+/* The number of places was fixed when the supervisor started. Half of them must stay free for processes
+ * beside the members: see is_crowded. */
 void bide_states_prepared(struct bide_states *states, const struct bide_workforce *force)
 {
     if (!force)
@@ -201,7 +203,8 @@ void bide_states_prepared(struct bide_states *states, const struct bide_workforc
         states->candidate_wanted = true;
 }
 
-/* The members before it leave by themselves; it and those that join it are all that counts from here on. */
+/* The candidate becomes a member, and the members before it are told to leave. From now on only the new
+ * members count. */
 static void take_over(struct bide_states *states, struct bide_place *candidate)
 {
     for (size_t i = 0; i < states->n_places; i++) {

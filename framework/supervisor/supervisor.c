@@ -14,9 +14,10 @@
 
 static const int obeyed[] = {SIGTERM, SIGINT, SIGCHLD, SIGUSR1, SIGHUP, SIGTSTP, SIGCONT};
 
-/* Whatever the parent ignored or blocked: deaths are heard of, and stops obeyed, also by the children. They
- * stay blocked here, so that none ends this process before its status is told. A SIGHUP that is ignored while
- * there is a terminal is nohup's wish. */
+/* Restores the default actions, whatever the parent process has ignored or blocked: so the supervisor notices
+ * deaths and it and its children obey stops. The signals stay blocked here, so that none ends this process
+ * before it returns its status. If SIGHUP is ignored although there is a terminal, nohup did that: it stays
+ * ignored. */
 static void take_signals(struct supervisor *supervisor)
 {
     struct sigaction hang_up;
@@ -42,7 +43,8 @@ static bool has_terminal(void)
     return fd >= 0;
 }
 
-/* SIGTSTP and SIGCONT: nothing new is begun, what runs finishes. The processes stay, also those that come. */
+/* SIGTSTP and SIGCONT: while quiet, processes begin nothing new and finish what they run. This holds for new
+ * processes too. */
 static void be_quiet(struct supervisor *supervisor, bool quiet)
 {
     struct bide_controls *controls = &supervisor->shared->controls;
@@ -53,8 +55,8 @@ static void be_quiet(struct supervisor *supervisor, bool quiet)
     bide_log(BIDE_LOG_INFO, quiet ? "quiet: nothing new is begun" : "quiet no more");
 }
 
-/* SIGHUP means "read the configuration again", unless it tells of a terminal that is gone. A shell and the
- * system may both tell of that: it is no second stop. */
+/* SIGHUP means "read the configuration again", or that the terminal is gone. A shell and the system may both
+ * send it for a terminal; the second one is not a second stop. */
 static void hang_up(struct supervisor *supervisor, int64_t now_ms)
 {
     if (supervisor->has_terminal && !has_terminal()) {
@@ -68,7 +70,8 @@ static void hang_up(struct supervisor *supervisor, int64_t now_ms)
     }
 }
 
-/* A worker tells by SIGUSR1 that it serves or leaves, SIGCHLD that it has died. */
+/* SIGUSR1 and SIGCHLD only wake the loop: a worker sends SIGUSR1 when it serves or leaves, the kernel SIGCHLD
+ * when a worker has died. */
 static void obey(struct supervisor *supervisor, int number)
 {
     if (number == SIGTERM || number == SIGINT)
@@ -79,7 +82,7 @@ static void obey(struct supervisor *supervisor, int number)
         be_quiet(supervisor, number == SIGTSTP);
 }
 
-/* Waits for a signal, and obeys all that are there, but not for ever: somebody may send them faster than
+/* Waits for a signal, and handles all that have arrived, but at most AT_ONCE: they may arrive faster than
  * that. ms: -1: without a limit. */
 static void wait_for_signals(struct supervisor *supervisor, int64_t ms)
 {
@@ -153,8 +156,8 @@ static void perform(struct supervisor *supervisor, const struct bide_step *step)
 
 /* ---- the loop ---- */
 
-/* Returns when to do it again, in ms; -1: when something changes. A process that leaves has a limit of its
- * own: only members are to be awake. */
+/* Tells the service manager the state. Returns in how many ms to do it again; -1: after a change. Only
+ * members must show signs of life: a leaving process has a limit of its own. */
 static int64_t tell_manager(struct supervisor *supervisor)
 {
     const struct bide_states *states = &supervisor->states;
@@ -174,7 +177,7 @@ static int64_t tell_manager(struct supervisor *supervisor)
     return bide_notify_tell(&supervisor->notify, &news, now_ms);
 }
 
-/* The shorter of two waits, of which -1 means for ever. */
+/* The shorter of two waits; -1 means for ever. */
 static int64_t sooner(int64_t one_ms, int64_t other_ms)
 {
     return one_ms < 0 || (other_ms >= 0 && other_ms < one_ms) ? other_ms : one_ms;
