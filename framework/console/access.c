@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Takes as long for a wrong token as for the right one: as long as the given one is. */
+/* Compares in a time that depends only on the length of the given token. */
 static bool equal(const char *given, const char *token)
 {
     size_t n = strlen(given), size = strlen(token);
@@ -25,7 +25,7 @@ static bool has_tokens(const struct bide_http_config *http)
     return http->token || http->read_token || http->send_token;
 }
 
-/* Compares with every token: how long it takes tells nothing about them. */
+/* Compares with every token, so that the time tells nothing about them. */
 static enum bide_role role_of(const struct bide_access *access)
 {
     static const char scheme[] = "Bearer ";
@@ -66,14 +66,14 @@ static bool is_this_machine(const char *host)
     return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == size;
 }
 
-/* "https://host:port" of the page that asks is the host that it asks. */
+/* Does "https://host:port" of the asking page name the host that is asked? */
 static bool is_own_page(const char *origin, const char *host)
 {
     const char *authority = strstr(origin, "://");
     return authority && host && strcasecmp(authority + 3, host) == 0;
 }
 
-/* What a browser says about who asks: NULL, or why it is refused. */
+/* Judges by what a browser says about the asking page: NULL, or why the request is refused. */
 static const char *led_astray(const struct bide_access *access, enum bide_right right)
 {
     const char *site = access->site;

@@ -1,4 +1,4 @@
-/* POST /pause/NAME, /resume/NAME, /quiet, /unquiet: the controls, and a wake-up for the workers. */
+/* POST /pause/NAME, /resume/NAME, /quiet, /unquiet: change the controls and wake the workers. */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static bool is_known(const struct bide_config *config, const char *name)
     return bide_config_handler(config, name) != NULL;
 }
 
-/* Names the nearest queue or type. */
+/* Names the nearest queue or type in the error. */
 static void refuse_unknown(const struct bide_config *config, const char *name, struct bide_reply *reply)
 {
     const char *known[KNOWN_MAX + 1] = {0};
@@ -59,7 +59,7 @@ void bide_serve_pause(
     answer(reply, "paused", request->name);
 }
 
-/* What was paused may be resumed even when the configuration no longer knows it. */
+/* A paused queue or type may be resumed even if the configuration no longer has it. */
 void bide_serve_resume(
     struct bide_console *console, const struct bide_request *request, struct bide_reply *reply)
 {

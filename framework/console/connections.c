@@ -18,8 +18,9 @@ void bide_connections_destroy(struct bide_connections *connections)
     pthread_mutex_destroy(&connections->lock);
 }
 
-/* IPv6: the first half, which is what one customer has; of an IPv4 address that came to an IPv6 socket
- * (::ffff:192.0.2.1) the last four bytes: all of these begin alike. */
+/* The key by which connections of one address are counted. IPv6: the first half of the address, which one
+ * customer has. For an IPv4 address on an IPv6 socket (::ffff:192.0.2.1), the last four bytes: the others are
+ * always the same. */
 static void set_address(struct bide_connection *connection, const struct sockaddr *address)
 {
     if (address && address->sa_family == AF_INET) {
@@ -37,14 +38,15 @@ static bool is_alive(const struct bide_connection *row, const struct bide_connec
            (!of || memcmp(row->address, of->address, sizeof row->address) == 0);
 }
 
-/* The thread that serves it sees an end, and closes it. */
+/* The thread that serves the connection notices the end and closes it. */
 static void end(struct bide_connection *row)
 {
     shutdown(row->fd, SHUT_RDWR);
     row->ended = true;
 }
 
-/* Of all (of: NULL) or of one's address: makes room for a newcomer where there are more than `most`. */
+/* Ends the connection that has waited longest if more than `most` are open, counting all (of: NULL) or those
+ * of one address. */
 static void make_room(struct bide_connections *connections, const struct bide_connection *newcomer,
     const struct bide_connection *of, size_t most)
 {

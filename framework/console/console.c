@@ -22,7 +22,7 @@ static void step(struct bide_console *console)
     const struct bide_broker_stats *stats = NULL;
     struct bide_totals totals;
     if (bide_totals_take(console->options->shared, &totals, NULL) != BIDE_OK)
-        return; /* the next step covers this one's time, too */
+        return; /* the next step then covers this step's time too */
     struct bide_type_total sum = bide_totals_sum(&totals);
     bool knows = looked_at && bide_depths_borrow(console, &stats, NULL) == BIDE_OK;
     bide_history_step(&console->history, &sum, bide_wall_ms(console->clock) / 1000, stats);
@@ -32,7 +32,7 @@ static void step(struct bide_console *console)
         bide_totals_clear(&totals);
 }
 
-/* Until SIGUSR2. */
+/* Runs until SIGUSR2. */
 static void keep_history(struct bide_console *console, const sigset_t *signals)
 {
     int64_t next_ms = bide_mono_ms(console->clock);
@@ -46,14 +46,15 @@ static void keep_history(struct bide_console *console, const sigset_t *signals)
             continue;
         step(console);
         next_ms += STEP_MS;
-        if (next_ms < bide_mono_ms(console->clock)) /* it was stopped, or the broker slow */
+        if (next_ms < bide_mono_ms(console->clock)) /* the process was stopped, or the broker is slow */
             next_ms = bide_mono_ms(console->clock) + STEP_MS;
     }
 }
 
 /* ---- start and end ---- */
 
-/* Who is told "not confirmed" sends again: what is being sent is answered first. */
+/* Waits for requests that are sending: a client that is told "not confirmed" sends again, which makes
+ * duplicates. */
 static void let_uploads_finish(struct bide_console *console)
 {
     const struct timespec step = {.tv_nsec = UPLOAD_STEP_MS * 1000000};
@@ -102,7 +103,7 @@ static bide_code serve(struct bide_console *console, const sigset_t *signals, bi
 
 bide_code bide_console_run(const struct bide_console_options *options, bide_error *error)
 {
-    sigset_t signals; /* blocked by supervisor/attendant.c already */
+    sigset_t signals; /* supervisor/attendant.c has blocked it */
     struct bide_console *console = bide_calloc(1, sizeof *console);
     if (!console)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
@@ -117,7 +118,7 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     bide_connections_init(&console->connections);
     bide_recent_init(&console->recent);
     bide_history_init(&console->history, &options->shared->past);
-    atomic_store(&options->shared->controls.listeners, 0); /* those of a console that crashed */
+    atomic_store(&options->shared->controls.listeners, 0); /* a crashed console may have left some */
     bide_code code = serve(console, &signals, error);
     bide_history_clear(&console->history);
     bide_recent_clear(&console->recent);

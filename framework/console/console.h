@@ -1,9 +1,9 @@
 /* console/console.h: one process beside the workers that answers by HTTP: metrics, health, status, dead
- * letters, events, pause, quiet, and the dashboard.
+ * letters, events, pause, quiet, sending, and the dashboard.
  *
- * It reads what the workers write into shared memory (shared/metrics.h), asks the broker only when it is
- * asked something the broker knows, and changes nothing but the controls and dead letters. Each connection
- * has a thread, so that a slow broker delays nobody's health check. Who may do what: access.h. */
+ * It reads what the workers write into shared memory (shared/metrics.h), asks the broker only when a request
+ * needs that, and changes only the controls and dead letters. Each connection has a thread, so that a slow
+ * broker does not delay a health check. Who may do what: access.h. */
 #ifndef BIDE_CONSOLE_CONSOLE_H
 #define BIDE_CONSOLE_CONSOLE_H
 
@@ -12,34 +12,34 @@
 #include "console/sockets.h"
 #include "shared/memory.h"
 
-/* The sockets, opened before the console is forked, so that they outlive a crash of it and a port that is
- * taken is an error at the start. */
+/* The sockets. They are opened before the console is forked: so they outlive a crash of the console, and a
+ * port in use is an error at the start. */
 struct bide_listeners {
     int tcp;     /* -1: not configured */
-    int local;   /* -1: no folder for it could be had */
+    int local;   /* -1: no folder for it is usable */
     int senders; /* http.send_socket; -1: not configured */
     bool loopback;
     char path[BIDE_SOCKET_PATH]; /* of the Unix socket */
     char senders_path[BIDE_SOCKET_PATH];
 };
 
-/* BIDE_E_CONFIG: http.listen or http.send_socket cannot be had. A Unix socket that cannot be had is logged
- * and left out. */
+/* BIDE_E_CONFIG: http.listen or http.send_socket cannot be opened. If the worker's own Unix socket cannot,
+ * that is logged, and the console does without. */
 bide_code bide_listeners_open(
     const struct bide_config *config, struct bide_listeners *ret_listeners, bide_error *error);
-/* Would the address by TCP be had now? Binds it for a moment. */
+/* Could the TCP address be used now? Binds it for a moment. */
 bide_code bide_listeners_try(const struct bide_http_config *http, bide_error *error);
-/* For another configuration of the same worker: the same sockets, but its own where http.listen or
- * http.send_socket differs. Errors as above, then *ret_next is *now. */
+/* The listeners for a new configuration of the same worker: the same sockets, but new ones where http.listen
+ * or http.send_socket differs. Errors as above; then *ret_next is *now. */
 bide_code bide_listeners_prepare(const struct bide_listeners *now, const struct bide_config *before,
     const struct bide_config *after, struct bide_listeners *ret_next, bide_error *error);
-/* Closes what only `dropped` has. */
+/* Closes the sockets of `dropped` that `kept` does not have. */
 void bide_listeners_drop(const struct bide_listeners *dropped, const struct bide_listeners *kept);
-/* The same, and removes its socket's name: for one process, the supervisor. */
+/* As drop, and removes the name of a dropped Unix socket: called by one process, the supervisor. */
 void bide_listeners_remove_dropped(const struct bide_listeners *dropped, const struct bide_listeners *kept);
-/* In a process that does not serve: closes its copies. */
+/* Closes this process's copies, in a process that does not serve. */
 void bide_listeners_close(struct bide_listeners *listeners);
-/* At the end: and removes the names of the Unix sockets. */
+/* At the end: closes them, and removes the names of the Unix sockets. */
 void bide_listeners_remove(struct bide_listeners *listeners);
 
 struct bide_console_options {
@@ -50,7 +50,7 @@ struct bide_console_options {
     struct bide_shared *shared;
 };
 
-/* Serves until SIGUSR2. The process is its own, begun by supervisor/attendant.c. */
+/* Serves until SIGUSR2. Runs in a process of its own, started by supervisor/attendant.c. */
 bide_code bide_console_run(const struct bide_console_options *options, bide_error *error);
 
 #endif

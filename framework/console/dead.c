@@ -12,14 +12,14 @@
 enum {
     USUAL = 100,
     MOST = 1000,
-    SEARCHED = 10000, /* a search looks through the newest so many */
+    SEARCHED = 10000, /* how many of the newest letters a search reads */
     SEARCH_BYTES = 200,
-    WAIT_MS = 2000, /* for another who asks for letters */
+    WAIT_MS = 2000, /* how long to wait for another request that reads letters */
 };
 
 struct listing {
     struct bide_buffer *to;
-    const char *search; /* NULL: all */
+    const char *search; /* NULL: no search */
     size_t limit, n;
     bool whole;
 };
@@ -38,7 +38,7 @@ static bool add_letter(void *user, const struct bide_dead_letter *letter)
     return ++listing->n < listing->limit && !listing->to->failed;
 }
 
-/* Each walk may hold many letters in memory and keep the broker busy: one at a time. */
+/* Only one request at a time reads letters: it may hold many in memory and keep the broker busy. */
 static bide_code take_turn(struct bide_console *console, bide_error *error)
 {
     int64_t until_ms = bide_mono_ms(console->clock) + WAIT_MS;
@@ -126,7 +126,7 @@ void bide_serve_dead_list(
         bide_reply_failure(reply, code, &error);
 }
 
-/* ---- one ---- */
+/* ---- one letter ---- */
 
 static void not_found(struct bide_reply *reply)
 {

@@ -1,4 +1,4 @@
-/* GET /events: the rings of all processes as lines of JSON, while somebody listens. */
+/* GET /events: the event rings of all processes as lines of JSON, as long as the client listens. */
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -11,14 +11,14 @@ enum { LOOK_EVERY_MS = 50, FOLLOWERS_MAX = 8, LINES_BYTES = 16 * 1024 };
 
 struct bide_follower {
     struct bide_console *console;
-    int fd; /* of the connection: tells that the client has left */
+    int fd; /* the connection's, to notice when the client has left */
     struct bide_buffer lines;
-    size_t sent; /* of `lines` */
+    size_t sent; /* bytes of `lines` */
     uint64_t missed;
-    uint64_t positions[]; /* one a place */
+    uint64_t positions[]; /* one for each place */
 };
 
-/* Follows all rings from now on; NULL: too many do, or no memory. */
+/* Follows all rings from now on; NULL if too many clients do, or without memory. */
 static struct bide_follower *create(struct bide_console *console, int fd)
 {
     struct bide_shared *shared = console->options->shared;

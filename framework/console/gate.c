@@ -14,7 +14,7 @@ static const char *header(struct MHD_Connection *connection, const char *name)
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-/* "192.0.2.1:4711", "uid 1000" (the Unix socket). */
+/* Writes "192.0.2.1:4711", or "uid 1000" for a Unix socket. */
 static const char *peer(struct MHD_Connection *connection, char to[PEER_TEXT])
 {
     const union MHD_ConnectionInfo *info =
@@ -37,7 +37,8 @@ static const char *peer(struct MHD_Connection *connection, char to[PEER_TEXT])
     return to;
 }
 
-/* A wrong token waits, the longer the more there were in the last minute; a right one never does. */
+/* Delays the answer to a wrong token, longer the more there were in the last minute. A right token is never
+ * delayed. */
 static void slow_down(struct bide_console *console, struct MHD_Connection *connection)
 {
     char from[PEER_TEXT];
@@ -45,7 +46,7 @@ static void slow_down(struct bide_console *console, struct MHD_Connection *conne
     if (now_ms - atomic_exchange(&console->guessed_ms, now_ms) > FORGET_MS)
         atomic_store(&console->guesses, 0);
     int n = atomic_fetch_add(&console->guesses, 1), wait_ms = n > 3 ? LONGEST_MS : FIRST_MS << n;
-    if ((n & (n + 1)) == 0) /* the first, 2nd, 4th, 8th …: a flood of them is no flood of lines */
+    if ((n & (n + 1)) == 0) /* logs the 1st, 2nd, 4th, 8th …, so that many wrong tokens do not fill the log */
         bide_log(BIDE_LOG_WARN, "wrong token", BIDE_STR("peer", peer(connection, from)),
             BIDE_INT("in_a_row", n + 1));
     const struct timespec nap = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};

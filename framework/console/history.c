@@ -27,7 +27,7 @@ static void copy_depths(struct bide_history_depths *depths, const struct bide_br
         return;
     depths->queues = bide_calloc(stats->n_queues, sizeof *depths->queues);
     if (!depths->queues)
-        return; /* a point without depths, as if nobody had looked */
+        return; /* the point has no depths then */
     memcpy(depths->queues, stats->queues, stats->n_queues * sizeof *depths->queues);
     depths->n = stats->n_queues;
 }

@@ -55,7 +55,7 @@ bide_code bide_listeners_try(const struct bide_http_config *http, bide_error *er
     return code;
 }
 
-/* With exactly this mode from its first moment on. */
+/* Sets the mode when the socket is made, so that it never has another one. */
 static int open_unix(const char *path, mode_t mode)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -84,7 +84,7 @@ static void open_local(const struct bide_config *config, struct bide_listeners *
         bide_log(BIDE_LOG_WARN, "no Unix socket for the console", BIDE_STR("error", error.text));
 }
 
-/* Whatever else has this name stays. */
+/* A file that is not a socket is not removed. */
 static bide_code open_senders(
     const struct bide_http_config *http, struct bide_listeners *listeners, bide_error *error)
 {
@@ -97,7 +97,7 @@ static bide_code open_senders(
     if (bide_socket_is_served(path))
         return bide_fail(error, BIDE_E_CONFIG,
             "http.send_socket: another process listens at %s: give each worker a name of its own", path);
-    memcpy(listeners->senders_path, path, strlen(path) + 1); /* config/check.c has judged its size */
+    memcpy(listeners->senders_path, path, strlen(path) + 1); /* config/check.c has checked its length */
     listeners->senders = open_unix(path, 0660);
     return listeners->senders >= 0
                ? BIDE_OK

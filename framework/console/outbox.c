@@ -8,11 +8,11 @@
 #include "shared/metrics.h"
 
 enum {
-    REQUEST_BYTES = 16 * 1024 * 1024, /* of one request; more where one body may be larger */
-    REQUESTS = 4,                     /* of the largest size, at once */
+    REQUEST_BYTES = 16 * 1024 * 1024, /* of one request; more if one body may be larger */
+    REQUESTS = 4,                     /* how many requests of the largest size at once */
 };
 
-/* One round: what is sent in one commit. */
+/* The messages of one round, which are sent in one commit. */
 struct bide_outbox_batch {
     size_t n;
     bide_message *messages[BIDE_OUTBOX_BATCH];
@@ -42,7 +42,7 @@ static struct bide_outbox_request *pop(struct bide_outbox *outbox)
     return request;
 }
 
-/* The request is its thread's again once the lock is released. */
+/* Once the lock is released, the request belongs to its own thread again. */
 static void finish(struct bide_outbox_request *request)
 {
     request->done = true;
@@ -66,7 +66,7 @@ static void gather(struct bide_outbox *outbox, struct bide_outbox_batch *batch)
     while (batch->n < BIDE_OUTBOX_BATCH && outbox->first) {
         struct bide_outbox_request *request = pop(outbox);
         if (request->failed) {
-            finish(request); /* the rest of it stays unsent */
+            finish(request); /* its other rows stay unsent */
             continue;
         }
         take(batch, request);
@@ -103,9 +103,9 @@ static bide_code send_batch(struct bide_outbox *outbox, struct bide_outbox_batch
     return bide_producer_send_many(outbox->producer, batch->messages, batch->n, batch->results, error);
 }
 
-/* The producer tells why it refused the first of a batch. Asking again tells it of another one (and sends
- * that, if nothing is wrong with it any more). Where the broker fails at that, this one may be there or not,
- * and nobody else is asked: *code and *error are then that failure. */
+/* The producer says only why it refused the first message of a batch. Sending another refused message alone
+ * returns its reason (or sends it, if the reason has gone). If the broker fails meanwhile, this message may
+ * have been stored or not, and no further one is tried: *code and *error then hold that failure. */
 static void ask_again(struct bide_outbox *outbox, struct bide_outbox_batch *batch, size_t i, bide_code *code,
     bide_error *error, bide_error *ret_why)
 {
@@ -145,7 +145,7 @@ static void count(struct bide_outbox *outbox, const struct bide_outbox_batch *ba
     bide_metrics_add(outbox->sent, n);
 }
 
-/* Under the lock, but not while it sends. */
+/* Called with the lock held; releases it while sending. */
 static void lead_a_round(struct bide_outbox *outbox)
 {
     struct bide_outbox_batch *batch = outbox->batch;
@@ -200,7 +200,7 @@ void bide_outbox_release(struct bide_outbox *outbox, size_t bytes)
 bide_code bide_outbox_start(
     struct bide_outbox *outbox, const struct bide_config *config, _Atomic uint64_t *sent, bide_error *error)
 {
-    size_t largest = (size_t)config->worker.max_body * 2; /* base64, or a few escapes */
+    size_t largest = (size_t)config->worker.max_body * 2; /* twice, for base64 or a few escapes */
     *outbox = (struct bide_outbox){.sent = sent};
     outbox->longest = REQUEST_BYTES > largest ? REQUEST_BYTES : largest;
     outbox->budget = outbox->longest * REQUESTS;

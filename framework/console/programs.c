@@ -4,7 +4,7 @@
 
 #include "base/resident.h"
 
-/* NULL: there is no room for one more. */
+/* Finds or adds a row; NULL without room for one more. */
 static struct bide_program_total *find(struct bide_program_total *totals, size_t *n, const char *name)
 {
     for (size_t i = 0; i < *n; i++)

@@ -106,7 +106,7 @@ static void integer(struct bide_buffer *to, enum family family, int64_t value)
     bide_buffer_format(to, "%s %" PRId64 "\n", families[family].name, value);
 }
 
-/* Seconds of whole µs, exactly and in any locale. */
+/* Writes whole µs as seconds, exactly and in any locale. */
 static void add_seconds(struct bide_buffer *to, uint64_t us)
 {
     bide_buffer_format(to, "%" PRIu64 ".%06" PRIu64, us / 1000000, us % 1000000);
@@ -120,7 +120,7 @@ static void seconds(struct bide_buffer *to, enum family family, uint64_t us)
     bide_buffer_char(to, '\n');
 }
 
-/* {name="text" with what the format demands escaped */
+/* Writes {name="text", escaped as the format wants it. */
 static void label(struct bide_buffer *to, const char *name, const char *text)
 {
     bide_buffer_char(to, to->size && to->bytes[to->size - 1] == '"' ? ',' : '{');
@@ -191,7 +191,7 @@ static void histograms(struct bide_buffer *to, const struct bide_totals *totals)
         {WAIT, offsetof(struct bide_type_total, wait)}};
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         head(to, kinds[k].family);
-        for (size_t i = 1; i < totals->n_types; i++) { /* nothing of row 0 is ever run */
+        for (size_t i = 1; i < totals->n_types; i++) { /* row 0 has no runs */
             const void *sum = (const char *)&totals->types[i] + kinds[k].offset;
             one_histogram(to, kinds[k].family, totals->types[i].row->type, sum);
         }

@@ -30,7 +30,7 @@ bool bide_recent_keep(struct bide_recent *recent, struct bide_totals *totals, in
     return true;
 }
 
-/* Types only come, in an order that may change. */
+/* Searches by name: types may stand in another order now. A type never disappears. */
 static const struct bide_type_total *find(const struct bide_totals *totals, const char *type)
 {
     for (size_t i = 0; i < totals->n_types; i++)

@@ -1,7 +1,7 @@
-/* console/recent.h: what became of each type's runs in the last minutes: totals taken every half minute, to
- * be subtracted from those of now. Begins with the console.
+/* console/recent.h: the results of each type's runs in the last minutes. It keeps the totals of every half
+ * minute and subtracts them from the present ones. Begins with the console.
  *
- * Thread-safety: stepped by the console's main thread, asked by any. */
+ * Thread-safety: the console's main thread steps, any thread asks. */
 #ifndef BIDE_CONSOLE_RECENT_H
 #define BIDE_CONSOLE_RECENT_H
 
@@ -15,17 +15,17 @@ struct bide_recent {
     pthread_mutex_t lock;
     struct bide_totals taken[BIDE_RECENT_STEPS];
     int64_t taken_ms[BIDE_RECENT_STEPS]; /* monotonic */
-    uint64_t n;                          /* ever */
+    uint64_t n;                          /* how many were ever taken */
 };
 
 void bide_recent_init(struct bide_recent *recent);
 void bide_recent_clear(struct bide_recent *recent);
 
-/* Takes over `totals` where it is time to keep some; true: they are no longer the caller's. */
+/* Takes over `totals` if it is time to keep them. True: they no longer belong to the caller. */
 bool bide_recent_keep(struct bide_recent *recent, struct bide_totals *totals, int64_t now_ms);
 
-/* Leaves in counts and histograms of `totals` what was added in the last minutes; how many ms, 0 where
- * nothing is known yet (then the totals are as they were). */
+/* Subtracts older counts and histograms from `totals`, so that those of the last minutes are left. Returns
+ * how many ms they cover; 0: nothing is known yet, and the totals are unchanged. */
 int64_t bide_recent_reduce(struct bide_recent *recent, struct bide_totals *totals, int64_t now_ms);
 
 #endif

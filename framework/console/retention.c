@@ -33,10 +33,11 @@ static bool wait_ms(struct bide_retention *retention, int64_t ms)
 struct step {
     struct bide_retention *retention;
     int64_t ends_ms; /* 0: nothing has been dropped yet */
-    bool is_cut;     /* there may be more to drop */
+    bool is_cut;     /* it was ended early: there may be more to drop */
 };
 
-/* The way to the first that is to go may be long (Redis): it would not get shorter by beginning again. */
+/* The bound on time counts from the first letter that was dropped: on Redis, finding that one may take long,
+ * and would not become shorter in another step. */
 static bool go_on(void *user, uint64_t done, uint64_t total)
 {
     struct step *step = user;
@@ -72,7 +73,7 @@ static bide_code take_step(
     struct bide_console *console = retention->console;
     struct step step = {.retention = retention};
     uint64_t n = 0;
-    pthread_mutex_lock(&console->letters); /* one at a time works on dead letters */
+    pthread_mutex_lock(&console->letters); /* one thread at a time works on dead letters */
     bide_code code = trim(console, &step, &n, error);
     pthread_mutex_unlock(&console->letters);
     bide_metrics_add(&console->options->shared->dead_dropped, n);

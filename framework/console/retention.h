@@ -23,9 +23,9 @@ struct bide_retention {
     bool stopping; /* under the lock */
 };
 
-/* Starts nothing where everything may stay. */
+/* Does nothing if the configuration keeps all dead letters. */
 bide_code bide_retention_start(struct bide_console *console, bide_error *error);
-/* Waits for the step that is under way. */
+/* Waits for the present step to end. */
 void bide_retention_stop(struct bide_retention *retention);
 
 #endif

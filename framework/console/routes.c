@@ -22,7 +22,7 @@ static const struct bide_route routes[] = {
     {"POST", "/unquiet", BIDE_RIGHT_OPERATE, bide_serve_unquiet},
 };
 
-/* `to` gets what '*' stands for; it may hold slashes, but not be empty. */
+/* Copies what '*' stands for into `to`; it may contain slashes, but not be empty. */
 static bool matches(const char *pattern, const char *path, char to[BIDE_ID_MAX + 1])
 {
     const char *star = strchr(pattern, '*');

@@ -1,4 +1,5 @@
-/* POST /send: one object, or many as lines; ids once the broker has confirmed them (docs/sending.md). */
+/* POST /send: one object, or many as lines. Answers with ids once the broker has confirmed the messages
+ * (docs/sending.md). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,13 +11,13 @@
 #include "producer/configured.h"
 #include "producer/unserved.h"
 
-enum { LINES_MAX = 10000, ROW_BYTES = 1024 }; /* what a message takes beside its body, about */
+enum { LINES_MAX = 10000, ROW_BYTES = 1024 }; /* ROW_BYTES: about the size of a message without its body */
 
-/* One request; its thread's. */
+/* One request. Used by its thread only. */
 struct task {
     struct bide_console *console;
     bool strict, one;
-    struct bide_outbox_row *rows; /* also of bad lines: without a message, with `why` */
+    struct bide_outbox_row *rows; /* bad lines too: without a message, with `why` */
     size_t n, n_bad;
     size_t reserved; /* bytes of the outbox's budget */
 };
@@ -48,7 +49,7 @@ static bide_code read_message(
     return BIDE_OK;
 }
 
-/* 0, or the status of the whole request's refusal. */
+/* Returns 0, or the status with which the whole request is refused. */
 static unsigned read_row(struct task *task, size_t line, const char *text, size_t size, const char **ret_why)
 {
     struct bide_outbox_row *row = &task->rows[task->n];
@@ -139,7 +140,8 @@ static void answer(const struct task *task, const bide_error *error, struct bide
     reply->status = all_confirmed ? 200 : none_unknown || (task->strict && task->n_bad) ? 400 : 503;
 }
 
-/* Sends the good rows: in an array of their own, as the outbox wants them; their results come back. */
+/* Sends the good rows. The outbox wants an array without bad rows, so they are copied there, and their
+ * results back. */
 static bide_code send_rows(struct task *task, bide_error *error)
 {
     struct bide_outbox_request request = {.rows = bide_calloc(task->n, sizeof *request.rows)};
@@ -192,7 +194,7 @@ void bide_serve_send(
     struct task task = {.console = console,
         .strict = bide_request_has(request, "strict"),
         .one = type && strncasecmp(type, json, sizeof json - 1) == 0 &&
-               strchr("; \t", type[sizeof json - 1])}; /* or its end */
+               strchr("; \t", type[sizeof json - 1])}; /* or the text ends there */
     unsigned status = read_rows(&task, request->body, request->body_size, &why);
     if (status)
         bide_reply_error(reply, status, why);

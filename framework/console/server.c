@@ -11,8 +11,8 @@
 enum {
     CONNECTIONS_MAX = BIDE_CONNECTIONS + BIDE_CONNECTIONS_SPARE,
     IDLE_S = 30,
-    MEMORY_BYTES = 32 * 1024, /* of one connection: bounds a request's head */
-    BODY_BYTES = 4096,        /* where nobody reads a body so much may come all the same */
+    MEMORY_BYTES = 32 * 1024, /* of one connection; bounds the head of a request */
+    BODY_BYTES = 4096,        /* largest body of a request whose body is not read */
     STACK_BYTES = 1024 * 1024,
     STREAM_BLOCK = 16 * 1024,
     DOUBTFUL = 0x100,
@@ -127,13 +127,13 @@ static enum MHD_Result send_reply(
     return result;
 }
 
-/* What is sent comes in the body. */
+/* Only routes that send messages take a body. */
 static bool takes_body(const struct bide_route *route)
 {
     return route && route->right == BIDE_RIGHT_SEND;
 }
 
-/* A route without a body takes a short one that comes all the same. */
+/* A route without a body still accepts a short one, which is not read. */
 static bool brings_too_much(
     struct bide_server *server, struct MHD_Connection *connection, const struct bide_route *route)
 {
@@ -143,15 +143,15 @@ static bool brings_too_much(
     return (!takes && header(connection, "Transfer-Encoding")) || (size && strtoll(size, NULL, 10) > most);
 }
 
-/* Whose length or host can be read in two ways: a proxy in front might take the rest for another's request.
- */
+/* Notes headers that make the body's length or the host ambiguous: a proxy in front might read the rest as a
+ * request of somebody else. */
 static enum MHD_Result note_header(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     static const char *const once[] = {"Content-Length", "Host"};
-    unsigned *seen = user; /* bits: of `once`, and DOUBTFUL */
+    unsigned *seen = user; /* bits: which of `once`, and DOUBTFUL */
     (void)kind;
     (void)value;
-    *seen |= strpbrk(name, " \t") ? DOUBTFUL : 0; /* "Content-Length : 9" may be one to others */
+    *seen |= strpbrk(name, " \t") ? DOUBTFUL : 0; /* others may read "Content-Length : 9" as a length */
     for (size_t i = 0; i < sizeof once / sizeof once[0]; i++)
         if (strcasecmp(name, once[i]) == 0)
             *seen |= *seen & 1U << i ? DOUBTFUL : 1U << i;
@@ -172,7 +172,7 @@ static struct bide_connection *row_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
-/* Whether there is time for this request. */
+/* Counts the connection as busy. False if too many are, and this is not a health check. */
 static bool has_room(
     struct bide_server *server, struct MHD_Connection *connection, const struct bide_route *route)
 {
@@ -193,7 +193,8 @@ static void serve(struct bide_server *server, struct MHD_Connection *connection,
         bide_gate_log(connection, role, path, reply->status);
 }
 
-/* A stream has no length: libmicrohttpd ends it in chunks, also where a HEAD is to have no body. */
+/* A stream has no length: libmicrohttpd would send a chunk even for a HEAD, whose answer must have no
+ * body. */
 static void begin_stream(const struct bide_server *server, struct MHD_Connection *connection,
     const char *method, struct bide_reply *reply)
 {
@@ -205,7 +206,7 @@ static void begin_stream(const struct bide_server *server, struct MHD_Connection
     }
 }
 
-/* The gate was passed before the body came. */
+/* The gate let the request in before its body came. */
 static void serve_upload(struct bide_server *server, const struct bide_route *route,
     const struct bide_upload *upload, struct bide_request *request, struct bide_reply *reply)
 {
@@ -248,9 +249,9 @@ static enum MHD_Result answer(struct bide_server *server, struct MHD_Connection 
     return result;
 }
 
-static char without_body; /* the state of a request whose body nobody reads */
+static char without_body; /* the state of a request whose body is not read */
 
-/* Its head has come: NULL where it is to be answered at once. */
+/* The head has come. NULL: answer at once, without the body. */
 static void *begin(
     struct bide_server *server, struct MHD_Connection *connection, const char *path, const char *method)
 {
@@ -267,7 +268,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
 {
     (void)version;
     if (!*state && (*state = begin(user, connection, path, method)))
-        return MHD_YES; /* the rest of it comes first */
+        return MHD_YES; /* first read the rest of the request */
     struct bide_upload *taken = *state != &without_body ? *state : NULL;
     if (*upload_size > 0) {
         if (taken)
@@ -290,7 +291,7 @@ static void on_connection(
     const union MHD_ConnectionInfo *address =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (server->door != BIDE_DOOR_TCP)
-        return; /* only its owner, or his group, can keep others out */
+        return; /* only the owner or the group could keep others out */
     if (what == MHD_CONNECTION_NOTIFY_CLOSED && *row)
         bide_connections_close(connections, *row);
     else if (what == MHD_CONNECTION_NOTIFY_STARTED && socket)

@@ -1,4 +1,4 @@
-/* console/serving.h: inside the console: what its endpoints have, are asked and answer.
+/* console/serving.h: shared by the console's files: its state, and the requests and replies of its endpoints.
  *
  * Each endpoint is called on its connection's thread, several at once. */
 #ifndef BIDE_CONSOLE_SERVING_H
@@ -16,7 +16,7 @@
 #include "console/recent.h"
 #include "console/retention.h"
 
-/* The broker's figures, asked for at most once a second however many want them. */
+/* The broker's figures, asked for at most once a second, however many requests need them. */
 struct bide_depths {
     pthread_mutex_t lock;
     struct bide_broker_stats stats;
@@ -31,12 +31,12 @@ struct bide_console {
     struct bide_depths depths;
     struct bide_history history;
     struct bide_recent recent;
-    struct bide_connections connections; /* by TCP */
-    pthread_mutex_t letters;             /* one at a time asks for dead letters: each may be a long walk */
-    _Atomic int guesses;                 /* wrong tokens, of the last minute */
-    _Atomic int64_t guessed_ms;          /* monotonic: the last one */
+    struct bide_connections connections; /* the TCP connections */
+    pthread_mutex_t letters;    /* locked while one request reads dead letters, which may take long */
+    _Atomic int guesses;        /* wrong tokens in the last minute */
+    _Atomic int64_t guessed_ms; /* monotonic: when the last wrong token came */
     _Atomic int stopping;
-    _Atomic int followers; /* of /events */
+    _Atomic int followers; /* clients that read /events */
     _Atomic int uploads;   /* requests to POST /send under way */
     struct bide_outbox outbox;
     struct bide_retention retention;
@@ -45,7 +45,7 @@ struct bide_console {
 struct bide_follower;
 
 struct bide_request {
-    void *connection;           /* libmicrohttpd's */
+    void *connection;           /* the one of libmicrohttpd */
     int fd;                     /* its socket */
     char name[BIDE_ID_MAX + 1]; /* what stands for '*' in the route */
     const char *body;           /* of a route that takes one; borrowed */
@@ -55,9 +55,9 @@ struct bide_request {
 struct bide_reply {
     unsigned status;    /* 200 unless set */
     const char *type;   /* JSON unless set; static */
-    const char *policy; /* Content-Security-Policy: nothing unless set; static */
+    const char *policy; /* Content-Security-Policy: allows nothing unless set; static */
     struct bide_buffer body;
-    struct bide_follower *follower; /* instead of a body: streamed until the client leaves */
+    struct bide_follower *follower; /* streamed instead of a body until the client leaves */
 };
 
 typedef void bide_endpoint(
@@ -70,18 +70,18 @@ bide_endpoint bide_serve_metrics, bide_serve_health, bide_serve_ready, bide_serv
 
 /* A parameter of the query, or NULL; borrowed. */
 const char *bide_request_query(const struct bide_request *request, const char *name);
-/* Is it there, with a value or without? */
+/* Does the query have this parameter, with or without a value? */
 bool bide_request_has(const struct bide_request *request, const char *name);
-/* A field of the head, or NULL; borrowed. */
+/* A header field, or NULL; borrowed. */
 const char *bide_request_header(const struct bide_request *request, const char *name);
 
-/* {"error":"…"} with a status, instead of whatever the body held. */
+/* Replaces the body by {"error":"…"}, with a status. */
 void bide_reply_error(struct bide_reply *reply, unsigned status, const char *text);
-/* The same for a failed call: the status that its code means. */
+/* As reply_error, for a failed call, with the status for its code. */
 void bide_reply_failure(struct bide_reply *reply, bide_code code, const bide_error *error);
 
-/* The broker's figures, not older than a second; borrowed until given back, which is to be soon. Also after a
- * failure there is nothing to give back. */
+/* The broker's figures, at most a second old; borrowed until given back, which must be soon. After a failure
+ * there is nothing to give back. */
 bide_code bide_depths_borrow(
     struct bide_console *console, const struct bide_broker_stats **ret_stats, bide_error *error);
 void bide_depths_give_back(struct bide_console *console);
@@ -89,7 +89,7 @@ void bide_depths_give_back(struct bide_console *console);
 /* ---- /events ---- */
 
 void bide_follower_destroy(struct bide_follower *follower);
-/* Waits for events and writes lines; -1 at the end (the client has left, or the console stops). */
+/* Waits for events and writes lines. Returns -1 at the end: the client has left, or the console stops. */
 ptrdiff_t bide_follower_read(struct bide_follower *follower, char *to, size_t size);
 
 #endif

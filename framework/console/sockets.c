@@ -17,7 +17,7 @@ enum { FOLDERS = 3 };
 
 static const char SYSTEM_FOLDER[] = "/run/bide";
 
-/* The candidates, best first; "" where there is none. */
+/* The folders to try, best first; "" for one that does not exist. */
 static void list_folders(char folders[FOLDERS][BIDE_SOCKET_PATH])
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -27,7 +27,7 @@ static void list_folders(char folders[FOLDERS][BIDE_SOCKET_PATH])
     snprintf(folders[2], BIDE_SOCKET_PATH, "/tmp/bide-%u", (unsigned)geteuid());
 }
 
-/* Nobody but this user (and root) can put or replace something there. */
+/* Can nobody but this user and root put or replace files there? */
 static bool is_ours(const char *folder)
 {
     struct stat found;
@@ -35,8 +35,8 @@ static bool is_ours(const char *folder)
            (found.st_uid == geteuid() || found.st_uid == 0);
 }
 
-/* Root steers every user's workers. It may believe what is in /run/bide, whoever that was made for: only root
- * can make something in /run. */
+/* Root may see every user's workers. It trusts /run/bide, whoever owns it, because only root can make a
+ * folder in /run. */
 static bool is_believed(const char *folder)
 {
     struct stat found;
@@ -59,7 +59,7 @@ static void write_stem(const struct bide_config *config, char to[BIDE_SOCKET_PAT
     snprintf(to, BIDE_SOCKET_PATH, "%.40s-%08" PRIx32, config->name_space, hash_of(path));
 }
 
-/* The supervisor's number in "STEM.PID.sock", or 0; stem NULL: any. */
+/* The supervisor's pid in "STEM.PID.sock", or 0; stem NULL: any. */
 static pid_t pid_in(const char *name, const char *stem)
 {
     size_t size = stem ? strlen(stem) : strcspn(name, ".");
@@ -70,8 +70,8 @@ static pid_t pid_in(const char *name, const char *stem)
     return pid > 0 && pid <= INT_MAX && strcmp(end, ".sock") == 0 ? (pid_t)pid : 0;
 }
 
-/* Does somebody listen there? The pid alone does not tell: it may be that of another PID namespace (a
- * container that shares the folder). */
+/* Does a process listen there? The pid is not enough: it may be of another PID namespace (a container that
+ * shares the folder). */
 bool bide_socket_is_served(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -79,7 +79,7 @@ bool bide_socket_is_served(const char *path)
     if (fd < 0 || strlen(path) >= sizeof address.sun_path) {
         if (fd >= 0)
             close(fd);
-        return true; /* cannot be told: nothing is removed */
+        return true; /* not known: then nothing is removed */
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
     bool served = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ||
@@ -88,7 +88,7 @@ bool bide_socket_is_served(const char *path)
     return served;
 }
 
-/* Removes what killed workers left behind, and shows the rest. */
+/* Removes sockets that killed workers left behind, and calls `visit` for the others. */
 static bool visit_folder(const char *folder, const char *stem, bide_socket_visit *visit, void *user)
 {
     bool goes_on = true;
@@ -116,7 +116,7 @@ static bool go_on(void *user, const char *path, pid_t pid)
     return true;
 }
 
-/* "NAME" in the first folder that this user can write to, which is made where it is missing. */
+/* Composes "NAME" in the first folder that this user can write to. Makes the folder if it is missing. */
 static bide_code place(const char *name, char to[BIDE_SOCKET_PATH], bide_error *error)
 {
     char folders[FOLDERS][BIDE_SOCKET_PATH];

@@ -159,7 +159,7 @@ static void add_worker(struct bide_buffer *to, struct bide_console *console, con
     bide_buffer_char(to, '}');
 }
 
-/* What the broker says; where it does not answer, what is known without it and `broker_error`. */
+/* Adds what the broker says. If it does not answer, adds what is known without it, and `broker_error`. */
 static void add_broker(struct bide_buffer *to, struct bide_console *console)
 {
     static const struct bide_broker_stats nothing = {

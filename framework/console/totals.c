@@ -9,7 +9,7 @@ static uint64_t value(const _Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* Rows mostly come in the same order in every place: `hint` is where to look first. */
+/* `hint` is the index to try first: the rows of each place mostly have the same order. */
 static struct bide_type_total *find(struct bide_totals *totals, const char *type, size_t hint)
 {
     if (hint < totals->n_types && strcmp(totals->types[hint].row->type, type) == 0)

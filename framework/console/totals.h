@@ -1,5 +1,5 @@
-/* console/totals.h: what the worker processes tell, and take from the machine, added up over all places. Any
- * thread. */
+/* console/totals.h: the metrics of all worker processes, and the memory and processor time that they use,
+ * added up. Any thread. */
 #ifndef BIDE_CONSOLE_TOTALS_H
 #define BIDE_CONSOLE_TOTALS_H
 
@@ -8,19 +8,19 @@
 #include "shared/memory.h"
 
 struct bide_type_total {
-    const struct bide_type_metrics *row; /* one of those added: for its texts */
+    const struct bide_type_metrics *row; /* one of the rows that were added, for its texts */
     uint64_t counts[BIDE_COUNTS];
     struct bide_histogram_sum duration, wait, lateness;
     int running;
-    int circuit; /* the worst of them */
+    int circuit; /* the worst circuit of them */
 };
 
 struct bide_totals {
-    struct bide_type_total *types; /* row "(other)" first, the others as they came */
+    struct bide_type_total *types; /* "(other)" first, then in the order in which they were found */
     size_t n_types;
     uint64_t received, reconnects, lost;
     int processes; /* alive */
-    int ready;     /* serving and connected */
+    int ready;     /* processes that serve and are connected */
     int threads, busy, in_flight, landing, connected;
 };
 
@@ -34,24 +34,24 @@ struct bide_type_total bide_totals_sum(const struct bide_totals *totals);
 
 /* ---- programs.c ---- */
 
-/* What the worker processes tell of their programs, added up over all places. Any thread. */
+/* The metrics of programs, added up over all places. Any thread. */
 
 struct bide_program_total {
-    const char *name; /* in the shared memory */
+    const char *name; /* points into the shared memory */
     uint64_t runs, restarts;
     int processes;
-    int64_t memory; /* bytes of its processes now, from /proc */
+    int64_t memory; /* resident bytes of its processes now, from /proc */
 };
 
-/* In the order in which they came. Returns how many there are. */
+/* In the order in which they were found. Returns their number. */
 size_t bide_program_totals(
     const struct bide_shared *shared, struct bide_program_total ret_totals[BIDE_METRICS_PROGRAMS]);
 
 /* ---- usage.c ---- */
 
-/* What the worker's processes take from the machine, from /proc. Any thread. */
+/* What the worker's processes use of the machine, from /proc. Any thread. */
 
-/* Supervisor, worker processes and console together. What cannot be read counts as nothing. */
+/* Of supervisor, worker processes and console together. A process that cannot be read counts as nothing. */
 struct bide_usage {
     double cpu_s;
     int64_t resident, virtual_size; /* bytes */
