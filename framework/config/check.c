@@ -33,7 +33,7 @@ static bide_code check_queues(
     return BIDE_OK;
 }
 
-/* ---- the queues that the file leaves out ---- */
+/* ---- queues, if the file has none ---- */
 
 static bide_code add_queue(const struct bide_reader *reader, struct bide_config *config, const char *name)
 {
@@ -132,7 +132,7 @@ static bide_code unknown_program(const struct bide_reader *reader, const config_
         "no program '%.100s' in `programs`%s", name, bide_suggest(name, known, hint));
 }
 
-/* A plugin or a program, and what goes with it. */
+/* Checks that the handler has a plugin or a program, and only options that fit. */
 static bide_code check_runner(const struct bide_reader *reader, const config_setting_t *at,
     const struct bide_config *config, struct bide_handler_config *handler)
 {
@@ -208,7 +208,7 @@ static bool is_printable(const char *text)
     return !*text;
 }
 
-/* One whose variable is not set is for bide_config_complete to refuse. */
+/* A token whose variable is not set is left to bide_config_complete. */
 static bide_code check_tokens(
     const struct bide_reader *reader, const config_t *file, const struct bide_http_config *http)
 {

@@ -15,7 +15,7 @@ struct comparison {
     int n;
 };
 
-/* What is compared: the same section of both, and where it stands. */
+/* A section in both configurations, and its place. */
 struct pair {
     const struct bide_option_section *section;
     const void *before, *after;
@@ -98,7 +98,7 @@ static void add_value(struct bide_buffer *to, const struct bide_option *option, 
     }
 }
 
-/* What there was no memory for counts as different. */
+/* Without memory for the texts, two values count as different. */
 static void compare_values(struct comparison *comparison, const struct pair *pair,
     const struct bide_option *option, const char *name)
 {
@@ -217,7 +217,7 @@ static void compare_rows(struct comparison *comparison, const struct rows *rows,
 static void compare_lists(
     struct comparison *comparison, const struct rows *before, const struct rows *after, const char *list)
 {
-    const char *last = NULL; /* of the rows before: the one found for the row of now before */
+    const char *last = NULL; /* the `before` row that belongs to the previous `after` row */
     bool reordered = false;
     for (size_t i = 0; i < before->n; i++)
         if (!find_row(after, row_name(before, row_at(before, i))))

@@ -1,9 +1,9 @@
 /* config/config.h: a configuration as plain structs, read from a libconfig file.
  *
  * config/ uses base/ only; every layer above may read these structs. A loaded configuration is never changed:
- * it may be read by any thread until bide_config_destroy. Each key, its kind, default and help stand in one
- * table (config/options.c), from which the parser, the refusal of unknown keys and docs/configuration.md
- * come. */
+ * any thread may read it until bide_config_destroy. Each key, with its kind, default and help, is a row of
+ * one table (config/options.c), which serves to parse, to refuse unknown keys, and to write
+ * docs/configuration.md. */
 #ifndef BIDE_CONFIG_CONFIG_H
 #define BIDE_CONFIG_CONFIG_H
 
@@ -33,7 +33,7 @@ struct bide_retry_config {
     size_t n_list;
 };
 
-/* A value in a handler's `settings` group, as it stands in the file. */
+/* A value in a handler's `settings` group, as in the file. */
 struct bide_setting_value {
     char *name;
     int line; /* of the handler's file */
@@ -45,7 +45,7 @@ struct bide_setting_value {
     size_t n_items;
 };
 
-/* What a handler's sandbox may use; 0: no limit. */
+/* Limits of a handler's sandbox; 0: no limit. */
 struct bide_limits_config {
     int64_t memory; /* bytes of address space */
     int64_t cpu_ms; /* for one message */
@@ -53,7 +53,7 @@ struct bide_limits_config {
     bool no_new_privs;
 };
 
-/* When a handler's circuit opens: outcome/breaker.h. failure_rate 0: never. */
+/* When a handler's circuit opens: see outcome/breaker.h. failure_rate 0: never. */
 struct bide_breaker_config {
     double failure_rate; /* of the runs in the window, 0 … 1 */
     int64_t window_ms;
@@ -68,19 +68,19 @@ enum bide_isolation { BIDE_ISOLATION_THREAD, BIDE_ISOLATION_PROCESS };
 struct bide_program_config {
     char *name;
     char **run; /* the command and its arguments, ended by NULL */
-    char *dir;  /* where it starts; NULL: in the folder of the configuration */
-    char **env; /* "NAME=value", ended by NULL; NULL: nothing of its own */
+    char *dir;  /* where it is started; NULL: in the configuration's folder */
+    char **env; /* "NAME=value", ended by NULL; NULL: no variables of its own */
     int processes;
     int concurrency; /* runs at once in one process */
     int64_t start_timeout_ms;
-    int max_runs;       /* of a process, before another takes its place; 0: no limit */
-    int64_t max_memory; /* resident bytes, likewise */
+    int max_runs;       /* runs after which a process is replaced; 0: no limit */
+    int64_t max_memory; /* resident bytes above which it is replaced */
     struct bide_limits_config limits;
 };
 
 struct bide_handler_config {
     char *type;
-    char *plugin;      /* as the file says it: a name, or a path; with `program` the name of that */
+    char *plugin;      /* as in the file: a name or a path; with `program`, the program's name */
     char *plugin_path; /* its file, absolute; need not exist; NULL with `program` */
     char *program;     /* NULL: a plugin */
     char *queue;
@@ -91,10 +91,10 @@ struct bide_handler_config {
     struct bide_limits_config limits; /* all 0 but for BIDE_ISOLATION_PROCESS */
     struct bide_retry_config retry;
     struct bide_breaker_config breaker;
-    char *on_dead; /* the type of the message that tells of a dead letter; NULL: none does */
+    char *on_dead; /* type of the message that reports a dead letter; NULL: no message */
     struct bide_setting_value *settings;
     size_t n_settings;
-    char *file; /* where it stands, for messages: bide_config.path or a file that it includes */
+    char *file; /* the file that defines it, for messages: bide_config.path or an included one */
     int line;
 };
 
@@ -118,9 +118,9 @@ struct bide_worker_config {
     int log_level;         /* a bide_log_level */
 };
 
-/* Where the console listens beside its Unix socket. */
+/* Where the console listens, apart from its Unix socket. */
 struct bide_http_config {
-    char *listen; /* NULL: nowhere; else bide_listen_parse takes it */
+    char *listen; /* NULL: no TCP; otherwise checked by bide_listen_parse */
     char *token;  /* NULL: none; of role operate */
     char *read_token, *send_token;
     char *send_socket; /* NULL: none; an absolute path */
@@ -129,21 +129,21 @@ struct bide_http_config {
 
 /* How long dead letters are kept. */
 struct bide_dead_config {
-    int64_t max_age_ms; /* 0: whatever their age */
-    int max_count;      /* of each queue; 0: whatever their number */
+    int64_t max_age_ms; /* 0: no limit */
+    int max_count;      /* of each queue; 0: no limit */
 };
 
 struct bide_config {
     char *path;  /* of the file, for messages; NULL for built-in defaults */
     char *dir;   /* where relative paths start */
     char *unset; /* NULL, or the first environment variable below `handlers`, `programs` or `http` that is not
-                    set, with file and line: "${NAME}" stands there still */
+                    set, with file and line; the value still contains "${NAME}" */
     char *broker;
     char *name_space;
     char *queue_type;          /* NULL: not given; an option of the broker's URL (broker/configured.h) */
     char **plugin_dirs;        /* absolute, ended by NULL, never empty */
-    bool allow_unsafe_plugins; /* also those that others could change */
-    char **secrets;            /* the environment variables that "${}" named and that are set */
+    bool allow_unsafe_plugins; /* also plugins that other users could change */
+    char **secrets;            /* the names of the environment variables that were used by "${}" */
     size_t n_secrets;
     struct bide_worker_config worker;
     struct bide_http_config http;
@@ -159,18 +159,18 @@ struct bide_config {
 /* Reads a file. Errors carry file:line and, for an unknown key, the nearest known one. Checks all that can be
  * checked without plugins and broker: kinds, ranges, names, two handlers of one type, a handler's queue that
  * is not listed.
- * "${NAME}" in any string takes a value from the environment or from `bide.env` beside the file
- * (config/environment.h), percent-encoded where it stands in the user part of `broker`; "$${" stands for a
- * plain "${". One that is not set is a failure, but below `handlers`, `programs` and `http` only to those who
- * call bide_config_complete. */
+ * "${NAME}" in any string is replaced by a value from the environment or from `bide.env` beside the file
+ * (config/environment.h), percent-encoded in the user part of `broker`; "$${" stands for a plain "${". A
+ * variable that is not set is a failure; below `handlers`, `programs` and `http` it is one only in
+ * bide_config_complete. */
 bide_code bide_config_load(const char *path, struct bide_config **ret_config, bide_error *error);
-/* For those who run handlers or serve the console: is each variable set that they need? */
+/* For commands that run handlers or serve the console: fails if a variable that they need is not set. */
 bide_code bide_config_complete(const struct bide_config *config, bide_error *error);
-/* What a program without a file gets: all defaults, one queue "default", no handlers. */
+/* The configuration of a program without a file: all defaults, one queue "default", no handlers. */
 bide_code bide_config_default(struct bide_config **ret_config, bide_error *error);
-/* Takes the variables that "${}" used out of this process's environment, so that no handler and no program
- * that it starts gets them (but PATH, HOME, LANG and TZ, without which programs do not run). While there is
- * one thread. */
+/* Removes the variables that "${}" used from this process's environment, so that handlers and the programs
+ * that they start do not get them. Keeps PATH, HOME, LANG and TZ, which programs need. Call it while there is
+ * only one thread. */
 void bide_config_forget_secrets(const struct bide_config *config);
 void bide_config_destroy(struct bide_config *config);
 

@@ -29,7 +29,7 @@ static bool is_number(const struct bide_option *option)
     return option->kind == BIDE_OPTION_INT || option->kind == BIDE_OPTION_FRACTION;
 }
 
-/* Stands in the file without quotes. */
+/* Does the value stand in the file without quotes? */
 static bool is_bare(const struct bide_option *option)
 {
     return is_number(option) || option->kind == BIDE_OPTION_BOOL;
@@ -51,7 +51,7 @@ void bide_option_add_size(struct bide_buffer *to, int64_t bytes)
         bide_buffer_format(to, "%" PRId64, bytes);
 }
 
-/* "1 … 1024", "0s … 1d"; nothing for kinds without a range. */
+/* Writes "1 … 1024" or "0s … 1d"; nothing for kinds without a range. */
 static void add_range(struct bide_buffer *to, const struct bide_option *option)
 {
     char min[BIDE_DURATION_TEXT], max[BIDE_DURATION_TEXT];
@@ -148,7 +148,7 @@ static void indent(struct bide_buffer *to, int depth)
         bide_buffer_text(to, "  ");
 }
 
-/* The help as comment lines of at most about 100 columns. */
+/* Writes the help as comment lines of about 100 columns. */
 static void write_comment(struct bide_buffer *to, const char *text, int depth)
 {
     while (*text) {

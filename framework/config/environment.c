@@ -35,7 +35,7 @@ static bool is_name(const char *text)
     return *text == '\0';
 }
 
-/* Takes the quotes off, in place. NULL: they do not end with the line. */
+/* Removes the quotes in place. NULL if the closing quote is not at the end of the line. */
 static char *unquote(char *value)
 {
     char quote = *value, *to = value;
@@ -63,7 +63,7 @@ static bide_code add_line(struct bide_environment *to, char *line, int number, b
         name = trim(name);
         value = unquote(trim(equals + 1));
     }
-    /* The line may hold a secret: it is not shown. */
+    /* the error does not show the line, which may hold a secret */
     if (!value || !is_name(name))
         return bide_fail(
             error, BIDE_E_CONFIG, "%s:%d: a line is NAME=value, or begins with '#'", to->path, number);

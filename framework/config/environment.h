@@ -1,9 +1,10 @@
-/* config/environment.h: where "${NAME}" in a configuration finds its value: the environment, else the file
+/* config/environment.h: the values of "${NAME}" in a configuration: from the environment, else from the file
  * `bide.env` beside the configuration.
  *
- * bide.env has lines NAME=value as systemd's EnvironmentFile takes them: '#' and ';' begin a comment line; a
- * value may stand in "…" (where \" \\ \$ \` stand for the character) or '…'. Its values are not put into the
- * process's environment: programs that handlers start do not inherit them. One thread at a time. */
+ * bide.env has lines NAME=value, in the format of systemd's EnvironmentFile: '#' and ';' begin a comment
+ * line; a value may be quoted as "…" (where \" \\ \$ \` stand for the character) or '…'. Its values are
+ * not put into the process's environment: programs that handlers start do not inherit them. One thread at
+ * a time. */
 #ifndef BIDE_CONFIG_ENVIRONMENT_H
 #define BIDE_CONFIG_ENVIRONMENT_H
 
@@ -22,11 +23,11 @@ struct bide_environment {
     size_t n_rows;
 };
 
-/* No file, or one that this user must not read, is no failure; a line that is wrong is. */
+/* A missing file, or one that this user may not read, is no failure; a wrong line is. */
 bide_code bide_environment_load(
     const char *config_path, struct bide_environment *ret_environment, bide_error *error);
 void bide_environment_release(struct bide_environment *environment);
-/* NULL: not set. Lives until the release, or the next setenv. */
+/* NULL if the variable is not set. The value is valid until the release or the next setenv. */
 const char *bide_environment_get(const struct bide_environment *environment, const char *name);
 
 #endif

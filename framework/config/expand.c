@@ -9,18 +9,18 @@
 
 enum { NAME_MAX_BYTES = 128, VALUE_MAX = 4095 };
 
-/* A string on its way. */
+/* A string whose variables are being replaced. */
 struct expansion {
     const struct bide_reader *reader;
     const config_setting_t *at;
     const char *key;            /* for messages */
-    const char *user;           /* up to here, values are percent-encoded: the user part of an URL */
-    bool deferred;              /* only a worker needs it */
-    struct bide_config *config; /* takes note of what is used, and of what is not set */
+    const char *user;           /* values before this place are percent-encoded: the user part of an URL */
+    bool deferred;              /* only workers need the string */
+    struct bide_config *config; /* notes the variables used and the first one that is not set */
     struct bide_buffer text;
 };
 
-/* Where the user and password of an URL end: its last '@' before the path, or the URL's beginning. */
+/* The end of user and password in an URL: its last '@' before the path, else the URL's beginning. */
 static const char *user_end(const char *url)
 {
     const char *authority = strstr(url, "//"), *end = url;
@@ -51,7 +51,7 @@ static bide_code refuse_unset(const struct expansion *expansion, const char *nam
         environment->path ? environment->path : "", environment->unreadable ? ")" : "");
     if (!expansion->deferred)
         return code;
-    char **unset = &expansion->config->unset; /* the first one is said */
+    char **unset = &expansion->config->unset; /* only the first one is reported */
     if (!*unset)
         *unset = bide_strdup(expansion->reader->error->text);
     return *unset ? BIDE_OK : bide_reader_nomem(expansion->reader);
@@ -83,8 +83,8 @@ void bide_config_forget_secrets(const struct bide_config *config)
     }
 }
 
-/* "${NAME}" at `at`: appends its value, or itself where it is not set and that is no failure. Returns behind
- * it in *ret_next. */
+/* Handles the "${NAME}" at `at`: appends its value, or the "${NAME}" itself if it is not set and that is no
+ * failure. *ret_next is the place behind it. */
 static bide_code expand_one(struct expansion *expansion, const char *at, const char **ret_next)
 {
     char name[NAME_MAX_BYTES];
@@ -166,7 +166,7 @@ static bide_code expand_tree(
     return code;
 }
 
-/* What only those who serve need: a sender works without a webhook's secret. */
+/* Only workers need these values: a sender works without a webhook's secret. */
 static bool is_for_workers(const config_setting_t *at)
 {
     const char *name = config_setting_name(at);

@@ -16,7 +16,7 @@ static bool is_loopback(const struct sockaddr *address)
     return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
 }
 
-/* Host and port of "host:port" or "[host]:port"; false where it is neither. */
+/* Splits "host:port" or "[host]:port"; false for anything else. */
 static bool split(const char *text, char host[64], const char **ret_port)
 {
     const char *colon = strrchr(text, ':');

@@ -10,7 +10,7 @@
 struct bide_listen {
     struct sockaddr_storage address;
     socklen_t size;
-    bool loopback; /* nobody on another machine can reach it */
+    bool loopback; /* other machines cannot reach it */
 };
 
 /* "127.0.0.1:9470", "[::1]:9470", "localhost:9470", "0.0.0.0:9470"; numbers, no names but localhost. */

@@ -18,7 +18,7 @@ static bide_code parse(const struct bide_reader *reader, config_t *file)
         syntax ? " here or just before: a missing quote, ',' or bracket?" : "");
 }
 
-/* Absolute, so that it still holds after a chdir and names the same file to every process. */
+/* Makes the folder absolute, so that it stays valid after a chdir and is the same in every process. */
 static bide_code set_dir(const struct bide_reader *reader, struct bide_config *config, const char *path)
 {
     char absolute[PATH_MAX];
@@ -64,7 +64,7 @@ static bide_code set_plugin_dirs(const struct bide_reader *reader, struct bide_c
     return code;
 }
 
-/* The first folder that has the file, else the first. */
+/* The file in the first folder that has it, else in the first folder. */
 static bide_code find_plugin(
     const struct bide_reader *reader, const struct bide_config *config, struct bide_handler_config *handler)
 {

@@ -13,7 +13,7 @@
 
 enum { DEPTH_MAX = 10, FILES_MAX = 100, PARTS_MAX = 2 * FILES_MAX, BYTES_MAX = 4 * 1024 * 1024 };
 
-/* Where the scan of one file is. */
+/* Where the scan of a file has got to. */
 struct scan {
     struct bide_source *source;
     const char *file;
@@ -85,7 +85,7 @@ static void copy(struct scan *scan, size_t n)
     scan->at += n;
 }
 
-/* "other.conf" as seen from the folder of `file`. */
+/* The path of "other.conf", relative to the folder of `file`. */
 static char *beside(const char *file, const char *name, size_t size)
 {
     const char *slash = strrchr(file, '/');
@@ -119,7 +119,7 @@ static bide_code include(struct scan *scan)
     else
         code = add_text(scan->source, path, text, scan->depth + 1, scan->error);
     bide_free(path);
-    bide_buffer_char(&scan->source->text, '\n'); /* ends a comment on the included file's last line */
+    bide_buffer_char(&scan->source->text, '\n'); /* ends a comment in the included file's last line */
     scan->source->line++;
     return code == BIDE_OK ? begin_part(scan) : code;
 }
@@ -141,7 +141,7 @@ static bide_code number(struct scan *scan)
     return BIDE_OK;
 }
 
-/* Bytes of the string, comment or name that begins here, or 1: what is copied as it stands. */
+/* The length of the string, comment or name that begins here, else 1: it is copied unchanged. */
 static size_t passage(const char *at)
 {
     static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_*-";

@@ -11,7 +11,7 @@
 
 enum { BACKOFF_LIST_MAX = 100, STRINGS_MAX = 100 };
 
-/* A value on its way: its row, where it stands (NULL: it is the fallback), its text (NULL: not a string). */
+/* A value being read: its row, its setting (NULL: it is the fallback), its text (NULL: not a string). */
 struct value {
     const struct bide_reader *reader;
     const struct bide_option *option;
@@ -140,7 +140,7 @@ static bide_code read_bool(const struct value *value)
     return BIDE_OK;
 }
 
-/* "0.2" of a fallback: digits, a point, digits; strtod would obey the locale. */
+/* Reads a fallback such as "0.2". strtod would depend on the locale. */
 static double fraction_of(const char *text)
 {
     double number = 0, scale = 1;
