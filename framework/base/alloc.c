@@ -23,7 +23,7 @@ void *bide_malloc(size_t size)
 
 void *bide_calloc(size_t n, size_t size)
 {
-    size_t whole; /* only the hook's: calloc judges an overflow itself */
+    size_t whole; /* for the hook only: calloc itself detects an overflow */
     if (__builtin_mul_overflow(n, size, &whole))
         whole = SIZE_MAX;
     return allowed(whole) ? calloc(n, size) : NULL;

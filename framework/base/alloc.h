@@ -1,4 +1,4 @@
-/* base/alloc.h: all of bide's own allocation, so that a test can fail the Nth one.
+/* base/alloc.h: all allocation goes through here, so that a test can make the Nth one fail.
  *
  * Thread-safety: any thread. The hook is process-wide: set it before threads start. */
 #ifndef BIDE_BASE_ALLOC_H
@@ -9,7 +9,7 @@
 
 #include "bide/export.h"
 
-/* As malloc, calloc, realloc, strdup, strndup, free; NULL where there is no memory. */
+/* As malloc, calloc, realloc, strdup, strndup, free; NULL without memory. */
 void *bide_malloc(size_t size);
 void *bide_calloc(size_t n, size_t size);
 void *bide_realloc(void *memory, size_t size);
@@ -17,11 +17,11 @@ char *bide_strdup(const char *text);
 char *bide_strndup(const char *text, size_t max);
 void bide_free(void *memory); /* NULL is fine */
 
-/* A formatted copy; NULL where there is no memory. */
+/* A formatted copy; NULL without memory. */
 char *bide_asprintf(const char *format, ...) BIDE_PRINTF(1, 2);
 char *bide_vasprintf(const char *format, va_list args) BIDE_PRINTF(1, 0);
 
-/* Asked before each allocation; false makes it fail. NULL takes the hook away. Also reaches jansson. */
+/* Called before each allocation, jansson's too; false makes it fail. NULL removes the hook. */
 typedef int bide_alloc_hook(void *user, size_t size);
 void bide_alloc_set_hook(bide_alloc_hook *hook, void *user);
 

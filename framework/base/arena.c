@@ -49,7 +49,7 @@ void *bide_arena_alloc(struct bide_arena *arena, size_t size)
         return NULL;
     size_t whole = size ? (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1) : ALIGNMENT;
     if (whole > arena->left) {
-        if (whole > BLOCK_SIZE / 2) /* a block of its own: what is left of the present one stays in use */
+        if (whole > BLOCK_SIZE / 2) /* a block of its own: the rest of the present block stays in use */
             return add_block(arena, whole);
         char *block = add_block(arena, BLOCK_SIZE);
         if (!block)

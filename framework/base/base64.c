@@ -25,7 +25,7 @@ static int value_of(char c)
     return at ? (int)(at - digits) : -1;
 }
 
-/* Four characters of which the last `padding` are '='; the bytes go to out. */
+/* Decodes four characters, of which the last `padding` are '=', into out. */
 static bool decode_group(const char *text, int padding, unsigned char out[3])
 {
     uint32_t group = 0;

@@ -9,8 +9,8 @@
 
 /* Appends the text of `size` bytes. */
 void bide_base64_encode(struct bide_buffer *to, const void *bytes, size_t size);
-/* Appends the bytes that a text stands for; false (and nothing appended) where it is not base64: another
- * character, a wrong length, padding elsewhere than at the end, stray bits. */
+/* Appends the decoded bytes of a text. False, with nothing appended, if it is not base64: another character,
+ * a wrong length, padding elsewhere than at the end, stray bits. */
 bool bide_base64_decode(struct bide_buffer *to, const char *text, size_t size);
 
 #endif

@@ -122,7 +122,7 @@ static void json_escape(struct bide_buffer *buffer, unsigned char c)
     bide_buffer_format(buffer, "\\u%04x", c);
 }
 
-/* Bytes of `text` that stand in a JSON string as they are. */
+/* How many bytes of `text` a JSON string holds unchanged. */
 static size_t plain_run(const char *text, size_t size)
 {
     size_t i = 0, length;
@@ -158,11 +158,11 @@ void bide_buffer_json_number(struct bide_buffer *buffer, double number)
 {
     char text[32];
     if (!isfinite(number)) {
-        bide_buffer_text(buffer, "null"); /* JSON has neither infinities nor NaN */
+        bide_buffer_text(buffer, "null"); /* JSON has no infinities and no NaN */
         return;
     }
     snprintf(text, sizeof text, "%.6g", number);
-    for (char *at = text; *at; at++) /* whatever the locale's decimal point is */
+    for (char *at = text; *at; at++) /* the locale may have another decimal point */
         if (!strchr("0123456789+-e", *at))
             *at = '.';
     bide_buffer_text(buffer, text);

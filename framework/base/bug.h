@@ -1,16 +1,16 @@
-/* base/bug.h: conditions that only a fault of bide itself can bring about.
+/* base/bug.h: checks for conditions that only a fault of bide itself can cause.
  *
  *     BIDE_BUG(queue->held == 0);
  *
- * Where one holds, what this process believes of its messages is wrong, and to go on could settle one that is
- * not done, or never take another one in. So the process logs the condition and the place, and ends by
- * SIGABRT, in every build. Nothing is lost by that: what it held is not settled, and the broker hands it out
- * again. Under `bide worker` another process takes over, and what ran is suspect, as after any crash
- * (shared/crashes.h): a message that brings it about each time is parked in the end. Another program that
- * links libbide ends, too.
+ * If the condition is true, this process's records of its messages are wrong; going on could settle a message
+ * that is not done, or stop taking messages for ever. So the process logs the condition and its place, and
+ * ends by SIGABRT, in every build. No message is lost by that: its deliveries are not settled, and the broker
+ * hands them out again. Under `bide worker` another process takes over, and the messages that ran are
+ * suspects, as after any crash (shared/crashes.h): a message that causes it each time becomes a dead letter.
+ * Another program that links libbide ends too.
  *
- * For what this code has made so, and never for what comes from outside (a broker, a file, a handler, want of
- * memory): that is an error. Any thread. */
+ * Only for conditions that this code itself must rule out, never for causes from outside (a broker, a file, a
+ * handler, lack of memory): those are errors. Any thread. */
 #ifndef BIDE_BASE_BUG_H
 #define BIDE_BASE_BUG_H
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is looked for, and where it is written. */
+/* The library to find, and where to write its build id. */
 struct wanted {
     ElfW(Addr) base;
     char *to;
@@ -22,7 +22,7 @@ static void write_hex(const unsigned char *bytes, size_t n, char *to)
         snprintf(to + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* A segment of notes: header, name, description, and the next one. */
+/* Reads a segment of notes: each has a header, a name and a description. */
 static void read_notes(const unsigned char *at, size_t size, char *to)
 {
     ElfW(Nhdr) head;

@@ -1,8 +1,8 @@
-/* base/clock.h: what time it is, replaceable so that a test runs 30 days in a millisecond.
+/* base/clock.h: the time, replaceable so that a test runs 30 days in a millisecond.
  *
- * Wall time (Unix) is for due times, ids and logs only; monotonic time measures. A clock is passed to whoever
- * needs it; there is no global one. Thread-safety: bide_clock_system() any thread; a test's own clock as it
- * says. */
+ * Wall time (Unix) is only for due times, ids and logs; monotonic time is for measuring. Functions that need
+ * a clock take it as an argument; there is no global one. Thread-safety: bide_clock_system() any thread; a
+ * test's own clock as it says. */
 #ifndef BIDE_BASE_CLOCK_H
 #define BIDE_BASE_CLOCK_H
 

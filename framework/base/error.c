@@ -16,7 +16,7 @@ static const struct {
 #undef CODE_ROW
 };
 
-/* Takes away the beginning of an UTF-8 character whose end did not fit. */
+/* Removes the first bytes of a UTF-8 character that did not fit as a whole. */
 static void drop_cut_character(char text[BIDE_ERROR_SIZE])
 {
     size_t end = strlen(text), start = end;
@@ -29,7 +29,7 @@ static void drop_cut_character(char text[BIDE_ERROR_SIZE])
 
 bide_code bide_fail_v(bide_error *error, bide_code code, const char *format, va_list args)
 {
-    char text[BIDE_ERROR_SIZE]; /* the arguments may be parts of the error's own text */
+    char text[BIDE_ERROR_SIZE]; /* a copy, because the arguments may be parts of the error's own text */
     if (!error)
         return code;
     int size = vsnprintf(text, sizeof text, format, args);
@@ -39,7 +39,7 @@ bide_code bide_fail_v(bide_error *error, bide_code code, const char *format, va_
         drop_cut_character(text);
     error->code = code;
     memcpy(error->text, text, strlen(text) + 1);
-    bide_visible_line(error->text); /* whatever a library's text or a user's name held */
+    bide_visible_line(error->text); /* texts of libraries and users may contain control characters */
     return code;
 }
 
@@ -68,7 +68,7 @@ bide_code bide_fail_within(bide_error *error, const char *format, ...)
         memcpy(error->text, inner, sizeof inner);
     else if ((size_t)used >= sizeof error->text)
         drop_cut_character(error->text);
-    bide_visible_line(error->text); /* whatever a library's text or a user's name held */
+    bide_visible_line(error->text); /* texts of libraries and users may contain control characters */
     return error->code;
 }
 

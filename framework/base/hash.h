@@ -1,4 +1,4 @@
-/* base/hash.h: FNV-1a, 32 bits. For tables and marks, not against somebody who wants collisions. */
+/* base/hash.h: FNV-1a, 32 bits. For tables and marks; it does not resist deliberate collisions. */
 #ifndef BIDE_BASE_HASH_H
 #define BIDE_BASE_HASH_H
 
@@ -8,7 +8,7 @@
 
 #define BIDE_HASH_BEGIN 2166136261u
 
-/* Goes on from the hash of what stands before: BIDE_HASH_BEGIN where nothing does. */
+/* Continues the hash `value` of the bytes before; begin with BIDE_HASH_BEGIN. */
 static inline uint32_t bide_hash_more(uint32_t value, const void *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)

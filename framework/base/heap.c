@@ -47,7 +47,7 @@ static size_t earliest_child(const struct bide_heap *heap, size_t index)
     for (size_t child = first + 1; child < end; child++)
         if (before(heap->nodes[child], heap->nodes[best]))
             best = child;
-    return best; /* >= heap->size where there is no child */
+    return best; /* at least heap->size if there is no child */
 }
 
 static void sift_down(struct bide_heap *heap, size_t index, struct bide_heap_node *node)

@@ -1,8 +1,9 @@
 /* base/heap.h: a 4-ary min-heap of intrusive nodes, ordered by due time, then by order of insertion.
  *
- * Four children a node halve the levels of a binary heap and stay within a cache line or two: fewer misses
- * per removal. A node knows its place, so that one can be removed from the middle in O(log n). Ownership: the
- * heap borrows nodes; a node is in one heap at most. Thread-safety: one thread at a time. */
+ * With four children a node, the heap has half the levels of a binary heap, and the children share a cache
+ * line or two: a removal has fewer cache misses. A node knows its place, so it can be removed from the middle
+ * in O(log n). Ownership: the heap borrows nodes; a node is in one heap at most. Thread-safety: one thread at
+ * a time. */
 #ifndef BIDE_BASE_HEAP_H
 #define BIDE_BASE_HEAP_H
 
@@ -25,7 +26,7 @@ struct bide_heap {
 
 void bide_heap_init(struct bide_heap *heap);
 void bide_heap_release(struct bide_heap *heap); /* does not touch the nodes */
-/* The node's due_us must be set. False where there is no memory: the node is then not in the heap. */
+/* The node's due_us must be set. False without memory: the node is not in the heap then. */
 bool bide_heap_insert(struct bide_heap *heap, struct bide_heap_node *node);
 /* The earliest node, or NULL. */
 struct bide_heap_node *bide_heap_first(const struct bide_heap *heap);

@@ -1,7 +1,7 @@
-/* base/json.h: writing JSON: members of an object or array under way; the commas come by themselves.
+/* base/json.h: writes the members of a JSON object or array; it adds the commas itself.
  *
- * The caller writes the brackets ('{', '['), with bide_json_name before those that are a member or an
- * element. Thread-safety: as the buffer. */
+ * The caller writes the brackets ('{', '['), after bide_json_name where the object or array is itself a
+ * member or an element. Thread-safety: as the buffer. */
 #ifndef BIDE_BASE_JSON_H
 #define BIDE_BASE_JSON_H
 
@@ -10,7 +10,7 @@
 
 #include "base/buffer.h"
 
-/* "name": and what the caller appends next; name NULL: only the comma. */
+/* Writes "name": in front of a value that the caller appends; name NULL: only the comma. */
 void bide_json_name(struct bide_buffer *to, const char *name);
 void bide_json_text(struct bide_buffer *to, const char *name, const char *text); /* NULL: null */
 void bide_json_int(struct bide_buffer *to, const char *name, int64_t value);

@@ -1,11 +1,11 @@
-/* base/killpoint.h: steps at which a test can have a process killed. Nothing at all but in builds with
+/* base/killpoint.h: steps at which a test can have a process killed. They are empty except in builds with
  * BIDE_KILL_POINTS (the presets dev, asan and tsan).
  *
- * BIDE_KILL_AT=NAME:N:FILE in the environment: the N-th passage of the point NAME makes FILE and ends the
- * process by SIGKILL; where FILE is there already, nothing happens any more, so that what is started again
- * lives. tests/fault/test_kill_points.py finds every point in the sources and walks through them. A name
- * begins with the command that passes it: send/…, worker/…, replay/…; "redis-" and the like behind it is the
- * adapter. */
+ * BIDE_KILL_AT=NAME:N:FILE in the environment: when the point NAME is passed for the N-th time, it makes
+ * FILE and ends the process by SIGKILL. If FILE exists already, nothing happens, so that the process
+ * started next lives. tests/fault/test_kill_points.py finds all points in the sources and tests each. A
+ * name begins with the command that passes the point: send/…, worker/…, replay/…; then "redis-" and the
+ * like for the adapter. */
 #ifndef BIDE_BASE_KILLPOINT_H
 #define BIDE_BASE_KILLPOINT_H
 

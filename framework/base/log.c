@@ -14,15 +14,15 @@
 #include "base/units.h"
 #include "base/visible.h"
 
-/* The one mutable global beside the allocation hook (see architecture.md). */
+/* The only mutable global variable besides the allocation hook (see architecture.md). */
 static struct {
     _Atomic int level;
     bide_log_sink *sink;
     void *user;
-    _Atomic int lost; /* lines that nobody read */
+    _Atomic int lost; /* lines dropped because nobody read standard error */
 } log_state = {.level = BIDE_LOG_INFO};
 
-enum { READER_MS = 1000 }; /* for whoever reads standard error to make room */
+enum { READER_MS = 1000 }; /* how long to wait for the reader of standard error */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
 
@@ -50,7 +50,7 @@ static void add_json_line(struct bide_buffer *line, bide_log_level level, const 
     bide_buffer_text(line, "}\n");
 }
 
-/* A field must not be able to forge a line or move the cursor. */
+/* Removes control characters, so that a field can neither forge a line nor move the cursor. */
 static void add_plain(struct bide_buffer *line, const char *text, size_t size)
 {
     bide_visible_add(line, text, size, false);
@@ -61,7 +61,7 @@ static bool has_lines(const bide_log_field *field)
     return field->kind == BIDE_LOG_STR && field->str && strchr(field->str, '\n');
 }
 
-/* "  name=", and the lines below it, each with a margin. */
+/* Writes "  name=", and the lines of the text below it, each with a margin. */
 static void add_lines(struct bide_buffer *line, const bide_log_field *field)
 {
     bide_buffer_text(line, "\n    ");
@@ -89,7 +89,7 @@ static void add_field(struct bide_buffer *line, const bide_log_field *field)
         bide_buffer_format(line, "%.6g", field->number);
 }
 
-/* A text of several lines (a traceback) stands below the others. */
+/* Fields with several lines (a traceback) come after the others, below the line. */
 static void add_text_line(struct bide_buffer *line, bide_log_level level, const char *time, const char *text,
     const bide_log_field *fields)
 {
@@ -121,8 +121,9 @@ static void write_line(bide_log_level level, const char *text, const bide_log_fi
     bide_buffer_release(&line);
 }
 
-/* A pipe whose reader hangs, a terminal stopped by Ctrl-S: neither the messages nor a stop shall wait for
- * them. After the first line that waited in vain, none waits until there is room again. */
+/* Can standard error be written? If its reader hangs (a pipe, a terminal stopped by Ctrl-S), handling
+ * messages and stopping must not wait for it. Once a line has waited in vain, later lines do not wait until
+ * there is room again. */
 static bool is_read(void)
 {
     struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -137,7 +138,7 @@ void bide_log_to_standard_error(
     void *user, bide_log_level level, const char *text, const bide_log_field *fields)
 {
     (void)user;
-    int kept_errno = errno; /* logging on the way out of a failure must not change what failed */
+    int kept_errno = errno; /* the caller may still need errno to report its failure */
     if (is_read()) {
         int lost = atomic_exchange(&log_state.lost, 0);
         if (lost > 0)

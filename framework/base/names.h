@@ -1,4 +1,4 @@
-/* base/names.h: what a type, a queue and a namespace may be called. Any thread. */
+/* base/names.h: valid names of types, queues and namespaces. Any thread. */
 #ifndef BIDE_BASE_NAMES_H
 #define BIDE_BASE_NAMES_H
 
@@ -8,10 +8,10 @@
 #define BIDE_NAME_RULE                                                                                       \
     "letters, digits, '-', '_' and '.', not beginning with a digit or a dot, at most 100 bytes"
 
-/* The name rule for types and queues; the one for a namespace is the same without dots. */
+/* The rule for types and queues. Namespaces have the same rule, but without dots. */
 bool bide_name_valid(const char *name);
 bool bide_namespace_valid(const char *name);
-/* As bide_name_valid, and not one of the names the framework uses itself. */
+/* As bide_name_valid, and not a name that the framework itself uses. */
 bool bide_queue_name_valid(const char *name);
 
 #endif

@@ -18,7 +18,7 @@ void bide_process_lock_init(pthread_mutex_t *lock)
     pthread_mutexattr_destroy(&attributes);
 }
 
-static _Thread_local bool entered_anyway; /* a thread is inside one of these at a time */
+static _Thread_local bool entered_anyway; /* a thread holds one of these at a time */
 
 static int wait_for(pthread_mutex_t *lock)
 {

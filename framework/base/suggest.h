@@ -4,8 +4,8 @@
 
 enum { BIDE_SUGGEST_TEXT = 160 };
 
-/* " (did you mean 'threads'?)" for the nearest of `known` (ended by NULL) within two edits, else "". Returns
- * `to`. */
+/* " (did you mean 'threads'?)" for the nearest name of `known` (ended by NULL) within two edits, else "".
+ * Returns `to`. */
 const char *bide_suggest(const char *given, const char *const known[], char to[BIDE_SUGGEST_TEXT]);
 
 #endif

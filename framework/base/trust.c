@@ -16,7 +16,7 @@
 
 enum { ENTRY_BYTES = 16 * 1024, LINKS_MAX = 20 };
 
-/* A user's own group, as many systems give each user: writable by it is writable by the owner. */
+/* Is it a user's own group, without other members? Being writable by it is being writable by the owner. */
 static bool has_only_owner(gid_t gid, uid_t owner)
 {
     char user_text[ENTRY_BYTES], group_text[ENTRY_BYTES];
@@ -33,9 +33,9 @@ static bool has_only_owner(gid_t gid, uid_t owner)
     return true;
 }
 
-/* Does an access list name others? Its mask stands where the group's rights are shown: they may write what
- * seems to be writable by an owner's own group. By /proc, since a descriptor of O_PATH tells no attributes.
- */
+/* Does the file have an access list? Then the group's mode bits show the list's mask, and other users may
+ * write what seems to be writable only by the owner's own group. Asks through /proc, because a descriptor
+ * opened with O_PATH has no attributes. */
 static bool names_others(int fd)
 {
     char link[64];
@@ -49,8 +49,9 @@ static bool is_read_only(int fd)
     return fstatvfs(fd, &mount) == 0 && (mount.f_flag & ST_RDONLY);
 }
 
-/* A file that is a read-only mount by itself, as containers get a configuration from outside: who mounted it
- * (root) chose it, and its owner there is nobody here. A folder does not vouch for what is in it. */
+/* Is it a file that is a read-only mount by itself, as containers get a configuration from outside? Root
+ * mounted it, so root chose it; its owner's number means nothing in the container. Not for a folder: the
+ * files in it may belong to others. */
 static bool is_given(int fd, const struct stat *at)
 {
     struct statx about;
@@ -59,7 +60,7 @@ static bool is_given(int fd, const struct stat *at)
            (about.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
-/* What is wrong with who may write there; NULL: nothing. */
+/* Returns what is wrong with the owner or the permissions; NULL: nothing. */
 static const char *find_flaw(int fd, const struct stat *at)
 {
     bool sticky = S_ISDIR(at->st_mode) && (at->st_mode & S_ISVTX);
@@ -88,7 +89,7 @@ static bide_code check(int fd, const char *what, const char *path, bide_error *e
         what, path, flaw, (unsigned)(at.st_mode & 07777), (int)at.st_uid, (int)at.st_gid, path, path);
 }
 
-/* The folder's name for messages: `fallback` where the kernel does not tell. */
+/* The folder's name for messages: `fallback` if the kernel does not tell it. */
 static void name_folder(int fd, const char *fallback, char name[PATH_MAX])
 {
     char link[64];
@@ -106,8 +107,8 @@ static bool is_same(int one, int other)
     return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* Judges a folder and each one above it. Who stands in a folder whose parent he may not search (sudo -u in
- * /root) gets as far as that one. */
+/* Checks a folder and each one above it. If this user may not search a parent folder (after sudo -u in
+ * /root), checking ends there. */
 static bide_code climb(int folder, const char *path, bide_error *error)
 {
     char name[PATH_MAX];
@@ -132,7 +133,7 @@ static bide_code climb(int folder, const char *path, bide_error *error)
     return code;
 }
 
-/* "folder/file" into its halves; the file's name, in `path`. */
+/* Splits "folder/file". Returns the file's name, which points into `path`. */
 static const char *split(const char *path, char folder[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
@@ -140,7 +141,7 @@ static const char *split(const char *path, char folder[PATH_MAX])
     return slash ? slash + 1 : path;
 }
 
-/* The path that the link at `path` stands for, in its place. */
+/* Replaces `path`, a link, by the path to which it points. */
 static bool follow(int folder_fd, const char *folder, const char *file, char path[PATH_MAX])
 {
     char target[PATH_MAX];
@@ -153,7 +154,7 @@ static bool follow(int folder_fd, const char *folder, const char *file, char pat
                target) < PATH_MAX;
 }
 
-/* One step: *ret_fd is -1 where `path` was a link, and is now what that stands for. */
+/* Opens `path`, or follows one link: then *ret_fd is -1, and `path` is the link's target. */
 static bide_code step(const char *what, char path[PATH_MAX], int *ret_fd, bide_error *error)
 {
     char folder[PATH_MAX];

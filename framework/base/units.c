@@ -39,7 +39,7 @@ static const struct unit size_units[] = {
     {NULL, 0},
 };
 
-/* Digits with at most one point among them: no sign, no exponent, no "inf", whatever the locale says. */
+/* Reads digits with at most one point: no sign, no exponent, no "inf", in any locale. */
 static const char *scan_number(const char *text, double *ret_value)
 {
     double value = 0, scale = 1;
@@ -54,7 +54,7 @@ static const char *scan_number(const char *text, double *ret_value)
     return digits ? at : NULL;
 }
 
-/* The row whose name `text` begins with, or NULL. */
+/* The unit with which `text` begins, or NULL. */
 static const struct unit *leading_unit(const char *text)
 {
     for (const struct unit *unit = duration_units; unit->name; unit++)
@@ -63,7 +63,7 @@ static const struct unit *leading_unit(const char *text)
     return NULL;
 }
 
-/* "1h30m": numbers with units, the larger units first. */
+/* Reads "1h30m": numbers with units, the larger units first. */
 static int scan_duration(const char *text, int64_t *ret_ms)
 {
     double total = 0, value;
@@ -126,8 +126,9 @@ static int days_of_month(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
-/* Reads what a picture shows: 'd' is a digit of the next number, 'T' the letter or a blank, all else stands
- * for itself. (sscanf would take signs, blanks and short numbers.) Returns what follows, or NULL. */
+/* Reads a text of fixed form: in the picture, 'd' stands for a digit of the next number, 'T' for that letter
+ * or a blank, any other character for itself. (sscanf would accept signs, blanks and short numbers.) Returns
+ * the rest of the text, or NULL. */
 static const char *scan_picture(const char *text, const char *picture, int numbers[])
 {
     int *number = numbers;
@@ -145,7 +146,7 @@ static const char *scan_picture(const char *text, const char *picture, int numbe
     return text;
 }
 
-/* "Z" or "+02:00"; minutes east of Greenwich. */
+/* Reads "Z" or "+02:00", as minutes east of Greenwich. */
 static int scan_offset(const char *text, int *ret_minutes)
 {
     int parts[2] = {0, 0}; /* hours, minutes */
@@ -204,7 +205,7 @@ bide_code bide_parse_int(const char *text, int64_t min, int64_t max, int64_t *re
 char *bide_format_duration(int64_t ms, char to[BIDE_DURATION_TEXT])
 {
     for (size_t i = sizeof duration_units / sizeof duration_units[0] - 1; i-- > 1;)
-        if (ms % duration_units[i].factor == 0 && (ms || i == 1)) { /* nothing is "0s", not "0d" */
+        if (ms % duration_units[i].factor == 0 && (ms || i == 1)) { /* zero is "0s", not "0d" */
             snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 "%s", ms / duration_units[i].factor,
                 duration_units[i].name);
             return to;
@@ -213,7 +214,7 @@ char *bide_format_duration(int64_t ms, char to[BIDE_DURATION_TEXT])
         snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 "ms", ms);
         return to;
     }
-    int digits = 3, fraction = (int)(ms % 1000); /* not 0: whole seconds are written already */
+    int digits = 3, fraction = (int)(ms % 1000); /* not 0: whole seconds were written above */
     for (; fraction % 10 == 0; fraction /= 10)
         digits--;
     snprintf(to, BIDE_DURATION_TEXT, "%" PRId64 ".%0*ds", ms / 1000, digits, fraction);

@@ -1,9 +1,9 @@
 /* base/units.h: durations, sizes, instants and numbers as people write them. Any thread.
  *
- * Durations: "250ms", "1.5s", "10m", "36h", "7d", "1h30m" (a unit is required; "0" alone is fine; the larger
+ * Durations: "250ms", "1.5s", "10m", "36h", "7d", "1h30m" (a unit is required, except for "0"; the larger
  * units first). Sizes: "100", "64KiB", "1MiB", "2GiB" (powers of 1024) or "10kB", "1MB" (of 1000). Instants:
- * RFC 3339, "2026-12-24T18:00:00Z" or with an offset. Nothing may precede or follow. A failure's text names
- * what was given and what would do. */
+ * RFC 3339, "2026-12-24T18:00:00Z" or with an offset. The text must hold nothing else. An error names the
+ * given text and what would be valid. */
 #ifndef BIDE_BASE_UNITS_H
 #define BIDE_BASE_UNITS_H
 

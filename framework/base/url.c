@@ -8,8 +8,8 @@
 #include "base/suggest.h"
 #include "base/units.h"
 
-/* The parsing functions return BIDE_OK, BIDE_E_NOMEM, or BIDE_E_CONFIG where the text is no URL; what they
- * have put into the URL until then is bide_url_clear's. Letters are ASCII's: the locale has no say. */
+/* The parsing functions return BIDE_OK, BIDE_E_NOMEM, or BIDE_E_CONFIG if the text is no URL; bide_url_clear
+ * frees what they have put into the URL until then. Only ASCII letters count as letters, in any locale. */
 
 static char lower(char c)
 {
@@ -24,7 +24,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Undoes percent-encoding in place; false for a bad escape or an encoded NUL. */
+/* Decodes percent-encoding in place; false for a bad escape or an encoded NUL. */
 static bool decode_escapes(char *text)
 {
     char *to = text;
@@ -181,7 +181,7 @@ static bide_code parse(struct bide_url *url, const char *text)
     return code == BIDE_OK && query ? parse_params(url, query + 1) : code;
 }
 
-/* Hides the values of a query in place: at most three stars for each. */
+/* Replaces the values of a query in place by at most three stars each. */
 static void hide_values(char *text)
 {
     char *to = strchr(text, '?');

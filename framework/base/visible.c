@@ -5,7 +5,7 @@
 
 #include "base/utf8.h"
 
-/* Of two or three bytes; those of one are all below DEL. */
+/* The code of a character of two or three bytes; all characters of one byte are below DEL. */
 static uint32_t code_of(const unsigned char *at, size_t length)
 {
     return length == 2 ? (at[0] & 0x1Fu) << 6 | (at[1] & 0x3Fu)
@@ -76,7 +76,7 @@ void bide_visible_json(struct bide_buffer *json, size_t from)
 {
     struct bide_buffer shown;
     size_t length, i = from;
-    for (; i < json->size; i += length) /* mostly there is nothing to do */
+    for (; i < json->size; i += length) /* most texts need no change */
         if (bide_visible_character(json->bytes + i, json->size - i, &length) == 0)
             break;
     if (i >= json->size)
@@ -87,7 +87,7 @@ void bide_visible_json(struct bide_buffer *json, size_t from)
         const char *at = json->bytes + i;
         if (bide_visible_character(at, json->size - i, &length) > 0 || *at == '\n')
             bide_buffer_add(&shown, at, length);
-        else if (*at == '\t' || *at == '\r') /* between two tokens: in a string they are escaped already */
+        else if (*at == '\t' || *at == '\r') /* between tokens: in strings they are escaped already */
             bide_buffer_char(&shown, ' ');
         else
             bide_visible_escape(&shown, at, json->size - i);

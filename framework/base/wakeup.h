@@ -1,4 +1,5 @@
-/* base/wakeup.h: a descriptor one thread polls and any thread (or signal handler) makes readable.
+/* base/wakeup.h: a descriptor that one thread polls and that any thread (or signal handler) can make
+ * readable.
  *
  * Thread-safety: bide_wakeup_signal from anywhere, async-signal-safe; the rest by the owner. */
 #ifndef BIDE_BASE_WAKEUP_H
