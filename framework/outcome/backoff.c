@@ -5,7 +5,8 @@
 
 #include "bide/message.h"
 
-/* Doubles hold every value up to 2^53 ms exactly and do not overflow where the cap will cut anyway. */
+/* Computed in doubles: they hold every value up to 2^53 ms exactly, and do not overflow before the cap
+ * applies. */
 static double fixed(const struct bide_retry_config *policy, int failures)
 {
     (void)failures;

@@ -9,7 +9,7 @@ static void forget_counts(struct bide_breaker *breaker)
     breaker->in_a_row = 0;
 }
 
-/* Brings the window up to now: what has left it is forgotten. */
+/* Moves the window to now and forgets the runs that have left it. Returns the index of the newest slice. */
 static size_t turn_to(struct bide_breaker *breaker, const struct bide_breaker_config *config, int64_t now_ms)
 {
     int64_t length_ms = config->window_ms / BIDE_BREAKER_SLICES;
@@ -78,7 +78,7 @@ static enum bide_breaker_change end_probe(struct bide_breaker *breaker,
         return BIDE_BREAKER_REOPENED;
     }
     breaker->state = BIDE_CIRCUIT_CLOSED;
-    forget_counts(breaker); /* what failed before says nothing of it now */
+    forget_counts(breaker); /* earlier failures say nothing about the downstream now */
     return BIDE_BREAKER_CLOSED;
 }
 

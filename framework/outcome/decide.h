@@ -1,15 +1,15 @@
-/* outcome/decide.h: what becomes of a message after a run. The only place where that is decided; pure, any
+/* outcome/decide.h: decides what becomes of a message after a run. Nothing else decides that; pure, any
  * thread.
  *
  *   handed back                       -> release
  *   done                              -> ack
- *   retry, spared                     -> retry with the same attempt, once what it lacked may be there
+ *   retry, spared                     -> retry with the same attempt, after at least spared_ms
  *   retry, attempts left              -> retry at now + delay (the handler's own, else the policy's)
- *   retry, none left                  -> dead "exhausted"; "timeout" where that cancelled the last run
+ *   retry, none left                  -> dead "exhausted"; "timeout" if that cancelled the last run
  *   dead                              -> dead "rejected"
  *   crashed or hung (it ended its     -> as a failure to be retried, but dead "crashed" once it has crashed
  *   process)                             crash_attempts times, or when no attempt is left: then "timeout"
- *                                        where it hung */
+ *                                        if it hung */
 #ifndef BIDE_OUTCOME_DECIDE_H
 #define BIDE_OUTCOME_DECIDE_H
 
@@ -20,16 +20,16 @@
 #include "broker/broker.h"
 #include "config/config.h"
 
-/* What is known of the run. */
+/* The facts about the run. */
 struct bide_run_result {
     bide_outcome outcome;
     int64_t delay_ms; /* RETRY: the handler's own, or BIDE_BY_POLICY */
-    bool timed_out;   /* it went on beyond its timeout */
+    bool timed_out;   /* it ran longer than its timeout */
     int attempt;      /* of this run */
     int crashes; /* runs of the message that ended their process, this one included; 0: this one returned */
-    int64_t spared_ms; /* > 0: it failed because what it calls is down (outcome/breaker.h), or for want of
-                          something of this process: no attempt is burnt, and it waits at least so long */
-    bool handed_back;  /* it was cut short, or ended, for nothing of its own: as if it had not run */
+    int64_t spared_ms; /* > 0: its downstream is down, or this process lacks something: the attempt does not
+                          count, and the retry waits at least so long */
+    bool handed_back;  /* it was cut short or ended for reasons other than itself: as if it had not run */
 };
 
 struct bide_decision {
