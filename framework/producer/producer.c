@@ -14,7 +14,7 @@
 enum { DEFAULT_MAX_BODY = 1024 * 1024, DEFAULT_TIMEOUT_MS = 10 * 1000 };
 
 struct bide_producer {
-    pthread_mutex_t lock; /* held while sending: the sender serves one thread at a time */
+    pthread_mutex_t lock; /* held while sending: a sender is used by one thread at a time */
     struct bide_sender *sender;
     const struct bide_clock *clock;
     char default_queue[BIDE_NAME_MAX + 1];
@@ -62,7 +62,7 @@ static bide_code open_sender(const char *url_text, const bide_producer_options *
     return code;
 }
 
-/* Takes over the sender. */
+/* Takes over the sender, also after a failure. */
 static bide_code create(struct bide_sender *sender, const char *queue, size_t max_body,
     bide_producer **ret_producer, bide_error *error)
 {
@@ -131,8 +131,9 @@ static bool is_failure(bide_code code)
     return code != BIDE_OK && code != BIDE_E_DATA;
 }
 
-/* Sends the run of messages that begins at `messages`. before: BIDE_OK, or BIDE_E_DATA with *error telling
- * of a refusal; that stays, but for a failure, which says more: not even good messages arrive. */
+/* Sends the n messages that begin at `messages`. before: BIDE_OK, or BIDE_E_DATA with the first refusal in
+ * *error. Keeps that refusal, unless the broker fails: that is worse, because good messages do not arrive
+ * either. */
 static bide_code send_run(struct bide_producer *producer, bide_message *const *messages, size_t n,
     bide_sent *results, bide_code before, bide_error *error)
 {
@@ -147,8 +148,8 @@ static bide_code send_run(struct bide_producer *producer, bide_message *const *m
     return before;
 }
 
-/* A message that is refused here splits the batch into runs: its neighbours are sent all the same. After a
- * failure nothing more is tried. */
+/* A message that the producer refuses splits the batch; the messages before and behind it are still sent.
+ * After a failure of the broker nothing more is tried. */
 static bide_code send_locked(struct bide_producer *producer, bide_message *const *messages, size_t n,
     bide_sent *results, bide_error *error)
 {
