@@ -142,6 +142,7 @@ static void receive_batch(struct path *path, bide_error *error)
     passage->out += jobs.n;
     while ((job = bide_job_pop(&jobs))) {
         job->submitted = true;
+        bide_prefetch_took(&passage->prefetch[0], 1);
         (void)bide_board_add(&path->board, job, wall_us, mono_us); /* none is early: needs no memory */
     }
 }
