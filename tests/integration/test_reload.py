@@ -269,7 +269,9 @@ def a_long_run_is_not_cut_short(project):
     project.configure(threads=3, worker={"drain": "100ms"})
     for _ in range(5):
         os.kill(worker.pid, signal.SIGHUP)
-    reloads.serving(1, threads=3)
+    wait_until(
+        lambda: any(line["threads"] == 3 for line in reloads.log("worker started")), 30,
+        lambda: f"a process with 3 threads: {worker.log_tail()}")  # or two: the later signals are one more reload
     ends(project, "short", {"type": "probe"}, "journal.ndjson")
     print(f"the next one was done {time.monotonic() - began:.2f} s after the first SIGHUP")
     wait_until(lambda: project.journal_count() == 2, 20, "both are done")
