@@ -96,6 +96,15 @@ static bide_code join(struct bide_redis_keeper *keeper, struct bide_redis_link *
     return BIDE_OK;
 }
 
+/* The intake may have asked for more under the old name after others had taken over: an XREADGROUP asks
+ * nobody whether this is a worker. */
+static bide_code give_up_name(
+    struct bide_redis_keeper *keeper, struct bide_redis_link *link, bide_error *error)
+{
+    struct bide_redis_taker taker = {.settings = keeper->settings, .link = link};
+    return *keeper->links.worker ? bide_redis_list_lost(&taker, keeper->links.worker, error) : BIDE_OK;
+}
+
 static bide_code register_worker(
     struct bide_redis_keeper *keeper, struct bide_redis_links *links, bool new_name, bide_error *error)
 {
@@ -106,6 +115,8 @@ static bide_code register_worker(
         snprintf(links->worker, sizeof links->worker, "%s", keeper->links.worker);
         code = join(keeper, links->work, links->worker, true, &joined, error);
     }
+    if (code == BIDE_OK && !joined)
+        code = give_up_name(keeper, links->work, error);
     if (code != BIDE_OK || joined)
         return code;
     keeper->names++;

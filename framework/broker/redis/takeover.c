@@ -125,7 +125,7 @@ bide_code bide_redis_take_over(
     return code;
 }
 
-bide_code bide_redis_leave(const struct bide_redis_taker *taker, const char *worker, bide_error *error)
+bide_code bide_redis_list_lost(const struct bide_redis_taker *taker, const char *worker, bide_error *error)
 {
     const char *name_space = taker->settings->name_space;
     struct bide_redis_args args;
@@ -138,7 +138,13 @@ bide_code bide_redis_leave(const struct bide_redis_taker *taker, const char *wor
     int64_t n = 0;
     bide_code code = call_number(taker, &args, "leaving", &n, NULL, error);
     bide_redis_args_release(&args);
+    return code;
+}
+
+bide_code bide_redis_leave(const struct bide_redis_taker *taker, const char *worker, bide_error *error)
+{
     bool whole;
+    bide_code code = bide_redis_list_lost(taker, worker, error);
     return code == BIDE_OK ? bide_redis_take_over(taker, worker, &whole, error) : code;
 }
 

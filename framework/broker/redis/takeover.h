@@ -34,6 +34,8 @@ struct bide_redis_refused {
 bool bide_redis_is_refused(const struct bide_redis_refused *refused, const char *worker, int64_t now_ms);
 void bide_redis_refuse(struct bide_redis_refused *refused, const char *worker, int64_t now_ms);
 
+/* `worker` is no worker any more: what it has is taken over with somebody's next beat. */
+bide_code bide_redis_list_lost(const struct bide_redis_taker *taker, const char *worker, bide_error *error);
 /* Leaves as `worker` and gives back what it has. */
 bide_code bide_redis_leave(const struct bide_redis_taker *taker, const char *worker, bide_error *error);
 /* Takes over from workers that ran here and whose process is gone: a crashed one's successor need not wait

@@ -1,4 +1,4 @@
--- A worker leaves. Afterwards it takes over what it has left itself, or others do.
+-- A worker leaves, or gives up its name. What it has left is taken over afterwards, by itself or by others.
 --
 -- KEYS: workers, alive, lost. ARGV: worker.
 redis.call('HDEL', KEYS[1], ARGV[1])
