@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # brokers: redis
-# seconds: 120
+# seconds: 180
 """Who owns a message: a worker that stands still loses it to others, a slow one keeps it, however long it takes."""
 
 import os
@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
-from bidetest.faults import PREFETCH, THREADS, close_books, configure, mix  # noqa: E402
+from bidetest.faults import PREFETCH, THREADS, close_books, configure, mix, reaches  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.proxy import Proxy  # noqa: E402
 from bidetest.redis import Server  # noqa: E402
@@ -82,6 +82,47 @@ def the_server_stands_still(project):
         expect(not taken, f"taken for dead: {taken}")
 
 
+def declared_dead_while_it_reads(project):
+    """A worker that others have taken over from (it stood still) asks for more before it learns that. What the server hands out
+    under its old name runs within seconds all the same, not only when somebody looks for orphans (every 30 s)."""
+    with Server() as server:
+        project.url = server.url
+        project.configure(threads=THREADS, worker={"prefetch": 512})
+        workers, alive = (f"{{{project.name_space}}}:{key}" for key in ("workers", "alive:"))
+        worker, beats = project.worker(), set()
+
+        def has_looked():  # for orphans: with its first beat, and then with each 30th
+            beats.add(server.ask("GET", alive + server.ask("HKEYS", workers)))
+            return len(beats - {""}) > 2
+
+        wait_until(has_looked, 10, worker.log_tail)
+        sent = project.send({"type": "probe", "id": f"r{n:06d}", "body": {}} for n in range(30000))
+        reaches(project, worker, 1000)
+        name = server.ask("HKEYS", workers)
+        server.ask("HDEL", workers, name)
+        wait_until(lambda: "others took over" in worker.log_text(), 10, worker.log_tail)
+
+        def who_has_some():
+            return server.ask("XINFO", "CONSUMERS", "{%s}:q:default:ready" % project.name_space, "bide")
+
+        wait_until(lambda: name not in who_has_some().split(), 15, who_has_some)
+        close_books(project, [worker], sent, 512)
+
+
+def very_many_in_hand(project):
+    """A worker with 12000 messages in hand loses its connections: it has them still, and each runs once."""
+    with Server() as server:
+        project.url = server.url
+        project.configure(threads=THREADS, worker={"prefetch": 15000})
+        rows = [{"type": "probe", "id": f"v{n:06d}", "body": {"sleep_ms": 4000} if n < THREADS else {}} for n in range(12000)]
+        sent = project.send(rows)
+        worker = project.worker()
+        wait_until(lambda: project.queue("default")["in_flight"] == len(rows), 20, lambda: f"{project.status()}")
+        server.ask("CLIENT", "KILL", "TYPE", "normal")
+        close_books(project, [worker], sent, 0)
+        expect(project.journal_count() == len(rows), f"{project.journal_count()} runs of {len(rows)} messages")
+
+
 QUEUES, DELAY_S = 250, 0.02  # one command for each: ten seconds
 
 
@@ -108,4 +149,4 @@ def taking_over_far_away(project):
         expect("others took over" not in far.log_text(), far.log_tail())
 
 
-main(stopped_worker, the_server_stands_still, taking_over_far_away, longer_than_the_lease)
+main(declared_dead_while_it_reads, very_many_in_hand, stopped_worker, the_server_stands_still, taking_over_far_away, longer_than_the_lease)

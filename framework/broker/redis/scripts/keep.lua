@@ -8,7 +8,7 @@ if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end
 redis.call('PERSIST', KEYS[6])
 local known, mine, lost, n = {}, {}, {}, 0
 for i = 4, #ARGV do known[ARGV[i]] = true end
-for _, entry in ipairs(redis.call('XPENDING', KEYS[1], 'bide', '-', '+', 10000, ARGV[1])) do
+for _, entry in ipairs(redis.call('XPENDING', KEYS[1], 'bide', '-', '+', #ARGV + 10000, ARGV[1])) do
   mine[entry[1]] = true
   if not known[entry[1]] then
     redis.call('XCLAIM', KEYS[1], 'bide', 'returned', 0, entry[1], 'JUSTID')
