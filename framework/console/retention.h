@@ -1,10 +1,9 @@
 /* console/retention.h: a thread of the console that drops the dead letters which the configuration's `dead`
- * does not allow to stay: a first time when the console has started, then once a minute.
+ * no longer allows: first when the console has started, then once a minute.
  *
- * It works in steps of a second and some thousand letters at most, with pauses between them, so that others
- * get their turn at the broker; what is left after several steps waits for the next round. Every worker of a
- * namespace may do it at the same time (dead_trim of broker/broker.h). Thread-safety: the console's main
- * thread. */
+ * It works in steps of at most a second and some thousand letters, with pauses in which other clients use the
+ * broker. If letters are left after several steps, the next round drops them. All workers of a namespace may
+ * do this at the same time (dead_trim of broker/broker.h). Thread-safety: the console's main thread. */
 #ifndef BIDE_CONSOLE_RETENTION_H
 #define BIDE_CONSOLE_RETENTION_H
 

@@ -88,7 +88,7 @@
     ROW(BIDE_SQL_COUNT_AGAIN, "DELETE FROM {count} WHERE NOT EXISTS (SELECT 1 FROM {waiting} w WHERE "       \
                               "w.queue = {count}.queue LIMIT 1 OFFSET 999) AND NOT EXISTS (SELECT 1 FROM "   \
                               "{dead} d WHERE d.queue = {count}.queue LIMIT 1 OFFSET 9999)")                 \
-    /* mending */                                                                                            \
+    /* replaying, storing and dropping dead letters */                                                       \
     ROW(BIDE_SQL_DEAD_RETRY,                                                                                 \
         "INSERT INTO {message}(id, type, queue, due_ms, attempt, sent_ms, expires_ms, content_type, "        \
         "headers, body) SELECT id, type, queue, ?2, 1, sent_ms, "                                            \
@@ -99,7 +99,7 @@
         "error, body, reason, died_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")      \
     ROW(BIDE_SQL_DEAD_EXPIRE, "DELETE FROM {dead} WHERE seq IN (SELECT seq FROM {dead} WHERE seq > 0 "       \
                               "ORDER BY seq LIMIT ?1) AND died_ms < ?2 RETURNING queue")                     \
-    /* what is older than the newest ?2 */                                                                   \
+    /* the letters of a queue that are older than its newest ?2 */                                           \
     ROW(BIDE_SQL_DEAD_SURPLUS,                                                                               \
         "DELETE FROM {dead} WHERE seq IN (SELECT seq FROM {dead} WHERE queue = ?1 AND seq <= (SELECT seq "   \
         "FROM {dead} WHERE queue = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2) ORDER BY seq LIMIT ?3) "          \

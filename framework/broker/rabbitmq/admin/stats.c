@@ -15,8 +15,8 @@ static bide_code depth(struct bide_rmq_admin *admin, const char *queue, int64_t 
     return code;
 }
 
-/* What is unacknowledged, for which queue a rung holds what, and how old a message is that nobody takes, AMQP
- * does not tell. */
+/* AMQP does not tell how many messages are unacknowledged, for which queues a rung holds messages, or how old
+ * a waiting message is. */
 static bide_code queue_stats(struct bide_rmq_admin *admin, const struct bide_rmq_queue *queue,
     struct bide_queue_stats *ret_stats, bide_error *error)
 {

@@ -1,12 +1,13 @@
-/* Dropping the dead letters that the retention no longer allows, a batch a transaction: nobody waits long for
- * his turn to write. */
+/* Drops the dead letters that the retention no longer allows, one batch a transaction, so that other writers
+ * do not wait long. */
 #include <string.h>
 
 #include "broker/sqlite/admin/admin.h"
 
 enum { BATCH = 256 };
 
-/* `seq` counts up in order of arrival, which is that of death but for what was moved here from elsewhere. */
+/* Drops letters that died before before_ms, in the order of `seq`: that is the order of death, except for
+ * letters that were moved here from another broker. */
 static bide_code expire(
     struct bide_sqlite_file *file, int64_t before_ms, uint64_t most, uint64_t *ret_n, bide_error *error)
 {
@@ -28,8 +29,7 @@ static bide_code drop_surplus(struct bide_sqlite_file *file, const char *queue, 
     struct bide_sqlite_count count;
     sqlite3_stmt *statement;
     bide_code code = bide_sqlite_counts_look(file, queue, 0, &count, error);
-    if (code != BIDE_OK ||
-        count.dead <= max_count) /* a wrong count costs nobody a letter: see the statement */
+    if (code != BIDE_OK || count.dead <= max_count) /* the statement does not rely on the count */
         return code;
     code = bide_sqlite_use(file, BIDE_SQL_DEAD_SURPLUS, &statement, error);
     if (code != BIDE_OK)
@@ -40,7 +40,7 @@ static bide_code drop_surplus(struct bide_sqlite_file *file, const char *queue, 
     return bide_sqlite_run_dead(file, statement, -1, ret_n, error);
 }
 
-/* The name that follows `name`; false: there is none, or none of ours. */
+/* Sets `name` to the next queue's; *ret_found is false if there is none with a valid name. */
 static bide_code next_queue(
     struct bide_sqlite_file *file, char name[BIDE_NAME_MAX + 1], bool *ret_found, bide_error *error)
 {
@@ -62,7 +62,7 @@ static bide_code next_queue(
     return BIDE_OK;
 }
 
-/* Before anything expires: the counts are those of the transaction's beginning. */
+/* Called before letters expire, because the counts are those of the beginning of the transaction. */
 static bide_code drop_surpluses(
     struct bide_sqlite_file *file, int64_t max_count, uint64_t *ret_n, bide_error *error)
 {
