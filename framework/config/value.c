@@ -83,7 +83,7 @@ static bide_code read_name(const struct value *value, bool (*valid)(const char *
     if (!*value->text && !value->at)
         return BIDE_OK; /* the fallback: unset */
     if (!valid(value->text))
-        return bide_reader_fail(value->reader, value->at, "'%.120s' will not do as %s: %s", value->text,
+        return bide_reader_fail(value->reader, value->at, "'%.120s' is not valid as %s: %s", value->text,
             value->option->key, rule);
     return keep(value, value->text);
 }

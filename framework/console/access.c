@@ -78,7 +78,7 @@ static const char *led_astray(const struct bide_access *access, enum bide_right 
 {
     const char *site = access->site;
     if (access->loopback && (!access->host || !is_this_machine(access->host)))
-        return "this address is asked for by a name that is not this machine's";
+        return "the Host header does not name this machine";
     if (right != BIDE_RIGHT_PUBLIC && site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
         return "another site's page (Sec-Fetch-Site) must not ask here";
     if (right >= BIDE_RIGHT_SEND && access->origin && !is_own_page(access->origin, access->host))

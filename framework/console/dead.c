@@ -46,7 +46,7 @@ static bide_code take_turn(struct bide_console *console, bide_error *error)
     if (pthread_mutex_clocklock(&console->letters, CLOCK_MONOTONIC, &until) == 0)
         return BIDE_OK;
     return bide_fail(
-        error, BIDE_E_TIMEOUT, "somebody else asks for dead letters, which takes long: try again later");
+        error, BIDE_E_TIMEOUT, "another request reads dead letters, which takes long: try again later");
 }
 
 static void end_turn(struct bide_console *console)

@@ -127,5 +127,5 @@ void bide_serve_events(
     reply->follower = create(console, request->fd);
     reply->type = "application/x-ndjson";
     if (!reply->follower)
-        bide_reply_error(reply, 503, "too many follow the events already");
+        bide_reply_error(reply, 503, "too many clients read the events already");
 }

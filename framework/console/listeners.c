@@ -73,7 +73,7 @@ static void open_local(const struct bide_config *config, struct bide_listeners *
     bide_code code = bide_socket_own(config, getpid(), listeners->path, &error);
     if (code == BIDE_OK && bide_socket_is_served(listeners->path))
         code = bide_fail(&error, BIDE_E_INTERNAL,
-            "%s: is that of a worker in another PID namespace: give each container a folder of its own",
+            "%s: belongs to a worker in another PID namespace: give each container a folder of its own",
             listeners->path);
     if (code == BIDE_OK) {
         listeners->local = open_unix(listeners->path, 0600);
@@ -93,7 +93,7 @@ static bide_code open_senders(
     if (!path)
         return BIDE_OK;
     if (lstat(path, &there) == 0 && !S_ISSOCK(there.st_mode))
-        return bide_fail(error, BIDE_E_CONFIG, "http.send_socket: %s is there, and no socket", path);
+        return bide_fail(error, BIDE_E_CONFIG, "http.send_socket: %s exists and is not a socket", path);
     if (bide_socket_is_served(path))
         return bide_fail(error, BIDE_E_CONFIG,
             "http.send_socket: another process listens at %s: give each worker a name of its own", path);

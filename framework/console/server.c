@@ -78,7 +78,8 @@ static const struct bide_route *find_route(
     bool known;
     const struct bide_route *route = bide_route_find(method, path, request->name, &known);
     if (!route)
-        bide_reply_error(reply, known ? 405 : 404, known ? "not by this method" : "there is no such page");
+        bide_reply_error(
+            reply, known ? 405 : 404, known ? "this path has another method" : "there is no such page");
     return route;
 }
 
@@ -230,12 +231,11 @@ static enum MHD_Result answer(struct bide_server *server, struct MHD_Connection 
     bide_buffer_init(&reply.body);
     const struct bide_route *route = find_route(method, path, &request, &reply);
     if (!has_room(server, connection, route))
-        bide_reply_error(&reply, 503, "too many ask at once: try again");
+        bide_reply_error(&reply, 503, "too many requests at once: try again");
     else if (is_ambiguous(connection))
-        bide_reply_error(
-            &reply, 400, "Host and Content-Length stand there once, and no header's name holds a blank");
+        bide_reply_error(&reply, 400, "send Host and Content-Length once, and no blank in a header's name");
     else if (brings_too_much(server, connection, route))
-        bide_reply_error(&reply, 413, "a body of this size is not for here");
+        bide_reply_error(&reply, 413, "the body is too large for this path");
     else if (takes_body(route) && !upload)
         bide_reply_error(&reply, 503, "out of memory");
     else if (upload)

@@ -192,7 +192,7 @@ static const struct {
     {"broker = \"x${\";", "a.conf:1: broker: after \"${\" stands the name of an environment variable and "
                           "\"}\" (\"$${\" stands for a "
                           "plain \"${\")"},
-    {"namespace = \"a.b\";", "a.conf:1: 'a.b' will not do as namespace: letters, digits, '-' and '_', not "
+    {"namespace = \"a.b\";", "a.conf:1: 'a.b' is not valid as namespace: letters, digits, '-' and '_', not "
                              "beginning with a digit, at most 100 bytes"},
     {"queue_type = \"clasic\";",
         "a.conf:1: queue_type is 'clasic' (did you mean 'classic'?): it must be \"quorum\" or \"classic\""},
@@ -215,10 +215,10 @@ static const struct {
     {"queues = ( { name = \"x\"; weight = 0; } );", "a.conf:1: weight is 0: it must lie from 1 to 1000000"},
     {"queues = ( { name = \"x\"; },\n { name = \"x\"; } );", "a.conf:2: queue 'x' is listed twice"},
     {"queues = ( { name = \"mail.#\"; } );",
-        "a.conf:1: 'mail.#' will not do as name: letters, digits, '-', '_' and '.', not beginning with a "
+        "a.conf:1: 'mail.#' is not valid as name: letters, digits, '-', '_' and '.', not beginning with a "
         "digit or a dot, at most 100 bytes, and not unrouted, hold.*, *.landing or *.dead (bide's own)"},
     {HANDLER("queue = \"x.dead\";"),
-        "a.conf:2: 'x.dead' will not do as queue: letters, digits, '-', '_' and '.', not beginning with a "
+        "a.conf:2: 'x.dead' is not valid as queue: letters, digits, '-', '_' and '.', not beginning with a "
         "digit or a dot, at most 100 bytes, and not unrouted, hold.*, *.landing or *.dead (bide's own)"},
     {"handlers = (\n\n{ type = \"a\"; } );", "a.conf:3: this needs a `plugin` or a `program`"},
     {"handlers = ( { type = \"a\"; plugin = \"p\"; },\n{ type = \"a\"; plugin = \"q\"; } );",

@@ -178,8 +178,8 @@ static bide_code identify(struct bide_sqlite_file *file, bide_error *error)
     }
     if (status.st_nlink > 1)
         return bide_fail(error, BIDE_E_CONFIG,
-            "%s: the file has %u names (hard links): who uses it by one name does not see what others store "
-            "by another; stop all users, then remove every name but one (find -samefile)",
+            "%s: the file has %u names (hard links): a program that opens it by one name does not see what "
+            "others store by another; stop all users, then remove every name but one (find -samefile)",
             file->path, (unsigned)status.st_nlink);
     file->device = status.st_dev;
     file->inode = status.st_ino;

@@ -24,7 +24,7 @@ bide_code bide_sqlite_watch_open(struct bide_sqlite_watch *watch, bide_error *er
     if (watch->fd >= 0)
         return BIDE_OK;
     return bide_fail(error, BIDE_E_CONFIG,
-        "no file watch to be had (%s): raise fs.inotify.max_user_instances (sysctl) or the limit of open "
+        "cannot watch files (%s): raise fs.inotify.max_user_instances (sysctl) or the limit of open "
         "files",
         strerror(errno));
 }

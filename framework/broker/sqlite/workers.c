@@ -117,7 +117,7 @@ bide_code bide_sqlite_worker_keep(
     bool row = false;
     *ret_lost = false;
     if (bide_sqlite_file_lost_lock(file))
-        return bide_fail(error, BIDE_E_TIMEOUT, "%s: was removed by somebody", file->lock_path);
+        return bide_fail(error, BIDE_E_TIMEOUT, "%s: was removed or replaced", file->lock_path);
     bide_code code = bide_sqlite_use(file, BIDE_SQL_WORKER_KNOWN, &known, error);
     if (code != BIDE_OK)
         return code;
@@ -128,7 +128,7 @@ bide_code bide_sqlite_worker_keep(
     sqlite3_reset(known);
     if (row)
         return BIDE_OK;
-    bide_log(BIDE_LOG_ERROR, "this worker was taken for dead: what it had in hand runs elsewhere, too",
+    bide_log(BIDE_LOG_ERROR, "other workers took this one for dead: its messages run there, too",
         BIDE_STR("file", file->path), BIDE_INT("number", number));
     *ret_lost = true;
     code = bide_sqlite_worker_free(file, number, error);

@@ -194,7 +194,7 @@ static void obey_without_run(
     if (said->run > process->last_run)
         break_off(process, line, size, "it names a run that was never begun");
     else
-        bide_log(BIDE_LOG_WARN, "program says more of a run that has ended: ignored",
+        bide_log(BIDE_LOG_WARN, "program wrote about a run that has ended: ignored",
             BIDE_STR("program", process->program->config->name), BIDE_INT("pid", process->pid),
             BIDE_INT("run", (int64_t)said->run));
 }

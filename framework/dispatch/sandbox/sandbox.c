@@ -200,7 +200,7 @@ static bide_outcome after_nonsense(struct bide_sandbox *sandbox, struct bide_err
     int status;
     bide_cell_bury(errand->cell, sandbox->zygote, &status);
     return bide_retry(errand->context, BIDE_BY_POLICY,
-        "what the sandbox says cannot be understood: its memory is damaged, or there is none left here");
+        "the sandbox sent data that cannot be read: its memory is damaged, or the worker has none left");
 }
 
 /* Processes, descriptors or memory are lacking: the message is not to blame, and its attempt does not
