@@ -77,7 +77,8 @@ def carried_away_and_back(project):
 
 
 def only_the_documented_commands(project):
-    """The user of docs/redis.md sends, works, retries, fails over to others, replays, drops, looks and moves."""
+    """The user of docs/redis.md sends, works, retries, fails over to others, replays, drops by hand and by number, looks and
+    moves."""
     with Server(documented_user(project.name_space), "requirepass another") as server:
         configure(project, server.url.replace("://", "://bide-worker:PASSWORD@"))
         sent = project.send(mix(1000))
@@ -93,6 +94,11 @@ def only_the_documented_commands(project):
         checked = project.bide("check")
         expect("NOPERM" not in checked.stdout and "INFO is not allowed" in checked.stdout, checked.stdout)
         expect(denied(server) == {"info", "time", "config|get"}, "check asks for more than is documented")
+        configure(project, project.url, dead={"max_count": 10})
+        trimming = project.worker()
+        wait_until(lambda: "old dead letters dropped" in trimming.log_text(), 20, trimming.log_tail)
+        expect(len(project.dead()) == 10 and trimming.stop() == 0, trimming.log_tail())
+        expect(not denied(server), "a command is missing")
         project.bide("dead", "drop", "--all")
         expect(project.dead() == [] and steady.stop() == 0, steady.log_tail())
         books = ledger.close(sent, project.journal(), [])
