@@ -150,17 +150,27 @@ static bide_outcome wait_for_cancel(void *state, const bide_message *message, bi
         return echo_all(state, message, context);
     if (bide_cancelled(context))
         return bide_dead(context, "cancelled from the start");
+    bide_context_log(context, BIDE_LOG_INFO, "waits", NULL);
     int ready = poll(&fd, 1, 20 * 1000);
     return bide_retry(context, BIDE_BY_POLICY, "%d %d", ready, bide_cancelled(context));
 }
 
-static void *cancel_when_it_runs(void *user)
+static _Atomic bool child_waits;
+
+static void note_that_it_waits(
+    void *user, bide_log_level level, const char *text, const bide_log_field *fields)
 {
-    struct bide_context *context = user;
+    (void)user, (void)level, (void)fields;
+    if (strcmp(text, "waits") == 0)
+        atomic_store(&child_waits, true);
+}
+
+static void *cancel_when_it_waits(void *user)
+{
     struct deadline deadline = deadline_in_ms(10 * 1000);
-    while (!atomic_load(&context->has_cancel_fd) && !deadline_passed(&deadline))
+    while (!atomic_load(&child_waits) && !deadline_passed(&deadline))
         deadline_nap(&deadline);
-    bide_context_cancel(context);
+    bide_context_cancel(user);
     return NULL;
 }
 
@@ -169,12 +179,14 @@ static void cancellation_is_passed_on(void **state)
     struct fixture fixture;
     pthread_t thread;
     (void)state;
+    bide_log_set_sink(note_that_it_waits, NULL);
     open_with(&fixture, wait_for_cancel);
     pid_t before = run_well(&fixture);
     for (int i = 0; i < 2; i++) {
-        bide_context_close(&fixture.context); /* so that the thread waits for a new descriptor */
+        atomic_store(&child_waits, false);
+        bide_context_close(&fixture.context); /* a new one, that nobody has cancelled */
         bide_context_init(&fixture.context, bide_clock_system());
-        assert_int_equal(pthread_create(&thread, NULL, cancel_when_it_runs, &fixture.context), 0);
+        assert_int_equal(pthread_create(&thread, NULL, cancel_when_it_waits, &fixture.context), 0);
         struct bide_run run = run_text(&fixture, "wait");
         pthread_join(thread, NULL);
         assert_int_equal(run.outcome, BIDE_RETRY);
@@ -183,6 +195,7 @@ static void cancellation_is_passed_on(void **state)
         assert_int_equal(run_well(&fixture), before); /* the same child, and not cancelled */
     }
     close_with(&fixture);
+    bide_log_set_sink(NULL, NULL);
 }
 
 /* ---- many at once ---- */
