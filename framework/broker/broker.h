@@ -310,8 +310,8 @@ struct bide_admin_ops {
     /* Newest first; never changes what it lists. */
     bide_code (*dead_each)(struct bide_admin *admin, const struct bide_dead_filter *filter,
         bide_dead_visit *visit, void *user, bide_error *error);
-    /* Queues them again, due at once or as the filter's `spread` says, with attempt 1 and no error; each is
-     * never in neither place. ret_n: how many. */
+    /* Queues them again, due at once or as the filter's `spread` says, with attempt 1, no error and no
+     * expiry that is over by then (bide_message_replay); each is never in neither place. ret_n: how many. */
     bide_code (*dead_retry)(struct bide_admin *admin, const struct bide_dead_filter *filter,
         bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
     bide_code (*dead_drop)(struct bide_admin *admin, const struct bide_dead_filter *filter,
@@ -421,6 +421,9 @@ static inline void bide_admin_destroy(struct bide_admin *admin)
         admin->ops->destroy(admin);
 }
 
+/* For adapters: the delivery's message as the settlement leaves it (RETRY, DEAD; else as it is). Borrows from
+ * both, and lives as long as they do. */
+void bide_settlement_apply(const struct bide_settlement *settlement, struct bide_message *ret_after);
 /* For adapters: frees what a settlement carries besides its delivery. */
 void bide_settlement_release(const struct bide_settlement *settlement);
 

@@ -93,15 +93,6 @@ bool bide_reason_parse(const char *name, enum bide_reason *ret_reason)
     return false;
 }
 
-void bide_settlement_release(const struct bide_settlement *settlement)
-{
-    bide_free(settlement->error);
-    bide_free(settlement->failures);
-    for (size_t i = 0; i < settlement->n_sends; i++)
-        bide_message_destroy(settlement->sends[i]);
-    bide_free(settlement->sends);
-}
-
 void bide_broker_stats_clear(struct bide_broker_stats *stats)
 {
     bide_free(stats->queues);

@@ -66,21 +66,6 @@ static bide_code apply_time(const struct envelope *envelope, const json_t *value
     return set(envelope->message, ms, envelope->error);
 }
 
-static bide_code apply_id(const struct envelope *envelope, const json_t *value)
-{
-    return apply_text(envelope, value, bide_message_set_id);
-}
-
-static bide_code apply_queue(const struct envelope *envelope, const json_t *value)
-{
-    return apply_text(envelope, value, bide_message_set_queue);
-}
-
-static bide_code apply_content_type(const struct envelope *envelope, const json_t *value)
-{
-    return apply_text(envelope, value, bide_message_set_content_type);
-}
-
 static bide_code apply_delay(const struct envelope *envelope, const json_t *value)
 {
     return apply_time(envelope, value, bide_parse_duration, bide_message_set_delay_ms);
@@ -176,49 +161,90 @@ static bide_code apply_body_base64(const struct envelope *envelope, const json_t
     return code;
 }
 
-/* One row a key, in the order they are applied; `not_with`: the key that says the same in another way. */
+/* One row a key that needs more than a setter, in the order they are applied; `not_with`: the key that says
+ * the same in another way. The texts of message/fields.h come before them: the body asks for the content
+ * type.
+ */
 static const struct {
     const char *name;
     apply *apply;
     const char *not_with;
 } keys[] = {
-    {"type", NULL, NULL}, /* comes first: a message begins with it */
-    {"content_type", apply_content_type, NULL},
     {"body", apply_body, "body_base64"},
     {"body_base64", apply_body_base64, NULL},
     {"delay", apply_delay, "at"},
     {"at", apply_at, NULL},
-    {"queue", apply_queue, NULL},
-    {"id", apply_id, NULL},
     {"headers", apply_headers, NULL},
     {"expires", apply_expires, NULL},
 };
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
 
+/* The keys there are, NULL-terminated. */
+static void list_keys(const char *known[N_KEYS + BIDE_N_FIELDS + 1])
+{
+    size_t n = 0;
+    known[n++] = "type";
+    for (size_t i = 0; i < BIDE_N_FIELDS; i++)
+        if (bide_fields[i].set)
+            known[n++] = bide_fields[i].name;
+    for (size_t i = 0; i < N_KEYS; i++)
+        known[n++] = keys[i].name;
+    known[n] = NULL;
+}
+
 /* Refuses the first key that no row knows. */
 static bide_code refuse_unknown(const json_t *object, bide_error *error)
 {
-    const char *known[N_KEYS + 1] = {0}, *name;
+    const char *known[N_KEYS + BIDE_N_FIELDS + 1], *name;
     char hint[BIDE_SUGGEST_TEXT];
     json_t *value;
-    for (size_t i = 0; i < N_KEYS; i++)
-        known[i] = keys[i].name;
+    list_keys(known);
     json_object_foreach((json_t *)(uintptr_t)object, name, value)
     {
         size_t i = 0;
-        while (i < N_KEYS && strcmp(keys[i].name, name) != 0)
+        while (known[i] && strcmp(known[i], name) != 0)
             i++;
-        if (i == N_KEYS)
+        if (!known[i])
             return bide_fail(
                 error, BIDE_E_DATA, "unknown key '%.100s'%s", name, bide_suggest(name, known, hint));
     }
     return BIDE_OK;
 }
 
+static bide_code within_key(bide_code code, const char *key, bide_error *error)
+{
+    if (code == BIDE_E_DATA)
+        bide_fail_within(error, "'%s'", key);
+    return code;
+}
+
+typedef bide_code setter(bide_message *message, const char *text, bide_error *error);
+
+static inline bide_code apply_field(
+    const struct envelope *envelope, const json_t *object, const char *name, setter *set, size_t *seen)
+{
+    const json_t *value = set ? json_object_get(object, name) : NULL;
+    if (!value)
+        return BIDE_OK;
+    ++*seen;
+    return within_key(apply_text(envelope, value, set), name, envelope->error);
+}
+
+static bide_code apply_fields(const struct envelope *envelope, const json_t *object, size_t *seen)
+{
+    bide_code code = BIDE_OK;
+#define APPLY(member, part, header, line, set)                                                               \
+    if (code == BIDE_OK)                                                                                     \
+        code = apply_field(envelope, object, #member, set, seen);
+    BIDE_FIELDS(BIDE_FIELD_NONE, APPLY)
+    return code;
+}
+
 static bide_code apply_keys(const struct envelope *envelope, const json_t *object)
 {
     size_t seen = 1; /* type */
-    for (size_t i = 1; i < N_KEYS; i++) {
+    bide_code code = apply_fields(envelope, object, &seen);
+    for (size_t i = 0; code == BIDE_OK && i < N_KEYS; i++) {
         const json_t *value = json_object_get(object, keys[i].name);
         if (!value)
             continue;
@@ -226,12 +252,10 @@ static bide_code apply_keys(const struct envelope *envelope, const json_t *objec
         if (keys[i].not_with && json_object_get(object, keys[i].not_with))
             return bide_fail(
                 envelope->error, BIDE_E_DATA, "both '%s' and '%s': give one", keys[i].name, keys[i].not_with);
-        bide_code code = keys[i].apply(envelope, value);
-        if (code == BIDE_E_DATA)
-            bide_fail_within(envelope->error, "'%s'", keys[i].name);
-        if (code != BIDE_OK)
-            return code;
+        code = within_key(keys[i].apply(envelope, value), keys[i].name, envelope->error);
     }
+    if (code != BIDE_OK)
+        return code;
     return seen == json_object_size(object) ? BIDE_OK : refuse_unknown(object, envelope->error);
 }
 
@@ -246,9 +270,7 @@ static bide_code begin(const json_t *object, struct bide_message **ret_message, 
     bide_code code = text_of(value, &type, error);
     if (code == BIDE_OK)
         code = bide_message_create(type, ret_message, error);
-    if (code == BIDE_E_DATA)
-        bide_fail_within(error, "'type'");
-    return code;
+    return within_key(code, "type", error);
 }
 
 static bide_code build(struct envelope *envelope, const json_t *object, struct bide_message **ret_message)
@@ -315,11 +337,26 @@ bide_code bide_envelope_parse(
     return code == BIDE_OK ? BIDE_OK : bide_fail(error, code, "%s", local.text);
 }
 
+/* The content type is always there, the others where they were given. */
+static void add_given(struct bide_buffer *to, const struct bide_message *message)
+{
+    for (size_t i = 0; i < BIDE_N_FIELDS; i++) {
+        const struct bide_field *field = &bide_fields[i];
+        if (field->part != BIDE_PART_GIVEN || field->kind != BIDE_KIND_TEXT)
+            continue;
+        const char *text = bide_field_text(message, field);
+        if (!*text && i != BIDE_FIELD_content_type)
+            continue;
+        bide_buffer_format(to, "\"%s\":", field->name);
+        bide_buffer_json(to, text, strlen(text));
+        bide_buffer_char(to, ',');
+    }
+}
+
 void bide_envelope_add_content(struct bide_buffer *to, const struct bide_message *message)
 {
-    bide_buffer_text(to, "\"content_type\":");
-    bide_buffer_json(to, message->content_type, strlen(message->content_type));
-    bide_buffer_text(to, ",\"headers\":{");
+    add_given(to, message);
+    bide_buffer_text(to, "\"headers\":{");
     for (size_t i = 0; i < message->n_headers; i++) {
         bide_buffer_text(to, i ? "," : "");
         bide_buffer_json(to, message->headers[i].name, strlen(message->headers[i].name));

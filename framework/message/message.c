@@ -13,14 +13,8 @@ static struct bide_message *allocate(size_t room)
     struct bide_message *message = bide_malloc(sizeof *message + room);
     if (!message)
         return NULL;
-    *message = (struct bide_message){.id = "",
-        .type = "",
-        .queue = "",
-        .content_type = "",
-        .error = "",
-        .failures = "",
-        .body = "",
-        .attempt = 1};
+#define EMPTY(member, ...) .member = "",
+    *message = (struct bide_message){BIDE_FIELDS(BIDE_FIELD_NONE, EMPTY).body = "", .attempt = 1};
     bide_arena_init(&message->arena);
     bide_arena_lend(&message->arena, message + 1, room);
     return message;
@@ -228,11 +222,9 @@ bide_code bide_message_set_expires_after_ms(bide_message *message, int64_t after
 
 static size_t room_for(const struct bide_message_parts *parts)
 {
-    const struct bide_slice *slices[] = {&parts->id, &parts->type, &parts->queue, &parts->content_type,
-        &parts->error, &parts->failures, &parts->body};
-    size_t room = 0;
-    for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++)
-        room += slices[i]->size + 8;
+    size_t room = parts->body.size + 8;
+#define ADD_ROOM(member, ...) room += parts->member.size + 8;
+    BIDE_FIELDS(BIDE_FIELD_NONE, ADD_ROOM)
     for (size_t i = 0; i < parts->n_headers; i++)
         room +=
             sizeof *parts->headers + strlen(parts->headers[i].name) + strlen(parts->headers[i].value) + 16;
@@ -267,24 +259,48 @@ struct bide_message *bide_message_from_parts(const struct bide_message_parts *pa
     if (!message)
         return NULL;
     const char *body = "";
-    if (!keep_slice(message, &message->id, parts->id) || !keep_slice(message, &message->type, parts->type) ||
-        !keep_slice(message, &message->queue, parts->queue) ||
-        !keep_slice(message, &message->content_type, parts->content_type) ||
-        !keep_slice(message, &message->error, parts->error) ||
-        !keep_slice(message, &message->failures, parts->failures) ||
-        !keep_slice(message, &body, parts->body) ||
-        !keep_headers(message, parts->headers, parts->n_headers)) {
+#define KEEP(member, ...) &&keep_slice(message, &message->member, parts->member)
+    if (!(keep_slice(message, &body, parts->body) && keep_headers(message, parts->headers, parts->n_headers)
+                                                         BIDE_FIELDS(BIDE_FIELD_NONE, KEEP))) {
         bide_message_destroy(message);
         return NULL;
     }
+#define TAKE(member, kind, ...) message->member = (bide_field_##kind)parts->member;
+    BIDE_FIELDS(TAKE, BIDE_FIELD_NONE)
     message->body = body;
     message->body_size = parts->body.size;
     message->delay_ms = -1;
-    message->due_ms = parts->due_ms;
-    message->sent_ms = parts->sent_ms;
-    message->expires_ms = parts->expires_ms;
-    message->attempt = parts->attempt > 0 ? parts->attempt : 1;
+    if (message->attempt < 1)
+        message->attempt = 1;
     return message;
+}
+
+struct bide_message *bide_message_copy(const struct bide_message *message)
+{
+#define NUMBER_OF(member, ...) .member = message->member,
+#define SLICE_OF(member, ...) .member = {message->member, strlen(message->member)},
+    const struct bide_message_parts parts = {
+        BIDE_FIELDS(NUMBER_OF, SLICE_OF).body = {message->body, message->body_size},
+        .headers = message->headers,
+        .n_headers = message->n_headers,
+    };
+    struct bide_message *copy = bide_message_from_parts(&parts);
+    if (!copy)
+        return NULL;
+    copy->attempt = message->attempt; /* a dead letter's may be 0 */
+    copy->delay_ms = message->delay_ms;
+    copy->expires_after_ms = message->expires_after_ms;
+    return copy;
+}
+
+void bide_message_replay(const struct bide_message *dead, int64_t due_ms, struct bide_message *ret_again)
+{
+    *ret_again = *dead;
+    ret_again->due_ms = due_ms;
+    ret_again->attempt = 1;
+    ret_again->error = ret_again->failures = "";
+    if (ret_again->expires_ms <= due_ms)
+        ret_again->expires_ms = 0;
 }
 
 /* Due and sent are fixed together or not at all. */

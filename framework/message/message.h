@@ -13,29 +13,29 @@
 #include "base/clock.h"
 #include "base/names.h"
 #include "bide/message.h"
+#include "message/fields.h"
 
 struct bide_header {
     const char *name;
     const char *value;
 };
 
+/* What the table's columns are in C. */
+typedef int64_t bide_field_TIME;
+typedef int bide_field_COUNT;
+
 struct bide_message {
-    const char *id;
-    const char *type;
-    const char *queue;
-    const char *content_type;
-    const char *error;    /* last failure */
-    const char *failures; /* all of them: message/failures.h */
-    const void *body;     /* followed by a NUL that does not count */
+#define BIDE_NUMBER(member, kind, ...) bide_field_##kind member;
+#define BIDE_TEXT(member, ...) const char *member;
+    BIDE_FIELDS(BIDE_NUMBER, BIDE_TEXT)
+#undef BIDE_NUMBER
+#undef BIDE_TEXT
+    const void *body; /* followed by a NUL that does not count */
     size_t body_size;
     struct bide_header *headers;
     size_t n_headers;
     int64_t delay_ms;         /* before sending: counted from then; -1: due_ms stands */
-    int64_t due_ms;           /* 0 only before sending */
-    int64_t sent_ms;          /* 0: unknown (a foreign producer) */
     int64_t expires_after_ms; /* before sending: counted from due; 0: never */
-    int64_t expires_ms;       /* absolute; 0: never */
-    int attempt;              /* of the next (or present) run; 1 for the first */
     struct bide_arena arena;
 };
 
@@ -44,13 +44,17 @@ struct bide_slice {
     size_t size;
 };
 
-/* What an adapter read from its broker, still in the client library's memory. Absent strings: {NULL, 0}. */
+/* What an adapter read from its broker, still in the client library's memory. Absent strings: {NULL, 0}. An
+ * attempt less than 1 is read as 1. */
 struct bide_message_parts {
-    struct bide_slice id, type, queue, content_type, error, failures, body;
+#define BIDE_NUMBER(member, ...) int64_t member;
+#define BIDE_TEXT(member, ...) struct bide_slice member;
+    BIDE_FIELDS(BIDE_NUMBER, BIDE_TEXT)
+#undef BIDE_NUMBER
+#undef BIDE_TEXT
+    struct bide_slice body;
     const struct bide_header *headers;
     size_t n_headers;
-    int64_t due_ms, sent_ms, expires_ms;
-    int attempt; /* less than 1 is read as 1 */
 };
 
 /* What n headers' names and values take together: at most BIDE_HEADERS_BYTES in a message that we made. */
@@ -59,6 +63,12 @@ size_t bide_headers_bytes(const struct bide_header *headers, size_t n);
 /* A message of its own from parts, in one allocation; NULL where there is no memory. Checks nothing: names
  * are judged by bide_name_valid and by routing. A NUL inside a name ends it. */
 struct bide_message *bide_message_from_parts(const struct bide_message_parts *parts);
+/* A message of its own that says the same; NULL where there is no memory. */
+struct bide_message *bide_message_copy(const struct bide_message *message);
+
+/* A dead letter as a replay sends it: due then, without a run, and without an expiry that would be over by
+ * then. Borrows from the letter; lives as long. */
+void bide_message_replay(const struct bide_message *dead, int64_t due_ms, struct bide_message *ret_again);
 
 /* Fixes what was left open, at the moment of sending: id, queue, sent, due, expires, attempt. Calling it
  * again changes nothing (a second try to send keeps id and due). */

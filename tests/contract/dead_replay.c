@@ -33,6 +33,30 @@ static void as_new(void **state)
     hand_expect_none(hand, QUIET_MS);
 }
 
+/* It would be acknowledged unrun, and gone, if an expiry that has passed came with it. */
+static void without_an_expiry_that_has_passed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open(fixture);
+    int64_t now = now_ms(), expires_ms[] = {now - 1000, now + 3600 * 1000};
+    for (size_t i = 0; i < 2; i++) {
+        struct bide_message *message = fixture_message(fixture, i, 0);
+        message->expires_ms = expires_ms[i];
+        fixture_send(fixture, message);
+    }
+    hand_take(hand, 2, SOON_MS);
+    while (hand->n > 0)
+        hand_give(hand, 0, dead_of(BIDE_REASON_EXHAUSTED, 5, "gave up"));
+    hand_flush(hand);
+    assert_int_equal(retry_dead(fixture, (struct bide_dead_filter){0}), 2);
+    hand_take(hand, 2, SOON_MS);
+    for (size_t i = 0; i < 2; i++) {
+        const struct bide_message *got = hand->held[i].delivery->message;
+        assert_int_equal(got->expires_ms, fixture_index(fixture, got->id) == 0 ? 0 : expires_ms[1]);
+    }
+    hand_ack_all(hand);
+}
+
 static void then_delays_and_dies_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -239,6 +263,7 @@ static void spread_lands(void **state)
 
 static const struct CMUnitTest cases[] = {
     CASE("replay/as-new", as_new),
+    CASE("replay/without-an-expiry-that-has-passed", without_an_expiry_that_has_passed),
     CASE("replay/then-delays-and-dies-again", then_delays_and_dies_again),
     CASE("replay/by-id", by_id),
     CASE("replay/every-copy-of-an-id", every_copy_of_an_id),

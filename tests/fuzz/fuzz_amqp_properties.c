@@ -8,18 +8,19 @@ static char encoded[1 << 16];
 
 /* The message; NULL where the bytes are no properties. */
 static struct bide_message *read_message(
-    amqp_pool_t *pool, struct bide_slice raw, struct bide_rmq_scratch *scratch, struct bide_rmq_marks *marks)
+    amqp_pool_t *pool, struct bide_slice raw, struct bide_rmq_scratch *scratch)
 {
     void *decoded = NULL;
     struct bide_message_parts parts;
+    struct bide_rmq_death death;
     if (amqp_decode_properties(AMQP_BASIC_CLASS, pool, bide_rmq_bytes(raw.bytes, raw.size), &decoded) < 0)
         return NULL;
-    bide_rmq_read(decoded, bide_clock_system(), scratch, &parts, marks);
+    bide_rmq_read(decoded, bide_clock_system(), scratch, &parts, &death);
     struct bide_message *message = bide_message_from_parts(&parts);
     HOLDS(message && *message->id && message->attempt >= 1 && message->n_headers <= BIDE_HEADERS_MAX);
     HOLDS(
         message->due_ms >= 0 && message->due_ms <= bide_wall_ms(bide_clock_system()) + 2 * BIDE_DELAY_MAX_MS);
-    HOLDS(message->sent_ms >= 0 && message->expires_ms >= 0 && marks->died_ms >= 0);
+    HOLDS(message->sent_ms >= 0 && message->expires_ms >= 0 && death.died_ms >= 0);
     return message;
 }
 
@@ -27,19 +28,18 @@ static struct bide_message *read_message(
 static void check_again(struct bide_slice raw, const struct bide_message *message)
 {
     struct bide_rmq_draft draft;
-    struct bide_rmq_marks marks;
+    struct bide_message renamed = *message;
     struct bide_rmq_scratch scratch = {.headers = {{0}}};
     amqp_pool_t pool;
     init_amqp_pool(&pool, 4096);
     bide_buffer_init(&scratch.text);
     bide_rmq_draft_init(&draft);
-    bide_rmq_marks_of(message, &marks);
-    HOLDS(bide_rmq_draft_again(&draft, raw, "again", &marks));
+    renamed.id = "again";
+    HOLDS(bide_rmq_draft_again(&draft, raw, &renamed, NULL));
     int size =
         amqp_encode_properties(AMQP_BASIC_CLASS, &draft.properties, (amqp_bytes_t){sizeof encoded, encoded});
     if (size >= 0) {
-        struct bide_message *back =
-            read_message(&pool, (struct bide_slice){encoded, (size_t)size}, &scratch, &marks);
+        struct bide_message *back = read_message(&pool, (struct bide_slice){encoded, (size_t)size}, &scratch);
         HOLDS(back && strcmp(back->id, "again") == 0 && back->n_headers == message->n_headers);
         HOLDS(back->attempt == message->attempt && back->due_ms == message->due_ms);
         for (size_t i = 0; i < back->n_headers; i++)
@@ -55,11 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct bide_slice raw = {(const char *)bytes, size};
     struct bide_rmq_scratch scratch = {.headers = {{0}}};
-    struct bide_rmq_marks marks;
     amqp_pool_t pool;
     init_amqp_pool(&pool, 4096);
     bide_buffer_init(&scratch.text);
-    struct bide_message *message = read_message(&pool, raw, &scratch, &marks);
+    struct bide_message *message = read_message(&pool, raw, &scratch);
     if (message)
         check_again(raw, message);
     bide_message_destroy(message);

@@ -6,7 +6,7 @@
 
 #include "broker/sqlite/row.h"
 
-enum { COLUMNS = 10 };
+enum { COLUMNS = BIDE_SQLITE_BODY + 1 };
 
 static void bind(sqlite3_stmt *statement, int at, const char *text, size_t size, unsigned kind)
 {
@@ -22,11 +22,10 @@ static void bind(sqlite3_stmt *statement, int at, const char *text, size_t size,
 
 static void check(sqlite3_stmt *statement)
 {
-    const struct bide_sqlite_row row = {.first = 0, .due_ms = 5};
     enum bide_reason defect;
     const char *text;
     HOLDS(sqlite3_step(statement) == SQLITE_ROW);
-    struct bide_message *message = bide_sqlite_read(statement, &row, &defect, &text);
+    struct bide_message *message = bide_sqlite_read(statement, &defect, &text);
     HOLDS(message && message->attempt >= 1 && message->n_headers <= BIDE_HEADERS_MAX);
     HOLDS(message->id && message->type && message->queue && message->content_type && message->error &&
           message->failures);
@@ -39,9 +38,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static sqlite3 *db;
     static sqlite3_stmt *statement;
+    char sql[2 * COLUMNS + sizeof "SELECT "] = "SELECT ?";
+    for (size_t i = 0; i + 1 < COLUMNS; i++)
+        memcpy(sql + strlen("SELECT ?") + 2 * i, ",?", 3);
     if (!db)
         HOLDS(sqlite3_open(":memory:", &db) == SQLITE_OK &&
-              sqlite3_prepare_v2(db, "SELECT ?,?,?,?,?,?,?,?,?,?", -1, &statement, NULL) == SQLITE_OK);
+              sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK);
     char *text = text_of_input(bytes, size), *at = text, *end = text + size;
     unsigned kinds = size ? (unsigned char)*at++ : 0;
     for (int i = 1; i <= COLUMNS; i++) {

@@ -300,7 +300,7 @@ static void from_parts_takes_one_allocation(void **state)
     static const char bytes[100] = "";
     uint64_t random = 9;
     for (int i = 0; i < 3000; i++) {
-        struct bide_slice slice[7];
+        struct bide_slice slice[BIDE_N_FIELDS + 1];
         char names[3][40];
         struct bide_header headers[3];
         for (size_t j = 0; j < COUNT_OF(slice); j++)
@@ -311,8 +311,11 @@ static void from_parts_takes_one_allocation(void **state)
             names[j][size] = '\0';
             headers[j] = (struct bide_header){names[j], names[j] + size / 2};
         }
-        struct bide_message_parts parts = {slice[0], slice[1], slice[2], slice[3], slice[4], slice[5],
-            slice[6], headers, next_random(&random) % 4, 0, 0, 0, 1};
+        struct bide_message_parts parts = {
+            .body = slice[BIDE_N_FIELDS], .headers = headers, .n_headers = next_random(&random) % 4};
+        for (size_t j = 0; j < BIDE_N_FIELDS; j++)
+            if (bide_fields[j].kind == BIDE_KIND_TEXT)
+                *(struct bide_slice *)bide_field_part(&parts, &bide_fields[j]) = slice[j];
         struct alloc_count count = {0};
         bide_alloc_set_hook(count_allocation, &count);
         bide_message_destroy(bide_message_from_parts(&parts));

@@ -11,7 +11,7 @@ struct ground {
     char encoded[65536];
     amqp_pool_t pool;
     struct bide_message_parts parts;
-    struct bide_rmq_marks marks;
+    struct bide_rmq_death death;
 };
 
 static int setup(void **state)
@@ -51,7 +51,7 @@ static const amqp_basic_properties_t *decode(struct ground *ground, struct bide_
 
 static const char *read_back(struct ground *ground, const amqp_basic_properties_t *properties)
 {
-    return bide_rmq_read(properties, bide_clock_system(), &ground->scratch, &ground->parts, &ground->marks);
+    return bide_rmq_read(properties, bide_clock_system(), &ground->scratch, &ground->parts, &ground->death);
 }
 
 static const amqp_table_entry_t *entry_of(const amqp_basic_properties_t *properties, const char *name)
@@ -103,9 +103,7 @@ static void test_there_and_back(void **state)
         .sent_ms = 1700000000001,
         .expires_ms = 1800000000000,
         .attempt = 3};
-    struct bide_rmq_marks marks;
-    bide_rmq_marks_of(&message, &marks);
-    assert_true(bide_rmq_draft_new(&ground->draft, &message, &marks));
+    assert_true(bide_rmq_draft_new(&ground->draft, &message, NULL));
     const amqp_basic_properties_t *got = decode(ground, encode(ground, &ground->draft.properties));
     assert_int_equal(got->delivery_mode, 2);
     assert_null(entry_of(got, "CC")); /* it would mean something to the broker */
@@ -208,8 +206,10 @@ static void test_again_leaves_out_what_harms(void **state)
     struct bide_slice raw = encode(ground, &properties);
     memcpy(copy, raw.bytes, raw.size);
     raw.bytes = copy;
-    struct bide_rmq_marks marks = {.due_ms = 99, .attempt = 2};
-    assert_true(bide_rmq_draft_again(&ground->draft, raw, "the-id", &marks));
+    struct bide_message *message = bide_message_from_parts(
+        &(struct bide_message_parts){.id = {"the-id", 6}, .due_ms = 99, .attempt = 2});
+    assert_non_null(message);
+    assert_true(bide_rmq_draft_again(&ground->draft, raw, message, NULL));
     const amqp_basic_properties_t *got = decode(ground, encode(ground, &ground->draft.properties));
     static const char *const gone[] = {
         "x-death", "x-first-death-queue", "x-last-death-reason", "CC", "BCC", "x-delivery-count"};
@@ -224,6 +224,7 @@ static void test_again_leaves_out_what_harms(void **state)
     assert_int_equal(entry_of(got, "flag")->value.kind, AMQP_FIELD_KIND_BOOLEAN);
     assert_true(bide_rmq_bytes_are(entry_of(got, "tenant")->value.value.bytes, "blue"));
     assert_int_equal(entry_of(got, "table")->value.value.table.num_entries, 1);
+    bide_message_destroy(message);
 }
 
 int main(void)

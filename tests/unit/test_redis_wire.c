@@ -49,14 +49,12 @@ static void all_fields_come_back(void **state)
 {
     (void)state;
     struct bide_message *message = full_message();
-    struct bide_redis_lines lines = bide_redis_lines_of(message);
-    lines.error = "line one\nline two\\";
-    lines.queue = "other";
-    lines.reason = BIDE_REASON_EXHAUSTED;
-    lines.died_ms = 1734000001000;
+    message->error = "line one\nline two\\";
+    message->queue = "other";
+    const struct bide_dead_letter letter = {message, BIDE_REASON_EXHAUSTED, 1734000001000};
     struct bide_buffer text;
     bide_buffer_init(&text);
-    bide_redis_wire_write(&text, message, &lines);
+    bide_redis_wire_write(&text, message, &letter);
     bide_buffer_add(&text, message->body, message->body_size);
     assert_false(text.failed);
 
@@ -90,11 +88,10 @@ static void no_value_makes_an_empty_line(void **state)
 {
     (void)state;
     struct bide_message *message = full_message();
-    struct bide_redis_lines lines = bide_redis_lines_of(message);
-    lines.error = "\n\nno\n\n";
+    message->error = "\n\nno\n\n";
     struct bide_buffer text;
     bide_buffer_init(&text);
-    bide_redis_wire_write(&text, message, &lines);
+    bide_redis_wire_write(&text, message, NULL);
     assert_ptr_equal(strstr(text.bytes, "\n\n"), text.bytes + text.size - 2);
     bide_message_destroy(message);
     bide_buffer_release(&text);

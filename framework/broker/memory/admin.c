@@ -140,7 +140,7 @@ static bide_code dead_each(struct bide_admin *base, const struct bide_dead_filte
             row = TAILQ_NEXT(row, link);
         bool shown = row && matches(filter, row);
         if (shown) {
-            copy = bide_memory_copy(row->message, NULL, NULL);
+            copy = bide_message_copy(row->message);
             letter = (struct bide_dead_letter){copy, row->reason, row->died_ms};
         }
         bide_memory_unlock();
@@ -162,11 +162,11 @@ typedef bool work_on(struct memory_admin *admin, struct bide_memory_row *row, in
 
 static bool revive(struct memory_admin *admin, struct bide_memory_row *row, int64_t due_ms)
 {
-    struct bide_message *fresh = bide_memory_copy(row->message, "", "");
+    struct bide_message again;
+    bide_message_replay(row->message, due_ms, &again);
+    struct bide_message *fresh = bide_message_copy(&again);
     if (!fresh)
         return false;
-    fresh->attempt = 1;
-    fresh->due_ms = due_ms;
     bide_message_destroy(row->message);
     row->message = fresh;
     row->order = 0;
@@ -271,7 +271,7 @@ struct taken {
 
 static bool take(struct taken *taken, struct bide_memory_rows *from, struct bide_memory_row *row, bool dead)
 {
-    struct bide_message *copy = bide_memory_copy(row->message, NULL, NULL);
+    struct bide_message *copy = bide_message_copy(row->message);
     if (!copy)
         return false;
     TAILQ_REMOVE(from, row, link);

@@ -67,7 +67,7 @@ static struct bide_memory_delivery *new_delivery(
     delivery->row = row;
     delivery->early = row->order == 0;
     delivery->base.queue = queue;
-    delivery->base.message = bide_memory_copy(row->message, NULL, NULL);
+    delivery->base.message = bide_message_copy(row->message);
     if (!delivery->base.message) {
         bide_free(delivery);
         return NULL;
@@ -136,12 +136,11 @@ static void free_delivery(struct bide_memory_delivery *delivery)
 /* The row's message as it is after the run. False where there is no memory: it is as it was. */
 static bool change(struct bide_memory_row *row, const struct bide_settlement *settlement)
 {
-    struct bide_message *changed = bide_memory_copy(row->message, settlement->error, settlement->failures);
+    struct bide_message after;
+    bide_settlement_apply(settlement, &after);
+    struct bide_message *changed = bide_message_copy(&after);
     if (!changed)
         return false;
-    changed->attempt = settlement->attempt;
-    if (settlement->verdict == BIDE_VERDICT_RETRY)
-        changed->due_ms = settlement->due_ms;
     bide_message_destroy(row->message);
     row->message = changed;
     row->order = 0;

@@ -96,41 +96,13 @@ struct bide_memory_queue *bide_memory_queue(struct bide_memory_store *store, con
 
 /* ---- rows ---- */
 
-static struct bide_slice slice_of(const char *text)
-{
-    return (struct bide_slice){text, strlen(text)};
-}
-
-struct bide_message *bide_memory_copy(
-    const struct bide_message *message, const char *error, const char *failures)
-{
-    const struct bide_message_parts parts = {
-        .id = slice_of(message->id),
-        .type = slice_of(message->type),
-        .queue = slice_of(message->queue),
-        .content_type = slice_of(message->content_type),
-        .error = slice_of(error ? error : message->error),
-        .failures = slice_of(failures ? failures : message->failures),
-        .body = {message->body, message->body_size},
-        .headers = message->headers,
-        .n_headers = message->n_headers,
-        .due_ms = message->due_ms,
-        .sent_ms = message->sent_ms,
-        .expires_ms = message->expires_ms,
-    };
-    struct bide_message *copy = bide_message_from_parts(&parts);
-    if (copy)
-        copy->attempt = message->attempt; /* a dead letter's may be 0 */
-    return copy;
-}
-
 struct bide_memory_row *bide_memory_row(struct bide_memory_store *store, const struct bide_message *message)
 {
     struct bide_memory_row *row = bide_calloc(1, sizeof *row);
     if (!row)
         return NULL;
     row->queue = bide_memory_queue(store, message->queue);
-    row->message = row->queue ? bide_memory_copy(message, NULL, NULL) : NULL;
+    row->message = row->queue ? bide_message_copy(message) : NULL;
     if (row->message)
         return row;
     bide_memory_row_destroy(row);

@@ -60,10 +60,6 @@ void bide_memory_unlock(void);
 /* Added where it is not there; NULL where there is no memory. */
 struct bide_memory_queue *bide_memory_queue(struct bide_memory_store *store, const char *name);
 
-/* A copy, with another error and failures where they are not NULL; NULL where there is no memory. */
-struct bide_message *bide_memory_copy(
-    const struct bide_message *message, const char *error, const char *failures);
-
 /* A row in no list, for a copy of the message; NULL where there is no memory. */
 struct bide_memory_row *bide_memory_row(struct bide_memory_store *store, const struct bide_message *message);
 /* It is in no list. */

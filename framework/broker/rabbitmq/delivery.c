@@ -47,9 +47,9 @@ struct bide_rmq_delivery *bide_rmq_delivery_create(const struct bide_rmq_setting
     memcpy(delivery + 1, raw.bytes, raw.len);
     delivery->raw = (struct bide_slice){(const char *)(delivery + 1), raw.len};
     struct bide_message_parts parts;
-    struct bide_rmq_marks marks;
+    struct bide_rmq_death death;
     const char *malformed =
-        bide_rmq_read(head->payload.properties.decoded, settings->clock, scratch, &parts, &marks);
+        bide_rmq_read(head->payload.properties.decoded, settings->clock, scratch, &parts, &death);
     if (!malformed)
         malformed = find_oversized_head(raw);
     const char *name = settings->queues[queue].name;

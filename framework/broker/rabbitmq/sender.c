@@ -99,10 +99,8 @@ static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *e
 {
     struct bide_rmq_publisher *publisher = &sender->publisher;
     const struct bide_message *message = parcel->message;
-    struct bide_rmq_marks marks;
     struct bide_rmq_route route;
-    bide_rmq_marks_of_new(message, &marks);
-    if (!bide_rmq_draft_new(&publisher->draft, message, &marks))
+    if (!bide_rmq_draft_new(&publisher->draft, message, NULL))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_rmq_route_due(&route, sender->settings, message->queue, message->due_ms);
     bide_code code = bide_rmq_publisher_put(

@@ -81,9 +81,8 @@ static void fill_chunk(struct job *job, struct chunk *chunk)
 
 static void add_message(struct redis_sender *sender, const struct bide_message *message)
 {
-    struct bide_redis_lines lines = bide_redis_lines_of(message);
     bide_buffer_clear(&sender->text);
-    bide_redis_wire_write(&sender->text, message, &lines);
+    bide_redis_wire_write(&sender->text, message, NULL);
     bide_buffer_add(&sender->text, message->body, message->body_size);
     sender->args.bytes.failed |= sender->text.failed;
     bide_redis_args_add(&sender->args, sender->text.bytes, sender->text.size);

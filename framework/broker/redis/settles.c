@@ -146,14 +146,13 @@ static void write_sends(
     bide_redis_args_int(&receiver->args, (int64_t)settlement->n_sends);
     for (size_t i = 0; i < settlement->n_sends; i++) {
         const struct bide_message *message = settlement->sends[i];
-        struct bide_redis_lines lines = bide_redis_lines_of(message);
         bide_redis_args_text(&receiver->args, message->queue);
         if (message->due_ms <= now_ms)
             bide_redis_args_text(&receiver->args, "");
         else
             bide_redis_args_int(&receiver->args, message->due_ms);
         bide_buffer_clear(&receiver->text);
-        bide_redis_wire_write(&receiver->text, message, &lines);
+        bide_redis_wire_write(&receiver->text, message, NULL);
         bide_buffer_add(&receiver->text, message->body, message->body_size);
         add_text(receiver);
     }
@@ -164,23 +163,14 @@ static void write_one_move(struct bide_redis_receiver *receiver, const struct bi
 {
     const struct bide_settlement *settlement = &delivery->settlement;
     bool dead = settlement->verdict == BIDE_VERDICT_DEAD;
-    struct bide_redis_lines lines = bide_redis_lines_of(delivery->base.message);
-    if (settlement->error)
-        lines.error = settlement->error;
-    if (settlement->failures)
-        lines.failures = settlement->failures;
-    lines.attempt = settlement->attempt;
-    if (dead) {
-        lines.queue = queue->name;
-        lines.reason = settlement->reason;
-        lines.died_ms = now_ms;
-    } else {
-        lines.due_ms = settlement->due_ms;
-    }
+    struct bide_message message;
+    const struct bide_dead_letter letter = {&message, settlement->reason, now_ms};
+    bide_settlement_apply(settlement, &message);
+    message.queue = queue->name;
     bide_redis_args_text(&receiver->args, dead ? "dead" : "retry");
     bide_redis_args_text(&receiver->args, delivery->source);
     bide_buffer_clear(&receiver->text);
-    bide_redis_wire_write(&receiver->text, delivery->base.message, &lines);
+    bide_redis_wire_write(&receiver->text, &message, dead ? &letter : NULL);
     add_text(receiver);
     bide_redis_args_int(&receiver->args, dead ? now_ms : settlement->due_ms);
     write_sends(receiver, settlement, now_ms);

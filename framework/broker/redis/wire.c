@@ -1,41 +1,11 @@
 #include "broker/redis/wire.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/units.h"
-
-/* ---- the keys ---- */
-
-enum kind { TEXT, NUMBER, ATTEMPT, REASON, DIED };
-
-static const struct key {
-    const char *name;
-    enum kind kind;
-    size_t offset; /* in struct bide_message_parts */
-} keys[] = {
-    {"id", TEXT, offsetof(struct bide_message_parts, id)},
-    {"type", TEXT, offsetof(struct bide_message_parts, type)},
-    {"due", NUMBER, offsetof(struct bide_message_parts, due_ms)},
-    {"sent", NUMBER, offsetof(struct bide_message_parts, sent_ms)},
-    {"attempt", ATTEMPT, 0},
-    {"content-type", TEXT, offsetof(struct bide_message_parts, content_type)},
-    {"expires", NUMBER, offsetof(struct bide_message_parts, expires_ms)},
-    {"error", TEXT, offsetof(struct bide_message_parts, error)},
-    {"failures", TEXT, offsetof(struct bide_message_parts, failures)},
-    {"queue", TEXT, offsetof(struct bide_message_parts, queue)},
-    {"reason", REASON, 0},
-    {"died", DIED, 0},
-};
-
-static const struct key *find_key(const char *name, size_t size)
-{
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (strlen(keys[i].name) == size && memcmp(keys[i].name, name, size) == 0)
-            return &keys[i];
-    return NULL;
-}
 
 /* ---- writing ---- */
 
@@ -52,16 +22,13 @@ static void write_escaped(struct bide_buffer *to, const char *text)
     }
 }
 
-static void write_text(struct bide_buffer *to, const char *key, const char *text)
+static void write_key(struct bide_buffer *to, const char *key, size_t size)
 {
-    if (!text || !*text)
-        return;
-    bide_buffer_text(to, key);
-    write_escaped(to, text);
-    bide_buffer_char(to, '\n');
+    bide_buffer_add(to, key, size);
+    bide_buffer_char(to, ' ');
 }
 
-static void write_number(struct bide_buffer *to, const char *key, int64_t value)
+static void write_number(struct bide_buffer *to, int64_t value)
 {
     char digits[24];
     size_t at = sizeof digits;
@@ -71,9 +38,7 @@ static void write_number(struct bide_buffer *to, const char *key, int64_t value)
     while ((rest /= 10) > 0);
     if (value < 0)
         digits[--at] = '-';
-    bide_buffer_text(to, key);
     bide_buffer_add(to, digits + at, sizeof digits - at);
-    bide_buffer_char(to, '\n');
 }
 
 static void write_headers(struct bide_buffer *to, const struct bide_message *message)
@@ -87,33 +52,58 @@ static void write_headers(struct bide_buffer *to, const struct bide_message *mes
     }
 }
 
-struct bide_redis_lines bide_redis_lines_of(const struct bide_message *message)
+/* The order of the lines in version 1; what has come since stands behind these. */
+#define FIRST(ROW)                                                                                           \
+    ROW(id)                                                                                                  \
+    ROW(type)                                                                                                \
+    ROW(due_ms)                                                                                              \
+    ROW(sent_ms)                                                                                             \
+    ROW(attempt)                                                                                             \
+    ROW(content_type)                                                                                        \
+    ROW(expires_ms)                                                                                          \
+    ROW(error)                                                                                               \
+    ROW(failures)                                                                                            \
+    ROW(queue)
+#define PLACE(member) BIDE_FIELD_##member,
+#define BIT(member) | 1u << BIDE_FIELD_##member
+static const unsigned char first[] = {FIRST(PLACE)};
+static const unsigned behind = ((1u << BIDE_N_FIELDS) - 1) & ~(0 FIRST(BIT));
+
+static void write_field(
+    struct bide_buffer *to, const struct bide_message *message, const struct bide_field *field)
 {
-    return (struct bide_redis_lines){.error = message->error,
-        .failures = message->failures,
-        .due_ms = message->due_ms,
-        .attempt = message->attempt};
+    const char *text = NULL;
+    int64_t number = 0;
+    if (field->kind == BIDE_KIND_TEXT ? !*(text = bide_field_text(message, field))
+                                      : (number = bide_field_number(message, field)) == field->absent)
+        return;
+    write_key(to, field->line, field->line_size);
+    if (text)
+        write_escaped(to, text);
+    else
+        write_number(to, number);
+    bide_buffer_char(to, '\n');
+}
+
+static void write_death(struct bide_buffer *to, const struct bide_dead_letter *letter)
+{
+    const char *reason = bide_reason_name(letter->reason);
+    if (*reason)
+        bide_buffer_format(to, "reason %s\n", reason);
+    if (letter->died_ms)
+        bide_buffer_format(to, "died %" PRId64 "\n", letter->died_ms);
 }
 
 void bide_redis_wire_write(
-    struct bide_buffer *to, const struct bide_message *message, const struct bide_redis_lines *lines)
+    struct bide_buffer *to, const struct bide_message *message, const struct bide_dead_letter *letter)
 {
-    write_text(to, "id ", message->id);
-    write_text(to, "type ", message->type);
-    write_number(to, "due ", lines->due_ms);
-    if (message->sent_ms)
-        write_number(to, "sent ", message->sent_ms);
-    if (lines->attempt > 1 || (lines->attempt == 0 && lines->reason != BIDE_REASON_NONE))
-        write_number(to, "attempt ", lines->attempt);
-    write_text(to, "content-type ", message->content_type);
-    if (message->expires_ms)
-        write_number(to, "expires ", message->expires_ms);
-    write_text(to, "error ", lines->error);
-    write_text(to, "failures ", lines->failures);
-    write_text(to, "queue ", lines->queue);
-    write_text(to, "reason ", bide_reason_name(lines->reason));
-    if (lines->died_ms)
-        write_number(to, "died ", lines->died_ms);
+    for (size_t i = 0; i < sizeof first; i++)
+        if (first[i] != BIDE_FIELD_queue || letter) /* elsewhere the key says it */
+            write_field(to, message, &bide_fields[first[i]]);
+    for (unsigned left = behind; left; left &= left - 1)
+        write_field(to, message, &bide_fields[__builtin_ctz(left)]);
+    if (letter)
+        write_death(to, letter);
     write_headers(to, message);
     bide_buffer_char(to, '\n');
 }
@@ -160,20 +150,35 @@ static int64_t read_number(struct bide_redis_wire *wire, const char *text, int64
     return value;
 }
 
-/* A value whose text is unescaped and followed by a NUL. */
-static void take_value(struct bide_redis_wire *wire, const struct key *key, char *text, size_t size)
+/* Is it a dead letter's own? `value` is followed by a NUL. */
+static bool take_death(struct bide_redis_wire *wire, const char *name, size_t size, const char *value)
 {
-    char *part = (char *)&wire->parts + key->offset;
-    if (key->kind == TEXT)
-        *(struct bide_slice *)(void *)part = (struct bide_slice){text, size};
-    else if (key->kind == NUMBER)
-        *(int64_t *)(void *)part = read_number(wire, text, 0, BIDE_REDIS_LATEST_MS);
-    else if (key->kind == ATTEMPT)
-        wire->parts.attempt = (int)read_number(wire, text, 0, INT32_MAX);
-    else if (key->kind == DIED)
-        wire->died_ms = read_number(wire, text, 0, BIDE_REDIS_LATEST_MS);
-    else if (!bide_reason_parse(text, &wire->reason))
+    if (size == 4 && memcmp(name, "died", size) == 0)
+        wire->died_ms = read_number(wire, value, 0, BIDE_REDIS_LATEST_MS);
+    else if (size != 6 || memcmp(name, "reason", size) != 0)
+        return false;
+    else if (!bide_reason_parse(value, &wire->reason))
         complain(wire, "unknown reason of a dead letter");
+    return true;
+}
+
+/* False where no field has that name. The value is unescaped and followed by a NUL. */
+static bool take_value(
+    struct bide_redis_wire *wire, const char *name, size_t name_size, const char *value, size_t size)
+{
+    for (size_t i = 0; i < BIDE_N_FIELDS; i++) {
+        const struct bide_field *field = &bide_fields[i];
+        if (field->line_size != name_size || memcmp(field->line, name, name_size) != 0)
+            continue;
+        void *part = bide_field_part(&wire->parts, field);
+        if (field->kind == BIDE_KIND_TEXT)
+            *(struct bide_slice *)part = (struct bide_slice){value, size};
+        else
+            *(int64_t *)part = read_number(
+                wire, value, 0, field->kind == BIDE_KIND_COUNT ? INT32_MAX : BIDE_REDIS_LATEST_MS);
+        return true;
+    }
+    return take_death(wire, name, name_size, value);
 }
 
 static void add_header(struct bide_redis_wire *wire, const char *name, const char *value)
@@ -216,12 +221,9 @@ static void read_line(struct bide_redis_wire *wire, char *line, size_t size)
         read_header(wire, space + 1, value_size);
         return;
     }
-    const struct key *key = find_key(line, key_size);
-    if (!key)
-        return;
     value_size = unescape(space + 1, value_size);
     space[1 + value_size] = '\0';
-    take_value(wire, key, space + 1, value_size);
+    (void)take_value(wire, line, key_size, space + 1, value_size);
 }
 
 void bide_redis_wire_read(struct bide_redis_wire *wire, char *bytes, size_t size)
@@ -250,10 +252,9 @@ void bide_redis_wire_field(struct bide_redis_wire *wire, const char *name, char 
         wire->parts.body = (struct bide_slice){value, size};
         return;
     }
-    const struct key *key = find_key(name, strlen(name));
-    if (key)
-        take_value(wire, key, value, size);
-    else if (strlen(name) + strlen(value) <= BIDE_HEADER_MAX)
+    if (take_value(wire, name, strlen(name), value, size))
+        return;
+    if (strlen(name) + strlen(value) <= BIDE_HEADER_MAX)
         add_header(wire, name, value);
     else
         complain(wire, "a field is too large for a header");

@@ -24,22 +24,10 @@
 /* The latest time that a line may give: in microseconds it is still a number. */
 #define BIDE_REDIS_LATEST_MS (INT64_MAX / 1000)
 
-/* What a stored message's lines may say differently from the message itself. */
-struct bide_redis_lines {
-    const char *queue;    /* dead letters only: elsewhere the key says it; NULL: no such line */
-    const char *error;    /* NULL: none */
-    const char *failures; /* likewise */
-    int64_t due_ms;
-    int attempt;             /* of dead letters: how many runs there were */
-    enum bide_reason reason; /* dead letters only */
-    int64_t died_ms;         /* 0: no such line */
-};
-
-/* The lines as the message has them. */
-struct bide_redis_lines bide_redis_lines_of(const struct bide_message *message);
-/* Appends lines and the empty one behind them; then add the body. */
+/* Appends the lines of a message, or of a dead letter (letter: not NULL; its message is `message`), and the
+ * empty one behind them; then add the body. */
 void bide_redis_wire_write(
-    struct bide_buffer *to, const struct bide_message *message, const struct bide_redis_lines *lines);
+    struct bide_buffer *to, const struct bide_message *message, const struct bide_dead_letter *letter);
 
 /* A message being read; its slices point into the bytes that were read. */
 struct bide_redis_wire {

@@ -177,15 +177,14 @@ static struct bide_sqlite_delivery *make_delivery(
     struct bide_sqlite_delivery *delivery = bide_calloc(1, sizeof *delivery);
     if (!delivery)
         return NULL;
-    struct bide_sqlite_row row = {.first = 2, .due_ms = sqlite3_column_int64(statement, 1)};
     struct bide_delivery *base = &delivery->base;
-    base->message = bide_sqlite_read(statement, &row, &base->defect, &base->defect_text);
+    base->message = bide_sqlite_read(statement, &base->defect, &base->defect_text);
     if (!base->message) {
         bide_free(delivery);
         return NULL;
     }
     base->queue = queue;
-    delivery->seq = sqlite3_column_int64(statement, 0);
+    delivery->seq = sqlite3_column_int64(statement, BIDE_SQLITE_SEQ);
     delivery->generation = receiver->generation;
     return delivery;
 }

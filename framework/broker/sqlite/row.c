@@ -5,9 +5,6 @@
 
 #include "base/utf8.h"
 
-/* Stands in the column `error` between the last error and the failures: a character that JSON escapes. */
-enum { FAILURES_MARK = 0x1E };
-
 /* Writes a value that is not text as a list of its bytes. */
 static void write_value(struct bide_buffer *to, const char *value)
 {
@@ -40,30 +37,39 @@ static void bind_text(sqlite3_stmt *statement, int at, const char *text)
     sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
 }
 
-static void bind_text_or_null(sqlite3_stmt *statement, int at, const char *text)
+static inline void bind_number(sqlite3_stmt *statement, int at, int64_t number, bool may_lack)
 {
-    if (*text)
+    if (may_lack && number == 0)
+        sqlite3_bind_null(statement, at);
+    else
+        sqlite3_bind_int64(statement, at, number);
+}
+
+static inline void bind_field(sqlite3_stmt *statement, int at, const char *text, bool may_lack)
+{
+    if (may_lack && !*text)
+        sqlite3_bind_null(statement, at);
+    else
         bind_text(statement, at, text);
-    else
-        sqlite3_bind_null(statement, at);
 }
 
-static void bind_time_or_null(sqlite3_stmt *statement, int at, int64_t ms)
+/* What these columns may not be without is bound whatever it is. */
+enum { NEEDED = BIDE_PART_ADDRESS | BIDE_PART_DUE, TIME = 1, COUNT = 0 };
+
+int bide_sqlite_bind_fields(
+    sqlite3_stmt *statement, int at, const struct bide_message *message, unsigned parts)
 {
-    if (ms != 0)
-        sqlite3_bind_int64(statement, at, ms);
-    else
-        sqlite3_bind_null(statement, at);
+#define BIND_NUMBER(member, kind, part, ...)                                                                 \
+    if (parts & BIDE_PART_##part)                                                                            \
+        bind_number(statement, at++, message->member, (kind) && !(BIDE_PART_##part & NEEDED));
+#define BIND_TEXT(member, part, ...)                                                                         \
+    if (parts & BIDE_PART_##part)                                                                            \
+        bind_field(statement, at++, message->member, !(BIDE_PART_##part & NEEDED));
+    BIDE_FIELDS(BIND_NUMBER, BIND_TEXT)
+    return at;
 }
 
-void bide_sqlite_bind_error(sqlite3_stmt *statement, int at, const char *error, const char *failures)
-{
-    if (*failures)
-        sqlite3_bind_text(
-            statement, at, sqlite3_mprintf("%s%c%s", error, FAILURES_MARK, failures), -1, sqlite3_free);
-    else
-        bind_text_or_null(statement, at, error);
-}
+enum { HEADERS = BIDE_N_FIELDS + 1, BODY, REASON, DIED };
 
 /* scratch: holds the headers until the statement has run. */
 static bide_code bind_message(sqlite3_stmt *statement, const struct bide_message *message,
@@ -73,17 +79,12 @@ static bide_code bind_message(sqlite3_stmt *statement, const struct bide_message
         write_headers(scratch, message);
     if (scratch->failed)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    bind_text(statement, 1, message->id);
-    bind_text(statement, 2, message->type);
-    bind_text(statement, 3, message->queue);
-    sqlite3_bind_int64(statement, 4, message->due_ms);
-    sqlite3_bind_int(statement, 5, message->attempt);
-    bind_time_or_null(statement, 6, message->sent_ms);
-    bind_time_or_null(statement, 7, message->expires_ms);
-    bind_text_or_null(statement, 8, message->content_type);
-    bind_text_or_null(statement, 9, message->n_headers ? scratch->bytes : "");
-    bide_sqlite_bind_error(statement, 10, message->error, message->failures);
-    sqlite3_bind_blob64(statement, 11, message->body, message->body_size, SQLITE_STATIC);
+    bide_sqlite_bind_fields(statement, 1, message, BIDE_PART_ALL);
+    if (message->n_headers)
+        bind_text(statement, HEADERS, scratch->bytes);
+    else
+        sqlite3_bind_null(statement, HEADERS);
+    sqlite3_bind_blob64(statement, BODY, message->body, message->body_size, SQLITE_STATIC);
     return BIDE_OK;
 }
 
@@ -120,15 +121,13 @@ bide_code bide_sqlite_insert_dead(struct bide_sqlite_file *file, const struct bi
         code = bind_message(insert, message, scratch, error);
     if (code != BIDE_OK)
         return code;
-    bind_text(insert, 12, bide_reason_name(letter->reason));
-    sqlite3_bind_int64(insert, 13, letter->died_ms);
+    bind_text(insert, REASON, bide_reason_name(letter->reason));
+    sqlite3_bind_int64(insert, DIED, letter->died_ms);
     code = bide_sqlite_run(file, insert, error);
     return code == BIDE_OK ? bide_sqlite_count_dead(file, message->queue, 1, error) : code;
 }
 
 /* ---- reading ---- */
-
-enum { ID, TYPE, QUEUE, ATTEMPT, SENT_MS, EXPIRES_MS, CONTENT_TYPE, HEADERS, ERROR, BODY };
 
 static struct bide_slice text_at(sqlite3_stmt *statement, int column)
 {
@@ -187,36 +186,41 @@ static struct bide_message *with_headers(
     return message;
 }
 
-static void split_error(struct bide_slice text, struct bide_message_parts *parts)
+/* Before there was a column for them, the failures stood behind the last one, after a character that JSON
+ * escapes. An older bide beside this one still writes that, and what it writes is the newer. */
+static void split_error(struct bide_message_parts *parts)
 {
-    const char *mark = text.size ? memrchr(text.bytes, FAILURES_MARK, text.size) : NULL;
-    parts->error = text;
+    enum { MARK = 0x1E };
+    struct bide_slice text = parts->error;
+    const char *mark = text.size ? memrchr(text.bytes, MARK, text.size) : NULL;
     if (!mark || mark[1] != '[')
         return;
     parts->error.size = (size_t)(mark - text.bytes);
     parts->failures = (struct bide_slice){mark + 1, text.size - parts->error.size - 1};
 }
 
-struct bide_message *bide_sqlite_read(sqlite3_stmt *statement, const struct bide_sqlite_row *row,
-    enum bide_reason *ret_defect, const char **ret_defect_text)
+static void read_fields(sqlite3_stmt *statement, struct bide_message_parts *parts)
 {
-    int first = row->first;
-    bool oversized = sqlite3_column_type(statement, first + BODY) == SQLITE_INTEGER;
-    struct bide_message_parts parts = {
-        .id = text_at(statement, first + ID),
-        .type = text_at(statement, first + TYPE),
-        .queue = text_at(statement, first + QUEUE),
-        .content_type = text_at(statement, first + CONTENT_TYPE),
-        .due_ms = row->due_ms,
-        .sent_ms = sqlite3_column_int64(statement, first + SENT_MS),
-        .expires_ms = sqlite3_column_int64(statement, first + EXPIRES_MS),
-        .attempt = sqlite3_column_int(statement, first + ATTEMPT),
-    };
-    split_error(text_at(statement, first + ERROR), &parts);
+    for (int i = 0; i < BIDE_N_FIELDS; i++) {
+        void *part = bide_field_part(parts, &bide_fields[i]);
+        if (bide_fields[i].kind == BIDE_KIND_TEXT)
+            *(struct bide_slice *)part = text_at(statement, BIDE_SQLITE_DUE + i);
+        else
+            *(int64_t *)part = sqlite3_column_int64(statement, BIDE_SQLITE_DUE + i);
+    }
+    split_error(parts);
+}
+
+struct bide_message *bide_sqlite_read(
+    sqlite3_stmt *statement, enum bide_reason *ret_defect, const char **ret_defect_text)
+{
+    bool oversized = sqlite3_column_type(statement, BIDE_SQLITE_BODY) == SQLITE_INTEGER;
+    struct bide_message_parts parts = {.n_headers = 0};
+    read_fields(statement, &parts);
     if (!oversized)
-        parts.body = (struct bide_slice){sqlite3_column_blob(statement, first + BODY),
-            (size_t)sqlite3_column_bytes(statement, first + BODY)};
-    struct bide_slice headers = text_at(statement, first + HEADERS);
+        parts.body = (struct bide_slice){sqlite3_column_blob(statement, BIDE_SQLITE_BODY),
+            (size_t)sqlite3_column_bytes(statement, BIDE_SQLITE_BODY)};
+    struct bide_slice headers = text_at(statement, BIDE_SQLITE_HEADERS);
     bool malformed = false;
     struct bide_message *message =
         headers.size ? with_headers(&parts, headers, &malformed) : bide_message_from_parts(&parts);
@@ -224,5 +228,22 @@ struct bide_message *bide_sqlite_read(sqlite3_stmt *statement, const struct bide
     *ret_defect_text = oversized   ? "the body is larger than worker.max_body"
                        : malformed ? "the headers are not a JSON object of texts, or too large"
                                    : NULL;
+    return message;
+}
+
+struct bide_message *bide_sqlite_read_dead(
+    sqlite3_stmt *statement, enum bide_reason *ret_reason, int64_t *ret_died_ms)
+{
+    enum bide_reason defect, reason = BIDE_REASON_NONE;
+    const char *text, *name = (const char *)sqlite3_column_text(statement, BIDE_SQLITE_REASON);
+    int runs = sqlite3_column_int(statement, BIDE_SQLITE_DUE + BIDE_FIELD_attempt);
+    struct bide_message *message = bide_sqlite_read(statement, &defect, &text);
+    if (!message)
+        return NULL;
+    if (name)
+        (void)bide_reason_parse(name, &reason);
+    message->attempt = runs; /* perhaps none */
+    *ret_reason = reason;
+    *ret_died_ms = sqlite3_column_int64(statement, BIDE_SQLITE_DIED);
     return message;
 }

@@ -16,19 +16,28 @@ bide_code bide_sqlite_insert(struct bide_sqlite_file *file, const struct bide_me
 bide_code bide_sqlite_insert_dead(struct bide_sqlite_file *file, const struct bide_dead_letter *letter,
     struct bide_buffer *scratch, bide_error *error);
 
-/* Binds the column `error`, which holds both texts. */
-void bide_sqlite_bind_error(sqlite3_stmt *statement, int at, const char *error, const char *failures);
+/* Binds the fields of these parts (enum bide_field_part) from the parameter `at` on, in the table's order;
+ * returns the next parameter's number. The message outlives the statement's run. */
+int bide_sqlite_bind_fields(
+    sqlite3_stmt *statement, int at, const struct bide_message *message, unsigned parts);
 
-/* The columns of a message in a result: id, type, queue, attempt, sent_ms, expires_ms, content_type, headers,
- * error, body (its size where it is larger than wanted), in this order from `first`. */
-struct bide_sqlite_row {
-    int first;
-    int64_t due_ms;
+/* Where the columns of a whole message stand in a result; of dead letters alone: reason and died_ms. A body
+ * that is longer than wanted comes as its size. */
+enum {
+    BIDE_SQLITE_SEQ,
+    BIDE_SQLITE_DUE, /* the first of the fields */
+    BIDE_SQLITE_HEADERS = BIDE_SQLITE_DUE + BIDE_N_FIELDS,
+    BIDE_SQLITE_BODY,
+    BIDE_SQLITE_REASON,
+    BIDE_SQLITE_DIED,
 };
 
-/* Makes a message of the present row; NULL without memory. ret_defect: NONE, OVERSIZED (the message has no
- * body then) or MALFORMED, with a static text. */
-struct bide_message *bide_sqlite_read(sqlite3_stmt *statement, const struct bide_sqlite_row *row,
-    enum bide_reason *ret_defect, const char **ret_defect_text);
+/* Makes a message of the present row. NULL where there is no memory. ret_defect: NONE, OVERSIZED (then
+ * without its body) or MALFORMED, with a static text. */
+struct bide_message *bide_sqlite_read(
+    sqlite3_stmt *statement, enum bide_reason *ret_defect, const char **ret_defect_text);
+/* The same of a dead letter, whatever it is like. */
+struct bide_message *bide_sqlite_read_dead(
+    sqlite3_stmt *statement, enum bide_reason *ret_reason, int64_t *ret_died_ms);
 
 #endif

@@ -1,9 +1,12 @@
 #include "broker/sqlite/schema.h"
 
+#include "broker/sqlite/statements.h"
+
 /* message: every message that is not dead. waiting: the place in line of those that no worker holds, by due
  * time; to claim a message, a worker deletes its row here. Rows of waiting and claim are small beside the
  * bodies, so that claiming and settling write few pages (docs/decisions/0002). dead: `seq` counts up in order
- * of death. count: see counts.h; it is made last, so where it exists, all tables do. */
+ * of death. count: see counts.h; it is made last, so where it exists, all tables do. A field that is newer
+ * than these texts (message/fields.h) becomes a column behind them: see add_columns. */
 static const char tables[] =
     "CREATE TABLE IF NOT EXISTS {message}(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, "
     "queue TEXT NOT NULL, due_ms INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 1, sent_ms INTEGER, "
@@ -28,6 +31,34 @@ static const char tables[] =
 static bide_code make_tables(struct bide_sqlite_file *file, bide_error *error)
 {
     return bide_sqlite_exec(file, tables, error);
+}
+
+/* A new column costs nothing, whatever the file's size, and an older bide beside this one does not mind: so
+ * it is no new version. */
+static bide_code add_column(struct bide_sqlite_file *file, const char *table, const struct bide_field *field,
+    const char *plural, bide_error *error)
+{
+    char sql[200];
+    int64_t there;
+    sqlite3_snprintf(sizeof sql, sql, "SELECT count(*) FROM pragma_table_info('{=%s}') WHERE name = '%s%s'",
+        table, field->name, plural);
+    bide_code code = bide_sqlite_number(file, sql, &there, error);
+    if (code != BIDE_OK || there)
+        return code;
+    sqlite3_snprintf(sizeof sql, sql, "ALTER TABLE {%s} ADD COLUMN %s%s %s", table, field->name, plural,
+        field->kind == BIDE_KIND_TEXT ? "TEXT" : "INTEGER");
+    return bide_sqlite_exec(file, sql, error);
+}
+
+static bide_code add_columns(struct bide_sqlite_file *file, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < BIDE_N_FIELDS; i++) {
+        code = add_column(file, "message", &bide_fields[i], "", error);
+        if (code == BIDE_OK)
+            code = add_column(file, "dead", &bide_fields[i], bide_sqlite_plural(&bide_fields[i]), error);
+    }
+    return code;
 }
 
 /* steps[v] leads from version v to v + 1. */
@@ -68,7 +99,7 @@ static bide_code check_case(struct bide_sqlite_file *file, bide_error *error)
 
 static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
 {
-    int64_t version, present;
+    int64_t version, present, columns = 0;
     bide_code code = bide_sqlite_number(file, "PRAGMA user_version", &version, error);
     if (code == BIDE_OK)
         code = check_owner(file, version, error);
@@ -86,9 +117,15 @@ static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *r
         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('{=message}', '{=count}')",
         &present, error);
     if (code == BIDE_OK)
-        *ret_schema = present == 0                                     ? BIDE_SQLITE_ABSENT
-                      : present == 2 && version == BIDE_SQLITE_VERSION ? BIDE_SQLITE_CURRENT
-                                                                       : BIDE_SQLITE_OLD;
+        code = bide_sqlite_number(file,
+            "SELECT count(*) FROM (SELECT name FROM pragma_table_info('{=message}') UNION ALL "
+            "SELECT name FROM pragma_table_info('{=dead}')) WHERE name IN ({all '#'}, {all '@'})",
+            &columns, error);
+    if (code == BIDE_OK)
+        *ret_schema = present == 0 ? BIDE_SQLITE_ABSENT
+                      : present == 2 && version == BIDE_SQLITE_VERSION && columns == 2 * BIDE_N_FIELDS
+                          ? BIDE_SQLITE_CURRENT
+                          : BIDE_SQLITE_OLD;
     return code;
 }
 
@@ -111,7 +148,9 @@ static bide_code upgrade(struct bide_sqlite_file *file, bide_error *error)
     for (int64_t v = version; code == BIDE_OK && v < BIDE_SQLITE_VERSION; v++)
         code = steps[v](file, error);
     if (code == BIDE_OK && version == BIDE_SQLITE_VERSION)
-        code = make_tables(file, error); /* a namespace that is new in this file */
+        code = make_tables(file, error); /* a namespace the file did not know */
+    if (code == BIDE_OK)
+        code = add_columns(file, error);
     if (code != BIDE_OK)
         return code;
     char pragmas[96];

@@ -31,14 +31,6 @@ static bide_code run_by_seq(
     return bide_sqlite_run(&receiver->file, statement, error);
 }
 
-/* Binds the settlement's error and failures, or else those that the message had. */
-static void bind_error(sqlite3_stmt *statement, int at, const struct bide_settlement *settlement,
-    const struct bide_message *message)
-{
-    bide_sqlite_bind_error(statement, at, settlement->error ? settlement->error : message->error,
-        settlement->failures ? settlement->failures : message->failures);
-}
-
 static bide_code send_on(
     struct bide_sqlite_receiver *receiver, const struct bide_settlement *settlement, bide_error *error)
 {
@@ -73,16 +65,15 @@ static bide_code release(
 static bide_code retry(
     struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error)
 {
-    const struct bide_settlement *settlement = &delivery->settlement;
+    struct bide_message after;
     sqlite3_stmt *update;
     bide_code code = bide_sqlite_use(&receiver->file, BIDE_SQL_RETRY_MESSAGE, &update, error);
     if (code != BIDE_OK)
         return code;
     sqlite3_bind_int64(update, 1, delivery->seq);
-    sqlite3_bind_text(update, 2, delivery->base.message->queue, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(update, 3, settlement->due_ms);
-    sqlite3_bind_int(update, 4, settlement->attempt);
-    bind_error(update, 5, settlement, delivery->base.message);
+    bide_settlement_apply(&delivery->settlement, &after);
+    sqlite3_bind_text(update, 2, after.queue, -1, SQLITE_STATIC);
+    bide_sqlite_bind_fields(update, 3, &after, BIDE_PART_DUE | BIDE_PART_RUNS);
     code = bide_sqlite_run(&receiver->file, update, error);
     return code == BIDE_OK ? release(receiver, delivery, error) : code;
 }
@@ -91,17 +82,18 @@ static bide_code bury(
     struct bide_sqlite_receiver *receiver, struct bide_sqlite_delivery *delivery, bide_error *error)
 {
     const struct bide_settlement *settlement = &delivery->settlement;
+    struct bide_message after;
     sqlite3_stmt *statement;
     bide_code code = send_on(receiver, settlement, error);
     if (code == BIDE_OK)
         code = bide_sqlite_use(&receiver->file, BIDE_SQL_BURY, &statement, error);
     if (code != BIDE_OK)
         return code;
-    sqlite3_bind_int64(statement, 1, delivery->seq);
-    sqlite3_bind_text(statement, 2, bide_reason_name(settlement->reason), -1, SQLITE_STATIC);
-    bind_error(statement, 3, settlement, delivery->base.message);
-    sqlite3_bind_int(statement, 4, settlement->attempt);
-    sqlite3_bind_int64(statement, 5, bide_wall_ms(receiver->file.clock));
+    bide_settlement_apply(settlement, &after);
+    int at = bide_sqlite_bind_fields(statement, 1, &after, BIDE_PART_RUNS);
+    sqlite3_bind_text(statement, at, bide_reason_name(settlement->reason), -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, at + 1, bide_wall_ms(receiver->file.clock));
+    sqlite3_bind_int64(statement, at + 2, delivery->seq);
     code = bide_sqlite_run_dead(&receiver->file, statement, 1, NULL, error);
     if (code != BIDE_OK)
         return code;

@@ -17,7 +17,48 @@ const char *bide_sqlite_statement_text(enum bide_sql which)
     return texts[which];
 }
 
-/* Writes {name} as "namespace_name" with its quotes, {=name} without. */
+static const struct {
+    const char *name;
+    unsigned parts;
+} sets[] = {
+    {"all", BIDE_PART_ALL},
+    {"rest", BIDE_PART_ALL & ~BIDE_PART_DUE},
+    {"sent", BIDE_PART_ADDRESS | BIDE_PART_GIVEN},
+    {"kept", BIDE_PART_ALL & ~BIDE_PART_RUNS}, /* when it dies */
+    {"retried", BIDE_PART_DUE | BIDE_PART_RUNS},
+    {"runs", BIDE_PART_RUNS},
+};
+
+static void expand_field(
+    struct bide_buffer *to, const struct bide_field *field, const char *text, size_t size)
+{
+    for (const char *end = text + size; text < end; text++) {
+        if (*text == '#' || *text == '@')
+            bide_buffer_text(to, field->name);
+        else
+            bide_buffer_char(to, *text);
+        if (*text == '@')
+            bide_buffer_text(to, bide_sqlite_plural(field));
+    }
+}
+
+static void expand_set(struct bide_buffer *to, const char *set, size_t name_size, size_t size)
+{
+    unsigned parts = 0;
+    const char *comma = "";
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
+        if (strlen(sets[i].name) == name_size && memcmp(sets[i].name, set, name_size) == 0)
+            parts = sets[i].parts;
+    for (size_t i = 0; i < BIDE_N_FIELDS; i++) {
+        if (!(bide_fields[i].part & parts))
+            continue;
+        bide_buffer_text(to, comma);
+        expand_field(to, &bide_fields[i], set + name_size + 1, size - name_size - 1);
+        comma = ", ";
+    }
+}
+
+/* {name} becomes "namespace_name" with its quotes, {=name} the same without; {set text}: see statements.h. */
 static void expand(struct bide_buffer *to, const char *sql, const char *name_space)
 {
     const char *open;
@@ -25,9 +66,12 @@ static void expand(struct bide_buffer *to, const char *sql, const char *name_spa
         const char *name = open + 1;
         const char *quote = *name == '=' ? "" : "\"";
         name += *name == '=';
-        size_t size = strcspn(name, "}");
+        size_t size = strcspn(name, "}"), name_size = strcspn(name, " }");
         bide_buffer_add(to, sql, (size_t)(open - sql));
-        bide_buffer_format(to, "%s%s_%.*s%s", quote, name_space, (int)size, name, quote);
+        if (name_size < size)
+            expand_set(to, name, name_size, size);
+        else
+            bide_buffer_format(to, "%s%s_%.*s%s", quote, name_space, (int)size, name, quote);
         sql = name + size + 1;
     }
     bide_buffer_text(to, sql);

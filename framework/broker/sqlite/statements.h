@@ -1,13 +1,21 @@
 /* broker/sqlite/statements.h: every statement that the adapter runs in steady state, in one table.
  *
- * {name} stands for a table of the namespace. A connection prepares each statement once, at first use. Each
- * finds its rows by a key or an index: a unit test reads SQLite's query plans of all of them. */
+ * {name} stands for a table of the namespace, and {set text} for the text once for each field of the set
+ * (message/fields.h), with commas between: # in it is the field's column, @ its column in the table of dead
+ * letters. A connection prepares each statement once, at first use. Each finds its rows by a key or an index:
+ * a unit test reads SQLite's query plans of all of them. */
 #ifndef BIDE_BROKER_SQLITE_STATEMENTS_H
 #define BIDE_BROKER_SQLITE_STATEMENTS_H
 
 #include <stddef.h>
 
-/* ?3: whether to return the errors, which may be long (the text before the mark of the failures). */
+#include "message/fields.h"
+
+/* A dead letter, d, as bide_sqlite_read_dead takes it. */
+#define BIDE_SQLITE_LETTER "d.seq, {all d.@}, d.headers, d.body, d.reason, d.died_ms"
+
+/* ?3: whether to return the errors, which may be long. An older bide put the failures behind a mark in them.
+ */
 #define BIDE_SQLITE_PAGE_OF_DEAD(condition)                                                                  \
     "SELECT seq, id, died_ms, type, queue, reason, CASE WHEN ?3 THEN "                                       \
     "substr(error, 1, instr(error || char(30), char(30)) - 1) END FROM {dead} WHERE " condition              \
@@ -18,19 +26,15 @@
     ROW(BIDE_SQL_BEGIN_WRITE, "BEGIN IMMEDIATE")                                                             \
     ROW(BIDE_SQL_COMMIT, "COMMIT")                                                                           \
     /* sending */                                                                                            \
-    ROW(BIDE_SQL_INSERT_MESSAGE,                                                                             \
-        "INSERT INTO {message}(id, type, queue, due_ms, attempt, sent_ms, expires_ms, content_type, "        \
-        "headers, error, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                        \
+    ROW(BIDE_SQL_INSERT_MESSAGE, "INSERT INTO {message}({all #}, headers, body) VALUES({all ?}, ?, ?)")      \
     ROW(BIDE_SQL_INSERT_WAITING, "INSERT INTO {waiting}(queue, due_ms, seq) VALUES(?1, ?2, ?3)")             \
     /* claiming */                                                                                           \
     ROW(BIDE_SQL_NEXT_DUE, "SELECT due_ms FROM {waiting} WHERE queue = ?1 ORDER BY due_ms LIMIT 1")          \
     /* of a body that is too large, the size is returned */                                                  \
-    ROW(BIDE_SQL_CLAIM_READ,                                                                                 \
-        "SELECT w.seq, w.due_ms, m.id, m.type, m.queue, m.attempt, m.sent_ms, m.expires_ms, "                \
-        "m.content_type, m.headers, m.error, "                                                               \
-        "CASE WHEN length(m.body) > ?2 THEN length(m.body) ELSE m.body END "                                 \
-        "FROM {waiting} w CROSS JOIN {message} m ON m.seq = w.seq WHERE w.queue = ?1 "                       \
-        "ORDER BY w.due_ms, w.seq")                                                                          \
+    ROW(BIDE_SQL_CLAIM_READ, "SELECT w.seq, w.due_ms, {rest m.#}, m.headers, "                               \
+                             "CASE WHEN length(m.body) > ?2 THEN length(m.body) ELSE m.body END "            \
+                             "FROM {waiting} w CROSS JOIN {message} m ON m.seq = w.seq WHERE w.queue = ?1 "  \
+                             "ORDER BY w.due_ms, w.seq")                                                     \
     ROW(BIDE_SQL_CLAIM_INSERT, "INSERT INTO {claim}(seq, worker) SELECT seq, ?4 FROM {waiting} "             \
                                "WHERE queue = ?1 AND (due_ms, seq) <= (?2, ?3)")                             \
     ROW(BIDE_SQL_CLAIM_DELETE, "DELETE FROM {waiting} WHERE queue = ?1 AND (due_ms, seq) <= (?2, ?3)")       \
@@ -40,17 +44,13 @@
     ROW(BIDE_SQL_COUNT_CLAIMS, "SELECT count(*) FROM {claim} WHERE seq BETWEEN ?1 AND ?2 AND worker = ?3")   \
     ROW(BIDE_SQL_UNCLAIM_RUN, "DELETE FROM {claim} WHERE seq BETWEEN ?1 AND ?2")                             \
     ROW(BIDE_SQL_DELETE_RUN, "DELETE FROM {message} WHERE seq BETWEEN ?1 AND ?2")                            \
-    ROW(BIDE_SQL_RETRY_MESSAGE,                                                                              \
-        "UPDATE {message} SET queue = ?2, due_ms = ?3, attempt = ?4, error = coalesce(?5, error) "           \
-        "WHERE seq = ?1")                                                                                    \
+    ROW(BIDE_SQL_RETRY_MESSAGE, "UPDATE {message} SET queue = ?2, {retried # = ?} WHERE seq = ?1")           \
     ROW(BIDE_SQL_RELEASE,                                                                                    \
         "INSERT INTO {waiting}(queue, due_ms, seq) SELECT queue, due_ms, seq FROM {message} WHERE seq = ?1 " \
         "RETURNING queue, due_ms, seq")                                                                      \
     ROW(BIDE_SQL_BURY,                                                                                       \
-        "INSERT INTO {dead}(id, type, queue, reason, error, attempts, died_ms, due_ms, sent_ms, "            \
-        "expires_ms, content_type, headers, body) "                                                          \
-        "SELECT id, type, queue, ?2, coalesce(?3, error), ?4, ?5, due_ms, sent_ms, expires_ms, "             \
-        "content_type, headers, body FROM {message} WHERE seq = ?1 RETURNING queue")                         \
+        "INSERT INTO {dead}({kept #}, {runs @}, reason, died_ms, headers, body) "                            \
+        "SELECT {kept #}, {runs ?}, ?, ?, headers, body FROM {message} WHERE seq = ? RETURNING queue")       \
     /* workers */                                                                                            \
     ROW(BIDE_SQL_WORKERS, "SELECT number FROM {worker} ORDER BY number")                                     \
     ROW(BIDE_SQL_WORKER_KNOWN, "SELECT 1 FROM {worker} WHERE number = ?1")                                   \
@@ -90,13 +90,11 @@
                               "{dead} d WHERE d.queue = {count}.queue LIMIT 1 OFFSET 9999)")                 \
     /* replaying, storing and dropping dead letters */                                                       \
     ROW(BIDE_SQL_DEAD_RETRY,                                                                                 \
-        "INSERT INTO {message}(id, type, queue, due_ms, attempt, sent_ms, expires_ms, content_type, "        \
-        "headers, body) SELECT id, type, queue, ?2, 1, sent_ms, "                                            \
-        "CASE WHEN expires_ms > ?2 THEN expires_ms END, content_type, headers, body "                        \
-        "FROM {dead} WHERE seq = ?1")                                                                        \
+        "INSERT INTO {message}({sent #}, due_ms, attempt, expires_ms, headers, body) SELECT {sent #}, ?2, "  \
+        "1, "                                                                                                \
+        "CASE WHEN expires_ms > ?2 THEN expires_ms END, headers, body FROM {dead} WHERE seq = ?1")           \
     ROW(BIDE_SQL_INSERT_DEAD,                                                                                \
-        "INSERT INTO {dead}(id, type, queue, due_ms, attempts, sent_ms, expires_ms, content_type, headers, " \
-        "error, body, reason, died_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")      \
+        "INSERT INTO {dead}({all @}, headers, body, reason, died_ms) VALUES({all ?}, ?, ?, ?, ?)")           \
     ROW(BIDE_SQL_DEAD_EXPIRE, "DELETE FROM {dead} WHERE seq IN (SELECT seq FROM {dead} WHERE seq > 0 "       \
                               "ORDER BY seq LIMIT ?1) AND died_ms < ?2 RETURNING queue")                     \
     /* the letters of a queue that are older than its newest ?2 */                                           \
@@ -122,5 +120,11 @@ enum bide_sql {
 };
 
 const char *bide_sqlite_statement_text(enum bide_sql which);
+
+/* Of a dead letter a count says how many there were: its column there is in the plural. */
+static inline const char *bide_sqlite_plural(const struct bide_field *field)
+{
+    return field->kind == BIDE_KIND_COUNT ? "s" : "";
+}
 
 #endif

@@ -30,12 +30,12 @@ static void add_text(struct bide_buffer *to, const char *text)
 
 static void add_message(struct bide_buffer *to, const struct bide_message *message)
 {
-    const char *const texts[] = {
-        message->id, message->type, message->queue, message->content_type, message->error};
-    const int64_t numbers[] = {message->due_ms, message->sent_ms, message->expires_ms, message->delay_ms,
-        message->expires_after_ms, message->attempt, (int64_t)message->n_headers};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        add_text(to, texts[i]);
+    const int64_t numbers[] = {message->delay_ms, message->expires_after_ms, (int64_t)message->n_headers};
+    for (size_t i = 0; i < BIDE_N_FIELDS; i++)
+        if (bide_fields[i].kind == BIDE_KIND_TEXT)
+            add_text(to, bide_field_text(message, &bide_fields[i]));
+        else
+            add_int(to, bide_field_number(message, &bide_fields[i]));
     add_bytes(to, message->body, message->body_size);
     bide_buffer_add(to, numbers, sizeof numbers);
     for (size_t i = 0; i < message->n_headers; i++) {
@@ -178,19 +178,24 @@ static const char *take_text(struct reader *reader)
     return take_bytes(reader).bytes;
 }
 
+static int64_t take_number(struct reader *reader, enum bide_field_kind kind)
+{
+    return kind == BIDE_KIND_COUNT ? take_int_within(reader, 1, INT32_MAX) : take_int(reader);
+}
+
 static struct bide_message *take_message(struct reader *reader)
 {
     struct bide_header headers[BIDE_HEADERS_MAX];
     struct bide_message_parts parts = {.headers = headers};
-    struct bide_slice *const slices[] = {
-        &parts.id, &parts.type, &parts.queue, &parts.content_type, &parts.error, &parts.body};
-    for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++)
-        *slices[i] = take_bytes(reader);
-    parts.due_ms = take_int(reader);
-    parts.sent_ms = take_int(reader);
-    parts.expires_ms = take_int(reader);
+    for (size_t i = 0; i < BIDE_N_FIELDS; i++) {
+        void *part = bide_field_part(&parts, &bide_fields[i]);
+        if (bide_fields[i].kind == BIDE_KIND_TEXT)
+            *(struct bide_slice *)part = take_bytes(reader);
+        else
+            *(int64_t *)part = take_number(reader, bide_fields[i].kind);
+    }
+    parts.body = take_bytes(reader);
     int64_t delay_ms = take_int(reader), expires_after_ms = take_int(reader);
-    parts.attempt = (int)take_int_within(reader, 1, INT32_MAX);
     parts.n_headers = (size_t)take_int_within(reader, 0, BIDE_HEADERS_MAX);
     for (size_t i = 0; i < parts.n_headers; i++) {
         headers[i].name = take_text(reader);
@@ -301,10 +306,11 @@ bool bide_frame_relay_log(const struct bide_frame *frame)
 /* A handler's stray pointer may have changed a name or a time: the broker must not get such a message. */
 static bool is_sendable(const struct bide_message *message)
 {
-    const int64_t times[] = {message->due_ms, message->sent_ms, message->expires_ms};
-    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
-        if (times[i] < 0 || times[i] > LATEST_MS)
+    for (size_t i = 0; i < BIDE_N_FIELDS; i++) {
+        int64_t ms = bide_fields[i].kind == BIDE_KIND_TIME ? bide_field_number(message, &bide_fields[i]) : 0;
+        if (ms < 0 || ms > LATEST_MS)
             return false;
+    }
     return *message->id && bide_name_valid(message->type) && bide_queue_name_valid(message->queue);
 }
 

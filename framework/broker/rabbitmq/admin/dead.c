@@ -183,22 +183,18 @@ static bide_code has_home(
 
 /* A replayed dead letter starts again at attempt 1. An unrouted message continues: it keeps its due time (or
  * gets a later one from the spread), its attempt and its errors. */
-static void replay_marks(
-    struct walk *walk, const struct bide_rmq_letter *letter, struct bide_rmq_marks *marks)
+static void replayed(struct walk *walk, const struct bide_rmq_letter *letter, struct bide_message *ret_again)
 {
     int64_t now_ms = bide_wall_ms(walk->admin->settings->clock);
     int64_t due_ms = bide_dead_due_ms(&walk->filter->spread, walk->n_put++, now_ms);
-    bide_rmq_marks_of(letter->message, marks);
-    if (letter->reason == BIDE_REASON_UNROUTED) {
-        marks->attempt = letter->message->attempt + 1;
-        if (due_ms > now_ms && marks->due_ms < due_ms)
-            marks->due_ms = due_ms;
+    if (letter->reason != BIDE_REASON_UNROUTED) {
+        bide_message_replay(letter->message, due_ms, ret_again);
         return;
     }
-    marks->due_ms = due_ms;
-    marks->attempt = 1;
-    marks->expires_ms = 0;
-    marks->error = marks->failures = (struct bide_slice){NULL, 0};
+    *ret_again = *letter->message;
+    ret_again->attempt++;
+    if (due_ms > now_ms && ret_again->due_ms < due_ms)
+        ret_again->due_ms = due_ms;
 }
 
 struct replay {
@@ -212,15 +208,14 @@ static bide_code put(struct bide_rmq_batch *batch, size_t number, void *item, bi
     struct walk *walk = replay->walk;
     const struct bide_rmq_letter *letter = replay->pile->letters[number];
     struct bide_rmq_publisher *publisher = &walk->admin->publisher;
-    const struct bide_message *message = letter->message;
-    struct bide_rmq_marks marks;
+    struct bide_message message;
     struct bide_rmq_route route;
-    replay_marks(walk, letter, &marks);
-    bide_rmq_route_due(&route, walk->admin->settings, message->queue, marks.due_ms);
-    if (!bide_rmq_draft_again(&publisher->draft, letter->raw, message->id, &marks))
+    replayed(walk, letter, &message);
+    bide_rmq_route_due(&route, walk->admin->settings, message.queue, message.due_ms);
+    if (!bide_rmq_draft_again(&publisher->draft, letter->raw, &message, NULL))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_code code = bide_rmq_publisher_put(
-        publisher, &route.address, (struct bide_slice){message->body, message->body_size}, item, error);
+        publisher, &route.address, (struct bide_slice){message.body, message.body_size}, item, error);
     BIDE_KILL_POINT("replay/rabbitmq-published");
     return code;
 }

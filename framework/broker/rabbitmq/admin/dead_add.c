@@ -2,8 +2,6 @@
 #include "broker/rabbitmq/address.h"
 #include "broker/rabbitmq/admin/batch.h"
 
-enum { ERROR_MAX = 2000 }; /* as in parcel.c: all headers must fit into one frame */
-
 /* Dead letters of a queue that the settings do not know go to the unrouted messages. */
 static void choose_route(
     const struct bide_rmq_settings *settings, const char *queue, struct bide_rmq_route *route)
@@ -20,15 +18,9 @@ static bide_code put(struct bide_rmq_batch *batch, size_t number, void *item, bi
     struct bide_rmq_publisher *publisher = &batch->admin->publisher;
     const struct bide_message *message = letter->message;
     const char *reason = bide_reason_name(letter->reason);
-    struct bide_rmq_marks marks;
+    const struct bide_rmq_death death = {.died_ms = letter->died_ms, .reason = {reason, strlen(reason)}};
     struct bide_rmq_route route;
-    bide_rmq_marks_of(message, &marks);
-    marks.attempt = 0;
-    marks.attempts = message->attempt;
-    marks.died_ms = letter->died_ms;
-    marks.reason = (struct bide_slice){reason, strlen(reason)};
-    marks.error.size = strnlen(marks.error.bytes, ERROR_MAX);
-    if (!bide_rmq_draft_new(&publisher->draft, message, &marks))
+    if (!bide_rmq_draft_new(&publisher->draft, message, &death))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     choose_route(batch->admin->settings, message->queue, &route);
     return bide_rmq_publisher_put(

@@ -118,7 +118,7 @@ struct fetch {
 
 /* The queue to which an unrouted message was sent. If it came through the ladder, that is the routing key
  * without its digits. */
-static struct bide_slice wanted_queue(const struct fetch *fetch, const struct bide_rmq_marks *marks)
+static struct bide_slice wanted_queue(const struct fetch *fetch, struct bide_slice said)
 {
     const struct bide_rmq_settings *settings = fetch->admin->settings;
     amqp_bytes_t key = fetch->got->routing_key;
@@ -129,24 +129,24 @@ static struct bide_slice wanted_queue(const struct fetch *fetch, const struct bi
         return (struct bide_slice){key.bytes, key.len};
     if (key.len > PREFIX && ((const char *)key.bytes)[1] == '.')
         return (struct bide_slice){(const char *)key.bytes + PREFIX, key.len - PREFIX};
-    return marks->queue;
+    return said;
 }
 
 /* A message that a worker declared dead says the reason and the number of its runs. Any other letter tells
  * both by where it is: in the unrouted queue. */
 static void judge_dead(
-    const struct bide_rmq_marks *marks, enum bide_rmq_source_kind kind, struct bide_rmq_letter *letter)
+    const struct bide_rmq_death *death, enum bide_rmq_source_kind kind, struct bide_rmq_letter *letter)
 {
     char name[32] = "";
-    bool is_buried = kind == BIDE_RMQ_DEAD || marks->reason.size > 0;
-    if (marks->reason.size && marks->reason.size < sizeof name)
-        memcpy(name, marks->reason.bytes, marks->reason.size);
+    bool is_buried = kind == BIDE_RMQ_DEAD || death->reason.size > 0;
+    if (death->reason.size && death->reason.size < sizeof name)
+        memcpy(name, death->reason.bytes, death->reason.size);
     letter->is_dead = true;
     letter->reason = is_buried ? BIDE_REASON_NONE : BIDE_REASON_UNROUTED;
     if (is_buried)
         bide_reason_parse(name, &letter->reason);
-    letter->died_ms = marks->died_ms ? marks->died_ms : letter->message->sent_ms;
-    letter->message->attempt = (int)(is_buried ? marks->attempts : marks->attempt - 1);
+    letter->died_ms = death->died_ms ? death->died_ms : letter->message->sent_ms;
+    letter->message->attempt = is_buried ? (int)death->attempts : letter->message->attempt - 1;
 }
 
 /* An export treats a message as a dead letter if a worker would find it malformed. */
@@ -170,11 +170,11 @@ static struct bide_rmq_letter *create_letter(struct fetch *fetch)
     if (!letter)
         return NULL;
     struct bide_message_parts parts;
-    struct bide_rmq_marks marks;
+    struct bide_rmq_death death;
     enum bide_rmq_source_kind kind = source_of(admin, fetch->source)->kind;
     const char *malformed = bide_rmq_read(
-        fetch->head.payload.properties.decoded, admin->settings->clock, &admin->scratch, &parts, &marks);
-    parts.queue = wanted_queue(fetch, &marks);
+        fetch->head.payload.properties.decoded, admin->settings->clock, &admin->scratch, &parts, &death);
+    parts.queue = wanted_queue(fetch, parts.queue);
     parts.body = (struct bide_slice){fetch->body.bytes, fetch->body.size};
     *letter = (struct bide_rmq_letter){.message = bide_message_from_parts(&parts),
         .tag = fetch->got->delivery_tag,
@@ -184,13 +184,13 @@ static struct bide_rmq_letter *create_letter(struct fetch *fetch)
         bide_free(letter);
         return NULL;
     }
-    letter->is_cut = marks.cut > 0;
+    letter->is_cut = death.cut > 0;
     memcpy(letter + 1, raw.bytes, raw.len);
     letter->raw = (struct bide_slice){(const char *)(letter + 1), raw.len};
     if (kind == BIDE_RMQ_UNDERWAY)
         judge_underway(admin, malformed, letter);
     else
-        judge_dead(&marks, kind, letter);
+        judge_dead(&death, kind, letter);
     return letter;
 }
 

@@ -3,28 +3,28 @@
 /* The year 9999. A later time is a mistake (most often microseconds). */
 #define LATEST_MS INT64_C(253402300800000)
 
-#define NUMBER(name, field, max, unit)                                                                       \
-    {                                                                                                        \
-        name, false, offsetof(struct bide_rmq_marks, field), max,                                            \
-            "header " name " is not a whole number of " unit                                                 \
-    }
-#define TEXT(name, field)                                                                                    \
-    {                                                                                                        \
-        name, true, offsetof(struct bide_rmq_marks, field), 0, "header " name " is not a text"               \
-    }
+#define TIME_MAX LATEST_MS
+#define TIME_UNIT "Unix milliseconds before the year 9999"
+#define COUNT_MAX 1000000000
+#define COUNT_UNIT "attempts"
+
+#define NUMBER(member, kind, part, header, ...)                                                              \
+    {header, &bide_fields[BIDE_FIELD_##member], 0, false, kind##_MAX,                                        \
+        "header " header " is not a whole number of " kind##_UNIT},
+#define TEXT(member, part, header, ...)                                                                      \
+    {header, &bide_fields[BIDE_FIELD_##member], 0, true, 0, "header " header " is not a text"},
+#define DEATH(header, member, max, unit)                                                                     \
+    {header, NULL, offsetof(struct bide_rmq_death, member), false, max,                                      \
+        "header " header " is not a whole number of " unit},
 
 const struct bide_rmq_mark_row bide_rmq_mark_rows[BIDE_RMQ_MARKS] = {
-    NUMBER("bide-due", due_ms, LATEST_MS, "Unix milliseconds before the year 9999"),
-    NUMBER("bide-sent", sent_ms, LATEST_MS, "Unix milliseconds before the year 9999"),
-    NUMBER("bide-expires", expires_ms, LATEST_MS, "Unix milliseconds before the year 9999"),
-    NUMBER("bide-attempt", attempt, 1000000000, "attempts"),
-    NUMBER("bide-attempts", attempts, 1000000000, "attempts"),
-    NUMBER("bide-died", died_ms, LATEST_MS, "Unix milliseconds before the year 9999"),
-    NUMBER("bide-cut", cut, INT64_MAX, "bytes"),
-    TEXT("bide-queue", queue),
-    TEXT("bide-error", error),
-    TEXT("bide-failures", failures),
-    TEXT("bide-reason", reason),
+    BIDE_FIELDS(NUMBER, BIDE_FIELD_NONE)                    /* */
+    DEATH("bide-attempts", attempts, COUNT_MAX, COUNT_UNIT) /* */
+    DEATH("bide-died", died_ms, TIME_MAX, TIME_UNIT)        /* */
+    DEATH("bide-cut", cut, INT64_MAX, "bytes")              /* */
+    BIDE_FIELDS(BIDE_FIELD_NONE, TEXT)                      /* */
+    {"bide-reason", NULL, offsetof(struct bide_rmq_death, reason), true, 0,
+        "header bide-reason is not a text"},
 };
 
 bool bide_rmq_header_is_own(amqp_bytes_t name)

@@ -7,13 +7,14 @@
 
 struct bide_rmq_mark_row {
     const char *name;
+    const struct bide_field *field; /* NULL: a dead letter's own, at `offset` of struct bide_rmq_death */
+    size_t offset;
     bool is_text;
-    size_t offset; /* in struct bide_rmq_marks */
-    int64_t max;   /* largest value of a number; the least is 0 */
+    int64_t max; /* largest value of a number; the least is 0 */
     const char *malformed;
 };
 
-enum { BIDE_RMQ_MARKS = 11 };
+enum { BIDE_RMQ_DEATH_MARKS = 4, BIDE_RMQ_MARKS = BIDE_N_FIELDS + BIDE_RMQ_DEATH_MARKS };
 extern const struct bide_rmq_mark_row bide_rmq_mark_rows[BIDE_RMQ_MARKS];
 
 /* The Unix ms in an id that bide generated (UUID version 7), or 0. Together with the standard timestamp it

@@ -44,24 +44,25 @@ static bool is_text(const amqp_field_value_t *value)
 }
 
 /* Returns NULL, or what is malformed. */
-static const char *read_mark(const amqp_table_entry_t *entry, struct bide_rmq_marks *marks)
+static const char *read_mark(
+    const amqp_table_entry_t *entry, struct bide_message_parts *parts, struct bide_rmq_death *death)
 {
     for (size_t i = 0; i < BIDE_RMQ_MARKS; i++) {
         const struct bide_rmq_mark_row *row = &bide_rmq_mark_rows[i];
         if (!bide_rmq_bytes_are(entry->key, row->name))
             continue;
-        void *field = (char *)marks + row->offset;
+        void *to = row->field ? bide_field_part(parts, row->field) : (char *)death + row->offset;
         if (row->is_text) {
             if (!is_text(&entry->value))
                 return row->malformed;
-            *(struct bide_slice *)field =
+            *(struct bide_slice *)to =
                 (struct bide_slice){entry->value.value.bytes.bytes, entry->value.value.bytes.len};
             return NULL;
         }
         int64_t number;
         if (!read_number(&entry->value, &number) || number < 0 || number > row->max)
             return row->malformed;
-        *(int64_t *)field = number;
+        *(int64_t *)to = number;
         return NULL;
     }
     return NULL; /* a header of a later version */
@@ -117,7 +118,7 @@ static bool add_header(
 }
 
 static const char *read_headers(const amqp_table_t *table, struct bide_rmq_scratch *scratch,
-    struct bide_message_parts *parts, struct bide_rmq_marks *marks)
+    struct bide_message_parts *parts, struct bide_rmq_death *death)
 {
     const char *malformed = NULL;
     size_t n = 0;
@@ -127,7 +128,7 @@ static const char *read_headers(const amqp_table_t *table, struct bide_rmq_scrat
     for (int i = 0; i < table->num_entries; i++) {
         const amqp_table_entry_t *entry = &table->entries[i];
         if (bide_rmq_bytes_begin(entry->key, "bide-") && bide_rmq_header_is_own(entry->key)) {
-            const char *wrong = read_mark(entry, marks);
+            const char *wrong = read_mark(entry, parts, death);
             malformed = wrong ? wrong : malformed;
         } else if (n < BIDE_HEADERS_MAX && !bide_rmq_header_is_own(entry->key)) {
             n += add_header(scratch, entry, &scratch->headers[n]);
@@ -161,20 +162,20 @@ static int64_t timestamp_ms(const amqp_basic_properties_t *properties, int64_t n
 }
 
 static void fill_times(
-    struct bide_rmq_marks *marks, const amqp_basic_properties_t *properties, int64_t now_ms)
+    struct bide_message_parts *parts, const amqp_basic_properties_t *properties, int64_t now_ms)
 {
-    if (marks->sent_ms == 0 || marks->sent_ms - now_ms > CLOCKS_APART_S * 1000)
-        marks->sent_ms = timestamp_ms(properties, now_ms);
-    if (marks->due_ms == 0)
-        marks->due_ms = marks->sent_ms ? marks->sent_ms : now_ms;
-    if (marks->attempt == 0)
-        marks->attempt = 1;
+    if (parts->sent_ms == 0 || parts->sent_ms - now_ms > CLOCKS_APART_S * 1000)
+        parts->sent_ms = timestamp_ms(properties, now_ms);
+    if (parts->due_ms == 0)
+        parts->due_ms = parts->sent_ms ? parts->sent_ms : now_ms;
+    if (parts->attempt == 0)
+        parts->attempt = 1;
 }
 
 const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struct bide_clock *clock,
-    struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts, struct bide_rmq_marks *ret_marks)
+    struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts, struct bide_rmq_death *ret_death)
 {
-    struct bide_rmq_marks marks = {0};
+    struct bide_rmq_death death = {0};
     struct bide_message_parts parts = {
         .id = property(properties, AMQP_BASIC_MESSAGE_ID_FLAG, properties->message_id),
         .type = property(properties, AMQP_BASIC_TYPE_FLAG, properties->type),
@@ -183,23 +184,17 @@ const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struc
     int64_t now_ms = bide_wall_ms(clock);
     const char *malformed = NULL;
     if (properties->_flags & AMQP_BASIC_HEADERS_FLAG)
-        malformed = read_headers(&properties->headers, scratch, &parts, &marks);
-    if (!malformed && marks.due_ms - now_ms > BIDE_DELAY_MAX_MS + 86400000)
+        malformed = read_headers(&properties->headers, scratch, &parts, &death);
+    if (!malformed && parts.due_ms - now_ms > BIDE_DELAY_MAX_MS + 86400000)
         malformed = "header bide-due is more than 3650 days from now";
     if (malformed)
-        marks.due_ms = marks.attempt = 0;
-    fill_times(&marks, properties, now_ms);
+        parts.due_ms = parts.attempt = 0;
+    fill_times(&parts, properties, now_ms);
     if (parts.id.size == 0 || !*parts.id.bytes) { /* an id that begins with NUL is empty as a text */
         bide_id_generate(scratch->id, clock);
         parts.id = (struct bide_slice){scratch->id, BIDE_ID_TEXT - 1};
     }
-    parts.due_ms = marks.due_ms;
-    parts.sent_ms = marks.sent_ms;
-    parts.expires_ms = marks.expires_ms;
-    parts.attempt = (int)marks.attempt;
-    parts.error = marks.error;
-    parts.failures = marks.failures;
     *ret_parts = parts;
-    *ret_marks = marks;
+    *ret_death = death;
     return malformed;
 }

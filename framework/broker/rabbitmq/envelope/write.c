@@ -1,7 +1,11 @@
 #include "base/alloc.h"
 #include "broker/rabbitmq/envelope/marks.h"
 
-enum { POOL_PAGE = 4096, DROPPED_FLAGS = AMQP_BASIC_USER_ID_FLAG | AMQP_BASIC_EXPIRATION_FLAG };
+enum {
+    POOL_PAGE = 4096,
+    ERROR_MAX = 2000,
+    DROPPED_FLAGS = AMQP_BASIC_USER_ID_FLAG | AMQP_BASIC_EXPIRATION_FLAG
+};
 
 void bide_rmq_draft_init(struct bide_rmq_draft *draft)
 {
@@ -21,29 +25,14 @@ static struct bide_slice slice_of(const char *text)
     return (struct bide_slice){text, strlen(text)};
 }
 
-void bide_rmq_marks_of(const struct bide_message *message, struct bide_rmq_marks *ret_marks)
+/* Each header costs a broker: what a new message's properties or its queue say already is left out. */
+static void leave_out(struct bide_message *message)
 {
-    *ret_marks = (struct bide_rmq_marks){
-        .due_ms = message->due_ms,
-        .sent_ms = message->sent_ms,
-        .expires_ms = message->expires_ms,
-        .attempt = message->attempt,
-        .queue = slice_of(message->queue),
-        .error = slice_of(message->error),
-        .failures = slice_of(message->failures),
-    };
-}
-
-void bide_rmq_marks_of_new(const struct bide_message *message, struct bide_rmq_marks *ret_marks)
-{
-    struct bide_rmq_marks marks;
-    bide_rmq_marks_of(message, &marks);
-    marks.queue = (struct bide_slice){NULL, 0};
-    if (marks.due_ms == marks.sent_ms)
-        marks.due_ms = 0;
-    if (marks.sent_ms == bide_rmq_id_ms(slice_of(message->id)))
-        marks.sent_ms = 0;
-    *ret_marks = marks;
+    message->queue = "";
+    if (message->due_ms == message->sent_ms)
+        message->due_ms = 0;
+    if (message->sent_ms == bide_rmq_id_ms(slice_of(message->id)))
+        message->sent_ms = 0;
 }
 
 /* Makes room for n entries and forgets the earlier ones. */
@@ -68,24 +57,57 @@ static amqp_table_entry_t *next_entry(struct bide_rmq_draft *draft, amqp_bytes_t
     return entry;
 }
 
-static void put_marks(struct bide_rmq_draft *draft, const struct bide_rmq_marks *marks)
+static void put_text(
+    struct bide_rmq_draft *draft, const struct bide_rmq_mark_row *row, struct bide_slice text)
 {
-    for (size_t i = 0; i < BIDE_RMQ_MARKS; i++) {
-        const struct bide_rmq_mark_row *row = &bide_rmq_mark_rows[i];
-        const void *field = (const char *)marks + row->offset;
-        const struct bide_slice *text = field;
-        const int64_t *number = field;
-        if (row->is_text ? text->size == 0 : *number == 0)
-            continue;
-        if (number == &marks->attempt && *number == 1)
-            continue;
-        amqp_table_entry_t *entry = next_entry(
-            draft, bide_rmq_text(row->name), row->is_text ? AMQP_FIELD_KIND_UTF8 : AMQP_FIELD_KIND_I64);
-        if (row->is_text)
-            entry->value.value.bytes = bide_rmq_bytes(text->bytes, text->size);
-        else
-            entry->value.value.i64 = *number;
+    if (text.size > 0 && *row->name)
+        next_entry(draft, bide_rmq_text(row->name), AMQP_FIELD_KIND_UTF8)->value.value.bytes =
+            bide_rmq_bytes(text.bytes, text.size);
+}
+
+static void put_number(
+    struct bide_rmq_draft *draft, const struct bide_rmq_mark_row *row, int64_t number, int64_t absent)
+{
+    if (number != 0 && number != absent)
+        next_entry(draft, bide_rmq_text(row->name), AMQP_FIELD_KIND_I64)->value.value.i64 = number;
+}
+
+/* An error is for people, and all headers must fit into one frame. */
+static struct bide_slice text_of(const struct bide_message *message, const struct bide_field *field)
+{
+    const char *text = bide_field_text(message, field);
+    bool is_error = field == &bide_fields[BIDE_FIELD_error];
+    return (struct bide_slice){text, is_error ? strnlen(text, ERROR_MAX) : strlen(text)};
+}
+
+static void put_mark(struct bide_rmq_draft *draft, const struct bide_rmq_mark_row *row,
+    const struct bide_message *message, const struct bide_rmq_death *death)
+{
+    const void *own = (const char *)death + row->offset;
+    if (row->field && row->is_text)
+        put_text(draft, row, text_of(message, row->field));
+    else if (row->field)
+        put_number(draft, row, bide_field_number(message, row->field), row->field->absent);
+    else if (row->is_text)
+        put_text(draft, row, *(const struct bide_slice *)own);
+    else
+        put_number(draft, row, *(const int64_t *)own, 0);
+}
+
+static void put_marks(struct bide_rmq_draft *draft, const struct bide_message *message,
+    const struct bide_rmq_death *death, bool is_new)
+{
+    struct bide_message said = *message;
+    struct bide_rmq_death own = {0};
+    if (is_new)
+        leave_out(&said);
+    if (death) {
+        own = *death;
+        own.attempts = said.attempt;
+        said.attempt = 0;
     }
+    for (size_t i = 0; i < BIDE_RMQ_MARKS; i++)
+        put_mark(draft, &bide_rmq_mark_rows[i], &said, &own);
 }
 
 static void finish(struct bide_rmq_draft *draft)
@@ -117,12 +139,12 @@ static bool put_header(struct bide_rmq_draft *draft, const struct bide_header *h
 }
 
 bool bide_rmq_draft_new(
-    struct bide_rmq_draft *draft, const struct bide_message *message, const struct bide_rmq_marks *marks)
+    struct bide_rmq_draft *draft, const struct bide_message *message, const struct bide_rmq_death *death)
 {
     recycle_amqp_pool(&draft->pool);
     if (!begin_entries(draft, BIDE_RMQ_MARKS + message->n_headers))
         return false;
-    put_marks(draft, marks);
+    put_marks(draft, message, death, !death);
     for (size_t i = 0; i < message->n_headers; i++)
         if (!put_header(draft, &message->headers[i]))
             return false;
@@ -140,8 +162,8 @@ bool bide_rmq_draft_new(
     return true;
 }
 
-bool bide_rmq_draft_again(
-    struct bide_rmq_draft *draft, struct bide_slice raw, const char *id, const struct bide_rmq_marks *marks)
+bool bide_rmq_draft_again(struct bide_rmq_draft *draft, struct bide_slice raw,
+    const struct bide_message *message, const struct bide_rmq_death *death)
 {
     void *decoded = NULL;
     recycle_amqp_pool(&draft->pool);
@@ -154,13 +176,13 @@ bool bide_rmq_draft_again(
         kept = draft->properties.headers;
     if (!begin_entries(draft, BIDE_RMQ_MARKS + (size_t)kept.num_entries))
         return false;
-    put_marks(draft, marks);
+    put_marks(draft, message, death, false);
     for (int i = 0; i < kept.num_entries; i++)
         if (!bide_rmq_header_is_own(kept.entries[i].key))
             draft->entries[draft->n_entries++] = kept.entries[i];
     draft->properties._flags &= ~(amqp_flags_t)DROPPED_FLAGS;
     draft->properties._flags |= AMQP_BASIC_MESSAGE_ID_FLAG;
-    draft->properties.message_id = bide_rmq_text(id);
+    draft->properties.message_id = bide_rmq_text(message->id);
     finish(draft);
     return true;
 }

@@ -155,7 +155,7 @@ static bool show(void *user, const char *token, const struct bide_redis_wire *wi
         listing->no_memory = true;
         return false;
     }
-    message->attempt = wire->parts.attempt;
+    message->attempt = (int)wire->parts.attempt;
     letter.message = message;
     bool more = listing->visit(listing->user, &letter);
     bide_message_destroy(message);
@@ -287,10 +287,11 @@ static bide_code drop_batch(
     return answer_number(admin, "dropping dead letters", ret_n, error);
 }
 
-/* The new lines of each: those it has, but attempt 1, no error, due now or later. */
+/* The new lines of each. */
 static void add_new_lines(struct bide_redis_admin *admin, const struct mark *mark, redisReply *text)
 {
     struct bide_redis_wire wire;
+    struct bide_message again;
     struct bide_buffer lines;
     bide_buffer_init(&lines);
     bide_redis_wire_init(&wire);
@@ -298,8 +299,10 @@ static void add_new_lines(struct bide_redis_admin *admin, const struct mark *mar
     wire.parts.body = (struct bide_slice){0};
     int64_t due_ms = mark->due_ms ? mark->due_ms : bide_wall_ms(admin->settings->clock);
     struct bide_message *message = bide_message_from_parts(&wire.parts);
-    if (message)
-        bide_redis_wire_write(&lines, message, &(struct bide_redis_lines){.due_ms = due_ms, .attempt = 1});
+    if (message) {
+        bide_message_replay(message, due_ms, &again);
+        bide_redis_wire_write(&lines, &again, NULL);
+    }
     admin->args.bytes.failed |= !message || lines.failed;
     bide_redis_args_text(&admin->args, mark->token);
     if (mark->due_ms)

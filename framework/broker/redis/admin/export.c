@@ -200,7 +200,7 @@ static bide_code read_letter(
     struct bide_message *message = bide_message_from_parts(&wire->parts);
     if (!message)
         return no_memory(error);
-    message->attempt = wire->parts.attempt;
+    message->attempt = (int)wire->parts.attempt;
     memcpy(exporter->sources[exporter->batch.n], token, strlen(token) + 1);
     bide_export_batch_add_dead(&exporter->batch, message, wire->reason, wire->died_ms);
     return BIDE_OK;
@@ -365,12 +365,8 @@ static void add_letter(
     struct bide_redis_args *args, const struct bide_dead_letter *letter, struct bide_buffer *text)
 {
     const struct bide_message *message = letter->message;
-    struct bide_redis_lines lines = bide_redis_lines_of(message);
-    lines.queue = message->queue;
-    lines.reason = letter->reason;
-    lines.died_ms = letter->died_ms;
     bide_buffer_clear(text);
-    bide_redis_wire_write(text, message, &lines);
+    bide_redis_wire_write(text, message, letter);
     bide_buffer_add(text, message->body, message->body_size);
     args->bytes.failed |= text->failed;
     bide_redis_args_text(args, message->queue);

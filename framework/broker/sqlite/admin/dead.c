@@ -147,29 +147,18 @@ static bide_code choose(
 
 /* ---- listing ---- */
 
-enum { RUNS_COLUMN = 5, REASON_COLUMN = 12, DIED_COLUMN = 13 };
-
 static const char next_letter[] =
-    "SELECT d.seq, d.due_ms, d.id, d.type, d.queue, d.attempts, d.sent_ms, d.expires_ms, d.content_type, "
-    "d.headers, d.error, d.body, d.reason, d.died_ms "
-    "FROM temp.chosen c CROSS JOIN {dead} d ON d.seq = c.seq AND d.id = c.id AND d.died_ms = c.died_ms "
+    "SELECT " BIDE_SQLITE_LETTER
+    " FROM temp.chosen c CROSS JOIN {dead} d ON d.seq = c.seq AND d.id = c.id AND d.died_ms = c.died_ms "
     "WHERE c.seq < ?1 ORDER BY c.seq DESC LIMIT 1";
 
 static bide_code show(sqlite3_stmt *statement, bide_dead_visit *visit, void *user, bool *ret_more)
 {
-    struct bide_sqlite_row row = {.first = 2, .due_ms = sqlite3_column_int64(statement, 1)};
-    struct bide_dead_letter letter = {.died_ms = sqlite3_column_int64(statement, DIED_COLUMN)};
-    const char *reason = (const char *)sqlite3_column_text(statement, REASON_COLUMN);
-    int runs = sqlite3_column_int(statement, RUNS_COLUMN);
-    enum bide_reason defect;
-    const char *defect_text;
-    struct bide_message *message = bide_sqlite_read(statement, &row, &defect, &defect_text);
-    if (reason)
-        (void)bide_reason_parse(reason, &letter.reason);
+    struct bide_dead_letter letter;
+    struct bide_message *message = bide_sqlite_read_dead(statement, &letter.reason, &letter.died_ms);
     sqlite3_reset(statement);
     if (!message)
         return BIDE_E_NOMEM;
-    message->attempt = runs;
     letter.message = message;
     *ret_more = visit(user, &letter);
     bide_message_destroy(message);
@@ -189,7 +178,7 @@ static bide_code walk(struct bide_sqlite_file *file, bide_dead_visit *visit, voi
         code = bide_sqlite_step(file, statement, &row, error);
         if (code != BIDE_OK || !row)
             break;
-        before = sqlite3_column_int64(statement, 0);
+        before = sqlite3_column_int64(statement, BIDE_SQLITE_SEQ);
         if (show(statement, visit, user, &more) != BIDE_OK)
             code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
     }

@@ -106,14 +106,13 @@ static bide_code visit_batch(struct exporter *exporter, bool are_letters, bide_e
 
 static bide_code read_one(struct exporter *exporter, sqlite3_stmt *statement, bide_error *error)
 {
-    struct bide_sqlite_row row = {.first = 2, .due_ms = sqlite3_column_int64(statement, 1)};
     struct bide_export_batch *batch = &exporter->batch;
     enum bide_reason defect;
     const char *text;
-    struct bide_message *message = bide_sqlite_read(statement, &row, &defect, &text);
+    struct bide_message *message = bide_sqlite_read(statement, &defect, &text);
     if (!message)
         return no_memory(error);
-    exporter->seqs[batch->n] = sqlite3_column_int64(statement, 0);
+    exporter->seqs[batch->n] = sqlite3_column_int64(statement, BIDE_SQLITE_SEQ);
     bide_export_batch_add(batch, message, text, bide_wall_ms(exporter->file->clock));
     return BIDE_OK;
 }
@@ -225,30 +224,20 @@ static bide_code export_waiting(struct exporter *exporter, bide_error *error)
 
 /* ---- dead letters ---- */
 
-static const char letters[] =
-    "SELECT seq, due_ms, id, type, queue, attempts, sent_ms, expires_ms, content_type, headers, error, body, "
-    "reason, died_ms FROM {dead} WHERE seq > ?1 ORDER BY seq";
+static const char letters[] = "SELECT " BIDE_SQLITE_LETTER " FROM {dead} d WHERE d.seq > ?1 ORDER BY d.seq";
 static const char letters_of_queue[] =
-    "SELECT seq, due_ms, id, type, queue, attempts, sent_ms, expires_ms, content_type, headers, error, body, "
-    "reason, died_ms FROM {dead} WHERE queue = ?2 AND seq > ?1 ORDER BY seq";
-
-enum { REASON_COLUMN = 12, DIED_COLUMN = 13 };
+    "SELECT " BIDE_SQLITE_LETTER " FROM {dead} d WHERE d.queue = ?2 AND d.seq > ?1 ORDER BY d.seq";
 
 static bide_code read_letter(struct exporter *exporter, sqlite3_stmt *statement, bide_error *error)
 {
-    struct bide_sqlite_row row = {.first = 2, .due_ms = sqlite3_column_int64(statement, 1)};
     struct bide_export_batch *batch = &exporter->batch;
-    enum bide_reason defect, reason = BIDE_REASON_NONE;
-    const char *text, *name = (const char *)sqlite3_column_text(statement, REASON_COLUMN);
-    int runs = sqlite3_column_int(statement, row.first + 3);
-    struct bide_message *message = bide_sqlite_read(statement, &row, &defect, &text);
+    enum bide_reason reason;
+    int64_t died_ms;
+    struct bide_message *message = bide_sqlite_read_dead(statement, &reason, &died_ms);
     if (!message)
         return no_memory(error);
-    if (name)
-        (void)bide_reason_parse(name, &reason);
-    message->attempt = runs;
-    exporter->seqs[batch->n] = sqlite3_column_int64(statement, 0);
-    bide_export_batch_add_dead(batch, message, reason, sqlite3_column_int64(statement, DIED_COLUMN));
+    exporter->seqs[batch->n] = sqlite3_column_int64(statement, BIDE_SQLITE_SEQ);
+    bide_export_batch_add_dead(batch, message, reason, died_ms);
     return BIDE_OK;
 }
 
