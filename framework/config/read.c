@@ -150,6 +150,7 @@ void bide_section_release(const struct bide_option_section *section, void *from)
         void *value = (char *)from + option->offset;
         switch (option->kind) {
         case BIDE_OPTION_STRING:
+        case BIDE_OPTION_WORD:
         case BIDE_OPTION_TYPE:
         case BIDE_OPTION_QUEUE:
         case BIDE_OPTION_NAMESPACE:
