@@ -3,7 +3,7 @@
  * A pause holds a queue or a type by its name; quiet holds everything. Both mean: nothing new is begun, what
  * runs finishes. They outlive a crashed process and end with the supervisor.
  *
- * How it is obeyed: whoever sets something calls bide_shared_wake (metrics.h) afterwards. Each worker process
+ * How it is obeyed: whoever sets something calls bide_shared_wake (memory.h) afterwards. Each worker process
  * compares `changes` with what it saw last, once a round of its intake; where it differs, it asks again.
  *
  * Thread-safety: set by one process at a time under a robust lock, so by several threads or processes; asked

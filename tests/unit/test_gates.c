@@ -221,6 +221,18 @@ static void test_a_failure_opens_the_circuit_and_a_probe_closes_it(void **state)
     assert_non_null(take_in("b", SECOND, 0));
 }
 
+/* A message that would run alone is held for as long as the gate after that wants. */
+static void test_a_suspect_is_held_for_as_long_as_the_circuit_is_open(void **state)
+{
+    (void)state;
+    begin(true);
+    end(take_in("b", SECOND, 0), BIDE_RETRY);
+    for (int i = 0; i < 3; i++)
+        bide_crashes_type_died(&stage.shared->crashes, "b");
+    assert_null(take_in("b", SECOND, 0));
+    expect_held(9000);
+}
+
 static void test_a_probe_that_fails_burns_no_attempt(void **state)
 {
     (void)state;
@@ -287,6 +299,7 @@ static const struct CMUnitTest tests[] = {
     ON_STAGE(test_what_a_process_is_dying_of_is_held_until_it_is_due),
     ON_STAGE(test_a_paused_queue_stops_what_comes_on_it),
     ON_STAGE(test_a_failure_opens_the_circuit_and_a_probe_closes_it),
+    ON_STAGE(test_a_suspect_is_held_for_as_long_as_the_circuit_is_open),
     ON_STAGE(test_a_probe_that_fails_burns_no_attempt),
     ON_STAGE(test_what_is_cut_short_is_handed_back),
     ON_STAGE(test_one_of_several_in_a_dead_program_runs_alone),

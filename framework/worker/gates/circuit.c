@@ -60,12 +60,17 @@ static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, st
     return admission == BIDE_ADMIT_HOLD ? BIDE_GATE_HOLD : BIDE_GATE_PASS;
 }
 
+static bool is_stopped(struct bide_gate *base, const struct bide_job *job)
+{
+    return !job->probe && is_open(row_of((struct circuit_gate *)base, job->handler));
+}
+
 /* While a probe is out it may be over at any moment, however long it is allowed to take. */
 static int64_t stops(struct bide_gate *base, const struct bide_job *job)
 {
     const struct circuit_gate *gate = (struct circuit_gate *)base;
     struct bide_circuit_row *row = row_of(gate, job->handler);
-    if (job->probe || !is_open(row))
+    if (!is_stopped(base, job))
         return -1;
     int64_t wait_ms = bide_circuits_wait_ms(gate->circuits, row, bide_mono_ms(base->site->clock));
     int64_t pause_ms = job->handler->config->breaker.pause_ms;
@@ -120,4 +125,5 @@ const struct bide_gate_kind bide_gate_circuit = {.size = sizeof(struct circuit_g
     .look = look,
     .report = report,
     .stops = stops,
+    .is_stopped = is_stopped,
     .room = room};

@@ -38,7 +38,7 @@ struct bide_gate {
 
 enum bide_gate_says {
     BIDE_GATE_PASS,
-    BIDE_GATE_ALONE,  /* it may run, but while nothing else does (quarantine.h) */
+    BIDE_GATE_ALONE,  /* it may run, but while nothing else does (quarantine.h); the gate gave it nothing */
     BIDE_GATE_HOLD,   /* not now: back to the broker until later, and this was no attempt */
     BIDE_GATE_SETTLE, /* never: it is settled as the answer says */
 };
@@ -67,12 +67,16 @@ struct bide_gate_kind {
         struct bide_gate *gate, struct bide_job *job, struct bide_gate_answer *answer);
     /* It has run: result is what decide() will be told, and the gate may change it. NULL: it did not run. */
     void (*report)(struct bide_gate *gate, struct bide_job *job, struct bide_run_result *result);
-    /* What has been decided of a run, or by this gate's SETTLE; it is about to be settled. */
+    /* What has been decided of a run, or by a SETTLE of this gate or a later one; it is about to be settled.
+     */
     void (*decided)(struct bide_gate *gate, const struct bide_job *job, const struct bide_decision *decision);
 
-    /* It waits in hand: for how many ms must it go back to the broker? -1: it may wait. Called under the
-     * pool's lock. Of several gates the longest counts; it is never less than BIDE_GATE_SHORTEST_MS. */
+    /* It waits in hand: for how many ms must it go back to the broker? -1: it may wait. Of several gates the
+     * longest counts; it is never less than BIDE_GATE_SHORTEST_MS. */
     int64_t (*stops)(struct bide_gate *gate, const struct bide_job *job);
+    /* Must it go back at all? Called under the pool's lock, so it takes no lock that other processes share.
+     * NULL: `stops` takes none and is asked. */
+    bool (*is_stopped)(struct bide_gate *gate, const struct bide_job *job);
     /* Before each batch is looked at: is something stopped now that was not? Of gates that serve NULL. */
     bool (*obey)(struct bide_gate *gate);
     /* Once a round: how many more of this handler (NULL: of this queue, which is no handler's) may be taken

@@ -97,6 +97,8 @@ enum bide_gate_says bide_gates_look(
             job->suspect = true;
             says = bide_quarantine_is_full(&gates->quarantine, job->delivery->queue, limit) ? BIDE_GATE_HOLD
                                                                                             : BIDE_GATE_PASS;
+            if (says == BIDE_GATE_PASS)
+                answer->hold_ms = 0; /* a later gate that holds it says for how long */
         }
     }
     if (says == BIDE_GATE_PASS && job->suspect) {
@@ -147,8 +149,16 @@ static int64_t stop_ms(const struct bide_job *job)
 
 bool bide_gates_stop(const void *user, const struct bide_job *job)
 {
+    bool stopped = false;
     (void)user;
-    return stop_ms(job) >= 0;
+    for (unsigned i = 0; i < job->gates->n && !stopped; i++) {
+        struct bide_gate *gate = job->gates->gates[i];
+        if (gate->kind->is_stopped)
+            stopped = gate->kind->is_stopped(gate, job);
+        else if (gate->kind->stops)
+            stopped = gate->kind->stops(gate, job) >= 0;
+    }
+    return stopped;
 }
 
 int64_t bide_gates_held_ms(struct bide_gates *gates, const struct bide_job *job)
