@@ -12,6 +12,8 @@ enum {
     STEP_LETTERS = 5000,
     STEPS = 20,     /* of a round */
     PAUSE_MS = 200, /* between steps */
+    JUMP_MS = 5 * 60 * 1000,
+    DISTRUST_MS = 24 * 3600 * 1000,
 };
 
 /* Returns false where the console stops. */
@@ -50,12 +52,29 @@ static bool go_on(void *user, uint64_t done, uint64_t total)
     return !step->is_cut;
 }
 
+int64_t bide_retention_died_before_ms(
+    struct bide_retention *retention, int64_t max_age_ms, int64_t wall_ms, int64_t mono_ms)
+{
+    int64_t jump_ms = retention->has_offset ? wall_ms - mono_ms - retention->offset_ms : 0;
+    retention->has_offset = true;
+    retention->offset_ms = wall_ms - mono_ms;
+    if (max_age_ms == 0)
+        return 0;
+    if (jump_ms > JUMP_MS || jump_ms < -JUMP_MS) {
+        retention->distrust_ms = mono_ms + DISTRUST_MS;
+        bide_log(BIDE_LOG_WARN, "the clock has jumped: for a day no dead letter is dropped for its age",
+            BIDE_INT("by_ms", jump_ms));
+    }
+    return mono_ms >= retention->distrust_ms ? wall_ms - max_age_ms : 0;
+}
+
 static bide_code trim(struct bide_console *console, struct step *step, uint64_t *ret_n, bide_error *error)
 {
     const struct bide_console_options *options = console->options;
     const struct bide_dead_config *config = &options->config->dead;
     const struct bide_dead_bounds bounds = {
-        .died_before_ms = config->max_age_ms ? bide_wall_ms(console->clock) - config->max_age_ms : 0,
+        .died_before_ms = bide_retention_died_before_ms(
+            step->retention, config->max_age_ms, bide_wall_ms(console->clock), bide_mono_ms(console->clock)),
         .max_count = config->max_count,
     };
     struct bide_admin *admin;

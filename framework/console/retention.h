@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "bide/error.h"
 
@@ -20,7 +21,17 @@ struct bide_retention {
     pthread_mutex_t lock;
     pthread_cond_t change;
     bool stopping; /* under the lock */
+    /* of the thread itself: */
+    bool has_offset;
+    int64_t offset_ms;   /* wall clock less monotonic clock, when they were read last */
+    int64_t distrust_ms; /* monotonic: until then the wall clock is not trusted */
 };
+
+/* Letters that died before this instant (Unix ms) are too old; 0: none is. After a jump of the wall clock by
+ * more than five minutes it answers 0 for a day: either clock may be the wrong one, and a dropped letter is
+ * gone. */
+int64_t bide_retention_died_before_ms(
+    struct bide_retention *retention, int64_t max_age_ms, int64_t wall_ms, int64_t mono_ms);
 
 /* Does nothing if the configuration keeps all dead letters. */
 bide_code bide_retention_start(struct bide_console *console, bide_error *error);
