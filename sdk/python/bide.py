@@ -306,8 +306,19 @@ class _Server:
                 assert self.loop
                 self.loop.call_soon_threadsafe(self.start_tasks, self.new_tasks)
                 self.new_tasks = []
+        if self.runs:
+            threading.Thread(target=self.read_on, name="bide cancels", daemon=True).start()
         with self.idle:
             self.idle.wait_for(lambda: not self.runs)
+
+    def read_on(self) -> None:
+        """What still runs when this process leaves may be cancelled."""
+        try:
+            while self.read_lines(wait=True):
+                while self.pending:
+                    self.note_cancel(self.pending.popleft())
+        except OSError:
+            pass  # the main thread ends
 
     def take(self, line: Mapping[str, Any]) -> None:
         if "leave" in line:
@@ -354,12 +365,15 @@ class _Server:
             self.start_task(function, message)
 
     def start_task(self, function: Callable, message: Message) -> None:
-        context = contextvars.copy_context()
-        context.run(_current.set, message._run)
+        run, context = message._run, contextvars.copy_context()
+        if run.cancel:
+            self.end(run, {"retry": "cancelled"})
+            return
+        context.run(_current.set, run)
         assert self.loop
-        message._run.task = context.run(self.loop.create_task, self.run_async(function, message))
-        if message._run.cancel:
-            message._run.task.cancel()
+        run.task = context.run(self.loop.create_task, self.run_async(function, message))
+        if run.cancel:  # it came a moment ago; a task that has not begun would end without an answer
+            self.loop.call_soon(run.task.cancel)
 
     async def run_async(self, function: Callable, message: Message) -> None:
         try:

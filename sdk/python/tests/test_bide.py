@@ -1,12 +1,16 @@
 """The SDK against a bide that this test plays: over a socket, and over HTTP."""
 
+import fcntl
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
+import time
 import unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -104,6 +108,14 @@ class Program:
     def write(self, *lines):
         self.channel.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
+    def all_read(self):
+        """Waits until the program has read what was written."""
+        deadline = time.monotonic() + 30
+        while struct.unpack("i", fcntl.ioctl(self.channel, termios.TIOCOUTQ, bytes(4)))[0]:
+            if time.monotonic() > deadline:
+                raise AssertionError("the program does not read")
+            time.sleep(0.01)
+
     def read(self, n):
         while self.rest.count(b"\n") < n:
             data = self.channel.recv(65536)
@@ -179,6 +191,24 @@ class Protocol(unittest.TestCase):
             program.write(*({"cancel": number} for number in range(5)))
             self.assertEqual({line["retry"] for line in program.read(5)}, {"cancelled"})
             self.leaves(program)
+
+    def test_cancelled_before_it_begins(self):
+        with Program(concurrency=10, WITH_ASYNC="1") as program:
+            program.write({"run": 1, "id": "i1", "type": "sleep", "queue": "default", "attempt": 1, "attempts": 25, "body": "60"},
+                          {"cancel": 1})
+            self.assertEqual(program.read(1), [{"run": 1, "retry": "cancelled"}])
+            self.leaves(program)
+
+    def test_cancelled_while_it_leaves(self):
+        with Program(concurrency=10, WITH_ASYNC="1") as program:
+            program.run(1, "sleep", "60")
+            program.run(2, "wait")
+            self.assertEqual(program.read(1), [{"run": 1, "send": {"type": "from-async"}}])
+            program.write({"leave": True})
+            program.all_read()
+            program.write({"cancel": 1}, {"cancel": 2})
+            self.assertEqual({line["run"] for line in program.read(2)}, {1, 2})
+            self.assertEqual(program.process.wait(30), 0)
 
     def test_without_bide(self):
         done = subprocess.run([sys.executable, "-c", "import bide; bide.serve()"], capture_output=True, text=True,
