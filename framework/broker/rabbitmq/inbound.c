@@ -63,7 +63,7 @@ bide_code bide_rmq_inbound_connect(struct bide_rmq_link *ret_link, const struct 
     size_t host, struct bide_rmq_refused *refused, bide_error *error)
 {
     struct bide_rmq_link link;
-    bide_code code = bide_rmq_link_open(&link, settings, host, "inbound", true, error);
+    bide_code code = bide_rmq_link_open(&link, settings, host, "intake", true, error);
     if (code != BIDE_OK)
         return code;
     code = prepare(&link, refused, error);

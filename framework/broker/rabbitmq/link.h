@@ -18,7 +18,7 @@ struct bide_rmq_link {
 
 /* Connects to host number `first` (modulo their number), then tries each of the others, until one accepts the
  * login or says that none will (BIDE_E_CONFIG). Each takes at most the connect timeout. The broker's
- * management shows `role` ("inbound") behind the client's name. Without `beats` there are no heartbeats: for
+ * management shows `role` ("intake") behind the client's name. Without `beats` there are no heartbeats: for
  * a thread that may leave the link alone for long. */
 bide_code bide_rmq_link_open(struct bide_rmq_link *link, const struct bide_rmq_settings *settings,
     size_t first, const char *role, bool beats, bide_error *error);

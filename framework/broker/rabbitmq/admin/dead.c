@@ -193,8 +193,11 @@ static void replayed(struct walk *walk, const struct bide_rmq_letter *letter, st
     }
     *ret_again = *letter->message;
     ret_again->attempt++;
-    if (due_ms > now_ms && ret_again->due_ms < due_ms)
-        ret_again->due_ms = due_ms;
+    if (due_ms <= now_ms || ret_again->due_ms >= due_ms)
+        return;
+    ret_again->due_ms = due_ms;
+    if (ret_again->expires_ms && ret_again->expires_ms < due_ms)
+        ret_again->expires_ms = 0; /* it would be dropped unrun, because of the spread alone */
 }
 
 struct replay {

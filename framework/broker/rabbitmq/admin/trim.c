@@ -23,13 +23,17 @@ static int64_t died_ms(const struct bide_rmq_letter *letter)
 }
 
 /* Letters that another client has taken do not count among those behind. So even if several processes trim at
- * the same time, max_count letters stay. An unrouted message, which never ran, is not dropped because of
- * max_count. */
-static bool may_stay(const struct bide_dead_bounds *bounds, const struct bide_rmq_letter *letter)
+ * the same time, max_count letters stay. What lies in the queue of the unrouted is not dropped because of
+ * max_count: that queue mixes messages of all queues, most of which never ran. A letter without a time of
+ * death (another program has put it there) has no age. */
+static bool may_stay(const struct trim *trim, const struct bide_rmq_letter *letter)
 {
-    bool is_surplus = bounds->max_count > 0 && letter->reason != BIDE_REASON_UNROUTED &&
+    const struct bide_dead_bounds *bounds = trim->bounds;
+    bool is_surplus = bounds->max_count > 0 &&
+                      trim->admin->sources.items[letter->source].kind == BIDE_RMQ_DEAD &&
                       letter->n_behind >= (uint64_t)bounds->max_count;
-    return died_ms(letter) >= bounds->died_before_ms && !is_surplus;
+    int64_t died = died_ms(letter);
+    return (died == 0 || died >= bounds->died_before_ms) && !is_surplus;
 }
 
 /* *ret_more: all letters of the pile were dropped, so there may be more. */
@@ -38,7 +42,7 @@ static bide_code drop_old(
 {
     bide_code code = BIDE_OK;
     size_t i = 0;
-    for (; i < pile->n && code == BIDE_OK && !may_stay(trim->bounds, pile->letters[i]); i++) {
+    for (; i < pile->n && code == BIDE_OK && !may_stay(trim, pile->letters[i]); i++) {
         code = bide_rmq_letter_acknowledge(trim->admin, pile->letters[i], error);
         trim->n += code == BIDE_OK;
     }

@@ -6,9 +6,12 @@ redis.call('PERSIST', KEYS[1])
 local before, most, first, length = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local surplus, left, room = {}, 0, 1048576
 
+local escapes = {['\\n'] = '\n', ['\\t'] = '\t', ['\\\\'] = '\\'}
+
 local function queue_of(text)
   local last = text:find('\n\n', 1, true) or 0
-  return ('\n' .. text:sub(1, last)):match('\nqueue ([^\n]*)\n') or ''
+  local queue = ('\n' .. text:sub(1, last)):match('\nqueue ([^\n]*)\n') or ''
+  return (queue:gsub('\\.', escapes))
 end
 
 local function drop(token, queue)
