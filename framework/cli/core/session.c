@@ -22,9 +22,12 @@ const char *bide_cli_config_path(struct bide_cli *cli)
         return cli->config_path;
     if (access("./bide.conf", F_OK) == 0)
         return "./bide.conf";
-    if (bide_home_find(cli->dev_config))
-        return cli->dev_config;
-    return access("/etc/bide/bide.conf", F_OK) == 0 ? "/etc/bide/bide.conf" : NULL;
+    const char *system = access("/etc/bide/bide.conf", F_OK) == 0 ? "/etc/bide/bide.conf" : NULL;
+    if (!bide_home_find(cli->dev_config))
+        return system;
+    if (system)
+        fprintf(stderr, "bide: the `bide dev` of this folder is used, not %s\n", system);
+    return cli->dev_config;
 }
 
 /* "sqlite:bide.db" -> "sqlite:/where/we/are/bide.db": said on the command line, it means the file that the

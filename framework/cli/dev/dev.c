@@ -127,7 +127,8 @@ static void take_end(struct bide_dev *dev)
         wait_for_change("the worker has ended");
 }
 
-/* A terminal sends its signals to every process of the group; what somebody else sends is passed on. */
+/* A terminal sends its signals to every process of the group, but SIGHUP, when it is closed, only to the
+ * leader of the session. That, and what somebody else sends, is passed on. */
 static void take_signal(struct bide_dev *dev)
 {
     struct signalfd_siginfo info;
@@ -140,7 +141,7 @@ static void take_signal(struct bide_dev *dev)
     dev->stops = true;
     dev->ask_ms = 0;
     bide_dev_stop_asking(dev);
-    if (dev->worker && info.ssi_code != SI_KERNEL)
+    if (dev->worker && (info.ssi_signo == SIGHUP || info.ssi_code != SI_KERNEL))
         kill(dev->worker, SIGTERM);
 }
 
