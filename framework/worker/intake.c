@@ -67,7 +67,7 @@ static bide_code begin(struct bide_intake *intake, bide_error *error)
     bide_code code = bide_passage_begin(&intake->passage, error);
     if (code != BIDE_OK)
         return code;
-    bide_passage_adapt(&intake->passage, bide_mono_us(intake->passage.site.clock));
+    bide_passage_ask_gates(&intake->passage, bide_mono_us(intake->passage.site.clock));
     bide_ending_begin(&intake->ending, &intake->passage);
     return BIDE_OK;
 }

@@ -310,14 +310,19 @@ static void tell_limits(struct bide_passage *passage)
     }
 }
 
+void bide_passage_ask_gates(struct bide_passage *passage, int64_t now_us)
+{
+    if (bide_gates_round(&passage->gates, now_us))
+        give_back_stopped(passage);
+    tell_limits(passage);
+}
+
 void bide_passage_adapt(struct bide_passage *passage, int64_t now_us)
 {
     release_what_waits_long(passage, now_us);
     if (!passage->draining) {
         adapt_prefetch(passage, now_us);
-        if (bide_gates_round(&passage->gates, now_us))
-            give_back_stopped(passage);
-        tell_limits(passage);
+        bide_passage_ask_gates(passage, now_us);
     }
     bide_settle_flush(&passage->settling);
 }

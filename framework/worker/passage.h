@@ -46,7 +46,11 @@ void bide_passage_settle(struct bide_passage *passage, struct bide_job *job);
 void bide_passage_collect(struct bide_passage *passage);
 /* Takes in what the broker has, and submits what may start now. An error is the receiver's. */
 bide_code bide_passage_receive(struct bide_passage *passage, size_t *ret_n, bide_error *error);
-/* Gives back what waits and is not to, and tells the receiver how much of each queue is wanted. */
+/* Gives back what a gate stops now, and tells the receiver how much of each queue is wanted. At the start
+ * alone: the prefetch is adapted only when something has been received, since it then asks whether the pool
+ * ran dry, once. */
+void bide_passage_ask_gates(struct bide_passage *passage, int64_t now_us);
+/* Once a round: gives back what has waited too long, adapts the prefetch, asks the gates. */
 void bide_passage_adapt(struct bide_passage *passage, int64_t now_us);
 /* How soon the next round should come (µs) for what is in here. */
 int64_t bide_passage_wait_us(struct bide_passage *passage, int64_t at_most_us);
