@@ -220,7 +220,9 @@ static void send_some(struct world *world)
         must(bide_message_set_queue(message, queue_names[virtual_chance(10) ? type < 2 : type / 2], NULL));
         must(bide_message_stamp(message, "first", virtual_clock(), NULL));
         world->messages[world->sent++] = (struct world_message){.type = type};
+        world->sending = true;
         must(bide_sender_send(world->sender, &message, 1, &result, NULL));
+        world->sending = false;
         bide_message_destroy(message);
     }
 }
@@ -372,6 +374,8 @@ static void live(void)
     if (bide_intake_run(world->intake, &error) != BIDE_OK)
         world_fails("the intake ends: %s", error.text);
     end_worker(world);
+    while (world->sending) /* the worker may end by itself just then */
+        virtual_sleep(1);
 }
 
 void world_run(uint64_t seed)

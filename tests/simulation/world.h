@@ -55,6 +55,7 @@ struct world {
 
     struct world_message messages[WORLD_MESSAGES];
     size_t sent;
+    bool sending; /* a message is counted as sent and may not be in the broker yet */
     struct in_hand in_hand[WORLD_IN_HAND];
     size_t n_in_hand;
     int running[WORLD_TYPES];
