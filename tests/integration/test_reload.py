@@ -114,10 +114,10 @@ def threads_and_processes(changes):
 
 def what_is_wrong_is_refused(project, reloads):
     good = project.config.read_text()
-    project.config.write_text(good.replace("threads", "treads"))
+    project.write_config(good.replace("threads", "treads"))
     line, changes = reloads.reload(REFUSED)
     expect("bide.conf" in line["error"] and "treads" in line["error"] and not changes, f"{line} {changes}")
-    project.config.write_text(good.replace('plugin = "probe"', 'plugin = "nowhere"'))
+    project.write_config(good.replace('plugin = "probe"', 'plugin = "nowhere"'))
     line, changes = reloads.reload(REFUSED)
     expect("no plugin 'nowhere'" in line["error"] and not changes, f"{line} {changes}")
     reloads.serving(6, threads=3)

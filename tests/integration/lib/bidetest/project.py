@@ -75,9 +75,15 @@ class Project:
             **settings,
             "handlers": handlers if handlers is not None else [self.probe()],
         }
-        self.config.write_text(config_text(whole))
+        self.write_config(config_text(whole))
 
     # ---- commands ----
+
+    def write_config(self, text):
+        """At once: a command that begins meanwhile reads the old one or the new one, never an empty file."""
+        draft = self.config.with_name("bide.conf.new")
+        draft.write_text(text)
+        os.replace(draft, self.config)
 
     def bide(self, *arguments, expect=0, text=None, seconds=120, env=None):
         """Runs `bide …` in the folder; asserts its exit code (None: any) and returns what it said."""
