@@ -289,6 +289,11 @@ static json_t *load(const char *text, size_t size, bide_error *error)
 {
     json_error_t why;
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+    const char *nul = memchr(text, 0, size);
+    if (nul) { /* jansson leaves it out after a number */
+        bide_fail(error, BIDE_E_DATA, "not valid JSON: a zero byte (byte %td)", nul - text);
+        return NULL;
+    }
     json_t *object = json_loadb(text, size, flags, &why);
     /* Integers beyond 64 bits are fine in a body, which is taken as it is written. */
     if (!object && json_error_code(&why) == json_error_numeric_overflow)
@@ -314,6 +319,8 @@ static json_t *load_around_body(const char *text, size_t size, struct bide_slice
     memcpy(line, text, before); /* with the quote */
     memcpy(line + before, text + size - after, after);
     *ret_body = (struct bide_slice){body.bytes + 1, body.size - 2};
+    if (memchr(line, 0, before + after))
+        return NULL;
     return json_loadb(line, before + after, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 }
 

@@ -49,7 +49,8 @@ static void check_json(const char *text, size_t size)
 /* A body that is JSON stands in a letter as it came. */
 static void check_body(const char *text, size_t size)
 {
-    json_t *before = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    bool zero = memchr(text, 0, size); /* never JSON, but jansson leaves it out after a number */
+    json_t *before = zero ? NULL : json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     struct bide_buffer json;
     bide_buffer_init(&json);
     bide_buffer_text(&json, "before\n");

@@ -165,6 +165,21 @@ static void test_bad_lines(void **state)
     }
 }
 
+/* jansson takes a zero byte after a number for nothing: the body would hold it, and be no JSON. */
+static void test_zero_bytes(void **state)
+{
+    static const char lines[][32] = {"{\"type\":\"a\",\"body\":1\0}", "{\"type\":\"a\",\"body\":[1\0]}"};
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct bide_message *message = NULL;
+        bide_error error = {0};
+        size_t size = strlen(lines[i]) + 1 + strlen(lines[i] + strlen(lines[i]) + 1);
+        assert_int_equal(bide_envelope_parse(lines[i], size, &message, &error), BIDE_E_DATA);
+        assert_non_null(strstr(error.text, "not valid JSON: a zero byte (byte "));
+        assert_null(message);
+    }
+}
+
 static int fail_at_zero(void *user, size_t size)
 {
     (void)size;
@@ -263,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_long_bodies),
         cmocka_unit_test(test_at),
         cmocka_unit_test(test_bad_lines),
+        cmocka_unit_test(test_zero_bytes),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_content),
         cmocka_unit_test(test_base64),
