@@ -20,7 +20,7 @@ static const struct meaning meanings[] = {
         "writable for this user"},
     {SQLITE_PERM, BIDE_E_CONFIG, "%s: permission denied: this user must be able to read and write it"},
     {SQLITE_AUTH, BIDE_E_CONFIG, "%s: permission denied: this user must be able to read and write it"},
-    {SQLITE_NOTADB, BIDE_E_CONFIG, "%s: is not a SQLite database: name another file in `broker`"},
+    {SQLITE_NOTADB, BIDE_E_CONFIG, "%s: is not a SQLite database: name another file"},
     {SQLITE_CORRUPT, BIDE_E_CONFIG,
         "%s: the database is damaged: stop its users, then `sqlite3 FILE .recover` into a new one, or "
         "restore a copy"},

@@ -87,7 +87,8 @@ bide_code bide_sqlite_file_init(
         code = read_synchronous(options->url, &lax, error);
     if (code != BIDE_OK)
         return code;
-    *file = (struct bide_sqlite_file){.clock = options->clock, .lax = lax, .lock = {-1}};
+    *file = (struct bide_sqlite_file){
+        .tables = &bide_sqlite_broker_tables, .clock = options->clock, .lax = lax, .lock = {-1}};
     file->path = absolute(options->url->path, options->base_dir);
     file->name_space = bide_strdup(options->name_space);
     if (file->path && file->name_space)

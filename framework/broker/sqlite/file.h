@@ -25,7 +25,25 @@
 #include "broker/sqlite/lock.h"
 #include "broker/sqlite/statements.h"
 
+enum bide_sqlite_schema {
+    BIDE_SQLITE_CURRENT,
+    BIDE_SQLITE_OLD,    /* the namespace's tables are of an earlier version */
+    BIDE_SQLITE_ABSENT, /* the file is empty, or has no tables of this namespace */
+};
+
+struct bide_sqlite_file;
+
+/* The tables that a connection works on: the broker's (schema.h), or a store's (store/sqlite/). */
+struct bide_sqlite_tables {
+    /* Are they there, and in a version that this program knows? Changes nothing; within a read transaction.
+     */
+    bide_code (*check)(struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error);
+    /* Makes or upgrades them, within a write transaction. */
+    bide_code (*make)(struct bide_sqlite_file *file, bide_error *error);
+};
+
 struct bide_sqlite_file {
+    const struct bide_sqlite_tables *tables;
     char *path;      /* absolute, as given: it may lead through symbolic links */
     char *lock_path; /* of the side file, beside the file that `path` leads to; NULL before the first open */
     char *name_space;
@@ -52,7 +70,8 @@ struct bide_sqlite_file {
  * upgrades older tables. A look changes nothing and can only ask about the whole file. */
 enum bide_sqlite_access { BIDE_SQLITE_WRITE, BIDE_SQLITE_READ, BIDE_SQLITE_LOOK };
 
-/* Reads the URL; touches nothing on disk. On failure nothing is left to clear. */
+/* Reads the URL; touches nothing on disk. The tables are the broker's, until the caller sets others. On
+ * failure nothing is left to clear. */
 bide_code bide_sqlite_file_init(
     struct bide_sqlite_file *file, const struct bide_broker_options *options, bide_error *error);
 void bide_sqlite_file_clear(struct bide_sqlite_file *file); /* also a zeroed one; closes it */

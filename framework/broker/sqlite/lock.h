@@ -6,6 +6,7 @@
  *
  *   byte FRONT       the front place of the line of writers (see file.h: begin)
  *   byte of a worker  held as long as the worker lives
+ *   byte of a session held as long as a store's session lives (store/sqlite/)
  *   a write          the bell: a message can be claimed       (IN_MODIFY)
  *   a close          a process left or was killed             (IN_CLOSE_WRITE)
  *
@@ -29,6 +30,12 @@ enum { BIDE_SQLITE_FRONT = 1 };
 static inline int64_t bide_sqlite_worker_byte(int64_t number)
 {
     return 16 + number;
+}
+
+/* The byte of a store's session. */
+static inline int64_t bide_sqlite_session_byte(int64_t number)
+{
+    return ((int64_t)1 << 40) + number;
 }
 
 /* Makes the file where it is missing, with the mode and owner of the database file `like`. `again`: the

@@ -66,10 +66,12 @@ typedef bide_code upgrade_step(struct bide_sqlite_file *file, bide_error *error)
 /* Version 2 only adds tables and indexes to version 1. */
 static upgrade_step *const steps[BIDE_SQLITE_VERSION] = {make_tables, make_tables};
 
-static bide_code check_owner(struct bide_sqlite_file *file, int64_t version, bide_error *error)
+bide_code bide_sqlite_check_owner(struct bide_sqlite_file *file, bide_error *error)
 {
-    int64_t application, tables_there;
+    int64_t application, version, tables_there;
     bide_code code = bide_sqlite_number(file, "PRAGMA application_id", &application, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_number(file, "PRAGMA user_version", &version, error);
     if (code == BIDE_OK)
         code = bide_sqlite_number(file, "SELECT count(*) FROM sqlite_master", &tables_there, error);
     if (code != BIDE_OK)
@@ -78,17 +80,19 @@ static bide_code check_owner(struct bide_sqlite_file *file, int64_t version, bid
         return BIDE_OK;
     file->hopeless = true;
     return bide_fail(error, BIDE_E_CONFIG,
-        "%s: is another program's SQLite database: name a file of bide's own in `broker`", file->path);
+        "%s: is another program's SQLite database: name a file of bide's own", file->path);
 }
 
 /* SQLite ignores case in names: namespace `Bide` would work on the tables of `bide`. */
-static bide_code check_case(struct bide_sqlite_file *file, bide_error *error)
+bide_code bide_sqlite_check_case(struct bide_sqlite_file *file, const char *table, bide_error *error)
 {
+    char sql[200];
     int64_t others;
-    bide_code code = bide_sqlite_number(file,
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name <> '{=message}' AND "
-        "name = '{=message}' COLLATE NOCASE",
-        &others, error);
+    sqlite3_snprintf(sizeof sql, sql,
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name <> '{=%s}' AND "
+        "name = '{=%s}' COLLATE NOCASE",
+        table, table);
+    bide_code code = bide_sqlite_number(file, sql, &others, error);
     if (code != BIDE_OK || others == 0)
         return code;
     return bide_fail(error, BIDE_E_CONFIG,
@@ -97,14 +101,21 @@ static bide_code check_case(struct bide_sqlite_file *file, bide_error *error)
         file->path, file->name_space);
 }
 
+bide_code bide_sqlite_mark_owner(struct bide_sqlite_file *file, bide_error *error)
+{
+    char pragma[64];
+    (void)sqlite3_snprintf(sizeof pragma, pragma, "PRAGMA application_id = %d", BIDE_SQLITE_APPLICATION);
+    return bide_sqlite_exec(file, pragma, error);
+}
+
 static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
 {
     int64_t version, present, columns = 0;
     bide_code code = bide_sqlite_number(file, "PRAGMA user_version", &version, error);
     if (code == BIDE_OK)
-        code = check_owner(file, version, error);
+        code = bide_sqlite_check_owner(file, error);
     if (code == BIDE_OK)
-        code = check_case(file, error);
+        code = bide_sqlite_check_case(file, "message", error);
     if (code != BIDE_OK)
         return code;
     if (version > BIDE_SQLITE_VERSION) {
@@ -136,7 +147,7 @@ bide_code bide_sqlite_schema_check(
     bide_code code = bide_sqlite_exec(file, "SAVEPOINT look", error);
     if (code != BIDE_OK)
         return code;
-    code = check(file, ret_schema, error);
+    code = file->tables->check(file, ret_schema, error);
     (void)sqlite3_exec(file->db, "RELEASE look", NULL, NULL, NULL);
     return code;
 }
@@ -151,13 +162,16 @@ static bide_code upgrade(struct bide_sqlite_file *file, bide_error *error)
         code = make_tables(file, error); /* a namespace the file did not know */
     if (code == BIDE_OK)
         code = add_columns(file, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_mark_owner(file, error);
     if (code != BIDE_OK)
         return code;
-    char pragmas[96];
-    (void)sqlite3_snprintf(sizeof pragmas, pragmas, "PRAGMA user_version = %d; PRAGMA application_id = %d",
-        BIDE_SQLITE_VERSION, BIDE_SQLITE_APPLICATION);
-    return bide_sqlite_exec(file, pragmas, error);
+    char pragma[64];
+    (void)sqlite3_snprintf(sizeof pragma, pragma, "PRAGMA user_version = %d", BIDE_SQLITE_VERSION);
+    return bide_sqlite_exec(file, pragma, error);
 }
+
+const struct bide_sqlite_tables bide_sqlite_broker_tables = {.check = check, .make = upgrade};
 
 bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *error)
 {
@@ -170,7 +184,7 @@ bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *er
     enum bide_sqlite_schema schema;
     code = bide_sqlite_schema_check(file, &schema, error);
     if (code == BIDE_OK && schema != BIDE_SQLITE_CURRENT)
-        code = upgrade(file, error);
+        code = file->tables->make(file, error);
     if (code == BIDE_OK)
         return bide_sqlite_commit(file, error);
     bide_sqlite_rollback(file);

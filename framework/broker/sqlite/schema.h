@@ -13,18 +13,22 @@ enum {
     BIDE_SQLITE_APPLICATION = 0x62696465, /* "bide": PRAGMA application_id */
 };
 
-enum bide_sqlite_schema {
-    BIDE_SQLITE_CURRENT,
-    BIDE_SQLITE_OLD,    /* the namespace's tables are of an earlier version */
-    BIDE_SQLITE_ABSENT, /* the file is empty, or has no tables of this namespace */
-};
+/* The broker's tables. */
+extern const struct bide_sqlite_tables bide_sqlite_broker_tables;
 
-/* Is it a database of bide's, in a known version? BIDE_E_CONFIG if not. Changes nothing. */
+/* Is it a database of bide's, and are the file's tables in a known version? BIDE_E_CONFIG if not. Changes
+ * nothing. */
 bide_code bide_sqlite_schema_check(
     struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error);
 /* Makes or upgrades the tables, in one transaction. */
 bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *error);
-/* Drops the namespace's tables with all that is in them, in one transaction. */
+/* For the tables' `check`. Is it a file of bide's? Is it empty of tables that belong to another spelling of
+ * the namespace? `table`: one of the tables, without the namespace. */
+bide_code bide_sqlite_check_owner(struct bide_sqlite_file *file, bide_error *error);
+bide_code bide_sqlite_check_case(struct bide_sqlite_file *file, const char *table, bide_error *error);
+/* For their `make`: this is a file of bide's from now on. */
+bide_code bide_sqlite_mark_owner(struct bide_sqlite_file *file, bide_error *error);
+/* Drops the broker's tables with all that is in them, in one transaction. */
 bide_code bide_sqlite_schema_drop(struct bide_sqlite_file *file, bide_error *error);
 
 #endif
