@@ -154,6 +154,33 @@ static void many(void **state)
     seen_clear(&seen);
 }
 
+/* Small bodies, then some of a megabyte each: a batch of the latter is far more than an adapter takes at
+ * once. */
+static void large_bodies(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { SMALL = 600, LARGE = 24, SIZE = 1024 * 1024 };
+    struct seen seen = {0};
+    bide_error error;
+    char *body = bide_calloc(SIZE, 1);
+    assert_non_null(body);
+    fixture_fill(fixture, 0, 0, SMALL, 0);
+    for (size_t i = SMALL; i < SMALL + LARGE; i++) {
+        struct bide_message *message = fixture_message(fixture, i, 0);
+        assert_ok(bide_message_set_body(message, body, SIZE, &error), &error);
+        assert_ok(bide_message_stamp(message, fixture->queues[0], bide_clock_system(), &error), &error);
+        fixture_send(fixture, message);
+    }
+    export_all(fixture, &seen);
+    expect_each_once(fixture, &seen, SMALL + LARGE);
+    for (size_t i = 0; i < seen.n; i++)
+        assert_int_equal(fixture_index(fixture, seen.items[i].message->id), i);
+    assert_int_equal(seen.items[SMALL + LARGE - 1].message->body_size, SIZE);
+    expect_empty(fixture);
+    bide_free(body);
+    seen_clear(&seen);
+}
+
 static void dead(void **state)
 {
     struct fixture *fixture = *state;
@@ -393,6 +420,7 @@ static const struct CMUnitTest cases[] = {
     CASE("moving/ready", ready),
     CASE("moving/delayed-with-all-fields", delayed_with_all_fields),
     CASE("moving/many", many),
+    CASE("moving/large-bodies", large_bodies),
     CASE("moving/dead", dead),
     CASE("moving/failure-gives-back", failure_gives_back),
     CASE("moving/given-back-runs", given_back_runs),

@@ -43,7 +43,9 @@ METHODS = {
     "sender basic.publish": "nacked or returned: sent again until the timeout; confirm lost: sent again, may be twice; "
                             "channel closed: one by one, and the one refused alone fails",
     "admin basic.publish": "of `check` only, to nowhere: it comes back, or the check says that the broker has an alarm or is silent",
-    "admin basic.get": ADMIN,
+    "admin basic.consume": f"{ADMIN}; so do messages that come without an end",
+    "admin basic.cancel": f"{ADMIN}; the consumer ends with the connection",
+    "admin basic.get": f"of the retention, and behind acknowledgements: {ADMIN}",
     "admin basic.ack": "not answered; lost with the connection: the letter stays, and one that was replayed or dropped lives on",
     "admin basic.nack": "not answered; lost with the connection: it goes back all the same",
     "admin channel.close": GOODBYE,
@@ -79,7 +81,7 @@ ANSWERS = (
     "courier <queue.declare-ok", "courier <confirm.select-ok", "courier <basic.ack", "courier <heartbeat",
     "sender <confirm.select-ok", "sender <basic.ack",
     "command <queue.declare-ok", "command <connection.close-ok",
-    "admin <basic.get-ok", "admin <channel.close-ok",
+    "admin <basic.consume-ok", "admin <basic.deliver", "admin <basic.cancel-ok", "admin <basic.get-ok", "admin <channel.close-ok",
     "replay <confirm.select-ok", "replay <basic.ack",
 )
 
@@ -95,7 +97,7 @@ OPERATIONS = tuple(dict.fromkeys(name for name in (*(operation(*name.split()) fo
                                  if name not in RARE))
 # They go by often in each seed.
 HOT = ("intake <basic.deliver", "intake basic.ack", "courier basic.publish", "courier <basic.ack", "sender basic.publish",
-       "command queue.declare", "command queue.bind", "admin basic.get", "admin <basic.get-ok", "command <queue.declare-ok")
+       "command queue.declare", "command queue.bind", "admin basic.consume", "admin <basic.deliver", "command <queue.declare-ok")
 # They go by only where a command gets so far.
 SELDOM = tuple(name for name in OPERATIONS if name.startswith(("admin", "replay")) or name == "intake basic.nack")
 # They go by when a worker connects.

@@ -4,6 +4,8 @@
 #include "broker/rabbitmq/fault.h"
 #include "broker/rabbitmq/topology.h"
 
+enum { FIRST_LARGEST = 2 * 1024 * 1024 }; /* nothing is known about the bodies' sizes: few at first */
+
 /* ---- the connection ---- */
 
 /* Declares what is missing. Ignores refusals: an admin must be able to look at a broker that is not as it
@@ -132,6 +134,7 @@ bide_code bide_rmq_open_admin(
     }
     admin->base.ops = &ops;
     admin->settings = settings;
+    admin->largest = FIRST_LARGEST;
     bide_buffer_init(&admin->scratch.text);
     bide_rmq_publisher_init(&admin->publisher, settings, NULL, NULL);
     code = bide_rmq_sources_init(&admin->sources, settings, error);

@@ -44,10 +44,12 @@ struct bide_rmq_admin {
     struct bide_rmq_publisher publisher; /* opened by the first replay */
     struct bide_rmq_scratch scratch;
     struct bide_rmq_sources sources;
-    size_t *n_letters;   /* by source: letters taken, and neither acknowledged nor given back */
-    uint64_t last_tag;   /* of the letter taken last */
-    size_t n_acks;       /* since the last time the broker was known to have applied all of them */
-    size_t open_letters; /* number of open channels for letters: of sources 0 … open_letters-1 */
+    size_t *n_letters;    /* by source: letters taken, and neither acknowledged nor given back */
+    uint64_t last_tag;    /* of the letter taken last */
+    size_t n_acks;        /* since the last time the broker was known to have applied all of them */
+    size_t largest;       /* the largest body of the last fetches by consumers */
+    uint64_t n_consumers; /* begun so far: their tags */
+    size_t open_letters;  /* number of open channels for letters: of sources 0 … open_letters-1 */
 };
 
 /* Makes sure that the connection works and its channel for questions is open. */

@@ -11,7 +11,7 @@ struct bide_rmq_letter {
     struct bide_message *message; /* owned */
     struct bide_slice raw;        /* the encoded properties as received; memory behind this struct */
     uint64_t tag;
-    uint64_t n_behind; /* letters left behind it, without those that a client has taken */
+    uint64_t n_behind; /* of letters_get: those left behind it, without those that a client has taken */
     size_t source;
     bool is_dead;
     bool is_cut; /* has only the beginning of its body: may not be run or carried elsewhere */
@@ -25,9 +25,13 @@ struct bide_rmq_pile {
     size_t bytes; /* of bodies */
 };
 
-/* Takes up to `most` letters, or fewer when their bodies reach 8 MiB, and keeps those that match the filter;
- * with a limit, only the newest letters of the pile. ret_n: how many were taken; 0: there are no more. */
+/* Takes up to `most` letters, or fewer when there are many or their bodies reach 8 MiB, and keeps those that
+ * match the filter; with a limit, only the newest letters of the pile. ret_n: how many were taken; 0: there
+ * are no more. All acknowledgements before are applied. */
 bide_code bide_rmq_letters_take(struct bide_rmq_admin *admin, size_t source, size_t most,
+    const struct bide_dead_filter *filter, struct bide_rmq_pile *pile, size_t *ret_n, bide_error *error);
+/* The same one by one, for few: each tells how many are behind it. */
+bide_code bide_rmq_letters_get(struct bide_rmq_admin *admin, size_t source, size_t most,
     const struct bide_dead_filter *filter, struct bide_rmq_pile *pile, size_t *ret_n, bide_error *error);
 /* Acknowledges a letter: the broker deletes it. */
 bide_code bide_rmq_letter_acknowledge(

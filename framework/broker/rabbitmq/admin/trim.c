@@ -61,7 +61,7 @@ static bide_code trim_source(struct trim *trim, size_t source, bide_error *error
     while (code == BIDE_OK && more && !trim->is_interrupted) {
         struct bide_rmq_pile pile = {0};
         size_t n;
-        code = bide_rmq_letters_take(trim->admin, source, most, &all, &pile, &n, error);
+        code = bide_rmq_letters_get(trim->admin, source, most, &all, &pile, &n, error);
         if (code == BIDE_OK)
             code = drop_old(trim, &pile, &more, error);
         bide_rmq_pile_clear(&pile);
