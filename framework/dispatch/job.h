@@ -13,6 +13,7 @@
 #include "bide/handler.h"
 #include "broker/broker.h"
 
+struct bide_errand;
 struct bide_gate_list;
 struct bide_handler;
 
@@ -39,15 +40,19 @@ struct bide_job {
     struct bide_job *next;
     struct bide_delivery *delivery;
     struct bide_handler *handler;
-    int64_t ready_us; /* monotonic: when it was submitted or fell due, the later of the two */
-    bool suspect;     /* it was running when a process crashed: see shared/crashes.h */
-    int deaths;       /* of a suspect: in how many crashes it was running */
-    bool probe;       /* of a circuit that is half-open: see outcome/breaker.h */
-    bool early;       /* (intake) not due when it was submitted: does not count toward the queue's limit */
-    bool submitted;   /* (intake) counted as in the pool's hands */
-    bool landed;      /* (board) it waited in the landing heap and fell due there */
-    unsigned asked;   /* (intake) how many of its gates have answered */
+    int64_t ready_us;   /* monotonic: when it was submitted or fell due, the later of the two */
+    bool suspect;       /* it was running when a process crashed: see shared/crashes.h */
+    int deaths;         /* of a suspect: in how many crashes it was running */
+    bool probe;         /* of a circuit that is half-open: see outcome/breaker.h */
+    bool early;         /* (intake) not due when it was submitted: does not count toward the queue's limit */
+    bool submitted;     /* (intake) counted as in the pool's hands */
+    bool landed;        /* (board) it waited in the landing heap and fell due there */
+    unsigned asked;     /* (intake) how many of its gates have answered */
+    unsigned committed; /* (intake) how many of its gates have nothing more to write before it is settled */
+    bool waited;        /* (intake) counted as in hand while the clerk has it */
     const struct bide_gate_list *gates;
+    struct bide_errand *errand; /* (intake) the answer that it waited for; NULL: none */
+    struct bide_errand *permit; /* (intake) what asked for the one that it holds (gates/once.c); NULL: none */
     struct bide_run run;
 };
 

@@ -17,7 +17,7 @@ void bide_metrics_begin(struct bide_metrics *metrics, int threads, int64_t now_m
 void bide_metrics_end(struct bide_metrics *metrics)
 {
     _Atomic int *const gauges[] = {&metrics->state, &metrics->connected, &metrics->threads, &metrics->busy,
-        &metrics->in_flight, &metrics->landing};
+        &metrics->in_flight, &metrics->landing, &metrics->store.away};
     atomic_store(&metrics->pid, 0);
     for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
         atomic_store(gauges[i], 0);

@@ -10,7 +10,8 @@
  *
  * Thread-safety: what a place says is written by its process, by one thread at a time: the intake, except
  * `busy` and a type's `running`, which pool threads change under the pool's lock, and the rows of programs,
- * which are written by the thread that keeps them (dispatch/program/host.h). All of it is relaxed
+ * which are written by the thread that keeps them (dispatch/program/host.h), and what is told of the store,
+ * which the clerk thread writes. All of it is relaxed
  * atomics without locked instructions, to be read by any thread of any process meanwhile.
  *
  * Every function that records takes NULL for "nobody keeps count" (a worker without a supervisor). */
@@ -55,6 +56,16 @@ struct bide_program_metrics {
     _Atomic uint64_t runs, restarts; /* ended runs; processes that ended without having been told to */
 };
 
+/* What its clerk asked the store (worker/clerk/clerk.h). */
+enum { BIDE_METRICS_STORE_KINDS = 7 };
+struct bide_store_metrics {
+    _Atomic uint64_t operations[BIDE_METRICS_STORE_KINDS]; /* by enum bide_store_kind */
+    _Atomic uint64_t letters, batches;
+    _Atomic uint64_t errors;       /* batches that were not applied as a whole */
+    struct bide_histogram latency; /* of batches */
+    _Atomic int away;              /* gauge */
+};
+
 enum bide_process_state {
     BIDE_PROCESS_NONE, /* nobody in this place */
     BIDE_PROCESS_STARTING,
@@ -80,6 +91,7 @@ struct bide_metrics {
     struct bide_type_metrics types[BIDE_METRICS_TYPES];
     _Atomic uint32_t n_programs; /* likewise */
     struct bide_program_metrics programs[BIDE_METRICS_PROGRAMS];
+    struct bide_store_metrics store;
     struct bide_ring ring;
     struct bide_process process; /* between it and its supervisor */
 };

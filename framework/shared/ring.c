@@ -4,7 +4,8 @@
 
 const char *bide_outcome_kind_name(enum bide_outcome_kind kind)
 {
-    static const char *const names[BIDE_COUNTS] = {"done", "retried", "dead", "expired", "released"};
+    static const char *const names[BIDE_COUNTS] = {
+        "done", "retried", "dead", "expired", "duplicate", "released"};
     return names[kind];
 }
 

@@ -104,9 +104,18 @@ static void begin_to_cancel(struct bide_ending *ending, struct bide_passage *pas
     enter(ending, BIDE_STAGE_CANCELLING, now_us + CANCEL_GRACE_US);
 }
 
+/* What the store must know before it is settled is waited for; not where the store is away: then it is
+ * settled all the same, or handed out again, as its gate says. */
+static bool waits_for_store(const struct bide_passage *passage)
+{
+    return bide_passage_waiting(passage) > 0 && !bide_clerk_is_away(passage->site.clerk);
+}
+
 static void begin_to_leave(struct bide_ending *ending, struct bide_passage *passage, int64_t now_us)
 {
     passage->cutting = true;
+    if (passage->site.clerk)
+        bide_clerk_give_up(passage->site.clerk);
     enter(ending, BIDE_STAGE_LEAVING, now_us + LEAVE_US);
 }
 
@@ -127,17 +136,17 @@ static void leave_stage_if_over(struct bide_ending *ending, struct bide_passage 
     case BIDE_STAGE_DRAINING:
         if (ending->ends_us == INT64_MAX) /* there may be some hurry now */
             ending->ends_us = drain_ends_us(passage, now_us);
-        if (passage->out == 0 || only_hung_ones_left(passage))
+        if ((passage->out == 0 || only_hung_ones_left(passage)) && !waits_for_store(passage))
             begin_to_leave(ending, passage, now_us);
         else if (stops > 1 || over)
             begin_to_cancel(ending, passage, now_us);
         break;
     case BIDE_STAGE_CANCELLING:
-        if (passage->out == 0 || over)
+        if ((passage->out == 0 && !waits_for_store(passage)) || over)
             begin_to_leave(ending, passage, now_us);
         break;
     case BIDE_STAGE_LEAVING:
-        if (bide_settled_for_good(&passage->settling) || over)
+        if ((bide_passage_waiting(passage) == 0 && bide_settled_for_good(&passage->settling)) || over)
             enter(ending, BIDE_STAGE_ENDED, INT64_MAX);
         break;
     case BIDE_STAGE_ENDED:

@@ -40,10 +40,15 @@ void bide_passage_clear(struct bide_passage *passage)
     bide_arena_release(&passage->jobs);
 }
 
+size_t bide_passage_waiting(const struct bide_passage *passage)
+{
+    return passage->site.clerk ? bide_clerk_jobs(passage->site.clerk) : 0;
+}
+
 size_t bide_passage_in_hand(const struct bide_passage *passage)
 {
     const struct bide_quarantine *quarantine = &passage->gates.quarantine;
-    return passage->out + quarantine->waiting.n + quarantine->held.n;
+    return passage->out + quarantine->waiting.n + quarantine->held.n + bide_passage_waiting(passage);
 }
 
 /* ---- in ---- */
@@ -74,17 +79,43 @@ static void hold(struct bide_passage *passage, struct bide_job *job, int64_t hol
             .due_ms = due_ms > message->due_ms ? due_ms : message->due_ms});
 }
 
+/* The clerk has it: it is in hand, and counts as taken from its queue. */
+static void count_waiting(struct bide_passage *passage, struct bide_job *job)
+{
+    if (!job->waited)
+        bide_prefetch_took(&passage->prefetch[job->delivery->queue], 1);
+    job->waited = true;
+}
+
+static void count_back(struct bide_passage *passage, struct bide_job *job)
+{
+    if (job->waited)
+        bide_prefetch_gave(&passage->prefetch[job->delivery->queue], -1);
+    job->waited = false;
+}
+
+/* Settled, once the store knows what it has to know of it. */
+static void end(struct bide_passage *passage, struct bide_job *job, const struct bide_gate_end *end)
+{
+    if (job->gates->commits && bide_gates_commit(&passage->gates, job, end))
+        count_waiting(passage, job);
+    else
+        settle_decided(passage, job, end->kind, &end->decision);
+}
+
 static void settle_as_decided(
-    struct bide_passage *passage, struct bide_job *job, const struct bide_decision *decision)
+    struct bide_passage *passage, struct bide_job *job, const struct bide_gate_answer *answer)
 {
     static const enum bide_outcome_kind kinds[] = {
-        [BIDE_VERDICT_ACK] = BIDE_COUNT_DONE,
         [BIDE_VERDICT_RETRY] = BIDE_COUNT_RETRIED,
         [BIDE_VERDICT_DEAD] = BIDE_COUNT_DEAD,
         [BIDE_VERDICT_RELEASE] = BIDE_COUNT_RELEASED,
     };
-    bide_gates_decided(job, decision);
-    settle_decided(passage, job, kinds[decision->verdict], decision);
+    enum bide_verdict verdict = answer->decision.verdict;
+    bide_gates_decided(job, &answer->decision);
+    end(passage, job,
+        &(struct bide_gate_end){.decision = answer->decision,
+            .kind = verdict == BIDE_VERDICT_ACK ? answer->kind : kinds[verdict]});
 }
 
 static void pass_gates(
@@ -103,7 +134,10 @@ static void pass_gates(
         hold(passage, job, answer.hold_ms);
         break;
     case BIDE_GATE_SETTLE:
-        settle_as_decided(passage, job, &answer.decision);
+        settle_as_decided(passage, job, &answer);
+        break;
+    case BIDE_GATE_WAIT:
+        count_waiting(passage, job);
         break;
     }
 }
@@ -156,8 +190,8 @@ static void settle_run(struct bide_passage *passage, struct bide_job *job)
     if (run->crashed)
         log_crash(job);
     bide_gates_report(job, &result);
-    struct bide_decision decision = bide_gate_decide(&passage->site, job->handler, &result);
-    settle_as_decided(passage, job, &decision);
+    settle_as_decided(passage, job,
+        &(struct bide_gate_answer){.decision = bide_gate_decide(&passage->site, job->handler, &result)});
 }
 
 static void take_back(struct bide_passage *passage, struct bide_job *job)
@@ -174,7 +208,7 @@ static void take_back(struct bide_passage *passage, struct bide_job *job)
 
 void bide_passage_settle(struct bide_passage *passage, struct bide_job *job)
 {
-    static const struct bide_decision expired = {.verdict = BIDE_VERDICT_ACK};
+    static const struct bide_gate_end expired = {{.verdict = BIDE_VERDICT_ACK}, BIDE_COUNT_EXPIRED};
     take_back(passage, job);
     if (job->run.ran) {
         settle_run(passage, job);
@@ -182,7 +216,7 @@ void bide_passage_settle(struct bide_passage *passage, struct bide_job *job)
     }
     bide_gates_report(job, NULL);
     if (job->run.expired)
-        settle_decided(passage, job, BIDE_COUNT_EXPIRED, &expired);
+        end(passage, job, &expired);
     else
         release(passage, job);
 }
@@ -208,8 +242,9 @@ void bide_passage_collect(struct bide_passage *passage)
 static void submit(struct bide_passage *passage, struct bide_job_list *jobs)
 {
     struct bide_job_list refused = {0};
-    bide_quarantine_admit(&passage->gates.quarantine, jobs, passage->out,
-        bide_settled_for_good(&passage->settling), bide_mono_us(passage->site.clock));
+    bool settled = bide_passage_waiting(passage) == 0 && bide_settled_for_good(&passage->settling);
+    bide_quarantine_admit(
+        &passage->gates.quarantine, jobs, passage->out, settled, bide_mono_us(passage->site.clock));
     for (struct bide_job *job = jobs->first; job; job = job->next) {
         job->submitted = true;
         if (!job->early) /* the limits count only what could run at once */
@@ -228,17 +263,54 @@ static void withdraw(
     bide_quarantine_withdraw(&passage->gates.quarantine, test, user, to);
 }
 
-/* Those that a gate stops now. */
-static void give_back_stopped(struct bide_passage *passage)
+/* What a gate stops now. */
+static void give_back(struct bide_passage *passage, struct bide_job_list *jobs)
 {
-    struct bide_job_list jobs = {0};
     struct bide_job *job;
-    withdraw(passage, bide_gates_stop, NULL, &jobs);
-    while ((job = bide_job_pop(&jobs))) {
+    while ((job = bide_job_pop(jobs))) {
         take_back(passage, job);
         bide_gates_report(job, NULL);
         hold(passage, job, bide_gates_held_ms(&passage->gates, job));
     }
+}
+
+static void give_back_stopped(struct bide_passage *passage)
+{
+    struct bide_job_list jobs = {0};
+    withdraw(passage, bide_gates_stop, NULL, &jobs);
+    give_back(passage, &jobs);
+}
+
+/* ---- what waited for the clerk ---- */
+
+/* Goes on where it waited. */
+static void resume(
+    struct bide_passage *passage, struct bide_errand *errand, int64_t wall_us, struct bide_job_list *jobs)
+{
+    struct bide_job *job = errand->job;
+    struct bide_gate_end decided = {errand->decision, errand->kind};
+    job->errand = errand;
+    count_back(passage, job);
+    if (errand->ends)
+        end(passage, job, &decided);
+    else
+        pass_gates(passage, job, wall_us, jobs);
+}
+
+void bide_passage_take_answers(struct bide_passage *passage, int64_t wall_us, struct bide_job_list *jobs)
+{
+    struct bide_job_list stopped = {0};
+    struct bide_errand *errand = bide_clerk_take(passage->site.clerk);
+    for (struct bide_errand *next; errand; errand = next) {
+        next = errand->next;
+        resume(passage, errand, wall_us, jobs);
+    }
+    if (passage->draining) {
+        bide_quarantine_withdraw(&passage->gates.quarantine, NULL, NULL, jobs);
+        settle_all(passage, jobs);
+    }
+    bide_job_pick(jobs, bide_gates_stop, NULL, &stopped);
+    give_back(passage, &stopped);
 }
 
 bide_code bide_passage_receive(struct bide_passage *passage, size_t *ret_n, bide_error *error)
@@ -255,9 +327,13 @@ bide_code bide_passage_receive(struct bide_passage *passage, size_t *ret_n, bide
     if (bide_gates_obey(&passage->gates))
         give_back_stopped(passage);
     int64_t wall_us = bide_wall_us(passage->site.clock);
+    if (passage->site.clerk)
+        bide_passage_take_answers(passage, wall_us, &jobs);
     for (size_t i = 0; i < *ret_n; i++)
         bide_passage_take_in(passage, deliveries[i], wall_us, &jobs);
     submit(passage, &jobs);
+    if (passage->site.clerk)
+        bide_clerk_wake(passage->site.clerk);
     bide_settle_flush(&passage->settling);
     return BIDE_OK;
 }
@@ -365,6 +441,17 @@ size_t bide_passage_drain(struct bide_passage *passage)
     return n;
 }
 
+/* The clerk has been stopped. */
+static void take_unanswered(struct bide_passage *passage, struct bide_job_list *jobs)
+{
+    struct bide_errand *errand = bide_clerk_take(passage->site.clerk);
+    for (struct bide_errand *next; errand; errand = next) {
+        next = errand->next;
+        bide_job_append(jobs, errand->job);
+        bide_clerk_free(passage->site.clerk, errand);
+    }
+}
+
 size_t bide_passage_forget(struct bide_passage *passage)
 {
     struct bide_receiver *receiver = passage->settling.receiver;
@@ -372,9 +459,14 @@ size_t bide_passage_forget(struct bide_passage *passage)
     struct bide_job *job;
     bide_pool_collect(passage->pool, 0, &jobs);
     withdraw(passage, NULL, NULL, &jobs);
+    for (job = jobs.first; job; job = job->next)
+        passage->out -= job->submitted;
+    if (passage->site.clerk)
+        take_unanswered(passage, &jobs);
     size_t n = jobs.n;
     while ((job = bide_job_pop(&jobs))) {
-        passage->out -= job->submitted;
+        if (job->permit)
+            bide_clerk_free(passage->site.clerk, job->permit);
         bide_run_release(&job->run);
         receiver->ops->forget(receiver, job->delivery);
     }

@@ -1,6 +1,8 @@
 /* worker/passage.h: the way of a delivery through a worker.
  *
  *   take_in ─> gates ─> (quarantine) ─> pool ─> collect ─> gates, in reverse order ─> decide ─> settle
+ *               ^ │                                                                        │ ^
+ *               └ clerk (store)                                                      clerk ┘
  *
  * Thread-safety: the intake thread's. Ownership: it holds each delivery from take_in until it is settled. */
 #ifndef BIDE_WORKER_PASSAGE_H
@@ -37,6 +39,9 @@ bide_code bide_passage_begin(struct bide_passage *passage, bide_error *error);
  * now. */
 void bide_passage_take_in(struct bide_passage *passage, struct bide_delivery *delivery, int64_t wall_us,
     struct bide_job_list *jobs);
+/* What has come back from the clerk goes on where it waited: what may start now is in `jobs` then, as with
+ * take_in. What was stopped meanwhile goes back. `jobs` is empty before. There is a clerk. */
+void bide_passage_take_answers(struct bide_passage *passage, int64_t wall_us, struct bide_job_list *jobs);
 /* It is not with the pool (any more): what becomes of it. */
 void bide_passage_settle(struct bide_passage *passage, struct bide_job *job);
 
@@ -59,9 +64,11 @@ int64_t bide_passage_wait_us(struct bide_passage *passage, int64_t at_most_us);
 
 /* Nothing new from now on; all that has not begun goes back. Says how much that is. */
 size_t bide_passage_drain(struct bide_passage *passage);
-/* After the pool has been stopped: what it still holds is forgotten, and the broker hands it out again. Says
- * how many deliveries. */
+/* After the pool and the clerk have been stopped: what they still hold is forgotten, and the broker hands it
+ * out again. Says how many deliveries. */
 size_t bide_passage_forget(struct bide_passage *passage);
 size_t bide_passage_in_hand(const struct bide_passage *passage);
+/* … of which so many wait for the store. */
+size_t bide_passage_waiting(const struct bide_passage *passage);
 
 #endif

@@ -4,13 +4,15 @@
  * state of its own; it says whether the delivery may run now. All gates that let it pass are told in reverse
  * order how it ended, so that what a gate has given (a probe, a permit) comes back to it.
  *
- * A gate that must ask somebody else (the store) will answer WAIT. There is none yet; it fits in like this:
- * the gate keeps the job, whose `asked` says how far it has come; once a round, gates.c takes the jobs with
- * an answer from it, as it takes what may start from the quarantine, and calls bide_gates_look again, which
- * goes on with the gate after it. `decided` may keep a job in the same way until what it writes is committed.
- * What stops or must go back meanwhile is withdrawn as from the quarantine.
+ * A gate that must ask the store writes an errand for the clerk (clerk/clerk.h) and answers WAIT. When the
+ * errand has come back, `look` is called again and finds it in job->errand, answered or failed; the gates
+ * after this one follow. In the same way `commit` may keep a job whose end is decided, until the store has
+ * what the gate writes; only then the message is settled. Nothing is withdrawn from the clerk: a job that
+ * must not run any more when its answer comes goes back then. A handler without such gates never meets the
+ * clerk.
  *
- * Thread-safety: the intake thread's. Ownership: a gate looks at jobs and keeps none. */
+ * Thread-safety: the intake thread's. Ownership: a gate looks at jobs and keeps none; one that waits is the
+ * clerk's. */
 #ifndef BIDE_WORKER_GATES_GATE_H
 #define BIDE_WORKER_GATES_GATE_H
 
@@ -19,6 +21,7 @@
 #include "dispatch/handler.h"
 #include "outcome/decide.h"
 #include "shared/memory.h"
+#include "worker/clerk/clerk.h"
 
 enum { BIDE_GATE_SHORTEST_MS = 500 };
 
@@ -28,6 +31,7 @@ struct bide_site {
     const struct bide_clock *clock;
     const struct bide_handlers *handlers;
     const struct bide_supervised *supervised; /* NULL without a supervisor */
+    struct bide_clerk *clerk;                 /* NULL: there is no store */
     unsigned short random[3];                 /* of erand48 */
 };
 
@@ -41,11 +45,20 @@ enum bide_gate_says {
     BIDE_GATE_ALONE,  /* it may run, but while nothing else does (quarantine.h); the gate gave it nothing */
     BIDE_GATE_HOLD,   /* not now: back to the broker until later, and this was no attempt */
     BIDE_GATE_SETTLE, /* never: it is settled as the answer says */
+    BIDE_GATE_WAIT,   /* for the answer to an errand; then `look` is called again */
 };
 
 struct bide_gate_answer {
     int64_t hold_ms;               /* HOLD, and ALONE where there is no room for it; 0: as long as it stops */
     struct bide_decision decision; /* SETTLE; what went wrong is job->run.error */
+    enum bide_outcome_kind kind;   /* SETTLE with BIDE_VERDICT_ACK: as what it counts */
+    struct bide_errand *errand;    /* WAIT */
+};
+
+/* How a job ends. */
+struct bide_gate_end {
+    struct bide_decision decision;
+    enum bide_outcome_kind kind;
 };
 
 /* What the gates want of the time until the next round; begins with nothing. */
@@ -70,6 +83,13 @@ struct bide_gate_kind {
     /* What has been decided of a run, or by a SETTLE of this gate or a later one; it is about to be settled.
      */
     void (*decided)(struct bide_gate *gate, const struct bide_job *job, const struct bide_decision *decision);
+    /* It ends for good, or is to run again: does the store have to know before the message is settled? If so,
+     * returns an errand, which `must` be applied, and is called again with the answer in job->errand; if that
+     * failed, this worker leaves, or what the run has sent was refused. NULL: settle. Called for each job
+     * whose handler has the gate in its list, whether it passed this gate or not; not where it goes back as
+     * if it had not been here (HOLD, or a release without a run). */
+    struct bide_errand *(*commit)(
+        struct bide_gate *gate, struct bide_job *job, const struct bide_gate_end *end);
 
     /* It waits in hand: for how many ms must it go back to the broker? -1: it may wait. Of several gates the
      * longest counts; it is never less than BIDE_GATE_SHORTEST_MS. */
@@ -86,7 +106,7 @@ struct bide_gate_kind {
 };
 
 extern const struct bide_gate_kind bide_gate_fit, bide_gate_crash, bide_gate_pause, bide_gate_runner,
-    bide_gate_circuit;
+    bide_gate_circuit, bide_gate_once;
 
 /* ---- for gates ---- */
 

@@ -11,6 +11,7 @@ static const struct bide_gate_kind *const table[] = {
     &bide_gate_pause,
     &bide_gate_runner,
     &bide_gate_circuit,
+    &bide_gate_once,
 };
 enum { GATES = sizeof table / sizeof table[0] };
 _Static_assert(GATES <= (int)BIDE_GATES_MAX, "a list has room for every gate");
@@ -48,6 +49,7 @@ static bide_code make_list(struct bide_gates *gates, const struct bide_handler *
         if (code != BIDE_OK)
             return code;
         list->gates[list->n++] = gates->all[i];
+        list->commits |= table[i]->commit != NULL;
     }
     return BIDE_OK;
 }
@@ -86,6 +88,20 @@ static enum bide_gate_says ask(struct bide_gate *gate, struct bide_job *job, str
     return gate->kind->stops(gate, job) < 0 ? BIDE_GATE_PASS : BIDE_GATE_HOLD;
 }
 
+/* The gate that asked has seen the answer. */
+static void drop_answer(struct bide_gates *gates, struct bide_job *job)
+{
+    if (job->errand)
+        bide_clerk_free(gates->site->clerk, job->errand);
+    job->errand = NULL;
+}
+
+static void hand(struct bide_gates *gates, struct bide_job *job, struct bide_errand *errand)
+{
+    errand->job = job;
+    bide_clerk_hand(gates->site->clerk, errand);
+}
+
 enum bide_gate_says bide_gates_look(
     struct bide_gates *gates, struct bide_job *job, size_t limit, struct bide_gate_answer *answer)
 {
@@ -93,6 +109,11 @@ enum bide_gate_says bide_gates_look(
     enum bide_gate_says says = BIDE_GATE_PASS;
     for (; job->asked < list->n && says == BIDE_GATE_PASS; job->asked++) {
         says = ask(list->gates[job->asked], job, answer);
+        drop_answer(gates, job);
+        if (says == BIDE_GATE_WAIT) {
+            hand(gates, job, answer->errand);
+            return says;
+        }
         if (says == BIDE_GATE_ALONE) {
             job->suspect = true;
             says = bide_quarantine_is_full(&gates->quarantine, job->delivery->queue, limit) ? BIDE_GATE_HOLD
@@ -131,6 +152,23 @@ void bide_gates_decided(const struct bide_job *job, const struct bide_decision *
         if (gate->kind->decided)
             gate->kind->decided(gate, job, decision);
     }
+}
+
+bool bide_gates_commit(struct bide_gates *gates, struct bide_job *job, const struct bide_gate_end *end)
+{
+    for (; job->committed < job->gates->n; job->committed++) {
+        struct bide_gate *gate = job->gates->gates[job->gates->n - 1 - job->committed];
+        struct bide_errand *errand = gate->kind->commit ? gate->kind->commit(gate, job, end) : NULL;
+        drop_answer(gates, job);
+        if (!errand)
+            continue;
+        errand->ends = true;
+        errand->decision = end->decision;
+        errand->kind = end->kind;
+        hand(gates, job, errand);
+        return true;
+    }
+    return false;
 }
 
 /* ---- what waits in hand ---- */

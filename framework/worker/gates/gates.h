@@ -17,6 +17,7 @@ struct bide_gate_list {
     unsigned n;
     size_t queue; /* the handler's own */
     bool held;    /* not everything of it may be taken in just now */
+    bool commits; /* some of them may have to tell the store how a message ends */
 };
 
 struct bide_gates_queue {
@@ -37,13 +38,17 @@ struct bide_gates {
 bide_code bide_gates_open(struct bide_gates *gates, bide_error *error);
 void bide_gates_close(struct bide_gates *gates);
 
-/* May this job run now? ALONE: it is in the quarantine. HOLD: for answer->hold_ms, which is set. With HOLD
- * and SETTLE the gates that it had passed have been told. limit: the prefetch of its queue. */
+/* May this job run now? ALONE: it is in the quarantine. WAIT: the clerk has it; when it comes back with an
+ * answer, this is called again and goes on there. HOLD: for answer->hold_ms, which is set. With HOLD and
+ * SETTLE the gates that it had passed have been told. limit: the prefetch of its queue. */
 enum bide_gate_says bide_gates_look(
     struct bide_gates *gates, struct bide_job *job, size_t limit, struct bide_gate_answer *answer);
 /* To the gates that it has passed, in reverse order: see bide_gate_kind. */
 void bide_gates_report(struct bide_job *job, struct bide_run_result *result);
 void bide_gates_decided(const struct bide_job *job, const struct bide_decision *decision);
+/* True: the clerk has it until the store has been told how it ends; it comes back with the answer, and this
+ * is called again. */
+bool bide_gates_commit(struct bide_gates *gates, struct bide_job *job, const struct bide_gate_end *end);
 
 /* Both say whether something that waits in hand is to go back: what passes bide_gates_stop. */
 bool bide_gates_obey(struct bide_gates *gates);                  /* before a batch is looked at */

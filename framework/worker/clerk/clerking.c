@@ -1,0 +1,239 @@
+/* The clerk thread: applies what waits, tends the store, and notices when it goes away and comes back. */
+#include <poll.h>
+#include <time.h>
+
+#include "base/killpoint.h"
+#include "bide/log.h"
+#include "worker/clerk/inside.h"
+
+_Static_assert(BIDE_STORE_CLOSE + 1 == BIDE_METRICS_STORE_KINDS, "each kind of operation is counted");
+
+static int64_t now_us(const struct bide_clerk *clerk)
+{
+    return bide_mono_us(clerk->options.store.clock);
+}
+
+static void take_inbox(struct bide_clerk *clerk)
+{
+    pthread_mutex_lock(&clerk->lock);
+    errands_add_all(&clerk->waiting, &clerk->inbox);
+    pthread_mutex_unlock(&clerk->lock);
+}
+
+static void deliver(struct bide_clerk *clerk, struct errands *answered)
+{
+    if (!answered->first)
+        return;
+    pthread_mutex_lock(&clerk->lock);
+    errands_add_all(&clerk->outbox, answered);
+    pthread_mutex_unlock(&clerk->lock);
+    atomic_store(&clerk->has_outbox, true);
+    bide_wakeup_signal(clerk->options.done);
+}
+
+/* ---- is the store there? ---- */
+
+bool bide_clerk_is_away(const struct bide_clerk *clerk)
+{
+    return atomic_load_explicit(&clerk->is_away, memory_order_relaxed);
+}
+
+static void set_away(struct bide_clerk *clerk, bool away)
+{
+    struct bide_store_metrics *metrics = clerk->options.metrics;
+    atomic_store(&clerk->is_away, away);
+    if (metrics)
+        atomic_store_explicit(&metrics->away, away, memory_order_relaxed);
+    bide_wakeup_signal(clerk->options.done); /* the gates take in more, or no more */
+}
+
+static void went_away(struct bide_clerk *clerk, const bide_error *error)
+{
+    if (!bide_clerk_is_away(clerk)) {
+        bide_log(BIDE_LOG_ERROR, "the store is away: messages that need it wait in the broker",
+            BIDE_STR("store", clerk->options.store.url->redacted), BIDE_STR("error", error->text));
+        set_away(clerk, true);
+    }
+    bide_reconnect_failed(&clerk->reconnect, now_us(clerk));
+}
+
+static void is_there(struct bide_clerk *clerk)
+{
+    bide_reconnect_succeeded(&clerk->reconnect);
+    if (!bide_clerk_is_away(clerk))
+        return;
+    bide_log(BIDE_LOG_INFO, "the store is back", BIDE_STR("store", clerk->options.store.url->redacted));
+    set_away(clerk, false);
+}
+
+/* ---- a batch ---- */
+
+static void count(struct bide_clerk *clerk, size_t n, bide_code code, int64_t took_us)
+{
+    struct bide_store_metrics *metrics = clerk->options.metrics;
+    if (!metrics)
+        return;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < clerk->letters[i].n; j++)
+            bide_metrics_add(&metrics->operations[clerk->letters[i].operations[j].kind], 1);
+    bide_metrics_add(&metrics->letters, n);
+    bide_metrics_add(&metrics->batches, 1);
+    bide_metrics_add(&metrics->errors, code != BIDE_OK);
+    bide_histogram_add(&metrics->latency, took_us);
+}
+
+/* Takes the next ones that may be applied out of those that wait. */
+static size_t gather(struct bide_clerk *clerk)
+{
+    struct errands rest;
+    size_t n = 0;
+    errands_init(&rest);
+    while (clerk->waiting.first) {
+        struct bide_errand *errand = errands_take(&clerk->waiting);
+        if (n == BIDE_STORE_LETTERS_MAX || !bide_clerk_is_ready(errand)) {
+            errands_add(&rest, errand);
+            continue;
+        }
+        errand->letter.code = BIDE_E_BROKER;
+        clerk->letters[n] = errand->letter;
+        clerk->batch[n++] = errand;
+    }
+    errands_add_all(&clerk->waiting, &rest);
+    return n;
+}
+
+static bool is_final(bide_code code)
+{
+    return code == BIDE_OK || code == BIDE_E_DATA;
+}
+
+/* True where each letter of the batch has its answer. */
+static bool take_answers(struct bide_clerk *clerk, size_t n, struct errands *answered)
+{
+    bool all = true;
+    for (size_t i = 0; i < n; i++) {
+        struct bide_errand *errand = clerk->batch[i];
+        errand->letter.code = clerk->letters[i].code;
+        bool final = is_final(errand->letter.code);
+        all &= final;
+        errands_add(final || !errand->must ? answered : &clerk->waiting, errand);
+    }
+    return all;
+}
+
+/* False: there was nothing to apply. */
+static bool apply(struct bide_clerk *clerk, struct errands *answered)
+{
+    bide_error error = {0};
+    size_t n = gather(clerk);
+    if (n == 0)
+        return false;
+    int64_t began_us = now_us(clerk);
+    bide_code code = bide_store_apply(clerk->store, clerk->letters, n, &error);
+    count(clerk, n, code, now_us(clerk) - began_us);
+    BIDE_KILL_POINT("worker/store-applied");
+    if (take_answers(clerk, n, answered))
+        is_there(clerk);
+    else
+        went_away(clerk, &error);
+    return true;
+}
+
+/* ---- rounds ---- */
+
+/* By a letter that writes nothing, since a store may answer less than it can write. */
+static void probe(struct bide_clerk *clerk)
+{
+    struct bide_store_operation look = {.kind = BIDE_STORE_GET, .scope = "bide", .key = "is it there?"};
+    struct bide_store_letter letter = {.operations = &look, .n = 1};
+    bide_error error = {0};
+    bide_code code = bide_store_apply(clerk->store, &letter, 1, &error);
+    if (code == BIDE_OK)
+        bide_store_letter_clear(&letter);
+    if (code == BIDE_OK)
+        is_there(clerk);
+    else
+        went_away(clerk, &error);
+}
+
+static void tend(struct bide_clerk *clerk)
+{
+    int64_t wait_ms = 0;
+    bide_error error = {0};
+    if (now_us(clerk) < clerk->tend_us)
+        return;
+    if (bide_store_tend(clerk->store, &wait_ms, &error) == BIDE_OK)
+        clerk->tend_us = now_us(clerk) + wait_ms * 1000;
+    else
+        went_away(clerk, &error);
+}
+
+/* False: it comes back failed. One that must be applied and need not any more had its messages refused. */
+static bool may_wait(const struct bide_clerk *clerk, const struct bide_errand *errand)
+{
+    if (atomic_load(&clerk->gives_up))
+        return false;
+    return errand->must || !(errand->sends || bide_clerk_is_away(clerk));
+}
+
+static void fail_some(struct bide_clerk *clerk, struct errands *answered)
+{
+    struct errands all;
+    errands_init(&all);
+    errands_add_all(&all, &clerk->waiting);
+    while (all.first) {
+        struct bide_errand *errand = errands_take(&all);
+        errands_add(may_wait(clerk, errand) ? &clerk->waiting : answered, errand);
+    }
+}
+
+static void work(struct bide_clerk *clerk, struct errands *answered)
+{
+    if (bide_reconnect_is_due(&clerk->reconnect, now_us(clerk))) {
+        if (!apply(clerk, answered) && (bide_clerk_is_away(clerk) || clerk->tend_us == 0))
+            probe(clerk);
+        deliver(clerk, answered);
+        if (!bide_clerk_is_away(clerk))
+            tend(clerk);
+    }
+    bide_clerk_send(clerk);
+    fail_some(clerk, answered);
+    deliver(clerk, answered);
+}
+
+/* How long nothing needs to be done; -1: until something is handed over. */
+static int64_t rest_us(const struct bide_clerk *clerk)
+{
+    int64_t now = now_us(clerk);
+    if (bide_clerk_is_away(clerk))
+        return bide_reconnect_wait_us(&clerk->reconnect, now);
+    int64_t rest = clerk->tend_us > now ? clerk->tend_us - now : 0;
+    for (const struct bide_errand *errand = clerk->waiting.first; errand; errand = errand->next) {
+        int64_t wait = bide_clerk_is_ready(errand) ? 0 : bide_reconnect_wait_us(&clerk->sending, now);
+        rest = wait < rest ? wait : rest;
+    }
+    return rest;
+}
+
+static void sleep_until_needed(struct bide_clerk *clerk)
+{
+    struct pollfd fd = {.fd = clerk->wakeup.fd, .events = POLLIN};
+    int64_t rest = rest_us(clerk);
+    struct timespec timeout = {.tv_sec = rest / 1000000, .tv_nsec = rest % 1000000 * 1000};
+    ppoll(&fd, 1, &timeout, NULL);
+    if (fd.revents)
+        bide_wakeup_drain(&clerk->wakeup);
+}
+
+void *bide_clerk_run(void *user)
+{
+    struct bide_clerk *clerk = user;
+    struct errands answered;
+    errands_init(&answered);
+    while (!atomic_load(&clerk->ending)) {
+        take_inbox(clerk);
+        work(clerk, &answered);
+        sleep_until_needed(clerk);
+    }
+    return NULL;
+}

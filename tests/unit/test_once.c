@@ -1,0 +1,495 @@
+/* worker/clerk and worker/gates/once.c: a message that is done does not run again, nothing is settled before
+ * the store knows, and a store that is away takes nothing away. A real store in a file; no pool. */
+#include <poll.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include "bide/log.h"
+#include "broker/adapters.h"
+#include "dispatch/context.h"
+#include "support/deadline.h"
+#include "support/temp_dir.h"
+#include "unit/unit.h"
+#include "worker/passage.h"
+
+static char queue_name[] = "first", once_type[] = "a", plain_type[] = "b";
+
+enum { ONCE, PLAIN, HANDLERS };
+enum { SOON_MS = 10000, STORE_TIMEOUT_MS = 100, DELIVERIES = 4 };
+
+static struct {
+    struct bide_receiver receiver;
+    struct bide_settlement last;
+    bool acknowledged[DELIVERIES];
+    size_t n;
+} broker;
+
+static struct {
+    struct temp_dir dir;
+    char path[TEMP_DIR_PATH + 32];
+    struct bide_url url;
+    sqlite3 *blocker;
+    struct bide_configured_broker broker;
+    struct bide_store_metrics metrics;
+    struct bide_wakeup wakeup;
+    struct bide_queue_config queues[1];
+    struct bide_handler_config handlers[HANDLERS];
+    struct bide_handler rows[HANDLERS];
+    struct bide_handlers all;
+    struct bide_config config;
+    struct bide_plugin plugin;
+    struct bide_clerk *clerk;
+    struct bide_passage passage;
+    struct bide_message messages[DELIVERIES];
+    struct bide_delivery deliveries[DELIVERIES];
+} stage;
+
+static void settle(struct bide_receiver *receiver, const struct bide_settlement *settlements, size_t n)
+{
+    (void)receiver;
+    broker.last = settlements[n - 1];
+    broker.n += n;
+    for (size_t i = 0; i < n; i++) {
+        if (settlements[i].verdict == BIDE_VERDICT_ACK)
+            broker.acknowledged[settlements[i].delivery - stage.deliveries] = true;
+        bide_settlement_release(&settlements[i]);
+    }
+}
+
+static void forget(struct bide_receiver *receiver, struct bide_delivery *delivery)
+{
+    (void)receiver, (void)delivery;
+}
+
+static void set_up_config(void)
+{
+    stage.queues[0] = (struct bide_queue_config){.name = queue_name, .weight = 1};
+    const struct bide_retry_config retry = {.attempts = 3, .base_ms = 10, .cap_ms = 10, .crash_attempts = 3};
+    stage.handlers[ONCE] = (struct bide_handler_config){
+        .type = once_type, .queue = queue_name, .once_ms = 60000, .retry = retry};
+    stage.handlers[PLAIN] =
+        (struct bide_handler_config){.type = plain_type, .queue = queue_name, .retry = retry};
+    for (size_t i = 0; i < HANDLERS; i++)
+        stage.rows[i] = (struct bide_handler){
+            .runner = &bide_thread_runner, .config = &stage.handlers[i], .plugin = &stage.plugin};
+    stage.all = (struct bide_handlers){.rows = stage.rows, .n = HANDLERS};
+    stage.config = (struct bide_config){.queues = stage.queues,
+        .n_queues = 1,
+        .handlers = stage.handlers,
+        .n_handlers = HANDLERS,
+        .worker = {.threads = 2}};
+}
+
+/* Follow-up messages go to a broker in memory. */
+static void set_up_broker(void)
+{
+    static const char *const queues[] = {queue_name};
+    assert_int_equal(bide_url_parse("memory:", &stage.broker.url, NULL), BIDE_OK);
+    stage.broker.adapter = &bide_memory_adapter;
+    stage.broker.options = (struct bide_broker_options){.url = &stage.broker.url,
+        .name_space = "once",
+        .queues = queues,
+        .n_queues = 1,
+        .max_body = 1000,
+        .clock = bide_clock_system()};
+}
+
+/* A process with the store of the one before it. */
+static void begin(void)
+{
+    struct bide_clerk_options options = {
+        .store = {.url = &stage.url,
+            .name_space = "bide",
+            .base_dir = "/",
+            .client_name = "test",
+            .timeout_ms = STORE_TIMEOUT_MS,
+            .clock = bide_clock_system()},
+        .broker = &stage.broker,
+        .done = &stage.wakeup,
+        .metrics = &stage.metrics,
+    };
+    assert_int_equal(bide_clerk_create(&options, &stage.clerk, NULL), BIDE_OK);
+    struct bide_site site = {
+        .config = &stage.config, .clock = bide_clock_system(), .handlers = &stage.all, .clerk = stage.clerk};
+    memset(&stage.passage, 0, sizeof stage.passage);
+    assert_int_equal(bide_passage_init(&stage.passage, &site, NULL), BIDE_OK);
+    assert_int_equal(bide_passage_begin(&stage.passage, NULL), BIDE_OK);
+    stage.passage.settling.receiver = &broker.receiver;
+}
+
+/* The process ends. What the clerk still has is forgotten. */
+static void end_process(void)
+{
+    bide_clerk_stop(stage.clerk);
+    for (struct bide_errand *errand = bide_clerk_take(stage.clerk), *next; errand; errand = next) {
+        next = errand->next;
+        bide_run_release(&errand->job->run);
+        bide_clerk_free(stage.clerk, errand);
+    }
+    bide_passage_clear(&stage.passage);
+    bide_clerk_destroy(stage.clerk);
+}
+
+static int set_up(void **state)
+{
+    static const struct bide_receiver_ops ops = {.settle = settle, .forget = forget};
+    char text[TEMP_DIR_PATH + 64];
+    (void)state;
+    memset(&stage, 0, sizeof stage);
+    memset(&broker, 0, sizeof broker);
+    broker.receiver.ops = &ops;
+    bide_log_set_level(BIDE_LOG_OFF);
+    assert_int_equal(temp_dir_create(&stage.dir), 0);
+    snprintf(stage.path, sizeof stage.path, "%s/store.db", stage.dir.path);
+    snprintf(text, sizeof text, "sqlite:%s", stage.path);
+    assert_int_equal(bide_url_parse(text, &stage.url, NULL), BIDE_OK);
+    assert_int_equal(bide_wakeup_init(&stage.wakeup, NULL), BIDE_OK);
+    set_up_config();
+    set_up_broker();
+    begin();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    end_process();
+    sqlite3_close(stage.blocker);
+    bide_wakeup_close(&stage.wakeup);
+    bide_url_clear(&stage.url);
+    bide_url_clear(&stage.broker.url);
+    temp_dir_remove(&stage.dir);
+    return 0;
+}
+
+/* ---- what happens ---- */
+
+static struct bide_job *take_in_as(size_t i, const char *type, const char *id)
+{
+    static char names[DELIVERIES][2][16], none[] = "";
+    struct bide_job_list jobs = {0};
+    snprintf(names[i][0], sizeof names[i][0], "%s", type);
+    snprintf(names[i][1], sizeof names[i][1], "%s", id);
+    stage.messages[i] = (struct bide_message){
+        .id = names[i][1], .type = names[i][0], .queue = queue_name, .failures = none, .attempt = 1};
+    stage.deliveries[i] = (struct bide_delivery){.message = &stage.messages[i]};
+    bide_passage_take_in(&stage.passage, &stage.deliveries[i], bide_wall_us(stage.passage.site.clock), &jobs);
+    bide_settle_flush(&stage.passage.settling);
+    bide_clerk_wake(stage.clerk);
+    return jobs.first;
+}
+
+static void wait_for_wakeup(void)
+{
+    struct pollfd fd = {.fd = stage.wakeup.fd, .events = POLLIN};
+    poll(&fd, 1, 20);
+    bide_wakeup_drain(&stage.wakeup);
+}
+
+/* What the clerk has answered goes on. Returns those that may start. */
+static struct bide_job_list go_on(void)
+{
+    struct bide_job_list jobs = {0};
+    wait_for_wakeup();
+    bide_passage_take_answers(&stage.passage, bide_wall_us(stage.passage.site.clock), &jobs);
+    bide_gates_round(&stage.passage.gates, bide_mono_us(stage.passage.site.clock));
+    bide_settle_flush(&stage.passage.settling);
+    bide_clerk_wake(stage.clerk);
+    return jobs;
+}
+
+/* Until nothing waits for the clerk. Returns the one that may start, or NULL. */
+static struct bide_job *all_answers(void)
+{
+    struct bide_job *started = NULL;
+    struct deadline end = deadline_in_ms(SOON_MS);
+    do {
+        struct bide_job_list jobs = go_on();
+        assert_true(jobs.n + (started != NULL) <= 1);
+        started = jobs.first ? jobs.first : started;
+        assert_false(deadline_passed(&end));
+    } while (bide_passage_waiting(&stage.passage) > 0);
+    return started;
+}
+
+static struct bide_job *take_in(size_t i, const char *id)
+{
+    assert_null(take_in_as(i, once_type, id));
+    return all_answers();
+}
+
+/* It has run. What it sends is one message, or none. */
+static void ran(struct bide_job *job, bide_outcome outcome, bool sends)
+{
+    job->run = (struct bide_run){.ran = true, .outcome = outcome, .delay_ms = BIDE_BY_POLICY};
+    if (sends) {
+        job->run.sends = bide_calloc(1, sizeof *job->run.sends);
+        job->run.n_sends = 1;
+        assert_int_equal(bide_message_create("next", &job->run.sends[0], NULL), BIDE_OK);
+        assert_int_equal(
+            bide_message_stamp(job->run.sends[0], queue_name, stage.passage.site.clock, NULL), BIDE_OK);
+    }
+    bide_passage_settle(&stage.passage, job);
+    bide_settle_flush(&stage.passage.settling);
+    bide_clerk_wake(stage.clerk);
+}
+
+/* Nobody can write into the store. */
+static void block_store(void)
+{
+    assert_int_equal(sqlite3_open(stage.path, &stage.blocker), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(stage.blocker, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void unblock_store(void)
+{
+    assert_int_equal(sqlite3_exec(stage.blocker, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void await_away(bool away)
+{
+    for (struct deadline end = deadline_in_ms(SOON_MS); bide_clerk_is_away(stage.clerk) != away;) {
+        assert_false(deadline_passed(&end));
+        go_on();
+    }
+    go_on();
+}
+
+static void expect_held(void)
+{
+    assert_int_equal(broker.last.verdict, BIDE_VERDICT_RETRY);
+    assert_int_equal(broker.last.attempt, 1);
+    assert_true(broker.last.due_ms >= bide_wall_ms(stage.passage.site.clock) + BIDE_GATE_SHORTEST_MS / 2);
+}
+
+/* ---- cases ---- */
+
+static void test_a_handler_without_it_never_meets_the_clerk(void **state)
+{
+    (void)state;
+    const struct bide_gate_list *lists = stage.passage.gates.lists;
+    assert_false(lists[PLAIN].commits);
+    assert_true(lists[ONCE].commits);
+    struct bide_job *job = take_in_as(0, plain_type, "1");
+    assert_non_null(job);
+    ran(job, BIDE_DONE, false);
+    assert_int_equal(broker.n, 1);
+    assert_int_equal(bide_passage_waiting(&stage.passage), 0);
+}
+
+static void test_a_message_that_is_done_is_acknowledged_without_a_run(void **state)
+{
+    (void)state;
+    struct bide_job *job = take_in(0, "1");
+    assert_non_null(job);
+    ran(job, BIDE_DONE, false);
+    assert_int_equal(broker.n, 0); /* the store is told first */
+    assert_int_equal(bide_passage_in_hand(&stage.passage), 1);
+    assert_null(all_answers());
+    assert_int_equal(broker.n, 1);
+    assert_null(take_in(1, "1"));
+    assert_true(broker.acknowledged[1]);
+    assert_int_equal(stage.passage.settling.counts[BIDE_COUNT_DUPLICATE], 1);
+    assert_int_equal(stage.passage.settling.counts[BIDE_COUNT_DONE], 1);
+    assert_non_null(job = take_in(2, "2"));
+    ran(job, BIDE_RETRY, false);
+    all_answers();
+}
+
+static void test_another_process_knows_it_too(void **state)
+{
+    (void)state;
+    ran(take_in(0, "1"), BIDE_DONE, false);
+    all_answers();
+    end_process();
+    begin();
+    assert_null(take_in(1, "1"));
+    assert_int_equal(stage.passage.settling.counts[BIDE_COUNT_DUPLICATE], 1);
+}
+
+static void test_a_second_copy_waits_for_the_first_one(void **state)
+{
+    (void)state;
+    struct bide_job *job = take_in(0, "1");
+    assert_null(take_in(1, "1"));
+    assert_int_equal(broker.n, 1);
+    expect_held();
+    ran(job, BIDE_RETRY, false); /* it failed: the other one may run */
+    all_answers();
+    job = take_in(2, "1");
+    assert_non_null(job);
+    ran(job, BIDE_DONE, false);
+    all_answers();
+    assert_null(take_in(3, "1"));
+    assert_true(broker.acknowledged[3]);
+}
+
+static void test_a_permit_ends_with_its_process(void **state)
+{
+    (void)state;
+    struct bide_job *job = take_in(0, "1");
+    assert_non_null(job);
+    bide_clerk_free(stage.clerk, job->permit); /* it dies in the middle of the run */
+    end_process();
+    begin();
+    assert_non_null(job = take_in(1, "1"));
+    ran(job, BIDE_DONE, false);
+    all_answers();
+}
+
+static void test_what_is_given_back_unrun_gives_its_permit_back(void **state)
+{
+    (void)state;
+    struct bide_job *job = take_in(0, "1");
+    bide_passage_settle(&stage.passage, job);
+    bide_settle_flush(&stage.passage.settling);
+    assert_int_equal(broker.last.verdict, BIDE_VERDICT_RELEASE);
+    assert_non_null(job = take_in(1, "1"));
+    ran(job, BIDE_DONE, false);
+    all_answers();
+}
+
+static size_t sent(void)
+{
+    struct bide_admin *admin;
+    struct bide_broker_stats stats = {0};
+    assert_int_equal(stage.broker.adapter->open_admin(&stage.broker.options, &admin, NULL), BIDE_OK);
+    assert_int_equal(admin->ops->stats(admin, &stats, NULL), BIDE_OK);
+    size_t n = stats.n_queues > 0 ? (size_t)stats.queues[0].ready : 0;
+    bide_broker_stats_clear(&stats);
+    bide_admin_destroy(admin);
+    return n;
+}
+
+static void test_what_it_sends_is_there_before_the_store_knows(void **state)
+{
+    struct bide_admin *keeper; /* the messages in memory end with their last user */
+    (void)state;
+    assert_int_equal(stage.broker.adapter->open_admin(&stage.broker.options, &keeper, NULL), BIDE_OK);
+    struct bide_job *job = take_in(0, "1");
+    block_store();
+    ran(job, BIDE_DONE, true);
+    await_away(true);
+    struct deadline end = deadline_in_ms(SOON_MS);
+    while (sent() < 1)
+        assert_false(deadline_passed(&end));
+    assert_int_equal(broker.n, 0);
+    unblock_store();
+    all_answers();
+    assert_true(broker.acknowledged[0]);
+    assert_int_equal(broker.last.n_sends, 0); /* they are not sent again */
+    assert_int_equal(sent(), 1);
+    bide_admin_destroy(keeper);
+}
+
+static void test_while_the_store_is_away_messages_wait_in_the_broker(void **state)
+{
+    (void)state;
+    struct bide_job *job = take_in(0, "1");
+    block_store();
+    assert_null(take_in(1, "2")); /* it was asked, and got no answer */
+    expect_held();
+    await_away(true);
+    assert_null(take_in_as(2, once_type, "3"));
+    assert_int_equal(broker.n, 2); /* nobody was asked */
+    expect_held();
+    assert_true(stage.passage.gates.round.waits);
+    assert_true(stage.passage.gates.queues[0].cap == SIZE_MAX); /* the other handler's messages go on */
+    ran(job, BIDE_DONE, false);
+    go_on();
+    assert_int_equal(bide_passage_waiting(&stage.passage), 1);
+    assert_int_equal(broker.n, 2);
+    unblock_store();
+    all_answers();
+    assert_true(broker.acknowledged[0]);
+    await_away(false);
+    assert_non_null(job = take_in(3, "2")); /* the permit that may have been granted was given back */
+    ran(job, BIDE_DONE, false);
+    all_answers();
+}
+
+static void test_a_queue_takes_nothing_where_all_its_handlers_need_the_store(void **state)
+{
+    (void)state;
+    stage.handlers[PLAIN].once_ms = 1000;
+    end_process();
+    begin();
+    block_store();
+    assert_null(take_in(0, "1"));
+    await_away(true);
+    assert_int_equal(stage.passage.gates.queues[0].cap, 0);
+    unblock_store();
+    await_away(false);
+    assert_true(stage.passage.gates.queues[0].cap == SIZE_MAX);
+    assert_int_equal(atomic_load(&stage.metrics.away), 0);
+    assert_true(atomic_load(&stage.metrics.errors) > 0);
+}
+
+/* Its message is done: better known to the broker alone than to nobody. */
+static void test_a_worker_that_leaves_does_not_wait_for_the_store(void **state)
+{
+    (void)state;
+    struct bide_job *job = take_in(0, "1");
+    block_store();
+    ran(job, BIDE_DONE, false);
+    await_away(true);
+    assert_int_equal(broker.n, 0);
+    bide_clerk_give_up(stage.clerk);
+    all_answers();
+    assert_true(broker.acknowledged[0]);
+}
+
+static void test_what_is_asked_for_when_the_worker_drains_goes_back(void **state)
+{
+    (void)state;
+    assert_null(take_in_as(0, once_type, "1"));
+    stage.passage.draining = true;
+    assert_null(all_answers());
+    assert_int_equal(broker.last.verdict, BIDE_VERDICT_RELEASE);
+    stage.passage.draining = false;
+    struct bide_job *job = take_in(1, "1");
+    assert_non_null(job);
+    ran(job, BIDE_DONE, false);
+    all_answers();
+}
+
+static void test_many_go_in_one_batch(void **state)
+{
+    (void)state;
+    block_store(); /* so that they come together */
+    for (size_t i = 0; i < DELIVERIES; i++) {
+        char id[2] = {(char)('1' + i), 0};
+        assert_null(take_in_as(i, once_type, id));
+    }
+    unblock_store();
+    uint64_t letters = 0;
+    struct bide_job_list jobs = {0};
+    for (struct deadline end = deadline_in_ms(SOON_MS); bide_passage_waiting(&stage.passage) > 0;) {
+        struct bide_job_list some = go_on();
+        bide_job_append_all(&jobs, &some);
+        assert_false(deadline_passed(&end));
+    }
+    letters = atomic_load(&stage.metrics.letters);
+    assert_true(letters >= DELIVERIES);
+    for (struct bide_job *job; (job = bide_job_pop(&jobs));)
+        ran(job, BIDE_DONE, false);
+    all_answers();
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+static const struct CMUnitTest tests[] = {
+    CASE(test_a_handler_without_it_never_meets_the_clerk),
+    CASE(test_a_message_that_is_done_is_acknowledged_without_a_run),
+    CASE(test_another_process_knows_it_too),
+    CASE(test_a_second_copy_waits_for_the_first_one),
+    CASE(test_a_permit_ends_with_its_process),
+    CASE(test_what_is_given_back_unrun_gives_its_permit_back),
+    CASE(test_what_it_sends_is_there_before_the_store_knows),
+    CASE(test_while_the_store_is_away_messages_wait_in_the_broker),
+    CASE(test_a_queue_takes_nothing_where_all_its_handlers_need_the_store),
+    CASE(test_a_worker_that_leaves_does_not_wait_for_the_store),
+    CASE(test_what_is_asked_for_when_the_worker_drains_goes_back),
+    CASE(test_many_go_in_one_batch),
+};
+
+UNIT_MAIN(tests)
