@@ -5,7 +5,7 @@
  * FILE and ends the process by SIGKILL. If FILE exists already, nothing happens, so that the process
  * started next lives. tests/fault/test_kill_points.py finds all points in the sources and tests each. A
  * name begins with the command that passes the point: send/…, worker/…, replay/…; then "redis-" and the
- * like for the adapter. */
+ * like for the adapter. Those of stores, store/…, are tested by tests/contract_store/kills.c. */
 #ifndef BIDE_BASE_KILLPOINT_H
 #define BIDE_BASE_KILLPOINT_H
 

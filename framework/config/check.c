@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/suggest.h"
 #include "base/units.h"
+#include "base/url.h"
 #include "config/listen.h"
 
 enum { TOKEN_MIN = 16, SOCKET_PATH = 104 };
@@ -259,12 +260,29 @@ static bide_code check_http(
     return check_tokens(reader, file, http);
 }
 
+/* Whether there is a store for such an URL is said by who opens it. */
+static bide_code check_store(
+    const struct bide_reader *reader, const config_t *file, const struct bide_config *config)
+{
+    struct bide_url url = {0};
+    bide_error why;
+    bide_code code = config->store ? bide_url_parse(config->store, &url, &why) : BIDE_OK;
+    bide_url_clear(&url);
+    if (code == BIDE_OK)
+        return BIDE_OK;
+    if (code == BIDE_E_NOMEM)
+        return bide_reader_nomem(reader);
+    return bide_reader_fail(reader, config_lookup(file, "store"), "store: %s", why.text);
+}
+
 bide_code bide_config_check(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config)
 {
     bide_code code = check_queues(reader, file, config);
     if (code == BIDE_OK)
         code = check_programs(reader, file, config);
+    if (code == BIDE_OK)
+        code = check_store(reader, file, config);
     if (code == BIDE_OK)
         code = check_http(reader, file, &config->http);
     if (code == BIDE_OK && config->n_queues == 0) {

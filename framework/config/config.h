@@ -141,6 +141,7 @@ struct bide_config {
                     set, with file and line; the value still contains "${NAME}" */
     char *broker;
     char *name_space;
+    char *store;               /* an URL; NULL: the broker, where it can be one (store/configured.h) */
     char *queue_type;          /* NULL: not given; an option of the broker's URL (broker/configured.h) */
     char **plugin_dirs;        /* absolute, ended by NULL, never empty */
     bool allow_unsafe_plugins; /* also plugins that other users could change */
@@ -161,8 +162,8 @@ struct bide_config {
  * checked without plugins and broker: kinds, ranges, names, two handlers of one type, a handler's queue that
  * is not listed.
  * "${NAME}" in any string is replaced by a value from the environment or from `bide.env` beside the file
- * (config/environment.h), percent-encoded in the user part of `broker`; "$${" stands for a plain "${". A
- * variable that is not set is a failure; below `handlers`, `programs` and `http` it is one only in
+ * (config/environment.h), percent-encoded in the user part of `broker` and `store`; "$${" stands for a plain
+ * "${". A variable that is not set is a failure; below `handlers`, `programs` and `http` it is one only in
  * bide_config_complete. */
 bide_code bide_config_load(const char *path, struct bide_config **ret_config, bide_error *error);
 /* For commands that run handlers or serve the console: fails if a variable that they need is not set. */

@@ -142,7 +142,7 @@ static bide_code expand_string(
         .reader = reader, .at = at, .key = key_of(at), .user = text, .deferred = deferred, .config = config};
     if (!strstr(text, "${"))
         return BIDE_OK;
-    if (strcmp(expansion.key, "broker") == 0)
+    if (strcmp(expansion.key, "broker") == 0 || strcmp(expansion.key, "store") == 0)
         expansion.user = user_end(text);
     bide_buffer_init(&expansion.text);
     bide_code code = expand_text(&expansion, text);

@@ -278,6 +278,11 @@ static const struct bide_option root_options[] = {
         .help =
             "Prefix of every exchange, queue and key in the broker: two namespaces share a broker without "
             "seeing each other."},
+    {"store", BIDE_OPTION_STRING, ROOT(store), .fallback = "", .sample = "redis://localhost/1",
+        .help =
+            "URL of the store, which remembers facts about messages (docs/store.md): `sqlite:FILE` or "
+            "`redis://…`. Default: the broker itself, where it is SQLite or Redis. RabbitMQ cannot remember "
+            "facts: there, a feature that needs a store is refused until one is named here."},
     {"queue_type", BIDE_OPTION_WORD, ROOT(queue_type), .fallback = "", .sample = "quorum",
         .choices = queue_types,
         .help =

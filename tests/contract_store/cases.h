@@ -29,6 +29,7 @@ extern const struct case_group rate_cases;
 extern const struct case_group permit_cases;
 extern const struct case_group letter_cases;
 extern const struct case_group scan_cases;
+extern const struct case_group kill_cases;
 
 enum { LONG_MS = 60 * 1000, BRIEF_MS = 40, SOON_MS = 10 * 1000, FIXTURE_CHILDREN = 8 };
 

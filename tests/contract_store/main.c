@@ -14,6 +14,7 @@ static const struct case_group *const groups[] = {
     &permit_cases,
     &letter_cases,
     &scan_cases,
+    &kill_cases,
 };
 
 enum { CASES_MAX = 128, USAGE_ERROR = 64 };

@@ -22,6 +22,7 @@ static void test_defaults(void **state)
     assert_string_equal(config->broker, "sqlite:bide.db");
     assert_string_equal(config->name_space, "bide");
     assert_null(config->queue_type);
+    assert_null(config->store);
     assert_int_equal(config->plugin_dirs[0][0], '/');
     assert_int_equal(config->worker.threads, 8);
     assert_int_equal(config->worker.processes, 1);
@@ -36,7 +37,8 @@ static void test_defaults(void **state)
 }
 
 static const char whole_file[] =
-    "broker = \"redis://localhost\"; namespace = \"shop\"; queue_type = \"classic\"; plugin_dir = "
+    "broker = \"redis://localhost\"; store = \"sqlite:facts.db\"; namespace = \"shop\"; queue_type = "
+    "\"classic\"; plugin_dir = "
     "\"plugins\";\n"
     "worker: { threads = 3; processes = 2; order = \"strict\"; drain = \"1m\"; max_body = 4096; prefetch = "
     "7; };\n"
@@ -62,6 +64,7 @@ static void test_everything_given(void **state)
     assert_string_equal(config->plugin_dirs[0], plugins);
     assert_null(config->plugin_dirs[1]);
     assert_string_equal(config->queue_type, "classic");
+    assert_string_equal(config->store, "sqlite:facts.db");
     assert_int_equal(config->worker.threads, 3);
     assert_int_equal(config->worker.order, BIDE_ORDER_STRICT);
     assert_int_equal(config->worker.drain_ms, 60000);
@@ -194,6 +197,9 @@ static const struct {
                           "plain \"${\")"},
     {"namespace = \"a.b\";", "a.conf:1: 'a.b' is not valid as namespace: letters, digits, '-' and '_', not "
                              "beginning with a digit, at most 100 bytes"},
+    {"store = \"facts.db\";",
+        "a.conf:1: store: 'facts.db' is not a broker's URL: write for example sqlite:bide.db, "
+        "amqp://user:password@host/vhost or redis://host:6379/0"},
     {"queue_type = \"clasic\";",
         "a.conf:1: queue_type is 'clasic' (did you mean 'classic'?): it must be \"quorum\" or \"classic\""},
     {"queue_type = true;", "a.conf:1: queue_type must be \"quorum\" or \"classic\""},
@@ -359,7 +365,7 @@ static void test_sample_is_valid_and_default(void **state)
 
 static void test_reference_names_every_key(void **state)
 {
-    static const char *const keys[] = {"broker", "namespace", "queue_type", "plugin_dir", "threads",
+    static const char *const keys[] = {"broker", "store", "namespace", "queue_type", "plugin_dir", "threads",
         "processes", "order", "drain", "max_body", "prefetch", "name", "weight", "type", "plugin", "queue",
         "concurrency", "timeout", "kill_after", "isolation", "attempts", "backoff", "base", "cap", "jitter",
         "crash_attempts", "settings", "limits", "memory", "cpu", "files", "no_new_privs"};
