@@ -44,5 +44,5 @@ bool bide_namespace_valid(const char *name)
 bool bide_queue_name_valid(const char *name)
 {
     return bide_name_valid(name) && strcmp(name, "unrouted") != 0 && strncmp(name, "hold.", 5) != 0 &&
-           !ends_with(name, ".landing") && !ends_with(name, ".dead");
+           !ends_with(name, ".landing") && !ends_with(name, ".later") && !ends_with(name, ".dead");
 }

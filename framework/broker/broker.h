@@ -202,7 +202,7 @@ static inline bool bide_queue_is_unserved(const struct bide_queue_stats *queue)
 /* A holding queue of the ladder, or another named part of the delay store. */
 struct bide_rung_stats {
     char name[160];
-    int64_t ms; /* nominal holding time */
+    int64_t ms; /* nominal holding time; 0: each message has its own */
     int64_t messages;
 };
 

@@ -96,7 +96,7 @@ static bide_code read_type(const struct value *value)
 static bide_code read_queue(const struct value *value)
 {
     return read_name(value, bide_queue_name_valid,
-        BIDE_NAME_RULE ", and not unrouted, hold.*, *.landing or *.dead (bide's own)");
+        BIDE_NAME_RULE ", and not unrouted, hold.*, *.landing, *.later or *.dead (bide's own)");
 }
 
 static bide_code read_namespace(const struct value *value)

@@ -90,7 +90,7 @@ bide_code bide_message_set_queue(bide_message *message, const char *queue, bide_
     if (!bide_queue_name_valid(queue))
         return bide_fail(error, BIDE_E_DATA,
             "'%.100s' is not a queue name: letters, digits, '-', '_' and '.', not beginning with a digit or "
-            "a dot, at most %d bytes, and not unrouted, hold.*, *.landing or *.dead",
+            "a dot, at most %d bytes, and not unrouted, hold.*, *.landing, *.later or *.dead",
             queue, BIDE_NAME_MAX);
     return set_text(message, &message->queue, queue, error);
 }

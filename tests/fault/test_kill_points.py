@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +19,7 @@ from bidetest import ledger  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
-MESSAGES, THREADS, PREFETCH = 60, 2, 8
+MESSAGES, FOREIGN, THREADS, PREFETCH = 60, 12, 2, 8
 BROKERS = ("sqlite", "rabbitmq", "redis")
 
 
@@ -47,6 +48,20 @@ def bodies(prefix):
         elif number % 6 == 3:
             row["delay"] = f"{100 + number}ms"
         yield row
+
+
+def foreign(project, prefix):
+    """Early messages of a plain AMQP client, by both entrances (RabbitMQ); their ids."""
+    if project.broker != "rabbitmq":
+        return []
+    from bidetest.foreign import Foreign
+    ids = [f"{prefix}-f{number:02d}" for number in range(FOREIGN)]
+    with Foreign(project) as client:
+        for number, identity in enumerate(ids):
+            due = {"bide-due": int(time.time() * 1000) + 700}
+            client.publish("default", exchange=("later", "work", "later")[number % 3], type="probe", message_id=identity,
+                           headers=due if number % 3 else None, expiration=None if number % 3 else "700")
+    return ids
 
 
 def environment(project, name, passage):
@@ -88,12 +103,12 @@ def a_worker_is_killed(project):
     project.configure(threads=THREADS, worker={"prefetch": PREFETCH})
     for number, name in enumerate(points(project, "worker")):
         env, reached = environment(project, name, 2)
-        sent = project.send(bodies(f"w{number}"))
+        sent = project.send(bodies(f"w{number}")) + foreign(project, f"w{number}")
         os.environ.update(env)
         worker = project.worker()
         os.environ.pop("BIDE_KILL_AT")
         wait_until(reached.exists, 20, lambda: f"{name} was not reached: {worker.log_tail()}")
-        close(project, f"w{number}-", sent, PREFETCH + THREADS + MESSAGES // 6, name)
+        close(project, f"w{number}-", sent, PREFETCH + THREADS + MESSAGES // 6 + FOREIGN, name)
         expect("SIGKILL" in worker.log_text(), f"{name}: nobody was killed: {worker.log_tail()}")
         expect(worker.stop() == 0, worker.log_tail())
 

@@ -15,7 +15,7 @@ static struct bide_message *read_message(
     struct bide_rmq_death death;
     if (amqp_decode_properties(AMQP_BASIC_CLASS, pool, bide_rmq_bytes(raw.bytes, raw.size), &decoded) < 0)
         return NULL;
-    bide_rmq_read(decoded, bide_clock_system(), scratch, &parts, &death);
+    bide_rmq_read_later(decoded, bide_clock_system(), scratch, &parts, &death);
     struct bide_message *message = bide_message_from_parts(&parts);
     HOLDS(message && *message->id && message->attempt >= 1 && message->n_headers <= BIDE_HEADERS_MAX);
     HOLDS(

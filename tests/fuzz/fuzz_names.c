@@ -7,9 +7,9 @@
 #include "base/names.h"
 
 static const char *const expressions[] = {
-    "^[A-Za-z_-][A-Za-z0-9_.-]{0,99}$",              /* types */
-    "^[A-Za-z_-][A-Za-z0-9_-]{0,99}$",               /* namespaces */
-    "^(unrouted|hold\\..*|.*\\.landing|.*\\.dead)$", /* never a queue */
+    "^[A-Za-z_-][A-Za-z0-9_.-]{0,99}$",                         /* types */
+    "^[A-Za-z_-][A-Za-z0-9_-]{0,99}$",                          /* namespaces */
+    "^(unrouted|hold\\..*|.*\\.landing|.*\\.later|.*\\.dead)$", /* never a queue */
 };
 
 static bool matches(const char *name, size_t which)

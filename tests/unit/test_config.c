@@ -222,10 +222,12 @@ static const struct {
     {"queues = ( { name = \"x\"; },\n { name = \"x\"; } );", "a.conf:2: queue 'x' is listed twice"},
     {"queues = ( { name = \"mail.#\"; } );",
         "a.conf:1: 'mail.#' is not valid as name: letters, digits, '-', '_' and '.', not beginning with a "
-        "digit or a dot, at most 100 bytes, and not unrouted, hold.*, *.landing or *.dead (bide's own)"},
+        "digit or a dot, at most 100 bytes, and not unrouted, hold.*, *.landing, *.later or *.dead (bide's "
+        "own)"},
     {HANDLER("queue = \"x.dead\";"),
         "a.conf:2: 'x.dead' is not valid as queue: letters, digits, '-', '_' and '.', not beginning with a "
-        "digit or a dot, at most 100 bytes, and not unrouted, hold.*, *.landing or *.dead (bide's own)"},
+        "digit or a dot, at most 100 bytes, and not unrouted, hold.*, *.landing, *.later or *.dead (bide's "
+        "own)"},
     {"handlers = (\n\n{ type = \"a\"; } );", "a.conf:3: this needs a `plugin` or a `program`"},
     {"handlers = ( { type = \"a\"; plugin = \"p\"; },\n{ type = \"a\"; plugin = \"q\"; } );",
         "a.conf:2: type 'a' has a handler already, at a.conf:1: one handler a type"},

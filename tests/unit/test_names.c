@@ -33,6 +33,7 @@ static void rules(void **state)
         {"hold", true, true, true},
         {"holder.x", true, false, true},
         {"a.landing", true, false, false},
+        {"a.later", true, false, false},
         {"a.dead", true, false, false},
         {"a.dead.b", true, false, true},
         {"dead", true, true, true},

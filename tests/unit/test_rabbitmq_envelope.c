@@ -1,4 +1,5 @@
 /* Messages as AMQP properties, there and back, and foreign ones. */
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -163,6 +164,108 @@ static void test_every_kind_of_number(void **state)
     }
 }
 
+/* Clients encode numbers as their language has them: Node's 90000.0 may come as a double. */
+static void test_whole_numbers_of_every_kind(void **state)
+{
+    struct ground *ground = *state;
+    const amqp_field_value_t good[] = {
+        {.kind = AMQP_FIELD_KIND_F64, .value.f64 = 5e9},
+        {.kind = AMQP_FIELD_KIND_F32, .value.f32 = 5e9F},
+        {.kind = AMQP_FIELD_KIND_DECIMAL, .value.decimal = {0, 2000000000}},
+        {.kind = AMQP_FIELD_KIND_DECIMAL, .value.decimal = {2, 50000}},
+        {.kind = AMQP_FIELD_KIND_DECIMAL, .value.decimal = {200, 0}},
+        {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bide_rmq_text("0005000000000")},
+        {.kind = AMQP_FIELD_KIND_BYTES, .value.bytes = bide_rmq_text("7")},
+    };
+    const int64_t wanted[] = {5000000000, 5000000000, 2000000000, 500, 0, 5000000000, 7};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        amqp_table_entry_t entry = {.key = bide_rmq_text("bide-sent"), .value = good[i]};
+        const amqp_basic_properties_t properties = {
+            ._flags = AMQP_BASIC_HEADERS_FLAG, .headers = {1, &entry}};
+        assert_null(read_back(ground, &properties));
+        assert_int_equal(ground->parts.sent_ms, wanted[i]);
+    }
+}
+
+static void test_no_whole_numbers(void **state)
+{
+    struct ground *ground = *state;
+    const amqp_field_value_t bad[] = {
+        {.kind = AMQP_FIELD_KIND_F64, .value.f64 = 0.5},
+        {.kind = AMQP_FIELD_KIND_F64, .value.f64 = -1},
+        {.kind = AMQP_FIELD_KIND_F64, .value.f64 = NAN},
+        {.kind = AMQP_FIELD_KIND_F64, .value.f64 = INFINITY},
+        {.kind = AMQP_FIELD_KIND_F64, .value.f64 = 1e300},
+        {.kind = AMQP_FIELD_KIND_F32, .value.f32 = 1.5F},
+        {.kind = AMQP_FIELD_KIND_DECIMAL, .value.decimal = {1, 55}},
+        {.kind = AMQP_FIELD_KIND_DECIMAL, .value.decimal = {255, 1}},
+        {.kind = AMQP_FIELD_KIND_DECIMAL, .value.decimal = {0, UINT32_MAX}}, /* -1 */
+        {.kind = AMQP_FIELD_KIND_I8, .value.i8 = -1},
+        {.kind = AMQP_FIELD_KIND_U64, .value.u64 = UINT64_MAX},
+        {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bide_rmq_text("")},
+        {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bide_rmq_text("12 ")},
+        {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bide_rmq_text("-12")},
+        {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bide_rmq_text("99999999999999999999999")},
+        {.kind = AMQP_FIELD_KIND_TIMESTAMP, .value.u64 = 1700000000},
+        {.kind = AMQP_FIELD_KIND_VOID},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        amqp_table_entry_t entry = {.key = bide_rmq_text("bide-due"), .value = bad[i]};
+        const amqp_basic_properties_t properties = {
+            ._flags = AMQP_BASIC_HEADERS_FLAG, .headers = {1, &entry}};
+        const char *malformed = read_back(ground, &properties);
+        assert_non_null(malformed);
+        assert_non_null(strstr(malformed, "bide-due"));
+    }
+}
+
+/* The delay that `expiration` means, in ms, or what is malformed. Without `bide-due` if that is NULL. */
+static const char *read_expiration(
+    struct ground *ground, const char *expiration, amqp_table_entry_t *due, int64_t *ret_delay_ms)
+{
+    const amqp_basic_properties_t properties = {
+        ._flags = AMQP_BASIC_EXPIRATION_FLAG | (due ? AMQP_BASIC_HEADERS_FLAG : 0),
+        .expiration = bide_rmq_text(expiration),
+        .headers = {due != NULL, due}};
+    int64_t before = bide_wall_ms(bide_clock_system());
+    const char *malformed = bide_rmq_read_later(
+        &properties, bide_clock_system(), &ground->scratch, &ground->parts, &ground->death);
+    *ret_delay_ms = ground->parts.due_ms - before;
+    return malformed;
+}
+
+static void test_expiration_is_a_delay(void **state)
+{
+    static const struct {
+        const char *expiration;
+        int64_t delay_ms; /* -1: malformed */
+    } rows[] = {{"0", 0}, {"5000", 5000}, {"0007", 7}, {"4294967295", 4294967295}, {"", -1}, {"5s", -1},
+        {"-5", -1}, {"1.5", -1}, {" 5", -1}, {"99999999999999", -1}, {"9999999999999999999999", -1}};
+    struct ground *ground = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t delay_ms;
+        const char *malformed = read_expiration(ground, rows[i].expiration, NULL, &delay_ms);
+        assert_int_equal(malformed != NULL, rows[i].delay_ms < 0);
+        if (!malformed)
+            assert_between(delay_ms, rows[i].delay_ms, rows[i].delay_ms + 60000);
+    }
+}
+
+/* bide-due is an instant and says it better; whoever reads a message that came to a work queue ignores
+ * expiration. */
+static void test_due_goes_before_expiration(void **state)
+{
+    struct ground *ground = *state;
+    int64_t now = bide_wall_ms(bide_clock_system()), delay_ms;
+    amqp_table_entry_t due = number("bide-due", AMQP_FIELD_KIND_I64, now + 777000);
+    assert_null(read_expiration(ground, "5000", &due, &delay_ms));
+    assert_int_equal(ground->parts.due_ms, now + 777000);
+    const amqp_basic_properties_t properties = {
+        ._flags = AMQP_BASIC_EXPIRATION_FLAG, .expiration = bide_rmq_text("60000000")};
+    assert_null(read_back(ground, &properties));
+    assert_between(ground->parts.due_ms, now, now + 60000);
+}
+
 static void test_malformed(void **state)
 {
     int64_t now = bide_wall_ms(bide_clock_system());
@@ -172,7 +275,7 @@ static void test_malformed(void **state)
         number("bide-due", AMQP_FIELD_KIND_I64, now * 1000), /* microseconds */
         number("bide-due", AMQP_FIELD_KIND_I64, now + 2 * BIDE_DELAY_MAX_MS),
         number("bide-due", AMQP_FIELD_KIND_BOOLEAN, 1),
-        text("bide-attempt", "2"),
+        text("bide-attempt", "2x"),
         number("bide-error", AMQP_FIELD_KIND_I64, 1),
         number("bide-attempt", AMQP_FIELD_KIND_U64, -1),
     };
@@ -234,6 +337,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_foreign_with_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_id_and_time_that_are_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_kind_of_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_whole_numbers_of_every_kind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_whole_numbers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_expiration_is_a_delay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_due_goes_before_expiration, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again_leaves_out_what_harms, setup, teardown),
     };

@@ -85,6 +85,8 @@ static void test_names(void **state)
     assert_string_equal(settings->hold_exchange[7], "bide.hold.1000000s");
     assert_string_equal(settings->queues[0].work, "bide.mail");
     assert_string_equal(settings->queues[0].landing, "bide.mail.landing");
+    assert_string_equal(settings->queues[0].later, "bide.mail.later");
+    assert_string_equal(settings->later_exchange, "bide.later");
     assert_string_equal(settings->queues[1].dead, "bide.a.b.dead");
     bide_rmq_settings_destroy(settings);
 }

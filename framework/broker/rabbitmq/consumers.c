@@ -53,6 +53,16 @@ void bide_rmq_inbound_consume(struct bide_rmq_inbound *inbound, size_t index, si
         start_consumer(inbound, index, limit - channel->limit);
 }
 
+bool bide_rmq_inbound_consumes(
+    const struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery)
+{
+    const struct bide_rmq_channel *channel = &inbound->channels[bide_rmq_delivery_channel(delivery)];
+    for (size_t i = 0; i < channel->n_consumers; i++)
+        if (channel->names[i] == delivery->consumer)
+            return true;
+    return false;
+}
+
 /* ---- the end ---- */
 
 static bool has_delivered(const struct bide_rmq_channel *channel)

@@ -36,20 +36,22 @@ static void find_defect(struct bide_rmq_delivery *delivery, const char *malforme
     }
 }
 
-struct bide_rmq_delivery *bide_rmq_delivery_create(const struct bide_rmq_settings *settings, size_t queue,
+struct bide_rmq_delivery *bide_rmq_delivery_create(const struct bide_rmq_settings *settings, size_t channel,
     const amqp_frame_t *head, amqp_bytes_t body, uint64_t cut, struct bide_rmq_scratch *scratch)
 {
     amqp_bytes_t raw = head->payload.properties.raw;
     struct bide_rmq_delivery *delivery = bide_malloc(sizeof *delivery + raw.len);
     if (!delivery)
         return NULL;
-    *delivery = (struct bide_rmq_delivery){.base.queue = queue, .cut = cut};
+    size_t queue = channel / BIDE_RMQ_PARTS;
+    enum bide_rmq_part part = channel % BIDE_RMQ_PARTS;
+    *delivery = (struct bide_rmq_delivery){.base.queue = queue, .part = part, .cut = cut};
     memcpy(delivery + 1, raw.bytes, raw.len);
     delivery->raw = (struct bide_slice){(const char *)(delivery + 1), raw.len};
     struct bide_message_parts parts;
     struct bide_rmq_death death;
-    const char *malformed =
-        bide_rmq_read(head->payload.properties.decoded, settings->clock, scratch, &parts, &death);
+    const char *malformed = (part == BIDE_RMQ_LATER ? bide_rmq_read_later : bide_rmq_read)(
+        head->payload.properties.decoded, settings->clock, scratch, &parts, &death);
     if (!malformed)
         malformed = find_oversized_head(raw);
     const char *name = settings->queues[queue].name;

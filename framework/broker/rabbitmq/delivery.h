@@ -13,9 +13,11 @@ struct bide_rmq_delivery {
     struct bide_delivery base;
     struct bide_rmq_delivery *next; /* next in the list that holds it */
     uint64_t tag;
-    uint32_t generation; /* of the channel it arrived on: its tag is not valid in another generation */
-    bool landing;        /* it came by the landing queue */
-    size_t *in_flight;   /* the counter of bytes from which its `charge` is subtracted in the end */
+    uint32_t generation;     /* of the channel it arrived on: its tag is not valid in another generation */
+    enum bide_rmq_part part; /* the queue by which it came */
+    unsigned consumer;       /* tag of the consumer by which it came */
+    bool is_early;           /* it goes to its due time; the user does not see it (early.c) */
+    size_t *in_flight;       /* the counter of bytes from which its `charge` is subtracted in the end */
     size_t charge;
     uint64_t cut;          /* the body's size where only its beginning was kept; else 0 */
     struct bide_slice raw; /* the encoded properties as received; memory behind this struct */
@@ -23,14 +25,14 @@ struct bide_rmq_delivery {
 
 /* Makes a delivery from decoded properties and a body. If only a part of the body was kept, `cut` is the
  * whole size, else 0. NULL without memory. */
-struct bide_rmq_delivery *bide_rmq_delivery_create(const struct bide_rmq_settings *settings, size_t queue,
+struct bide_rmq_delivery *bide_rmq_delivery_create(const struct bide_rmq_settings *settings, size_t channel,
     const amqp_frame_t *head, amqp_bytes_t body, uint64_t cut, struct bide_rmq_scratch *scratch);
 void bide_rmq_delivery_destroy(struct bide_rmq_delivery *delivery);
 
-/* The number of the channel it arrived on. The channels stand in pairs: work, landing. */
+/* The number of the channel it arrived on. */
 static inline size_t bide_rmq_delivery_channel(const struct bide_rmq_delivery *delivery)
 {
-    return 2 * delivery->base.queue + delivery->landing;
+    return BIDE_RMQ_PARTS * delivery->base.queue + delivery->part;
 }
 
 #endif

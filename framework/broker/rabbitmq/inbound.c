@@ -15,7 +15,7 @@ enum { CUT_BYTES = 64 * 1024, BUFFER_KEPT = 1024 * 1024 };
 bide_code bide_rmq_inbound_init(struct bide_rmq_inbound *inbound, const struct bide_rmq_settings *settings,
     bide_rmq_delivery_sink *sink, void *owner, bide_error *error)
 {
-    size_t n = 2 * settings->n_queues;
+    size_t n = BIDE_RMQ_PARTS * settings->n_queues;
     *inbound = (struct bide_rmq_inbound){.settings = settings, .sink = sink, .owner = owner, .link.fd = -1};
     bide_rmq_wire_init(&inbound->wire, &inbound->link);
     bide_buffer_init(&inbound->scratch.text);
@@ -25,8 +25,6 @@ bide_code bide_rmq_inbound_init(struct bide_rmq_inbound *inbound, const struct b
     inbound->n_channels = n;
     for (size_t i = 0; i < n; i++) {
         struct bide_rmq_channel *channel = &inbound->channels[i];
-        channel->queue = i / 2;
-        channel->landing = i % 2;
         bide_rmq_tags_init(&channel->tags);
         bide_buffer_init(&channel->coming.body);
     }
@@ -49,7 +47,7 @@ void bide_rmq_inbound_release(struct bide_rmq_inbound *inbound)
 
 static bide_code prepare(struct bide_rmq_link *link, struct bide_rmq_refused *refused, bide_error *error)
 {
-    size_t n = 2 * link->settings->n_queues;
+    size_t n = BIDE_RMQ_PARTS * link->settings->n_queues;
     bide_code code = bide_rmq_link_open_channel(link, bide_rmq_number_of(0), error);
     if (code == BIDE_OK)
         code = refused ? bide_rmq_topology_declare_possible(link, bide_rmq_number_of(0), true, refused, error)
@@ -213,13 +211,13 @@ static bide_code finish_message(
     channel->quiet_us = 0;
     channel->strikes = 0;
     if (bide_rmq_tags_add(&channel->tags, coming->tag))
-        delivery = bide_rmq_delivery_create(inbound->settings, channel->queue, &coming->head, body,
-            body.len < whole ? whole : 0, &inbound->scratch);
+        delivery = bide_rmq_delivery_create(
+            inbound->settings, index, &coming->head, body, body.len < whole ? whole : 0, &inbound->scratch);
     if (!delivery)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     delivery->tag = coming->tag;
     delivery->generation = channel->generation;
-    delivery->landing = channel->landing;
+    delivery->consumer = coming->consumer;
     delivery->in_flight = &inbound->in_flight;
     delivery->charge = coming->charge;
     inbound->reading -= coming->charge;
@@ -334,12 +332,18 @@ static void on_begun(
         inbound->has_caught_up = true;
 }
 
+static void on_deliver(struct bide_rmq_assembly *coming, const amqp_basic_deliver_t *deliver)
+{
+    coming->tag = deliver->delivery_tag;
+    coming->consumer = number_in(deliver->consumer_tag);
+}
+
 static bide_code on_method(
     struct bide_rmq_inbound *inbound, size_t index, amqp_method_t method, bide_error *error)
 {
     switch (method.id) {
     case AMQP_BASIC_DELIVER_METHOD:
-        inbound->channels[index].coming.tag = ((const amqp_basic_deliver_t *)method.decoded)->delivery_tag;
+        on_deliver(&inbound->channels[index].coming, method.decoded);
         return BIDE_OK;
     case AMQP_BASIC_CONSUME_OK_METHOD:
         on_begun(inbound, &inbound->channels[index], method.decoded);

@@ -1,5 +1,5 @@
-/* broker/rabbitmq/inbound.h: the inbound connection, on which the receiver consumes: two channels a queue,
- * work and landing.
+/* broker/rabbitmq/inbound.h: the inbound connection, on which the receiver consumes: a channel for each of
+ * a queue's parts.
  *
  * After consuming has begun, no call here waits for an answer: the library would throw away frames of other
  * channels meanwhile. Prefetch and consumers are set by methods whose answers are skipped when they arrive.
@@ -21,6 +21,7 @@
 /* A message that is arriving, frame by frame. */
 struct bide_rmq_assembly {
     uint64_t tag;
+    unsigned consumer;
     amqp_frame_t head; /* decoded into the channel's pool, which stays until the message is whole */
     bool has_head;
     struct bide_buffer body; /* of more than one frame */
@@ -31,8 +32,6 @@ struct bide_rmq_assembly {
 enum { BIDE_RMQ_CONSUMERS = 20 };
 
 struct bide_rmq_channel {
-    size_t queue;
-    bool landing;
     size_t limit;                        /* sum of the running consumers' prefetch; 0: none runs */
     size_t prefetch[BIDE_RMQ_CONSUMERS]; /* of each consumer */
     unsigned names[BIDE_RMQ_CONSUMERS];  /* of each consumer: its tag */
@@ -57,7 +56,7 @@ struct bide_rmq_inbound {
     const struct bide_rmq_settings *settings;
     struct bide_rmq_link link;
     struct bide_rmq_wire wire;
-    struct bide_rmq_channel *channels; /* 2 × queue: work; 2 × queue + 1: landing */
+    struct bide_rmq_channel *channels; /* as bide_rmq_queue_of_channel counts them */
     size_t n_channels;
     uint32_t generations; /* the last generation given to a channel */
     struct bide_rmq_scratch scratch;
@@ -83,8 +82,7 @@ static inline amqp_channel_t bide_rmq_number_of(size_t channel)
 /* The broker's name of the queue that a channel reads. */
 static inline const char *bide_rmq_queue_of(const struct bide_rmq_inbound *inbound, size_t channel)
 {
-    const struct bide_rmq_queue *queue = &inbound->settings->queues[channel / 2];
-    return channel % 2 ? queue->landing : queue->work;
+    return bide_rmq_queue_of_channel(inbound->settings, channel);
 }
 
 bide_code bide_rmq_inbound_init(struct bide_rmq_inbound *inbound, const struct bide_rmq_settings *settings,
@@ -117,6 +115,9 @@ bide_code bide_rmq_inbound_beat(struct bide_rmq_inbound *inbound, bide_error *er
 struct bide_rmq_channel *bide_rmq_inbound_channel(
     struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
 bool bide_rmq_inbound_is_current(
+    const struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
+/* Does the consumer still run by which the delivery came? */
+bool bide_rmq_inbound_consumes(
     const struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
 /* Returns the delivery to its queue, with the next flush. */
 void bide_rmq_inbound_return(struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);

@@ -39,17 +39,20 @@ static bool is_glutted(const struct bide_rmq_receiver *receiver, size_t channel)
     return most && receiver->inbound.aside >= most && bide_rmq_courier_stuck(receiver->courier, channel) > 0;
 }
 
-/* Sorts a delivery that was read, before the user sees it: returned, held again, or ready. */
+/* Sorts a delivery that was read, before the user sees it: returned, published to where it waits, or
+ * ready. */
 static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
 {
     struct bide_rmq_receiver *receiver = owner;
     int64_t early_ms = delivery->base.message->due_ms - bide_wall_ms(receiver->settings->clock);
-    if (receiver->stopping || is_glutted(receiver, bide_rmq_delivery_channel(delivery))) {
+    bool is_early =
+        !delivery->base.defect && (early_ms > BIDE_LANDING_MS || delivery->part == BIDE_RMQ_LATER);
+    if (receiver->stopping || is_glutted(receiver, bide_rmq_delivery_channel(delivery)) ||
+        bide_rmq_receiver_is_surplus(receiver, delivery, is_early)) {
         bide_rmq_inbound_return(&receiver->inbound, delivery);
         bide_rmq_delivery_destroy(delivery);
-    } else if (early_ms > BIDE_LANDING_MS && !delivery->base.defect) {
-        struct bide_settlement hold = {.delivery = &delivery->base, .verdict = BIDE_VERDICT_RELEASE};
-        bide_rmq_receiver_publish(receiver, &hold);
+    } else if (is_early) {
+        bide_rmq_receiver_plan(receiver, delivery);
     } else {
         add_ready(receiver, delivery);
     }
@@ -104,13 +107,23 @@ static bool is_far(size_t wanted, size_t present)
     return wanted >= 2 * present || wanted <= present / 2;
 }
 
+/* What is not due yet is taken in even while the user wants nothing (a pause), once it has begun. */
+static size_t limit_of(const struct bide_rmq_receiver *receiver, size_t channel)
+{
+    size_t queue = channel / BIDE_RMQ_PARTS, part = channel % BIDE_RMQ_PARTS;
+    if (part == BIDE_RMQ_WORK)
+        return receiver->limits[queue];
+    if (!receiver->has_begun[queue] || receiver->stopping)
+        return 0;
+    return part == BIDE_RMQ_LANDING ? receiver->settings->early_max : BIDE_RMQ_LATER_FIRST;
+}
+
 /* Adds room for stuck deliveries, up to a bound, because they do not count. The room stays until the limit is
- * 0: a smaller limit would end consumers that have deliveries in hand, without need. */
+ * 0: a smaller limit would end consumers that have deliveries in hand, without need. Adds room for early
+ * messages, too. */
 static size_t wanted_on(struct bide_rmq_receiver *receiver, size_t channel)
 {
-    size_t queue = channel / 2, wanted = receiver->limits[queue];
-    if (receiver->inbound.channels[channel].landing)
-        wanted = receiver->has_begun[queue] && !receiver->stopping ? receiver->settings->early_max : 0;
+    size_t wanted = limit_of(receiver, channel);
     struct bide_rmq_down *down = &receiver->downs[channel];
     size_t stuck = bide_rmq_courier_stuck(receiver->courier, channel);
     if (is_glutted(receiver, channel))
@@ -119,7 +132,7 @@ static size_t wanted_on(struct bide_rmq_receiver *receiver, size_t channel)
         down->stuck = stuck < STUCK_MAX ? stuck : STUCK_MAX;
     if (wanted == 0)
         down->stuck = 0;
-    return wanted + down->stuck;
+    return wanted + down->stuck + bide_rmq_receiver_room(receiver, channel, wanted);
 }
 
 void bide_rmq_receiver_apply_limits(struct bide_rmq_receiver *receiver)
@@ -329,6 +342,7 @@ static void destroy(struct bide_receiver *base)
     bide_free(receiver->limits);
     bide_free(receiver->has_begun);
     bide_free(receiver->downs);
+    bide_free(receiver->early);
     bide_free(receiver);
 }
 
@@ -349,8 +363,9 @@ static bide_code open_all(struct bide_rmq_receiver *receiver, bide_error *error)
     struct bide_rmq_link link;
     receiver->limits = bide_calloc(settings->n_queues + 1, sizeof *receiver->limits);
     receiver->has_begun = bide_calloc(settings->n_queues + 1, sizeof *receiver->has_begun);
-    receiver->downs = bide_calloc(2 * settings->n_queues + 1, sizeof *receiver->downs);
-    if (!receiver->limits || !receiver->has_begun || !receiver->downs)
+    receiver->downs = bide_calloc(BIDE_RMQ_PARTS * settings->n_queues + 1, sizeof *receiver->downs);
+    receiver->early = bide_calloc(BIDE_RMQ_PARTS * settings->n_queues + 1, sizeof *receiver->early);
+    if (!receiver->limits || !receiver->has_begun || !receiver->downs || !receiver->early)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_code code = bide_wakeup_init(&receiver->wakeup, error);
     if (code == BIDE_OK)

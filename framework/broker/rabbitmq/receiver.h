@@ -56,6 +56,13 @@ struct bide_rmq_down {
     size_t stuck;                /* room added to the limit for stuck postings */
 };
 
+/* Early messages of a channel: see early.c. */
+struct bide_rmq_early {
+    size_t n;                /* postings of early messages that the courier has */
+    size_t room;             /* added to the limit for them */
+    int64_t closed_until_us; /* no room is given before; 0: it was never closed */
+};
+
 struct bide_rmq_receiver {
     struct bide_receiver base;
     struct bide_rmq_settings *settings;
@@ -68,6 +75,8 @@ struct bide_rmq_receiver {
     size_t *limits;  /* by queue, as the user wants them */
     bool *has_begun; /* by queue: it once had a limit; from then on landing messages are taken in */
     struct bide_rmq_down *downs;                   /* by channel */
+    struct bide_rmq_early *early;                  /* by channel */
+    size_t early_bytes;                            /* bodies of early messages that the courier has */
     size_t n_told;                                 /* channels with is_told */
     char refusal[sizeof(((bide_error *)0)->text)]; /* the log's last text about what could not be declared */
     struct bide_rmq_delivery *ready, **ready_end;  /* deliveries that were read but not handed out */
@@ -114,8 +123,8 @@ void bide_rmq_receiver_tell_generations(struct bide_rmq_receiver *receiver);
 
 /* ---- receiver_settle.c ---- */
 
-/* Hands a settlement to the courier. Without memory the delivery returns to its queue. */
-void bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement);
+/* Hands a settlement to the courier. Without memory the delivery returns to its queue, and false. */
+bool bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement);
 void bide_rmq_receiver_settle(
     struct bide_receiver *base, const struct bide_settlement *settlements, size_t n);
 /* Takes postings back from the courier and marks their deliveries for acknowledgement. */
@@ -125,6 +134,20 @@ bide_code bide_rmq_receiver_acknowledge(struct bide_rmq_receiver *receiver, bide
 /* How long acknowledgements may still wait; -1: there are none. */
 int64_t bide_rmq_receiver_ack_wait_us(const struct bide_rmq_receiver *receiver);
 size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver);
+
+/* ---- early.c ---- */
+
+enum { BIDE_RMQ_LATER_FIRST = 16 };
+
+/* Takes an early message over, and publishes it to where it waits for its due time. */
+void bide_rmq_receiver_plan(struct bide_rmq_receiver *receiver, struct bide_rmq_delivery *delivery);
+/* The courier has given it back. */
+void bide_rmq_receiver_planned(struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery);
+/* How many places more than `limit` a channel has for early messages. */
+size_t bide_rmq_receiver_room(struct bide_rmq_receiver *receiver, size_t channel, size_t limit);
+/* Should a delivery go back because it came only by the room for others? Closes the room then. */
+bool bide_rmq_receiver_is_surplus(
+    struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery, bool is_early);
 
 /* ---- stalls.c ---- */
 

@@ -38,7 +38,7 @@ void bide_rmq_receiver_note_downed(struct bide_rmq_receiver *receiver)
             continue;
         if (!down->is_told)
             bide_log(BIDE_LOG_WARN, "a queue is not served: the broker refuses it",
-                BIDE_STR("queue", receiver->settings->queues[i / 2].name),
+                BIDE_STR("queue", receiver->settings->queues[i / BIDE_RMQ_PARTS].name),
                 BIDE_STR("error", channel->why.text));
         receiver->n_told += !down->is_told;
         down->is_told = true;
@@ -55,7 +55,7 @@ void bide_rmq_receiver_note_revived(struct bide_rmq_receiver *receiver)
         if (!down->is_told || !receiver->inbound.channels[i].consumes)
             continue;
         bide_log(BIDE_LOG_INFO, "a queue is served again",
-            BIDE_STR("queue", receiver->settings->queues[i / 2].name));
+            BIDE_STR("queue", receiver->settings->queues[i / BIDE_RMQ_PARTS].name));
         *down = (struct bide_rmq_down){.stuck = down->stuck};
         receiver->n_told--;
     }

@@ -31,25 +31,27 @@ static void end(const struct bide_settlement *settlement)
     bide_rmq_delivery_destroy(delivery_of(settlement));
 }
 
-void bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement)
+bool bide_rmq_receiver_publish(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement)
 {
     struct bide_rmq_posting *posting = bide_rmq_posting_create(settlement);
     if (!posting) {
         bide_rmq_inbound_return(&receiver->inbound, delivery_of(settlement));
         end(settlement);
-        return;
+        return false;
     }
     receiver->n_postings++;
     receiver->has_handed = true;
     bide_rmq_courier_hand(receiver->courier, posting);
+    return true;
 }
 
-/* Should a released delivery return to the queue it came from? Yes if that is the work queue or it is still
- * early. If it is due and came from the landing queue, it is published to the work queue, where any worker
+/* Should a released delivery return to the queue it came from? Yes unless that is the landing queue and it is
+ * due. If it is due and came from the landing queue, it is published to the work queue, where any worker
  * takes it. */
 static bool goes_back(const struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery)
 {
-    return !delivery->landing || delivery->base.message->due_ms > bide_wall_ms(receiver->settings->clock);
+    return delivery->part != BIDE_RMQ_LANDING ||
+           delivery->base.message->due_ms > bide_wall_ms(receiver->settings->clock);
 }
 
 static void settle_one(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement)
@@ -88,6 +90,8 @@ void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
         receiver->n_postings--;
         bool is_current = bide_rmq_inbound_is_current(&receiver->inbound, posting->delivery);
         receiver->n_lost += posting->given_up || !is_current;
+        if (posting->delivery->is_early)
+            bide_rmq_receiver_planned(receiver, posting->delivery);
         if (is_current && posting->given_up) /* otherwise it stays in hand as long as this connection lasts */
             bide_rmq_inbound_return(&receiver->inbound, posting->delivery);
         else if (is_current)

@@ -55,7 +55,10 @@ static bool name_everything(struct bide_rmq_settings *settings, const struct bid
     settings->work_exchange = join(arena, ns, "work", "");
     settings->due_exchange = join(arena, ns, "due", "");
     settings->unrouted = join(arena, ns, "unrouted", "");
-    bool complete = settings->work_exchange && settings->due_exchange && settings->unrouted;
+    settings->later_exchange = join(arena, ns, "later", "");
+    settings->unrouted_later = join(arena, ns, "unrouted", ".later");
+    bool complete = settings->work_exchange && settings->due_exchange && settings->unrouted &&
+                    settings->later_exchange && settings->unrouted_later;
     for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
         complete &= (settings->hold_exchange[rung] = bide_rmq_holding_name(settings, arena, rung, 1)) != NULL;
     settings->queues = bide_arena_alloc(arena, (options->n_queues + 1) * sizeof *settings->queues);
@@ -67,8 +70,9 @@ static bool name_everything(struct bide_rmq_settings *settings, const struct bid
         *queue = (struct bide_rmq_queue){.name = keep(arena, name),
             .work = join(arena, ns, name, ""),
             .landing = join(arena, ns, name, ".landing"),
+            .later = join(arena, ns, name, ".later"),
             .dead = join(arena, ns, name, ".dead")};
-        complete &= queue->name && queue->work && queue->landing && queue->dead;
+        complete &= queue->name && queue->work && queue->landing && queue->later && queue->dead;
     }
     settings->n_queues = options->n_queues;
     return complete;

@@ -16,11 +16,15 @@ struct bide_rmq_host {
     int port;
 };
 
+/* The AMQP queues of one queue from which a worker consumes, on a channel each. */
+enum bide_rmq_part { BIDE_RMQ_WORK, BIDE_RMQ_LANDING, BIDE_RMQ_LATER, BIDE_RMQ_PARTS };
+
 /* A queue with its users' name, and its AMQP queues. */
 struct bide_rmq_queue {
     const char *name;    /* "mail": also the routing key */
     const char *work;    /* "bide.mail" */
     const char *landing; /* "bide.mail.landing" */
+    const char *later;   /* "bide.mail.later" */
     const char *dead;    /* "bide.mail.dead" */
 };
 
@@ -46,6 +50,8 @@ struct bide_rmq_settings {
     const char *name_space;
     const char *work_exchange, *due_exchange;
     const char *unrouted; /* exchange and queue */
+    const char *later_exchange;
+    const char *unrouted_later; /* exchange and queue: from the later exchange to the unrouted one */
     const char *hold_exchange[BIDE_RMQ_RUNGS];
     struct bide_rmq_queue *queues;
     size_t n_queues;
@@ -56,6 +62,14 @@ struct bide_rmq_settings {
 bide_code bide_rmq_settings_create(
     const struct bide_broker_options *options, struct bide_rmq_settings **ret_settings, bide_error *error);
 void bide_rmq_settings_destroy(struct bide_rmq_settings *settings);
+
+/* The queue of a worker's channel: the parts of queue 0, of queue 1, … */
+static inline const char *bide_rmq_queue_of_channel(const struct bide_rmq_settings *settings, size_t channel)
+{
+    const struct bide_rmq_queue *queue = &settings->queues[channel / BIDE_RMQ_PARTS];
+    const char *const parts[] = {queue->work, queue->landing, queue->later};
+    return parts[channel % BIDE_RMQ_PARTS];
+}
 
 /* "bide.hold.300ms" in `arena`, or NULL where there is no memory. */
 const char *bide_rmq_holding_name(

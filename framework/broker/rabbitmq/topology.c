@@ -6,9 +6,9 @@
 #include "broker/rabbitmq/fault.h"
 
 enum {
-    FIXED_ROWS = 5,            /* unrouted: exchange, queue, binding; work; due */
+    FIXED_ROWS = 9,            /* unrouted and unrouted.later: exchange, queue, binding; work; due; later */
     RUNG_ROWS = 1 + 9 * 2 + 1, /* exchange; nine queues with their bindings; the binding for digit 0 */
-    QUEUE_ROWS = 5,            /* work and its binding, landing and its binding, dead */
+    QUEUE_ROWS = 7,            /* work, landing and later with their bindings, dead */
     KEY_SIZE = 2 * BIDE_RMQ_RUNGS + 2 + 100 /* BIDE_NAME_MAX */
 };
 
@@ -84,6 +84,29 @@ static bool add_user_queue(struct bide_rmq_topology *topology, const struct bide
     return landing_key != NULL;
 }
 
+/* Where a foreign producer's early messages come in. A message with an expiration that no worker has taken by
+ * then goes on to the work queue. The key is the queue's own, because the message's CC headers would be keys
+ * there, too. */
+static void add_later(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings,
+    const struct bide_rmq_queue *queue)
+{
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_QUEUE, .name = queue->later, .ttl_ms = BIDE_RMQ_NO_TTL,
+                      .onward = settings->work_exchange, .onward_key = queue->name});
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = queue->later,
+                      .source = settings->later_exchange, .key = queue->name});
+}
+
+/* The alternate of the later exchange. In the unrouted queue a message with an expiration would be discarded
+ * when that has passed; dead-lettering takes the expiration away. */
+static void add_unrouted_later(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings)
+{
+    const char *name = settings->unrouted_later;
+    add_exchange(topology, name, "fanout", settings->unrouted);
+    add(topology,
+        (struct bide_rmq_row){BIDE_RMQ_QUEUE, .name = name, .ttl_ms = 0, .onward = settings->unrouted});
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = name, .source = name, .key = ""});
+}
+
 static bool build(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings)
 {
     bool complete = true;
@@ -93,8 +116,12 @@ static bool build(struct bide_rmq_topology *topology, const struct bide_rmq_sett
                       .source = settings->unrouted, .key = ""});
     add_exchange(topology, settings->work_exchange, "direct", settings->unrouted);
     add_exchange(topology, settings->due_exchange, "topic", settings->unrouted);
+    add_unrouted_later(topology, settings);
+    add_exchange(topology, settings->later_exchange, "direct", settings->unrouted_later);
     for (size_t i = 0; i < settings->n_queues; i++)
         complete &= add_user_queue(topology, settings, &settings->queues[i]);
+    for (size_t i = 0; i < settings->n_queues; i++)
+        add_later(topology, settings, &settings->queues[i]);
     for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
         complete &= add_rung(topology, settings, rung);
     return complete;
@@ -144,16 +171,19 @@ static void put_number(struct arguments *arguments, const char *key, int64_t num
 static void queue_arguments(struct arguments *arguments, const struct bide_rmq_row *row, bool classic)
 {
     put_text(arguments, "x-queue-type", classic ? "classic" : "quorum");
-    if (row->onward) {
+    if (row->onward && row->ttl_ms != BIDE_RMQ_NO_TTL)
         put_number(arguments, "x-message-ttl", row->ttl_ms);
+    if (row->onward_key)
+        put_text(arguments, "x-dead-letter-routing-key", row->onward_key);
+    if (row->onward) {
         put_text(arguments, "x-dead-letter-exchange", row->onward);
         if (!classic) {
             put_text(arguments, "x-dead-letter-strategy", "at-least-once");
             put_text(arguments, "x-overflow", "reject-publish");
         }
-    } else if (!classic) {
-        put_number(arguments, "x-delivery-limit", INT32_MAX);
     }
+    if (!classic && (!row->onward || row->onward_key)) /* consumers may return its messages */
+        put_number(arguments, "x-delivery-limit", INT32_MAX);
 }
 
 /* Sends a method and, unless `nowait`, waits for its answer. */

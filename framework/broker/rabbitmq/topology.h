@@ -7,11 +7,12 @@
 
 #include "broker/rabbitmq/link.h"
 
+enum { BIDE_RMQ_NO_TTL = -1 };
 enum bide_rmq_row_kind { BIDE_RMQ_EXCHANGE, BIDE_RMQ_QUEUE, BIDE_RMQ_BIND_QUEUE, BIDE_RMQ_BIND_EXCHANGE };
 
 /* An exchange, queue or binding. An exchange has `type` and, except the one for unrouted messages, an
- * alternate exchange; a queue with ttl_ms dead-letters into `onward`; a binding leads from `source` by
- * `key`. */
+ * alternate exchange; a queue with `onward` dead-letters into that exchange, after ttl_ms or when a message's
+ * own expiration has passed, with the key `onward_key` or its own; a binding leads from `source` by `key`. */
 struct bide_rmq_row {
     enum bide_rmq_row_kind kind;
     const char *name;
@@ -19,6 +20,7 @@ struct bide_rmq_row {
     const char *alternate;
     int64_t ttl_ms;
     const char *onward;
+    const char *onward_key;
     const char *source;
     const char *key;
 };

@@ -55,7 +55,8 @@ static void print_rungs(const struct bide_broker_stats *stats)
         if (stats->rungs[i].messages == 0)
             continue;
         bide_cli_table_text(&table, stats->rungs[i].name);
-        bide_cli_table_text(&table, bide_format_duration(stats->rungs[i].ms, text));
+        bide_cli_table_text(
+            &table, stats->rungs[i].ms ? bide_format_duration(stats->rungs[i].ms, text) : "-");
         bide_cli_table_count(&table, stats->rungs[i].messages);
     }
     if (table.n_cells) {

@@ -12,10 +12,12 @@
 /* The queues from which an admin takes messages, numbered.
  *
  * First the dead letters of queue 0, 1, …, then the unrouted messages; `dead_*` works on these. Then the
- * queues that only an export needs, in the order in which a message passes them: the holding queues from the
- * longest to the shortest, the landing queues, the work queues. Never changed once made: any thread. */
+ * queues that only an export needs, in the order in which a message passes them: the later queues, the
+ * holding queues from the longest to the shortest, the landing queues, the work queues. Never changed once
+ * made: any thread. */
 
-enum bide_rmq_source_kind { BIDE_RMQ_DEAD, BIDE_RMQ_UNROUTED, BIDE_RMQ_UNDERWAY };
+/* UNPLANNED: a later queue, where an expiration is a delay. */
+enum bide_rmq_source_kind { BIDE_RMQ_DEAD, BIDE_RMQ_UNROUTED, BIDE_RMQ_UNPLANNED, BIDE_RMQ_UNDERWAY };
 
 struct bide_rmq_source {
     const char *queue; /* the broker's name */

@@ -8,8 +8,8 @@ enum { PREFIX = 2 * BIDE_RMQ_RUNGS };
 
 /* ---- one letter ---- */
 
-/* The queue to which an unrouted message was sent. If it came through the ladder, that is the routing key
- * without its digits. */
+/* The queue to which an unrouted message was sent: its routing key where it came from the work exchange, or
+ * by dead-lettering from the later one. If it came through the ladder, that is the key without its digits. */
 static struct bide_slice wanted_queue(const struct bide_rmq_fetch *fetch, struct bide_slice said)
 {
     const struct bide_rmq_settings *settings = fetch->admin->settings;
@@ -17,7 +17,8 @@ static struct bide_slice wanted_queue(const struct bide_rmq_fetch *fetch, struct
     const char *name = fetch->admin->sources.items[fetch->source].name;
     if (name)
         return (struct bide_slice){name, strlen(name)};
-    if (bide_rmq_bytes_are(fetch->now.exchange, settings->work_exchange))
+    if (bide_rmq_bytes_are(fetch->now.exchange, settings->work_exchange) ||
+        bide_rmq_bytes_are(fetch->now.exchange, settings->unrouted))
         return (struct bide_slice){key.bytes, key.len};
     if (key.len > PREFIX && ((const char *)key.bytes)[1] == '.')
         return (struct bide_slice){(const char *)key.bytes + PREFIX, key.len - PREFIX};
@@ -64,7 +65,7 @@ static struct bide_rmq_letter *create_letter(struct bide_rmq_fetch *fetch)
     struct bide_message_parts parts;
     struct bide_rmq_death death;
     enum bide_rmq_source_kind kind = admin->sources.items[fetch->source].kind;
-    const char *malformed = bide_rmq_read(
+    const char *malformed = (kind == BIDE_RMQ_UNPLANNED ? bide_rmq_read_later : bide_rmq_read)(
         fetch->now.head.payload.properties.decoded, admin->settings->clock, &admin->scratch, &parts, &death);
     parts.queue = wanted_queue(fetch, parts.queue);
     parts.body = (struct bide_slice){fetch->body.bytes, fetch->body.size};
@@ -79,7 +80,7 @@ static struct bide_rmq_letter *create_letter(struct bide_rmq_fetch *fetch)
     letter->is_cut = death.cut > 0;
     memcpy(letter + 1, raw.bytes, raw.len);
     letter->raw = (struct bide_slice){(const char *)(letter + 1), raw.len};
-    if (kind == BIDE_RMQ_UNDERWAY)
+    if (kind == BIDE_RMQ_UNDERWAY || kind == BIDE_RMQ_UNPLANNED)
         judge_underway(admin, malformed, letter);
     else
         judge_dead(&death, kind, letter);

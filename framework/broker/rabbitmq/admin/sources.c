@@ -2,7 +2,7 @@
 
 #include "base/alloc.h"
 
-enum { HOLDING_QUEUES = 9 * BIDE_RMQ_RUNGS, QUEUES_EACH = 3 };
+enum { HOLDING_QUEUES = 9 * BIDE_RMQ_RUNGS, QUEUES_EACH = 4 };
 
 static void add(
     struct bide_rmq_sources *sources, const char *queue, const char *name, enum bide_rmq_source_kind kind)
@@ -17,6 +17,8 @@ static bool fill(struct bide_rmq_sources *sources, const struct bide_rmq_setting
         add(sources, settings->queues[i].dead, settings->queues[i].name, BIDE_RMQ_DEAD);
     add(sources, settings->unrouted, NULL, BIDE_RMQ_UNROUTED);
     sources->n_dead = sources->n;
+    for (size_t i = 0; i < settings->n_queues; i++)
+        add(sources, settings->queues[i].later, settings->queues[i].name, BIDE_RMQ_UNPLANNED);
     for (int rung = BIDE_RMQ_RUNGS - 1; rung >= 0; rung--)
         for (int digit = 9; digit >= 1; digit--) {
             const char *queue = bide_rmq_holding_name(settings, &sources->arena, rung, digit);

@@ -46,6 +46,17 @@ static bide_code rung_stats(
     return code;
 }
 
+/* What foreign producers have sent and no worker has taken is delayed, too. */
+static bide_code later_stats(struct bide_rmq_admin *admin, const struct bide_rmq_queue *queue,
+    struct bide_rung_stats *ret_stats, bide_error *error)
+{
+    struct bide_rung_stats stats = {.ms = 0};
+    snprintf(stats.name, sizeof stats.name, "%s", queue->later);
+    bide_code code = depth(admin, queue->later, &stats.messages, error);
+    *ret_stats = stats;
+    return code;
+}
+
 static bide_code fill(struct bide_rmq_admin *admin, struct bide_broker_stats *stats, bide_error *error)
 {
     const struct bide_rmq_settings *settings = admin->settings;
@@ -60,6 +71,11 @@ static bide_code fill(struct bide_rmq_admin *admin, struct bide_broker_stats *st
         stats->n_rungs++;
         stats->delayed_total += stats->rungs[i].messages;
     }
+    for (size_t i = 0; i < settings->n_queues && code == BIDE_OK; i++) {
+        struct bide_rung_stats *rung = &stats->rungs[stats->n_rungs++];
+        code = later_stats(admin, &settings->queues[i], rung, error);
+        stats->delayed_total += rung->messages;
+    }
     return code;
 }
 
@@ -69,7 +85,7 @@ bide_code bide_rmq_admin_stats(
     struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
     struct bide_broker_stats stats = {
         .queues = bide_calloc(admin->settings->n_queues + 1, sizeof *stats.queues),
-        .rungs = bide_calloc(HOLDING_QUEUES, sizeof *stats.rungs),
+        .rungs = bide_calloc(HOLDING_QUEUES + admin->settings->n_queues, sizeof *stats.rungs),
     };
     bide_code code = BIDE_OK;
     if (!stats.queues || !stats.rungs)

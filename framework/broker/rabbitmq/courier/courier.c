@@ -278,12 +278,11 @@ static void look(struct bide_rmq_courier *courier)
     publisher->has_answer = false;
     if (publisher->is_asking)
         return;
-    for (size_t i = 0; i < 2 * courier->settings->n_queues; i++) {
-        const struct bide_rmq_queue *queue = &courier->settings->queues[i / 2];
+    for (size_t i = 0; i < BIDE_RMQ_PARTS * courier->settings->n_queues; i++) {
         if (atomic_load(&courier->channels[i].look) != BIDE_RMQ_ASKED)
             continue;
         courier->asking = i;
-        bide_rmq_publisher_ask(publisher, i % 2 ? queue->landing : queue->work);
+        bide_rmq_publisher_ask(publisher, bide_rmq_queue_of_channel(courier->settings, i));
         return;
     }
 }
@@ -416,7 +415,7 @@ bide_code bide_rmq_courier_create(const struct bide_rmq_settings *settings, cons
     list_init(&courier->outbox);
     list_init(&courier->finished);
     bide_rmq_publisher_init(&courier->publisher, settings, on_outcome, courier);
-    courier->channels = bide_calloc(2 * settings->n_queues + 1, sizeof *courier->channels);
+    courier->channels = bide_calloc(BIDE_RMQ_PARTS * settings->n_queues + 1, sizeof *courier->channels);
     bide_code code =
         courier->channels ? start(courier, error) : bide_fail(error, BIDE_E_NOMEM, "out of memory");
     if (code != BIDE_OK) {

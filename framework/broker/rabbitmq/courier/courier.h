@@ -61,7 +61,7 @@ void bide_rmq_courier_wake(struct bide_rmq_courier *courier);
 bool bide_rmq_courier_has(const struct bide_rmq_courier *courier);
 /* Returns all postings that came back, as a list. */
 struct bide_rmq_posting *bide_rmq_courier_take(struct bide_rmq_courier *courier);
-/* Is a message ready in the queue of an inbound channel (work and landing queues by turns)? The courier asks
+/* Is a message ready in the queue of an inbound channel? The courier asks
  * on its own connection, because the inbound one must not wait for answers. */
 enum bide_rmq_look { BIDE_RMQ_NOT_ASKED, BIDE_RMQ_ASKED, BIDE_RMQ_EMPTY, BIDE_RMQ_SOMETHING };
 void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel);

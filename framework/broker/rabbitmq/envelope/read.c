@@ -5,9 +5,11 @@
 
 enum { NUMBER_TEXT = 32, CLOCKS_APART_S = 86400 };
 
+#define LARGEST (INT64_C(1) << 62)
+
 /* ---- the framework's headers ---- */
 
-/* Reads a whole number of any width. */
+/* Reads an integer of any width. */
 static bool read_number(const amqp_field_value_t *value, int64_t *ret_number)
 {
     switch (value->kind) {
@@ -38,9 +40,61 @@ static bool read_number(const amqp_field_value_t *value, int64_t *ret_number)
     }
 }
 
+/* Reads digits, nothing else; texts and floats beyond 2^62 are no number here. */
+static bool read_digits(amqp_bytes_t text, int64_t *ret_number)
+{
+    int64_t number = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char digit = ((const char *)text.bytes)[i];
+        if (digit < '0' || digit > '9' || number >= LARGEST / 10)
+            return false;
+        number = number * 10 + (digit - '0');
+    }
+    *ret_number = number;
+    return text.len > 0;
+}
+
+static bool read_float(double value, int64_t *ret_number)
+{
+    if (!(value >= 0 && value <= (double)LARGEST)) /* nor NaN */
+        return false;
+    *ret_number = (int64_t)value;
+    return (double)*ret_number == value;
+}
+
+/* The sign is lost in the library: a negative decimal is too large here. */
+static bool read_decimal(amqp_decimal_t decimal, int64_t *ret_number)
+{
+    uint32_t left = decimal.value;
+    for (unsigned i = 0; i < decimal.decimals && left > 0; i++, left /= 10)
+        if (left % 10 != 0)
+            return false;
+    *ret_number = left;
+    return decimal.value <= INT32_MAX;
+}
+
 static bool is_text(const amqp_field_value_t *value)
 {
     return value->kind == AMQP_FIELD_KIND_UTF8 || value->kind == AMQP_FIELD_KIND_BYTES;
+}
+
+/* Reads a whole number that is not negative, however a client has encoded it: many send what their language
+ * calls a number. */
+static bool read_whole(const amqp_field_value_t *value, int64_t *ret_number)
+{
+    switch (value->kind) {
+    case AMQP_FIELD_KIND_F64:
+        return read_float(value->value.f64, ret_number);
+    case AMQP_FIELD_KIND_F32:
+        return read_float((double)value->value.f32, ret_number);
+    case AMQP_FIELD_KIND_DECIMAL:
+        return read_decimal(value->value.decimal, ret_number);
+    case AMQP_FIELD_KIND_UTF8:
+    case AMQP_FIELD_KIND_BYTES:
+        return read_digits(value->value.bytes, ret_number);
+    default:
+        return read_number(value, ret_number) && *ret_number >= 0;
+    }
 }
 
 /* Returns NULL, or what is malformed. */
@@ -60,7 +114,7 @@ static const char *read_mark(
             return NULL;
         }
         int64_t number;
-        if (!read_number(&entry->value, &number) || number < 0 || number > row->max)
+        if (!read_whole(&entry->value, &number) || number > row->max)
             return row->malformed;
         *(int64_t *)to = number;
         return NULL;
@@ -172,8 +226,22 @@ static void fill_times(
         parts->attempt = 1;
 }
 
-const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struct bide_clock *clock,
-    struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts, struct bide_rmq_death *ret_death)
+/* Writes the due time that the expiration means, if there is one. Returns NULL, or what is malformed. */
+static const char *read_expiration(
+    const amqp_basic_properties_t *properties, int64_t now_ms, int64_t *ret_due_ms)
+{
+    int64_t delay_ms;
+    if (!(properties->_flags & AMQP_BASIC_EXPIRATION_FLAG))
+        return NULL;
+    if (!read_digits(properties->expiration, &delay_ms) || delay_ms > BIDE_DELAY_MAX_MS)
+        return "its expiration is not a whole number of milliseconds up to 3650 days";
+    *ret_due_ms = now_ms + delay_ms;
+    return NULL;
+}
+
+static const char *read_all(const amqp_basic_properties_t *properties, const struct bide_clock *clock,
+    bool is_later, struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts,
+    struct bide_rmq_death *ret_death)
 {
     struct bide_rmq_death death = {0};
     struct bide_message_parts parts = {
@@ -187,6 +255,8 @@ const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struc
         malformed = read_headers(&properties->headers, scratch, &parts, &death);
     if (!malformed && parts.due_ms - now_ms > BIDE_DELAY_MAX_MS + 86400000)
         malformed = "header bide-due is more than 3650 days from now";
+    if (!malformed && is_later && parts.due_ms == 0)
+        malformed = read_expiration(properties, now_ms, &parts.due_ms);
     if (malformed)
         parts.due_ms = parts.attempt = 0;
     fill_times(&parts, properties, now_ms);
@@ -197,4 +267,16 @@ const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struc
     *ret_parts = parts;
     *ret_death = death;
     return malformed;
+}
+
+const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struct bide_clock *clock,
+    struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts, struct bide_rmq_death *ret_death)
+{
+    return read_all(properties, clock, false, scratch, ret_parts, ret_death);
+}
+
+const char *bide_rmq_read_later(const amqp_basic_properties_t *properties, const struct bide_clock *clock,
+    struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts, struct bide_rmq_death *ret_death)
+{
+    return read_all(properties, clock, true, scratch, ret_parts, ret_death);
 }

@@ -1,6 +1,7 @@
 """A program that speaks AMQP and has never heard of bide: Debian's python3-pika, nothing else.
 
-What it may know is what the interface page tells everybody: the exchange <namespace>.work, the routing key, the headers.
+What it may know is what the interface page tells everybody: the exchanges <namespace>.work and <namespace>.later, the routing key,
+the headers.
 """
 
 import pika
@@ -33,10 +34,10 @@ class Foreign:
     def name(self, queue):
         return f"{self.name_space}.{queue}"
 
-    def publish(self, queue, body=b"{}", headers=None, **properties):
-        """To the work exchange; returns once the broker has confirmed it."""
+    def publish(self, queue, body=b"{}", headers=None, exchange="work", **properties):
+        """To the work exchange, or the one for later; returns once the broker has confirmed it."""
         self.channel.basic_publish(
-            self.name("work"), queue, body, pika.BasicProperties(headers=headers, **properties), mandatory=True
+            self.name(exchange), queue, body, pika.BasicProperties(headers=headers, **properties), mandatory=True
         )
 
     def get(self, queue):
