@@ -64,7 +64,7 @@ const char *bide_rmq_read(const amqp_basic_properties_t *properties, const struc
     struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts, struct bide_rmq_death *ret_death);
 /* The same for a message from a later queue: without the header bide-due, its expiration is its delay. It
  * counts from now, because nothing says for how long the message has waited: it may be late, and is never
- * early (docs/decisions/0033). */
+ * early (docs/decisions/0034). */
 const char *bide_rmq_read_later(const amqp_basic_properties_t *properties, const struct bide_clock *clock,
     struct bide_rmq_scratch *scratch, struct bide_message_parts *ret_parts, struct bide_rmq_death *ret_death);
 
