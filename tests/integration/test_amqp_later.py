@@ -145,14 +145,14 @@ def no_such_queue(project):
 
 
 def early_ones_hold_nothing_up(project):
-    """Three thousand early messages in the work queue of a worker that takes two at a time: they are planned at once, what
+    """Two thousand early messages in the work queue of a worker that takes two at a time: they are planned at once, what
     is due behind them runs at once, and the worker keeps its limit afterwards."""
     running(project, "narrow", threads=1)
     wanted, draw = {}, random.Random(1)
     with Foreign(project) as foreign:
         foreign.channel = foreign.connection.channel()  # without confirms: they would be slower than the worker
-        for n in range(3000):
-            wanted[f"early-{n}"] = now_ms() + draw.randrange(4000, 8000)
+        for n in range(2000):
+            wanted[f"early-{n}"] = now_ms() + draw.randrange(2500, 5500)
             foreign.publish("narrow", headers={"bide-due": wanted[f"early-{n}"]}, type="probe", message_id=f"early-{n}")
         wanted["now"] = now_ms()
         foreign.publish("narrow", type="probe", message_id="now")
