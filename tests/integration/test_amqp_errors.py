@@ -144,12 +144,12 @@ def what_amqp_cannot_show(project, server):
 
 
 def make_certificates(folder):
-    """A CA, another CA, a good certificate of the first and one that expired yesterday, all for localhost."""
+    """A CA, another CA, a good certificate of the first and one that expired, both for localhost and 127.0.0.1."""
     def openssl(*arguments):
         done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True)
         expect(done.returncode == 0, f"openssl {' '.join(arguments)}: {done.stderr}")
     folder.mkdir()
-    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
     (folder / "ca.conf").write_text(
         "[ca]\ndefault_ca=own\n[own]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\n"
         "policy=any\nunique_subject=no\n[any]\ncommonName=supplied\n")
@@ -169,7 +169,9 @@ def make_certificates(folder):
 
 
 def tls_settings(folder, name, port):
-    return (f"listeners.ssl.default = 127.0.0.1:{port}\nssl_options.cacertfile = {folder}/ca.pem\n"
+    """The second address is one that no certificate here is for."""
+    return (f"listeners.ssl.default = 127.0.0.1:{port}\nlisteners.ssl.second = 127.0.0.2:{port}\n"
+            f"ssl_options.cacertfile = {folder}/ca.pem\n"
             f"ssl_options.certfile = {folder}/{name}.pem\nssl_options.keyfile = {folder}/{name}.key\n")
 
 
@@ -189,6 +191,7 @@ def a_server_of_its_own(project):
         project.bide("send", "probe", "{}", "--id", "over-tls")  # the refusals above are for their reasons
         project.bide("worker", "--exit-idle", "500ms", seconds=30)
         expect([line["id"] for line in project.journal()] == ["over-tls"], f"{project.journal()}")
+        by_address(project, port, folder)
         refused(project, f"amqps://guest:{SECRET}@localhost:{server.port()}", BROKER, "TLS|closed")
         server.stop_node()
         settings = (server.dir / "node1.conf").read_text().replace("/good.", "/expired.")
@@ -198,6 +201,19 @@ def a_server_of_its_own(project):
         refused(project, f"amqps://guest:{SECRET}@localhost:{port}?cacertfile={folder}/ca.pem", BROKER,
                 "TLS", "expired|verif")
         certificate_of_the_client(project, f"amqps://guest:guest@localhost:{port}?verify=none", folder)
+
+
+def by_address(project, port, folder):
+    """An address is verified like a name: the certificate is for 127.0.0.1, and not for 127.0.0.2."""
+    project.url = f"amqps://guest:guest@127.0.0.1:{port}?cacertfile={folder}/ca.pem"
+    project.configure()
+    project.bide("send", "probe", "{}", "--id", "by-address")
+    project.bide("worker", "--exit-idle", "500ms", seconds=30)
+    expect(project.journal()[-1]["id"] == "by-address", f"{project.journal()}")
+    refused(project, f"amqps://guest:{SECRET}@127.0.0.2:{port}?cacertfile={folder}/ca.pem", BROKER, "TLS",
+            "IP address")
+    refused(project, f"amqps://guest:{SECRET}@127.0.0.1:{port}?cacertfile={folder}/other.pem", BROKER, "TLS", "verif")
+    project.bide("status", "--broker", f"amqps://guest:guest@127.0.0.2:{port}?verify=none", seconds=30)
 
 
 def certificate_of_the_client(project, url, folder):

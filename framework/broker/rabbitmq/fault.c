@@ -101,8 +101,8 @@ static const struct {
     {AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED, BIDE_E_BROKER,
         "TLS: the certificate is for another host name than the URL's"},
     {AMQP_STATUS_SSL_PEER_VERIFY_FAILED, BIDE_E_BROKER,
-        "TLS: the certificate cannot be verified: give its CA with cacertfile=…, and check that it is not "
-        "expired"},
+        "TLS: the certificate cannot be verified: give its CA with cacertfile=…, check that it is not "
+        "expired, and, where the URL has an IP address, that the certificate is for this address"},
     {AMQP_STATUS_SSL_CONNECTION_FAILED, BIDE_E_BROKER,
         "TLS handshake failed: give the certificate's CA with cacertfile=…, check that it is not expired and "
         "that the port speaks TLS"},

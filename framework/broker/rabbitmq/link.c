@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include <openssl/ssl.h>
+
 #include "broker/rabbitmq/fault.h"
 
 enum { FRAME_MAX = 131072, CHANNELS = 2047, GOOD_BYE_MS = 1000, TEXT_SIZE = 600 };
@@ -10,14 +12,23 @@ static const char system_cafile[] = "/etc/ssl/certs/ca-certificates.crt";
 
 /* ---- the socket ---- */
 
-static bide_code trust(const struct bide_rmq_settings *settings, amqp_socket_t *socket, bide_error *error)
+/* Has OpenSSL compare an IP address with those of the certificate, as part of its verification: some versions
+ * of rabbitmq-c look for the host among the certificate's DNS names only. False: the host is no address. */
+static bool expect_address(amqp_socket_t *socket, const char *host)
+{
+    SSL_CTX *context = amqp_ssl_socket_get_context(socket);
+    return X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), host) == 1;
+}
+
+static bide_code trust(
+    const struct bide_rmq_settings *settings, const char *host, amqp_socket_t *socket, bide_error *error)
 {
     const char *cafile = settings->cafile ? settings->cafile : system_cafile;
     if (amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) != AMQP_STATUS_OK)
         return bide_fail(
             error, BIDE_E_CONFIG, "%s: TLS 1.2 or newer cannot be asked for", settings->redacted);
     amqp_ssl_socket_set_verify_peer(socket, settings->verify);
-    amqp_ssl_socket_set_verify_hostname(socket, settings->verify);
+    amqp_ssl_socket_set_verify_hostname(socket, settings->verify && !expect_address(socket, host));
     if ((settings->verify || settings->cafile) &&
         amqp_ssl_socket_set_cacert(socket, cafile) != AMQP_STATUS_OK)
         return bide_fail(error, BIDE_E_CONFIG,
@@ -38,7 +49,7 @@ static bide_code open_socket(struct bide_rmq_link *link, const struct bide_rmq_h
     amqp_socket_t *socket = settings->tls ? amqp_ssl_socket_new(link->amqp) : amqp_tcp_socket_new(link->amqp);
     if (!socket)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    bide_code code = settings->tls ? trust(settings, socket, error) : BIDE_OK;
+    bide_code code = settings->tls ? trust(settings, host->name, socket, error) : BIDE_OK;
     if (code != BIDE_OK)
         return code;
     int status = amqp_socket_open_noblock(socket, host->name, host->port, &timeout);
