@@ -84,7 +84,7 @@ static bide_code set_argv(struct command *command, const bide_settings *settings
     command->argv = calloc(n + 2, sizeof *command->argv);
     bool complete = command->argv && (command->argv[0] = strdup(bide_settings_string(settings, "program")));
     for (size_t i = 0; complete && i < n; i++)
-        complete = (command->argv[i + 1] = strdup(bide_settings_list_at(settings, "args", i)));
+        complete = (command->argv[i + 1] = strdup(bide_settings_list_at(settings, "args", i))) != NULL;
     return complete ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }
 

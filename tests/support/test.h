@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#undef stop /* cmocka 2.0 makes a macro of this name; here it is a broker's function */
 
 #include "bide/error.h"
 

@@ -220,11 +220,11 @@ static void test_any_window_fits(void **state)
             draw(frame, &text, columns, rows, false);
             for (char *line = text.bytes, *end; (end = strchr(line, '\n')); line = end + 1, lines++) {
                 *end = '\0';
-                assert_in_range(bide_page_width(line), 0, columns);
+                assert_between(bide_page_width(line), 0, columns);
                 assert_null(strpbrk(line, "\033\a"));
                 assert_true(bide_utf8_valid(line, strlen(line)));
             }
-            assert_in_range(lines, 1, rows);
+            assert_between(lines, 1, rows);
             bide_buffer_release(&text);
         }
     json_decref(frame);

@@ -71,7 +71,7 @@ static void test_it_stays_short(void **state)
         assert_true(strlen(text) <= 4000);
     }
     bide_failures_read(&failures, text);
-    assert_in_range(failures.n, 1, 3);
+    assert_between(failures.n, 1, 3);
     assert_int_equal(failures.items[failures.n - 1].attempt, 12);
     bide_failures_release(&failures);
     bide_free(text);

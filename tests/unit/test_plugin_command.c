@@ -137,7 +137,7 @@ static void test_a_long_error_keeps_its_end(void **state)
         "keep_output = 10000;");
     assert_int_equal(plugin_run_handle(&run), BIDE_RETRY);
     size_t size = strlen(run.error);
-    assert_in_range(size, BIDE_ERROR_KEPT - 3, BIDE_ERROR_KEPT);
+    assert_between(size, BIDE_ERROR_KEPT - 3, BIDE_ERROR_KEPT);
     assert_true(bide_utf8_valid(run.error, size));
     assert_string_equal(strchr(run.error, '\n'), "\nValueError: 7");
     plugin_run_close(&run);
