@@ -8,11 +8,21 @@
 
 enum { FRAME_MAX = 131072, STEP_MS = 10 };
 
-static const char *broker_url;
+static const struct bare_urls *used;
 
-void bare_use(const char *url)
+void bare_use(const struct bare_urls *urls)
 {
-    broker_url = url;
+    used = urls;
+}
+
+const struct bare_urls *bare_used(void)
+{
+    return used;
+}
+
+bool bare_is_from(const struct bare *bare, int major, int minor)
+{
+    return bare->major > major || (bare->major == major && bare->minor >= minor);
 }
 
 int64_t bare_now_ms(void)
@@ -24,11 +34,11 @@ int64_t bare_now_ms(void)
 
 /* ---- connections ---- */
 
-amqp_connection_state_t bare_connect(const amqp_table_t *capabilities)
+static amqp_connection_state_t connect_to(const char *broker, const amqp_table_t *capabilities)
 {
     char url[512];
     struct amqp_connection_info info;
-    snprintf(url, sizeof url, "%s", broker_url);
+    snprintf(url, sizeof url, "%s", broker);
     assert_int_equal(amqp_parse_url(url, &info), AMQP_STATUS_OK);
     amqp_connection_state_t amqp = amqp_new_connection();
     assert_int_equal(amqp_socket_open(amqp_tcp_socket_new(amqp), info.host, info.port), AMQP_STATUS_OK);
@@ -42,6 +52,18 @@ amqp_connection_state_t bare_connect(const amqp_table_t *capabilities)
                                                 AMQP_SASL_METHOD_PLAIN, info.user, info.password);
     assert_int_equal(reply.reply_type, AMQP_RESPONSE_NORMAL);
     assert_non_null(amqp_channel_open(amqp, BARE_CHANNEL));
+    return amqp;
+}
+
+amqp_connection_state_t bare_connect(const amqp_table_t *capabilities)
+{
+    return connect_to(used->url, capabilities);
+}
+
+amqp_connection_state_t bare_connect_as(const char *url)
+{
+    amqp_connection_state_t amqp = connect_to(url, NULL);
+    assert_non_null(amqp_channel_open(amqp, BARE_OTHER));
     return amqp;
 }
 
@@ -173,6 +195,12 @@ void bare_bind(struct bare *bare, const char *queue, const char *exchange, const
     amqp_queue_bind(bare->amqp, BARE_OTHER, bide_rmq_text(queue), bide_rmq_text(exchange), bide_rmq_text(key),
         amqp_empty_table);
     assert_int_equal(outcome(bare, BARE_OTHER), 0);
+}
+
+int bare_try_look(struct bare *bare, const char *queue)
+{
+    amqp_queue_declare(bare->amqp, BARE_OTHER, bide_rmq_text(queue), 1, 1, 0, 0, amqp_empty_table);
+    return outcome(bare, BARE_OTHER);
 }
 
 int64_t bare_depth(struct bare *bare, const char *queue)

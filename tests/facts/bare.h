@@ -17,7 +17,7 @@ struct bare {
     char last_error[256]; /* of a channel that the broker closed */
 };
 
-enum { BARE_CHANNEL = 1, BARE_OTHER = 2, BARE_ARGUMENTS = 8 };
+enum { BARE_CHANNEL = 1, BARE_OTHER = 2, BARE_ARGUMENTS = 8, BARE_TIMEOUT_MS = 2000 };
 
 /* A table of arguments or headers, filled one by one. */
 struct bare_table {
@@ -25,12 +25,22 @@ struct bare_table {
     int n;
 };
 
-/* The url of the broker, for all tests: before the first. */
-void bare_use(const char *url);
+/* Of the broker, for all tests: before the first. Its consumer_timeout is BARE_TIMEOUT_MS, and it looks twice
+ * a second (channel_tick_interval); `stranger` is the URL of a user without any right, `reader` of one who
+ * may read. */
+struct bare_urls {
+    const char *url, *stranger, *reader;
+};
+void bare_use(const struct bare_urls *urls);
+const struct bare_urls *bare_used(void);
 int bare_setup(void **state);
 int bare_teardown(void **state); /* deletes nothing: the server is the tests' own */
 /* Another connection; logs in with `capabilities` or with none but the library's. */
 amqp_connection_state_t bare_connect(const amqp_table_t *capabilities);
+/* As another user; channel 2 is open as well. */
+amqp_connection_state_t bare_connect_as(const char *url);
+/* Is the broker of this version or a newer one? */
+bool bare_is_from(const struct bare *bare, int major, int minor);
 int64_t bare_now_ms(void);
 
 /* "<prefix>.<end>", valid for the next few calls. */
@@ -49,6 +59,8 @@ void bare_declare(struct bare *bare, const char *queue, struct bare_table table)
 /* A direct exchange; `alternate` may be NULL. */
 void bare_exchange(struct bare *bare, const char *exchange, const char *alternate);
 void bare_bind(struct bare *bare, const char *queue, const char *exchange, const char *key);
+/* As bare_try_declare, but passive. */
+int bare_try_look(struct bare *bare, const char *queue);
 /* Messages ready there; -1: there is no such queue. */
 int64_t bare_depth(struct bare *bare, const char *queue);
 /* Waits until that many are ready; how long it took, or -1 when they are not within `ms`. */

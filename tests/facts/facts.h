@@ -1,6 +1,7 @@
 /* tests/facts/facts.h: what RabbitMQ and rabbitmq-c do that the adapter is built on, a test each.
  *
- * Where versions differ, a test says so by `major`: seen on 3.10.8 and on 4.0.5. */
+ * Where versions differ, a test says so by the broker's version: seen on 3.10.8, 4.0.5 and
+ * 4.3.6. */
 #ifndef TESTS_FACTS_FACTS_H
 #define TESTS_FACTS_FACTS_H
 
@@ -21,6 +22,7 @@ extern const struct fact_group holding_facts;
 extern const struct fact_group loop_facts;
 extern const struct fact_group publishing_facts;
 extern const struct fact_group consuming_facts;
+extern const struct fact_group version_facts;
 extern const struct fact_group library_facts;
 
 #endif

@@ -85,12 +85,13 @@ static void the_largest_delivery_limit_keeps_what_is_listed(void **state)
     assert_int_equal(listings_with(*state, "large", INT32_MAX), LISTINGS);
 }
 
-/* 4.0: twenty by default. */
+/* 4.0: twenty by default. 4.3 counts what was rejected, or left by a consumer that died, and not what was
+ * handed back. */
 static void the_default_delivery_limit_depends_on_the_version(void **state)
 {
     struct bare *bare = *state;
     int n = listings_with(bare, "default", 0);
-    if (bare->major < 4)
+    if (bare->major < 4 || bare_is_from(bare, 4, 3))
         assert_int_equal(n, LISTINGS);
     else
         assert_between(n, 20, 22);

@@ -16,6 +16,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.foreign import Foreign  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.rabbitmq import Server  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
 
 BROKER, CONFIG = 69, 78
 CONNECT_S, MORE_S = 2, 3  # the URL's connect_timeout; what a process and a busy machine add
@@ -175,11 +176,17 @@ def tls_settings(folder, name, port):
             f"ssl_options.certfile = {folder}/{name}.pem\nssl_options.keyfile = {folder}/{name}.key\n")
 
 
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def a_server_of_its_own(project):
     """TLS and permissions need settings that the shared server does not have; one start serves them all."""
     folder, port = project.dir / "tls", free_port()
     make_certificates(folder)
     with Server(settings=tls_settings(folder, "good", port)) as server:
+        wait_until(lambda: listens(port), 30, "the port for TLS")  # it opens after the other one
         missing_permission(project, server)
         nothing_declared_yet(project, server)
         what_amqp_cannot_show(project, server)
@@ -198,6 +205,7 @@ def a_server_of_its_own(project):
         (server.dir / "node1.conf").write_text(
             settings + "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n")
         server.start_node()
+        wait_until(lambda: listens(port), 30, "the port for TLS")
         refused(project, f"amqps://guest:{SECRET}@localhost:{port}?cacertfile={folder}/ca.pem", BROKER,
                 "TLS", "expired|verif")
         certificate_of_the_client(project, f"amqps://guest:guest@localhost:{port}?verify=none", folder)

@@ -265,7 +265,7 @@ static sem_t resolver_may_go;
 static _Atomic int resolvers;
 static _Atomic bool only_ca_file; /* CURLOPT_CAPATH was set to nothing */
 
-/* A name server that does not answer. */
+/* A name server that does not answer. libcurl 8.22 asks it in two threads at once, for each kind of address. */
 __attribute__((visibility("default"))) int getaddrinfo(
     const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
@@ -279,6 +279,7 @@ __attribute__((visibility("default"))) int getaddrinfo(
     until.tv_sec += 10;
     while (sem_timedwait(&resolver_may_go, &until) != 0 && errno == EINTR)
         ;
+    sem_post(&resolver_may_go); /* for the next */
     atomic_fetch_sub(&resolvers, 1);
     return EAI_AGAIN;
 }
@@ -306,7 +307,7 @@ static bool no_resolver(void *user)
 static bool a_resolver(void *user)
 {
     (void)user;
-    return atomic_load(&resolvers) == 1;
+    return atomic_load(&resolvers) > 0;
 }
 
 static void test_a_silent_name_server_holds_nobody(void **state)
