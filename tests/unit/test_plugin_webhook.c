@@ -265,7 +265,8 @@ static sem_t resolver_may_go;
 static _Atomic int resolvers;
 static _Atomic bool only_ca_file; /* CURLOPT_CAPATH was set to nothing */
 
-/* A name server that does not answer. libcurl 8.22 asks it in two threads at once, for each kind of address. */
+/* A name server that does not answer. libcurl 8.22 asks it in two threads at once, for each kind of address.
+ */
 __attribute__((visibility("default"))) int getaddrinfo(
     const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
