@@ -35,7 +35,7 @@ static void check_again(struct bide_slice raw, const struct bide_message *messag
     bide_buffer_init(&scratch.text);
     bide_rmq_draft_init(&draft);
     renamed.id = "again";
-    HOLDS(bide_rmq_draft_again(&draft, raw, &renamed, NULL));
+    HOLDS(bide_rmq_draft_again(&draft, raw, &renamed, NULL, true));
     int size =
         amqp_encode_properties(AMQP_BASIC_CLASS, &draft.properties, (amqp_bytes_t){sizeof encoded, encoded});
     if (size >= 0) {

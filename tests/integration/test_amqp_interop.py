@@ -78,6 +78,21 @@ def sent_delayed(project):
     done(project, "long-ago")
 
 
+def a_priority_holds_up_nobody(project):
+    """RabbitMQ 4.0 would keep a message in a holding queue as long as one of a higher priority waits behind it."""
+    running(project, "ranks")
+    with Foreign(project) as foreign:
+        wanted = {}
+        for identity, priority, pause_s in (("common", 0, 1.2), ("noble", 9, 0)):
+            wanted[identity] = int(time.time() * 1000) + 2500
+            foreign.publish("ranks", b"{}", {"bide-due": wanted[identity]}, type="probe", message_id=identity,
+                            priority=priority)
+            time.sleep(pause_s)  # the second one is held while the first one's time comes
+    for identity, due_ms in wanted.items():
+        late_ms = done(project, identity)[0]["started_us"] / 1000 - due_ms
+        expect(0 <= late_ms <= LATE_MS, f"{identity}: {late_ms} ms late")
+
+
 def a_due_time_that_is_none(project):
     running(project, "nonsense")
     with Foreign(project) as foreign:
@@ -206,5 +221,6 @@ def what_amqp_treats_specially(project):
     expect(not left and properties.headers["own"] == "kept", f"{properties.headers}")
 
 
-main(sent_at_once, sent_without_an_id, sent_delayed, a_due_time_that_is_none, headers_that_fill_a_frame,
-     dead_letter_is_understood, body_is_bytes, no_type_and_unknown_type, what_amqp_treats_specially)
+main(sent_at_once, sent_without_an_id, sent_delayed, a_priority_holds_up_nobody, a_due_time_that_is_none,
+     headers_that_fill_a_frame, dead_letter_is_understood, body_is_bytes, no_type_and_unknown_type,
+     what_amqp_treats_specially)

@@ -312,7 +312,7 @@ static void test_again_leaves_out_what_harms(void **state)
     struct bide_message *message = bide_message_from_parts(
         &(struct bide_message_parts){.id = {"the-id", 6}, .due_ms = 99, .attempt = 2});
     assert_non_null(message);
-    assert_true(bide_rmq_draft_again(&ground->draft, raw, message, NULL));
+    assert_true(bide_rmq_draft_again(&ground->draft, raw, message, NULL, false));
     const amqp_basic_properties_t *got = decode(ground, encode(ground, &ground->draft.properties));
     static const char *const gone[] = {
         "x-death", "x-first-death-queue", "x-last-death-reason", "CC", "BCC", "x-delivery-count"};
@@ -330,6 +330,41 @@ static void test_again_leaves_out_what_harms(void **state)
     bide_message_destroy(message);
 }
 
+/* Encodes what the draft has now, as a copy: encoding it again needs the memory. */
+static struct bide_slice copied(struct ground *ground, char *to, amqp_basic_properties_t *properties)
+{
+    struct bide_slice raw = encode(ground, properties);
+    memcpy(to, raw.bytes, raw.size);
+    return (struct bide_slice){to, raw.size};
+}
+
+/* Held, held once more, and run: no holding queue sees the priority, and whoever consumes does. */
+static void test_a_priority_is_a_header_while_held(void **state)
+{
+    struct ground *ground = *state;
+    char memory[4096];
+    amqp_basic_properties_t properties = foreign(NULL, 0);
+    properties._flags |= AMQP_BASIC_PRIORITY_FLAG;
+    properties.priority = 9;
+    struct bide_message *message =
+        bide_message_from_parts(&(struct bide_message_parts){.id = {"the-id", 6}, .due_ms = 99});
+    assert_non_null(message);
+    struct bide_slice raw = copied(ground, memory, &properties);
+    for (int hold = 0; hold < 2; hold++) {
+        assert_true(bide_rmq_draft_again(&ground->draft, raw, message, NULL, true));
+        raw = copied(ground, memory, &ground->draft.properties);
+        const amqp_basic_properties_t *held = decode(ground, raw);
+        assert_false(held->_flags & AMQP_BASIC_PRIORITY_FLAG);
+        assert_int_equal(entry_of(held, "bide-priority")->value.value.i64, 9);
+    }
+    assert_true(bide_rmq_draft_again(&ground->draft, raw, message, NULL, false));
+    const amqp_basic_properties_t *got = decode(ground, encode(ground, &ground->draft.properties));
+    assert_true(got->_flags & AMQP_BASIC_PRIORITY_FLAG);
+    assert_int_equal(got->priority, 9);
+    assert_null(entry_of(got, "bide-priority"));
+    bide_message_destroy(message);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_due_goes_before_expiration, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again_leaves_out_what_harms, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_priority_is_a_header_while_held, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,9 +84,9 @@ static void amqp_is_written_as_ever(void **state)
     bide_rmq_draft_init(&draft);
     for (enum stage stage = NEW; stage < STAGES; stage++) {
         struct bide_message message = amqp_message(stage);
-        assert_true(stage == NEW
-                        ? bide_rmq_draft_new(&draft, &message, NULL)
-                        : bide_rmq_draft_again(&draft, amqp[NEW], &message, stage == DEAD ? &death : NULL));
+        assert_true(stage == NEW ? bide_rmq_draft_new(&draft, &message, NULL)
+                                 : bide_rmq_draft_again(
+                                       &draft, amqp[NEW], &message, stage == DEAD ? &death : NULL, false));
         int size =
             amqp_encode_properties(AMQP_BASIC_CLASS, &draft.properties, (amqp_bytes_t){sizeof bytes, bytes});
         assert_int_equal(size, amqp[stage].size);

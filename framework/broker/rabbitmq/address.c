@@ -16,6 +16,11 @@ void bide_rmq_route_due(
     route->address.exchange = climb.first < 0 ? settings->due_exchange : settings->hold_exchange[climb.first];
 }
 
+bool bide_rmq_route_holds(const struct bide_rmq_route *route, const struct bide_rmq_settings *settings)
+{
+    return *route->address.exchange && route->address.exchange != settings->work_exchange;
+}
+
 void bide_rmq_route_dead(struct bide_rmq_route *route, const struct bide_rmq_queue *queue)
 {
     route->address = (struct bide_rmq_address){"", queue->dead};

@@ -14,6 +14,8 @@ struct bide_rmq_route {
  * `queue` is borrowed. */
 void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings,
     const char *queue, int64_t due_ms);
+/* Does such an address lead to a queue where messages wait for their time? */
+bool bide_rmq_route_holds(const struct bide_rmq_route *route, const struct bide_rmq_settings *settings);
 /* The address of a queue's dead letters. */
 void bide_rmq_route_dead(struct bide_rmq_route *route, const struct bide_rmq_queue *queue);
 

@@ -38,7 +38,8 @@ static bide_code put_again(
         bide_rmq_route_dead(&route, queue);
     else
         bide_rmq_route_due(&route, settings, queue->name, message.due_ms);
-    if (!bide_rmq_draft_again(&publisher->draft, delivery->raw, &message, is_dead ? &death : NULL))
+    if (!bide_rmq_draft_again(&publisher->draft, delivery->raw, &message, is_dead ? &death : NULL,
+            bide_rmq_route_holds(&route, settings)))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     return put(publisher, &message, &route, item, error);
 }

@@ -43,9 +43,10 @@ bool bide_rmq_draft_new(
  * RabbitMQ notes about dead-lettering (it drops a message that carries such notes as a cycle), CC and BCC
  * (the message would be delivered twice), user_id (another user's closes the channel) and expiration; and all
  * of the sender's headers if the properties are larger than BIDE_RMQ_PROPERTIES_MAX. death: of a dead letter,
- * else NULL. False without memory. */
+ * else NULL. is_held: it goes to a holding queue, where a header stands for its priority, because a message
+ * of a higher priority there holds up the others (RabbitMQ 4.0 to 4.2). False without memory. */
 bool bide_rmq_draft_again(struct bide_rmq_draft *draft, struct bide_slice raw,
-    const struct bide_message *message, const struct bide_rmq_death *death);
+    const struct bide_message *message, const struct bide_rmq_death *death, bool is_held);
 
 /* ---- reading ---- */
 

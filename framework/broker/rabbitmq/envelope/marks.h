@@ -28,4 +28,7 @@ bool bide_rmq_header_is_own(amqp_bytes_t name);
 /* An application's header that has such a name travels with this prefix. */
 #define BIDE_RMQ_KEPT "bide-app-"
 
+/* The priority of a message, while it is in a holding queue. */
+#define BIDE_RMQ_PRIORITY "bide-priority"
+
 #endif

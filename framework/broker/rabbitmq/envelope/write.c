@@ -162,8 +162,30 @@ bool bide_rmq_draft_new(
     return true;
 }
 
+/* Restores the priority that a header of the held copy stands for. */
+static void restore_priority(amqp_basic_properties_t *properties, const amqp_table_t *headers)
+{
+    for (int i = 0; i < headers->num_entries; i++) {
+        const amqp_table_entry_t *entry = &headers->entries[i];
+        if (!bide_rmq_bytes_are(entry->key, BIDE_RMQ_PRIORITY) || entry->value.kind != AMQP_FIELD_KIND_I64)
+            continue;
+        properties->priority = (uint8_t)entry->value.value.i64;
+        properties->_flags |= AMQP_BASIC_PRIORITY_FLAG;
+    }
+}
+
+static void hold_priority(struct bide_rmq_draft *draft)
+{
+    amqp_basic_properties_t *properties = &draft->properties;
+    if (!(properties->_flags & AMQP_BASIC_PRIORITY_FLAG))
+        return;
+    next_entry(draft, bide_rmq_text(BIDE_RMQ_PRIORITY), AMQP_FIELD_KIND_I64)->value.value.i64 =
+        properties->priority;
+    properties->_flags &= ~(amqp_flags_t)AMQP_BASIC_PRIORITY_FLAG;
+}
+
 bool bide_rmq_draft_again(struct bide_rmq_draft *draft, struct bide_slice raw,
-    const struct bide_message *message, const struct bide_rmq_death *death)
+    const struct bide_message *message, const struct bide_rmq_death *death, bool is_held)
 {
     void *decoded = NULL;
     recycle_amqp_pool(&draft->pool);
@@ -174,8 +196,11 @@ bool bide_rmq_draft_again(struct bide_rmq_draft *draft, struct bide_slice raw,
     amqp_table_t kept = {0};
     if ((draft->properties._flags & AMQP_BASIC_HEADERS_FLAG) && raw.size <= BIDE_RMQ_PROPERTIES_MAX)
         kept = draft->properties.headers;
-    if (!begin_entries(draft, BIDE_RMQ_MARKS + (size_t)kept.num_entries))
+    if (!begin_entries(draft, BIDE_RMQ_MARKS + 1 + (size_t)kept.num_entries))
         return false;
+    restore_priority(&draft->properties, &kept);
+    if (is_held)
+        hold_priority(draft);
     put_marks(draft, message, death, false);
     for (int i = 0; i < kept.num_entries; i++)
         if (!bide_rmq_header_is_own(kept.entries[i].key))
