@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/url.h"
+#include "bide/admin.h"
 #include "bide/error.h"
 #include "bide/producer.h"
 #include "message/message.h"
@@ -186,6 +187,7 @@ enum { BIDE_UNKNOWN_COUNT = -1 }; /* "what a broker cannot tell per queue": null
 struct bide_queue_stats {
     char name[BIDE_NAME_MAX + 1];
     int64_t ready, delayed, in_flight, dead;
+    int64_t cancelled;       /* ever, as far as the broker has counted them; RabbitMQ: BIDE_UNKNOWN_COUNT */
     int64_t landing;         /* RabbitMQ; else BIDE_UNKNOWN_COUNT */
     int64_t oldest_ready_ms; /* for how long the oldest ready message has been due and not taken; 0: none is
                                 ready; RabbitMQ cannot tell */
@@ -273,6 +275,27 @@ typedef bool bide_dead_visit(void *user, const struct bide_dead_letter *letter);
 /* Called now and then while many are worked on; false interrupts between two messages. */
 typedef bool bide_progress(void *user, uint64_t done, uint64_t total);
 
+/* ---- what waits and what runs (bide/admin.h) ---- */
+
+/* For adapters: does the selection mean this message? The ids of a selection that an adapter gets ascend,
+ * each once, and its `states` are not 0. *ret_id (may be NULL): which of the ids it has. */
+bool bide_selection_has(const bide_selection *selection, const struct bide_message *message, size_t *ret_id);
+
+/* Reports what became of one message, once that is final; by its id, as the broker has it. */
+typedef void bide_fate_report(void *user, const char *id, bide_fate fate);
+
+/* What is to become of those that wait, and whom to tell. */
+struct bide_change {
+    bool cancel;    /* else: reschedule */
+    int64_t due_ms; /* reschedule: not earlier than now */
+    bide_fate_report *report;
+    bide_progress *progress; /* may be NULL */
+    void *user;              /* of both */
+};
+
+/* The expiry of a message whose due time is changed: as long behind it as before; 0: none. */
+int64_t bide_changed_expiry_ms(int64_t expires_ms, int64_t due_ms, int64_t new_due_ms);
+
 /* ---- carrying a backlog elsewhere ---- */
 
 /* A message on its way out, not in circulation meanwhile. */
@@ -322,6 +345,15 @@ struct bide_admin_ops {
      * max_count because of its number. ret_n: how many were dropped, also before an interruption. */
     bide_code (*dead_trim)(struct bide_admin *admin, const struct bide_dead_bounds *bounds,
         bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+    /* As bide_admin_list; of dead letters it knows nothing. NULL, like the next: this broker cannot search
+     * its queues. */
+    bide_code (*find)(struct bide_admin *admin, const bide_selection *selection,
+        char cursor[BIDE_CURSOR_SIZE], bide_found_visit *visit, void *user, bide_error *error);
+    /* Cancels or reschedules all that the selection means and no worker has, in small steps; reports each
+     * message that it cancelled, rescheduled or found running. An id that is reported not at all was nowhere,
+     * however messages moved meanwhile. Workers that wait notice an earlier due time at once. */
+    bide_code (*change)(struct bide_admin *admin, const bide_selection *selection,
+        const struct bide_change *change, bide_error *error);
     /* Takes everything that is in nobody's hands, ready, delayed and dead, out of circulation, batch by
      * batch, and deletes what the visitor marks; the rest goes back at the end, as it was, and so does the
      * batch of an export that was killed (at the latest when the next one looks for it). queue: of this one

@@ -15,5 +15,10 @@ void bide_report_stats(struct bide_buffer *to, const struct bide_broker_stats *s
 void bide_report_dead(struct bide_buffer *to, const struct bide_dead_letter *letter);
 /* The same and the whole message: `bide dead show ID --json`. */
 void bide_report_dead_whole(struct bide_buffer *to, const struct bide_dead_letter *letter);
+/* A message wherever it is: id type queue state attempt due_ms sent_ms body_bytes error; running: worker
+ * since_ms; dead: reason died_ms. */
+void bide_report_found(struct bide_buffer *to, const bide_found *found);
+/* The same and the whole message: `bide show ID --json`. */
+void bide_report_found_whole(struct bide_buffer *to, const bide_found *found);
 
 #endif

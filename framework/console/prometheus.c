@@ -33,6 +33,7 @@ enum family {
     DEAD_DROPPED,
     QUEUE,
     TAKERS,
+    CANCELLED,
     OLDEST,
     BUILD,
     CPU,
@@ -83,6 +84,7 @@ static const struct {
         "Dead letters that were too old or too many (dead.max_age, dead.max_count)."},
     [QUEUE] = {"bide_queue_messages", "gauge", "Messages in the broker, by queue and state."},
     [TAKERS] = {"bide_queue_workers", "gauge", "Workers that take from a queue, of all machines."},
+    [CANCELLED] = {"bide_queue_cancelled_total", "counter", "Messages of a queue that were cancelled, ever."},
     [OLDEST] = {"bide_queue_oldest_ready_seconds", "gauge",
         "For how long the oldest ready message of a queue has been due and not taken."},
     [BUILD] = {"bide_build_info", "gauge", "1, with the version as label."},
@@ -300,6 +302,19 @@ static void oldest_ready(struct bide_buffer *to, const struct bide_broker_stats 
     }
 }
 
+/* The broker keeps count: it is the same for all workers, and goes on through their restarts. */
+static void cancelled(struct bide_buffer *to, const struct bide_broker_stats *stats)
+{
+    head(to, CANCELLED);
+    for (size_t i = 0; i < stats->n_queues; i++) {
+        if (stats->queues[i].cancelled == BIDE_UNKNOWN_COUNT)
+            continue;
+        bide_buffer_text(to, families[CANCELLED].name);
+        label(to, "queue", stats->queues[i].name);
+        bide_buffer_format(to, "} %" PRId64 "\n", stats->queues[i].cancelled);
+    }
+}
+
 static void queues(struct bide_buffer *to, struct bide_console *console)
 {
     const struct bide_broker_stats *stats;
@@ -317,6 +332,7 @@ static void queues(struct bide_buffer *to, struct bide_console *console)
         bide_buffer_format(to, "} %" PRId64 "\n", stats->queues[i].workers);
     }
     oldest_ready(to, stats);
+    cancelled(to, stats);
     bide_depths_give_back(console);
 }
 

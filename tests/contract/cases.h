@@ -37,6 +37,7 @@ extern const struct case_group releasing_cases;
 extern const struct case_group dead_listing_cases;
 extern const struct case_group dead_replay_cases;
 extern const struct case_group dead_trim_cases;
+extern const struct case_group changing_cases;
 extern const struct case_group moving_cases;
 extern const struct case_group stats_cases;
 extern const struct case_group ownership_cases;

@@ -21,6 +21,7 @@ static const struct case_group *const groups[] = {
     &dead_listing_cases,
     &dead_replay_cases,
     &dead_trim_cases,
+    &changing_cases,
     &moving_cases,
     &stats_cases,
     &ownership_cases,

@@ -2,7 +2,7 @@
 # brokers: sqlite rabbitmq redis
 # needs: dev
 # seconds: 150
-"""SIGKILL at each step of send, receive, retry, dead and replay: every BIDE_KILL_POINT of the sources (base/killpoint.h),
+"""SIGKILL at each step of send, receive, retry, dead, replay and of changing what waits: every BIDE_KILL_POINT of the sources (base/killpoint.h),
 one after another, and the books after each. A point that is never reached is a failure."""
 
 import json
@@ -29,7 +29,8 @@ def points(project, command):
     for path in (ROOT / "framework").rglob("*.c"):
         found |= set(re.findall(r'BIDE_KILL_POINT\("([^"]+)"\)', path.read_text()))
     stores = "".join(path.read_text() for path in (ROOT / "tests" / "contract_store").glob("*.c"))
-    strangers = [name for name in found if name.split("/")[0] not in ("send", "worker", "replay") and f'"{name}"' not in stores]
+    walked = ("send", "worker", "replay", "change")
+    strangers = [name for name in found if name.split("/")[0] not in walked and f'"{name}"' not in stores]
     expect(not strangers, f"nobody walks through {strangers}")
     others = tuple(f"{command}/{broker}-" for broker in BROKERS if broker != project.broker)
     mine = sorted(name for name in found if name.startswith(command + "/") and not name.startswith(others))
@@ -132,4 +133,28 @@ def a_replay_is_killed(project):
         reached.unlink()
 
 
-main(a_sender_is_killed, a_worker_is_killed, a_replay_is_killed)
+def a_change_is_killed(project):
+    """`cancel` and `reschedule`: each message is changed or as it was, none is lost or there twice."""
+    if project.broker == "rabbitmq":
+        return
+    project.configure(threads=THREADS)
+    for number, (name, way) in enumerate((name, way) for name in points(project, "change") for way in ("cancel", "reschedule")):
+        env, reached = environment(project, name, 1)
+        rows = [{"type": "probe", "id": f"c{number}-{k:03d}", "body": {}} for k in range(MESSAGES)]
+        sent = project.send({**row, "delay": "1h"} if k % 2 else row for k, row in enumerate(rows))
+        before = project.queue("default")["cancelled"]
+        choice = ("--all", "--type", "probe", *(() if way == "cancel" else ("--delay", "2h")))
+        done = project.bide(way, *choice, expect=None, env=env)
+        expect(reached.exists() and done.returncode == -9, f"{name} was not reached: {done.returncode} {done.stderr}")
+        left = [json.loads(line)["id"] for line in project.bide("list", "--json").stdout.splitlines()]
+        cancelled = project.queue("default")["cancelled"] - before
+        expect(len(left) == len(set(left)) and len(left) + cancelled == len(sent), f"{name}: {len(left)} left, {cancelled} cancelled")
+        expect(way == "cancel" or cancelled == 0, f"{name}: {cancelled} were cancelled by a reschedule")
+        project.bide(way, *choice)
+        expect(project.left() == (0 if way == "cancel" else len(sent)), f"{name}, again: {project.status()}")
+        project.bide("cancel", "--all", "--type", "probe")
+        expect(project.left() == 0, f"{name}, at the end: {project.status()}")
+        reached.unlink()
+
+
+main(a_sender_is_killed, a_worker_is_killed, a_replay_is_killed, a_change_is_killed)

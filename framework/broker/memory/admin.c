@@ -3,13 +3,8 @@
 
 #include "base/alloc.h"
 #include "broker/export.h"
+#include "broker/memory/admin.h"
 #include "broker/memory/receiver.h"
-
-struct memory_admin {
-    struct bide_admin base;
-    struct bide_memory_store *store;
-    const struct bide_clock *clock;
-};
 
 static bide_code no_memory(bide_error *error)
 {
@@ -47,13 +42,14 @@ static int64_t ready_for_ms(const struct bide_memory_queue *queue, int64_t now_m
 }
 
 static void fill_row(
-    struct memory_admin *admin, struct bide_memory_queue *queue, struct bide_queue_stats *stats)
+    struct bide_memory_admin *admin, struct bide_memory_queue *queue, struct bide_queue_stats *stats)
 {
     const struct bide_memory_receiver *receiver;
     bide_memory_promote(admin->store, queue, bide_wall_ms(admin->clock));
     *stats = (struct bide_queue_stats){.ready = length(&queue->ready),
         .delayed = length(&queue->delayed),
         .in_flight = queue->held,
+        .cancelled = queue->cancelled,
         .landing = BIDE_UNKNOWN_COUNT};
     memcpy(stats->name, queue->name, sizeof stats->name);
     stats->oldest_ready_ms = ready_for_ms(queue, bide_wall_ms(admin->clock));
@@ -65,7 +61,7 @@ static void fill_row(
 
 static bide_code get_stats(struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error)
 {
-    struct memory_admin *admin = (struct memory_admin *)base;
+    struct bide_memory_admin *admin = (struct bide_memory_admin *)base;
     struct bide_broker_stats stats = {0};
     struct bide_memory_queue *queue;
     bide_memory_lock();
@@ -95,7 +91,7 @@ static bool matches(const struct bide_dead_filter *filter, const struct bide_mem
 
 /* Those that match, in their order, into `to`: out of everybody's way until they are put somewhere. */
 static void choose(
-    struct memory_admin *admin, const struct bide_dead_filter *filter, struct bide_memory_rows *to)
+    struct bide_memory_admin *admin, const struct bide_dead_filter *filter, struct bide_memory_rows *to)
 {
     size_t n = 0, most = filter->limit ? filter->limit : SIZE_MAX;
     struct bide_memory_row *next;
@@ -110,7 +106,7 @@ static void choose(
 }
 
 /* Back among the others, in the order of their deaths. */
-static void put_back(struct memory_admin *admin, struct bide_memory_rows *rows)
+static void put_back(struct bide_memory_admin *admin, struct bide_memory_rows *rows)
 {
     struct bide_memory_row *row, *older;
     while ((row = TAILQ_LAST(rows, bide_memory_rows))) {
@@ -129,7 +125,7 @@ static void put_back(struct memory_admin *admin, struct bide_memory_rows *rows)
 static bide_code dead_each(struct bide_admin *base, const struct bide_dead_filter *filter,
     bide_dead_visit *visit, void *user, bide_error *error)
 {
-    struct memory_admin *admin = (struct memory_admin *)base;
+    struct bide_memory_admin *admin = (struct bide_memory_admin *)base;
     size_t seen = 0, most = filter->limit ? filter->limit : SIZE_MAX;
     for (size_t place = 0; seen < most; place++) {
         struct bide_dead_letter letter = {0};
@@ -158,9 +154,9 @@ static bide_code dead_each(struct bide_admin *base, const struct bide_dead_filte
 }
 
 /* What becomes of one that was chosen. due_ms: of its next run. False: there is no memory. */
-typedef bool work_on(struct memory_admin *admin, struct bide_memory_row *row, int64_t due_ms);
+typedef bool work_on(struct bide_memory_admin *admin, struct bide_memory_row *row, int64_t due_ms);
 
-static bool revive(struct memory_admin *admin, struct bide_memory_row *row, int64_t due_ms)
+static bool revive(struct bide_memory_admin *admin, struct bide_memory_row *row, int64_t due_ms)
 {
     struct bide_message again;
     bide_message_replay(row->message, due_ms, &again);
@@ -174,7 +170,7 @@ static bool revive(struct memory_admin *admin, struct bide_memory_row *row, int6
     return true;
 }
 
-static bool drop(struct memory_admin *admin, struct bide_memory_row *row, int64_t due_ms)
+static bool drop(struct bide_memory_admin *admin, struct bide_memory_row *row, int64_t due_ms)
 {
     (void)admin;
     (void)due_ms;
@@ -183,7 +179,7 @@ static bool drop(struct memory_admin *admin, struct bide_memory_row *row, int64_
 }
 
 /* The oldest come first. */
-static bide_code work_on_each(struct memory_admin *admin, const struct bide_dead_filter *filter,
+static bide_code work_on_each(struct bide_memory_admin *admin, const struct bide_dead_filter *filter,
     work_on *work, bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
 {
     struct bide_memory_rows chosen = TAILQ_HEAD_INITIALIZER(chosen);
@@ -211,19 +207,19 @@ static bide_code work_on_each(struct memory_admin *admin, const struct bide_dead
 static bide_code dead_retry(struct bide_admin *base, const struct bide_dead_filter *filter,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
 {
-    return work_on_each((struct memory_admin *)base, filter, revive, progress, user, ret_n, error);
+    return work_on_each((struct bide_memory_admin *)base, filter, revive, progress, user, ret_n, error);
 }
 
 static bide_code dead_drop(struct bide_admin *base, const struct bide_dead_filter *filter,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
 {
-    return work_on_each((struct memory_admin *)base, filter, drop, progress, user, ret_n, error);
+    return work_on_each((struct bide_memory_admin *)base, filter, drop, progress, user, ret_n, error);
 }
 
 static bide_code dead_trim(struct bide_admin *base, const struct bide_dead_bounds *bounds,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error)
 {
-    struct bide_memory_store *store = ((struct memory_admin *)base)->store;
+    struct bide_memory_store *store = ((struct bide_memory_admin *)base)->store;
     struct bide_memory_row *younger;
     bool goes_on = true;
     (void)error;
@@ -247,7 +243,7 @@ static bide_code dead_trim(struct bide_admin *base, const struct bide_dead_bound
 static bide_code dead_add(
     struct bide_admin *base, const struct bide_dead_letter *letters, size_t n, bide_error *error)
 {
-    struct memory_admin *admin = (struct memory_admin *)base;
+    struct bide_memory_admin *admin = (struct bide_memory_admin *)base;
     bide_code code = BIDE_OK;
     bide_memory_lock();
     for (size_t i = 0; i < n && code == BIDE_OK; i++) {
@@ -296,7 +292,7 @@ static bool take_from(struct taken *taken, struct bide_memory_rows *from, const 
     return true;
 }
 
-static bool take_batch(struct memory_admin *admin, struct taken *taken, const char *name)
+static bool take_batch(struct bide_memory_admin *admin, struct taken *taken, const char *name)
 {
     struct bide_memory_queue *queue;
     bool complete = true;
@@ -326,7 +322,7 @@ static void delete_carried(struct taken *taken)
 static bide_code export_each(
     struct bide_admin *base, const char *queue, bide_export_visit *visit, void *user, bide_error *error)
 {
-    struct memory_admin *admin = (struct memory_admin *)base;
+    struct bide_memory_admin *admin = (struct bide_memory_admin *)base;
     struct taken *taken = bide_calloc(1, sizeof *taken);
     struct bide_memory_row *row;
     bide_code code = BIDE_OK;
@@ -381,13 +377,13 @@ static bide_code same_place(
     struct bide_admin *base, struct bide_admin *other, bool *ret_same, bide_error *error)
 {
     (void)error;
-    *ret_same = ((struct memory_admin *)base)->store == ((struct memory_admin *)other)->store;
+    *ret_same = ((struct bide_memory_admin *)base)->store == ((struct bide_memory_admin *)other)->store;
     return BIDE_OK;
 }
 
 static bide_code erase(struct bide_admin *base, bide_error *error)
 {
-    struct memory_admin *admin = (struct memory_admin *)base;
+    struct bide_memory_admin *admin = (struct bide_memory_admin *)base;
     struct bide_memory_queue *queue;
     (void)error;
     bide_memory_lock();
@@ -412,6 +408,8 @@ static const struct bide_admin_ops ops = {
     .dead_retry = dead_retry,
     .dead_drop = dead_drop,
     .dead_trim = dead_trim,
+    .find = bide_memory_find,
+    .change = bide_memory_change,
     .export_each = export_each,
     .dead_add = dead_add,
     .verify = verify,
@@ -423,10 +421,10 @@ static const struct bide_admin_ops ops = {
 bide_code bide_memory_open_admin(
     const struct bide_broker_options *options, struct bide_admin **ret_admin, bide_error *error)
 {
-    struct memory_admin *admin = bide_calloc(1, sizeof *admin);
+    struct bide_memory_admin *admin = bide_calloc(1, sizeof *admin);
     if (!admin)
         return no_memory(error);
-    *admin = (struct memory_admin){.base.ops = &ops, .clock = options->clock};
+    *admin = (struct bide_memory_admin){.base.ops = &ops, .clock = options->clock};
     bide_code code = bide_memory_store_open(options, &admin->store, error);
     if (code == BIDE_OK)
         *ret_admin = &admin->base;

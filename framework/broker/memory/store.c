@@ -103,6 +103,7 @@ struct bide_memory_row *bide_memory_row(struct bide_memory_store *store, const s
         return NULL;
     row->queue = bide_memory_queue(store, message->queue);
     row->message = row->queue ? bide_message_copy(message) : NULL;
+    row->serial = ++store->next_serial;
     if (row->message)
         return row;
     bide_memory_row_destroy(row);

@@ -27,6 +27,7 @@ struct bide_memory_row {
     struct bide_memory_queue *queue;
     struct bide_message *message;          /* owned; who is handed it out gets a copy */
     struct bide_memory_delivery *delivery; /* held: by whom; NULL: the user forgot it */
+    uint64_t serial;                       /* no other row has it */
     uint64_t order;          /* ready: when it became so, as a number that grows; 0: it has not been yet */
     enum bide_reason reason; /* dead */
     int64_t died_ms;         /* dead */
@@ -38,6 +39,7 @@ struct bide_memory_queue {
     struct bide_memory_rows ready;   /* by order */
     struct bide_memory_rows delayed; /* by due */
     int64_t held;
+    int64_t cancelled;
 };
 
 struct bide_memory_store {
@@ -47,7 +49,7 @@ struct bide_memory_store {
     TAILQ_HEAD(, bide_memory_queue) queues;
     struct bide_memory_rows dead;
     TAILQ_HEAD(, bide_memory_receiver) receivers; /* to be woken */
-    uint64_t next_order;
+    uint64_t next_order, next_serial;
 };
 
 /* The store that the options name, with their queues. */

@@ -16,6 +16,7 @@
  *   {ns}:dead                zset     token -> died ms
  *   {ns}:dead:held           hash     token -> message
  *   {ns}:dead:count          hash     queue -> how many
+ *   {ns}:cancelled           hash     queue -> how many were cancelled, ever
  *   {ns}:place               string   a mark, while `bide move` compares two places
  *   {ns}:wake:W              channel  wakes W; says the queue
  *

@@ -124,16 +124,29 @@ static bide_code use(
     return *ret_count ? BIDE_OK : add(file, queue, ret_count, error);
 }
 
-bide_code bide_sqlite_count_waiting(
-    struct bide_sqlite_file *file, const char *queue, int64_t due_ms, int64_t seq, bide_error *error)
+/* change: 1 or -1. */
+static bide_code count_one(struct bide_sqlite_file *file, const char *queue, int64_t change, int64_t due_ms,
+    int64_t seq, bide_error *error)
 {
     struct bide_sqlite_count *count;
     bide_code code = use(file, queue, &count, error);
     if (code == BIDE_OK && count) {
-        count->waiting++;
-        count->ready += is_before(due_ms, seq, count);
+        count->waiting += change;
+        count->ready += is_before(due_ms, seq, count) ? change : 0;
     }
     return code;
+}
+
+bide_code bide_sqlite_count_waiting(
+    struct bide_sqlite_file *file, const char *queue, int64_t due_ms, int64_t seq, bide_error *error)
+{
+    return count_one(file, queue, 1, due_ms, seq, error);
+}
+
+bide_code bide_sqlite_count_left(
+    struct bide_sqlite_file *file, const char *queue, int64_t due_ms, int64_t seq, bide_error *error)
+{
+    return count_one(file, queue, -1, due_ms, seq, error);
 }
 
 bide_code bide_sqlite_count_claimed(struct bide_sqlite_file *file, const char *queue, size_t n, bool all,

@@ -40,6 +40,9 @@ struct bide_sqlite_counts {
 /* Called within a write transaction, before or after the changes that it counts. */
 bide_code bide_sqlite_count_waiting(
     struct bide_sqlite_file *file, const char *queue, int64_t due_ms, int64_t seq, bide_error *error);
+/* One message left the line, from this place. */
+bide_code bide_sqlite_count_left(
+    struct bide_sqlite_file *file, const char *queue, int64_t due_ms, int64_t seq, bide_error *error);
 /* The first n messages of the line, up to this place, were claimed; `all`: the line is empty now, whatever
  * the count was. */
 bide_code bide_sqlite_count_claimed(struct bide_sqlite_file *file, const char *queue, size_t n, bool all,

@@ -199,7 +199,8 @@ bide_code bide_sqlite_schema_drop(struct bide_sqlite_file *file, bide_error *err
         return code;
     code = bide_sqlite_exec(file,
         "DROP TABLE IF EXISTS {message}; DROP TABLE IF EXISTS {waiting}; DROP TABLE IF EXISTS {claim};"
-        "DROP TABLE IF EXISTS {worker}; DROP TABLE IF EXISTS {dead}; DROP TABLE IF EXISTS {count}",
+        "DROP TABLE IF EXISTS {worker}; DROP TABLE IF EXISTS {dead}; DROP TABLE IF EXISTS {cancelled};"
+        "DROP TABLE IF EXISTS {count}",
         error);
     if (code == BIDE_OK)
         return bide_sqlite_commit(file, error);

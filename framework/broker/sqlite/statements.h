@@ -44,6 +44,9 @@
     ROW(BIDE_SQL_COUNT_CLAIMS, "SELECT count(*) FROM {claim} WHERE seq BETWEEN ?1 AND ?2 AND worker = ?3")   \
     ROW(BIDE_SQL_UNCLAIM_RUN, "DELETE FROM {claim} WHERE seq BETWEEN ?1 AND ?2")                             \
     ROW(BIDE_SQL_DELETE_RUN, "DELETE FROM {message} WHERE seq BETWEEN ?1 AND ?2")                            \
+    /* changing what waits: see admin/change.c */                                                            \
+    ROW(BIDE_SQL_LEAVE, "DELETE FROM {waiting} WHERE queue = ?1 AND due_ms = ?2 AND seq = ?3")               \
+    ROW(BIDE_SQL_RESCHEDULE, "UPDATE {message} SET due_ms = ?2, expires_ms = ?3 WHERE seq = ?1")             \
     ROW(BIDE_SQL_RETRY_MESSAGE, "UPDATE {message} SET queue = ?2, {retried # = ?} WHERE seq = ?1")           \
     ROW(BIDE_SQL_RELEASE,                                                                                    \
         "INSERT INTO {waiting}(queue, due_ms, seq) SELECT queue, due_ms, seq FROM {message} WHERE seq = ?1 " \

@@ -110,6 +110,32 @@ bide_code bide_sqlite_worker_free(struct bide_sqlite_file *file, int64_t number,
     return code;
 }
 
+bide_code bide_sqlite_worker_free_alone(
+    struct bide_sqlite_file *file, int64_t number, int64_t wait_us, bide_error *error)
+{
+    bide_code code = bide_sqlite_begin(file, true, wait_us, error);
+    if (code != BIDE_OK)
+        return code;
+    code = bide_sqlite_worker_free(file, number, error);
+    if (code == BIDE_OK)
+        return bide_sqlite_commit(file, error);
+    bide_sqlite_rollback(file);
+    return code;
+}
+
+bide_code bide_sqlite_worker_free_dead(
+    struct bide_sqlite_file *file, int64_t own, int64_t wait_us, bide_error *error)
+{
+    for (;;) {
+        int64_t number = 0;
+        bide_code code = bide_sqlite_worker_find_dead(file, own, &number, error);
+        if (code == BIDE_OK && number)
+            code = bide_sqlite_worker_free_alone(file, number, wait_us, error);
+        if (code != BIDE_OK || !number)
+            return code;
+    }
+}
+
 bide_code bide_sqlite_worker_keep(
     struct bide_sqlite_file *file, const char *name, int64_t number, bool *ret_lost, bide_error *error)
 {

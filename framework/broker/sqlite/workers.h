@@ -28,5 +28,10 @@ bool bide_sqlite_worker_is_dead(const struct bide_sqlite_file *file, int64_t num
 
 /* Within a write transaction: makes all that the worker holds wait again, and deletes its row. */
 bide_code bide_sqlite_worker_free(struct bide_sqlite_file *file, int64_t number, bide_error *error);
+/* The same in a transaction of its own; and for all dead workers but `own`. */
+bide_code bide_sqlite_worker_free_alone(
+    struct bide_sqlite_file *file, int64_t number, int64_t wait_us, bide_error *error);
+bide_code bide_sqlite_worker_free_dead(
+    struct bide_sqlite_file *file, int64_t own, int64_t wait_us, bide_error *error);
 
 #endif

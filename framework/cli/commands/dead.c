@@ -7,8 +7,8 @@
 
 #include "base/units.h"
 #include "base/utf8.h"
-#include "base/visible.h"
 #include "broker/report.h"
+#include "cli/commands/whole.h"
 #include "cli/core/output.h"
 #include "message/failures.h"
 
@@ -141,83 +141,13 @@ static void show_json(struct listing *listing, const struct bide_dead_letter *le
     bide_cli_print_line(&listing->line);
 }
 
-/* One of several lines stands below its name. */
-static void add_error(struct bide_buffer *to, const char *name, const char *error)
-{
-    bool lines = strchr(error, '\n') != NULL;
-    bide_buffer_format(to, "%-14s%s", name, lines ? "\n" : "");
-    bide_visible_add(to, *error ? error : "-", *error ? strlen(error) : 1, true);
-    bide_buffer_text(to, lines && error[strlen(error) - 1] == '\n' ? "" : "\n");
-}
-
-static void add_line(struct bide_buffer *to, const char *name, const char *text)
-{
-    bide_buffer_format(to, "%-14s", name);
-    bide_visible_add(to, text, strlen(text), false);
-    bide_buffer_char(to, '\n');
-}
-
-static void add_time(struct bide_buffer *to, const char *name, int64_t ms)
-{
-    char text[BIDE_INSTANT_TEXT];
-    add_line(to, name, ms > 0 ? bide_format_instant(ms, text) : "-");
-}
-
-static void add_body(struct bide_buffer *to, const struct bide_message *message)
-{
-    bide_buffer_format(
-        to, "%-14s%zu bytes%s", "body", message->body_size, *message->content_type ? ", " : "");
-    bide_visible_add(to, message->content_type, strlen(message->content_type), false);
-    bide_buffer_char(to, '\n');
-    if (bide_utf8_valid(message->body, message->body_size))
-        bide_visible_add(to, message->body, message->body_size, true);
-    else
-        bide_buffer_text(to, "(not text: `bide dead show ID --json` gives it in base64)");
-}
-
-/* Where there was more than the error above. */
-static void add_failures(struct bide_buffer *to, const struct bide_message *message)
-{
-    struct bide_failures failures;
-    char when[BIDE_INSTANT_TEXT];
-    bide_failures_read(&failures, message->failures);
-    for (size_t i = 0; failures.n > 1 && i < failures.n; i++) {
-        const struct bide_failure *failure = &failures.items[i];
-        size_t size;
-        const char *line = bide_failure_headline(failure->error, &size);
-        bide_buffer_format(
-            to, "%-14s#%d %s ", "failure", failure->attempt, bide_format_instant(failure->at_ms, when));
-        bide_visible_add(to, line, size, false);
-        bide_buffer_char(to, '\n');
-    }
-    bide_failures_release(&failures);
-}
-
 void bide_cli_dead_text(struct bide_buffer *to, const struct bide_dead_letter *letter)
 {
-    const struct bide_message *message = letter->message;
-    char attempts[16];
-    snprintf(attempts, sizeof attempts, "%d", message->attempt);
-    add_line(to, "id", message->id);
-    add_line(to, "type", *message->type ? message->type : "-");
-    add_line(to, "queue", message->queue);
-    add_line(to, "reason", bide_reason_name(letter->reason));
-    add_error(to, "error", message->error);
-    add_line(to, "runs", attempts);
-    add_time(to, "died", letter->died_ms);
-    add_time(to, "sent", message->sent_ms);
-    add_time(to, "due", message->due_ms);
-    if (message->expires_ms)
-        add_time(to, "expires", message->expires_ms);
-    for (size_t i = 0; i < message->n_headers; i++) {
-        bide_buffer_format(to, "%-14s", "header");
-        bide_visible_add(to, message->headers[i].name, strlen(message->headers[i].name), false);
-        bide_buffer_text(to, ": ");
-        bide_visible_add(to, message->headers[i].value, strlen(message->headers[i].value), false);
-        bide_buffer_char(to, '\n');
-    }
-    add_failures(to, message);
-    add_body(to, message);
+    bide_cli_whole_text(to, &(bide_found){.message = letter->message,
+                                .state = BIDE_STATE_DEAD,
+                                .worker = "",
+                                .since_ms = letter->died_ms,
+                                .reason = bide_reason_name(letter->reason)});
 }
 
 static bool show_one(void *user, const struct bide_dead_letter *letter)

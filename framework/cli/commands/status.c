@@ -3,6 +3,7 @@
 
 #include "base/units.h"
 #include "broker/report.h"
+#include "cli/commands/status.h"
 #include "cli/core/output.h"
 #include "cli/core/session.h"
 
@@ -45,7 +46,7 @@ static void print_queues(const struct bide_broker_stats *stats)
     bide_cli_table_release(&table);
 }
 
-static void print_rungs(const struct bide_broker_stats *stats)
+void bide_cli_print_rungs(const struct bide_broker_stats *stats)
 {
     static const char *const columns[] = {"HELD IN", ">FOR", ">MESSAGES", NULL};
     struct bide_cli_table table;
@@ -59,10 +60,8 @@ static void print_rungs(const struct bide_broker_stats *stats)
             &table, stats->rungs[i].ms ? bide_format_duration(stats->rungs[i].ms, text) : "-");
         bide_cli_table_count(&table, stats->rungs[i].messages);
     }
-    if (table.n_cells) {
-        fputc('\n', stdout);
+    if (table.n_cells)
         bide_cli_table_flush(&table);
-    }
     bide_cli_table_release(&table);
 }
 
@@ -97,12 +96,32 @@ static void print_unserved(const struct bide_broker_stats *stats)
                 stats->queues[i].name);
 }
 
+static bool has_rungs(const struct bide_broker_stats *stats)
+{
+    for (size_t i = 0; i < stats->n_rungs; i++)
+        if (stats->rungs[i].messages != 0)
+            return true;
+    return false;
+}
+
+static void print_cancelled(const struct bide_broker_stats *stats)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < stats->n_queues; i++)
+        n += stats->queues[i].cancelled > 0 ? stats->queues[i].cancelled : 0;
+    if (n > 0)
+        printf("Cancelled, ever: %lld\n", (long long)n);
+}
+
 static void print_tables(const struct bide_broker_stats *stats)
 {
     print_queues(stats);
-    print_rungs(stats);
+    if (has_rungs(stats))
+        fputc('\n', stdout);
+    bide_cli_print_rungs(stats);
     print_workers(stats);
     printf("\nDelayed in all: %lld\n", (long long)stats->delayed_total);
+    print_cancelled(stats);
     if (stats->unrouted > 0)
         printf("For queues that do not exist: %lld (`bide dead list --reason unrouted`)\n",
             (long long)stats->unrouted);

@@ -20,7 +20,8 @@ static bide_code depth(struct bide_rmq_admin *admin, const char *queue, int64_t 
 static bide_code queue_stats(struct bide_rmq_admin *admin, const struct bide_rmq_queue *queue,
     struct bide_queue_stats *ret_stats, bide_error *error)
 {
-    struct bide_queue_stats stats = {.delayed = BIDE_UNKNOWN_COUNT, .in_flight = BIDE_UNKNOWN_COUNT};
+    struct bide_queue_stats stats = {
+        .delayed = BIDE_UNKNOWN_COUNT, .in_flight = BIDE_UNKNOWN_COUNT, .cancelled = BIDE_UNKNOWN_COUNT};
     snprintf(stats.name, sizeof stats.name, "%s", queue->name);
     bide_code code = bide_rmq_admin_look(admin, queue->work, &stats.ready, &stats.workers, error);
     if (stats.ready < 0) /* a missing queue holds nothing */

@@ -20,6 +20,8 @@ bide_code bide_redis_open_admin(
         .dead_retry = bide_redis_admin_dead_retry,
         .dead_drop = bide_redis_admin_dead_drop,
         .dead_trim = bide_redis_admin_dead_trim,
+        .find = bide_redis_admin_find,
+        .change = bide_redis_admin_change,
         .export_each = bide_redis_admin_export_each,
         .dead_add = bide_redis_admin_dead_add,
         .same_place = bide_redis_admin_same_place,

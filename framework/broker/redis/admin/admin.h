@@ -43,5 +43,9 @@ bide_code bide_redis_admin_verify(
 bide_code bide_redis_admin_erase(struct bide_admin *admin, bide_error *error);
 bide_code bide_redis_admin_dead_trim(struct bide_admin *base, const struct bide_dead_bounds *bounds,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+bide_code bide_redis_admin_find(struct bide_admin *base, const bide_selection *selection,
+    char cursor[BIDE_CURSOR_SIZE], bide_found_visit *visit, void *user, bide_error *error);
+bide_code bide_redis_admin_change(struct bide_admin *base, const bide_selection *selection,
+    const struct bide_change *change, bide_error *error);
 
 #endif

@@ -21,7 +21,7 @@ static bide_code erase_queue(struct bide_redis_admin *admin, const struct bide_b
 static bide_code erase_rest(
     struct bide_redis_admin *admin, const struct bide_broker_stats *stats, bide_error *error)
 {
-    static const char *const names[] = {"queues", "seq", "workers", "lost", "pulse", "judged"};
+    static const char *const names[] = {"queues", "seq", "workers", "lost", "pulse", "judged", "cancelled"};
     const char *name_space = admin->settings->name_space;
     redisReply *reply = NULL;
     bide_redis_args_begin(&admin->args, BIDE_REDIS_DEL);

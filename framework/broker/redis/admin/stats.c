@@ -219,6 +219,11 @@ static bide_code count_queue(struct bide_redis_admin *admin, struct bide_broker_
     bide_redis_args_text(&admin->args, queue->name);
     if (code == BIDE_OK)
         code = ask_number(admin, &queue->dead, error);
+    bide_redis_args_begin(&admin->args, BIDE_REDIS_HGET);
+    bide_redis_keys_one(&admin->args, admin->settings->name_space, "cancelled");
+    bide_redis_args_text(&admin->args, queue->name);
+    if (code == BIDE_OK)
+        code = ask_number(admin, &queue->cancelled, error);
     if (code == BIDE_OK)
         code = count_consumers(admin, stats, queue, error);
     if (code == BIDE_OK)

@@ -39,6 +39,10 @@
     ROW(BIDE_REDIS_DROP, "drop", bide_redis_lua_drop, ADMIN)                                                 \
     ROW(BIDE_REDIS_TRIM, "trim", bide_redis_lua_trim, ADMIN)                                                 \
     ROW(BIDE_REDIS_OLDEST, "oldest", bide_redis_lua_oldest, ADMIN)                                           \
+    ROW(BIDE_REDIS_HELD, "held", bide_redis_lua_held, ADMIN)                                                 \
+    ROW(BIDE_REDIS_ENTRIES, "entries", bide_redis_lua_entries, ADMIN)                                        \
+    ROW(BIDE_REDIS_CANCEL, "cancel", bide_redis_lua_cancel, ADMIN)                                           \
+    ROW(BIDE_REDIS_RESCHEDULE, "reschedule", bide_redis_lua_reschedule, ADMIN)                               \
     ROW(BIDE_REDIS_EXPORT, "export", bide_redis_lua_export, ADMIN)                                           \
     ROW(BIDE_REDIS_BURY, "bury", bide_redis_lua_bury, ADMIN)
 enum bide_redis_script {

@@ -162,6 +162,33 @@ static bide_code count_all(
     return code;
 }
 
+/* The table is made with the first message that is cancelled. */
+static bide_code add_cancelled(
+    struct bide_sqlite_admin *admin, struct bide_broker_stats *stats, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    int64_t there;
+    bool row;
+    bide_code code = bide_sqlite_number(
+        &admin->file, "SELECT count(*) FROM sqlite_master WHERE name = '{=cancelled}'", &there, error);
+    if (code != BIDE_OK || !there)
+        return code;
+    code = bide_sqlite_prepare(&admin->file, "SELECT queue, n FROM {cancelled}", &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    while ((code = bide_sqlite_step(&admin->file, statement, &row, error)) == BIDE_OK && row) {
+        const char *name = (const char *)sqlite3_column_text(statement, 0);
+        struct bide_queue_stats *queue = queue_row(stats, name ? name : "");
+        if (!queue) {
+            code = no_memory(error);
+            break;
+        }
+        queue->cancelled = sqlite3_column_int64(statement, 1);
+    }
+    sqlite3_finalize(statement);
+    return code;
+}
+
 /* ---- workers and what they hold ---- */
 
 static bool lives(struct bide_sqlite_admin *admin, int64_t number)
@@ -263,6 +290,8 @@ static bide_code gather(struct bide_sqlite_admin *admin, struct bide_broker_stat
         code = count_all(admin, stats, now_ms, error);
     if (code == BIDE_OK)
         code = count_claims(admin, stats, now_ms, error);
+    if (code == BIDE_OK)
+        code = add_cancelled(admin, stats, error);
     bide_sqlite_rollback(&admin->file);
     for (size_t i = 0; i < stats->n_queues; i++) {
         stats->delayed_total += stats->queues[i].delayed;
@@ -333,6 +362,8 @@ static const struct bide_admin_ops admin_ops = {
     .dead_retry = bide_sqlite_dead_retry,
     .dead_drop = bide_sqlite_dead_drop,
     .dead_trim = bide_sqlite_dead_trim,
+    .find = bide_sqlite_find,
+    .change = bide_sqlite_change,
     .export_each = bide_sqlite_export_each,
     .dead_add = bide_sqlite_dead_add,
     .same_place = admin_same_place,

@@ -32,5 +32,13 @@ bide_code bide_sqlite_dead_add(
 bide_code bide_sqlite_verify(struct bide_admin *base, bide_finding_sink *sink, void *user, bide_error *error);
 bide_code bide_sqlite_dead_trim(struct bide_admin *base, const struct bide_dead_bounds *bounds,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
+bide_code bide_sqlite_find(struct bide_admin *base, const bide_selection *selection,
+    char cursor[BIDE_CURSOR_SIZE], bide_found_visit *visit, void *user, bide_error *error);
+bide_code bide_sqlite_change(struct bide_admin *base, const bide_selection *selection,
+    const struct bide_change *change, bide_error *error);
+
+/* The next name of a queue in which messages wait, behind `name` ("": the first). */
+bide_code bide_sqlite_next_queue(
+    struct bide_sqlite_file *file, char name[BIDE_NAME_MAX + 1], bool *ret_found, bide_error *error);
 
 #endif

@@ -186,16 +186,16 @@ static bide_code export_queue(struct exporter *exporter, const char *queue, bide
     return code;
 }
 
-static bide_code next_queue(
-    struct exporter *exporter, char name[BIDE_NAME_MAX + 1], bool *ret_found, bide_error *error)
+bide_code bide_sqlite_next_queue(
+    struct bide_sqlite_file *file, char name[BIDE_NAME_MAX + 1], bool *ret_found, bide_error *error)
 {
     sqlite3_stmt *statement;
     bool row = false;
-    bide_code code = bide_sqlite_use(exporter->file, BIDE_SQL_NEXT_WAITING_QUEUE, &statement, error);
+    bide_code code = bide_sqlite_use(file, BIDE_SQL_NEXT_WAITING_QUEUE, &statement, error);
     if (code != BIDE_OK)
         return code;
     sqlite3_bind_text(statement, 1, name, -1, SQLITE_TRANSIENT);
-    code = bide_sqlite_step(exporter->file, statement, &row, error);
+    code = bide_sqlite_step(file, statement, &row, error);
     if (code != BIDE_OK)
         return code;
     const char *text = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
@@ -214,7 +214,7 @@ static bide_code export_waiting(struct exporter *exporter, bide_error *error)
         return export_queue(exporter, exporter->queue, error);
     for (;;) {
         bool found = false;
-        bide_code code = next_queue(exporter, name, &found, error);
+        bide_code code = bide_sqlite_next_queue(exporter->file, name, &found, error);
         if (code == BIDE_OK && found)
             code = export_queue(exporter, name, error);
         if (code != BIDE_OK || !found)
@@ -281,33 +281,13 @@ static bide_code export_letters(struct exporter *exporter, bide_error *error)
 
 /* ---- rounds ---- */
 
-static bide_code free_worker(struct exporter *exporter, int64_t number, bide_error *error)
-{
-    bide_code code = bide_sqlite_begin(exporter->file, true, exporter->admin->timeout_us, error);
-    if (code != BIDE_OK)
-        return code;
-    return finish(exporter->file, bide_sqlite_worker_free(exporter->file, number, error), error);
-}
-
-/* Gives back what dead workers and killed exports held: it waits again. */
-static bide_code free_dead(struct exporter *exporter, bide_error *error)
-{
-    for (;;) {
-        int64_t number = 0;
-        bide_code code = bide_sqlite_worker_find_dead(exporter->file, exporter->worker, &number, error);
-        if (code == BIDE_OK && number)
-            code = free_worker(exporter, number, error);
-        if (code != BIDE_OK || !number)
-            return code;
-    }
-}
-
 static bide_code run_rounds(struct exporter *exporter, bide_error *error)
 {
     bide_code code;
     do {
         exporter->carried = false;
-        code = free_dead(exporter, error);
+        code = bide_sqlite_worker_free_dead(
+            exporter->file, exporter->worker, exporter->admin->timeout_us, error);
         if (code == BIDE_OK)
             code = export_waiting(exporter, error);
         if (code == BIDE_OK)
@@ -325,7 +305,8 @@ static bide_code export_as_worker(struct exporter *exporter, bide_error *error)
         return code;
     code = run_rounds(exporter, error);
     /* If this fails, the next worker gives the claims back: closing the file drops this export's lock. */
-    bide_code freed = free_worker(exporter, exporter->worker, code == BIDE_OK ? error : &later);
+    bide_code freed = bide_sqlite_worker_free_alone(
+        exporter->file, exporter->worker, exporter->admin->timeout_us, code == BIDE_OK ? error : &later);
     bide_sqlite_lock_ring(&exporter->file->lock);
     return code == BIDE_OK ? freed : code;
 }

@@ -1,9 +1,18 @@
+-- Something is due before all that were in `delayed`: tells the worker that keeps the alarm; if it does not wait any
+-- more, another waiting worker is woken and becomes the keeper. Needs wake.
+local function alarm(at, channel, queue)
+  local waiting = KEYS[at + 3]
+  local holder = redis.call('GET', KEYS[at + 4])
+  if not holder or redis.call('SREM', waiting, holder) == 0
+      or redis.call('PUBLISH', channel .. holder, queue) == 0 then
+    wake(waiting, channel, queue, 1)
+  end
+end
 -- Puts messages into `delayed` of the queue whose five keys begin at `at`. list: due, message, due, message … (at
--- most 2 × 1000). When one of them is due before all that were there, the worker that keeps the alarm is told; if it
--- does not wait any more, another waiting worker is woken and becomes the keeper. Needs wake and token.
+-- most 2 × 1000). Needs wake and token.
 local function hold(at, seq, mark, channel, queue, list)
   if #list == 0 then return end
-  local delayed, held, waiting, alarm = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3], KEYS[at + 4]
+  local delayed, held = KEYS[at + 1], KEYS[at + 2]
   local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
   local earliest, earlier = tonumber(first or '1e300'), false
   local token, times, texts = redis.call('INCRBY', seq, #list / 2) - #list / 2, {}, {}
@@ -16,10 +25,5 @@ local function hold(at, seq, mark, channel, queue, list)
   end
   redis.call('HSET', held, unpack(texts))
   redis.call('ZADD', delayed, unpack(times))
-  if not earlier then return end
-  local holder = redis.call('GET', alarm)
-  if not holder or redis.call('SREM', waiting, holder) == 0
-      or redis.call('PUBLISH', channel .. holder, queue) == 0 then
-    wake(waiting, channel, queue, 1)
-  end
+  if earlier then alarm(at, channel, queue) end
 end
