@@ -3,7 +3,7 @@
 #include "base/buffer.h"
 #include "store/stores.h"
 
-static const struct bide_store_type *const types[] = {&bide_sqlite_store};
+static const struct bide_store_type *const types[] = {&bide_sqlite_store, &bide_redis_store};
 
 enum { N_TYPES = sizeof types / sizeof types[0] };
 

@@ -16,6 +16,8 @@ static const struct point {
 } points[] = {
     {"sqlite", "store/sqlite-applied", false},
     {"sqlite", "store/sqlite-committed", true},
+    {"redis", "store/redis-built", false},
+    {"redis", "store/redis-answered", true},
 };
 
 enum { LETTERS = 250, OPERATIONS = 3 };

@@ -39,6 +39,7 @@ static const unsigned char actions[BIDE_REDIS_N_KINDS][BIDE_REDIS_N_TROUBLES] = 
     [BIDE_REDIS_KIND_SEND] = {RECONNECT, LATER, FAIL, FAIL},
     [BIDE_REDIS_KIND_WAIT] = {RECONNECT, FAIL, FAIL, FAIL},
     [BIDE_REDIS_KIND_ADMIN] = {RECONNECT, FAIL, FAIL, FAIL},
+    [BIDE_REDIS_KIND_STORE] = {RECONNECT, FAIL, FAIL, FAIL},
 };
 
 enum bide_redis_action bide_redis_action_on(enum bide_redis_trouble trouble, enum bide_redis_kind kind)

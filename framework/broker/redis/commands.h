@@ -34,6 +34,7 @@ enum bide_redis_kind {
     BIDE_REDIS_KIND_SEND,
     BIDE_REDIS_KIND_WAIT, /* behind what was stored already */
     BIDE_REDIS_KIND_ADMIN,
+    BIDE_REDIS_KIND_STORE, /* letters of a store: harmless twice */
     BIDE_REDIS_N_KINDS
 };
 

@@ -19,14 +19,12 @@ struct bide_redis_link {
     char sha[BIDE_REDIS_N_SCRIPTS][41];
 };
 
-static const struct {
-    const char *name, *lua;
-    enum bide_redis_kind kind;
-} scripts[] = {
+static const struct bide_redis_script_row rows[] = {
 #define SCRIPT_ROW(constant, name, lua, kind) {name, lua, BIDE_REDIS_KIND_##kind},
     BIDE_REDIS_SCRIPTS(SCRIPT_ROW)
 #undef SCRIPT_ROW
 };
+const struct bide_redis_script_set bide_redis_broker_scripts = {rows, BIDE_REDIS_N_SCRIPTS};
 
 /* ---- bytes ---- */
 
@@ -145,10 +143,10 @@ int bide_redis_link_fd(const struct bide_redis_link *link)
 
 /* ---- commands ---- */
 
-void bide_redis_link_script(const struct bide_redis_link *link, struct bide_redis_args *args,
-    enum bide_redis_script script, int n_keys)
+void bide_redis_link_script(
+    const struct bide_redis_link *link, struct bide_redis_args *args, unsigned script, int n_keys)
 {
-    bide_redis_args_begin_kind(args, scripts[script].kind);
+    bide_redis_args_begin_kind(args, link->settings->scripts->rows[script].kind);
     bide_redis_args_add(args, "EVALSHA", 7);
     bide_redis_args_add(args, link->sha[script], 40);
     bide_redis_args_int(args, n_keys);
@@ -294,7 +292,7 @@ static bide_code take_script(
     struct bide_redis_link *link, size_t index, enum bide_redis_action *action, bide_error *error)
 {
     char doing[64];
-    snprintf(doing, sizeof doing, "loading the script '%s'", scripts[index].name);
+    snprintf(doing, sizeof doing, "loading the script '%s'", link->settings->scripts->rows[index].name);
     redisReply *reply = NULL;
     bide_code code = answer(link, BIDE_REDIS_KIND_CONNECT, doing, &reply, action, error);
     if (code != BIDE_OK)
@@ -311,9 +309,10 @@ static bide_code take_script(
 static bide_code load_scripts(struct bide_redis_link *link, enum bide_redis_action *action, bide_error *error)
 {
     bide_code code = BIDE_OK;
-    for (size_t i = 0; code == BIDE_OK && i < BIDE_REDIS_N_SCRIPTS; i++)
-        code = ask_for_script(link, scripts[i].lua, error);
-    for (size_t i = 0; code == BIDE_OK && i < BIDE_REDIS_N_SCRIPTS; i++)
+    const struct bide_redis_script_set *scripts = link->settings->scripts;
+    for (size_t i = 0; code == BIDE_OK && i < scripts->n; i++)
+        code = ask_for_script(link, scripts->rows[i].lua, error);
+    for (size_t i = 0; code == BIDE_OK && i < scripts->n; i++)
         code = take_script(link, i, action, error);
     return code;
 }

@@ -29,9 +29,9 @@ bide_code bide_redis_link_create(const struct bide_redis_settings *settings, boo
     struct bide_redis_link **ret_link, enum bide_redis_action *ret_action, bide_error *error);
 void bide_redis_link_destroy(struct bide_redis_link *link); /* NULL is fine */
 
-/* Begins a command: EVALSHA of a script with n_keys keys. */
-void bide_redis_link_script(const struct bide_redis_link *link, struct bide_redis_args *args,
-    enum bide_redis_script script, int n_keys);
+/* Begins a command: EVALSHA of a script of the settings' set, with n_keys keys. */
+void bide_redis_link_script(
+    const struct bide_redis_link *link, struct bide_redis_args *args, unsigned script, int n_keys);
 /* Adds to a script that stores messages the mark of its tokens: eight characters that no other command has.
  */
 void bide_redis_link_mark(struct bide_redis_link *link, struct bide_redis_args *args);

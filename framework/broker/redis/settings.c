@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/units.h"
+#include "broker/redis/scripts/scripts.h"
 #include "broker/risk.h"
 
 enum { CONNECT_TIMEOUT_MS = 3000, TIMEOUT_MS = 5000, LONGEST_TIMEOUT_S = 3600, DB_MAX = 1 << 20 };
@@ -131,6 +132,7 @@ bide_code bide_redis_settings_create(
     struct bide_redis_settings *settings = bide_calloc(1, sizeof *settings);
     if (!settings)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    settings->scripts = &bide_redis_broker_scripts;
     settings->tls = strcmp(options->url->scheme, "rediss") == 0;
     settings->connect_timeout_ms = CONNECT_TIMEOUT_MS;
     settings->timeout_ms = TIMEOUT_MS;

@@ -18,7 +18,11 @@
 
 enum { BIDE_REDIS_PORT = 6379 };
 
+struct bide_redis_script_set;
+
 struct bide_redis_settings {
+    const struct bide_redis_script_set
+        *scripts; /* the broker's, until whoever made the settings sets others */
     struct bide_url_host hosts[BIDE_URL_HOSTS_MAX]; /* tried in turn; a replica is left for the next */
     size_t n_hosts;
     char *unix_path; /* instead of hosts */

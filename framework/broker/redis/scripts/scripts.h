@@ -20,6 +20,21 @@
 #ifndef BIDE_REDIS_SCRIPTS_H
 #define BIDE_REDIS_SCRIPTS_H
 
+#include <stddef.h>
+
+#include "broker/redis/commands.h"
+
+/* Scripts that a connection loads: the broker's, or a store's (store/redis/). */
+struct bide_redis_script_row {
+    const char *name, *lua;
+    enum bide_redis_kind kind;
+};
+struct bide_redis_script_set {
+    const struct bide_redis_script_row *rows;
+    size_t n; /* at most BIDE_REDIS_N_SCRIPTS */
+};
+extern const struct bide_redis_script_set bide_redis_broker_scripts;
+
 /* Constant, name in messages, text (bide_redis_lua_NAME is NAME.lua), kind (commands.h). */
 #define BIDE_REDIS_SCRIPTS(ROW)                                                                              \
     ROW(BIDE_REDIS_SEND, "send", bide_redis_lua_send, SEND)                                                  \
