@@ -30,10 +30,22 @@ extern const struct case_group permit_cases;
 extern const struct case_group letter_cases;
 extern const struct case_group scan_cases;
 extern const struct case_group kill_cases;
+extern const struct case_group hunger_cases;
+extern const struct case_group sqlite_fault_cases;
+extern const struct case_group redis_fault_cases;
+
+/* What the program was called with. */
+struct store_place {
+    char *url;
+    const char *server; /* folder of tests/support/server-redis; NULL: the server is not ours */
+};
+/* Prints what letters cost; an exit status. */
+int measure(char *url);
 
 enum { LONG_MS = 60 * 1000, BRIEF_MS = 40, SOON_MS = 10 * 1000, FIXTURE_CHILDREN = 8 };
 
 struct fixture {
+    const char *server; /* of store_place */
     struct bide_url url;
     struct bide_store_options options;
     char name_space[48];
@@ -41,7 +53,7 @@ struct fixture {
     pid_t children[FIXTURE_CHILDREN];
 };
 
-int fixture_setup(void **state); /* the test's initial_state is the URL */
+int fixture_setup(void **state); /* the test's initial_state is a store_place */
 int fixture_teardown(void **state);
 struct bide_store *fixture_other(struct fixture *fixture);
 /* Runs `role` in a child process with a store of its own, and returns what reads its answers: the role writes

@@ -15,7 +15,9 @@ int fixture_setup(void **state)
     bide_error error;
     assert_non_null(fixture);
     snprintf(fixture->name_space, sizeof fixture->name_space, "case-%d-%u", (int)getpid(), ++serial);
-    assert_ok(bide_url_parse(*state, &fixture->url, &error), &error);
+    const struct store_place *place = *state;
+    fixture->server = place->server;
+    assert_ok(bide_url_parse(place->url, &fixture->url, &error), &error);
     fixture->options = (struct bide_store_options){.url = &fixture->url,
         .name_space = fixture->name_space,
         .client_name = "contract",

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,7 +137,49 @@ static void the_largest_letter_is_applied(void **state)
     assert_true(operations[BIDE_STORE_OPERATIONS_MAX - 1].answer.first);
 }
 
+enum { THREADS = 4, ROUNDS = 20 };
+
+struct thread {
+    pthread_t id;
+    struct fixture *fixture;
+    bide_code code;
+    int firsts;
+};
+
+static void *write_in_a_thread(void *user)
+{
+    struct thread *thread = user;
+    struct bide_store *store = NULL;
+    thread->code = bide_store_open(&thread->fixture->options, &store, NULL);
+    for (int i = 0; i < ROUNDS && thread->code == BIDE_OK; i++) {
+        struct bide_store_operation operations[] = {
+            turn("a", BIDE_STORE_ANY, 1, "x"), arrive("set", i, ROUNDS), acquire("permit", "everybody", 1)};
+        struct bide_store_letter letter = {.operations = operations, .n = 3};
+        thread->code = bide_store_apply(store, &letter, 1, NULL);
+        thread->firsts += operations[1].answer.first;
+    }
+    bide_store_destroy(store);
+    return NULL;
+}
+
+static void threads_have_stores_of_their_own(void **state)
+{
+    struct thread threads[THREADS];
+    int firsts = 0;
+    for (int i = 0; i < THREADS; i++) {
+        threads[i] = (struct thread){.fixture = *state};
+        assert_int_equal(pthread_create(&threads[i].id, NULL, write_in_a_thread, &threads[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i].id, NULL);
+        assert_int_equal(threads[i].code, BIDE_OK);
+        firsts += threads[i].firsts;
+    }
+    assert_int_equal(firsts, 1);
+}
+
 static const struct CMUnitTest cases[] = {
+    CASE("letter/threads have stores of their own", threads_have_stores_of_their_own),
     CASE("letter/operations go in order", operations_go_in_order),
     CASE("letter/stop keeps the rest from being applied", stop_keeps_the_rest_from_being_applied),
     CASE("letter/completeness is a condition", completeness_is_a_condition),

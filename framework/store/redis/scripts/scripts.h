@@ -1,21 +1,24 @@
-/* store/redis/scripts/scripts.h: the Lua scripts of a Redis store, one row each; see
- * broker/redis/scripts/scripts.h.
+/* store/redis/scripts/scripts.h: the Lua scripts of a Redis store, one row each.
  *
- * Keys, all with the namespace's hash tag:
+ * See broker/redis/scripts/scripts.h. Keys, all with the namespace's hash tag:
  *
- *   {ns}:facts:SCOPE          hash    a scope, with all that lasts as long as it: fields
- *                                       s           "": the scope itself
- *                                       fKEY        a fact: its state, when it lapses (Unix ms; nothing: with
- * the scope), a space, its data tSET        how many members of the set there are, a space, the total
- *                                       bPAGE:SET   4096 members of it as bits, from the lowest on
- *   {ns}:ends:SCOPE           zset    KEY -> when it lapses, of the facts that have a time of their own
- *   {ns}:permits:SIZE:SCOPE:KEY  hash  holder -> when it leaves (Unix ms), a space, its session; SIZE: of
- * SCOPE {ns}:session:ID           string  lives as long as the session; "gone": it was ended in order
- *   {ns}:store:pulse, {ns}:store:judged  strings  as the broker's pulse and judged: after a silence nobody is
- *                                     declared dead for a while
+ *   {ns}:facts:SCOPE       hash    a scope, with all that lasts as long as it
+ *   {ns}:ends:SCOPE        zset    KEY -> when it lapses, of facts that have a time
+ *   {ns}:permits:N:SCOPE:KEY  hash  holder -> when it leaves, a space, its session;
+ *                                  N: bytes of SCOPE
+ *   {ns}:session:ID        string  lives as long as the session; "gone": it ended
+ *   {ns}:store:pulse, {ns}:store:judged  strings  as the broker's pulse and judged
  *
- * Redis itself lets a scope lapse (PEXPIRE). A script writes nothing before it has read what it decides by,
- * so that a server without room refuses it as a whole. */
+ * The fields of a scope (times are Unix ms):
+ *
+ *   s         empty: the scope itself
+ *   fKEY      a fact: its state, when it lapses (nothing: with its scope), a space,
+ *             its data
+ *   tSET      how many members the set has, a space, the total
+ *   bPAGE:SET 4096 members of the set as bits, from the lowest on
+ *
+ * Redis itself lets a scope lapse (PEXPIRE). A script writes nothing before it has
+ * read what it decides by, so that a server without room refuses it as a whole. */
 #ifndef BIDE_STORE_REDIS_SCRIPTS_H
 #define BIDE_STORE_REDIS_SCRIPTS_H
 
