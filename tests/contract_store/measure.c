@@ -42,9 +42,9 @@ static bide_code run(struct bide_store *store, int what, bide_error *error)
     bide_code code = BIDE_OK;
     for (int done = 0; code == BIDE_OK && done < LETTERS; done += BATCH) {
         for (int i = 0; i < BATCH; i++) {
-            /* as ids are: beginning with the time, and the rest at random */
-            snprintf(
-                keys[i], sizeof keys[i], "default/mail/01932b7c-%08x", (unsigned)(done + i) * 2654435761u);
+            /* as ids are: the time in ms, then what is drawn at random */
+            snprintf(keys[i], sizeof keys[i], "default/mail/01932b%06x-%08x", (unsigned)(done + i) / 8,
+                (unsigned)(done + i) * 2654435761u);
             letters[i] = (struct bide_store_letter){
                 operations[i], fill(operations[i], what, keys[i], done + i), BIDE_OK};
         }
