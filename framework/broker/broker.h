@@ -10,7 +10,8 @@
  * arrows of docs/message-lifecycle.md, and each arrow is one call here.
  *
  * Time: due times are Unix ms. A message is never handed out as *ready* before it is due; one that is handed
- * out early (at most BIDE_LANDING_MS before) is to be kept by the receiver's user until its due millisecond.
+ * out early (at most the adapter's landing_ms before) is to be kept by the receiver's user until its due
+ * millisecond.
  */
 #ifndef BIDE_BROKER_BROKER_H
 #define BIDE_BROKER_BROKER_H
@@ -27,8 +28,8 @@
 #include "bide/producer.h"
 #include "message/message.h"
 
-/* The landing window: how early a delivery may be handed out. More than the RabbitMQ ladder's
- * 100 + 8 × 40 ms. */
+/* How early a delivery is handed out at most, where the broker finds messages by their due time. Other
+ * adapters say their own `landing_ms`. */
 enum { BIDE_LANDING_MS = 500 };
 
 /* What all three objects are opened with. All is borrowed until open returns, except `clock`: for ever. */
@@ -379,7 +380,7 @@ struct bide_admin_ops {
 
 /* ---- explain ------------------------------------------------------------------------------------------ */
 
-enum { BIDE_PLAN_HOPS = 48 };
+enum { BIDE_PLAN_HOPS = 72 };
 
 struct bide_plan_hop {
     char where[160]; /* a queue, or what holds the message */
@@ -405,6 +406,7 @@ struct bide_adapter {
         *beside_url;     /* options of its URLs that may be given beside the URL, too; NULL-terminated */
     bool creates_queues; /* sending to a queue nobody declared works (else: parked as unrouted) */
     bool one_process;    /* what is sent can be received in the same process alone, and ends with it */
+    int landing_ms;      /* the landing window: how early a delivery may be handed out */
     bide_code (*open_sender)(
         const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error);
     bide_code (*open_receiver)(

@@ -24,6 +24,10 @@ static bide_code find(
     if (code == BIDE_OK)
         code =
             bide_adapter_take_option(broker->adapter, &broker->url, "queue_type", config->queue_type, error);
+    char shards[16];
+    snprintf(shards, sizeof shards, "%d", config->ladder_shards);
+    if (code == BIDE_OK && config->ladder_shards)
+        code = bide_adapter_take_option(broker->adapter, &broker->url, "ladder_shards", shards, error);
     return code;
 }
 
@@ -81,10 +85,13 @@ bide_code bide_broker_override(struct bide_config *config, const char *url, bide
     bide_free(config->broker);
     config->broker = copy;
     /* A wrong URL is refused by who opens it. */
-    if (bide_url_parse(url, &parsed, NULL) == BIDE_OK && bide_url_param(&parsed, "queue_type")) {
+    bool is_good = bide_url_parse(url, &parsed, NULL) == BIDE_OK;
+    if (is_good && bide_url_param(&parsed, "queue_type")) {
         bide_free(config->queue_type);
         config->queue_type = NULL;
     }
+    if (is_good && bide_url_param(&parsed, "ladder_shards"))
+        config->ladder_shards = 0;
     bide_url_clear(&parsed);
     return BIDE_OK;
 }

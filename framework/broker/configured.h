@@ -16,14 +16,14 @@ struct bide_configured_broker {
 
 /* Finds the adapter of the configuration's broker and fills the options: its namespace, queues and limits,
  * ten seconds for a call, the system's clock. The configuration is borrowed until clear. who: for the name
- * that the broker shows, "bide WHO host:pid". `queue_type` of the configuration counts as an option of the
- * URL. */
+ * that the broker shows, "bide WHO host:pid". `queue_type` and `ladder_shards` of the configuration count
+ * as options of the URL. */
 bide_code bide_broker_configure(const struct bide_config *config, const char *who,
     struct bide_configured_broker *ret_broker, bide_error *error);
 void bide_configured_broker_clear(struct bide_configured_broker *broker); /* also a zeroed one */
 
-/* `url` takes the place of the configuration's broker, as --broker asks for. Where it says queue_type itself,
- * that of the configuration, which was meant for the other URL, is dropped. */
+/* `url` takes the place of the configuration's broker, as --broker asks for. Where it says queue_type or
+ * ladder_shards itself, that of the configuration, which was meant for the other URL, is dropped. */
 bide_code bide_broker_override(struct bide_config *config, const char *url, bide_error *error);
 
 #endif

@@ -143,6 +143,7 @@ struct bide_config {
     char *name_space;
     char *store;               /* an URL; NULL: the broker, where it can be one (store/configured.h) */
     char *queue_type;          /* NULL: not given; an option of the broker's URL (broker/configured.h) */
+    int ladder_shards;         /* 0: not given; like queue_type */
     char **plugin_dirs;        /* absolute, ended by NULL, never empty */
     bool allow_unsafe_plugins; /* also plugins that other users could change */
     char **secrets;            /* the names of the environment variables that were used by "${}" */

@@ -289,6 +289,13 @@ static const struct bide_option root_options[] = {
             "RabbitMQ only: the same as `queue_type=…` in the URL of `broker`, and an error where the two "
             "differ. `quorum` (the default) queues survive the loss of a node; a crash of the broker can "
             "lose a message of `classic` ones in a hop."},
+    {"ladder_shards", BIDE_OPTION_INT, ROOT(ladder_shards), .fallback = "0", .sample = "4", .min = 0,
+        .max = 8,
+        .help = "RabbitMQ only: the same as `ladder_shards=…` in the URL of `broker`, and an error where the "
+                "two differ. Over so many queues each rung of the ladder is spread, because one queue passes "
+                "on some thousands of messages a second; what waits in one rung then runs in no promised "
+                "order. `0`: 1. Give senders and workers the same number; it may be changed at any time "
+                "(`docs/scaling.md`)."},
     {"plugin_dir", BIDE_OPTION_STRINGS, ROOT(plugin_dirs), .fallback = "",
         .help =
             "Folder of the plugins, or a list of folders, of which the first that has the plugin is taken. "

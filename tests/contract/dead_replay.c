@@ -70,7 +70,7 @@ static void then_delays_and_dies_again(void **state)
         hand_flush(hand);
         hand_take(hand, 1, 2 * SOON_MS);
         assert_int_equal(hand->held[0].delivery->message->attempt, 2);
-        assert_between(hand->held[0].handed_ms - due_ms, -BIDE_LANDING_MS - 1, LATE_MS);
+        assert_between(hand->held[0].handed_ms - due_ms, -hand->landing_ms - 1, LATE_MS);
         hand_give(hand, 0, dead_of(BIDE_REASON_REJECTED, 2, "no"));
         hand_flush(hand);
         fixture_expect_counts(fixture, 0, 0, 0, 0, 1);
@@ -255,8 +255,8 @@ static void spread_lands(void **state)
     assert_int_equal(retry_dead(fixture, filter), 4);
     hand_take(hand, 4, SOON_MS);
     for (size_t i = 0; i < hand->n; i++)
-        assert_between(
-            hand->held[i].handed_ms - hand->held[i].delivery->message->due_ms, -BIDE_LANDING_MS - 1, SOON_MS);
+        assert_between(hand->held[i].handed_ms - hand->held[i].delivery->message->due_ms,
+            -hand->landing_ms - 1, SOON_MS);
     hand_ack_all(hand);
     fixture_expect_counts(fixture, 0, 0, 0, 0, 0);
 }

@@ -116,7 +116,7 @@ static void killed_with_early_ones(void **state)
     child_expect(child, "holding", MANY_MS); /* within the landing window or just after due */
     struct hand *hand = hand_open(fixture);
     child_kill(child);
-    hand_take(hand, 10, take_over_ms(fixture) + BIDE_LANDING_MS);
+    hand_take(hand, 10, take_over_ms(fixture) + hand->landing_ms);
     expect_attempts(hand, 1);
     hand_ack_all(hand);
 }

@@ -54,7 +54,7 @@ static void once_with_everything(void **state)
     assert_int_equal(got->sent_ms, sent_ms);
     assert_string_equal(got->error, "HTTP 503: \xC3\xBC"
                                     "ber");
-    assert_between(hand->held[0].handed_ms - due_ms, -BIDE_LANDING_MS - 1, LATE_MS);
+    assert_between(hand->held[0].handed_ms - due_ms, -hand->landing_ms - 1, LATE_MS);
     hand_ack_all(hand);
     hand_expect_none(hand, QUIET_MS);
 }
@@ -77,7 +77,7 @@ static void ten_rounds(void **state)
         expect_marked(fixture, got, expires_ms);
         assert_int_equal(got->attempt, round + 1);
         assert_string_equal(got->error, text);
-        assert_between(hand->held[0].handed_ms - due_ms, -BIDE_LANDING_MS - 1, LATE_MS);
+        assert_between(hand->held[0].handed_ms - due_ms, -hand->landing_ms - 1, LATE_MS);
     }
     hand_ack_all(hand);
     fixture_expect_counts(fixture, 0, 0, 0, 0, 0);

@@ -188,7 +188,7 @@ static void stop_then_settle(void **state)
     struct hand *hand = hand_open_shut(fixture);
     hand->receiver->ops->limit(hand->receiver, 0, 5);
     fixture_fill(fixture, 0, 0, 12, 0);
-    fixture_fill(fixture, 0, 12, 3, 700);
+    fixture_fill(fixture, 0, 12, 3, hand->landing_ms + 200);
     hand_take(hand, 5, SOON_MS);
     hand->receiver->ops->stop(hand->receiver);
     hand_serve_for(hand, 1000);

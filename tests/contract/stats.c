@@ -197,9 +197,9 @@ static void explained(void **state)
         assert_true(plan.n_hops <= BIDE_PLAN_HOPS);
         assert_true(plan.passes >= 1);
         assert_non_null(plan.method);
-        assert_between(plan.resolution_ms, 0, BIDE_LANDING_MS);
+        assert_between(plan.resolution_ms, 0, fixture->adapter->landing_ms);
         if (plan.passes == 1)
-            assert_between(held_ms, delays_ms[i] - BIDE_LANDING_MS, delays_ms[i]);
+            assert_between(held_ms, delays_ms[i] - fixture->adapter->landing_ms, delays_ms[i]);
     }
 }
 

@@ -18,7 +18,7 @@ SERVER = Server()  # of this file alone: rights are taken away, queues are spoil
 
 
 def handler(project, base="300ms", **changes):
-    """Its retries go up the ladder, by the exchange hold.100ms."""
+    """Its retries go straight to landing, by the exchange due; with a base of more than 1.5 s up the ladder."""
     return project.probe(retry={"attempts": 4, "backoff": "fixed", "base": base, "jitter": 0.0}, **changes)
 
 
@@ -83,7 +83,7 @@ def exchange_deleted_under_retries(project):
     project.send([{"type": "probe", "id": "before", "body": {"fail": 1}}])
     wait_until(lambda: all_done(project, ["before"]), 40, worker.log_tail)
     with Foreign(project) as foreign:
-        foreign.channel.exchange_delete(foreign.name("hold.1s"))  # where the slow ones go
+        foreign.channel.exchange_delete(foreign.name("hold.rung.1s"))  # where the slow ones go
     ids = project.send({"type": "slow" if n % 4 == 0 else "probe", "id": f"x{n:02d}", "body": {"fail": 1}} for n in range(60))
     wait_until(lambda: all_done(project, ids), 40, lambda: f"{project.status()}: {worker.log_tail()}")
     expect(worker.stop() == 0, worker.log_tail())
@@ -226,7 +226,7 @@ def refused_while_it_leaves(project):
     project.send([{"type": "probe", "id": "late", "body": {"fail": 1, "sleep_ms": 2000}}])
     wait_until(lambda: project.queue("default")["ready"] == 0, 20, worker.log_tail)
     with Foreign(project) as foreign:
-        foreign.channel.exchange_delete(foreign.name("hold.100ms"))
+        foreign.channel.exchange_delete(foreign.name("due"))
     expect(worker.stop() == 0, worker.log_tail())
     worker = project.worker()
     wait_until(lambda: all_done(project, ["late"]), 20, worker.log_tail)

@@ -35,19 +35,20 @@ def lines_of(project, identity):
     return [line for line in project.journal() if line["id"] == identity]
 
 
-DELAYS = ("50ms", "99ms", "100ms", "101ms", "999ms", "1000ms", "9.95s", "10s")
+DELAYS_MS = (50, 99, 100, 101, 999, 1000, 1419, 1420, 1421, 1999, 2000, 9950, 10_000)
+LARGE = "x" * 5000  # a body that is held in tenths of a second first
 
 
 def each_delay_on_time(project):
-    """On both sides of each border: below the ladder, its lowest rung, all digits of a unit, the next unit."""
+    """On both sides of each border: below the ladder, its lowest rung, the next one; large bodies, by way of the tenths."""
     running(project, "each")
     machine = Machine(11)
-    project.send([{"type": "probe", "id": delay, "delay": delay} for delay in DELAYS])
-    wait_until(lambda: project.journal_count() == len(DELAYS) + 1, 30, lambda: f"all have run: {project.journal()}")
+    project.send([{"type": "probe", "id": f"{size}-{delay}", "delay": f"{delay}ms", "body": {"pad": pad}}
+                  for delay in DELAYS_MS for size, pad in (("small", ""), ("large", LARGE))])
+    wait_until(lambda: project.journal_count() == 2 * len(DELAYS_MS) + 1, 30, lambda: f"all have run: {project.journal()}")
     lines = [line for line in project.journal() if line["id"] != "ready"]
     for line in lines:
-        wanted = {"50ms": 50, "99ms": 99, "100ms": 100, "101ms": 101, "999ms": 999, "1000ms": 1000, "9.95s": 9950,
-                  "10s": 10000}[line["id"]]
+        wanted = int(line["id"].split("-")[1])
         expect(line["due_ms"] - line["sent_ms"] == wanted, f"{line}: held for another time than {wanted} ms")
     machine.on_time({line["id"]: line["lateness_us"] / 1000 for line in lines})
 
@@ -82,13 +83,14 @@ def gaps_between_retries(project):
 
 
 def ten_rounds(project):
-    """The same rung ten times: the broker drops what it takes for a dead-letter cycle, unless its traces are removed."""
+    """The same rungs ten times: the broker drops what it takes for a dead-letter cycle, unless its traces are removed. A large
+    body is held in tenths of a second, so that ten rounds are short."""
     retry = {"attempts": 11, "backoff": "fixed", "base": "300ms", "jitter": 0.0}
     running(project, "rounds", retry=retry)
     headers = {"text": "Grüße", "number": 2**40, "table": {"a": [1, True]}}
     with Foreign(project) as foreign:
-        foreign.publish("rounds", b'{"fail": 99}', headers, type="probe", message_id="round")
-        foreign.publish("rounds", b'{"fail": 10}', headers, type="probe", message_id="last")
+        foreign.publish("rounds", b'{"fail": 99, "pad": "%s"}' % LARGE.encode(), headers, type="probe", message_id="round")
+        foreign.publish("rounds", b'{"fail": 10, "pad": "%s"}' % LARGE.encode(), headers, type="probe", message_id="last")
         properties, _ = foreign.take("rounds.dead", 30)
     wait_until(lambda: len(lines_of(project, "last")) == 11, 10, lambda: f"{lines_of(project, 'last')}")
     for identity in ("round", "last"):
@@ -136,26 +138,26 @@ def longer_than_a_pass(project):
     running(project, "long")
     project.bide("send", "probe", "{}", "--delay", "400d", "--id", "far")
     rungs = {rung["name"]: rung["messages"] for rung in project.status()["rungs"]}
-    expect(rungs[f"{NAME_SPACE}.hold.9000000s"] == 1, f"{ {k: v for k, v in rungs.items() if v} }")
+    expect(rungs[f"{NAME_SPACE}.hold.90000min.1"] == 1, f"{ {k: v for k, v in rungs.items() if v} }")
     plan = json.loads(project.bide("explain", "--delay", "400d", "--json").stdout)
     held = sum(hop["ms"] for hop in plan["hops"])
     expect(held == plan["delay_ms"] == 400 * 86400 * 1000, f"{plan}")
-    expect(plan["passes"] > 1 and plan["resolution_ms"] == 100, f"{plan}")
+    expect(plan["passes"] > 1 and plan["resolution_ms"] == 1000, f"{plan}")
     said = project.bide("explain", "--delay", "400d").stdout
-    expect("9000000s" in said and "landing" in said, said)
+    expect("90000min" in said and "landing" in said, said)
     hour = json.loads(project.bide("explain", "--delay", "1h", "--json").stdout)
-    queues = [hop["where"].rsplit(".", 1)[1] for hop in hour["hops"] if ".hold." in hop["where"]]
-    expect(queues == ["3000s", "600s"] and hour["passes"] == 1, f"{hour}")
+    queues = [hop["where"].split(".hold.")[1] for hop in hour["hops"] if ".hold." in hop["where"]]
+    expect(queues == ["60min.1"] and hour["passes"] == 1, f"{hour}")
     project.bide("send", "probe", "{}", "--delay", "3651d", expect=64)
     with Foreign(project) as foreign:
-        method, properties, _ = foreign.get("hold.9000000s")
-    expect((method.routing_key, properties.message_id) == ("9.0.0.0.0.0.0.0.long", "far"), f"{method} {properties}")
+        method, properties, _ = foreign.get("hold.90000min.1")
+    expect((method.routing_key, properties.message_id) == ("1.0.9.0.0.0.0.0.long", "far"), f"{method} {properties}")
 
 
 DAY_S = 86400
 # What is left when a pass ends, in days, and where the next one goes: the highest rung, or by all its digits.
-PASSES = (("296", "hold.9000000s", "9.0.0.0.0.0.0.0."), ("192", "hold.9000000s", "9.0.0.0.0.0.0.0."),
-          ("46", "hold.3000000s", "3.9.7.4."), ("1", "hold.80000s", "0.0.8.6."))
+PASSES = (("296", "hold.90000min.1", "1.0.9.0.0.0.0.0."), ("192", "hold.90000min.1", "1.0.9.0.0.0.0.0."),
+          ("46", "hold.60000min.1", "1.0.6.6.2.4."), ("1", "hold.1000min.1", "1.0.0.1.4.4."))
 
 
 def pass_after_pass(project):

@@ -265,11 +265,11 @@ def nothing_declared_yet(project, server):
     project.bide("send", "probe", "{}", "--broker", server.urls[0])
     refused = [row for row in findings(project, expect=CONFIG) if row["severity"] == "error"]
     expect(len(refused) == 1 and "set_permissions -p '/' 'reader'" in refused[0]["remedy"], f"{refused}")
-    server.ctl("set_permissions", "reader", r"^(?!.*\.hold\.5s$)", ".*", ".*")
+    server.ctl("set_permissions", "reader", r"^(?!.*\.hold\.5s\.1$)", ".*", ".*")
     with Foreign(project, server.urls[0]) as foreign:
-        foreign.delete_queue("hold.5s")
+        foreign.delete_queue("hold.5s.1")
     found = warnings(project)
-    expect(found == [(f"queue {project.name_space}.hold.5s", "is missing")], f"{found}")
+    expect(found == [(f"queue {project.name_space}.hold.5s.1", "is missing")], f"{found}")
 
 
 main(wrong_password, unknown_vhost, refused_port, port_that_never_answers, something_else_listens,

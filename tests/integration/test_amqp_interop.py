@@ -5,6 +5,7 @@
 
 import datetime
 import decimal
+import json
 import sys
 import time
 import uuid
@@ -190,6 +191,11 @@ def no_type_and_unknown_type(project):
     expect("nobody" in error, f"the type is not named: {error}")
 
 
+def padded(fail):
+    """So large that its retries are held in the tenths of a second."""
+    return json.dumps({"fail": fail, "pad": "x" * 5000}).encode()
+
+
 def what_amqp_treats_specially(project):
     """CC, BCC, the sender's user_id, expiration and a history of dead-lettering: three retries, each run once.
 
@@ -198,19 +204,19 @@ def what_amqp_treats_specially(project):
     kept another user's user_id would close the channel."""
     queues = ("special", "copy", "blind")
     running(project, *queues)
-    history = [{"queue": f"{NAME_SPACE}.hold.100ms", "reason": "expired", "count": 1, "exchange": f"{NAME_SPACE}.work",
+    history = [{"queue": f"{NAME_SPACE}.hold.100ms.1", "reason": "expired", "count": 1, "exchange": f"{NAME_SPACE}.work",
                 "routing-keys": ["special"], "time": datetime.datetime(2026, 1, 2)}]
-    headers = {"CC": ["copy"], "BCC": ["blind"], "x-death": history, "x-first-death-queue": f"{NAME_SPACE}.hold.100ms",
+    headers = {"CC": ["copy"], "BCC": ["blind"], "x-death": history, "x-first-death-queue": f"{NAME_SPACE}.hold.100ms.1",
                "x-first-death-reason": "expired", "x-first-death-exchange": f"{NAME_SPACE}.work", "own": "kept"}
     with Foreign(project) as foreign:
-        foreign.publish("special", b'{"fail": 3}', headers, type="probe", message_id="special", user_id="guest",
+        foreign.publish("special", padded(3), headers, type="probe", message_id="special", user_id="guest",
                         expiration="60000")
-        foreign.publish("special", b'{"fail": 99}', {**headers, "CC": [], "BCC": []}, type="probe", message_id="doomed",
+        foreign.publish("special", padded(99), {**headers, "CC": [], "BCC": []}, type="probe", message_id="doomed",
                         user_id="guest", expiration="60000")
         done(project, "special", 12)
         properties, _ = foreign.take("special.dead")
         # Whatever was published too much would have come before a message sent now has run through the same ladder.
-        foreign.publish("special", b'{"fail": 3}', type="probe", message_id="later")
+        foreign.publish("special", padded(3), type="probe", message_id="later")
         done(project, "later", 4)
     runs = sorted((line["queue"], line["attempt"]) for line in lines_of(project, "special"))
     expect(runs == sorted((queue, attempt) for queue in queues for attempt in range(1, 5)), f"{runs}")

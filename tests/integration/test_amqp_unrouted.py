@@ -52,7 +52,7 @@ def on_time(project, machine, prefix):
 
 
 def others(count=100):
-    return [{"type": "probe", "id": f"o{n}", "delay": f"{450 + n * 13 % 450}ms"} for n in range(count)]
+    return [{"type": "probe", "id": f"o{n}", "delay": f"{3450 + n * 13 % 450}ms"} for n in range(count)]
 
 
 def queue_that_does_not_exist(project):
@@ -80,16 +80,16 @@ def queue_that_does_not_exist(project):
 
 
 def rung_somebody_deleted(project):
-    """Forty that need it, as their first hop or their second; a sender at work does not notice, nothing is lost.
+    """Forty that need it, as their first hop or (large bodies: behind the tenths) their second; a sender at work does not notice, nothing is lost.
     No delay is near the bound of a rung: the sender takes some milliseconds, and a shorter way would be another."""
     running(project, "work-a")
     sender = project.sender()
     feed(sender, [{"type": "probe", "id": "first", "delay": "50ms"}])
     wait_until(lambda: confirmed(project) == ["first"], 20, "the sender runs")
     with Foreign(project) as foreign:
-        foreign.delete_queue("hold.300ms")
-        machine = Machine(4)
-        needing = [{"type": "probe", "id": f"n{n}", "delay": f"{350 + n if n % 2 else 1350 + n}ms"} for n in range(40)]
+        foreign.delete_queue("hold.2s.1")
+        machine = Machine(5)
+        needing = [{"type": "probe", "id": f"n{n}", "delay": f"{2350 + n}ms", "body": {"pad": "x" * 5000 * (n % 2)}} for n in range(40)]
         feed(sender, [row for group in zip(needing, others(40)) for row in group])
         sender.stdin.close()
         expect(sender.wait(20) == 0, (project.dir / "send.log").read_text())

@@ -77,7 +77,7 @@ RELOAD, QUIET = (next(kind for kind in OF_WORKERS if kind.name == name) for name
 CUT_ALL = next(kind for kind in KINDS if kind.name == "cut-all")
 OWN = (1, 4, 6)
 SHARES = 4  # so many seeds of a sort, gentle or rough, meet all
-RUNGS = ("100ms", "1s", "10s")
+RUNGS = ("100ms", "1s", "1min")
 
 
 def allowed(plan, kinds):
@@ -320,7 +320,7 @@ class Broker(Undoing):
         return f"{self.project.name_space}.{name}"
 
     def delete_exchange(self, decision):
-        names = ("work", "due", *(f"hold.{unit}" for unit in RUNGS), "unrouted")
+        names = ("work", "due", *(f"hold.rung.{unit}" for unit in RUNGS), "unrouted")
         with self.channel() as channel:
             channel.exchange_delete(self.name(names[int(decision.chance * len(names))]))
         self.reasons.add("unrouted")
@@ -337,7 +337,7 @@ class Broker(Undoing):
     def delete_empty_rung(self, decision):
         """What lay in one that is not empty would go with it: so it gets nothing more, and goes once it is empty. A passive
         declare does not show messages that are on their way to the next rung; the queue's own state does."""
-        names = [f"{digit}00ms" for digit in range(1, 10)] + [f"{digit}s" for digit in range(1, 4)]
+        names = [f"{number}s.1" for number in range(1, 4)]
         name = self.name(f"hold.{names[int(decision.chance * len(names))]}")
         self.reasons.add("unrouted")
         with self.channel() as channel:

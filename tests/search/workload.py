@@ -86,7 +86,7 @@ def body_of(draw, sort):
 def row_of(draw, sort, number):
     row = {"type": {"rough": "rough", "chain": "chain"}.get(sort, "probe"), "id": f"{sort}-{number:05d}", "body": body_of(draw, sort)}
     if sort in ("later", "cargo") or sort in ("slow", "chain", "again") and draw.random() < 0.5:
-        row["delay"] = f"{draw.randrange(100, 2000)}ms"
+        row["delay"] = f"{draw.randrange(100, 3000)}ms"
     if sort == "expires":
         row.update(delay=f"{draw.randrange(10, 800)}ms", expires=f"{draw.randrange(1, 400)}ms")
     if sort == "cargo":

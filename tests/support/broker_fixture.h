@@ -16,7 +16,7 @@
 /* What the program was called with; lives for the whole run. */
 struct broker_settings {
     const char *url;
-    bool share_namespace; /* one namespace for all cases (RabbitMQ's ladder has 72 queues), fresh queues each
+    bool share_namespace; /* one namespace for all cases (RabbitMQ's ladder has 113 queues), fresh queues each
                            */
     const char *program;  /* this program's path, to start children */
 };

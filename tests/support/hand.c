@@ -24,6 +24,7 @@ struct hand *hand_open_shut(struct fixture *fixture)
     struct hand *hand = free_slot(fixture);
     bide_error error;
     assert_ok(fixture->adapter->open_receiver(&fixture->options, &hand->receiver, &error), &error);
+    hand->landing_ms = fixture->adapter->landing_ms;
     return hand;
 }
 

@@ -25,6 +25,7 @@ struct hand {
     size_t n;
     size_t capacity;
     uint64_t waits; /* how often hand_serve went to sleep */
+    int landing_ms; /* the adapter's landing window */
 };
 
 /* Opens a receiver with the fixture's options, limits set to HAND_LIMIT for each queue. */

@@ -54,6 +54,23 @@ static void two_queue_types_are_an_error(void **state)
     bide_config_destroy(config);
 }
 
+static void ladder_shards_is_an_option_of_the_url(void **state)
+{
+    struct bide_config *config = config_of("amqp://h", NULL);
+    struct bide_configured_broker broker;
+    bide_error error;
+    (void)state;
+    config->ladder_shards = 4;
+    assert_ok(bide_broker_configure(config, "test", &broker, &error), &error);
+    assert_string_equal(bide_url_param(broker.options.url, "ladder_shards"), "4");
+    bide_configured_broker_clear(&broker);
+    assert_ok(bide_broker_override(config, "amqp://other?ladder_shards=2", &error), &error);
+    assert_ok(bide_broker_configure(config, "test", &broker, &error), &error);
+    assert_string_equal(bide_url_param(broker.options.url, "ladder_shards"), "2");
+    bide_configured_broker_clear(&broker);
+    bide_config_destroy(config);
+}
+
 static void another_url_may_say_another_queue_type(void **state)
 {
     struct bide_config *config = config_of("amqp://h", "quorum");
@@ -108,6 +125,7 @@ static void each_allocation_fails(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(queue_type_is_an_option_of_the_url),
     cmocka_unit_test(two_queue_types_are_an_error),
+    cmocka_unit_test(ladder_shards_is_an_option_of_the_url),
     cmocka_unit_test(another_url_may_say_another_queue_type),
     cmocka_unit_test(options_are_those_of_the_configuration),
     cmocka_unit_test(each_allocation_fails),

@@ -38,7 +38,7 @@ static void test_defaults(void **state)
 
 static const char whole_file[] =
     "broker = \"redis://localhost\"; store = \"sqlite:facts.db\"; namespace = \"shop\"; queue_type = "
-    "\"classic\"; plugin_dir = "
+    "\"classic\"; ladder_shards = 4; plugin_dir = "
     "\"plugins\";\n"
     "worker: { threads = 3; processes = 2; order = \"strict\"; drain = \"1m\"; max_body = 4096; prefetch = "
     "7; };\n"
@@ -65,6 +65,7 @@ static void test_everything_given(void **state)
     assert_null(config->plugin_dirs[1]);
     assert_string_equal(config->queue_type, "classic");
     assert_string_equal(config->store, "sqlite:facts.db");
+    assert_int_equal(config->ladder_shards, 4);
     assert_int_equal(config->worker.threads, 3);
     assert_int_equal(config->worker.order, BIDE_ORDER_STRICT);
     assert_int_equal(config->worker.drain_ms, 60000);
@@ -202,6 +203,7 @@ static const struct {
         "amqp://user:password@host/vhost or redis://host:6379/0"},
     {"queue_type = \"clasic\";",
         "a.conf:1: queue_type is 'clasic' (did you mean 'classic'?): it must be \"quorum\" or \"classic\""},
+    {"ladder_shards = 9;", "a.conf:1: ladder_shards is 9: it must lie from 0 to 8"},
     {"queue_type = true;", "a.conf:1: queue_type must be \"quorum\" or \"classic\""},
     {"worker = 3;", "a.conf:1: worker must be a group: worker: { … };"},
     {"worker: { threads = \"8\"; };", "a.conf:1: threads must be a whole number, without quotes"},
@@ -367,10 +369,11 @@ static void test_sample_is_valid_and_default(void **state)
 
 static void test_reference_names_every_key(void **state)
 {
-    static const char *const keys[] = {"broker", "store", "namespace", "queue_type", "plugin_dir", "threads",
-        "processes", "order", "drain", "max_body", "prefetch", "name", "weight", "type", "plugin", "queue",
-        "concurrency", "timeout", "kill_after", "isolation", "attempts", "backoff", "base", "cap", "jitter",
-        "crash_attempts", "settings", "limits", "memory", "cpu", "files", "no_new_privs"};
+    static const char *const keys[] = {"broker", "store", "namespace", "queue_type", "ladder_shards",
+        "plugin_dir", "threads", "processes", "order", "drain", "max_body", "prefetch", "name", "weight",
+        "type", "plugin", "queue", "concurrency", "timeout", "kill_after", "isolation", "attempts", "backoff",
+        "base", "cap", "jitter", "crash_attempts", "settings", "limits", "memory", "cpu", "files",
+        "no_new_privs"};
     (void)state;
     char *reference = written(bide_config_write_reference);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {

@@ -46,6 +46,7 @@ static void test_defaults(void **state)
     assert_int_equal(settings->connect_timeout_ms, 5000);
     assert_false(settings->tls);
     assert_false(settings->classic);
+    assert_int_equal(settings->shards, 1);
     bide_rmq_settings_destroy(settings);
 }
 
@@ -54,10 +55,11 @@ static void test_in_full(void **state)
     (void)state;
     struct bide_rmq_settings *settings = made(
         "amqps://us%40er:p%3Aw@h1,h2:1234,[::1]:99/a%2Fb?heartbeat=4&connect_timeout=2&verify=verify_none"
-        "&queue_type=classic"
+        "&queue_type=classic&ladder_shards=4"
         "&cacertfile=ca.pem&certfile=/c.pem&keyfile=k.pem");
     assert_true(settings->tls);
     assert_true(settings->classic);
+    assert_int_equal(settings->shards, 4);
     assert_false(settings->verify);
     assert_int_equal(settings->n_hosts, 3);
     assert_int_equal(settings->hosts[0].port, 5671);
@@ -81,8 +83,10 @@ static void test_names(void **state)
     assert_string_equal(settings->work_exchange, "bide.work");
     assert_string_equal(settings->due_exchange, "bide.due");
     assert_string_equal(settings->unrouted, "bide.unrouted");
-    assert_string_equal(settings->hold_exchange[0], "bide.hold.100ms");
-    assert_string_equal(settings->hold_exchange[7], "bide.hold.1000000s");
+    assert_string_equal(settings->hold_exchange[0], "bide.hold.rung.100ms");
+    assert_string_equal(settings->hold_exchange[6], "bide.hold.rung.1s");
+    char name[BIDE_RMQ_HOLDING_NAME];
+    assert_string_equal(bide_rmq_holding_name("bide", 4, 4, 2, name), "bide.hold.40min.2");
     assert_string_equal(settings->queues[0].work, "bide.mail");
     assert_string_equal(settings->queues[0].landing, "bide.mail.landing");
     assert_string_equal(settings->queues[0].later, "bide.mail.later");
@@ -100,6 +104,9 @@ static void test_refused(void **state)
         {"amqp://h?heartbeat=x", "number of seconds"},
         {"amqp://h?heartbeat=-1", "number of seconds"},
         {"amqp://h?connect_timeout=0", "at least 1"},
+        {"amqp://h?ladder_shards=0", "from 1 to 8"},
+        {"amqp://h?ladder_shards=9", "from 1 to 8"},
+        {"amqp://h?ladder_shards=two", "from 1 to 8"},
         {"amqps://h?verify=maybe", "verify=peer"},
         {"amqps://h?certfile=a", "keyfile"},
         {"amqp://u:secret@h?verify=maybe", "***"},

@@ -26,6 +26,7 @@ const struct bide_adapter bide_memory_adapter = {
     .name = "memory",
     .schemes = {"memory"},
     .creates_queues = true,
+    .landing_ms = BIDE_LANDING_MS,
     .one_process = true,
     .open_sender = bide_memory_open_sender,
     .open_receiver = bide_memory_open_receiver,

@@ -1,12 +1,14 @@
 #include "broker/adapters.h"
+#include "broker/rabbitmq/ladder.h"
 #include "broker/rabbitmq/objects.h"
 
-static const char *const beside_url[] = {"queue_type", NULL};
+static const char *const beside_url[] = {"queue_type", "ladder_shards", NULL};
 
 const struct bide_adapter bide_rabbitmq_adapter = {
     .name = "rabbitmq",
     .schemes = {"amqp", "amqps", NULL},
     .creates_queues = false,
+    .landing_ms = BIDE_RMQ_LANDING_MS,
     .open_sender = bide_rmq_open_sender,
     .open_receiver = bide_rmq_open_receiver,
     .open_admin = bide_rmq_open_admin,

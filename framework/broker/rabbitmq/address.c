@@ -2,18 +2,28 @@
 
 #include <stdio.h>
 
-void bide_rmq_route_due(
-    struct bide_rmq_route *route, const struct bide_rmq_settings *settings, const char *queue, int64_t due_ms)
+#include "base/hash.h"
+
+/* Where a rung has several shards, the id decides: so messages with the same delay spread evenly. */
+static int shard_of(const struct bide_rmq_settings *settings, const struct bide_message *message)
+{
+    return 1 + (settings->shards > 1 ? (int)(bide_hash_text(message->id) % (uint32_t)settings->shards) : 0);
+}
+
+void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings,
+    const char *queue, const struct bide_message *message)
 {
     struct bide_rmq_climb climb;
-    int64_t delay_ms = due_ms - bide_wall_ms(settings->clock);
+    int64_t delay_ms = message->due_ms - bide_wall_ms(settings->clock);
     route->address = (struct bide_rmq_address){settings->work_exchange, queue};
     if (delay_ms <= 0)
         return;
-    bide_rmq_climb_plan(delay_ms, &climb);
+    bide_rmq_climb_plan(
+        delay_ms, message->body_size > BIDE_RMQ_SMALL_BODY, shard_of(settings, message), &climb);
     snprintf(route->key, sizeof route->key, "%s%.*s", climb.path, BIDE_NAME_MAX, queue);
     route->address.key = route->key;
-    route->address.exchange = climb.first < 0 ? settings->due_exchange : settings->hold_exchange[climb.first];
+    route->address.exchange =
+        climb.first == BIDE_RMQ_RUNGS ? settings->due_exchange : settings->hold_exchange[climb.first];
 }
 
 bool bide_rmq_route_holds(const struct bide_rmq_route *route, const struct bide_rmq_settings *settings)

@@ -7,13 +7,13 @@
 /* An address and the memory of its key. */
 struct bide_rmq_route {
     struct bide_rmq_address address;
-    char key[2 * BIDE_RMQ_RUNGS + BIDE_NAME_MAX + 8];
+    char key[BIDE_RMQ_PATH + BIDE_NAME_MAX + 1];
 };
 
 /* The address for a message to be run when it is due: the work queue, the landing queue, or the ladder first.
  * `queue` is borrowed. */
 void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings,
-    const char *queue, int64_t due_ms);
+    const char *queue, const struct bide_message *message);
 /* Does such an address lead to a queue where messages wait for their time? */
 bool bide_rmq_route_holds(const struct bide_rmq_route *route, const struct bide_rmq_settings *settings);
 /* The address of a queue's dead letters. */

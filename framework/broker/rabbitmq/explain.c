@@ -1,7 +1,7 @@
 #include <stdio.h>
 
-#include "broker/rabbitmq/ladder.h"
 #include "broker/rabbitmq/objects.h"
+#include "broker/rabbitmq/settings.h"
 
 static void add_hop(struct bide_plan *plan, const char *where, int64_t ms)
 {
@@ -14,13 +14,12 @@ static void add_hop(struct bide_plan *plan, const char *where, int64_t ms)
 
 static void add_pass(struct bide_plan *plan, const char *name_space, const struct bide_rmq_climb *climb)
 {
-    for (int rung = climb->first; rung >= 0; rung--) {
-        char text[BIDE_RMQ_RUNG_TEXT], where[160];
-        int digit = climb->digits[rung];
-        if (digit == 0)
-            continue;
-        snprintf(where, sizeof where, "%.100s.hold.%s", name_space, bide_rmq_rung_text(rung, digit, text));
-        add_hop(plan, where, digit * bide_rmq_rung_unit_ms(rung));
+    for (int rung = climb->first; rung < BIDE_RMQ_RUNGS; rung++) {
+        char where[BIDE_RMQ_HOLDING_NAME];
+        int number = climb->numbers[rung];
+        if (number > 0)
+            add_hop(plan, bide_rmq_holding_name(name_space, rung, number, 1, where),
+                number * bide_rmq_rung_unit_ms(rung));
     }
 }
 
@@ -28,22 +27,22 @@ bide_code bide_rmq_explain(const struct bide_broker_options *options, int64_t de
     struct bide_plan *ret_plan, bide_error *error)
 {
     struct bide_plan plan = {.passes = 0,
-        .resolution_ms = BIDE_RMQ_TICK_MS,
-        .method = "holding queues, one for each decimal digit of the delay in 0.1 s, dead-letter from the "
-                  "larger unit to the smaller; each hop begins 40 ms early, and a worker lands the rest to "
-                  "the millisecond"};
+        .resolution_ms = bide_rmq_rung_unit_ms(BIDE_RMQ_RUNGS - 1),
+        .method = "a holding queue for each decimal digit of the minutes and one for the seconds; a worker "
+                  "takes the message early and lands the rest to the millisecond (bodies over 4 KiB: tenths "
+                  "of a second first)"};
     if (delay_ms < 0 || delay_ms > BIDE_DELAY_MAX_MS)
         return bide_fail(error, BIDE_E_USAGE, "a delay is from 0 to 3650 days");
     int64_t left = delay_ms;
     do {
         struct bide_rmq_climb climb;
-        bide_rmq_climb_plan(left, &climb);
+        bide_rmq_climb_plan(left, false, 1, &climb);
         add_pass(&plan, options->name_space, &climb);
         left -= climb.held_ms;
         plan.passes++;
-    } while (left >= BIDE_RMQ_TICK_MS);
+    } while (left >= BIDE_RMQ_EARLY_MS);
     if (delay_ms > 0)
-        add_hop(&plan, "landing", left);
+        add_hop(&plan, "landing", left > 0 ? left : 0);
     *ret_plan = plan;
     return BIDE_OK;
 }

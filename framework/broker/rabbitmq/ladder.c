@@ -3,50 +3,80 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const int64_t pass_ticks = 100000000;    /* 10^8: the first number with nine digits */
-static const int64_t top_rung_ticks = 90000000; /* digit 9 on the top rung */
+enum { SECOND_MS = 1000, MINUTE_MS = 60 * SECOND_MS };
+
+static const struct {
+    int64_t unit_ms;
+    int numbers;
+} rungs[BIDE_RMQ_RUNGS] = {
+    {100, 9},
+    {10000 * MINUTE_MS, 9},
+    {1000 * MINUTE_MS, 9},
+    {100 * MINUTE_MS, 9},
+    {10 * MINUTE_MS, 9},
+    {MINUTE_MS, 9},
+    {SECOND_MS, 59},
+};
+
+static const int64_t pass_ms = INT64_C(100000) * MINUTE_MS; /* from here on it takes more than one */
 
 int64_t bide_rmq_rung_unit_ms(int rung)
 {
-    int64_t unit = BIDE_RMQ_TICK_MS;
-    while (rung-- > 0)
-        unit *= 10;
-    return unit;
+    return rungs[rung].unit_ms;
 }
 
-int64_t bide_rmq_rung_ttl_ms(int rung, int digit)
+int bide_rmq_rung_numbers(int rung)
 {
-    return digit * bide_rmq_rung_unit_ms(rung) - BIDE_RMQ_TRIM_MS;
+    return rungs[rung].numbers;
 }
 
-char *bide_rmq_rung_text(int rung, int digit, char to[BIDE_RMQ_RUNG_TEXT])
+int64_t bide_rmq_rung_ttl_ms(int rung, int number)
 {
-    int64_t ms = digit * bide_rmq_rung_unit_ms(rung);
-    if (rung == 0)
+    return number * rungs[rung].unit_ms - BIDE_RMQ_TRIM_MS;
+}
+
+char *bide_rmq_rung_text(int rung, int number, char to[BIDE_RMQ_RUNG_TEXT])
+{
+    int64_t ms = number * rungs[rung].unit_ms;
+    if (ms < SECOND_MS)
         snprintf(to, BIDE_RMQ_RUNG_TEXT, "%" PRId64 "ms", ms);
+    else if (rungs[rung].unit_ms < MINUTE_MS)
+        snprintf(to, BIDE_RMQ_RUNG_TEXT, "%" PRId64 "s", ms / SECOND_MS);
     else
-        snprintf(to, BIDE_RMQ_RUNG_TEXT, "%" PRId64 "s", ms / 1000);
+        snprintf(to, BIDE_RMQ_RUNG_TEXT, "%" PRId64 "min", ms / MINUTE_MS);
     return to;
 }
 
-static int64_t ticks_of_pass(int64_t delay_ms)
+/* How long the rungs hold it in this pass. */
+static int64_t held_ms(int64_t delay_ms, bool large)
 {
-    int64_t ticks = delay_ms > 0 ? delay_ms / BIDE_RMQ_TICK_MS : 0;
-    return ticks < pass_ticks ? ticks : top_rung_ticks;
+    if (delay_ms + BIDE_RMQ_SLACK_MS >= pass_ms)
+        return rungs[1].numbers * rungs[1].unit_ms;
+    if (!large && delay_ms < BIDE_RMQ_EARLY_MS)
+        return 0;
+    int64_t unit_ms = rungs[large ? BIDE_RMQ_TENTHS : BIDE_RMQ_RUNGS - 1].unit_ms;
+    return delay_ms > 0 ? (delay_ms + BIDE_RMQ_SLACK_MS) / unit_ms * unit_ms : 0;
 }
 
-void bide_rmq_climb_plan(int64_t delay_ms, struct bide_rmq_climb *ret_climb)
+static void write_path(struct bide_rmq_climb *climb, int shard)
 {
-    int64_t ticks = ticks_of_pass(delay_ms);
-    struct bide_rmq_climb climb = {.first = -1, .held_ms = ticks * BIDE_RMQ_TICK_MS};
-    for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++, ticks /= 10) {
-        int digit = (int)(ticks % 10);
-        climb.digits[rung] = digit;
-        if (digit)
-            climb.first = rung;
-        char *at = climb.path + 2 * (BIDE_RMQ_RUNGS - 1 - rung);
-        at[0] = (char)('0' + digit);
-        at[1] = '.';
+    int size = snprintf(climb->path, sizeof climb->path, "%d.", shard);
+    for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
+        size += snprintf(climb->path + size, sizeof climb->path - (size_t)size, "%d.", climb->numbers[rung]);
+}
+
+void bide_rmq_climb_plan(int64_t delay_ms, bool large, int shard, struct bide_rmq_climb *ret_climb)
+{
+    struct bide_rmq_climb climb = {.first = BIDE_RMQ_RUNGS, .held_ms = held_ms(delay_ms, large)};
+    int64_t left_ms = climb.held_ms;
+    climb.numbers[BIDE_RMQ_TENTHS] = (int)(left_ms % SECOND_MS / rungs[BIDE_RMQ_TENTHS].unit_ms);
+    for (int rung = BIDE_RMQ_TENTHS + 1; rung < BIDE_RMQ_RUNGS; rung++) {
+        climb.numbers[rung] = (int)(left_ms / rungs[rung].unit_ms);
+        left_ms %= rungs[rung].unit_ms;
     }
+    for (int rung = BIDE_RMQ_RUNGS - 1; rung >= 0; rung--)
+        if (climb.numbers[rung])
+            climb.first = rung;
+    write_path(&climb, shard);
     *ret_climb = climb;
 }

@@ -1,42 +1,67 @@
 /* broker/rabbitmq/ladder.h: how long a message stays on which rung. Pure arithmetic; any thread.
  *
- * The delay in ticks of 100 ms, written with eight decimal digits, is a message's way down: the digit d at
- * the place of unit u sends it into the holding queue of d × u, and a 0 past that rung. Rung 0 is 100 ms,
- * rung 7 is 1 000 000 s. One pass holds up to 115 days; longer delays are held again on arrival.
+ * The ladder has seven rungs, which a message passes in the order of their numbers: tenths of a second (rung
+ * 0), then the five decimal digits of the minutes from 10 000 min down to 1 min (rungs 1 to 5), then the
+ * seconds 1 to 59 (rung 6). Its share of the delay on a rung is a number: that many units. The number sends
+ * it into the holding queue of number × unit, and a 0 past the rung. One pass holds up to 69 days; longer
+ * delays are held again on arrival.
+ *
+ * Each hop costs the broker as much as a message sent, so there are as few as possible: the worker lands what
+ * is left below a second, and only large bodies pass the tenths, so that few bytes are in the workers' hands.
  *
  * A holding queue has one TTL for all its messages: its nominal time minus the cost of a hop. The messages
  * have no TTL of their own: if a rung was deleted, they go to the unrouted queue, and with a TTL they would
- * expire there. So a message arrives early, by at most a tick and one trim a hop: always within the landing
- * window. */
+ * expire there. So a message arrives early, by at most BIDE_RMQ_EARLY_MS: always within the landing window.
+ *
+ * A rung may be spread over shards: each holding queue exists once for each shard, and the hash of its id
+ * sends a message to one of them. The first ladder was another one:
+ * see old_ladder.h. */
 #ifndef BIDE_BROKER_RABBITMQ_LADDER_H
 #define BIDE_BROKER_RABBITMQ_LADDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
-    BIDE_RMQ_RUNGS = 8,
-    BIDE_RMQ_TICK_MS = 100, /* the unit of rung 0 */
-    BIDE_RMQ_TRIM_MS = 40,  /* subtracted from a TTL for the cost of a hop */
+    BIDE_RMQ_RUNGS = 7,
+    BIDE_RMQ_TENTHS = 0,        /* the first rung; only large bodies are held there */
+    BIDE_RMQ_SMALL_BODY = 4096, /* bytes; a larger one is large */
+    BIDE_RMQ_SHARDS = 8,        /* at most */
+    BIDE_RMQ_WORDS = 8,         /* of a routing key, before the queue's name: the shard and the numbers */
+    BIDE_RMQ_TRIM_MS = 70,      /* subtracted from a TTL for the cost of a hop */
+    BIDE_RMQ_SLACK_MS = 30,     /* a delay that lacks so little of a rung still takes it: see the plan */
+    /* How early a message leaves the ladder at most: a second, and a trim for each rung but the tenths. A
+     * shorter delay goes straight to the landing queue. */
+    BIDE_RMQ_EARLY_MS = 1000 + (BIDE_RMQ_RUNGS - 1) * BIDE_RMQ_TRIM_MS,
+    /* What arrives at a worker earlier than that is held again. It is more than EARLY_MS, because the clocks
+     * of the machines differ. */
+    BIDE_RMQ_LANDING_MS = 1600,
 };
 
+enum { BIDE_RMQ_PATH = 24 };
+
 struct bide_rmq_climb {
-    int first; /* the first rung, or -1: so short that it goes straight to the landing queue */
-    int digits[BIDE_RMQ_RUNGS];        /* by rung */
-    char path[2 * BIDE_RMQ_RUNGS + 1]; /* the routing key's beginning: "0.0.0.0.0.5.0.0." */
-    int64_t held_ms;                   /* nominal time of the whole pass */
+    int first; /* the first rung, or BIDE_RMQ_RUNGS: so short that it goes straight to the landing queue */
+    int numbers[BIDE_RMQ_RUNGS]; /* by rung */
+    char path[BIDE_RMQ_PATH];    /* the routing key's beginning: shard, numbers: "1.0.0.0.0.0.5.0." */
+    int64_t held_ms;             /* nominal time of the whole pass, before the trims */
 };
 
 int64_t bide_rmq_rung_unit_ms(int rung);
-/* TTL of the holding queue of digit × unit. */
-int64_t bide_rmq_rung_ttl_ms(int rung, int digit);
-/* "300ms", "5s", "600s": the end of a holding queue's (digit 1…9) and exchange's (digit 1) name. Returns
- * `to`. */
+/* How many holding queues the rung has for each shard: one for each number from 1 on. */
+int bide_rmq_rung_numbers(int rung);
+/* TTL of the holding queue of number × unit. */
+int64_t bide_rmq_rung_ttl_ms(int rung, int number);
+/* "300ms", "5s", "40min": part of the names of a holding queue and an exchange (number 1). Returns `to`. */
 enum { BIDE_RMQ_RUNG_TEXT = 24 };
-char *bide_rmq_rung_text(int rung, int digit, char to[BIDE_RMQ_RUNG_TEXT]);
+char *bide_rmq_rung_text(int rung, int number, char to[BIDE_RMQ_RUNG_TEXT]);
 
-/* Plans the (first) pass of a delay. If the delay is too long for one pass, the message stays on the top rung
- * as long as one digit allows: this pass has one hop instead of eight. */
-void bide_rmq_climb_plan(int64_t delay_ms, struct bide_rmq_climb *ret_climb);
+/* Plans the (first) pass of a delay. `large`: the body is. `shard` is from 1 on. A delay of 10 min is some
+ * milliseconds shorter by the time it is planned; it still takes one hop of 10 min, not those of 9 min and
+ * 59 s, because the trim is longer than the slack. If the delay is too long for
+ * one pass, the message stays on the rung of 10 000 minutes as long as one number allows: this pass has one
+ * hop instead of six. */
+void bide_rmq_climb_plan(int64_t delay_ms, bool large, int shard, struct bide_rmq_climb *ret_climb);
 
 #endif

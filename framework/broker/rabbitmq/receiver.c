@@ -46,7 +46,7 @@ static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
     struct bide_rmq_receiver *receiver = owner;
     int64_t early_ms = delivery->base.message->due_ms - bide_wall_ms(receiver->settings->clock);
     bool is_early =
-        !delivery->base.defect && (early_ms > BIDE_LANDING_MS || delivery->part == BIDE_RMQ_LATER);
+        !delivery->base.defect && (early_ms > BIDE_RMQ_LANDING_MS || delivery->part == BIDE_RMQ_LATER);
     if (receiver->stopping || is_glutted(receiver, bide_rmq_delivery_channel(delivery)) ||
         bide_rmq_receiver_is_surplus(receiver, delivery, is_early)) {
         bide_rmq_inbound_return(&receiver->inbound, delivery);

@@ -102,7 +102,7 @@ static bide_code put(struct sender *sender, struct parcel *parcel, bide_error *e
     struct bide_rmq_route route;
     if (!bide_rmq_draft_new(&publisher->draft, message, NULL))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    bide_rmq_route_due(&route, sender->settings, message->queue, message->due_ms);
+    bide_rmq_route_due(&route, sender->settings, message->queue, message);
     bide_code code = bide_rmq_publisher_put(
         publisher, &route.address, (struct bide_slice){message->body, message->body_size}, parcel, error);
     parcel->is_out = code == BIDE_OK;

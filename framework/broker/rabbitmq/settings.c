@@ -8,8 +8,8 @@
 #include "broker/rabbitmq/objects.h"
 #include "broker/risk.h"
 
-/* As many messages as arrive within the landing window (half a second) at 10 000 a second. */
-enum { EARLY_MAX = 5000 };
+/* As many messages as are in hand at 10 000 a second. */
+enum { EARLY_MAX = 8000 };
 
 enum {
     PORT = 5672,
@@ -22,7 +22,7 @@ enum {
 };
 
 static const char *const known_params[] = {"heartbeat", "connect_timeout", "consumer_timeout", "cacertfile",
-    "cafile", "certfile", "keyfile", "verify", "queue_type", NULL};
+    "cafile", "certfile", "keyfile", "verify", "queue_type", "ladder_shards", NULL};
 
 /* ---- texts ---- */
 
@@ -39,11 +39,20 @@ static const char *join(struct bide_arena *arena, const char *a, const char *b, 
     return keep(arena, text);
 }
 
-const char *bide_rmq_holding_name(
-    const struct bide_rmq_settings *settings, struct bide_arena *arena, int rung, int digit)
+char *bide_rmq_holding_name(
+    const char *name_space, int rung, int number, int shard, char to[BIDE_RMQ_HOLDING_NAME])
 {
     char text[BIDE_RMQ_RUNG_TEXT];
-    return join(arena, settings->name_space, "hold.", bide_rmq_rung_text(rung, digit, text));
+    snprintf(to, BIDE_RMQ_HOLDING_NAME, "%.100s.hold.%s.%d", name_space,
+        bide_rmq_rung_text(rung, number, text), shard);
+    return to;
+}
+
+/* "<namespace>.hold.rung.1min" */
+static const char *name_rung(struct bide_arena *arena, const char *name_space, int rung)
+{
+    char text[BIDE_RMQ_RUNG_TEXT];
+    return join(arena, name_space, "hold.rung.", bide_rmq_rung_text(rung, 1, text));
 }
 
 static bool name_everything(struct bide_rmq_settings *settings, const struct bide_broker_options *options)
@@ -60,7 +69,7 @@ static bool name_everything(struct bide_rmq_settings *settings, const struct bid
     bool complete = settings->work_exchange && settings->due_exchange && settings->unrouted &&
                     settings->later_exchange && settings->unrouted_later;
     for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
-        complete &= (settings->hold_exchange[rung] = bide_rmq_holding_name(settings, arena, rung, 1)) != NULL;
+        complete &= (settings->hold_exchange[rung] = name_rung(arena, ns, rung)) != NULL;
     settings->queues = bide_arena_alloc(arena, (options->n_queues + 1) * sizeof *settings->queues);
     if (!settings->queues)
         return false;
@@ -143,6 +152,18 @@ static bide_code read_words(struct bide_rmq_settings *settings, const struct bid
     return code;
 }
 
+static bide_code read_shards(
+    struct bide_rmq_settings *settings, const struct bide_url *url, bide_error *error)
+{
+    const char *text = bide_url_param(url, "ladder_shards");
+    int64_t shards = 1;
+    if (text && bide_parse_int(text, 1, BIDE_RMQ_SHARDS, &shards, NULL) != BIDE_OK)
+        return bide_fail(error, BIDE_E_CONFIG, "%s: ladder_shards=%s: write a number from 1 to %d",
+            url->redacted, text, BIDE_RMQ_SHARDS);
+    settings->shards = (int)shards;
+    return BIDE_OK;
+}
+
 const char *bide_rmq_risk(const struct bide_url *url)
 {
     bool verify = true;
@@ -212,6 +233,8 @@ static bide_code fill(
         code = read_times(settings, url, error);
     if (code == BIDE_OK)
         code = read_words(settings, url, error);
+    if (code == BIDE_OK)
+        code = read_shards(settings, url, error);
     if (code != BIDE_OK)
         return code;
     settings->tls = strcmp(url->scheme, "amqps") == 0;

@@ -45,6 +45,7 @@ struct bide_rmq_settings {
     size_t max_in_flight; /* not less than max_body; 0: no bound */
     size_t early_max;
     bool classic;
+    int shards; /* of each rung of the ladder */
     const struct bide_clock *clock;
 
     const char *name_space;
@@ -71,8 +72,9 @@ static inline const char *bide_rmq_queue_of_channel(const struct bide_rmq_settin
     return parts[channel % BIDE_RMQ_PARTS];
 }
 
-/* "bide.hold.300ms" in `arena`, or NULL where there is no memory. */
-const char *bide_rmq_holding_name(
-    const struct bide_rmq_settings *settings, struct bide_arena *arena, int rung, int digit);
+enum { BIDE_RMQ_HOLDING_NAME = 160 };
+/* "bide.hold.5s.1": the holding queue of number × unit, and its shard. Returns `to`. */
+char *bide_rmq_holding_name(
+    const char *name_space, int rung, int number, int shard, char to[BIDE_RMQ_HOLDING_NAME]);
 
 #endif

@@ -6,10 +6,11 @@
 #include "broker/rabbitmq/fault.h"
 
 enum {
-    FIXED_ROWS = 9,            /* unrouted and unrouted.later: exchange, queue, binding; work; due; later */
-    RUNG_ROWS = 1 + 9 * 2 + 1, /* exchange; nine queues with their bindings; the binding for digit 0 */
-    QUEUE_ROWS = 7,            /* work, landing and later with their bindings, dead */
-    KEY_SIZE = 2 * BIDE_RMQ_RUNGS + 2 + 100 /* BIDE_NAME_MAX */
+    FIXED_ROWS = 9,   /* unrouted and unrouted.later: exchange, queue, binding; work; due; later */
+    RUNG_ROWS = 2,    /* exchange; the binding for number 0 */
+    HOLDING_ROWS = 2, /* queue and its binding */
+    QUEUE_ROWS = 7,   /* work, landing and later with their bindings, dead */
+    KEY_SIZE = 2 * BIDE_RMQ_WORDS + 2 + 100 /* BIDE_NAME_MAX */
 };
 
 /* ---- building the table ---- */
@@ -31,48 +32,62 @@ static void add_queue(struct bide_rmq_topology *topology, const char *name)
     add(topology, (struct bide_rmq_row){BIDE_RMQ_QUEUE, .name = name});
 }
 
-/* The key that matches `symbol` at a rung's place: "*.*.5.#". NULL where there is no memory. */
-static const char *rung_key(struct bide_rmq_topology *topology, int rung, int digit)
+/* The key that matches a rung's number: "1.*.*.5.#" for a shard, "*.*.*.0.#" for all. NULL where there is no
+ * memory. */
+static const char *rung_key(struct bide_rmq_topology *topology, int rung, int number, int shard)
 {
-    char key[KEY_SIZE], *at = key;
-    for (int place = BIDE_RMQ_RUNGS - 1; place > rung; place--) {
-        *at++ = '*';
-        *at++ = '.';
-    }
-    *at++ = (char)('0' + digit);
-    at[0] = '.';
-    at[1] = '#';
-    return bide_arena_copy(&topology->arena, key, (size_t)(at + 2 - key));
+    char key[KEY_SIZE];
+    int size = number ? snprintf(key, sizeof key, "%d.", shard) : snprintf(key, sizeof key, "*.");
+    for (int before = 0; before < rung; before++)
+        size += snprintf(key + size, sizeof key - (size_t)size, "*.");
+    size += snprintf(key + size, sizeof key - (size_t)size, "%d.#", number);
+    return bide_arena_copy(&topology->arena, key, (size_t)size);
+}
+
+static bool add_holding_queue(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings,
+    int rung, int number, int shard, const char *onward)
+{
+    char name[BIDE_RMQ_HOLDING_NAME];
+    bide_rmq_holding_name(settings->name_space, rung, number, shard, name);
+    const char *queue = bide_arena_copy(&topology->arena, name, strlen(name));
+    const char *key = rung_key(topology, rung, number, shard);
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_QUEUE, .name = queue,
+                      .ttl_ms = bide_rmq_rung_ttl_ms(rung, number), .onward = onward});
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = queue,
+                      .source = settings->hold_exchange[rung], .key = key});
+    return key && queue;
 }
 
 static bool add_rung(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings, int rung)
 {
-    const char *exchange = settings->hold_exchange[rung];
-    const char *onward = rung ? settings->hold_exchange[rung - 1] : settings->due_exchange;
-    bool complete = true;
-    add_exchange(topology, exchange, "topic", settings->unrouted);
-    for (int digit = 0; digit <= 9; digit++) {
-        const char *key = rung_key(topology, rung, digit);
-        const char *queue = onward;
-        if (digit) {
-            queue = bide_rmq_holding_name(settings, &topology->arena, rung, digit);
-            add(topology, (struct bide_rmq_row){BIDE_RMQ_QUEUE, .name = queue,
-                              .ttl_ms = bide_rmq_rung_ttl_ms(rung, digit), .onward = onward});
-        }
-        add(topology, (struct bide_rmq_row){digit ? BIDE_RMQ_BIND_QUEUE : BIDE_RMQ_BIND_EXCHANGE,
-                          .name = queue, .source = exchange, .key = key});
-        complete &= key && queue;
-    }
+    bool is_last = rung == BIDE_RMQ_RUNGS - 1;
+    const char *onward = is_last ? settings->due_exchange : settings->hold_exchange[rung + 1];
+    const char *past = rung_key(topology, rung, 0, 0);
+    bool complete = past != NULL;
+    add_exchange(topology, settings->hold_exchange[rung], "topic", settings->unrouted);
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_EXCHANGE, .name = onward,
+                      .source = settings->hold_exchange[rung], .key = past});
+    for (int number = 1; number <= bide_rmq_rung_numbers(rung); number++)
+        for (int shard = 1; shard <= settings->shards; shard++)
+            complete &= add_holding_queue(topology, settings, rung, number, shard, onward);
     return complete;
+}
+
+static size_t ladder_rows(const struct bide_rmq_settings *settings)
+{
+    size_t n = 0;
+    for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
+        n += RUNG_ROWS + HOLDING_ROWS * (size_t)(bide_rmq_rung_numbers(rung) * settings->shards);
+    return n;
 }
 
 static bool add_user_queue(struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings,
     const struct bide_rmq_queue *queue)
 {
     char key[KEY_SIZE];
-    for (int i = 0; i < BIDE_RMQ_RUNGS; i++)
+    for (int i = 0; i < BIDE_RMQ_WORDS; i++)
         memcpy(key + 2 * i, "*.", 2);
-    snprintf(key + 2 * BIDE_RMQ_RUNGS, sizeof key - 2 * BIDE_RMQ_RUNGS, "%s", queue->name);
+    snprintf(key + 2 * BIDE_RMQ_WORDS, sizeof key - 2 * BIDE_RMQ_WORDS, "%s", queue->name);
     const char *landing_key = bide_arena_copy(&topology->arena, key, strlen(key));
     add_queue(topology, queue->dead);
     add_queue(topology, queue->work);
@@ -122,7 +137,7 @@ static bool build(struct bide_rmq_topology *topology, const struct bide_rmq_sett
         complete &= add_user_queue(topology, settings, &settings->queues[i]);
     for (size_t i = 0; i < settings->n_queues; i++)
         add_later(topology, settings, &settings->queues[i]);
-    for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
+    for (int rung = BIDE_RMQ_RUNGS - 1; rung >= 0; rung--)
         complete &= add_rung(topology, settings, rung);
     return complete;
 }
@@ -130,7 +145,7 @@ static bool build(struct bide_rmq_topology *topology, const struct bide_rmq_sett
 bide_code bide_rmq_topology_init(
     struct bide_rmq_topology *topology, const struct bide_rmq_settings *settings, bide_error *error)
 {
-    size_t n = FIXED_ROWS + BIDE_RMQ_RUNGS * RUNG_ROWS + QUEUE_ROWS * settings->n_queues;
+    size_t n = FIXED_ROWS + ladder_rows(settings) + QUEUE_ROWS * settings->n_queues;
     *topology = (struct bide_rmq_topology){.rows = bide_calloc(n, sizeof *topology->rows)};
     bide_arena_init(&topology->arena);
     if (topology->rows && build(topology, settings))
@@ -337,7 +352,7 @@ static bide_code ask_for_last_queue(struct bide_rmq_link *link, amqp_channel_t c
     *ret_there = reply.reply_type == AMQP_RESPONSE_NORMAL;
     if (bide_rmq_is_not_found(reply))
         return bide_rmq_link_reopen_channel(link, channel, error);
-    return bide_rmq_check(link->settings, reply, "asking for the delay store's last queue", error);
+    return bide_rmq_check(link->settings, reply, "asking for the ladder's last queue", error);
 }
 
 static bide_code ensure_all(struct bide_rmq_link *link, amqp_channel_t channel,
@@ -345,7 +360,7 @@ static bide_code ensure_all(struct bide_rmq_link *link, amqp_channel_t channel,
 {
     (void)user;
     bool there;
-    size_t n = topology->n_rows - BIDE_RMQ_RUNGS * RUNG_ROWS; /* the rows before the delay store's */
+    size_t n = topology->n_rows - ladder_rows(link->settings); /* the rows before the ladder's */
     bide_code code = ask_for_last_queue(link, channel, topology, &there, error);
     if (code == BIDE_OK && there)
         return act_on_rows(link, channel, topology, n, declare_at_once, declaring, error);

@@ -43,8 +43,8 @@ int bide_rmq_row_declare(
 
 /* Declares all rows in one round trip, on an open channel. An error closes the channel. */
 bide_code bide_rmq_topology_declare(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error);
-/* For publishers: declares the queues of the settings, and the delay store's 72 queues only if the last of
- * them is missing. (Declaring all of them costs the broker 30 ms of processor time for each producer.) If
+/* For publishers: declares the queues of the settings, and the ladder's queues only if the last of them is
+ * missing. (Declaring all of them costs the broker 30 ms of processor time for each producer.) If
  * somebody deleted another one by hand, the next worker or admin declares it. */
 bide_code bide_rmq_topology_ensure(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error);
 /* How many rows could not be declared, and why the first. */

@@ -35,6 +35,7 @@ const struct bide_adapter bide_redis_adapter = {
     .name = "redis",
     .schemes = {"redis", "rediss", "redis+unix", NULL},
     .creates_queues = true,
+    .landing_ms = BIDE_LANDING_MS,
     .open_sender = bide_redis_open_sender,
     .open_receiver = bide_redis_open_receiver,
     .open_admin = bide_redis_open_admin,

@@ -28,6 +28,7 @@ const struct bide_adapter bide_sqlite_adapter = {
     .name = "sqlite",
     .schemes = {"sqlite"},
     .creates_queues = true,
+    .landing_ms = BIDE_LANDING_MS,
     .open_sender = bide_sqlite_open_sender,
     .open_receiver = bide_sqlite_open_receiver,
     .open_admin = bide_sqlite_open_admin,

@@ -102,6 +102,7 @@ static bide_code adapt(struct bide_config *user, const struct bide_cli_bench_val
     swap(&config->broker, &user->broker);
     swap(&config->dir, &user->dir);
     swap(&config->queue_type, &user->queue_type);
+    config->ladder_shards = user->ladder_shards;
     config->worker = user->worker;
     if (values->threads != BIDE_CLI_UNSET)
         config->worker.threads = (int)values->threads;

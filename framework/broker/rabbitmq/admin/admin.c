@@ -87,6 +87,8 @@ static bide_code erase(struct bide_admin *base, bide_error *error)
     bide_code code = bide_rmq_admin_ready(admin, error);
     if (code == BIDE_OK)
         code = bide_rmq_topology_delete(&admin->link, BIDE_RMQ_QUESTIONS, error);
+    if (code == BIDE_OK && admin->holding.has_old)
+        code = bide_rmq_old_ladder_delete(admin, error);
     if (code != BIDE_OK)
         bide_rmq_link_drop(&admin->link);
     return code;
@@ -101,6 +103,7 @@ static void destroy(struct bide_admin *base)
     bide_rmq_link_close(&admin->link);
     bide_buffer_release(&admin->scratch.text);
     bide_rmq_sources_clear(&admin->sources);
+    bide_rmq_holding_clear(&admin->holding);
     bide_free(admin->n_letters);
     bide_rmq_settings_destroy(admin->settings);
     bide_free(admin);
@@ -137,11 +140,14 @@ bide_code bide_rmq_open_admin(
     admin->largest = FIRST_LARGEST;
     bide_buffer_init(&admin->scratch.text);
     bide_rmq_publisher_init(&admin->publisher, settings, NULL, NULL);
-    code = bide_rmq_sources_init(&admin->sources, settings, error);
+    bide_arena_init(&admin->holding.arena);
+    code = open_link(admin, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_holding_find(admin, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_sources_init(&admin->sources, settings, &admin->holding, error);
     if (code == BIDE_OK && !(admin->n_letters = bide_calloc(admin->sources.n, sizeof *admin->n_letters)))
         code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    if (code == BIDE_OK)
-        code = open_link(admin, error);
     if (code != BIDE_OK) {
         destroy(&admin->base);
         return code;

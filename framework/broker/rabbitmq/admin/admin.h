@@ -28,13 +28,31 @@ struct bide_rmq_source {
 struct bide_rmq_sources {
     struct bide_rmq_source *items;
     size_t n, n_dead;
-    struct bide_arena arena;
 };
 
-/* The settings outlive the sources. */
-bide_code bide_rmq_sources_init(
-    struct bide_rmq_sources *sources, const struct bide_rmq_settings *settings, bide_error *error);
+struct bide_rmq_holding;
+/* The settings and the holding queues outlive the sources. */
+bide_code bide_rmq_sources_init(struct bide_rmq_sources *sources, const struct bide_rmq_settings *settings,
+    const struct bide_rmq_holding *holding, bide_error *error);
 void bide_rmq_sources_clear(struct bide_rmq_sources *sources); /* also zeroed ones */
+
+/* ---- holding.c ---- */
+
+/* The holding queues of the namespace: those of the ladder, of all shards that exist, and those of the old
+ * ladder where it is there. A message passes them from the last to the first. Found once, when the admin is
+ * opened; then any thread. */
+
+struct bide_rmq_holding_queue {
+    const char *name;
+    int64_t ms; /* nominal holding time */
+};
+
+struct bide_rmq_holding {
+    struct bide_rmq_holding_queue *items;
+    size_t n;
+    bool has_old;
+    struct bide_arena arena;
+};
 
 /* The channel for questions; a queue's letters are fetched on BIDE_RMQ_LETTERS + its number. */
 enum { BIDE_RMQ_QUESTIONS = 1, BIDE_RMQ_LETTERS = 2 };
@@ -45,6 +63,7 @@ struct bide_rmq_admin {
     struct bide_rmq_link link;
     struct bide_rmq_publisher publisher; /* opened by the first replay */
     struct bide_rmq_scratch scratch;
+    struct bide_rmq_holding holding;
     struct bide_rmq_sources sources;
     size_t *n_letters;    /* by source: letters taken, and neither acknowledged nor given back */
     uint64_t last_tag;    /* of the letter taken last */
@@ -64,6 +83,12 @@ bide_code bide_rmq_admin_depth(
     struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready, bide_error *error);
 /* Opens a channel again that the broker has closed. */
 bide_code bide_rmq_admin_reopen(struct bide_rmq_admin *admin, amqp_channel_t channel, bide_error *error);
+
+/* Fills admin->holding, and raises the settings' shards to those that exist. */
+bide_code bide_rmq_holding_find(struct bide_rmq_admin *admin, bide_error *error);
+void bide_rmq_holding_clear(struct bide_rmq_holding *holding); /* also a zeroed one */
+/* Deletes the old ladder with its messages; an error closes the channel. */
+bide_code bide_rmq_old_ladder_delete(struct bide_rmq_admin *admin, bide_error *error);
 
 bide_code bide_rmq_admin_stats(
     struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error);

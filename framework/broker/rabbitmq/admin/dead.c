@@ -214,7 +214,7 @@ static bide_code put(struct bide_rmq_batch *batch, size_t number, void *item, bi
     struct bide_message message;
     struct bide_rmq_route route;
     replayed(walk, letter, &message);
-    bide_rmq_route_due(&route, walk->admin->settings, message.queue, message.due_ms);
+    bide_rmq_route_due(&route, walk->admin->settings, message.queue, &message);
     bool is_held = bide_rmq_route_holds(&route, walk->admin->settings);
     if (!bide_rmq_draft_again(&publisher->draft, letter->raw, &message, NULL, is_held))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");

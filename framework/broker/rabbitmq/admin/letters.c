@@ -4,12 +4,27 @@
 #include "broker/rabbitmq/admin/fetch.h"
 #include "broker/rabbitmq/fault.h"
 
-enum { PREFIX = 2 * BIDE_RMQ_RUNGS };
-
 /* ---- one letter ---- */
 
+/* The queue's name behind the numbers that the ladder, or the old one, puts in front of it; empty where there
+ * are none. */
+static struct bide_slice after_numbers(amqp_bytes_t key)
+{
+    const char *text = key.bytes;
+    size_t at = 0;
+    for (int word = 0; word < BIDE_RMQ_WORDS; word++) {
+        size_t begin = at;
+        while (at < key.len && text[at] >= '0' && text[at] <= '9')
+            at++;
+        if (at == begin || at == key.len || text[at++] != '.')
+            return (struct bide_slice){NULL, 0};
+    }
+    return (struct bide_slice){text + at, key.len - at};
+}
+
 /* The queue to which an unrouted message was sent: its routing key where it came from the work exchange, or
- * by dead-lettering from the later one. If it came through the ladder, that is the key without its digits. */
+ * by dead-lettering from the later one. If it came through the ladder, that is the key without its numbers.
+ */
 static struct bide_slice wanted_queue(const struct bide_rmq_fetch *fetch, struct bide_slice said)
 {
     const struct bide_rmq_settings *settings = fetch->admin->settings;
@@ -20,9 +35,8 @@ static struct bide_slice wanted_queue(const struct bide_rmq_fetch *fetch, struct
     if (bide_rmq_bytes_are(fetch->now.exchange, settings->work_exchange) ||
         bide_rmq_bytes_are(fetch->now.exchange, settings->unrouted))
         return (struct bide_slice){key.bytes, key.len};
-    if (key.len > PREFIX && ((const char *)key.bytes)[1] == '.')
-        return (struct bide_slice){(const char *)key.bytes + PREFIX, key.len - PREFIX};
-    return said;
+    struct bide_slice queue = after_numbers(key);
+    return queue.size > 0 ? queue : said;
 }
 
 /* A message that a worker declared dead says the reason and the number of its runs. Any other letter tells

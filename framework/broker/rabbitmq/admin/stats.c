@@ -3,8 +3,6 @@
 #include "base/alloc.h"
 #include "broker/rabbitmq/admin/admin.h"
 
-enum { HOLDING_QUEUES = 9 * BIDE_RMQ_RUNGS };
-
 /* A missing queue holds nothing. */
 static bide_code depth(struct bide_rmq_admin *admin, const char *queue, int64_t *ret_ready, bide_error *error)
 {
@@ -36,12 +34,11 @@ static bide_code queue_stats(struct bide_rmq_admin *admin, const struct bide_rmq
 }
 
 static bide_code rung_stats(
-    struct bide_rmq_admin *admin, int rung, int digit, struct bide_rung_stats *ret_stats, bide_error *error)
+    struct bide_rmq_admin *admin, size_t i, struct bide_rung_stats *ret_stats, bide_error *error)
 {
-    struct bide_rung_stats stats = {.ms = digit * bide_rmq_rung_unit_ms(rung)};
-    char text[BIDE_RMQ_RUNG_TEXT];
-    snprintf(stats.name, sizeof stats.name, "%s.hold.%s", admin->settings->name_space,
-        bide_rmq_rung_text(rung, digit, text));
+    const struct bide_rmq_holding_queue *queue = &admin->holding.items[i];
+    struct bide_rung_stats stats = {.ms = queue->ms};
+    snprintf(stats.name, sizeof stats.name, "%s", queue->name);
     bide_code code = depth(admin, stats.name, &stats.messages, error);
     *ret_stats = stats;
     return code;
@@ -67,8 +64,8 @@ static bide_code fill(struct bide_rmq_admin *admin, struct bide_broker_stats *st
         stats->n_queues++;
         stats->delayed_total += stats->queues[i].landing;
     }
-    for (int i = 0; i < HOLDING_QUEUES && code == BIDE_OK; i++) {
-        code = rung_stats(admin, i / 9, i % 9 + 1, &stats->rungs[i], error);
+    for (size_t i = 0; i < admin->holding.n && code == BIDE_OK; i++) {
+        code = rung_stats(admin, i, &stats->rungs[i], error);
         stats->n_rungs++;
         stats->delayed_total += stats->rungs[i].messages;
     }
@@ -86,7 +83,7 @@ bide_code bide_rmq_admin_stats(
     struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
     struct bide_broker_stats stats = {
         .queues = bide_calloc(admin->settings->n_queues + 1, sizeof *stats.queues),
-        .rungs = bide_calloc(HOLDING_QUEUES + admin->settings->n_queues, sizeof *stats.rungs),
+        .rungs = bide_calloc(admin->holding.n + admin->settings->n_queues, sizeof *stats.rungs),
     };
     bide_code code = BIDE_OK;
     if (!stats.queues || !stats.rungs)

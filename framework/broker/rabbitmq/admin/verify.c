@@ -1,9 +1,11 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "broker/rabbitmq/admin/admin.h"
 #include "broker/rabbitmq/fault.h"
+#include "broker/rabbitmq/old_ladder.h"
 #include "broker/rabbitmq/topology.h"
 
 enum { TEXT_SIZE = 700, OLDEST_MAJOR = 3, OLDEST_MINOR = 10 };
@@ -231,6 +233,40 @@ static bide_code check_topology(struct report *report, bide_error *error)
     return code;
 }
 
+/* ---- the old ladder ---- */
+
+static bide_code count_old(struct report *report, int64_t *ret_n, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    *ret_n = 0;
+    for (int i = 0; i < BIDE_RMQ_OLD_QUEUES && code == BIDE_OK; i++) {
+        char name[BIDE_RMQ_OLD_NAME];
+        int64_t ready = 0;
+        bide_rmq_old_queue(report->admin->settings->name_space, i, name);
+        code = bide_rmq_admin_depth(report->admin, name, &ready, error);
+        *ret_n += ready > 0 ? ready : 0;
+    }
+    return code;
+}
+
+static bide_code check_old_ladder(struct report *report, bide_error *error)
+{
+    char text[TEXT_SIZE];
+    int64_t n;
+    if (!report->admin->holding.has_old)
+        return BIDE_OK;
+    bide_code code = count_old(report, &n, error);
+    if (code != BIDE_OK)
+        return code;
+    snprintf(text, sizeof text, "the old ladder is still there and holds %" PRId64 " message%s", n,
+        n == 1 ? "" : "s");
+    tell(report, n > 0 ? BIDE_FINDING_OK : BIDE_FINDING_WARNING, "old ladder", text,
+        n > 0 ? "leave it: the workers run these messages when they are due"
+              : "when no older bide sends to this namespace any more, delete it: docs/rabbitmq.md, \"The old "
+                "ladder\"");
+    return BIDE_OK;
+}
+
 /* ---- what AMQP cannot show ---- */
 
 static void list_unchecked(struct report *report)
@@ -269,6 +305,8 @@ bide_code bide_rmq_admin_verify(
         return code;
     check_version(&report);
     code = check_topology(&report, error);
+    if (code == BIDE_OK)
+        code = check_old_ladder(&report, error);
     if (code == BIDE_OK)
         check_publishing(&report);
     else

@@ -15,7 +15,7 @@ static bide_code put_send(struct bide_rmq_publisher *publisher, struct bide_rmq_
     struct bide_rmq_route route;
     if (!bide_rmq_draft_new(&publisher->draft, message, NULL))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    bide_rmq_route_due(&route, publisher->settings, message->queue, message->due_ms);
+    bide_rmq_route_due(&route, publisher->settings, message->queue, message);
     return put(publisher, message, &route, item, error);
 }
 
@@ -37,7 +37,7 @@ static bide_code put_again(
     if (is_dead)
         bide_rmq_route_dead(&route, queue);
     else
-        bide_rmq_route_due(&route, settings, queue->name, message.due_ms);
+        bide_rmq_route_due(&route, settings, queue->name, &message);
     if (!bide_rmq_draft_again(&publisher->draft, delivery->raw, &message, is_dead ? &death : NULL,
             bide_rmq_route_holds(&route, settings)))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
