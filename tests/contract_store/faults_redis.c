@@ -174,14 +174,14 @@ static void the_documented_rules_are_enough(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
-    CASE("fault/a script is lost", a_script_is_lost),
-    CASE("fault/connections are cut", connections_are_cut),
-    CASE("fault/the server is full", the_server_is_full),
-    CASE("fault/the server is a replica", the_server_is_a_replica),
-    CASE("fault/the server is away", the_server_is_away),
+    CASE("fault/a-script-is-lost", a_script_is_lost),
+    CASE("fault/connections-are-cut", connections_are_cut),
+    CASE("fault/the-server-is-full", the_server_is_full),
+    CASE("fault/the-server-is-a-replica", the_server_is_a_replica),
+    CASE("fault/the-server-is-away", the_server_is_away),
     CASE(
-        "fault/the server comes back without its last writes", the_server_comes_back_without_its_last_writes),
-    CASE("fault/holders survive a restart", holders_survive_a_restart),
-    CASE("fault/the documented rules are enough", the_documented_rules_are_enough),
+        "fault/the-server-comes-back-without-its-last-writes", the_server_comes_back_without_its_last_writes),
+    CASE("fault/holders-survive-a-restart", holders_survive_a_restart),
+    CASE("fault/the-documented-rules-are-enough", the_documented_rules_are_enough),
 };
 CASE_GROUP(redis_fault_cases, cases);

@@ -215,13 +215,13 @@ static void what_has_lapsed_is_deleted(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
-    CASE("fault/an older file is restored", an_older_file_is_restored),
-    CASE("fault/the file is removed", the_file_is_removed),
-    CASE("fault/the side file is removed", the_side_file_is_removed),
-    CASE("fault/a newer version is refused", a_newer_version_is_refused),
-    CASE("fault/another program locks the file", another_program_locks_the_file),
-    CASE("fault/there is no room", there_is_no_room),
-    CASE("fault/lives beside a broker", lives_beside_a_broker),
-    CASE("lapse/what has lapsed is deleted", what_has_lapsed_is_deleted),
+    CASE("fault/an-older-file-is-restored", an_older_file_is_restored),
+    CASE("fault/the-file-is-removed", the_file_is_removed),
+    CASE("fault/the-side-file-is-removed", the_side_file_is_removed),
+    CASE("fault/a-newer-version-is-refused", a_newer_version_is_refused),
+    CASE("fault/another-program-locks-the-file", another_program_locks_the_file),
+    CASE("fault/there-is-no-room", there_is_no_room),
+    CASE("fault/lives-beside-a-broker", lives_beside_a_broker),
+    CASE("lapse/what-has-lapsed-is-deleted", what_has_lapsed_is_deleted),
 };
 CASE_GROUP(sqlite_fault_cases, cases);

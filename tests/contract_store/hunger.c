@@ -79,5 +79,5 @@ static void each_allocation_fails(void **state)
     assert_fact(fixture->store, "a", 1, "data of a");
 }
 
-static const struct CMUnitTest cases[] = {CASE("hunger/each allocation fails", each_allocation_fails)};
+static const struct CMUnitTest cases[] = {CASE("hunger/each-allocation-fails", each_allocation_fails)};
 CASE_GROUP(hunger_cases, cases);

@@ -102,5 +102,5 @@ static void killed_at_each_point(void **state)
 #endif
 }
 
-static const struct CMUnitTest cases[] = {CASE("kill/at each point", killed_at_each_point)};
+static const struct CMUnitTest cases[] = {CASE("kill/at-each-point", killed_at_each_point)};
 CASE_GROUP(kill_cases, cases);

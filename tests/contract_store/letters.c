@@ -179,14 +179,14 @@ static void threads_have_stores_of_their_own(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
-    CASE("letter/threads have stores of their own", threads_have_stores_of_their_own),
-    CASE("letter/operations go in order", operations_go_in_order),
-    CASE("letter/stop keeps the rest from being applied", stop_keeps_the_rest_from_being_applied),
-    CASE("letter/completeness is a condition", completeness_is_a_condition),
-    CASE("letter/a wrong letter stays alone", a_wrong_letter_stays_alone),
-    CASE("letter/longest names fit", longest_names_fit),
-    CASE("letter/a thousand letters twice", a_thousand_letters_twice),
-    CASE("letter/an empty batch is fine", an_empty_batch_is_fine),
-    CASE("letter/the largest letter is applied", the_largest_letter_is_applied),
+    CASE("letter/threads-have-stores-of-their-own", threads_have_stores_of_their_own),
+    CASE("letter/operations-go-in-order", operations_go_in_order),
+    CASE("letter/stop-keeps-the-rest-from-being-applied", stop_keeps_the_rest_from_being_applied),
+    CASE("letter/completeness-is-a-condition", completeness_is_a_condition),
+    CASE("letter/a-wrong-letter-stays-alone", a_wrong_letter_stays_alone),
+    CASE("letter/longest-names-fit", longest_names_fit),
+    CASE("letter/a-thousand-letters-twice", a_thousand_letters_twice),
+    CASE("letter/an-empty-batch-is-fine", an_empty_batch_is_fine),
+    CASE("letter/the-largest-letter-is-applied", the_largest_letter_is_applied),
 };
 CASE_GROUP(letter_cases, cases);

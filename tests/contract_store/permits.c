@@ -88,7 +88,7 @@ static bide_code hold(struct bide_store *store, int number, int out, bide_error 
 }
 
 /* Long enough for a session that nobody keeps alive to end. */
-enum { SESSION_MS = 6000 };
+enum { SESSION_MS = 4000 };
 
 static void permits_end_with_a_killed_process(void **state)
 {
@@ -110,11 +110,11 @@ static void permits_end_with_a_killed_process(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
-    CASE("acquire/grants as many as there are", grants_as_many_as_there_are),
-    CASE("acquire/twice is success", twice_is_success),
-    CASE("acquire/release is for its own session", release_is_for_its_own_session),
-    CASE("acquire/permits end with their time", permits_end_with_their_time),
-    CASE("acquire/permits end with the store", permits_end_with_the_store),
-    CASE("acquire/permits end with a killed process", permits_end_with_a_killed_process),
+    CASE("acquire/grants-as-many-as-there-are", grants_as_many_as_there_are),
+    CASE("acquire/twice-is-success", twice_is_success),
+    CASE("acquire/release-is-for-its-own-session", release_is_for_its_own_session),
+    CASE("acquire/permits-end-with-their-time", permits_end_with_their_time),
+    CASE("acquire/permits-end-with-the-store", permits_end_with_the_store),
+    CASE("acquire/permits-end-with-a-killed-process", permits_end_with_a_killed_process),
 };
 CASE_GROUP(permit_cases, cases);

@@ -115,11 +115,11 @@ static void never_more_than_the_rate(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
-    CASE("meter/permits follow each other", permits_follow_each_other),
-    CASE("meter/reserves within a time only", reserves_within_a_time_only),
-    CASE("meter/looking reserves nothing", looking_reserves_nothing),
-    CASE("meter/keys are apart and can be freed", keys_are_apart_and_can_be_freed),
-    CASE("meter/after lapse it is free", after_lapse_it_is_free),
-    CASE("meter/never more than the rate", never_more_than_the_rate),
+    CASE("meter/permits-follow-each-other", permits_follow_each_other),
+    CASE("meter/reserves-within-a-time-only", reserves_within_a_time_only),
+    CASE("meter/looking-reserves-nothing", looking_reserves_nothing),
+    CASE("meter/keys-are-apart-and-can-be-freed", keys_are_apart_and_can_be_freed),
+    CASE("meter/after-lapse-it-is-free", after_lapse_it_is_free),
+    CASE("meter/never-more-than-the-rate", never_more_than_the_rate),
 };
 CASE_GROUP(rate_cases, cases);

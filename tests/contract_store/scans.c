@@ -123,9 +123,9 @@ static void verify_finds_nothing_wrong(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
-    CASE("scan/shows each fact with the prefix", shows_each_fact_with_the_prefix),
-    CASE("scan/leaves out what has lapsed", leaves_out_what_has_lapsed),
-    CASE("tend/leaves what lasts", upkeep_leaves_what_lasts),
-    CASE("verify/finds nothing wrong", verify_finds_nothing_wrong),
+    CASE("scan/shows-each-fact-with-the-prefix", shows_each_fact_with_the_prefix),
+    CASE("scan/leaves-out-what-has-lapsed", leaves_out_what_has_lapsed),
+    CASE("tend/leaves-what-lasts", upkeep_leaves_what_lasts),
+    CASE("verify/finds-nothing-wrong", verify_finds_nothing_wrong),
 };
 CASE_GROUP(scan_cases, cases);

@@ -119,12 +119,12 @@ static void eight_writers_one_completion(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
-    CASE("arrive/is complete with all members", is_complete_with_all_members),
-    CASE("arrive/total may come last", total_may_come_last),
-    CASE("arrive/total may come first", total_may_come_first),
-    CASE("arrive/members lie on many pages", members_lie_on_many_pages),
-    CASE("arrive/needs a scope", needs_a_scope),
-    CASE("arrive/after lapse it is empty", after_lapse_it_is_empty),
-    CASE("arrive/eight writers, one completion", eight_writers_one_completion),
+    CASE("arrive/is-complete-with-all-members", is_complete_with_all_members),
+    CASE("arrive/total-may-come-last", total_may_come_last),
+    CASE("arrive/total-may-come-first", total_may_come_first),
+    CASE("arrive/members-lie-on-many-pages", members_lie_on_many_pages),
+    CASE("arrive/needs-a-scope", needs_a_scope),
+    CASE("arrive/after-lapse-it-is-empty", after_lapse_it_is_empty),
+    CASE("arrive/eight-writers-one-completion", eight_writers_one_completion),
 };
 CASE_GROUP(set_cases, cases);

@@ -183,18 +183,18 @@ static void names_do_not_run_together(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
-    CASE("turn/makes changes and deletes", makes_changes_and_deletes),
-    CASE("turn/refuses another state", refuses_another_state),
-    CASE("turn/twice is success", twice_is_success),
-    CASE("turn/compares the beginning of data", compares_the_beginning_of_data),
-    CASE("turn/compare never finds an absent fact", compare_never_finds_an_absent_fact),
-    CASE("turn/keeps any bytes", keeps_any_bytes),
-    CASE("turn/after lapse it is absent", after_lapse_it_is_absent),
-    CASE("turn/turning again renews", turning_again_renews),
-    CASE("turn/without a time it needs a scope", without_a_time_it_needs_a_scope),
-    CASE("close/ends all of a scope", close_ends_all_of_a_scope),
-    CASE("close/a scope lapses and begins anew", a_scope_lapses_and_begins_anew),
-    CASE("close/a scope lasts as long as its facts", a_scope_lasts_as_long_as_its_facts),
-    CASE("turn/names do not run together", names_do_not_run_together),
+    CASE("turn/makes-changes-and-deletes", makes_changes_and_deletes),
+    CASE("turn/refuses-another-state", refuses_another_state),
+    CASE("turn/twice-is-success", twice_is_success),
+    CASE("turn/compares-the-beginning-of-data", compares_the_beginning_of_data),
+    CASE("turn/compare-never-finds-an-absent-fact", compare_never_finds_an_absent_fact),
+    CASE("turn/keeps-any-bytes", keeps_any_bytes),
+    CASE("turn/after-lapse-it-is-absent", after_lapse_it_is_absent),
+    CASE("turn/turning-again-renews", turning_again_renews),
+    CASE("turn/without-a-time-it-needs-a-scope", without_a_time_it_needs_a_scope),
+    CASE("close/ends-all-of-a-scope", close_ends_all_of_a_scope),
+    CASE("close/a-scope-lapses-and-begins-anew", a_scope_lapses_and_begins_anew),
+    CASE("close/a-scope-lasts-as-long-as-its-facts", a_scope_lasts_as_long_as_its_facts),
+    CASE("turn/names-do-not-run-together", names_do_not_run_together),
 };
 CASE_GROUP(turn_cases, cases);
