@@ -39,14 +39,19 @@ static bool is_glutted(const struct bide_rmq_receiver *receiver, size_t channel)
     return most && receiver->inbound.aside >= most && bide_rmq_courier_stuck(receiver->courier, channel) > 0;
 }
 
+/* How early a delivery may be handed out. One from the work queue takes a place of the limit meanwhile, so it
+ * waits for its due time in the landing queue unless that is not worth a hop; from the later queue none is.
+ */
+static const int64_t most_early_ms[BIDE_RMQ_PARTS] = {
+    [BIDE_RMQ_WORK] = 20, [BIDE_RMQ_LANDING] = BIDE_RMQ_LANDING_MS, [BIDE_RMQ_LATER] = INT64_MIN};
+
 /* Sorts a delivery that was read, before the user sees it: returned, published to where it waits, or
  * ready. */
 static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
 {
     struct bide_rmq_receiver *receiver = owner;
     int64_t early_ms = delivery->base.message->due_ms - bide_wall_ms(receiver->settings->clock);
-    bool is_early =
-        !delivery->base.defect && (early_ms > BIDE_RMQ_LANDING_MS || delivery->part == BIDE_RMQ_LATER);
+    bool is_early = !delivery->base.defect && early_ms > most_early_ms[delivery->part];
     if (receiver->stopping || is_glutted(receiver, bide_rmq_delivery_channel(delivery)) ||
         bide_rmq_receiver_is_surplus(receiver, delivery, is_early)) {
         bide_rmq_inbound_return(&receiver->inbound, delivery);
