@@ -277,7 +277,7 @@ class Broker(Undoing):
     def refuse_publish(self, decision):
         """A worker may not publish to one of its destinations: as where rights on it are missing, or it is gone."""
         code = (403, 404, 406)[int(decision.chance * 3)]
-        place = (".default", ".work", ".due", ".hold", ".dead", ".side")[int(decision.chance * 18) % 6]
+        place = (".default", ".work", ".due", ".hold", ".dead", ".side", ".landing")[int(decision.chance * 21) % 7]
 
         def fault(role, from_client, unit):
             hit = role == "courier" and unit.name == "basic.publish" and place in f"{unit.exchange}/.{unit.key}"
@@ -320,7 +320,7 @@ class Broker(Undoing):
         return f"{self.project.name_space}.{name}"
 
     def delete_exchange(self, decision):
-        names = ("work", "due", *(f"hold.rung.{unit}" for unit in RUNGS), "unrouted")
+        names = ("work", "landing", "due", *(f"hold.rung.{unit}" for unit in RUNGS), "unrouted")
         with self.channel() as channel:
             channel.exchange_delete(self.name(names[int(decision.chance * len(names))]))
         self.reasons.add("unrouted")

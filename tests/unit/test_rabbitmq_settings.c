@@ -81,6 +81,7 @@ static void test_names(void **state)
     (void)state;
     struct bide_rmq_settings *settings = made("amqp://localhost");
     assert_string_equal(settings->work_exchange, "bide.work");
+    assert_string_equal(settings->landing_exchange, "bide.landing");
     assert_string_equal(settings->due_exchange, "bide.due");
     assert_string_equal(settings->unrouted, "bide.unrouted");
     assert_string_equal(settings->hold_exchange[0], "bide.hold.rung.100ms");

@@ -20,10 +20,12 @@ void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_sett
         return;
     bide_rmq_climb_plan(
         delay_ms, message->body_size > BIDE_RMQ_SMALL_BODY, shard_of(settings, message), &climb);
+    if (climb.first == BIDE_RMQ_RUNGS) {
+        route->address.exchange = settings->landing_exchange;
+        return;
+    }
     snprintf(route->key, sizeof route->key, "%s%.*s", climb.path, BIDE_NAME_MAX, queue);
-    route->address.key = route->key;
-    route->address.exchange =
-        climb.first == BIDE_RMQ_RUNGS ? settings->due_exchange : settings->hold_exchange[climb.first];
+    route->address = (struct bide_rmq_address){settings->hold_exchange[climb.first], route->key};
 }
 
 bool bide_rmq_route_holds(const struct bide_rmq_route *route, const struct bide_rmq_settings *settings)

@@ -62,12 +62,13 @@ static bool name_everything(struct bide_rmq_settings *settings, const struct bid
     if (!ns)
         return false;
     settings->work_exchange = join(arena, ns, "work", "");
+    settings->landing_exchange = join(arena, ns, "landing", "");
     settings->due_exchange = join(arena, ns, "due", "");
     settings->unrouted = join(arena, ns, "unrouted", "");
     settings->later_exchange = join(arena, ns, "later", "");
     settings->unrouted_later = join(arena, ns, "unrouted", ".later");
-    bool complete = settings->work_exchange && settings->due_exchange && settings->unrouted &&
-                    settings->later_exchange && settings->unrouted_later;
+    bool complete = settings->work_exchange && settings->landing_exchange && settings->due_exchange &&
+                    settings->unrouted && settings->later_exchange && settings->unrouted_later;
     for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
         complete &= (settings->hold_exchange[rung] = name_rung(arena, ns, rung)) != NULL;
     settings->queues = bide_arena_alloc(arena, (options->n_queues + 1) * sizeof *settings->queues);

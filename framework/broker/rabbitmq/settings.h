@@ -49,7 +49,7 @@ struct bide_rmq_settings {
     const struct bide_clock *clock;
 
     const char *name_space;
-    const char *work_exchange, *due_exchange;
+    const char *work_exchange, *landing_exchange, *due_exchange;
     const char *unrouted; /* exchange and queue */
     const char *later_exchange;
     const char *unrouted_later; /* exchange and queue: from the later exchange to the unrouted one */

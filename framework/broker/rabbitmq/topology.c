@@ -6,10 +6,10 @@
 #include "broker/rabbitmq/fault.h"
 
 enum {
-    FIXED_ROWS = 9,   /* unrouted and unrouted.later: exchange, queue, binding; work; due; later */
+    FIXED_ROWS = 10,  /* unrouted and unrouted.later: exchange, queue, binding; work; landing; due; later */
     RUNG_ROWS = 2,    /* exchange; the binding for number 0 */
     HOLDING_ROWS = 2, /* queue and its binding */
-    QUEUE_ROWS = 7,   /* work, landing and later with their bindings, dead */
+    QUEUE_ROWS = 8,   /* work, landing (two) and later with their bindings, dead */
     KEY_SIZE = 2 * BIDE_RMQ_WORDS + 2 + 100 /* BIDE_NAME_MAX */
 };
 
@@ -95,6 +95,8 @@ static bool add_user_queue(struct bide_rmq_topology *topology, const struct bide
                       .source = settings->work_exchange, .key = queue->name});
     add_queue(topology, queue->landing);
     add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = queue->landing,
+                      .source = settings->landing_exchange, .key = queue->name});
+    add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = queue->landing,
                       .source = settings->due_exchange, .key = landing_key});
     return landing_key != NULL;
 }
@@ -130,6 +132,7 @@ static bool build(struct bide_rmq_topology *topology, const struct bide_rmq_sett
     add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = settings->unrouted,
                       .source = settings->unrouted, .key = ""});
     add_exchange(topology, settings->work_exchange, "direct", settings->unrouted);
+    add_exchange(topology, settings->landing_exchange, "direct", settings->unrouted);
     add_exchange(topology, settings->due_exchange, "topic", settings->unrouted);
     add_unrouted_later(topology, settings);
     add_exchange(topology, settings->later_exchange, "direct", settings->unrouted_later);

@@ -22,9 +22,9 @@ static struct bide_slice after_numbers(amqp_bytes_t key)
     return (struct bide_slice){text + at, key.len - at};
 }
 
-/* The queue to which an unrouted message was sent: its routing key where it came from the work exchange, or
- * by dead-lettering from the later one. If it came through the ladder, that is the key without its numbers.
- */
+/* The queue to which an unrouted message was sent: its routing key where it came from the work or the landing
+ * exchange, or by dead-lettering from the later one. If it came through the ladder, that is the key without
+ * its numbers. */
 static struct bide_slice wanted_queue(const struct bide_rmq_fetch *fetch, struct bide_slice said)
 {
     const struct bide_rmq_settings *settings = fetch->admin->settings;
@@ -33,6 +33,7 @@ static struct bide_slice wanted_queue(const struct bide_rmq_fetch *fetch, struct
     if (name)
         return (struct bide_slice){name, strlen(name)};
     if (bide_rmq_bytes_are(fetch->now.exchange, settings->work_exchange) ||
+        bide_rmq_bytes_are(fetch->now.exchange, settings->landing_exchange) ||
         bide_rmq_bytes_are(fetch->now.exchange, settings->unrouted))
         return (struct bide_slice){key.bytes, key.len};
     struct bide_slice queue = after_numbers(key);
