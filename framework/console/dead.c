@@ -14,7 +14,7 @@ enum {
     MOST = 1000,
     SEARCHED = 10000, /* how many of the newest letters a search reads */
     SEARCH_BYTES = 200,
-    WAIT_MS = 2000, /* how long to wait for another request that reads letters */
+    WAIT_MS = 2000, /* how long to wait for another request that walks */
 };
 
 struct listing {
@@ -38,18 +38,17 @@ static bool add_letter(void *user, const struct bide_dead_letter *letter)
     return ++listing->n < listing->limit && !listing->to->failed;
 }
 
-/* Only one request at a time reads letters: it may hold many in memory and keep the broker busy. */
-static bide_code take_turn(struct bide_console *console, bide_error *error)
+bide_code bide_console_take_turn(struct bide_console *console, bide_error *error)
 {
     int64_t until_ms = bide_mono_ms(console->clock) + WAIT_MS;
     const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
     if (pthread_mutex_clocklock(&console->letters, CLOCK_MONOTONIC, &until) == 0)
         return BIDE_OK;
     return bide_fail(
-        error, BIDE_E_TIMEOUT, "another request reads dead letters, which takes long: try again later");
+        error, BIDE_E_TIMEOUT, "another request walks through messages, which takes long: try again later");
 }
 
-static void end_turn(struct bide_console *console)
+void bide_console_end_turn(struct bide_console *console)
 {
     pthread_mutex_unlock(&console->letters);
 }
@@ -59,7 +58,7 @@ static bide_code each(struct bide_console *console, const struct bide_dead_filte
 {
     const struct bide_console_options *options = console->options;
     struct bide_admin *admin;
-    bide_code code = take_turn(console, error);
+    bide_code code = bide_console_take_turn(console, error);
     if (code != BIDE_OK)
         return code;
     code = options->adapter->open_admin(options->broker, &admin, error);
@@ -67,7 +66,7 @@ static bide_code each(struct bide_console *console, const struct bide_dead_filte
         code = admin->ops->dead_each(admin, filter, add_letter, listing, error);
         bide_admin_destroy(admin);
     }
-    end_turn(console);
+    bide_console_end_turn(console);
     return code;
 }
 
@@ -163,7 +162,7 @@ static void act(
     struct bide_admin *admin;
     bide_error error = {0};
     uint64_t n = 0;
-    bide_code code = take_turn(console, &error);
+    bide_code code = bide_console_take_turn(console, &error);
     if (code != BIDE_OK) {
         bide_reply_failure(reply, code, &error);
         return;
@@ -174,7 +173,7 @@ static void act(
             (retry ? admin->ops->dead_retry : admin->ops->dead_drop)(admin, &filter, go_on, NULL, &n, &error);
         bide_admin_destroy(admin);
     }
-    end_turn(console);
+    bide_console_end_turn(console);
     if (code != BIDE_OK)
         bide_reply_failure(reply, code, &error);
     else if (n == 0)

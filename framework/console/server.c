@@ -128,10 +128,9 @@ static enum MHD_Result send_reply(
     return result;
 }
 
-/* Only routes that send messages take a body. */
 static bool takes_body(const struct bide_route *route)
 {
-    return route && route->right == BIDE_RIGHT_SEND;
+    return route && route->takes_body;
 }
 
 /* A route without a body still accepts a short one, which is not read. */
@@ -208,8 +207,9 @@ static void begin_stream(const struct bide_server *server, struct MHD_Connection
 }
 
 /* The gate let the request in before its body came. */
-static void serve_upload(struct bide_server *server, const struct bide_route *route,
-    const struct bide_upload *upload, struct bide_request *request, struct bide_reply *reply)
+static void serve_upload(struct bide_server *server, struct MHD_Connection *connection,
+    const struct bide_route *route, const struct bide_upload *upload, struct bide_request *request,
+    struct bide_reply *reply)
 {
     request->body = upload->body.bytes;
     request->body_size = upload->body.size;
@@ -218,6 +218,8 @@ static void serve_upload(struct bide_server *server, const struct bide_route *ro
         bide_buffer_add(&reply->body, upload->refusal.body.bytes, upload->refusal.body.size);
     } else {
         route->serve(server->console, request, reply);
+        if (route->right >= BIDE_RIGHT_OPERATE)
+            bide_gate_log(connection, upload->role, route->path, reply->status);
     }
 }
 
@@ -239,7 +241,7 @@ static enum MHD_Result answer(struct bide_server *server, struct MHD_Connection 
     else if (takes_body(route) && !upload)
         bide_reply_error(&reply, 503, "out of memory");
     else if (upload)
-        serve_upload(server, route, upload, &request, &reply);
+        serve_upload(server, connection, route, upload, &request, &reply);
     else
         serve(server, connection, route, path, &request, &reply);
     if (reply.follower)

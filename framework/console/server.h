@@ -42,6 +42,7 @@ struct bide_route {
     const char *method, *path; /* '*' in the path stands for a name */
     enum bide_right right;
     bide_endpoint *serve;
+    bool takes_body;
 };
 
 /* Finds a route; HEAD counts as GET. `name` gets what '*' stands for. NULL: there is none; *ret_known says
@@ -56,6 +57,7 @@ const struct bide_route *bide_route_find(
 
 struct bide_upload {
     struct bide_console *console;
+    enum bide_role role;       /* who sends it */
     struct bide_reply refusal; /* status 0: not refused; otherwise the body is read and discarded */
     struct bide_buffer body;
     size_t reserved; /* bytes of the outbox's budget */

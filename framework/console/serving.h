@@ -32,7 +32,7 @@ struct bide_console {
     struct bide_history history;
     struct bide_recent recent;
     struct bide_connections connections; /* the TCP connections */
-    pthread_mutex_t letters;    /* locked while one request reads dead letters, which may take long */
+    pthread_mutex_t letters;    /* locked while one request walks through messages, which may take long */
     _Atomic int guesses;        /* wrong tokens in the last minute */
     _Atomic int64_t guessed_ms; /* monotonic: when the last wrong token came */
     _Atomic int stopping;
@@ -66,7 +66,7 @@ typedef void bide_endpoint(
 bide_endpoint bide_serve_metrics, bide_serve_health, bide_serve_ready, bide_serve_status, bide_serve_history,
     bide_serve_dead_list, bide_serve_dead_show, bide_serve_dead_retry, bide_serve_dead_drop, bide_serve_pause,
     bide_serve_resume, bide_serve_quiet, bide_serve_unquiet, bide_serve_events, bide_serve_page,
-    bide_serve_send;
+    bide_serve_send, bide_serve_messages, bide_serve_message, bide_serve_cancel, bide_serve_reschedule;
 
 /* A parameter of the query, or NULL; borrowed. */
 const char *bide_request_query(const struct bide_request *request, const char *name);
@@ -85,6 +85,11 @@ void bide_reply_failure(struct bide_reply *reply, bide_code code, const bide_err
 bide_code bide_depths_borrow(
     struct bide_console *console, const struct bide_broker_stats **ret_stats, bide_error *error);
 void bide_depths_give_back(struct bide_console *console);
+
+/* Only one request at a time walks through dead letters or what waits: it may hold many in memory and keep
+ * the broker busy. BIDE_E_TIMEOUT: another one takes long. */
+bide_code bide_console_take_turn(struct bide_console *console, bide_error *error);
+void bide_console_end_turn(struct bide_console *console);
 
 /* ---- /events ---- */
 

@@ -5,14 +5,13 @@
 struct bide_upload *bide_upload_begin(
     struct bide_server *server, struct MHD_Connection *connection, enum bide_right right)
 {
-    enum bide_role role;
     struct bide_upload *upload = bide_calloc(1, sizeof *upload);
     if (!upload)
         return NULL;
     upload->console = server->console;
     bide_buffer_init(&upload->body);
     bide_buffer_init(&upload->refusal.body);
-    bide_gate_pass(server, connection, right, &role, &upload->refusal);
+    bide_gate_pass(server, connection, right, &upload->role, &upload->refusal);
     atomic_fetch_add(&server->console->uploads, 1);
     return upload;
 }

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.console import Console, free_port  # noqa: E402
@@ -298,6 +298,45 @@ def dead_letters(project):
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
+def what_waits(project):
+    """GET /messages, POST /messages/cancel and /reschedule: as the command line shows and does it."""
+    console, worker = start(project)
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    if project.broker == "rabbitmq":
+        status, text = console.ask("GET", "/messages")
+        expect(status == 501 and "cannot search" in json.loads(text)["error"], f"{status} {text}")
+        expect(console.post("/messages/cancel", {"ids": ["m1"]})[0] == 501, "cancel")
+        expect(worker.stop() == 0, "the worker did not end with 0")
+        return
+    project.send({"type": "probe", "id": f"m{k}", "body": {}, "delay": "1h"} for k in range(7))
+    page = console.read_json("/messages?state=delayed&limit=3")
+    rest = console.read_json("/messages?limit=1000&after=" + quote(page["after"]))
+    expect([row["id"] for row in page["messages"] + rest["messages"]] == [f"m{k}" for k in range(7)], f"{page} {rest}")
+    expect(rest["after"] == "" and console.read_json("/messages?state=ready")["messages"] == [], "the end")
+    expect(page["messages"][0] == json.loads(project.bide("list", "--json", "--limit", "1").stdout), "not what `bide list` shows")
+    expect(console.read_json("/messages/m3") == [json.loads(project.bide("show", "m3", "--json").stdout)], "not what `bide show` shows")
+    expect(console.ask("GET", "/messages/m9")[0] == 404, "an id that is nowhere")
+    for query in ("state=dead", "limit=0", "limit=1001", "after=rubbish"):
+        expect(console.ask("GET", f"/messages?{query}")[0] == 400, query)
+    answers = console.post("/messages/cancel", {"ids": ["m1", "m9"]})
+    expect(answers == (200, '[{"id":"m1","result":"cancelled"},{"id":"m9","result":"unknown"}]'), f"{answers}")
+    answers = console.post("/messages/reschedule", {"ids": ["m2"], "delay": "0s"})
+    expect(answers == (200, '[{"id":"m2","result":"rescheduled"}]'), f"{answers}")
+    wait_until(lambda: [line["id"] for line in project.journal()] == ["m2"], 20, "m2 runs")
+    for wrong in ({}, {"ids": []}, {"ids": [1]}, {"ids": ["x" * 256]}, {"ids": ["m1"] * 1001}, ["m1"]):
+        expect(console.post("/messages/cancel", wrong)[0] == 400, f"{wrong}"[:80])
+    for wrong in ({}, {"delay": "soon"}, {"delay": "1s", "at": "2030-01-01T00:00:00Z"}, {"delay": "9999d"}):
+        expect(console.post("/messages/reschedule", {"ids": ["m4"], **wrong})[0] == 400, f"{wrong}")
+    expect(console.post("/messages/cancel", {"ids": ["m" * 200] * 5000})[0] == 413, "a large body")
+    expect(console.post("/messages/cancel", {"ids": ["m4"]}, {})[0] == 401, "without a token")
+    astray = {**token, "Origin": "http://evil.example"}
+    expect(console.post("/messages/cancel", {"ids": ["m4"]}, astray)[0] == 403, "another page")
+    expect(console.metrics()[("bide_queue_cancelled_total", "default")] == 1, console.metrics_text())
+    said = [row for row in read_lines(worker.log) if row["message"] == "console: action"]
+    expect((said[0]["action"], said[0]["role"]) == ("/messages/cancel", "operate"), f"{said}")
+    expect(worker.stop() == 0, "the worker did not end with 0")
+
+
 def old_dead_letters_are_dropped(project):
     """Only what the configuration says, by one worker or two; what it says is in force after a reload. A listing would hold back
     what a round is to look at: what is there is counted."""
@@ -375,7 +414,7 @@ main(
     roles_differ,
     half_requests_keep_nobody_out,
     elsewhere_needs_a_token,
-    dead_letters, old_dead_letters_are_dropped,
+    dead_letters, what_waits, old_dead_letters_are_dropped,
     each_failure_is_kept,
     events_are_followed,
 )

@@ -67,6 +67,7 @@ class Dashboard:
                 self.project.journal_handler(), self.project.probe(), self.project.probe(type="hopeless"),
                 {**invoice, "queue": "mail", "retry": retry},
             ],
+            queues=[{"name": "default"}, {"name": "mail"}, {"name": "waiting"}],
             http={"listen": self.given["url"][len("http://"):-1], "token": self.given["token"]},
         )
 
@@ -77,6 +78,7 @@ class Dashboard:
         rows += [{"type": "hopeless", "id": f"hopeless-{n}", "body": {"dead": True}} for n in range(HOPELESS)]
         invoice = {"type": "invoice", "queue": "mail", "body": BODY, "headers": {"tenant": "t-17"}}
         rows += [{**invoice, "id": f"invoice-{n}"} for n in range(3)]
+        rows += [{"type": "journal", "queue": "waiting", "delay": "2h", "id": f"wait-{n}", "body": {"number": n}} for n in range(1, 5)]
         self.project.send(rows)
         wait_until(lambda: len(self.project.dead()) == HOPELESS + 3, 30, lambda: f"{self.project.dead()}")
 
@@ -125,7 +127,7 @@ def functions(project):
 
 
 def desktop(project):
-    rows = ("figures", ("looks", {"scheme": "dark"}), "looks", "mending", ("keyboard", {"broken": "invoice-2"}), "locked")
+    rows = ("figures", ("looks", {"scheme": "dark"}), "looks", "mending", "messages", ("keyboard", {"broken": "invoice-2"}), "locked")
     with Dashboard(project, "desktop").scenarios(*rows):
         pass
 

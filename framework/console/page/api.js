@@ -9,10 +9,11 @@ class ApiError extends Error {
   }
 }
 
-async function request(method, path) {
+async function request(method, path, body) {
   const headers = {Accept: "application/json"};
   if (storedToken()) headers.Authorization = `Bearer ${storedToken()}`;
-  const options = {method, headers, cache: "no-store", credentials: "omit", redirect: "error"};
+  if (body) headers["Content-Type"] = "application/json";
+  const options = {method, headers, body: body && JSON.stringify(body), cache: "no-store", credentials: "omit", redirect: "error"};
   try {
     const answer = await fetch(path, {...options, signal: AbortSignal.timeout(PATIENCE_MS)});
     return {ok: answer.ok, status: answer.status, text: await answer.text()};
@@ -26,8 +27,8 @@ function parsed(text) {
 }
 
 // The answer's JSON, or an ApiError with what the console says about it.
-async function call(method, path) {
-  const {ok, status, text} = await request(method, path);
+async function call(method, path, body) {
+  const {ok, status, text} = await request(method, path, body);
   const value = parsed(text);
   if (!ok) throw new ApiError(status, (value && value.error) || `The console answered ${status}.`);
   if (value === null) throw new ApiError(status, "The console's answer is no JSON.");
@@ -37,10 +38,10 @@ async function call(method, path) {
 const fetchJson = (path) => call("GET", path);
 
 // An action. Asks for the token where one is wanted; null when it was not done, which has been said.
-async function act(path) {
+async function act(path, body) {
   for (;;) {
     try {
-      return await call("POST", path);
+      return await call("POST", path, body);
     } catch (error) {
       if (error.status === 401 && await askToken(storedToken() ? "The console did not accept this token." : "Actions need the console's token.")) continue;
       if (error.status !== 401) toast(error.message, "error");

@@ -34,7 +34,7 @@ function showToken() {
 byId("ask-cancel").addEventListener("click", () => byId("ask").close());
 
 byId("token").addEventListener("click", () => {
-  if (!storedToken()) return askToken("Retry, drop, pause and quiet need it.");
+  if (!storedToken()) return askToken("What changes something needs it: retry, cancel, pause, quiet and the like.");
   sessionStorage.removeItem(TOKEN_KEY);
   showToken();
   toast("The token is forgotten.");

@@ -50,7 +50,7 @@ function bodyOf(letter) {
   const choice = el("div", {class: "choice", role: "group", "aria-label": "Show the body as"});
   const show = (name, content) => {
     setText(text, content.slice(0, SHOWN_CHARACTERS));
-    setText(cut, content.length > SHOWN_CHARACTERS ? `The first ${exactly(SHOWN_CHARACTERS)} of ${exactly(content.length)} characters; bide dead show ID has all.` : "");
+    setText(cut, content.length > SHOWN_CHARACTERS ? `The first ${exactly(SHOWN_CHARACTERS)} of ${exactly(content.length)} characters; bide show ID has all.` : "");
     for (const button of choice.children) setAttribute(button, "aria-pressed", String(button.textContent === name));
   };
   for (const [name, content] of views) {

@@ -11,6 +11,7 @@ function showAll(status, history) {
     showQueues(status);
     showBroker(status);
     noteDead(status);
+    noteWaiting(status);
   }
   showHandlers(status);
   showWorker(status);

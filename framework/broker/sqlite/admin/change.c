@@ -3,7 +3,7 @@
  * long as its row in `waiting` is there; a worker that claims it deletes that row, so exactly one of the two
  * gets it.
  *
- * An index on the ids would cost every message (docs/decisions/0035): it is made when ids are first asked
+ * An index on the ids would cost every message (docs/decisions/0036): it is made when ids are first asked
  * for.
  */
 #include <stdio.h>

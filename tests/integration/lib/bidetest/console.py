@@ -47,6 +47,16 @@ class Console:
     def act(self, path, **options):
         return self.ask("POST", path, **options)
 
+    def post(self, path, value, headers=None):
+        """POSTs a value as JSON; headers as those of `ask`."""
+        connection = self.connection()
+        try:
+            connection.request("POST", path, json.dumps(value), headers if headers is not None else self.authorization())
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
     def answers(self):
         try:
             return self.ask("GET", "/healthz")[0] == 200
