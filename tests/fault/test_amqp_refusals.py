@@ -114,6 +114,28 @@ def runs_longer_than_the_broker_waits(project):
         set_environment(f"consumer_timeout, {usual * 1000}", "channel_tick_interval, 60000")
 
 
+def is_taken_away_while_it_runs(project):
+    """The broker waits for less than its URL says: it closes the channel, or ends the consumer (4.3). Both come again."""
+    configure(project)
+    project.bide("send", "probe", "{}", "--id", "before")
+    set_environment("consumer_timeout, 1000", "channel_tick_interval, 500")
+    try:
+        worker = project.worker()
+        project.send([{"type": "probe", "id": "slow", "body": {"sleep_ms": 4000}}])
+        wait_until(lambda: "is not served" in worker.log_text(), 30, lambda: f"{project.status()}: {worker.log_tail()}")
+    finally:
+        set_environment("consumer_timeout, 1800000", "channel_tick_interval, 60000")
+    expect("timed out" in worker.log_text() or "consumer_timeout" in worker.log_text(), worker.log_tail())
+    project.bide("send", "probe", "{}", "--id", "after")
+    wait_until(lambda: all_done(project, ["before", "slow", "after"]) and project.queue("default")["ready"] == 0, 60,
+               lambda: f"{project.status()}: {worker.log_tail()}")
+    expect("is served again" in worker.log_text(), worker.log_tail())
+    expect(worker.stop() == 0, worker.log_tail())
+    project.bide("worker", "--exit-idle", "500ms", seconds=60)
+    print(f"runs: {ran(project)}")
+    expect(not project.dead(), f"{project.dead()}")
+
+
 MIB = 1024 * 1024
 
 
@@ -284,4 +306,5 @@ def one_queue_cannot_be_declared(project):
 with SERVER:
     main(exchange_deleted_under_retries, right_taken_away, large_bodies_refused,
          refused_while_it_leaves, no_right_to_bury, one_queue_cannot_be_declared,
-         runs_longer_than_the_broker_waits, oversized_bodies, link_lost_between_acknowledgements)
+         runs_longer_than_the_broker_waits, is_taken_away_while_it_runs, oversized_bodies,
+         link_lost_between_acknowledgements)

@@ -251,6 +251,9 @@ def missing_permission(project, server):
     refused(project, url, CONFIG, "refused", "permission", "'reader'", commands=(("worker", "--no-wait"),))
     refused(project, url, CONFIG, "permission", "reader", commands=(("check",),))
     sending_is_refused(project, "permission", code=CONFIG)
+    server.ctl("set_permissions", "reader", "^$", "^$", "^$")  # RabbitMQ 4.3 then refuses even to look
+    refused(project, url, CONFIG, "permission", "reader", commands=(("check",), ("worker", "--no-wait")))
+    sending_is_refused(project, "permission", code=CONFIG)
 
 
 def nothing_declared_yet(project, server):

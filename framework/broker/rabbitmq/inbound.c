@@ -289,11 +289,14 @@ bide_code bide_rmq_inbound_beat(struct bide_rmq_inbound *inbound, bide_error *er
     return bide_rmq_fail_status(inbound->settings, status, "consuming", error);
 }
 
-/* The broker has cancelled the channel's consumers: the queue was deleted, or has lost its leader. */
+/* The broker has cancelled the channel's consumers: the queue was deleted, or has lost its leader, or
+ * (RabbitMQ 4.3) a delivery was in hand longer than the broker's consumer_timeout. The channel goes on. */
 static void on_cancel(struct bide_rmq_inbound *inbound, size_t index)
 {
     struct bide_rmq_channel *channel = &inbound->channels[index];
-    bide_fail(&channel->why, BIDE_E_BROKER, "%s: the broker has ended the consumer of '%s': was it deleted?",
+    bide_fail(&channel->why, BIDE_E_BROKER,
+        "%s: the broker has ended the consumer of '%s': was the queue deleted, or a message in hand longer "
+        "than its consumer_timeout?",
         inbound->settings->redacted, bide_rmq_queue_of(inbound, index));
     go_down(inbound, channel);
 }
