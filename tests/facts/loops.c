@@ -85,8 +85,7 @@ static void the_largest_delivery_limit_keeps_what_is_listed(void **state)
     assert_int_equal(listings_with(*state, "large", INT32_MAX), LISTINGS);
 }
 
-/* 4.0: twenty by default. 4.3 counts what was rejected, or left by a consumer that died, and not what was
- * handed back. */
+/* 4.0: twenty by default. 4.3 does not count what is handed back by nack (versions.c). */
 static void the_default_delivery_limit_depends_on_the_version(void **state)
 {
     struct bare *bare = *state;
