@@ -99,6 +99,8 @@ struct bide_delivery {
     size_t queue;                 /* index of the queue it arrived on, in the options' queues */
     enum bide_reason defect;      /* NONE, or MALFORMED/OVERSIZED: not to be run, only to be settled DEAD */
     const char *defect_text;      /* static or owned by the message's arena; NULL without a defect */
+    bool is_done; /* this receiver has settled it ACK before, and the broker did not get to know: need not run
+                   */
 };
 
 enum bide_verdict {

@@ -16,6 +16,7 @@ struct bide_rmq_delivery {
     uint32_t generation;     /* of the channel it arrived on: its tag is not valid in another generation */
     enum bide_rmq_part part; /* the queue by which it came */
     unsigned consumer;       /* tag of the consumer by which it came */
+    bool is_redelivered;     /* the broker has handed it out before */
     bool is_early;           /* it goes to its due time; the user does not see it (early.c) */
     size_t *in_flight;       /* the counter of bytes from which its `charge` is subtracted in the end */
     size_t charge;

@@ -218,6 +218,7 @@ static bide_code finish_message(
     delivery->tag = coming->tag;
     delivery->generation = channel->generation;
     delivery->consumer = coming->consumer;
+    delivery->is_redelivered = coming->is_redelivered;
     delivery->in_flight = &inbound->in_flight;
     delivery->charge = coming->charge;
     inbound->reading -= coming->charge;
@@ -338,6 +339,7 @@ static void on_begun(
 static void on_deliver(struct bide_rmq_assembly *coming, const amqp_basic_deliver_t *deliver)
 {
     coming->tag = deliver->delivery_tag;
+    coming->is_redelivered = deliver->redelivered;
     coming->consumer = number_in(deliver->consumer_tag);
 }
 

@@ -22,6 +22,7 @@
 struct bide_rmq_assembly {
     uint64_t tag;
     unsigned consumer;
+    bool is_redelivered;
     amqp_frame_t head; /* decoded into the channel's pool, which stays until the message is whole */
     bool has_head;
     struct bide_buffer body; /* of more than one frame */

@@ -59,6 +59,7 @@ static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
     } else if (is_early) {
         bide_rmq_receiver_plan(receiver, delivery);
     } else {
+        delivery->base.is_done = delivery->is_redelivered && bide_rmq_acked_find(&receiver->acked, delivery);
         add_ready(receiver, delivery);
     }
 }

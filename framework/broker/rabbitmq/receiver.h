@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/wakeup.h"
+#include "broker/rabbitmq/acked.h"
 #include "broker/rabbitmq/courier/courier.h"
 #include "broker/rabbitmq/inbound.h"
 #include "broker/rabbitmq/link.h"
@@ -95,6 +96,7 @@ struct bide_rmq_receiver {
     size_t n_stuck;  /* stuck postings when the limits were last set */
     uint64_t n_lost; /* postings and settlements lost with connections; `inbound` counts more */
     uint64_t n_reconnects;
+    struct bide_rmq_acked acked;
 };
 
 /* ---- receiver.c ---- */

@@ -57,10 +57,13 @@ static bool goes_back(const struct bide_rmq_receiver *receiver, const struct bid
 static void settle_one(struct bide_rmq_receiver *receiver, const struct bide_settlement *settlement)
 {
     struct bide_rmq_delivery *delivery = delivery_of(settlement);
+    bool ends_here = settlement->verdict == BIDE_VERDICT_ACK && settlement->n_sends == 0;
+    if (ends_here)
+        bide_rmq_acked_note(&receiver->acked, delivery);
     if (!bide_rmq_inbound_is_current(&receiver->inbound, delivery)) {
         receiver->n_lost++;
         end(settlement);
-    } else if (settlement->verdict == BIDE_VERDICT_ACK && settlement->n_sends == 0) {
+    } else if (ends_here) {
         mark_done(receiver, delivery);
         end(settlement);
     } else if (settlement->verdict == BIDE_VERDICT_RELEASE && goes_back(receiver, delivery)) {
@@ -92,6 +95,8 @@ void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
         receiver->n_lost += posting->given_up || !is_current;
         if (posting->delivery->is_early)
             bide_rmq_receiver_planned(receiver, posting->delivery);
+        if (posting->settlement.verdict == BIDE_VERDICT_ACK && !posting->given_up)
+            bide_rmq_acked_note(&receiver->acked, posting->delivery);
         if (is_current && posting->given_up) /* otherwise it stays in hand as long as this connection lasts */
             bide_rmq_inbound_return(&receiver->inbound, posting->delivery);
         else if (is_current)

@@ -1,4 +1,5 @@
-/* The first gate: what no handler can be found for, or could run, is dead at once. */
+/* The first gate: what this worker has run to its end already is done; what no handler can be found for, or
+ * could run, is dead at once. */
 #include "base/alloc.h"
 #include "worker/gates/gate.h"
 
@@ -21,6 +22,11 @@ static enum bide_gate_says look(struct bide_gate *gate, struct bide_job *job, st
     enum bide_reason defect = delivery->defect;
     const char *type = delivery->message->type;
     (void)gate;
+    if (delivery->is_done) {
+        answer->decision = (struct bide_decision){.verdict = BIDE_VERDICT_ACK};
+        answer->kind = BIDE_COUNT_DUPLICATE;
+        return BIDE_GATE_SETTLE;
+    }
     if (defect != BIDE_REASON_NONE)
         return refuse(job, defect,
             bide_strdup(delivery->defect_text ? delivery->defect_text : bide_reason_name(defect)), answer);
