@@ -65,6 +65,11 @@ export function send(type: string, body?: Body, options?: SendOptions): void;
 export function log(level: 'debug' | 'info' | 'warn' | 'error', text: string, fields?: Record<string, Json>): void;
 /** Inside a handler: how far this run is. */
 export function progress(done: number, total: number): void;
+/** Does `work` (not async) in a transaction of node:sqlite or better-sqlite3 in which the message's id is written, so that it
+ * takes effect exactly once. Returns whether it was done now. */
+export function onceSqlite(
+  db: {exec(sql: string): unknown; prepare(sql: string): {run(...values: string[]): {changes: number | bigint}}},
+  message: Message, work: () => void): boolean;
 /** Runs handlers until bide says that this process may leave. */
 export function serve(options?: {concurrency?: number}): void;
 

@@ -104,6 +104,24 @@ export const log = (level, text, fields = {}) => write({log: level, text, fields
 // Inside a handler: how far this run is.
 export const progress = (done, total) => write({progress: [done, total]});
 
+// Does `work` (not async) in a transaction of a SQLite database in which the message's id is written, so that it takes effect
+// exactly once. db: of node:sqlite or better-sqlite3. Returns whether it was done now; false: it had been done before.
+export function onceSqlite(db, message, work) {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    db.exec('CREATE TABLE IF NOT EXISTS bide_once (type TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, ' +
+      'PRIMARY KEY (type, id)) WITHOUT ROWID');
+    const insert = db.prepare("INSERT INTO bide_once VALUES (?, ?, strftime('%s', 'now')) ON CONFLICT DO NOTHING");
+    const isNew = Number(insert.run(message.type, message.id).changes) === 1;
+    if (isNew && work() instanceof Promise) throw new TypeError('onceSqlite: the work must not be async');
+    db.exec('COMMIT');
+    return isNew;
+  } catch (error) {
+    try { db.exec('ROLLBACK'); } catch { /* it has been rolled back already */ }
+    throw error;
+  }
+}
+
 // JSON.stringify writes half a surrogate pair as an escape, which is no text in UTF-8.
 const wellFormed = (json) => !json.includes('\\u') ? json : json.replace(/(?<!\\)((?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}/g, '$1\ufffd');
 

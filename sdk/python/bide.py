@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import collections
+import contextlib
 import contextvars
 import http.client
 import inspect
@@ -37,7 +38,7 @@ from typing import Any, Callable, Iterable, Mapping, Optional, Union
 from urllib.parse import urlsplit
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Dead", "Message", "Retry", "SendError", "handler", "log", "progress", "send", "serve", "testing"]
+__all__ = ["Client", "Dead", "Message", "Retry", "SendError", "handler", "log", "once_sqlite", "progress", "send", "serve", "testing"]
 
 Body = Union[None, bytes, str, Mapping[str, Any], list]
 Duration = Union[str, int, float]  # "90s", or a number of seconds
@@ -213,6 +214,28 @@ def progress(done: int, total: int) -> None:
 
 
 # ---- what a handler's end means ----
+
+
+@contextlib.contextmanager
+def once_sqlite(connection: Any, message: Message):
+    """A transaction of a sqlite3 connection in which the message's id is written, so that its work takes effect exactly once:
+
+        with bide.once_sqlite(db, message) as is_new:
+            if is_new:                      # else it has been done
+                db.execute("UPDATE …")      # no commit of your own
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("CREATE TABLE IF NOT EXISTS bide_once (type TEXT NOT NULL, id TEXT NOT NULL, "
+                           "at INTEGER NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID")
+        inserted = connection.execute("INSERT INTO bide_once VALUES (?, ?, strftime('%s', 'now')) ON CONFLICT DO NOTHING",
+                                      (message.type, message.id))
+        yield inserted.rowcount == 1
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _done(result: Any) -> dict:

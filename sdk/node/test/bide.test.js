@@ -6,7 +6,7 @@ import {createServer as createHttp} from 'node:http';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'node:test';
-import {Client, Dead, Retry, SendError, milliseconds, send, testing} from '../bide.js';
+import {Client, Dead, Retry, SendError, milliseconds, onceSqlite, send, testing} from '../bide.js';
 
 const PROGRAM = `
 import {handler, serve, send, log, progress, Dead, Retry} from ${JSON.stringify(new URL('../bide.js', import.meta.url).href)};
@@ -126,4 +126,19 @@ test('the client sends, and says what was refused', async (t) => {
   assert.equal(await client.send('a', undefined, {id: '{a}'}), '{a}');
   assert.deepEqual(await client.sendMany([{type: 'a'}, {type: 'b'}]), [' b', '{"c']);
   await assert.rejects(new Client({url: 'http://127.0.0.1:1'}).send('a'), SendError);
+});
+
+test('the id is written with the work or not at all', () => {
+  const said = [], ids = new Set(), db = { // as much of a database as onceSqlite asks for
+    exec: (sql) => { said.push(sql.split(' ')[0]); },
+    prepare: () => ({run: (type, id) => { const isNew = !ids.has(id); ids.add(id); return {changes: isNew ? 1 : 0}; }}),
+  };
+  const message = {type: 'a', id: '1'};
+  assert.throws(() => onceSqlite(db, message, () => { throw new Error('no'); }), /no/);
+  ids.clear(); // it was rolled back
+  assert.equal(onceSqlite(db, message, () => {}), true);
+  assert.equal(onceSqlite(db, message, () => assert.fail('it had been done')), false);
+  assert.throws(() => onceSqlite(db, {...message, id: '2'}, async () => {}), TypeError);
+  const begun = ['BEGIN', 'CREATE'];
+  assert.deepEqual(said, [...begun, 'ROLLBACK', ...begun, 'COMMIT', ...begun, 'COMMIT', ...begun, 'ROLLBACK']);
 });

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -309,6 +310,26 @@ class Sending(unittest.TestCase):
                         client.send("a")
                 self.assertEqual(client.send("a"), "id")
         self.assertEqual(len(taken), 3)
+
+    def test_once_sqlite(self):
+        """The id is written with the work or not at all."""
+        with tempfile.TemporaryDirectory() as folder:
+            db = sqlite3.connect(folder + "/once.db", isolation_level=None)
+            db.execute("CREATE TABLE work (id TEXT)")
+            seen = []
+
+            def work(message):
+                with bide.once_sqlite(db, message) as is_new:
+                    seen.append(is_new)
+                    if is_new:
+                        db.execute("INSERT INTO work VALUES (?)", (message.id,))
+                        if message.attempt == 1:
+                            raise RuntimeError("after its work")
+
+            for attempt, outcome in ((1, "retry"), (2, "done"), (3, "done")):
+                self.assertEqual(bide.testing.run(work, id="a", attempt=attempt).outcome, outcome)
+            self.assertEqual((seen, db.execute("SELECT count(*) FROM work").fetchone()[0]), ([True, True, False], 1))
+            db.close()
 
 
 if __name__ == "__main__":
