@@ -249,6 +249,11 @@ static const struct bide_option handler_options[] = {
         .help = "When a failed message runs again."},
     {"breaker", BIDE_OPTION_GROUP, HANDLER(breaker), .fallback = "", .section = &breaker_section,
         .help = "When to pause the handler because what it calls is down."},
+    {"once", BIDE_OPTION_DURATION, HANDLER(once_ms), .fallback = "0s", .sample = "24h", .min = 0,
+        .max = LONGEST_MS,
+        .help = "A message of which a copy (the same queue, type and id) ended done within this time is "
+                "acknowledged without a run and counted as `duplicate`. Needs a `store`: docs/once.md. 0: "
+                "copies run."},
     {"on_dead", BIDE_OPTION_TYPE, HANDLER(on_dead), .fallback = "", .sample = "dead-receipt",
         .help =
             "Another type: when a message of this handler becomes a dead letter (`exhausted`, `rejected`, "

@@ -27,6 +27,12 @@ enum family {
     PROGRAM_RUNS,
     PROGRAM_RESTARTS,
     PROGRAM_MEMORY,
+    STORE_OPERATIONS,
+    STORE_LETTERS,
+    STORE_BATCHES,
+    STORE_ERRORS,
+    STORE_LATENCY,
+    STORE_AWAY,
     PAUSED,
     QUIET,
     SENT,
@@ -77,6 +83,16 @@ static const struct {
         "Processes of a program that ended without having been told to."},
     [PROGRAM_MEMORY] = {"bide_program_memory_bytes", "gauge",
         "Resident memory of the processes of a program."},
+    [STORE_OPERATIONS] = {"bide_store_operations_total", "counter", "Operations the store was asked for."},
+    [STORE_LETTERS] = {"bide_store_letters_total", "counter", "Letters: the operations for one message."},
+    [STORE_BATCHES] = {"bide_store_batches_total", "counter",
+        "Batches of letters, each one round trip and one commit."},
+    [STORE_ERRORS] = {"bide_store_errors_total", "counter",
+        "Calls that the store refused or did not answer."},
+    [STORE_LATENCY] = {"bide_store_batch_duration_seconds", "histogram",
+        "How long the store took for a batch."},
+    [STORE_AWAY] = {"bide_store_away", "gauge",
+        "Worker processes that do not reach the store: messages that need it wait."},
     [PAUSED] = {"bide_paused", "gauge", "1 for each queue or type an operator has paused."},
     [QUIET] = {"bide_quiet", "gauge", "1 while the worker takes nothing new on an operator's wish."},
     [SENT] = {"bide_sent_total", "counter", "Messages that POST /send has sent: confirmed by the broker."},
@@ -159,6 +175,7 @@ static void messages(struct bide_buffer *to, const struct bide_totals *totals)
         }
 }
 
+/* type: NULL for a histogram without that label. */
 static void one_histogram(
     struct bide_buffer *to, enum family family, const char *type, const struct bide_histogram_sum *sum)
 {
@@ -166,21 +183,27 @@ static void one_histogram(
     for (size_t i = 0; i <= BIDE_HISTOGRAM_BOUNDS; i++) {
         n += sum->counts[i];
         bide_buffer_format(to, "%s_bucket", families[family].name);
-        label(to, "type", type);
-        bide_buffer_text(to, ",le=\"");
+        if (type)
+            label(to, "type", type);
+        bide_buffer_text(to, type ? ",le=\"" : "{le=\"");
         if (i == BIDE_HISTOGRAM_BOUNDS)
             bide_buffer_text(to, "+Inf");
         else
             bide_buffer_format(to, "%g", (double)bide_histogram_bound_us(i) / 1e6);
         bide_buffer_format(to, "\"} %" PRIu64 "\n", n);
     }
-    bide_buffer_format(to, "%s_sum", families[family].name);
-    label(to, "type", type);
-    bide_buffer_text(to, "} ");
-    add_seconds(to, sum->sum_us);
-    bide_buffer_format(to, "\n%s_count", families[family].name);
-    label(to, "type", type);
-    bide_buffer_format(to, "} %" PRIu64 "\n", n);
+    static const char *const suffixes[] = {"sum", "count"};
+    for (size_t i = 0; i < 2; i++) {
+        bide_buffer_format(to, "%s_%s", families[family].name, suffixes[i]);
+        if (type)
+            label(to, "type", type);
+        bide_buffer_text(to, type ? "} " : " ");
+        if (i == 0)
+            add_seconds(to, sum->sum_us);
+        else
+            bide_buffer_format(to, "%" PRIu64, n);
+        bide_buffer_char(to, '\n');
+    }
 }
 
 static void histograms(struct bide_buffer *to, const struct bide_totals *totals)
@@ -267,6 +290,24 @@ static void usage(struct bide_buffer *to, const struct bide_shared *shared)
     integer(to, VIRTUAL, taken.virtual_size);
     integer(to, FDS, taken.open_fds);
     seconds(to, START, (uint64_t)shared->started_ms * 1000);
+}
+
+/* Only once something has asked the store. */
+static void store(struct bide_buffer *to, const struct bide_totals *totals)
+{
+    static const char *const kinds[BIDE_METRICS_STORE_KINDS] = {
+        "turn", "arrive", "meter", "acquire", "release", "get", "close"}; /* as enum bide_store_kind */
+    if (totals->store.batches == 0 && totals->store.away == 0)
+        return;
+    head(to, STORE_OPERATIONS);
+    for (size_t i = 0; i < BIDE_METRICS_STORE_KINDS; i++)
+        labelled(to, STORE_OPERATIONS, "kind", kinds[i], (int64_t)totals->store.operations[i]);
+    integer(to, STORE_LETTERS, (int64_t)totals->store.letters);
+    integer(to, STORE_BATCHES, (int64_t)totals->store.batches);
+    integer(to, STORE_ERRORS, (int64_t)totals->store.errors);
+    head(to, STORE_LATENCY);
+    one_histogram(to, STORE_LATENCY, NULL, &totals->store.latency);
+    integer(to, STORE_AWAY, totals->store.away);
 }
 
 /* ---- of the broker: left out while it does not answer ---- */
@@ -362,6 +403,7 @@ void bide_serve_metrics(
     deaths(to, &shared->deaths);
     circuits(to, &totals);
     programs(to, shared);
+    store(to, &totals);
     pauses(to, &shared->controls);
     integer(to, SENT, (int64_t)atomic_load(&shared->sent));
     integer(to, DEAD_DROPPED, (int64_t)atomic_load(&shared->dead_dropped));

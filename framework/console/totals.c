@@ -32,12 +32,24 @@ static void add_row(struct bide_type_total *total, const struct bide_type_metric
     total->circuit = circuit > total->circuit ? circuit : total->circuit;
 }
 
+static void add_store(struct bide_totals *totals, const struct bide_store_metrics *metrics)
+{
+    for (size_t i = 0; i < BIDE_METRICS_STORE_KINDS; i++)
+        totals->store.operations[i] += value(&metrics->operations[i]);
+    totals->store.letters += value(&metrics->letters);
+    totals->store.batches += value(&metrics->batches);
+    totals->store.errors += value(&metrics->errors);
+    bide_histogram_read(&metrics->latency, &totals->store.latency);
+    totals->store.away += atomic_load_explicit(&metrics->away, memory_order_relaxed);
+}
+
 static void add_gauges(struct bide_totals *totals, const struct bide_metrics *metrics)
 {
     int connected = atomic_load(&metrics->connected);
     totals->received += value(&metrics->received);
     totals->reconnects += value(&metrics->reconnects);
     totals->lost += value(&metrics->lost);
+    add_store(totals, &metrics->store);
     if (atomic_load(&metrics->pid) == 0)
         return;
     totals->processes++;

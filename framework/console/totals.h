@@ -22,6 +22,12 @@ struct bide_totals {
     int processes; /* alive */
     int ready;     /* processes that serve and are connected */
     int threads, busy, in_flight, landing, connected;
+    struct {
+        uint64_t operations[BIDE_METRICS_STORE_KINDS]; /* by enum bide_store_kind */
+        uint64_t letters, batches, errors;
+        struct bide_histogram_sum latency;
+        int away; /* processes that do not reach it */
+    } store;
 };
 
 bide_code bide_totals_take(

@@ -61,7 +61,7 @@ enum { BIDE_METRICS_STORE_KINDS = 7 };
 struct bide_store_metrics {
     _Atomic uint64_t operations[BIDE_METRICS_STORE_KINDS]; /* by enum bide_store_kind */
     _Atomic uint64_t letters, batches;
-    _Atomic uint64_t errors;       /* batches that were not applied as a whole */
+    _Atomic uint64_t errors;       /* calls that it refused or did not answer */
     struct bide_histogram latency; /* of batches */
     _Atomic int away;              /* gauge */
 };

@@ -55,3 +55,19 @@ bide_code bide_store_refuse(const char *feature, bide_error *error)
         "\"redis://host:6379/1\"; or store = \"sqlite:/var/lib/bide/store.db\"; (docs/store.md)",
         feature);
 }
+
+bide_code bide_store_require(const struct bide_config *config, const struct bide_configured_store *store,
+    bool *ret_needs, bide_error *error)
+{
+    const struct bide_handler_config *needs = NULL;
+    char feature[160];
+    for (size_t i = 0; i < config->n_handlers && !needs; i++)
+        if (config->handlers[i].once_ms > 0)
+            needs = &config->handlers[i];
+    if (ret_needs)
+        *ret_needs = needs != NULL;
+    if (!needs || store->type)
+        return BIDE_OK;
+    snprintf(feature, sizeof feature, "`once` of handler '%s'", needs->type);
+    return bide_store_refuse(feature, error);
+}

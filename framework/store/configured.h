@@ -22,6 +22,11 @@ bide_code bide_store_configure(const struct bide_config *config, const char *who
     struct bide_configured_store *ret_store, bide_error *error);
 void bide_configured_store_clear(struct bide_configured_store *store); /* also a zeroed one */
 
+/* The first feature of the configuration that needs a store, if there is none: its failure. BIDE_OK: all that
+ * is asked for can be had. ret_needs: is a store needed at all? May be NULL. */
+bide_code bide_store_require(const struct bide_config *config, const struct bide_configured_store *store,
+    bool *ret_needs, bide_error *error);
+
 /* The failure of a feature that needs a store where there is none: BIDE_E_CONFIG, with what to add. feature:
  * as people call it, "`once` of handler 'mail'". */
 bide_code bide_store_refuse(const char *feature, bide_error *error);

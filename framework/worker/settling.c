@@ -91,6 +91,9 @@ static void log_end(const struct bide_job *job, enum bide_outcome_kind kind,
             BIDE_STR("type", message->type), BIDE_INT("attempt", decision->attempt),
             BIDE_STR("reason", bide_reason_name(decision->reason)), BIDE_STR("error", run->error),
             BIDE_TRACE(message));
+    else if (kind == BIDE_COUNT_DUPLICATE)
+        bide_log(BIDE_LOG_DEBUG, "message had been done before", BIDE_STR("id", message->id),
+            BIDE_STR("type", message->type), BIDE_INT("attempt", message->attempt), BIDE_TRACE(message));
     else if (kind == BIDE_COUNT_EXPIRED)
         bide_log(BIDE_LOG_INFO, "message expired", BIDE_STR("id", message->id),
             BIDE_STR("type", message->type), BIDE_TRACE(message));

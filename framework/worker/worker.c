@@ -9,16 +9,21 @@
 #include "base/alloc.h"
 #include "dispatch/context.h"
 #include "dispatch/program/host.h"
+#include "store/configured.h"
 #include "worker/assemble.h"
 #include "worker/connecting.h"
 #include "worker/intake.h"
 #include "worker/supervised.h"
 
-enum { JOIN_MS = 5 * 1000 };
+enum {
+    JOIN_MS = 5 * 1000,
+    STORE_TIMEOUT_MS = 5 * 1000, /* of a call, and so how long a worker that leaves may wait for one */
+};
 
 struct bide_worker {
     struct bide_config *config;
     struct bide_configured_broker broker;
+    struct bide_configured_store store;
     const struct bide_clock *clock;
     struct bide_handlers handlers;
     struct bide_intake intake;
@@ -64,10 +69,19 @@ static bide_code without_memory(struct bide_config *config, bide_error *error)
     return bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }
 
+static bide_code find_store(struct bide_worker *worker, bide_error *error)
+{
+    bide_code code = bide_store_configure(worker->config, "worker", &worker->store, error);
+    worker->store.options.timeout_ms = STORE_TIMEOUT_MS;
+    return code == BIDE_OK ? bide_store_require(worker->config, &worker->store, NULL, error) : code;
+}
+
 /* Broker and handlers are known, or the code says why not. */
 static bide_code finish(struct bide_worker *worker, bide_code code, int64_t exit_idle_ms,
     bide_worker **ret_worker, bide_error *error)
 {
+    if (code == BIDE_OK)
+        code = find_store(worker, error);
     if (code == BIDE_OK)
         code = bide_intake_init(&worker->intake, worker->config, &worker->handlers, worker->clock, error);
     if (code != BIDE_OK) {
@@ -121,6 +135,7 @@ void bide_worker_destroy(bide_worker *worker)
         return;
     bide_intake_clear(&worker->intake);
     bide_handlers_close(&worker->handlers);
+    bide_configured_store_clear(&worker->store);
     bide_configured_broker_clear(&worker->broker);
     bide_config_destroy(worker->config);
     bide_free(worker);
@@ -187,12 +202,26 @@ static bide_code start_pool(struct bide_worker *worker, bide_error *error)
     return bide_pool_create(&options, &worker->intake.passage.pool, error);
 }
 
+/* Nothing is opened before somebody needs it. */
+static bide_code make_clerk(struct bide_worker *worker, bide_error *error)
+{
+    struct bide_site *site = &worker->intake.passage.site;
+    const struct bide_clerk_options options = {
+        .store = worker->store.options,
+        .broker = &worker->broker,
+        .done = &worker->intake.wakeup,
+        .metrics = site->supervised ? &site->supervised->metrics->store : NULL,
+    };
+    return worker->store.type ? bide_clerk_create(&options, &site->clerk, error) : BIDE_OK;
+}
+
 static void end_pool(struct bide_worker *worker)
 {
     struct bide_passage *passage = &worker->intake.passage;
     bide_pool_cancel(passage->pool);
     bide_programs_stop(worker->handlers.programs); /* what ran there is the pool's again */
     worker->abandoned = !bide_pool_stop(passage->pool, passage->out > 0 ? 0 : JOIN_MS);
+    bide_clerk_stop(passage->site.clerk);
     bide_passage_forget(passage);
     if (!worker->abandoned)
         bide_pool_destroy(passage->pool);
@@ -212,7 +241,8 @@ static void log_end(const struct bide_worker *worker)
     const uint64_t *counts = worker->intake.passage.settling.counts;
     bide_log(BIDE_LOG_INFO, "worker stopped", BIDE_INT("done", counts[BIDE_COUNT_DONE]),
         BIDE_INT("retried", counts[BIDE_COUNT_RETRIED]), BIDE_INT("dead", counts[BIDE_COUNT_DEAD]),
-        BIDE_INT("expired", counts[BIDE_COUNT_EXPIRED]), BIDE_INT("released", counts[BIDE_COUNT_RELEASED]));
+        BIDE_INT("expired", counts[BIDE_COUNT_EXPIRED]), BIDE_INT("duplicate", counts[BIDE_COUNT_DUPLICATE]),
+        BIDE_INT("released", counts[BIDE_COUNT_RELEASED]));
 }
 
 bide_code bide_worker_run(bide_worker *worker, bide_error *error)
@@ -222,7 +252,9 @@ bide_code bide_worker_run(bide_worker *worker, bide_error *error)
     if (code != BIDE_OK ||
         !worker->intake.passage.settling.receiver) /* NULL: told to stop before the broker came */
         return code;
-    code = start_pool(worker, error);
+    code = make_clerk(worker, error);
+    if (code == BIDE_OK)
+        code = start_pool(worker, error);
     if (code == BIDE_OK) {
         log_start(worker);
         code = bide_intake_run(&worker->intake, error);
@@ -230,6 +262,8 @@ bide_code bide_worker_run(bide_worker *worker, bide_error *error)
         bide_ending_report_hung(&worker->intake.passage);
         log_end(worker);
     }
+    bide_clerk_destroy(worker->intake.passage.site.clerk);
+    worker->intake.passage.site.clerk = NULL;
     bide_receiver_destroy(worker->intake.passage.settling.receiver);
     worker->intake.passage.settling.receiver = NULL;
     return code;

@@ -17,6 +17,7 @@ os.environ["BIDE_BUILD"] = os.environ.get("BIDE_KILL_BUILD", str(ROOT / "build" 
 sys.path.insert(0, str(ROOT / "tests" / "integration" / "lib"))
 from bidetest import ledger  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
+from bidetest.plugins import build_parent  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 MESSAGES, FOREIGN, THREADS, PREFETCH = 60, 12, 2, 8
@@ -99,12 +100,23 @@ def a_sender_is_killed(project):
     expect(worker.stop() == 0, worker.log_tail())
 
 
+def of_parents(rows):
+    """Half of those that would end done come from another message with the same id."""
+    for number, row in enumerate(rows):
+        yield {**row, "type": "parent"} if number % 6 in (4, 5) else row
+
+
 def a_worker_is_killed(project):
     """Its successor goes on; twice runs at most what was in its hands."""
-    project.configure(threads=THREADS, worker={"prefetch": PREFETCH})
+    parent = build_parent(project)
     for number, name in enumerate(points(project, "worker")):
+        asks_store = name.startswith("worker/once-")
+        more = {"once": "1h"} if asks_store else {}
+        handlers = [project.probe(**more), {**parent, **more}]
+        store = {"store": "sqlite:store.db"} if asks_store else {}
+        project.configure(handlers, threads=THREADS, worker={"prefetch": PREFETCH}, **store)
         env, reached = environment(project, name, 2)
-        sent = project.send(bodies(f"w{number}")) + foreign(project, f"w{number}")
+        sent = project.send(of_parents(bodies(f"w{number}"))) + foreign(project, f"w{number}")
         os.environ.update(env)
         worker = project.worker()
         os.environ.pop("BIDE_KILL_AT")

@@ -150,6 +150,7 @@ static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
         bide_cli_report_failure(&report, "broker", &why, NULL);
     } else {
         check_broker(&report, &session);
+        bide_cli_check_store(&report, session.config, session.broker.adapter);
         bide_cli_session_close(&session);
     }
     if (report.errors == 0)
@@ -162,7 +163,8 @@ const struct bide_cli_command bide_cli_check = {
     .name = "check",
     .usage = "[options]",
     .examples = "sudo -u bide bide check   # as the service sees it",
-    .summary = "Checks the configuration, the plugins and the broker; status 0 if a worker would start.",
+    .summary =
+        "Checks the configuration, the plugins, the broker and the store; status 0 if a worker would start.",
     .details =
         "Changes nothing in the broker but what every command declares. Opens each handler's plugin as a "
         "worker "

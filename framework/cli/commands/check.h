@@ -22,6 +22,10 @@ void bide_cli_report_failure(
  * a retry policy that gives up quickly. */
 void bide_cli_check_handler(struct bide_cli_report *report, const struct bide_config *config, size_t index);
 
+/* The store, where one is named or needed. adapter: the broker's. */
+void bide_cli_check_store(
+    struct bide_cli_report *report, const struct bide_config *config, const struct bide_adapter *adapter);
+
 /* Binds the console's address for a moment. */
 void bide_cli_check_listen(struct bide_cli_report *report, const struct bide_config *config);
 

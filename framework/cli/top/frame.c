@@ -106,7 +106,7 @@ static void add_rate(json_t *to, const char *key, json_int_t since, double secon
 
 static void add_handler(json_t *to, const json_t *row, const json_t *old, double seconds)
 {
-    static const char *const counts[] = {"running", "done", "retried", "dead", "expired"};
+    static const char *const counts[] = {"running", "done", "retried", "dead", "expired", "duplicate"};
     static const char *const quantiles[] = {"p50_ms", "p99_ms", "lateness_p99_ms"};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         sum(to, counts[i], row);

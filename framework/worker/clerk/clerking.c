@@ -49,6 +49,8 @@ static void set_away(struct bide_clerk *clerk, bool away)
 
 static void went_away(struct bide_clerk *clerk, const bide_error *error)
 {
+    if (clerk->options.metrics)
+        bide_metrics_add(&clerk->options.metrics->errors, 1);
     if (!bide_clerk_is_away(clerk)) {
         bide_log(BIDE_LOG_ERROR, "the store is away: messages that need it wait in the broker",
             BIDE_STR("store", clerk->options.store.url->redacted), BIDE_STR("error", error->text));
@@ -68,7 +70,7 @@ static void is_there(struct bide_clerk *clerk)
 
 /* ---- a batch ---- */
 
-static void count(struct bide_clerk *clerk, size_t n, bide_code code, int64_t took_us)
+static void count(struct bide_clerk *clerk, size_t n, int64_t took_us)
 {
     struct bide_store_metrics *metrics = clerk->options.metrics;
     if (!metrics)
@@ -78,7 +80,6 @@ static void count(struct bide_clerk *clerk, size_t n, bide_code code, int64_t to
             bide_metrics_add(&metrics->operations[clerk->letters[i].operations[j].kind], 1);
     bide_metrics_add(&metrics->letters, n);
     bide_metrics_add(&metrics->batches, 1);
-    bide_metrics_add(&metrics->errors, code != BIDE_OK);
     bide_histogram_add(&metrics->latency, took_us);
 }
 
@@ -129,9 +130,9 @@ static bool apply(struct bide_clerk *clerk, struct errands *answered)
     if (n == 0)
         return false;
     int64_t began_us = now_us(clerk);
-    bide_code code = bide_store_apply(clerk->store, clerk->letters, n, &error);
-    count(clerk, n, code, now_us(clerk) - began_us);
-    BIDE_KILL_POINT("worker/store-applied");
+    bide_store_apply(clerk->store, clerk->letters, n, &error);
+    count(clerk, n, now_us(clerk) - began_us);
+    BIDE_KILL_POINT("worker/once-applied");
     if (take_answers(clerk, n, answered))
         is_there(clerk);
     else

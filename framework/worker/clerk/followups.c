@@ -95,7 +95,7 @@ void bide_clerk_send(struct bide_clerk *clerk)
         return;
     bide_code code = bide_sender_send(clerk->sender, messages, n, results, &error);
     note_results(clerk, results, errands);
-    BIDE_KILL_POINT("worker/follow-ups-sent");
+    BIDE_KILL_POINT("worker/once-sent");
     if (code == BIDE_OK)
         bide_reconnect_succeeded(&clerk->sending);
     else

@@ -26,6 +26,12 @@ def build_plugin(text, target):
     return target
 
 
+def build_parent(project):
+    """A row of `handlers` of type parent: sends a message of type probe with its own id and body."""
+    plugin = build_plugin((SOURCES / "parent.c").read_text(), project.dir / "parent.so")
+    return {"type": "parent", "plugin": str(plugin)}
+
+
 def build_library(name, target):
     """One of the C files beside this one, to be preloaded."""
     return compile_shared(SOURCES / name, target)
