@@ -29,6 +29,12 @@ static void write_and_read(struct fixture *fixture, const char *key)
     assert_fact(fixture->store, key, 1, "x");
 }
 
+static void ignore_fact(void *user, const struct bide_store_fact *fact)
+{
+    (void)user;
+    (void)fact;
+}
+
 static void a_script_is_lost(void **state)
 {
     struct fixture *fixture = *state;
@@ -126,6 +132,33 @@ static void holders_survive_a_restart(void **state)
     assert_false(apply(fixture_other(fixture), acquire("k", "b", 1))->ok);
 }
 
+/* What a person may have done to the keys: nothing that is read is believed. */
+static void fields_are_spoilt_by_hand(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *name_space = fixture->name_space;
+    struct bide_store_cursor cursor = {0};
+    bide_error error;
+    write_and_read(fixture, "a");
+    apply(fixture->store, arrive("set", 1, 3));
+    apply(fixture->store, acquire("k", "x", 1));
+    server(fixture, "cli HSET '{%s}:facts:scope' fa 9x fb '' fc '1 ' fd 1e5 tset x b0:set ''", name_space);
+    server(fixture, "cli HSET '{%s}:permits:5:scope:k' x x y '' z '1 1'", name_space);
+    server(fixture, "cli ZADD '{%s}:ends:scope' 1 nobody 1 ''", name_space);
+    assert_fact(fixture->store, "a", 0, NULL);
+    assert_fact(fixture->store, "c", 1, "");
+    assert_true(apply(fixture->store, arrive("set", 1, 3))->changed);
+    assert_true(apply(fixture->store, acquire("k", "w", 1))->ok);
+    assert_false(apply(fixture->store, release("k", "x"))->changed);
+    assert_ok(bide_store_scan(fixture->store, "scope", "", 10, &cursor, ignore_fact, NULL, &error), &error);
+    write_and_read(fixture, "a");
+    server(fixture, "cli SET '{%s}:facts:wrong' x", name_space);
+    struct bide_store_operation operation = in_scope(turn("a", 1, 1, "x"), "wrong");
+    struct bide_store_letter letter = {.operations = &operation, .n = 1};
+    assert_int_equal(bide_store_apply(fixture->store, &letter, 1, &error), BIDE_E_CONFIG);
+    assert_non_null(strstr(error.text, "belongs to something else"));
+}
+
 /* The rules of docs/store.md are enough. */
 static void the_documented_rules_are_enough(void **state)
 {
@@ -169,7 +202,7 @@ static void the_documented_rules_are_enough(void **state)
     }
     struct bide_store_cursor cursor = {0};
     int64_t wait_ms;
-    assert_ok(bide_store_scan(store, "scope", "", 10, &cursor, NULL, NULL, &error), &error);
+    assert_ok(bide_store_scan(store, "scope", "", 10, &cursor, ignore_fact, NULL, &error), &error);
     assert_ok(bide_store_tend(store, &wait_ms, &error), &error);
 }
 
@@ -182,6 +215,7 @@ static const struct CMUnitTest cases[] = {
     CASE(
         "fault/the-server-comes-back-without-its-last-writes", the_server_comes_back_without_its_last_writes),
     CASE("fault/holders-survive-a-restart", holders_survive_a_restart),
+    CASE("fault/fields-are-spoilt-by-hand", fields_are_spoilt_by_hand),
     CASE("fault/the-documented-rules-are-enough", the_documented_rules_are_enough),
 };
 CASE_GROUP(redis_fault_cases, cases);

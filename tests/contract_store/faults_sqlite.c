@@ -12,6 +12,8 @@
 
 /* What happens to the file of a SQLite store. */
 
+enum { HALF_HOUR_US = 1800 * 1000 * 1000 };
+
 static void shell(const char *format, const char *path)
 {
     char command[800];
@@ -172,6 +174,23 @@ static void lives_beside_a_broker(void **state)
     assert_fact(fixture_other(fixture), "k19", 1, "x");
 }
 
+/* What a person may have done to the tables: nothing that is read is believed. */
+static void rows_are_spoilt_by_hand(void **state)
+{
+    struct fixture *fixture = *state;
+    write_and_read(fixture, "a");
+    apply(fixture->store, meter("rate", 1, HALF_HOUR_US, 0));
+    apply(fixture->store, arrive("set", 1, 3));
+    sql(fixture, "UPDATE \"%s_store_fact\" SET state = -7, data = NULL WHERE key = 'a'");
+    sql(fixture, "UPDATE \"%s_store_fact\" SET data = zeroblob(5000) WHERE key = 'rate'");
+    sql(fixture, "UPDATE \"%s_store_tally\" SET bits = zeroblob(5000), members = -5, total = 'x'");
+    assert_true(apply(fixture->store, get("a"))->state < BIDE_STORE_STATES);
+    assert_true(apply(fixture->store, meter("rate", 1, HALF_HOUR_US, 0))->ok);
+    assert_true(apply(fixture->store, arrive("set", 1, 3))->changed);
+    assert_true(apply(fixture->store, turn("a", BIDE_STORE_ANY, 2, "y"))->changed);
+    assert_fact(fixture->store, "a", 2, "y");
+}
+
 static int64_t rows_of(struct fixture *fixture, const char *table)
 {
     sqlite3 *db;
@@ -222,6 +241,7 @@ static const struct CMUnitTest cases[] = {
     CASE("fault/another-program-locks-the-file", another_program_locks_the_file),
     CASE("fault/there-is-no-room", there_is_no_room),
     CASE("fault/lives-beside-a-broker", lives_beside_a_broker),
+    CASE("fault/rows-are-spoilt-by-hand", rows_are_spoilt_by_hand),
     CASE("lapse/what-has-lapsed-is-deleted", what_has_lapsed_is_deleted),
 };
 CASE_GROUP(sqlite_fault_cases, cases);
