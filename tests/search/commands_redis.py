@@ -38,6 +38,10 @@ COMMANDS = {
     "HKEYS": ("keeper, admin", ASKING),
     "EVALSHA replay": ("admin", ASKING),
     "EVALSHA drop": ("admin", ASKING),
+    "EVALSHA entries": ("admin", ASKING),
+    "EVALSHA held": ("admin", ASKING),
+    "EVALSHA cancel": ("admin", "the command fails with exit 69 after what it has reported; an answer lost: done, and not reported"),
+    "EVALSHA reschedule": ("admin", "the command fails with exit 69 after what it has reported; an answer lost: done, and not reported"),
     "EVALSHA trim": ("console", "said in the log; the next round, a minute later, does it again"),
     "EVALSHA oldest": ("admin", ASKING),
     "EVALSHA export": ("admin", ASKING),
@@ -62,7 +66,8 @@ COMMANDS = {
     "CONFIG GET": ("admin (check)", "said as not checked"),
 }
 
-RARE = ("EXISTS", "DEL", "XPENDING", "SET", "EVALSHA bury", "EVALSHA trim")
+RARE = ("EXISTS", "DEL", "XPENDING", "SET", "EVALSHA bury", "EVALSHA trim", "EVALSHA cancel", "EVALSHA reschedule", "EVALSHA entries",
+        "EVALSHA held")
 HOT = ("CLIENT SETNAME", "ROLE", "SCRIPT LOAD", "EVALSHA send", "EVALSHA claim", "EVALSHA ack", "EVALSHA move", "WAIT",
        "EVALSHA follow", "EVALSHA beat", "EVALSHA declare", "EVALSHA release", "AUTH", "SELECT")
 SELDOM = ("SREM", "EVALSHA export", "EVALSHA drop", "ZRANGE", "HGET", "SCARD", "HLEN", "ZCOUNT", "EVALSHA replay")
