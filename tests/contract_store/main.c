@@ -83,7 +83,7 @@ static size_t choose(struct arguments *arguments, struct CMUnitTest *chosen)
 int main(int argc, char **argv)
 {
     static struct CMUnitTest chosen[CASES_MAX];
-    struct arguments arguments = {.glob = "*"};
+    static struct arguments arguments = {.glob = "*"}; /* the cases keep a pointer into it */
     setvbuf(stdout, NULL, _IOLBF, 0);
     bide_log_set_level(BIDE_LOG_WARN);
     bool fine = parse(argc, argv, &arguments);
