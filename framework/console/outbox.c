@@ -111,7 +111,8 @@ static void ask_again(struct bide_outbox *outbox, struct bide_outbox_batch *batc
 {
     bide_code again = bide_producer_send(outbox->producer, batch->messages[i], ret_why);
     if (again == BIDE_OK) {
-        batch->results[i] = BIDE_SENT_OK;
+        bool twice = *bide_message_duplicate_of(batch->messages[i]);
+        batch->results[i] = twice ? BIDE_SENT_DUPLICATE : BIDE_SENT_OK;
     } else if (again != BIDE_E_DATA) {
         batch->results[i] = BIDE_SENT_UNKNOWN;
         *code = again;

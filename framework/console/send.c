@@ -112,6 +112,15 @@ static void add_error(struct bide_buffer *to, size_t line, const char *text)
     bide_buffer_text(to, "}\n");
 }
 
+/* The id is that of the message that has the key. */
+static void add_duplicate(struct bide_buffer *to, const struct bide_outbox_row *row)
+{
+    bide_buffer_char(to, '{');
+    bide_json_int(to, "line", (int64_t)row->line);
+    bide_json_text(to, "duplicate", bide_message_duplicate_of(row->message));
+    bide_buffer_text(to, "}\n");
+}
+
 static const char *why_not(const struct task *task, const struct bide_outbox_row *row,
     const bide_error *error, char to[BIDE_ERROR_SIZE])
 {
@@ -126,18 +135,21 @@ static const char *why_not(const struct task *task, const struct bide_outbox_row
 static void answer(const struct task *task, const bide_error *error, struct bide_reply *reply)
 {
     char text[BIDE_ERROR_SIZE];
-    bool all_confirmed = true, none_unknown = true;
+    bool all_confirmed = true, all_good = true, none_unknown = true;
     for (size_t i = 0; i < task->n; i++) {
         const struct bide_outbox_row *row = &task->rows[i];
         if (row->result == BIDE_SENT_OK)
             bide_buffer_format(&reply->body, "%s\n", bide_message_id(row->message));
+        else if (row->result == BIDE_SENT_DUPLICATE)
+            add_duplicate(&reply->body, row);
         else
             add_error(&reply->body, row->line, why_not(task, row, error, text));
+        all_good = all_good && (row->result == BIDE_SENT_OK || row->result == BIDE_SENT_DUPLICATE);
         all_confirmed = all_confirmed && row->result == BIDE_SENT_OK;
         none_unknown = none_unknown && row->result != BIDE_SENT_UNKNOWN;
     }
     reply->type = all_confirmed ? "text/plain; charset=utf-8" : "application/x-ndjson";
-    reply->status = all_confirmed ? 200 : none_unknown || (task->strict && task->n_bad) ? 400 : 503;
+    reply->status = all_good ? 200 : none_unknown || (task->strict && task->n_bad) ? 400 : 503;
 }
 
 /* Sends the good rows. The outbox wants an array without bad rows, so they are copied there, and their

@@ -187,6 +187,9 @@ static bide_code make_room(struct bide_context *context, bide_error *error)
 bide_code bide_context_send(bide_context *context, bide_message *message, bide_error *error)
 {
     bide_code code = make_room(context, error);
+    if (code == BIDE_OK && *message->unique)
+        code = bide_fail(error, BIDE_E_DATA,
+            "a handler cannot send a message with a unique key: send it by a producer (docs/unique.md)");
     if (code == BIDE_OK)
         bide_trace_pass_on(context->job->delivery->message, message);
     if (code == BIDE_OK)

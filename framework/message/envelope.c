@@ -87,6 +87,21 @@ static bide_code apply_expires(const struct envelope *envelope, const json_t *va
     return apply_time(envelope, value, bide_parse_duration, bide_message_set_expires_after_ms);
 }
 
+static bide_code apply_unique_for(const struct envelope *envelope, const json_t *value)
+{
+    return apply_time(envelope, value, bide_parse_duration, bide_message_set_unique_for_ms);
+}
+
+static bide_code apply_max_wait(const struct envelope *envelope, const json_t *value)
+{
+    return apply_time(envelope, value, bide_parse_duration, bide_message_set_max_wait_ms);
+}
+
+static bide_code apply_on_conflict(const struct envelope *envelope, const json_t *value)
+{
+    return apply_text(envelope, value, bide_message_set_on_conflict_named);
+}
+
 static bide_code apply_headers(const struct envelope *envelope, const json_t *value)
 {
     const char *name, *text;
@@ -176,6 +191,9 @@ static const struct {
     {"at", apply_at, NULL},
     {"headers", apply_headers, NULL},
     {"expires", apply_expires, NULL},
+    {"unique_for", apply_unique_for, NULL},
+    {"on_conflict", apply_on_conflict, NULL},
+    {"max_wait", apply_max_wait, NULL},
 };
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
 
@@ -254,6 +272,8 @@ static bide_code apply_keys(const struct envelope *envelope, const json_t *objec
                 envelope->error, BIDE_E_DATA, "both '%s' and '%s': give one", keys[i].name, keys[i].not_with);
         code = within_key(keys[i].apply(envelope, value), keys[i].name, envelope->error);
     }
+    if (code == BIDE_OK)
+        code = bide_message_check_unique(envelope->message, envelope->error);
     if (code != BIDE_OK)
         return code;
     return seen == json_object_size(object) ? BIDE_OK : refuse_unknown(object, envelope->error);

@@ -15,7 +15,8 @@
  *
  *     {"type":"probe", "body":{…} or "text" or "body_base64":"…", "delay":"1.5s" or
  * "at":"2026-12-24T18:00:00Z", "queue":"…", "id":"…", "headers":{"name":"value"}, "expires":"10m",
- * "content_type":"…"}
+ * "content_type":"…", "unique":"…",
+ * "unique_for":"1h", "on_conflict":"replace", "max_wait":"30m"}
  *
  * A body that is not a string is the JSON itself, without white space outside of its strings and otherwise as
  * it was written; its content type is then application/json if none is given. Unknown, repeated and

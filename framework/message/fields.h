@@ -39,7 +39,9 @@
     TEXT(queue, ADDRESS, "bide-queue", "queue", bide_message_set_queue)                                      \
     TEXT(content_type, GIVEN, "", "content-type", bide_message_set_content_type)                             \
     TEXT(error, RUNS, "bide-error", "error", NULL)          /* the last failure */                           \
-    TEXT(failures, RUNS, "bide-failures", "failures", NULL) /* all of them: message/failures.h */
+    TEXT(failures, RUNS, "bide-failures", "failures", NULL) /* all of them: message/failures.h */            \
+    TEXT(unique, GIVEN, "bide-unique", "unique", bide_message_set_unique)                                    \
+    TEXT(generation, GIVEN, "bide-generation", "generation", NULL) /* of the key: keys/slot.h */
 
 #define BIDE_FIELD_NONE(member, ...) /* leaves the numbers, or the texts, out */
 

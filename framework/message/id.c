@@ -77,6 +77,14 @@ static uint16_t next_sequence(int64_t *ms)
     return generator.sequence;
 }
 
+uint64_t bide_random_number(void)
+{
+    uint64_t number;
+    start_afresh_after_fork();
+    random_bytes((uint8_t *)&number, sizeof number);
+    return number;
+}
+
 void bide_id_generate(char to[BIDE_ID_TEXT], const struct bide_clock *clock)
 {
     static const char hex[] = "0123456789abcdef";

@@ -14,7 +14,8 @@ static struct bide_message *allocate(size_t room)
     if (!message)
         return NULL;
 #define EMPTY(member, ...) .member = "",
-    *message = (struct bide_message){BIDE_FIELDS(BIDE_FIELD_NONE, EMPTY).body = "", .attempt = 1};
+    *message = (struct bide_message){
+        BIDE_FIELDS(BIDE_FIELD_NONE, EMPTY).body = "", .attempt = 1, .duplicate_of = ""};
     bide_arena_init(&message->arena);
     bide_arena_lend(&message->arena, message + 1, room);
     return message;
@@ -102,6 +103,41 @@ bide_code bide_message_set_content_type(bide_message *message, const char *type,
     if (has_control(type))
         return bide_fail(error, BIDE_E_DATA, "a content type must not have control characters");
     return set_text(message, &message->content_type, type, error);
+}
+
+bide_code bide_message_set_unique(bide_message *message, const char *key, bide_error *error)
+{
+    size_t size = strlen(key);
+    if (size == 0 || size > BIDE_UNIQUE_MAX)
+        return bide_fail(
+            error, BIDE_E_DATA, "a unique key has 1 to %d bytes, this one has %zu", BIDE_UNIQUE_MAX, size);
+    if (has_control(key))
+        return bide_fail(error, BIDE_E_DATA, "a unique key must not have control characters");
+    return set_text(message, &message->unique, key, error);
+}
+
+void bide_message_set_on_conflict(bide_message *message, bide_on_conflict what)
+{
+    message->on_conflict = what;
+}
+
+bide_code bide_message_set_on_conflict_named(bide_message *message, const char *word, bide_error *error)
+{
+    static const char *const words[] = {"skip", "replace", "extend"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(words[i], word) == 0) {
+            message->on_conflict = (bide_on_conflict)i;
+            return BIDE_OK;
+        }
+    return bide_fail(error, BIDE_E_DATA, "'%.40s' is none of skip, replace, extend", word);
+}
+
+bide_code bide_message_check_unique(const bide_message *message, bide_error *error)
+{
+    if (!*message->unique && (message->unique_for_ms || message->max_wait_ms || message->on_conflict))
+        return bide_fail(
+            error, BIDE_E_DATA, "unique_for, on_conflict and max_wait have no meaning without unique");
+    return BIDE_OK;
 }
 
 bide_code bide_message_set_body(bide_message *message, const void *bytes, size_t size, bide_error *error)
@@ -220,6 +256,24 @@ bide_code bide_message_set_expires_after_ms(bide_message *message, int64_t after
     return BIDE_OK;
 }
 
+static bide_code set_span(int64_t *to, int64_t ms, const char *what, bide_error *error)
+{
+    if (ms < 0 || ms > BIDE_DELAY_MAX_MS)
+        return bide_fail(error, BIDE_E_DATA, "%s lies between 0 and 3650 days", what);
+    *to = ms;
+    return BIDE_OK;
+}
+
+bide_code bide_message_set_unique_for_ms(bide_message *message, int64_t for_ms, bide_error *error)
+{
+    return set_span(&message->unique_for_ms, for_ms, "how long a key is taken", error);
+}
+
+bide_code bide_message_set_max_wait_ms(bide_message *message, int64_t wait_ms, bide_error *error)
+{
+    return set_span(&message->max_wait_ms, wait_ms, "the longest wait", error);
+}
+
 static size_t room_for(const struct bide_message_parts *parts)
 {
     size_t room = parts->body.size + 8;
@@ -290,6 +344,9 @@ struct bide_message *bide_message_copy(const struct bide_message *message)
     copy->attempt = message->attempt; /* a dead letter's may be 0 */
     copy->delay_ms = message->delay_ms;
     copy->expires_after_ms = message->expires_after_ms;
+    copy->unique_for_ms = message->unique_for_ms;
+    copy->max_wait_ms = message->max_wait_ms;
+    copy->on_conflict = message->on_conflict;
     return copy;
 }
 
@@ -349,6 +406,16 @@ const char *bide_message_type(const bide_message *message)
 const char *bide_message_queue(const bide_message *message)
 {
     return message->queue;
+}
+
+const char *bide_message_unique(const bide_message *message)
+{
+    return message->unique;
+}
+
+const char *bide_message_duplicate_of(const bide_message *message)
+{
+    return message->duplicate_of;
 }
 
 const char *bide_message_content_type(const bide_message *message)

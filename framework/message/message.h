@@ -36,6 +36,12 @@ struct bide_message {
     size_t n_headers;
     int64_t delay_ms;         /* before sending: counted from then; -1: due_ms stands */
     int64_t expires_after_ms; /* before sending: counted from due; 0: never */
+    /* For sending with `unique`: */
+    int64_t unique_for_ms; /* 0: until it ends */
+    int64_t max_wait_ms;   /* 0: any time */
+    bide_on_conflict on_conflict;
+    uint64_t unique_token;    /* of its reservation; 0: it has none */
+    const char *duplicate_of; /* the id of the message that held the key; "": none did */
     struct bide_arena arena;
 };
 
@@ -74,6 +80,12 @@ void bide_message_replay(const struct bide_message *dead, int64_t due_ms, struct
  * again changes nothing (a second try to send keeps id and due). */
 bide_code bide_message_stamp(struct bide_message *message, const char *default_queue,
     const struct bide_clock *clock, bide_error *error);
+
+/* Is what it says of a unique key complete? BIDE_E_DATA. */
+bide_code bide_message_check_unique(const bide_message *message, bide_error *error);
+
+/* Random, and other in each process. Any thread. */
+uint64_t bide_random_number(void);
 
 enum { BIDE_ID_TEXT = 37 };
 /* A UUID version 7 (RFC 9562): 48 bits of Unix ms, 12 that count within it from a random start, 62 random

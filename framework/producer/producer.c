@@ -5,21 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/killpoint.h"
 #include "base/alloc.h"
 #include "broker/configured.h"
 #include "message/message.h"
 #include "producer/configured.h"
+#include "producer/inside.h"
+#include "store/configured.h"
 
 enum { DEFAULT_MAX_BODY = 1024 * 1024, DEFAULT_TIMEOUT_MS = 10 * 1000 };
-
-struct bide_producer {
-    pthread_mutex_t lock; /* held while sending: a sender is used by one thread at a time */
-    struct bide_sender *sender;
-    const struct bide_clock *clock;
-    char default_queue[BIDE_NAME_MAX + 1];
-    size_t max_body;
-};
 
 static void fill_broker_options(
     const bide_producer_options *from, const char *client_name, struct bide_broker_options *to)
@@ -34,6 +27,25 @@ static void fill_broker_options(
         .max_body = from->max_body ? from->max_body : DEFAULT_MAX_BODY,
         .clock = bide_clock_system(),
     };
+}
+
+/* A store connects to nothing before it is used. Without one, only unique messages are refused. */
+static void open_store(
+    struct bide_producer *producer, const char *url, bool is_broker, const struct bide_store_options *given)
+{
+    struct bide_store_options options = *given;
+    const struct bide_store_type *type;
+    struct bide_url parsed;
+    bide_code code = bide_url_parse(url, &parsed, &producer->no_store);
+    if (code != BIDE_OK)
+        return;
+    options.url = &parsed;
+    options.clock = bide_clock_system();
+    if (is_broker && bide_store_find(&parsed, &type, &producer->no_store) != BIDE_OK)
+        bide_store_refuse("a message with a unique key", &producer->no_store);
+    else
+        bide_store_open(&options, &producer->store, &producer->no_store);
+    bide_url_clear(&parsed);
 }
 
 static bide_code open_sender(const char *url_text, const bide_producer_options *given,
@@ -63,7 +75,7 @@ static bide_code open_sender(const char *url_text, const bide_producer_options *
 }
 
 /* Takes over the sender, also after a failure. */
-static bide_code create(struct bide_sender *sender, const char *queue, size_t max_body,
+static bide_code create(struct bide_sender *sender, const char *queue, size_t max_body, int64_t timeout_ms,
     bide_producer **ret_producer, bide_error *error)
 {
     struct bide_producer *producer = bide_calloc(1, sizeof *producer);
@@ -75,6 +87,7 @@ static bide_code create(struct bide_sender *sender, const char *queue, size_t ma
     producer->sender = sender;
     producer->clock = bide_clock_system();
     producer->max_body = max_body;
+    producer->timeout_ms = timeout_ms;
     memcpy(producer->default_queue, queue, strlen(queue) + 1);
     *ret_producer = producer;
     return BIDE_OK;
@@ -82,6 +95,12 @@ static bide_code create(struct bide_sender *sender, const char *queue, size_t ma
 
 bide_code bide_producer_open(
     const char *url, const bide_producer_options *options, bide_producer **ret_producer, bide_error *error)
+{
+    return bide_producer_open_with_store(url, NULL, options, ret_producer, error);
+}
+
+bide_code bide_producer_open_with_store(const char *url, const char *store_url,
+    const bide_producer_options *options, bide_producer **ret_producer, bide_error *error)
 {
     const bide_producer_options none = {0};
     const bide_producer_options *given = options ? options : &none;
@@ -91,7 +110,16 @@ bide_code bide_producer_open(
         return bide_fail(error, BIDE_E_CONFIG, "'%.100s' is not a queue name", queue);
     bide_code code = open_sender(url, given, &sender, error);
     size_t max_body = given->max_body ? given->max_body : DEFAULT_MAX_BODY;
-    return code == BIDE_OK ? create(sender, queue, max_body, ret_producer, error) : code;
+    int64_t timeout_ms = given->timeout_ms > 0 ? given->timeout_ms : DEFAULT_TIMEOUT_MS;
+    if (code == BIDE_OK)
+        code = create(sender, queue, max_body, timeout_ms, ret_producer, error);
+    if (code == BIDE_OK)
+        open_store(*ret_producer, store_url ? store_url : url, !store_url,
+            &(struct bide_store_options){.name_space = given->name_space ? given->name_space : "bide",
+                .base_dir = given->base_dir ? given->base_dir : ".",
+                .client_name = "bide producer",
+                .timeout_ms = timeout_ms});
+    return code;
 }
 
 bide_code bide_producer_open_configured(
@@ -104,8 +132,16 @@ bide_code bide_producer_open_configured(
         return code;
     code = broker.adapter->open_sender(&broker.options, &sender, error);
     bide_configured_broker_clear(&broker);
-    return code == BIDE_OK ? create(sender, "default", (size_t)config->worker.max_body, ret_producer, error)
-                           : code;
+    if (code == BIDE_OK)
+        code = create(
+            sender, "default", (size_t)config->worker.max_body, DEFAULT_TIMEOUT_MS, ret_producer, error);
+    if (code == BIDE_OK)
+        open_store(*ret_producer, config->store ? config->store : config->broker, !config->store,
+            &(struct bide_store_options){.name_space = config->name_space,
+                .base_dir = config->dir,
+                .client_name = "bide producer",
+                .timeout_ms = DEFAULT_TIMEOUT_MS});
+    return code;
 }
 
 void bide_producer_close(bide_producer *producer)
@@ -113,65 +149,9 @@ void bide_producer_close(bide_producer *producer)
     if (!producer)
         return;
     bide_sender_destroy(producer->sender);
+    bide_store_destroy(producer->store);
     pthread_mutex_destroy(&producer->lock);
     bide_free(producer);
-}
-
-static bide_code prepare(const struct bide_producer *producer, bide_message *message, bide_error *error)
-{
-    if (message->body_size > producer->max_body)
-        return bide_fail(error, BIDE_E_DATA,
-            "message '%s': the body has %zu bytes, more than the maximum of %zu", message->id,
-            message->body_size, producer->max_body);
-    return bide_message_stamp(message, producer->default_queue, producer->clock, error);
-}
-
-static bool is_failure(bide_code code)
-{
-    return code != BIDE_OK && code != BIDE_E_DATA;
-}
-
-/* Sends the n messages that begin at `messages`. before: BIDE_OK, or BIDE_E_DATA with the first refusal in
- * *error. Keeps that refusal, unless the broker fails: that is worse, because good messages do not arrive
- * either. */
-static bide_code send_run(struct bide_producer *producer, bide_message *const *messages, size_t n,
-    bide_sent *results, bide_code before, bide_error *error)
-{
-    bide_error later;
-    if (n == 0)
-        return before;
-    BIDE_KILL_POINT("send/begin");
-    bide_code code = bide_sender_send(producer->sender, messages, n, results, &later);
-    BIDE_KILL_POINT("send/confirmed");
-    if (is_failure(code) || (code != BIDE_OK && before == BIDE_OK))
-        return bide_fail(error, code, "%s", later.text);
-    return before;
-}
-
-/* A message that the producer refuses splits the batch; the messages before and behind it are still sent.
- * After a failure of the broker nothing more is tried. */
-static bide_code send_locked(struct bide_producer *producer, bide_message *const *messages, size_t n,
-    bide_sent *results, bide_error *error)
-{
-    bide_code code = BIDE_OK;
-    size_t begin = 0;
-    for (size_t i = 0; i < n; i++)
-        results[i] = BIDE_SENT_UNKNOWN;
-    for (size_t i = 0; i < n; i++) {
-        bide_error why;
-        bide_code refused = prepare(producer, messages[i], &why);
-        if (refused == BIDE_OK)
-            continue;
-        if (code == BIDE_OK || is_failure(refused))
-            code = bide_fail(error, refused, "%s", why.text);
-        if (!is_failure(code))
-            code = send_run(producer, messages + begin, i - begin, results + begin, code, error);
-        if (is_failure(code))
-            return code;
-        results[i] = BIDE_SENT_REFUSED;
-        begin = i + 1;
-    }
-    return send_run(producer, messages + begin, n - begin, results + begin, code, error);
 }
 
 bide_code bide_producer_send_many(
@@ -185,7 +165,9 @@ bide_code bide_producer_send_many(
     if (!all)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     pthread_mutex_lock(&producer->lock);
-    bide_code code = send_locked(producer, messages, n, all, error);
+    bide_code code = bide_producer_has_unique(messages, n)
+                         ? bide_producer_send_unique(producer, messages, n, all, error)
+                         : bide_producer_send_plain(producer, messages, n, all, error);
     pthread_mutex_unlock(&producer->lock);
     if (all != results && all != few)
         bide_free(all);

@@ -5,7 +5,7 @@
 const char *bide_outcome_kind_name(enum bide_outcome_kind kind)
 {
     static const char *const names[BIDE_COUNTS] = {
-        "done", "retried", "dead", "expired", "duplicate", "released"};
+        "done", "retried", "dead", "expired", "duplicate", "superseded", "cancelled", "released"};
     return names[kind];
 }
 

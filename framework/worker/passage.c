@@ -97,7 +97,8 @@ static void count_back(struct bide_passage *passage, struct bide_job *job)
 /* Settled, once the store knows what it has to know of it. */
 static void end(struct bide_passage *passage, struct bide_job *job, const struct bide_gate_end *end)
 {
-    if (job->gates->commits && bide_gates_commit(&passage->gates, job, end))
+    bool commits = job->gates->commits || *job->delivery->message->generation;
+    if (commits && bide_gates_commit(&passage->gates, job, end))
         count_waiting(passage, job);
     else
         settle_decided(passage, job, end->kind, &end->decision);

@@ -16,6 +16,10 @@ export interface SendOptions {
   expires?: Duration;
   headers?: Record<string, string>;
   contentType?: string;
+  unique?: string;
+  uniqueFor?: Duration;
+  onConflict?: "skip" | "replace" | "extend";
+  maxWait?: Duration;
 }
 
 /** Thrown by a handler: the message is hopeless and becomes a dead letter with this text. */
@@ -77,7 +81,7 @@ export function milliseconds(value: Duration): number;
 
 export class Client {
   constructor(options?: {url?: string; token?: string; timeoutMs?: number});
-  /** Resolves to the id once the broker has confirmed the message. */
+  /** Resolves to the id once the broker has confirmed the message; where its unique key is taken, to the id of the message that has it. */
   send(type: string, body?: Body, options?: SendOptions): Promise<string>;
   sendMany(rows: Iterable<{type: string; body?: Body} & SendOptions>): Promise<string[]>;
 }

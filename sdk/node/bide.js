@@ -38,7 +38,7 @@ export function milliseconds(value) {
 }
 
 // A message as one object of `bide send --lines`.
-function envelope(type, body, {id, queue, delay, at, expires, headers, contentType} = {}) {
+function envelope(type, body, {id, queue, delay, at, expires, headers, contentType, unique, uniqueFor, onConflict, maxWait} = {}) {
   if (delay !== undefined && at !== undefined) throw new TypeError('delay and at: give one of them');
   const row = {type};
   if (body instanceof Uint8Array) row.body_base64 = Buffer.from(body).toString('base64');
@@ -50,6 +50,10 @@ function envelope(type, body, {id, queue, delay, at, expires, headers, contentTy
   if (expires !== undefined) row.expires = `${milliseconds(expires)}ms`;
   if (headers !== undefined) row.headers = headers;
   if (contentType !== undefined) row.content_type = contentType;
+  if (unique !== undefined) row.unique = unique;
+  if (uniqueFor !== undefined) row.unique_for = `${milliseconds(uniqueFor)}ms`;
+  if (onConflict !== undefined) row.on_conflict = onConflict;
+  if (maxWait !== undefined) row.max_wait = `${milliseconds(maxWait)}ms`;
   return row;
 }
 
@@ -207,6 +211,11 @@ function errorOf(status, text) {
   return `HTTP ${status}: ${text.slice(0, 200)}`;
 }
 
+// An id, or the line that names the message which has the unique key.
+function idOf(line) {
+  return line.startsWith('{"line":') ? JSON.parse(line).duplicate ?? line : line;
+}
+
 export class Client {
   // url: "http://host:9470", or "unix:/run/bide/send.sock".
   constructor({url = process.env.BIDE_URL ?? 'http://127.0.0.1:9470', token = process.env.BIDE_TOKEN ?? '', timeoutMs = 30000} = {}) {
@@ -231,18 +240,18 @@ export class Client {
     });
   }
 
-  // Resolves to the id once the broker has confirmed the message.
+  // Resolves to the id once the broker has confirmed the message; where its unique key is taken, to the id of the message that has it.
   async send(type, body, options) {
     const {status, text} = await this.post(encode(envelope(type, body, options)), 'application/json');
     if (status !== 200) throw new SendError(errorOf(status, text));
-    return text.replace(/\n$/, '');
+    return idOf(text.replace(/\n$/, ''));
   }
 
   // rows: {type, body, …options}; resolves to the ids in order.
   async sendMany(rows) {
     const lines = Array.from(rows, ({type, body, ...options}) => encode(envelope(type, body, options))).join('');
     const {status, text} = await this.post(lines, 'application/x-ndjson');
-    const ids = text.split('\n').filter((line) => line);
+    const ids = text.split('\n').filter((line) => line).map(idOf);
     if (status !== 200) throw new SendError(errorOf(status, text), ids.filter((line) => !/^\{"(line|error)":/.test(line)));
     return ids;
   }

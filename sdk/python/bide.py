@@ -87,7 +87,8 @@ def _milliseconds(value: Duration) -> int:
 
 def _envelope(type: str, body: Body = None, *, id: Optional[str] = None, queue: Optional[str] = None,
               delay: Optional[Duration] = None, at: Union[None, str, Any] = None, expires: Optional[Duration] = None,
-              headers: Optional[Mapping[str, str]] = None, content_type: Optional[str] = None) -> dict:
+              headers: Optional[Mapping[str, str]] = None, content_type: Optional[str] = None, unique: Optional[str] = None,
+              unique_for: Optional[Duration] = None, on_conflict: Optional[str] = None, max_wait: Optional[Duration] = None) -> dict:
     """A message as one object of `bide send --lines`."""
     if delay is not None and at is not None:
         raise ValueError("delay and at: give one of them")
@@ -96,10 +97,10 @@ def _envelope(type: str, body: Body = None, *, id: Optional[str] = None, queue: 
         row["body_base64"] = base64.b64encode(bytes(body)).decode()
     elif body is not None:
         row["body"] = body
-    for key, value in (("id", id), ("queue", queue), ("content_type", content_type)):
+    for key, value in (("id", id), ("queue", queue), ("content_type", content_type), ("unique", unique), ("on_conflict", on_conflict)):
         if value is not None:
             row[key] = value
-    for key, value in (("delay", delay), ("expires", expires)):
+    for key, value in (("delay", delay), ("expires", expires), ("unique_for", unique_for), ("max_wait", max_wait)):
         if value is not None:
             row[key] = f"{_milliseconds(value)}ms"
     if at is not None:
@@ -502,17 +503,17 @@ class Client:
 
     def send(self, type: str, body: Body = None, **options: Any) -> str:
         """Sends one message; returns its id once the broker has confirmed it. Options: id, queue, delay, at, expires, headers,
-        content_type."""
+        content_type, unique, unique_for, on_conflict, max_wait. Where the unique key is taken: the id of the message that has it."""
         status, text = self._post(_encode(_envelope(type, body, **options)), "application/json")
         if status != 200:
             raise SendError(_error_of(status, text))
-        return text.rstrip("\n")
+        return _id_of(text.rstrip("\n"))
 
     def send_many(self, rows: Iterable[Mapping[str, Any]]) -> list:
         """Sends many, each a mapping with `type`, `body` and the options of send; returns the ids in order."""
         lines = b"".join(_encode(_envelope(**row)) for row in rows)
         status, text = self._post(lines, "application/x-ndjson")
-        ids = [line for line in text.split("\n") if line]
+        ids = [_id_of(line) for line in text.split("\n") if line]
         if status != 200:
             raise SendError(_error_of(status, text), [line for line in ids if not line.startswith(('{"line":', '{"error":'))])
         return ids
@@ -527,6 +528,12 @@ class Client:
 
     def __exit__(self, *error: Any) -> None:
         self.close()
+
+
+def _id_of(line: str) -> str:
+    if not line.startswith('{"line":'):
+        return line
+    return str(json.loads(line).get("duplicate", line))
 
 
 def _error_of(status: int, text: str) -> str:

@@ -1,5 +1,4 @@
-/* worker/clerk and worker/gates/once.c: a message that is done does not run again, nothing is settled before
- * the store knows, and a store that is away takes nothing away. A real store in a file; no pool. */
+/* worker/clerk and worker/gates/once.c: what is done does not run again. A real store in a file; no pool. */
 #include <poll.h>
 #include <sqlite3.h>
 #include <unistd.h>
@@ -170,8 +169,13 @@ static struct bide_job *take_in_as(size_t i, const char *type, const char *id)
     struct bide_job_list jobs = {0};
     snprintf(names[i][0], sizeof names[i][0], "%s", type);
     snprintf(names[i][1], sizeof names[i][1], "%s", id);
-    stage.messages[i] = (struct bide_message){
-        .id = names[i][1], .type = names[i][0], .queue = queue_name, .failures = none, .attempt = 1};
+    stage.messages[i] = (struct bide_message){.id = names[i][1],
+        .type = names[i][0],
+        .queue = queue_name,
+        .failures = none,
+        .unique = none,
+        .generation = none,
+        .attempt = 1};
     stage.deliveries[i] = (struct bide_delivery){.message = &stage.messages[i]};
     bide_passage_take_in(&stage.passage, &stage.deliveries[i], bide_wall_us(stage.passage.site.clock), &jobs);
     bide_settle_flush(&stage.passage.settling);

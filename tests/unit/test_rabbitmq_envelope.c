@@ -93,6 +93,8 @@ static void test_there_and_back(void **state)
     struct ground *ground = *state;
     struct bide_header headers[] = {{"tenant", "blue"}, {"x-death", "mine"}, {"CC", "all"}};
     struct bide_message message = {.id = "i1",
+        .unique = "",
+        .generation = "",
         .type = "mail",
         .queue = "q",
         .content_type = "text/plain",

@@ -45,7 +45,7 @@ static bide_code add_column(struct bide_sqlite_file *file, const char *table, co
     bide_code code = bide_sqlite_number(file, sql, &there, error);
     if (code != BIDE_OK || there)
         return code;
-    sqlite3_snprintf(sizeof sql, sql, "ALTER TABLE {%s} ADD COLUMN %s%s %s", table, field->name, plural,
+    sqlite3_snprintf(sizeof sql, sql, "ALTER TABLE {%s} ADD COLUMN \"%s%s\" %s", table, field->name, plural,
         field->kind == BIDE_KIND_TEXT ? "TEXT" : "INTEGER");
     return bide_sqlite_exec(file, sql, error);
 }

@@ -29,16 +29,15 @@ static const struct {
     {"runs", BIDE_PART_RUNS},
 };
 
+/* In quotes: a name may be a word of SQL. */
 static void expand_field(
     struct bide_buffer *to, const struct bide_field *field, const char *text, size_t size)
 {
     for (const char *end = text + size; text < end; text++) {
         if (*text == '#' || *text == '@')
-            bide_buffer_text(to, field->name);
+            bide_buffer_format(to, "\"%s%s\"", field->name, *text == '@' ? bide_sqlite_plural(field) : "");
         else
             bide_buffer_char(to, *text);
-        if (*text == '@')
-            bide_buffer_text(to, bide_sqlite_plural(field));
     }
 }
 

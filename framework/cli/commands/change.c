@@ -7,11 +7,12 @@
 #include "base/clock.h"
 #include "base/visible.h"
 #include "bide/admin.h"
+#include "cli/commands/key.h"
 #include "cli/core/output.h"
 #include "cli/core/session.h"
 
 struct values {
-    const char *type, *queue;
+    const char *type, *queue, *key;
     bool all;
     int64_t at_ms, delay_ms; /* of reschedule */
 };
@@ -21,6 +22,8 @@ struct values {
         .help = "With --all: only of this type."},                                                           \
         {"queue", BIDE_CLI_TEXT, offsetof(struct values, queue), .value = "QUEUE",                           \
             .help = "With --all: only of this queue."},                                                      \
+        {"key", BIDE_CLI_TEXT, offsetof(struct values, key), .value = "KEY",                                 \
+            .help = "The message that waits with this unique key, on every broker."},                        \
     {                                                                                                        \
         "all", BIDE_CLI_FLAG, offsetof(struct values, all),                                                  \
             .help = "Every message that waits and is of --type or --queue, instead of ids."                  \
@@ -96,6 +99,10 @@ static bide_code take_ids(const struct bide_cli *cli, struct ids *ids, bide_erro
 static bide_code check_choice(const struct bide_cli *cli, const struct values *values, bide_error *error)
 {
     bool narrowed = values->type || values->queue;
+    if (values->key && (cli->arguments.n || values->all || narrowed))
+        return bide_fail(error, BIDE_E_USAGE, "--key stands alone: no ids, --all, --type or --queue");
+    if (values->key)
+        return BIDE_OK;
     if (cli->arguments.n && (values->all || narrowed))
         return bide_fail(error, BIDE_E_USAGE, "ids, or --all with --type or --queue: not both");
     if (!cli->arguments.n && !values->all)
@@ -178,6 +185,33 @@ static bide_code act(struct account *account, const struct values *values, const
     return code == BIDE_OK ? sum_up(account, done, ids->n, error) : code;
 }
 
+/* In the broker, too, where that is possible: it need not wait any longer. */
+static bide_code change_message(
+    struct bide_admin *admin, const char *id, bide_fate done, int64_t due_ms, bide_error *error)
+{
+    const bide_selection selection = {.ids = &id, .n_ids = 1};
+    const bide_account nobody = {.user = NULL};
+    if (!admin->ops->change)
+        return BIDE_OK;
+    return done == BIDE_FATE_CANCELLED ? bide_admin_cancel(admin, &selection, &nobody, error)
+                                       : bide_admin_reschedule(admin, &selection, due_ms, &nobody, error);
+}
+
+static bide_code change_key(struct account *account, const struct values *values, bide_fate done,
+    int64_t due_ms, const struct bide_config *config, struct bide_admin *admin, bide_error *error)
+{
+    char id[BIDE_ID_MAX + 1];
+    bide_fate fate;
+    bide_code code = bide_cli_key_change(config, values->key, done == BIDE_FATE_CANCELLED ? -1 : due_ms,
+        admin->ops->change != NULL, &fate, id, error);
+    if (code == BIDE_OK && fate == done)
+        code = change_message(admin, id, done, due_ms, error);
+    if (code != BIDE_OK)
+        return code;
+    print_fate(account, fate == BIDE_FATE_UNKNOWN ? values->key : id, fate);
+    return sum_up(account, done, 1, error);
+}
+
 static bide_code run(
     struct bide_cli *cli, const struct values *values, bide_fate done, int64_t due_ms, bide_error *error)
 {
@@ -188,11 +222,12 @@ static bide_code run(
     bide_code code = check_choice(cli, values, error);
     if (code == BIDE_OK)
         code = take_ids(cli, &ids, error);
-    if (code == BIDE_OK && (values->all || ids.n > 0)) {
+    if (code == BIDE_OK && (values->all || values->key || ids.n > 0)) {
         code = bide_cli_admin_open(cli, &session, &admin, error);
         if (code == BIDE_OK) {
             bide_buffer_init(&account.line);
-            code = act(&account, values, &ids, done, due_ms, admin, error);
+            code = values->key ? change_key(&account, values, done, due_ms, session.config, admin, error)
+                               : act(&account, values, &ids, done, due_ms, admin, error);
             bide_buffer_release(&account.line);
             bide_admin_destroy(admin);
             bide_cli_session_close(&session);
@@ -219,7 +254,7 @@ static bide_code run_reschedule(struct bide_cli *cli, void *given, bide_error *e
 
 const struct bide_cli_command bide_cli_cancel = {
     .name = "cancel",
-    .usage = "ID… [options]\n- [options]\n--all [--type TYPE] [--queue QUEUE] [options]",
+    .usage = "ID… [options]\n- [options]\n--key KEY [options]\n--all [--type TYPE] [--queue QUEUE] [options]",
     .examples = "bide cancel order-42\nbide cancel --type reminder --all\n"
                 "bide list delayed --json --type mail | jq -r .id | bide cancel -",
     .summary = "Deletes messages that wait, delayed or ready, for good; counted as cancelled.",
@@ -231,7 +266,8 @@ const struct bide_cli_command bide_cli_cancel = {
         "interruption leaves the rest; run it again.\nOn SQLite the first use by id makes an index of the "
         "ids. "
         "On Redis an id is found by a scan of all that waits:\ngive many ids at once. RabbitMQ cannot search "
-        "its queues: refused there.",
+        "its queues: refused there,\nbut for --key: a worker then acknowledges the message when it lands. A "
+        "message with a unique key is cancelled\nby --key, so that the key is free, too.",
     .options = cancel_options,
     .values_size = sizeof(struct values),
     .max_arguments = SIZE_MAX,
@@ -242,6 +278,7 @@ const struct bide_cli_command bide_cli_cancel = {
 const struct bide_cli_command bide_cli_reschedule = {
     .name = "reschedule",
     .usage = "ID… --at INSTANT|--delay D [options]\n- --at INSTANT|--delay D [options]\n"
+             "--key KEY --at INSTANT|--delay D [options]\n"
              "--all [--type TYPE] [--queue QUEUE] --at INSTANT|--delay D [options]",
     .examples = "bide reschedule order-42 --delay 0s   # now\n"
                 "bide reschedule --type report --all --at 2026-12-24T18:00:00Z",
@@ -255,7 +292,7 @@ const struct bide_cli_command bide_cli_reschedule = {
         "wait notice an earlier time at once.\nOn SQLite the first use by id makes an index of the ids. On "
         "Redis an id is found by a scan of all that waits:\ngive many ids at once. RabbitMQ cannot search "
         "its "
-        "queues: refused there.",
+        "queues: refused there,\nbut for --key with a later time.",
     .options = reschedule_options,
     .values_size = sizeof(struct values),
     .max_arguments = SIZE_MAX,

@@ -14,8 +14,8 @@
 
 struct values {
     bool lines, strict;
-    int64_t delay_ms, at_ms, expires_ms;
-    const char *queue, *id, *content_type;
+    int64_t delay_ms, at_ms, expires_ms, unique_for_ms, max_wait_ms;
+    const char *queue, *id, *content_type, *unique, *on_conflict;
     struct bide_cli_list headers;
 };
 
@@ -36,6 +36,18 @@ static const struct bide_cli_option options[] = {
         .help = "What the body is, such as application/json."},
     {"expires", BIDE_CLI_DURATION, AT(expires_ms), .value = "DURATION",
         .help = "Drop it if it has not begun to run so long after it was due (default: never)."},
+    {"unique", BIDE_CLI_TEXT, AT(unique), .value = "KEY",
+        .help = "At most one message with this key waits or runs: while one does, this one is a duplicate."},
+    {"unique-for", BIDE_CLI_DURATION, AT(unique_for_ms), .value = "DURATION",
+        .help =
+            "The key is taken for so long from sending, whatever happens (default: until the message ends)."},
+    {"on-conflict", BIDE_CLI_TEXT, AT(on_conflict), .value = "WHAT",
+        .help =
+            "What happens to a message that waits with this key: `skip` (default) leaves it alone; `replace` "
+            "sends this one in its place; `extend` gives it the due time of this one, if that is later."},
+    {"max-wait", BIDE_CLI_DURATION, AT(max_wait_ms), .value = "DURATION",
+        .help = "Replacing and extending never push a message further than so long after the first one was "
+                "sent."},
     {"lines", BIDE_CLI_FLAG, AT(lines),
         .help = "Read one JSON object a line from standard input, and send them all."},
     {"strict", BIDE_CLI_FLAG, AT(strict),
@@ -47,22 +59,31 @@ static const struct bide_cli_option options[] = {
 
 void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message)
 {
+    const char *holder = bide_message_duplicate_of(message);
+    const char *id = *holder ? holder : bide_message_id(message);
     struct bide_buffer line;
+    if (*holder && !cli->json)
+        fprintf(stderr, "duplicate: the unique key '%s' is taken\n", bide_message_unique(message));
     if (!cli->json && !isatty(STDOUT_FILENO)) {
-        puts(bide_message_id(message)); /* for a program: as it is */
+        puts(id); /* for a program: as it is */
         return;
     }
     bide_buffer_init(&line);
     if (!cli->json) {
-        bide_visible_add(&line, bide_message_id(message), strlen(bide_message_id(message)), false);
+        bide_visible_add(&line, id, strlen(id), false);
         bide_cli_print_line(&line);
         bide_buffer_release(&line);
         return;
     }
     bide_buffer_char(&line, '{');
-    bide_json_text(&line, "id", bide_message_id(message));
-    bide_json_text(&line, "queue", bide_message_queue(message));
-    bide_json_int(&line, "due_ms", bide_message_due_ms(message));
+    bide_json_text(&line, "id", id);
+    if (*holder) {
+        bide_json_text(&line, "unique", bide_message_unique(message));
+        bide_json_bool(&line, "duplicate", true);
+    } else {
+        bide_json_text(&line, "queue", bide_message_queue(message));
+        bide_json_int(&line, "due_ms", bide_message_due_ms(message));
+    }
     bide_buffer_char(&line, '}');
     bide_cli_print_line(&line);
     bide_buffer_release(&line);
@@ -89,6 +110,8 @@ static bide_code set_texts(bide_message *message, const struct values *values, b
         {"--queue", values->queue, bide_message_set_queue},
         {"--id", values->id, bide_message_set_id},
         {"--content-type", values->content_type, bide_message_set_content_type},
+        {"--unique", values->unique, bide_message_set_unique},
+        {"--on-conflict", values->on_conflict, bide_message_set_on_conflict_named},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         bide_code code = rows[i].value ? rows[i].set(message, rows[i].value, error) : BIDE_OK;
@@ -119,6 +142,10 @@ static bide_code set_times(bide_message *message, const struct values *values, b
         code = bide_message_set_due_ms(message, values->at_ms > 0 ? values->at_ms : 1, error);
     if (code == BIDE_OK && values->expires_ms != BIDE_CLI_UNSET)
         code = bide_message_set_expires_after_ms(message, values->expires_ms, error);
+    if (code == BIDE_OK && values->unique_for_ms != BIDE_CLI_UNSET)
+        code = bide_message_set_unique_for_ms(message, values->unique_for_ms, error);
+    if (code == BIDE_OK && values->max_wait_ms != BIDE_CLI_UNSET)
+        code = bide_message_set_max_wait_ms(message, values->max_wait_ms, error);
     return code;
 }
 
@@ -196,7 +223,7 @@ static bide_code check_usage(const struct bide_cli *cli, const struct values *va
 {
     bool one = values->delay_ms != BIDE_CLI_UNSET || values->at_ms != BIDE_CLI_UNSET || values->queue ||
                values->expires_ms != BIDE_CLI_UNSET || values->id || values->content_type ||
-               values->headers.n || cli->arguments.n;
+               values->headers.n || cli->arguments.n || values->unique;
     if (values->lines && one)
         return bide_fail(error, BIDE_E_USAGE,
             "with --lines the lines say what to send: give no TYPE and no option of "
@@ -204,6 +231,10 @@ static bide_code check_usage(const struct bide_cli *cli, const struct values *va
     if (!values->lines && cli->arguments.n == 0)
         return bide_fail(
             error, BIDE_E_USAGE, "something is missing: bide send TYPE [BODY], or bide send --lines");
+    if (!values->unique && (values->on_conflict || values->unique_for_ms != BIDE_CLI_UNSET ||
+                               values->max_wait_ms != BIDE_CLI_UNSET))
+        return bide_fail(error, BIDE_E_USAGE,
+            "--unique-for, --on-conflict and --max-wait have no meaning without --unique");
     if (values->delay_ms != BIDE_CLI_UNSET && values->at_ms != BIDE_CLI_UNSET)
         return bide_fail(error, BIDE_E_USAGE, "--delay and --at: give one of them");
     return BIDE_OK;
@@ -231,15 +262,19 @@ const struct bide_cli_command bide_cli_send = {
     .usage = "TYPE [BODY] [--strict] [options]\n--lines [--strict] [options]",
     .examples = "bide send mail '{\"to\":\"ann@example.org\"}'\nbide send mail @letter.json --delay 1h30m "
                 "--id order-42\nbide send report --at 2026-12-24T18:00:00Z --expires 1d\nbide send --lines "
-                "--strict < orders.ndjson",
+                "--strict < orders.ndjson\nbide send report --delay 10m --unique report:7 --on-conflict "
+                "replace --max-wait 30m",
     .summary = "Sends a message, or one for each line of JSON.",
-    .details = "BODY is text, @FILE, or - for standard input. Prints the id once the broker has confirmed "
-               "the message.\n\n"
-               "With --lines, each line of standard input is an object; ids are printed in its order:\n"
-               "  {\"type\":\"probe\",\"body\":{…} or \"text\" or \"body_base64\":\"…\",\"delay\":\"1.5s\" "
-               "or \"at\":\"…\",\n"
-               "   \"queue\":\"…\",\"id\":\"…\",\"headers\":{…},\"expires\":\"…\",\"content_type\":\"…\"}\n"
-               "A bad line is reported with its number, the good ones are sent, and the exit status is 65.",
+    .details =
+        "BODY is text, @FILE, or - for standard input. Prints the id once the broker has confirmed "
+        "the message. With --unique, a duplicate is not sent: the id is that of the message that has the "
+        "key, standard error says `duplicate`, and the exit status is 0.\n\n"
+        "With --lines, each line of standard input is an object; ids are printed in its order:\n"
+        "  {\"type\":\"probe\",\"body\":{…} or \"text\" or \"body_base64\":\"…\",\"delay\":\"1.5s\" "
+        "or \"at\":\"…\",\n"
+        "   \"queue\":\"…\",\"id\":\"…\",\"headers\":{…},\"expires\":\"…\",\"content_type\":\"…\",\n"
+        "   \"unique\":\"…\",\"unique_for\":\"1h\",\"on_conflict\":\"replace\",\"max_wait\":\"30m\"}\n"
+        "A bad line is reported with its number, the good ones are sent, and the exit status is 65.",
     .options = options,
     .values_size = sizeof(struct values),
     .max_arguments = 2,

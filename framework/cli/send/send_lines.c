@@ -61,6 +61,8 @@ static bide_code settle_batch(struct sending *sending, size_t n, bide_code code,
         bide_code asked = BIDE_OK;
         if (sending->results[i] == BIDE_SENT_OK)
             print_sent(sending, i);
+        else if (sending->results[i] == BIDE_SENT_DUPLICATE)
+            bide_cli_print_sent(sending->cli, sending->messages[i]);
         else if (sending->results[i] == BIDE_SENT_REFUSED && code != BIDE_E_DATA)
             report_refused(sending, i, &unasked);
         else if (sending->results[i] == BIDE_SENT_REFUSED && sending->refused == refused_before)

@@ -24,6 +24,7 @@ typedef struct bide_message bide_message;
 enum {
     BIDE_NAME_MAX = 100,    /* bytes of a queue or type name */
     BIDE_ID_MAX = 255,      /* bytes of an id: AMQP's short string */
+    BIDE_UNIQUE_MAX = 200,  /* bytes of a unique key */
     BIDE_HEADERS_MAX = 64,  /* headers of a message */
     BIDE_HEADER_MAX = 4096, /* bytes of a header's name and value together */
     BIDE_HEADERS_BYTES =
@@ -56,6 +57,31 @@ BIDE_API bide_code bide_message_set_due_ms(bide_message *message, int64_t due_ms
 /* Counted from due: a message that has not begun to run by then is dropped, as expired. 0: never. */
 BIDE_API bide_code bide_message_set_expires_after_ms(
     bide_message *message, int64_t after_ms, bide_error *error);
+
+/* What happens to a message whose unique key is taken. */
+typedef enum bide_on_conflict {
+    BIDE_ON_CONFLICT_SKIP,    /* it is not sent */
+    BIDE_ON_CONFLICT_REPLACE, /* it is sent, and runs instead of the one that waits */
+    BIDE_ON_CONFLICT_EXTEND, /* it is not sent; the one that waits becomes due when this one would be, if that
+                                is later */
+} bide_on_conflict;
+
+/* At most one message with this key waits or runs (docs/unique.md). 1 to BIDE_UNIQUE_MAX bytes without
+ * control characters. Sending needs a store (bide_producer_open_with_store). */
+BIDE_API bide_code bide_message_set_unique(bide_message *message, const char *key, bide_error *error);
+/* The key is taken for so long from sending, whatever happens; 0 (default): until the message ends. */
+BIDE_API bide_code bide_message_set_unique_for_ms(bide_message *message, int64_t for_ms, bide_error *error);
+BIDE_API void bide_message_set_on_conflict(bide_message *message, bide_on_conflict what);
+/* "skip", "replace", "extend": BIDE_E_DATA for another word. */
+BIDE_API bide_code bide_message_set_on_conflict_named(
+    bide_message *message, const char *word, bide_error *error);
+/* Replacing and extending never move the due time further than so long after the first message of the key was
+ * sent; 0 (default): any time. */
+BIDE_API bide_code bide_message_set_max_wait_ms(bide_message *message, int64_t wait_ms, bide_error *error);
+
+BIDE_API const char *bide_message_unique(const bide_message *message); /* the key, or "" */
+/* After sending (BIDE_SENT_DUPLICATE): the id of the message that held the key; else "". */
+BIDE_API const char *bide_message_duplicate_of(const bide_message *message);
 
 BIDE_API const char *bide_message_id(const bide_message *message);
 BIDE_API const char *bide_message_type(const bide_message *message);

@@ -44,20 +44,25 @@ typedef struct bide_producer_options {
 
 /* What became of one message of a batch. */
 typedef enum bide_sent {
-    BIDE_SENT_UNKNOWN, /* not confirmed: the broker may or may not have it */
-    BIDE_SENT_OK,      /* confirmed */
-    BIDE_SENT_REFUSED, /* refused for good (too large, bad name); the broker does not have it */
+    BIDE_SENT_UNKNOWN,   /* not confirmed: the broker may or may not have it */
+    BIDE_SENT_OK,        /* confirmed */
+    BIDE_SENT_REFUSED,   /* refused for good (too large, bad name); the broker does not have it */
+    BIDE_SENT_DUPLICATE, /* not sent: another message has its unique key (bide_message_duplicate_of) */
 } bide_sent;
 
 /* options: NULL for all defaults; copied. */
 BIDE_API bide_code bide_producer_open(const char *url, const bide_producer_options *options,
     bide_producer **ret_producer, bide_error *error) BIDE_MUST_USE;
+/* The same, with the URL of a store for messages with a unique key; NULL: the broker itself, where it is
+ * SQLite or Redis. It must be the store of the workers. */
+BIDE_API bide_code bide_producer_open_with_store(const char *url, const char *store_url,
+    const bide_producer_options *options, bide_producer **ret_producer, bide_error *error) BIDE_MUST_USE;
 BIDE_API void bide_producer_close(bide_producer *producer); /* NULL is fine */
 
 /* Sends one, or n. The messages stay the caller's; id, queue, due and sent are filled in where unset.
- * results: NULL, or n entries that say what became of each. BIDE_OK only if all were confirmed. A
- * failure of the broker comes before a refusal (BIDE_E_DATA: all that was not refused was confirmed), of
- * several refusals the first one is told. */
+ * results: NULL, or n entries that say what became of each. BIDE_OK only if all were confirmed, or
+ * are duplicates. A failure of the broker comes before a refusal (BIDE_E_DATA: all that was not refused was
+ * confirmed), of several refusals the first one is told. */
 BIDE_API bide_code bide_producer_send(bide_producer *producer, bide_message *message, bide_error *error);
 BIDE_API bide_code bide_producer_send_many(
     bide_producer *producer, bide_message *const *messages, size_t n, bide_sent *results, bide_error *error);

@@ -12,6 +12,7 @@ static const struct bide_gate_kind *const table[] = {
     &bide_gate_runner,
     &bide_gate_circuit,
     &bide_gate_once,
+    &bide_gate_unique,
 };
 enum { GATES = sizeof table / sizeof table[0] };
 _Static_assert(GATES <= (int)BIDE_GATES_MAX, "a list has room for every gate");
@@ -49,7 +50,7 @@ static bide_code make_list(struct bide_gates *gates, const struct bide_handler *
         if (code != BIDE_OK)
             return code;
         list->gates[list->n++] = gates->all[i];
-        list->commits |= table[i]->commit != NULL;
+        list->commits |= table[i]->commit && table[i]->serves; /* of all: those that messages ask for */
     }
     return BIDE_OK;
 }

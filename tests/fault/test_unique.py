@@ -1,0 +1,209 @@
+#!/usr/bin/python3
+# brokers: sqlite rabbitmq redis
+# needs: dev
+# seconds: 180
+"""Unique keys (docs/unique.md): many senders, pushing, triggers meanwhile, dead letters; SIGKILL at each step of a sender and a
+worker that a key adds."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+os.environ["BIDE_BUILD"] = os.environ.get("BIDE_KILL_BUILD", str(ROOT / "build" / "dev"))
+sys.path.insert(0, str(ROOT / "tests" / "integration" / "lib"))
+from bidetest.console import LocalConsole  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.process import die_with_parent  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+SENDERS, KEYS, PUSHES = 8, 25, 300
+SENDER_STEPS = ("send/begin", "send/confirmed", "send/key-reserved", "send/key-confirmed")
+WORKER_STEPS = ("worker/key-runs", "worker/key-ran", "worker/key-freed")
+
+
+def configure(project, **settings):
+    if project.broker == "rabbitmq":
+        settings["store"] = "sqlite:store.db"
+    project.configure(**settings)
+
+
+def have_run(project, wanted):
+    """All these ids have run, and nothing is left (what a worker of RabbitMQ has in hand, the broker does not show)."""
+    return set(wanted) <= {line["id"] for line in project.journal()} and project.left() == 0
+
+
+def run_all(project, wanted):
+    """A worker until all these ids have run; the lines of the journal."""
+    worker = project.worker()
+    wait_until(lambda: have_run(project, wanted), 60, lambda: f"{wanted} ran: {project.status()} {worker.log_tail()}")
+    expect(worker.stop() == 0, worker.log_tail())
+    return project.journal()
+
+
+def start(project, name, rows):
+    """`send --lines` in the background; its output goes to files."""
+    with open(project.dir / f"{name}.in", "w+", encoding="utf-8") as text:
+        text.writelines(f"{json.dumps(row)}\n" for row in rows)
+        text.seek(0)
+        with open(project.dir / f"{name}.out", "w", encoding="utf-8") as out, open(project.dir / f"{name}.err", "w", encoding="utf-8") as err:
+            return subprocess.Popen([Path(os.environ["BIDE_BUILD"]) / "bide", "send", "--lines"], cwd=project.dir, stdin=text,
+                                    stdout=out, stderr=err, preexec_fn=die_with_parent)
+
+
+def many_senders_one_message(project):
+    """Eight at once with the same keys: each key has one message, and all are told its id."""
+    configure(project)
+    rows = [{"type": "probe", "unique": f"key {number}", "body": {}} for number in range(KEYS)]
+    senders = [start(project, f"sender-{number}", rows) for number in range(SENDERS)]
+    for sender in senders:
+        expect(sender.wait(60) == 0, f"a sender ended with {sender.returncode}")
+    answers = [(project.dir / f"sender-{number}.out").read_text(encoding="utf-8").split() for number in range(SENDERS)]
+    expect(all(len(ids) == KEYS for ids in answers), "an answer is missing")
+    for number in range(KEYS):
+        expect(len({ids[number] for ids in answers}) == 1, f"key {number} has several messages")
+    ran = [line["id"] for line in run_all(project, answers[0])]
+    expect(sorted(ran) == sorted(answers[0]), f"{len(ran)} runs of {KEYS} messages")
+    again = project.send(rows[:1])
+    expect(again != answers[0][:1], "the key is still taken by a message that is done")
+
+
+def many_pushes_one_run(project):
+    """Debounce: one run, of the latest, and not before it is due; max_wait ends the pushing."""
+    configure(project)
+    push = {"type": "probe", "unique": "report", "on_conflict": "replace", "delay": "30s"}
+    sent = project.send({**push, "body": "x" * number} for number in range(1, PUSHES + 1))
+    expect(len(set(sent)) == PUSHES, "a replacement is a message of its own")
+    last = project.send([{**push, "body": "y" * 2000, "delay": "2s"}])
+    bounded = project.send([{**push, "unique": "bounded", "max_wait": "2s", "delay": f"{delay}s"} for delay in (1, 60, 90)])
+    worker = project.worker()
+    wait_until(lambda: len(project.journal()) == 2, 20, lambda: f"two have run: {project.journal()} {worker.log_tail()}")
+    done = {line["id"]: line for line in project.journal()}
+    expect(set(done) == {last[0], bounded[-1]}, f"not the latest ran: {done}")
+    expect(done[last[0]]["body_bytes"] == 2000, f"not the latest body: {done}")
+    expect(all(line["lateness_us"] >= 0 for line in done.values()), f"early: {done}")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+def what_was_replaced_never_runs(project):
+    """The copies lie in the broker until they are due; each is acknowledged then."""
+    configure(project)
+    push = {"type": "probe", "unique": "k", "on_conflict": "replace", "body": {}}
+    project.send({**push, "delay": f"{delay}ms"} for delay in range(3000, 3020))
+    last = project.send([{**push, "delay": "5s"}, {**push, "delay": "100ms"}])[-1]
+    expect([line["id"] for line in run_all(project, [last])] == [last], f"{project.journal()}")
+
+
+def extending_keeps_the_message(project):
+    configure(project)
+    first = project.send([{"type": "probe", "unique": "k", "delay": "500ms", "body": {}}])
+    second = project.bide("send", "probe", "--unique", "k", "--on-conflict", "extend", "--delay", "3s")
+    expect(second.stdout.split() == first and "duplicate" in second.stderr, f"{second}")
+    begun = time.time()
+    lines = run_all(project, first)
+    expect([line["id"] for line in lines] == first, f"{lines}")
+    expect(lines[0]["started_us"] / 1e6 - begun > 2, f"it was not moved: {lines}")
+
+
+def a_trigger_meanwhile_is_one_more_run(project):
+    configure(project)
+    first = project.send([{"type": "probe", "unique": "k", "body": {"sleep_ms": 2500}}])
+    worker = project.worker()
+    console = LocalConsole(project, worker)
+    wait_until(lambda: console.is_ready() and console.handler("probe")["running"] == 1, 20, "it runs")
+    trigger = {"type": "probe", "unique": "k", "on_conflict": "replace", "delay": "3s", "body": {}}
+    more = project.send([trigger] * 3)
+    wait_until(lambda: have_run(project, [first[0], more[-1]]), 20, lambda: f"both ran: {project.status()}")
+    expect([line["id"] for line in project.journal()] == [first[0], more[-1]], f"{project.journal()}")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+def cancelled_and_moved_by_key(project):
+    configure(project)
+    row = {"type": "probe", "delay": "2s", "body": {}}
+    ids = dict(zip("abc", project.send([{**row, "unique": key} for key in "abc"])))
+    expect(project.bide("cancel", "--key", "a").stdout.split() == [ids["a"], "cancelled"], "cancel")
+    expect(project.bide("reschedule", "--key", "b", "--delay", "4s").stdout.split() == [ids["b"], "rescheduled"], "reschedule")
+    expect(project.bide("cancel", "--key", "nobody", expect=65).stdout.split() == ["nobody", "unknown"], "of no key")
+    earlier = project.bide("reschedule", "--key", "c", "--delay", "0s", expect=78 if project.broker == "rabbitmq" else 0)
+    expect(("replace" in earlier.stderr) == (project.broker == "rabbitmq"), f"{earlier}")
+    again = project.send([{**row, "unique": "a"}])
+    begun = time.time()
+    ran = {line["id"]: line["started_us"] / 1e6 - begun for line in run_all(project, [ids["b"], ids["c"], *again])}
+    expect(set(ran) == {ids["b"], ids["c"], again[0]}, f"{ran} of {ids} and {again}")
+    expect(ran[ids["b"]] > ran[again[0]], f"it was not moved: {ran}")
+
+
+def a_dead_letter_frees_its_key(project):
+    configure(project)
+    dead = project.send([{"type": "probe", "unique": "k", "body": {"dead": True}}, {"type": "nobody", "unique": "n", "body": {}}])
+    project.bide("worker", "--exit-idle", "1s")
+    expect(sorted(row["id"] for row in project.dead()) == sorted(dead), f"{project.dead()}")
+    later = project.send([{"type": "probe", "unique": key, "delay": "1h", "body": {}} for key in ("k", "n")])
+    expect(not set(later) & set(dead), "the key of a dead letter is taken")
+
+
+def a_key_for_a_time(project):
+    """--unique-for: taken whether the message is done or not; when the time is over, both run."""
+    configure(project)
+    row = {"type": "probe", "unique_for": "4s", "body": {}}
+    first = project.send([{**row, "unique": "done"}, {**row, "unique": "waits", "delay": "5s"}])
+    since = time.monotonic()
+    worker = project.worker()
+    wait_until(lambda: len(project.journal()) == 1, 10, lambda: f"one is done: {project.status()}")
+    again = [{**row, "unique": "done"}, {**row, "unique": "waits"}]
+    if time.monotonic() - since < 3:
+        expect(project.send(again) == first, "a key was free before its time")
+    wait_until(lambda: time.monotonic() - since > 4.2, 10, lambda: "the time is over")
+    second = project.send(again)
+    expect(not set(second) & set(first), "a key was taken after its time")
+    wait_until(lambda: have_run(project, first + second), 20, lambda: f"all ran: {project.status()}")
+    expect(sorted(line["id"] for line in project.journal()) == sorted(first + second), f"{project.journal()}")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+def killed_at(project, step):
+    reached = project.dir / ("reached-" + step.replace("/", "-"))
+    return {"BIDE_KILL_AT": f"{step}:1:{reached}"}, reached
+
+
+def a_sender_is_killed(project):
+    """At each step; another one sends after it, and one message of the key runs, whatever the first has done."""
+    configure(project)
+    rows = {step: {"type": "probe", "unique": step, "body": {}} for step in SENDER_STEPS}
+    printed = {}
+    for step, row in rows.items():
+        env, reached = killed_at(project, step)
+        done = project.bide("send", "--lines", text=json.dumps(row) + "\n", expect=None, env=env)
+        expect(reached.exists() and done.returncode == -9, f"{step} was not reached: {done.returncode} {done.stderr}")
+        printed[step] = done.stdout.split()
+    senders = {step: start(project, step.replace("/", "-"), [row]) for step, row in rows.items()}
+    for step, sender in senders.items():
+        expect(sender.wait(60) == 0, f"{step}: the second sender ended with {sender.returncode}")
+    told = {step: (project.dir / f"{step.replace('/', '-')}.out").read_text(encoding="utf-8").split()[0] for step in rows}
+    ran = [line["id"] for line in run_all(project, told.values())]
+    expect(sorted(ran) == sorted(told.values()), f"told {told}, ran {ran}; printed before {printed}")
+
+
+def a_worker_is_killed(project):
+    """At each step; its successor runs the message once more at most, and the key is free then."""
+    configure(project)
+    for left, step in enumerate(WORKER_STEPS):
+        env, reached = killed_at(project, step)
+        row = {"type": "probe", "unique": step, "body": {}}
+        sent = project.send([row])
+        worker = project.worker(env=env)
+        wait_until(lambda: reached.exists() and project.left() == left and project.journal(), 30, lambda: f"{step}: {project.status()} {worker.log_tail()}")
+        expect("SIGKILL" in worker.log_text(), f"{step}: nobody was killed: {worker.log_tail()}")
+        runs = sum(line["id"] == sent[0] for line in project.journal())
+        most = 1 if step == "worker/key-runs" else 2
+        expect(1 <= runs <= most, f"{step}: {runs} runs")
+        expect(project.send([{**row, "delay": "1h"}]) != sent, f"{step}: the key is still taken")
+        expect(worker.stop() == 0, worker.log_tail())
+
+
+main(many_senders_one_message, many_pushes_one_run, what_was_replaced_never_runs, extending_keeps_the_message, a_trigger_meanwhile_is_one_more_run,
+     cancelled_and_moved_by_key, a_dead_letter_frees_its_key, a_key_for_a_time, a_sender_is_killed, a_worker_is_killed)
