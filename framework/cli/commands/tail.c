@@ -17,7 +17,7 @@ static const struct bide_cli_option options[] = {
     {"type", BIDE_CLI_TEXT, offsetof(struct values, type), .value = "TYPE", .help = "Only this type."},
     {"queue", BIDE_CLI_TEXT, offsetof(struct values, queue), .value = "QUEUE", .help = "Only this queue."},
     {"outcome", BIDE_CLI_TEXT, offsetof(struct values, outcome), .value = "OUTCOME",
-        .help = "Only done, retried, dead, expired, duplicate or released ones."},
+        .help = "Only done, retried, dead, expired, duplicate, superseded, cancelled or released ones."},
     {0},
 };
 
