@@ -17,11 +17,7 @@ static const char *header(struct MHD_Connection *connection, const char *name)
 /* Writes "192.0.2.1:4711", or "uid 1000" for a Unix socket. */
 static const char *peer(struct MHD_Connection *connection, char to[PEER_TEXT])
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const union MHD_ConnectionInfo *socket =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const struct sockaddr *address = info ? info->client_addr : NULL;
+    const struct sockaddr *address = bide_server_address(connection);
     char host[48], port[8];
     struct ucred who;
     socklen_t size = sizeof who;
@@ -30,7 +26,7 @@ static const char *peer(struct MHD_Connection *connection, char to[PEER_TEXT])
         getnameinfo(address, v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in), host, sizeof host,
             port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) == 0)
         snprintf(to, PEER_TEXT, v6 ? "[%s]:%s" : "%s:%s", host, port);
-    else if (socket && getsockopt(socket->connect_fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0)
+    else if (getsockopt(bide_server_socket(connection), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0)
         snprintf(to, PEER_TEXT, "uid %d", (int)who.uid);
     else
         snprintf(to, PEER_TEXT, "unknown");

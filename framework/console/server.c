@@ -165,6 +165,20 @@ static bool is_ambiguous(struct MHD_Connection *connection)
     return (seen & DOUBTFUL) || ((seen & 1) && header(connection, "Transfer-Encoding"));
 }
 
+int bide_server_socket(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+const struct sockaddr *bide_server_address(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return info ? info->client_addr : NULL;
+}
+
 static struct bide_connection *row_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
@@ -226,9 +240,7 @@ static void serve_upload(struct bide_server *server, struct MHD_Connection *conn
 static enum MHD_Result answer(struct bide_server *server, struct MHD_Connection *connection, const char *path,
     const char *method, const struct bide_upload *upload)
 {
-    const union MHD_ConnectionInfo *socket =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct bide_request request = {.connection = connection, .fd = socket ? socket->connect_fd : -1};
+    struct bide_request request = {.connection = connection, .fd = bide_server_socket(connection)};
     struct bide_reply reply = {.status = 200, .type = "application/json", .policy = "default-src 'none'"};
     bide_buffer_init(&reply.body);
     const struct bide_route *route = find_route(method, path, &request, &reply);
@@ -288,17 +300,14 @@ static void on_connection(
 {
     const struct bide_server *server = user;
     struct bide_connections *connections = &server->console->connections;
-    const union MHD_ConnectionInfo *socket =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const union MHD_ConnectionInfo *address =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    int fd = bide_server_socket(connection);
     if (server->door != BIDE_DOOR_TCP)
         return; /* only the owner or the group could keep others out */
     if (what == MHD_CONNECTION_NOTIFY_CLOSED && *row)
         bide_connections_close(connections, *row);
-    else if (what == MHD_CONNECTION_NOTIFY_STARTED && socket)
-        *row = bide_connections_open(connections, socket->connect_fd, address ? address->client_addr : NULL,
-            bide_mono_ms(server->console->clock));
+    else if (what == MHD_CONNECTION_NOTIFY_STARTED && fd >= 0)
+        *row = bide_connections_open(
+            connections, fd, bide_server_address(connection), bide_mono_ms(server->console->clock));
 }
 
 static void on_completed(

@@ -7,6 +7,7 @@
 
 struct MHD_Connection;
 struct MHD_Daemon;
+struct sockaddr;
 
 /* One listening socket and its connections. */
 struct bide_server {
@@ -22,6 +23,11 @@ bide_code bide_server_start(
 void bide_server_quiesce(struct bide_server *server);
 /* Ends its connections. console->stopping must be set, so that streams end. Does nothing if not started. */
 void bide_server_stop(struct bide_server *server);
+
+/* A connection's socket (-1: unknown), and the address of its other side (NULL: unknown; the connection's).
+ * Each copies the library's answer at once: from libmicrohttpd 1.0 on, the next answer overwrites it. */
+int bide_server_socket(struct MHD_Connection *connection);
+const struct sockaddr *bide_server_address(struct MHD_Connection *connection);
 
 /* ---- gate.c ---- */
 
