@@ -259,6 +259,7 @@ static bide_code send_round(struct chunk *chunk)
     bide_sent results[CHUNK];
     struct row *rows[CHUNK];
     size_t places[CHUNK], m = 0, next_row = 0;
+    memset(messages, 0, chunk->n * sizeof messages[0]); /* gcc 14 does not see that none is used unset */
     for (size_t i = 0; i < chunk->n; i++) {
         struct row *row =
             next_row < chunk->n_rows && chunk->rows[next_row].at == i ? &chunk->rows[next_row++] : NULL;

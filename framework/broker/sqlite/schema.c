@@ -130,7 +130,8 @@ static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *r
     if (code == BIDE_OK)
         code = bide_sqlite_number(file,
             "SELECT count(*) FROM (SELECT name FROM pragma_table_info('{=message}') UNION ALL "
-            "SELECT name FROM pragma_table_info('{=dead}')) WHERE name IN ({all '#'}, {all '@'})",
+            "SELECT name FROM pragma_table_info('{=dead}')) WHERE '\"' || name || '\"' IN ({all '#'}, {all "
+            "'@'})",
             &columns, error);
     if (code == BIDE_OK)
         *ret_schema = present == 0 ? BIDE_SQLITE_ABSENT
