@@ -36,8 +36,8 @@ static const struct bide_option worker_options[] = {
                 "(`oversized`) when it arrives from elsewhere."},
     {"max_in_flight", BIDE_OPTION_SIZE, WORKER(max_in_flight), .fallback = "64MiB", .min = 1,
         .max = INT64_C(1) << 40,
-        .help = "Bytes of bodies that one process has in hand at most, running and waiting; at least one "
-                "message of `max_body` is always taken."},
+        .help = "Bytes of bodies that one process has in hand at most, running and waiting (RabbitMQ: and "
+                "of large headers); at least one message of `max_body` is always taken."},
     {"prefetch", BIDE_OPTION_INT, WORKER(prefetch), .fallback = "0", .min = 0, .max = 65535,
         .help = "Messages of a queue in hand per process, running and waiting; a fixed number also bounds, "
                 "together with `threads`, those that are nearly due. 0: automatic."},

@@ -18,7 +18,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest import ledger  # noqa: E402
 from bidetest.foreign import Foreign  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
-from bidetest.process import die_with_parent  # noqa: E402
+from bidetest.process import die_with_parent, status_kib  # noqa: E402
 from bidetest.project import ROOT  # noqa: E402
 from bidetest.waiting import pace, wait_until  # noqa: E402
 
@@ -234,5 +234,19 @@ def moved_with_its_delay(project):
     expect(project.queue("moved")["delayed"] == 2, f"{project.status()}")
 
 
+def large_headers_take_room_too(project):
+    """What a worker takes out of the later queue is bounded by worker.max_in_flight also where it is nearly all headers."""
+    worker = running(project, "heads", worker={"max_in_flight": "2MiB", "max_body": "1MiB"})
+    before = project.status()["delayed_total"]
+    with Foreign(project) as foreign:
+        for n in range(800):
+            foreign.publish("heads", exchange="later", headers={"bide-due": now_ms() + 3600000, "x": "x" * 60000}, type="probe",
+                            message_id=f"h{n}")
+    wait_until(lambda: project.status()["delayed_total"] >= before + 800, 60, worker.log_tail)
+    peak = max(status_kib(pid, "VmHWM") for pid in worker.tree())
+    print(f"a worker process took {peak // 1024} MiB at most for 48 MB of headers")
+    expect(peak < 32 * 1024, f"{peak} KiB")
+
+
 main(both_entrances, what_is_no_delay, waits_without_a_worker, no_such_queue, early_ones_hold_nothing_up, node_amqplib,
-     killed_again_and_again, moved_with_its_delay)
+     killed_again_and_again, moved_with_its_delay, large_headers_take_room_too)

@@ -12,6 +12,10 @@ enum { FLUSH_WAIT_MS = 5000 };
  * after its message. */
 enum { CUT_BYTES = 64 * 1024, BUFFER_KEPT = 1024 * 1024 };
 
+/* Headers of a message in hand are kept as they came, and as texts. Few bytes of them do not count: the
+ * number of messages in hand has a bound, too. */
+enum { HEAD_FREE = 1024, HEAD_COPIES = 2 };
+
 bide_code bide_rmq_inbound_init(struct bide_rmq_inbound *inbound, const struct bide_rmq_settings *settings,
     bide_rmq_delivery_sink *sink, void *owner, bide_error *error)
 {
@@ -236,18 +240,23 @@ static bide_code on_body(
     struct bide_rmq_assembly *coming = &inbound->channels[index].coming;
     if (!coming->has_head)
         return BIDE_OK;
-    if (piece.len == coming->left && coming->body.size == 0 && piece.len <= coming->charge)
+    if (piece.len == coming->left && coming->body.size == 0 && piece.len <= coming->kept)
         return finish_message(inbound, index, piece, error);
-    size_t room = coming->charge - coming->body.size;
+    size_t room = coming->kept - coming->body.size;
     if (coming->body.size == 0)
-        bide_buffer_reserve(&coming->body, coming->charge);
+        bide_buffer_reserve(&coming->body, coming->kept);
     bide_buffer_add(&coming->body, piece.bytes, piece.len < room ? piece.len : room);
     if (coming->body.failed)
-        return bide_fail(error, BIDE_E_NOMEM, "out of memory for a body of %zu bytes", coming->charge);
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory for a body of %zu bytes", coming->kept);
     coming->left -= piece.len < coming->left ? piece.len : coming->left;
     if (coming->left > 0)
         return BIDE_OK;
     return finish_message(inbound, index, bide_rmq_bytes(coming->body.bytes, coming->body.size), error);
+}
+
+static size_t head_charge(size_t size)
+{
+    return size > HEAD_FREE ? HEAD_COPIES * size : 0;
 }
 
 /* The header says the size before the body comes. A body larger than the whole budget is oversized for
@@ -261,7 +270,8 @@ static bide_code on_head(
     coming->head = *frame;
     coming->has_head = true;
     coming->left = size;
-    coming->charge = (size_t)(most && size > most ? CUT_BYTES : size);
+    coming->kept = (size_t)(most && size > most ? CUT_BYTES : size);
+    coming->charge = coming->kept + head_charge(frame->payload.properties.raw.len);
     inbound->in_flight += coming->charge;
     inbound->reading += coming->charge;
     inbound->is_crowded = most && inbound->in_flight - inbound->aside > most;

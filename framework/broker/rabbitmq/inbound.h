@@ -27,7 +27,8 @@ struct bide_rmq_assembly {
     bool has_head;
     struct bide_buffer body; /* of more than one frame */
     uint64_t left;           /* bytes of the body not yet read */
-    size_t charge;           /* its share of the budget; bytes beyond it are read and discarded */
+    size_t kept;             /* bytes of the body that are kept; those beyond are read and discarded */
+    size_t charge;           /* its share of the budget: those, and the headers */
 };
 
 enum { BIDE_RMQ_CONSUMERS = 20 };
@@ -65,7 +66,7 @@ struct bide_rmq_inbound {
     bool has_downed;            /* one more went down since the owner has looked */
     bool has_caught_up;         /* a late limit can be set now; the owner resets this */
     size_t n_returned;          /* deliveries returned, not yet written to the socket */
-    size_t in_flight;           /* bytes of bodies in hand or being read */
+    size_t in_flight;           /* bytes of bodies and headers in hand or being read */
     size_t reading;             /* the part of in_flight that belongs to incomplete messages */
     size_t aside;               /* the part of in_flight that is stuck; it does not hold up other messages */
     bool is_crowded;            /* the next body is read when there is room for it */
