@@ -185,7 +185,7 @@ static void on_delivery(struct bide_rmq_fetch *fetch, const amqp_basic_deliver_t
     fetch->now = (struct bide_rmq_arrival){.exchange = delivery->exchange,
         .key = delivery->routing_key,
         .tag = delivery->delivery_tag,
-        .is_unwanted = is_late || bide_rmq_fetch_is_full(fetch)};
+        .is_unwanted = is_late || fetch->n_taken >= fetch->most || bide_rmq_fetch_is_full(fetch)};
 }
 
 static bide_code on_method(struct bide_rmq_fetch *fetch, amqp_method_t method, bide_error *error)
