@@ -35,6 +35,7 @@ struct once_gate {
     char holder[BIDE_ID_TEXT]; /* of this process: no other has it */
     uint64_t permits;          /* numbers them */
     int64_t away_since_us;     /* monotonic; 0: the store is there */
+    bool complained;           /* of a message without an id of its own */
 };
 
 static bool serves(const struct bide_site *site, const struct bide_handler *handler)
@@ -69,10 +70,25 @@ static enum bide_gate_says hold_until_back(struct once_gate *gate, struct bide_g
     return BIDE_GATE_HOLD;
 }
 
-static void name(struct once_gate *gate, const struct bide_message *message, struct bide_errand *errand)
+/* False: its id is no name of its own: empty, or longer than ids are, as only foreign senders write them.
+ * Two such messages may be different ones. */
+static bool name(struct once_gate *gate, const struct bide_message *message, struct bide_errand *errand)
 {
-    snprintf(errand->key, sizeof errand->key, "%s/%s/%s", message->queue, message->type, message->id);
     snprintf(errand->holder, sizeof errand->holder, "%s/%" PRIu64, gate->holder, ++gate->permits);
+    int size =
+        snprintf(errand->key, sizeof errand->key, "%s/%s/%s", message->queue, message->type, message->id);
+    return *message->id && size > 0 && (size_t)size < sizeof errand->key;
+}
+
+/* Its name would be refused for ever: it runs as without `once`. */
+static enum bide_gate_says run_without(struct once_gate *gate, const struct bide_message *message)
+{
+    if (!gate->complained)
+        bide_log(BIDE_LOG_WARN,
+            "a message has no id, or one that is too long: it runs as often as it comes, as all such do",
+            BIDE_STR("type", message->type), BIDE_STR("queue", message->queue));
+    gate->complained = true;
+    return BIDE_GATE_PASS;
 }
 
 static enum bide_gate_says ask(struct once_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
@@ -81,7 +97,10 @@ static enum bide_gate_says ask(struct once_gate *gate, struct bide_job *job, str
     struct bide_errand *errand = bide_clerk_is_away(clerk) ? NULL : bide_clerk_errand(clerk);
     if (!errand)
         return hold_until_back(gate, answer);
-    name(gate, job->delivery->message, errand);
+    if (!name(gate, job->delivery->message, errand)) {
+        bide_clerk_free(clerk, errand);
+        return run_without(gate, job->delivery->message);
+    }
     struct bide_store_operation *fact = bide_errand_add(errand, BIDE_STORE_TURN, FACTS, errand->key);
     fact->turn.from = 1 << 0; /* changes nothing */
     fact->stop = true;
@@ -101,14 +120,6 @@ static void give_back(struct once_gate *gate, struct bide_errand **permit)
     bide_errand_add(errand, BIDE_STORE_RELEASE, PERMITS, errand->key)->acquire.holder = errand->holder;
     errand->must = true;
     bide_clerk_hand(gate->gate.site->clerk, errand);
-}
-
-/* A name that the store refuses would be refused for ever: it runs as without `once`. */
-static enum bide_gate_says run_without(const struct bide_message *message)
-{
-    bide_log(BIDE_LOG_ERROR, "the store refuses the name of a message: it runs as often as it comes",
-        BIDE_STR("id", message->id), BIDE_STR("type", message->type));
-    return BIDE_GATE_PASS;
 }
 
 static enum bide_gate_says is_done(const struct bide_job *job, struct bide_gate_answer *answer)
@@ -132,7 +143,7 @@ static enum bide_gate_says judge(
 {
     const struct bide_errand *errand = job->errand;
     if (errand->letter.code == BIDE_E_DATA)
-        return run_without(job->delivery->message);
+        return run_without(gate, job->delivery->message);
     if (errand->letter.code != BIDE_OK) { /* and it may have got a permit all the same */
         give_back(gate, &job->errand);
         return hold_until_back(gate, answer);
@@ -163,8 +174,11 @@ static void report(struct bide_gate *base, struct bide_job *job, struct bide_run
 static struct bide_errand *commit(
     struct bide_gate *base, struct bide_job *job, const struct bide_gate_end *end)
 {
-    if (!job->permit)
+    if (!job->permit) {
+        if (job->errand && job->errand->letter.code != BIDE_OK) /* what it sent was refused */
+            give_back((struct once_gate *)base, &job->errand);
         return NULL;
+    }
     if (end->kind != BIDE_COUNT_DONE) {
         give_back((struct once_gate *)base, &job->permit);
         return NULL;
