@@ -53,6 +53,26 @@ def full_memory(project):
         close_books(project, [worker], [*first, *confirmed, *last], 0)
 
 
+def full_store(project):
+    """A store that can be read and not written is away until it takes what is written, and both is said once."""
+    with Server("maxmemory-policy noeviction") as server:
+        configure(project, "sqlite:bide.db", store=server.url, handlers=[project.probe(once="1h")])
+        worker = project.worker()
+        sent = project.send([{"type": "probe", "id": "before", "body": {}}])
+        wait_until(lambda: project.journal_count() == 1, 20, "it runs")
+        server.ask("CONFIG", "SET", "maxmemory", "1")
+        wait_until(lambda: "the store is away" in worker.log_text(), 20, "it is noticed")
+        looks = count(server.info("commandstats")["cmdstat_evalsha"])
+        wait_until(lambda: count(server.info("commandstats")["cmdstat_evalsha"]) > looks + 4, 30, "it is looked for")
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+        wait_until(lambda: "the store is back" in worker.log_text(), 20, "it is back")
+        sent += project.send({"type": "probe", "id": f"after{number}", "body": {}} for number in range(10))
+        wait_until(lambda: project.all_ended(sent), 20, lambda: f"{project.status()}")
+        expect(worker.stop() == 0, worker.log_tail())
+        said = [worker.log_text().count(event) for event in ("the store is away", "the store is back")]
+        expect(said == [1, 1], f"said {said} times that it is away, and back")
+
+
 def documented_user(name_space):
     """The rule of docs/redis.md, for a namespace."""
     text = (ROOT / "docs" / "redis.md").read_text()
@@ -231,5 +251,5 @@ def count(statistics):
     return int(statistics.split("calls=")[1].split(",")[0])
 
 
-main(full_memory, only_the_documented_commands, ten_idle_workers, follow_ups_far_away, early_ones_are_shared,
+main(full_memory, full_store, only_the_documented_commands, ten_idle_workers, follow_ups_far_away, early_ones_are_shared,
      no_script_holds_the_server_up)

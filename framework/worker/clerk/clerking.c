@@ -6,6 +6,7 @@
 #include "bide/log.h"
 #include "worker/clerk/inside.h"
 
+enum { PROBE_LASTS_MS = 1000 };
 _Static_assert(BIDE_STORE_CLOSE + 1 == BIDE_METRICS_STORE_KINDS, "each kind of operation is counted");
 
 static int64_t now_us(const struct bide_clerk *clerk)
@@ -122,50 +123,61 @@ static bool take_answers(struct bide_clerk *clerk, size_t n, struct errands *ans
     return all;
 }
 
-/* False: there was nothing to apply. */
-static bool apply(struct bide_clerk *clerk, struct errands *answered)
+static void apply(struct bide_clerk *clerk, struct errands *answered)
 {
     bide_error error = {0};
     size_t n = gather(clerk);
     if (n == 0)
-        return false;
+        return;
     int64_t began_us = now_us(clerk);
     bide_store_apply(clerk->store, clerk->letters, n, &error);
     count(clerk, n, now_us(clerk) - began_us);
     BIDE_KILL_POINT("worker/once-applied");
-    if (take_answers(clerk, n, answered))
-        is_there(clerk);
-    else
+    if (!take_answers(clerk, n, answered))
         went_away(clerk, &error);
-    return true;
 }
 
 /* ---- rounds ---- */
 
-/* By a letter that writes nothing, since a store may answer less than it can write. */
+/* Registers this process with the store, as it must be done every so often. */
+static bide_code tend(struct bide_clerk *clerk, bide_error *error)
+{
+    int64_t wait_ms = 0;
+    bide_code code = bide_store_tend(clerk->store, &wait_ms, error);
+    if (code == BIDE_OK)
+        clerk->tend_us = now_us(clerk) + wait_ms * 1000;
+    return code;
+}
+
+static bide_code write_fact(struct bide_clerk *clerk, bide_error *error)
+{
+    int64_t now = now_us(clerk); /* as data that were not there before: else nothing might be written */
+    struct bide_store_operation write = {.kind = BIDE_STORE_TURN,
+        .scope = "bide",
+        .key = "is it there?",
+        .lasts_ms = PROBE_LASTS_MS,
+        .turn = {.from = BIDE_STORE_ANY, .to = 1, .data = {(const char *)&now, sizeof now}}};
+    struct bide_store_letter letter = {.operations = &write, .n = 1};
+    bide_code code = bide_store_apply(clerk->store, &letter, 1, error);
+    bide_store_letter_clear(&letter);
+    return code;
+}
+
+/* Is it there again? It has to take all that is written: one that is full, or a replica, still answers what
+ * it can read, and would come back and go away by turns. */
 static void probe(struct bide_clerk *clerk)
 {
-    struct bide_store_operation look = {.kind = BIDE_STORE_GET, .scope = "bide", .key = "is it there?"};
-    struct bide_store_letter letter = {.operations = &look, .n = 1};
     bide_error error = {0};
-    bide_code code = bide_store_apply(clerk->store, &letter, 1, &error);
-    if (code == BIDE_OK)
-        bide_store_letter_clear(&letter);
-    if (code == BIDE_OK)
+    if (write_fact(clerk, &error) == BIDE_OK && tend(clerk, &error) == BIDE_OK)
         is_there(clerk);
     else
         went_away(clerk, &error);
 }
 
-static void tend(struct bide_clerk *clerk)
+static void tend_when_due(struct bide_clerk *clerk)
 {
-    int64_t wait_ms = 0;
     bide_error error = {0};
-    if (now_us(clerk) < clerk->tend_us)
-        return;
-    if (bide_store_tend(clerk->store, &wait_ms, &error) == BIDE_OK)
-        clerk->tend_us = now_us(clerk) + wait_ms * 1000;
-    else
+    if (now_us(clerk) >= clerk->tend_us && tend(clerk, &error) != BIDE_OK)
         went_away(clerk, &error);
 }
 
@@ -191,11 +203,13 @@ static void fail_some(struct bide_clerk *clerk, struct errands *answered)
 static void work(struct bide_clerk *clerk, struct errands *answered)
 {
     if (bide_reconnect_is_due(&clerk->reconnect, now_us(clerk))) {
-        if (!apply(clerk, answered) && (bide_clerk_is_away(clerk) || clerk->tend_us == 0))
+        if (bide_clerk_is_away(clerk) || clerk->tend_us == 0)
             probe(clerk);
+        if (!bide_clerk_is_away(clerk))
+            apply(clerk, answered);
         deliver(clerk, answered);
         if (!bide_clerk_is_away(clerk))
-            tend(clerk);
+            tend_when_due(clerk);
     }
     bide_clerk_send(clerk);
     fail_some(clerk, answered);
