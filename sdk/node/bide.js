@@ -111,6 +111,7 @@ export const progress = (done, total) => write({progress: [done, total]});
 // Does `work` (not async) in a transaction of a SQLite database in which the message's id is written, so that it takes effect
 // exactly once. db: of node:sqlite or better-sqlite3. Returns whether it was done now; false: it had been done before.
 export function onceSqlite(db, message, work) {
+  if (!message.id) throw new TypeError('onceSqlite: the message has no id, so it cannot be told from others');
   db.exec('BEGIN IMMEDIATE');
   try {
     db.exec('CREATE TABLE IF NOT EXISTS bide_once (type TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, ' +

@@ -225,6 +225,8 @@ def once_sqlite(connection: Any, message: Message):
             if is_new:                      # else it has been done
                 db.execute("UPDATE …")      # no commit of your own
     """
+    if not message.id:
+        raise ValueError("once_sqlite: the message has no id, so it cannot be told from others")
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS bide_once (type TEXT NOT NULL, id TEXT NOT NULL, "

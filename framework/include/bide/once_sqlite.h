@@ -43,11 +43,21 @@ static inline bide_code bide_once_sqlite_run(sqlite3 *db, const char *sql, bide_
                                                                 : bide_once_sqlite_failed(db, error);
 }
 
+static inline bide_code bide_once_sqlite_make_table(sqlite3 *db, bide_error *error)
+{
+    return bide_once_sqlite_run(db,
+        "CREATE TABLE IF NOT EXISTS bide_once (type TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, "
+        "PRIMARY KEY (type, id)) WITHOUT ROWID",
+        error);
+}
+
 /* Inserts the message's type and id. */
 static inline bide_code bide_once_sqlite_insert(
     sqlite3 *db, const bide_message *message, bool *ret_is_new, bide_error *error)
 {
     sqlite3_stmt *insert = NULL;
+    if (!*bide_message_id(message))
+        return bide_fail(error, BIDE_E_DATA, "the message has no id, so it cannot be told from others");
     int status = sqlite3_prepare_v2(db,
         "INSERT INTO bide_once (type, id, at) VALUES (?1, ?2, strftime('%s', 'now')) ON CONFLICT DO NOTHING",
         -1, &insert, NULL);
@@ -76,18 +86,14 @@ static inline bide_code bide_once_sqlite_end(sqlite3 *db, bide_code code, bide_e
 }
 
 /* Begins a transaction in which the message's id is inserted. *ret_is_done: it was there: the work has been
- * done, and no transaction is open. On failure none is open either. */
+ * done, and no transaction is open. On failure none is open either; BIDE_E_DATA: the message has no id. */
 static inline bide_code bide_once_sqlite_begin(
     sqlite3 *db, const bide_message *message, bool *ret_is_done, bide_error *error)
 {
     bool is_new = false;
     bide_code code = bide_once_sqlite_run(db, "BEGIN IMMEDIATE", error);
     if (code == BIDE_OK)
-        code = bide_once_sqlite_run(db,
-            "CREATE TABLE IF NOT EXISTS bide_once (type TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT "
-            "NULL, "
-            "PRIMARY KEY (type, id)) WITHOUT ROWID",
-            error);
+        code = bide_once_sqlite_make_table(db, error);
     if (code == BIDE_OK)
         code = bide_once_sqlite_insert(db, message, &is_new, error);
     if (code != BIDE_OK || !is_new)
@@ -105,7 +111,9 @@ static inline bide_code bide_once_sqlite_forget(sqlite3 *db, int64_t seconds, bi
         sqlite3_mprintf("DELETE FROM bide_once WHERE at < strftime('%%s', 'now') - %lld", (long long)seconds);
     if (!sql)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    bide_code code = bide_once_sqlite_run(db, sql, error);
+    bide_code code = bide_once_sqlite_make_table(db, error);
+    if (code == BIDE_OK)
+        code = bide_once_sqlite_run(db, sql, error);
     sqlite3_free(sql);
     return code;
 }

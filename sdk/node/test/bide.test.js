@@ -139,6 +139,7 @@ test('the id is written with the work or not at all', () => {
   assert.equal(onceSqlite(db, message, () => {}), true);
   assert.equal(onceSqlite(db, message, () => assert.fail('it had been done')), false);
   assert.throws(() => onceSqlite(db, {...message, id: '2'}, async () => {}), TypeError);
+  assert.throws(() => onceSqlite(db, {...message, id: ''}, () => {}), TypeError);
   const begun = ['BEGIN', 'CREATE'];
   assert.deepEqual(said, [...begun, 'ROLLBACK', ...begun, 'COMMIT', ...begun, 'COMMIT', ...begun, 'ROLLBACK']);
 });

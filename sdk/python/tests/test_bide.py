@@ -329,6 +329,7 @@ class Sending(unittest.TestCase):
             for attempt, outcome in ((1, "retry"), (2, "done"), (3, "done")):
                 self.assertEqual(bide.testing.run(work, id="a", attempt=attempt).outcome, outcome)
             self.assertEqual((seen, db.execute("SELECT count(*) FROM work").fetchone()[0]), ([True, True, False], 1))
+            self.assertEqual(bide.testing.run(work, id="").outcome, "retry")  # which copy of what would it be?
             db.close()
 
 
