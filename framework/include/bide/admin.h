@@ -13,8 +13,8 @@
  *     bide_admin_close(admin);
  *
  * A message that a worker has taken is not touched: it is reported as running, also where the worker took it
- * up to half a second before it is due. Between a worker that takes a message and a command that cancels it,
- * exactly one of the two happens. Ids are not unique: an id means every copy of it.
+ * before it is due (SQLite, Redis: up to half a second). Between a worker that takes a message and a command
+ * that cancels it, exactly one of the two happens. Ids are not unique: an id means every copy of it.
  *
  * RabbitMQ cannot search its queues: there list, cancel and reschedule fail with BIDE_E_CONFIG, and show
  * knows dead letters only.
