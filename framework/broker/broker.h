@@ -284,8 +284,15 @@ typedef bool bide_progress(void *user, uint64_t done, uint64_t total);
  * each once, and its `states` are not 0. *ret_id (may be NULL): which of the ids it has. */
 bool bide_selection_has(const bide_selection *selection, const struct bide_message *message, size_t *ret_id);
 
-/* Reports what became of one message, once that is final; by its id, as the broker has it. */
-typedef void bide_fate_report(void *user, const char *id, bide_fate fate);
+/* Which of the ids: a selection as adapters get it. ret_place may be NULL. */
+bool bide_selection_find(const bide_selection *selection, const char *id, size_t *ret_place);
+
+/* A message that was to be changed, as the broker has it; borrowed. unique "": it has no key. */
+struct bide_copy {
+    const char *id, *unique, *generation;
+};
+/* Reports what became of one message, once that is final. Nothing in the broker is locked meanwhile. */
+typedef void bide_fate_report(void *user, const struct bide_copy *copy, bide_fate fate);
 
 /* What is to become of those that wait, and whom to tell. */
 struct bide_change {
@@ -327,8 +334,11 @@ struct bide_finding {
 };
 typedef void bide_finding_sink(void *user, const struct bide_finding *finding);
 
+struct bide_store;
 struct bide_admin {
     const struct bide_admin_ops *ops;
+    struct bide_store *store; /* where unique keys are kept; NULL: nowhere. Not the adapter's: bide_admin_open
+                                 and bide_admin_take_store (keys/admin.h) open it, bide_admin_close ends it */
 };
 
 struct bide_admin_ops {

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "broker/report.h"
 #include "console/serving.h"
+#include "keys/admin.h"
 
 enum {
     USUAL = 100,
@@ -153,14 +154,34 @@ static bool go_on(void *user, uint64_t done, uint64_t total)
     return true;
 }
 
+/* Of several the last one is told. */
+static void note_refused(void *user, const char *id, const char *key, const char *holder)
+{
+    bide_error *why = user;
+    (void)bide_fail(why, BIDE_E_NOT_FOUND, "'%.100s' stays dead: its unique key '%s' is held by '%.100s'", id,
+        key, holder);
+}
+
+static bide_code act_on(struct bide_admin *admin, const char *id, bool retry, uint64_t *ret_n,
+    bide_error *refusal, bide_error *error)
+{
+    const char *const ids[] = {id};
+    const struct bide_dead_filter filter = {.ids = ids, .n_ids = 1};
+    struct bide_replay replay = {
+        .filter = &filter, .progress = go_on, .refused = note_refused, .refused_user = refusal};
+    if (!retry)
+        return admin->ops->dead_drop(admin, &filter, go_on, NULL, ret_n, error);
+    bide_code code = bide_admin_replay(admin, &replay, error);
+    *ret_n = replay.n;
+    return code;
+}
+
 static void act(
     struct bide_console *console, const struct bide_request *request, struct bide_reply *reply, bool retry)
 {
     const struct bide_console_options *options = console->options;
-    const char *const ids[] = {request->name};
-    const struct bide_dead_filter filter = {.ids = ids, .n_ids = 1};
     struct bide_admin *admin;
-    bide_error error = {0};
+    bide_error error = {0}, refusal = {0};
     uint64_t n = 0;
     bide_code code = bide_console_take_turn(console, &error);
     if (code != BIDE_OK) {
@@ -169,13 +190,15 @@ static void act(
     }
     code = options->adapter->open_admin(options->broker, &admin, &error);
     if (code == BIDE_OK) {
-        code =
-            (retry ? admin->ops->dead_retry : admin->ops->dead_drop)(admin, &filter, go_on, NULL, &n, &error);
-        bide_admin_destroy(admin);
+        bide_admin_take_store(admin, options->config);
+        code = act_on(admin, request->name, retry, &n, &refusal, &error);
+        bide_admin_close(admin);
     }
     bide_console_end_turn(console);
     if (code != BIDE_OK)
         bide_reply_failure(reply, code, &error);
+    else if (*refusal.text)
+        bide_reply_error(reply, 409, refusal.text);
     else if (n == 0)
         not_found(reply);
     else

@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "broker/report.h"
 #include "console/serving.h"
+#include "keys/admin.h"
 
 enum { USUAL = 100, MOST = 1000, BODY_MOST = 512 * 1024 };
 
@@ -94,9 +95,10 @@ static void ask(struct bide_console *console, asked *question, void *user, struc
     }
     code = options->adapter->open_admin(options->broker, &admin, &error);
     if (code == BIDE_OK) {
+        bide_admin_take_store(admin, options->config);
         can_search = admin->ops->find != NULL;
         code = question(admin, user, &error);
-        bide_admin_destroy(admin);
+        bide_admin_close(admin);
     }
     bide_console_end_turn(console);
     if (code != BIDE_OK)
@@ -167,8 +169,9 @@ struct change_question {
     struct bide_buffer *to;
     bool cancel;
     int64_t due_ms;
+    const char *key; /* NULL: by ids; both lie in the request's JSON */
     size_t n;
-    const char *ids[MOST]; /* in the request's JSON */
+    const char *ids[MOST];
 };
 
 static void add_fate(void *user, const char *id, bide_fate fate)
@@ -185,10 +188,15 @@ static bide_code change(struct bide_admin *admin, void *user, bide_error *error)
     struct change_question *question = user;
     const bide_selection selection = {.ids = question->ids, .n_ids = question->n};
     const bide_account account = {.fate = add_fate, .user = question};
+    bide_code code;
     bide_buffer_char(question->to, '[');
-    bide_code code = question->cancel
-                         ? bide_admin_cancel(admin, &selection, &account, error)
-                         : bide_admin_reschedule(admin, &selection, question->due_ms, &account, error);
+    if (question->key)
+        code = question->cancel
+                   ? bide_admin_cancel_key(admin, question->key, &account, error)
+                   : bide_admin_reschedule_key(admin, question->key, question->due_ms, &account, error);
+    else
+        code = question->cancel ? bide_admin_cancel(admin, &selection, &account, error)
+                                : bide_admin_reschedule(admin, &selection, question->due_ms, &account, error);
     bide_buffer_char(question->to, ']');
     return code;
 }
@@ -205,6 +213,15 @@ static bide_code read_ids(const json_t *list, struct change_question *question, 
         question->ids[question->n++] = id;
     }
     return BIDE_OK;
+}
+
+static bide_code read_which(const json_t *object, struct change_question *question, bide_error *error)
+{
+    const json_t *ids = json_object_get(object, "ids"), *key = json_object_get(object, "key");
+    if (key && (ids || !json_is_string(key)))
+        return bide_fail(error, BIDE_E_DATA, "key is a text, and stands in the place of ids");
+    question->key = json_string_value(key);
+    return key ? BIDE_OK : read_ids(ids, question, error);
 }
 
 static bide_code read_due(
@@ -231,9 +248,9 @@ static void serve_change(
         return;
     }
     json_t *object = json_loadb(request->body ? request->body : "", request->body_size, 0, NULL);
-    bide_code code = json_is_object(object)
-                         ? read_ids(json_object_get(object, "ids"), &question, &error)
-                         : bide_fail(&error, BIDE_E_DATA, "the body is a JSON object with \"ids\"");
+    bide_code code = json_is_object(object) ? read_which(object, &question, &error)
+                                            : bide_fail(&error, BIDE_E_DATA,
+                                                  "the body is a JSON object with \"ids\" or \"key\"");
     if (code == BIDE_OK && !cancel)
         code = read_due(object, console->clock, &question.due_ms, &error);
     if (code == BIDE_OK)

@@ -305,6 +305,70 @@ static enum bide_key_says open_for_change(const struct bide_key_slot *slot, stru
     return BIDE_KEY_WRITE;
 }
 
+enum bide_key_says bide_key_removed(
+    const struct bide_key_slot *slot, const struct bide_message *message, struct bide_key_slot *next)
+{
+    uint64_t count;
+    if (!is_of(slot, message, &count))
+        return BIDE_KEY_GO_ON;
+    if (!holds(slot, count))
+        return slot->state == BIDE_KEY_RESERVED && slot->lease_ms > 0 && count == slot->last ? BIDE_KEY_BUSY
+                                                                                             : BIDE_KEY_GO_ON;
+    *next = *slot;
+    if (slot->state == BIDE_KEY_RESERVED) {
+        next->was = BIDE_KEY_ENDED;
+        next->was_hold_ms = -1;
+    } else {
+        next->state = BIDE_KEY_ENDED;
+        next->hold_ms = -1;
+    }
+    return BIDE_KEY_WRITE;
+}
+
+/* The slot of a dead letter that is alone with its key. */
+static void make_slot(struct bide_generation own, struct bide_key_slot *next)
+{
+    *next = (struct bide_key_slot){.life = own.life, .last = own.count, .hold_ms = -1, .was_hold_ms = -1};
+}
+
+/* Is the key another copy's? One that lapsed gives way, unless there is no room to spare it. */
+static bool is_anothers(const struct bide_key_slot *slot, uint64_t count)
+{
+    bool full = slot->n_spared == BIDE_KEY_SPARED_MAX && !is_spared(slot, slot->holder);
+    bool own = slot->holder == count && !is_held(slot);
+    return !own && (is_taken(slot) || (is_held(slot) && full));
+}
+
+enum bide_key_says bide_key_retake(const struct bide_key_slot *slot, const struct bide_message *message,
+    int64_t due_ms, struct bide_key_slot *next)
+{
+    struct bide_generation own;
+    uint64_t count = 0;
+    if (!bide_generation_read(message->generation, &own))
+        return BIDE_KEY_GO_ON;
+    if (slot->state == BIDE_KEY_RESERVED && slot->lease_ms > 0)
+        return BIDE_KEY_BUSY;
+    if (slot->state != BIDE_KEY_FREE && !is_of(slot, message, &count))
+        return is_taken(slot) ? BIDE_KEY_TAKEN : BIDE_KEY_GO_ON;
+    if (holds(slot, own.count))
+        return BIDE_KEY_GO_ON;
+    if (is_anothers(slot, own.count))
+        return BIDE_KEY_TAKEN;
+    *next = *slot;
+    if (slot->state == BIDE_KEY_FREE)
+        make_slot(own, next);
+    else if (slot->state == BIDE_KEY_RESERVED)
+        give_up_reservation(next);
+    if (is_held(next))
+        spare(next, next->holder);
+    if (next->hold_ms <= 0)
+        next->hold_ms = -1;
+    next->state = BIDE_KEY_WAITING;
+    next->first_ms = due_ms;
+    make_holder(next, own.count, message->id, due_ms);
+    return BIDE_KEY_WRITE;
+}
+
 enum bide_key_says bide_key_cancel(const struct bide_key_slot *slot, struct bide_key_slot *next)
 {
     enum bide_key_says says = open_for_change(slot, next);

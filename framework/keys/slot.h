@@ -27,6 +27,8 @@ enum bide_key_state {
     BIDE_KEY_ENDED,    /* nobody holds the key, but for `hold_ms`; copies may still be on their way */
 };
 
+const char *bide_key_state_name(enum bide_key_state state); /* "waiting" */
+
 enum {
     BIDE_KEY_SPARED_MAX = 8,
     BIDE_KEY_TEXT = 640, /* bytes of a slot as text */
@@ -131,6 +133,15 @@ enum bide_key_end {
 /* What became of a copy, before that is settled. due_ms: RETRY. WRITE, GO_ON. */
 enum bide_key_says bide_key_end(const struct bide_key_slot *slot, const struct bide_message *message,
     enum bide_key_end end, int64_t due_ms, struct bide_key_slot *next);
+
+/* An operator has removed a copy that waited. WRITE, BUSY (its sender may not have confirmed it yet), GO_ON:
+ * it did not hold the key. */
+enum bide_key_says bide_key_removed(
+    const struct bide_key_slot *slot, const struct bide_message *message, struct bide_key_slot *next);
+/* An operator is about to queue a dead letter again, due at due_ms or earlier. WRITE, GO_ON (it has the key,
+ * or runs without, as its slot has another life by now), BUSY, TAKEN. */
+enum bide_key_says bide_key_retake(const struct bide_key_slot *slot, const struct bide_message *message,
+    int64_t due_ms, struct bide_key_slot *next);
 
 /* An operator: WRITE, BUSY, TAKEN (it runs), UNKNOWN. */
 enum bide_key_says bide_key_cancel(const struct bide_key_slot *slot, struct bide_key_slot *next);

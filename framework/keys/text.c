@@ -7,6 +7,18 @@
 
 enum { VERSION = 1, HEX = 16, MAX_DIGITS = 16 };
 
+/* ---- names ---- */
+
+const char *bide_key_state_name(enum bide_key_state state)
+{
+    static const char *const names[] = {[BIDE_KEY_FREE] = "free",
+        [BIDE_KEY_RESERVED] = "reserved",
+        [BIDE_KEY_WAITING] = "waiting",
+        [BIDE_KEY_RUNNING] = "running",
+        [BIDE_KEY_ENDED] = "ended"};
+    return names[state];
+}
+
 /* ---- numbers ---- */
 
 static char *put(char *to, uint64_t number)

@@ -29,23 +29,13 @@ static void fill_broker_options(
     };
 }
 
-/* A store connects to nothing before it is used. Without one, only unique messages are refused. */
-static void open_store(
-    struct bide_producer *producer, const char *url, bool is_broker, const struct bide_store_options *given)
+/* Without a store, only unique messages are refused. */
+static void open_store(struct bide_producer *producer, const char *broker_url, const char *store_url,
+    const struct bide_store_options *given)
 {
-    struct bide_store_options options = *given;
-    const struct bide_store_type *type;
-    struct bide_url parsed;
-    bide_code code = bide_url_parse(url, &parsed, &producer->no_store);
-    if (code != BIDE_OK)
-        return;
-    options.url = &parsed;
-    options.clock = bide_clock_system();
-    if (is_broker && bide_store_find(&parsed, &type, &producer->no_store) != BIDE_OK)
-        bide_store_refuse("a message with a unique key", &producer->no_store);
-    else
-        bide_store_open(&options, &producer->store, &producer->no_store);
-    bide_url_clear(&parsed);
+    if (bide_store_open_for(broker_url, store_url, given, "a message with a unique key", &producer->store,
+            &producer->no_store) != BIDE_OK)
+        producer->store = NULL;
 }
 
 static bide_code open_sender(const char *url_text, const bide_producer_options *given,
@@ -114,7 +104,7 @@ bide_code bide_producer_open_with_store(const char *url, const char *store_url,
     if (code == BIDE_OK)
         code = create(sender, queue, max_body, timeout_ms, ret_producer, error);
     if (code == BIDE_OK)
-        open_store(*ret_producer, store_url ? store_url : url, !store_url,
+        open_store(*ret_producer, url, store_url,
             &(struct bide_store_options){.name_space = given->name_space ? given->name_space : "bide",
                 .base_dir = given->base_dir ? given->base_dir : ".",
                 .client_name = "bide producer",
@@ -136,7 +126,7 @@ bide_code bide_producer_open_configured(
         code = create(
             sender, "default", (size_t)config->worker.max_body, DEFAULT_TIMEOUT_MS, ret_producer, error);
     if (code == BIDE_OK)
-        open_store(*ret_producer, config->store ? config->store : config->broker, !config->store,
+        open_store(*ret_producer, config->broker, config->store,
             &(struct bide_store_options){.name_space = config->name_space,
                 .base_dir = config->dir,
                 .client_name = "bide producer",

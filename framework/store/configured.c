@@ -56,6 +56,26 @@ bide_code bide_store_refuse(const char *feature, bide_error *error)
         feature);
 }
 
+bide_code bide_store_open_for(const char *broker_url, const char *store_url,
+    const struct bide_store_options *given, const char *feature, struct bide_store **ret_store,
+    bide_error *error)
+{
+    struct bide_store_options options = *given;
+    const struct bide_store_type *type;
+    struct bide_url url;
+    bide_code code = bide_url_parse(store_url ? store_url : broker_url, &url, error);
+    if (code != BIDE_OK)
+        return code;
+    options.url = &url;
+    options.clock = bide_clock_system();
+    if (!store_url && bide_store_find(&url, &type, error) != BIDE_OK)
+        code = bide_store_refuse(feature, error);
+    else
+        code = bide_store_open(&options, ret_store, error);
+    bide_url_clear(&url);
+    return code;
+}
+
 bide_code bide_store_require(const struct bide_config *config, const struct bide_configured_store *store,
     bool *ret_needs, bide_error *error)
 {

@@ -22,6 +22,13 @@ bide_code bide_store_configure(const struct bide_config *config, const char *who
     struct bide_configured_store *ret_store, bide_error *error);
 void bide_configured_store_clear(struct bide_configured_store *store); /* also a zeroed one */
 
+/* Opens the store that store_url names, or (NULL) the broker as its own store; the rest as in `given`.
+ * Connects to nothing. BIDE_E_CONFIG: there is none; the text says what feature it was for, as
+ * bide_store_refuse. */
+bide_code bide_store_open_for(const char *broker_url, const char *store_url,
+    const struct bide_store_options *given, const char *feature, struct bide_store **ret_store,
+    bide_error *error);
+
 /* The first feature of the configuration that needs a store, if there is none: its failure. BIDE_OK: all that
  * is asked for can be had. ret_needs: is a store needed at all? May be NULL. */
 bide_code bide_store_require(const struct bide_config *config, const struct bide_configured_store *store,

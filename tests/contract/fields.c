@@ -59,6 +59,35 @@ static void all_fields(void **state)
     hand_ack_all(hand);
 }
 
+/* The key and its generation go with the message: delayed, retried, dead and replayed. */
+static void the_unique_key(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hand *hand;
+    bide_error error;
+    uint64_t n;
+    struct bide_message *message = fixture_message(fixture, 1, 300);
+    assert_ok(bide_message_set_unique(message, "a key \xE2\x9C\x93", &error), &error);
+    message->generation = "deadbeef.1f";
+    const struct bide_message *got = sent_and_taken(fixture, message, &hand);
+    for (int step = 0;; step++) {
+        assert_string_equal(got->unique, "a key \xE2\x9C\x93");
+        assert_string_equal(got->generation, "deadbeef.1f");
+        if (step == 2)
+            break;
+        hand_give(
+            hand, 0, step == 0 ? retry_at(now_ms() + 100, 2, "no") : dead_of(BIDE_REASON_REJECTED, 2, "no"));
+        hand_flush(hand);
+        struct bide_admin *admin = fixture_admin(fixture);
+        const struct bide_dead_filter all = {.ids = NULL};
+        if (step == 1)
+            assert_ok(admin->ops->dead_retry(admin, &all, NULL, NULL, &n, &error), &error);
+        hand_take(hand, 1, SOON_MS);
+        got = hand->held[0].delivery->message;
+    }
+    hand_ack_all(hand);
+}
+
 static void times_of_a_delayed_one(void **state)
 {
     struct fixture *fixture = *state;
@@ -207,6 +236,7 @@ static void longest_names(void **state)
 
 static const struct CMUnitTest cases[] = {
     CASE("fields/all", all_fields),
+    CASE("fields/the-unique-key", the_unique_key),
     CASE("fields/times-of-a-delayed-one", times_of_a_delayed_one),
     CASE("fields/unset", without_expiry),
     CASE("fields/body-of-any-bytes", body_of_any_bytes),

@@ -146,6 +146,77 @@ def a_dead_letter_frees_its_key(project):
     expect(not set(later) & set(dead), "the key of a dead letter is taken")
 
 
+def a_retried_letter_takes_its_key_again(project):
+    """Or stays dead where another message has the key; other letters are not concerned."""
+    configure(project)
+    push = {"type": "probe", "unique": "pushed", "on_conflict": "replace", "body": {"dead": True}}
+    sent = project.send([{"type": "probe", "unique": "k", "body": {"dead": True}}, {"type": "probe", "unique": "n", "body": {"dead": True}},
+                         {"type": "probe", "body": {"dead": True}}, {**push, "delay": "1h"}, push])
+    dead = [*sent[:3], sent[4]]
+    project.bide("worker", "--exit-idle", "1s")
+    expect(sorted(row["id"] for row in project.dead()) == sorted(dead), f"{project.dead()}")
+    waits = {"type": "probe", "delay": "1h", "body": {}}
+    holder = project.send([{**waits, "unique": "k"}, {**waits, "unique": "pushed"}])
+    done = project.bide("dead", "retry", "--all", "--spread", "1s", "--json", expect=65)
+    expect(json.loads(done.stdout) == {"retried": 2}, f"{done}")
+    expect(f"'{sent[0]}' stays: its unique key 'k' is held by '{holder[0]}'" in done.stderr, f"{done}")
+    expect(sorted(row["id"] for row in project.dead()) == sorted([sent[0], sent[4]]), f"{project.dead()}")
+    expect(project.send([{**waits, "unique": "n"}]) == [sent[1]], "its key is not taken")
+    expect(json.loads(project.bide("show", "--key", "n", "--json").stdout)["id"] == sent[1], "show --key")
+    project.bide("cancel", "--key", "pushed")
+    project.bide("dead", "retry", sent[4])
+    expect(project.send([{**waits, "unique": "pushed"}]) == [sent[4]], "the letter has no key")
+    project.bide("worker", "--exit-idle", "2s")
+    expect(sorted(row["id"] for row in project.dead()) == sorted(dead), f"{project.dead()}")
+    free = project.send([{**waits, "unique": key} for key in ("n", "pushed")])
+    expect(not set(free) & set(sent), "a letter that died again keeps its key")
+
+
+def cancelling_frees_the_key(project):
+    """By id, by type, by HTTP; also one that --unique-for holds, and one that has replaced others."""
+    if project.broker == "rabbitmq":
+        return
+    configure(project, handlers=[project.probe(), project.probe(type="other")])
+    row = {"type": "probe", "delay": "1h", "body": {}}
+    rows = [{**row, "unique": "a"}, {**row, "unique": "b", "unique_for": "2h"}, {**row, "unique": "c"}, {**row, "type": "other", "unique": "d"},
+            {**row, "unique": "e", "type": "other", "on_conflict": "replace"}, {**row, "unique": "h"}]
+    replaced = project.send([rows[4]])
+    sent = project.send(rows)
+    project.bide("cancel", sent[0], sent[1])
+    project.bide("cancel", "--all", "--type", "other")
+    worker = project.worker()
+    console = LocalConsole(project, worker)
+    wait_until(console.is_ready, 20, "the console answers")
+    said = console.post("/messages/cancel", {"ids": [sent[2]]})
+    expect(json.loads(said[1]) == [{"id": sent[2], "result": "cancelled"}], f"{said}")
+    said = console.post("/messages/cancel", {"key": "h"})
+    expect(json.loads(said[1]) == [{"id": sent[5], "result": "cancelled"}], f"{said}")
+    expect(worker.stop() == 0, worker.log_tail())
+    again = project.send({**one, "on_conflict": "skip"} for one in rows)
+    expect(not set(again) & {*sent, *replaced}, f"a key is taken: {sent} {again}")
+    expect(project.send(rows[:1]) == again[:1], "the new message has the key")
+
+
+def the_store_is_away(project):
+    """A sender is told so, and nobody is told "duplicate"; a message is cancelled, and its key is said to stay taken.
+    Each try waits for the store: on one broker it is enough."""
+    if project.broker != "sqlite":
+        return
+    configure(project)
+    row = {"type": "probe", "delay": "1h", "unique": "k", "body": {}}
+    sent = project.send([row])
+    project.configure(store="redis://127.0.0.1:1/0")
+    done = project.bide("send", "probe", "--unique", "k", expect=69)
+    expect(done.stdout == "" and "duplicate" not in done.stderr, f"{done}")
+    expect(project.left() == 1, project.status())
+    done = project.bide("cancel", sent[0], expect=69)
+    expect(done.stdout.split() == [sent[0], "cancelled"] and "'k'" in done.stderr and "stay taken" in done.stderr, f"{done}")
+    configure(project)
+    expect(project.send([row]) == sent, "the key is free, although nobody could free it")
+    project.bide("cancel", "--key", "k")
+    expect(project.send([row]) != sent, "the key is still taken")
+
+
 def a_key_for_a_time(project):
     """--unique-for: taken whether the message is done or not; when the time is over, both run."""
     configure(project)
@@ -206,4 +277,5 @@ def a_worker_is_killed(project):
 
 
 main(many_senders_one_message, many_pushes_one_run, what_was_replaced_never_runs, extending_keeps_the_message, a_trigger_meanwhile_is_one_more_run,
-     cancelled_and_moved_by_key, a_dead_letter_frees_its_key, a_key_for_a_time, a_sender_is_killed, a_worker_is_killed)
+     cancelled_and_moved_by_key, a_dead_letter_frees_its_key, a_retried_letter_takes_its_key_again, cancelling_frees_the_key, the_store_is_away,
+     a_key_for_a_time, a_sender_is_killed, a_worker_is_killed)

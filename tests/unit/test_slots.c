@@ -56,6 +56,103 @@ static void run(struct bide_key_slot *slot)
     assert_int_equal(slot->state, BIDE_KEY_RUNNING);
 }
 
+static struct bide_key_slot die(struct bide_key_slot slot)
+{
+    char text[BIDE_GENERATION_TEXT], data[BIDE_KEY_TEXT];
+    struct bide_message message = copy_of(&slot, slot.holder, text);
+    struct bide_key_slot next;
+    int64_t lasts_ms;
+    size_t size;
+    assert_int_equal(bide_key_end(&slot, &message, BIDE_KEY_END_DEAD, 0, &next), BIDE_KEY_WRITE);
+    bide_key_write(&next, slot.due_ms, data, &size, &lasts_ms);
+    return next.state == BIDE_KEY_FREE ? free_slot() : next;
+}
+
+/* A dead letter takes its key again, whether its slot is still there or not, unless another message has it.
+ */
+static void test_a_dead_letter_takes_its_key_again(void **state)
+{
+    (void)state;
+    for (int pushes = 0; pushes < 2; pushes++) {
+        struct bide_key_claim first = claim(BIDE_ON_CONFLICT_REPLACE, 1000, 100), other = first;
+        struct bide_key_slot slot = free_slot(), next;
+        char text[BIDE_GENERATION_TEXT];
+        for (int i = 0; i <= pushes; i++)
+            hold(&slot, &first);
+        run(&slot);
+        struct bide_message letter = copy_of(&slot, slot.holder, text);
+        slot = die(slot);
+        assert_int_equal(slot.state, pushes ? BIDE_KEY_ENDED : BIDE_KEY_FREE);
+        assert_int_equal(bide_key_retake(&slot, &letter, 5000, &next), BIDE_KEY_WRITE);
+        assert_int_equal(next.state, BIDE_KEY_WAITING);
+        assert_string_equal(next.id, "old");
+        assert_int_equal(next.due_ms, 5000);
+        struct bide_key_slot again = next;
+        assert_int_equal(bide_key_retake(&again, &letter, 6000, &next), BIDE_KEY_GO_ON);
+        other.on_conflict = BIDE_ON_CONFLICT_SKIP;
+        assert_int_equal(bide_key_take(&again, &other, &next), BIDE_KEY_TAKEN);
+        run(&again);
+        assert_int_equal(die(again).state, pushes ? BIDE_KEY_ENDED : BIDE_KEY_FREE);
+        other.new_life = 0xDEF;
+        hold(&slot, &other);
+        assert_int_equal(bide_key_retake(&slot, &letter, 5000, &next), BIDE_KEY_TAKEN);
+        slot.state = BIDE_KEY_RESERVED;
+        slot.was = BIDE_KEY_WAITING;
+        slot.lease_ms = 10;
+        assert_int_equal(bide_key_retake(&slot, &letter, 5000, &next), BIDE_KEY_BUSY);
+    }
+}
+
+/* One that lapsed gives way, and still runs. */
+static void test_a_dead_letter_takes_the_key_of_one_that_lapsed(void **state)
+{
+    (void)state;
+    struct bide_key_claim first = claim(BIDE_ON_CONFLICT_REPLACE, 1000, 100), other = first;
+    struct bide_key_slot slot = free_slot(), next;
+    char text[BIDE_GENERATION_TEXT], other_text[BIDE_GENERATION_TEXT];
+    hold(&slot, &first);
+    hold(&slot, &first);
+    run(&slot);
+    struct bide_message letter = copy_of(&slot, slot.holder, text);
+    slot = die(slot);
+    other.hold_ms = 1000;
+    hold(&slot, &other);
+    assert_int_equal(bide_key_retake(&slot, &letter, 5000, &next), BIDE_KEY_TAKEN);
+    slot.hold_ms = 0;
+    struct bide_message lapsed = copy_of(&slot, slot.holder, other_text);
+    assert_int_equal(bide_key_retake(&slot, &letter, 5000, &next), BIDE_KEY_WRITE);
+    assert_int_equal(next.hold_ms, -1);
+    slot = next;
+    assert_int_equal(bide_key_look(&slot, &lapsed, &next), BIDE_KEY_GO_ON);
+    run(&slot);
+}
+
+static void test_what_was_removed_frees_its_key(void **state)
+{
+    (void)state;
+    struct bide_key_claim first = claim(BIDE_ON_CONFLICT_REPLACE, 1000, 100), taker = first;
+    struct bide_key_slot slot = free_slot(), next, reserved;
+    char text[BIDE_GENERATION_TEXT];
+    first.hold_ms = 1000;
+    hold(&slot, &first);
+    struct bide_message copy = copy_of(&slot, 1, text);
+    assert_int_equal(bide_key_removed(&slot, &copy, &next), BIDE_KEY_WRITE);
+    assert_int_equal(next.state, BIDE_KEY_ENDED);
+    assert_int_equal(next.hold_ms, -1);
+    taker.token = 9;
+    assert_int_equal(bide_key_take(&slot, &taker, &reserved), BIDE_KEY_WRITE);
+    assert_int_equal(bide_key_removed(&reserved, &copy, &next), BIDE_KEY_WRITE);
+    assert_int_equal(next.state, BIDE_KEY_RESERVED); /* the sender goes on */
+    assert_int_equal(next.was, BIDE_KEY_ENDED);
+    copy = copy_of(&slot, 2, text); /* what that sender has sent, and not confirmed */
+    assert_int_equal(bide_key_removed(&reserved, &copy, &next), BIDE_KEY_BUSY);
+    reserved.lease_ms = 0;
+    assert_int_equal(bide_key_removed(&reserved, &copy, &next), BIDE_KEY_GO_ON);
+    hold(&slot, &first);
+    copy = copy_of(&slot, 1, text);
+    assert_int_equal(bide_key_removed(&slot, &copy, &next), BIDE_KEY_GO_ON); /* it was replaced */
+}
+
 static void test_what_a_claim_finds(void **state)
 {
     (void)state;
@@ -319,6 +416,9 @@ int main(void)
         cmocka_unit_test(test_what_is_cancelled_does_not_run),
         cmocka_unit_test(test_what_is_moved_to_a_later_time_waits_for_it),
         cmocka_unit_test(test_a_dead_letter_frees_its_key),
+        cmocka_unit_test(test_a_dead_letter_takes_its_key_again),
+        cmocka_unit_test(test_a_dead_letter_takes_the_key_of_one_that_lapsed),
+        cmocka_unit_test(test_what_was_removed_frees_its_key),
         cmocka_unit_test(test_a_slot_comes_back_as_it_was_written),
         cmocka_unit_test(test_the_longest_slot_has_room),
         cmocka_unit_test(test_the_guess_is_what_a_sender_leaves),

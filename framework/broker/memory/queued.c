@@ -128,9 +128,8 @@ bide_code bide_memory_change(struct bide_admin *base, const bide_selection *sele
 {
     struct bide_memory_admin *admin = (struct bide_memory_admin *)base;
     uint64_t after = 0, seen = 0;
-    (void)error;
     for (;;) {
-        char id[BIDE_ID_MAX + 1];
+        struct bide_message *copy = NULL;
         bide_memory_lock();
         struct spot spot = next_spot(admin, after);
         bool meant = spot.row && is_meant(selection, &spot);
@@ -138,12 +137,16 @@ bide_code bide_memory_change(struct bide_admin *base, const bide_selection *sele
         if (spot.row)
             after = spot.row->serial;
         if (meant) {
-            snprintf(id, sizeof id, "%s", spot.row->message->id);
-            fate = change_row(admin, &spot, change);
+            copy = bide_message_copy(spot.row->message);
+            if (copy)
+                fate = change_row(admin, &spot, change);
         }
         bide_memory_unlock();
-        if (meant)
-            change->report(change->user, id, fate);
+        if (meant && !copy)
+            return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+        if (copy)
+            change->report(change->user, &(struct bide_copy){copy->id, copy->unique, copy->generation}, fate);
+        bide_message_destroy(copy);
         if (!spot.row || (change->progress && !change->progress(change->user, ++seen, 0)))
             return BIDE_OK;
     }

@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/visible.h"
 #include "bide/admin.h"
-#include "cli/commands/key.h"
 #include "cli/core/output.h"
 #include "cli/core/session.h"
+#include "keys/admin.h"
 
 struct values {
     const char *type, *queue, *key;
@@ -185,31 +185,14 @@ static bide_code act(struct account *account, const struct values *values, const
     return code == BIDE_OK ? sum_up(account, done, ids->n, error) : code;
 }
 
-/* In the broker, too, where that is possible: it need not wait any longer. */
-static bide_code change_message(
-    struct bide_admin *admin, const char *id, bide_fate done, int64_t due_ms, bide_error *error)
+static bide_code change_key(struct account *account, const char *key, bide_fate done, int64_t due_ms,
+    struct bide_admin *admin, bide_error *error)
 {
-    const bide_selection selection = {.ids = &id, .n_ids = 1};
-    const bide_account nobody = {.user = NULL};
-    if (!admin->ops->change)
-        return BIDE_OK;
-    return done == BIDE_FATE_CANCELLED ? bide_admin_cancel(admin, &selection, &nobody, error)
-                                       : bide_admin_reschedule(admin, &selection, due_ms, &nobody, error);
-}
-
-static bide_code change_key(struct account *account, const struct values *values, bide_fate done,
-    int64_t due_ms, const struct bide_config *config, struct bide_admin *admin, bide_error *error)
-{
-    char id[BIDE_ID_MAX + 1];
-    bide_fate fate;
-    bide_code code = bide_cli_key_change(config, values->key, done == BIDE_FATE_CANCELLED ? -1 : due_ms,
-        admin->ops->change != NULL, &fate, id, error);
-    if (code == BIDE_OK && fate == done)
-        code = change_message(admin, id, done, due_ms, error);
-    if (code != BIDE_OK)
-        return code;
-    print_fate(account, fate == BIDE_FATE_UNKNOWN ? values->key : id, fate);
-    return sum_up(account, done, 1, error);
+    const bide_account telling = {.fate = print_fate, .user = account};
+    bide_code code = done == BIDE_FATE_CANCELLED
+                         ? bide_admin_cancel_key(admin, key, &telling, error)
+                         : bide_admin_reschedule_key(admin, key, due_ms, &telling, error);
+    return code == BIDE_OK ? sum_up(account, done, 1, error) : code;
 }
 
 static bide_code run(
@@ -225,11 +208,12 @@ static bide_code run(
     if (code == BIDE_OK && (values->all || values->key || ids.n > 0)) {
         code = bide_cli_admin_open(cli, &session, &admin, error);
         if (code == BIDE_OK) {
+            bide_admin_take_store(admin, session.config);
             bide_buffer_init(&account.line);
-            code = values->key ? change_key(&account, values, done, due_ms, session.config, admin, error)
+            code = values->key ? change_key(&account, values->key, done, due_ms, admin, error)
                                : act(&account, values, &ids, done, due_ms, admin, error);
             bide_buffer_release(&account.line);
-            bide_admin_destroy(admin);
+            bide_admin_close(admin);
             bide_cli_session_close(&session);
         }
     }
@@ -266,8 +250,11 @@ const struct bide_cli_command bide_cli_cancel = {
         "interruption leaves the rest; run it again.\nOn SQLite the first use by id makes an index of the "
         "ids. "
         "On Redis an id is found by a scan of all that waits:\ngive many ids at once. RabbitMQ cannot search "
-        "its queues: refused there,\nbut for --key: a worker then acknowledges the message when it lands. A "
-        "message with a unique key is cancelled\nby --key, so that the key is free, too.",
+        "its queues: refused there,\nbut for --key: a worker then acknowledges the message when it lands. "
+        "The "
+        "unique key of what was cancelled is\nfree; where the store cannot be reached, it stays taken, and "
+        "the "
+        "command says so and fails.",
     .options = cancel_options,
     .values_size = sizeof(struct values),
     .max_arguments = SIZE_MAX,

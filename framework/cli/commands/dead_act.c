@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "cli/commands/dead.h"
 #include "cli/core/output.h"
+#include "keys/admin.h"
 
 struct values {
     bool all;
@@ -30,9 +31,6 @@ static const struct bide_cli_option retry_options[] = {
         .help = "Due one after another, evenly over so long, instead of all at once: 10m, 2h."},
     {0},
 };
-
-typedef bide_code act(struct bide_admin *admin, const struct bide_dead_filter *filter,
-    bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
 
 static bide_code check_choice(const struct bide_cli *cli, const struct values *values, bide_error *error)
 {
@@ -88,25 +86,6 @@ static bide_code count_unknown(
     return code;
 }
 
-/* ---- spreading replays ---- */
-
-static bool count_one(void *user, const struct bide_dead_letter *letter)
-{
-    (void)letter;
-    ++*(uint64_t *)user;
-    return true;
-}
-
-/* The adapters meet the letters one by one: how many there are is counted before. */
-static bide_code set_spread(
-    struct bide_admin *admin, int64_t over_ms, struct bide_dead_filter *filter, bide_error *error)
-{
-    struct bide_dead_filter counted = *filter;
-    counted.without_bodies = true;
-    filter->spread = (struct bide_dead_spread){bide_wall_ms(bide_clock_system()), over_ms, 0};
-    return admin->ops->dead_each(admin, &counted, count_one, &filter->spread.n, error);
-}
-
 /* ---- acting ---- */
 
 static void print_result(const struct bide_cli *cli, const char *key, const char *text, uint64_t n)
@@ -117,25 +96,61 @@ static void print_result(const struct bide_cli *cli, const char *key, const char
         printf("%" PRIu64 " dead letter%s %s\n", n, n == 1 ? "" : "s", text);
 }
 
-static bide_code act_on(struct bide_cli *cli, const struct values *values, struct bide_admin *admin,
-    bool retry, bide_error *error)
+static void print_refused(void *user, const char *id, const char *key, const char *holder)
 {
-    struct bide_dead_filter filter = bide_cli_dead_filter(&values->choice, cli);
-    act *chosen = retry ? admin->ops->dead_retry : admin->ops->dead_drop;
+    const struct bide_cli *cli = user;
+    fprintf(stderr, "bide %s: '%s' stays: its unique key '%s' is held by '%s'\n", cli->command->name, id, key,
+        holder);
+}
+
+static bide_code retry(struct bide_cli *cli, const struct values *values, struct bide_admin *admin,
+    const struct bide_dead_filter *filter, bide_error *error)
+{
     struct bide_cli_progress progress;
-    uint64_t n = 0;
-    size_t n_unknown;
-    bide_code code = count_unknown(cli, admin, &n_unknown, error);
-    if (code == BIDE_OK && values->spread_ms > 0)
-        code = set_spread(admin, values->spread_ms, &filter, error);
-    if (code != BIDE_OK)
-        return code;
-    bide_cli_progress_init(&progress, retry ? "queued again" : "dropped");
-    if (cli->arguments.n == 0 || n_unknown < cli->arguments.n)
-        code = chosen(admin, &filter, bide_cli_progress_visit, &progress, &n, error);
+    struct bide_replay replay = {.filter = filter,
+        .spread_ms = values->spread_ms > 0 ? values->spread_ms : 0,
+        .progress = bide_cli_progress_visit,
+        .progress_user = &progress,
+        .refused = print_refused,
+        .refused_user = cli};
+    bide_cli_progress_init(&progress, "queued again");
+    bide_code code = bide_admin_replay(admin, &replay, error);
     bide_cli_progress_end(&progress);
     if (code == BIDE_OK)
-        print_result(cli, retry ? "retried" : "dropped", retry ? "queued again" : "dropped", n);
+        print_result(cli, "retried", "queued again", replay.n);
+    if (code == BIDE_OK && replay.n_refused)
+        code = bide_fail(error, BIDE_E_NOT_FOUND,
+            "%" PRIu64
+            " dead letter%s stayed: another message has the unique key (`bide cancel --key` frees one)",
+            replay.n_refused, replay.n_refused == 1 ? "" : "s");
+    return code;
+}
+
+static bide_code drop(
+    struct bide_cli *cli, struct bide_admin *admin, const struct bide_dead_filter *filter, bide_error *error)
+{
+    struct bide_cli_progress progress;
+    uint64_t n = 0;
+    bide_cli_progress_init(&progress, "dropped");
+    bide_code code = admin->ops->dead_drop(admin, filter, bide_cli_progress_visit, &progress, &n, error);
+    bide_cli_progress_end(&progress);
+    if (code == BIDE_OK)
+        print_result(cli, "dropped", "dropped", n);
+    return code;
+}
+
+static bide_code act_on(struct bide_cli *cli, const struct values *values, struct bide_admin *admin,
+    bool retries, bide_error *error)
+{
+    const struct bide_dead_filter filter = bide_cli_dead_filter(&values->choice, cli);
+    size_t n_unknown;
+    bide_code code = count_unknown(cli, admin, &n_unknown, error);
+    if (code != BIDE_OK)
+        return code;
+    if (cli->arguments.n && n_unknown == cli->arguments.n)
+        print_result(cli, retries ? "retried" : "dropped", retries ? "queued again" : "dropped", 0);
+    else
+        code = retries ? retry(cli, values, admin, &filter, error) : drop(cli, admin, &filter, error);
     if (code == BIDE_OK && n_unknown)
         code = bide_fail(error, BIDE_E_NOT_FOUND,
             "%zu of %zu ids are unknown: `bide dead list` shows those there are", n_unknown,
@@ -143,7 +158,7 @@ static bide_code act_on(struct bide_cli *cli, const struct values *values, struc
     return code;
 }
 
-static bide_code run(struct bide_cli *cli, const struct values *values, bool retry, bide_error *error)
+static bide_code run(struct bide_cli *cli, const struct values *values, bool retries, bide_error *error)
 {
     struct bide_cli_session session;
     struct bide_admin *admin;
@@ -152,8 +167,9 @@ static bide_code run(struct bide_cli *cli, const struct values *values, bool ret
         code = bide_cli_admin_open(cli, &session, &admin, error);
     if (code != BIDE_OK)
         return code;
-    code = act_on(cli, values, admin, retry, error);
-    bide_admin_destroy(admin);
+    bide_admin_take_store(admin, session.config);
+    code = act_on(cli, values, admin, retries, error);
+    bide_admin_close(admin);
     bide_cli_session_close(&session);
     return code;
 }
@@ -179,7 +195,9 @@ const struct bide_cli_command bide_cli_dead_retry = {
     .details =
         "With --spread D the k-th of n, from 0, is due k/n of D from now, the oldest of a queue first.\n"
         "None is lost between leaving the dead letters and being queued; an interruption leaves the "
-        "rest where they are.\nAn id means every copy of it.",
+        "rest where they are.\nAn id means every copy of it. A letter with a unique key takes it again; "
+        "where "
+        "another message has the key, the letter\nstays, standard error says who, and the exit status is 65.",
     .options = retry_options,
     .values_size = sizeof(struct values),
     .max_arguments = SIZE_MAX,

@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "base/visible.h"
 #include "broker/report.h"
 #include "cli/commands/status.h"
 #include "cli/commands/whole.h"
 #include "cli/core/output.h"
 #include "cli/core/session.h"
+#include "keys/admin.h"
+#include "keys/errand.h"
 
 enum { FLUSH_ROWS = 200 };
 
@@ -200,31 +203,84 @@ static bool show_one(void *user, const bide_found *found)
     return !ferror(stdout);
 }
 
-static bide_code show(struct bide_cli *cli, void *values, bide_error *error)
+struct show_values {
+    const char *key;
+};
+
+static const struct bide_cli_option show_options[] = {
+    {"key", BIDE_CLI_TEXT, offsetof(struct show_values, key), .value = "KEY",
+        .help = "The message that holds this unique key, instead of an id."},
+    {0},
+};
+
+/* What the store knows. Reserved: of the message before, whose place a sender is about to take. */
+static void print_slot(struct listing *listing, const char *key, const struct bide_key_slot *slot)
 {
+    char due[BIDE_INSTANT_TEXT];
+    bide_format_instant(slot->due_ms, due);
+    if (listing->json) {
+        bide_buffer_char(&listing->line, '{');
+        bide_json_text(&listing->line, "unique", key);
+        bide_json_text(&listing->line, "id", slot->id);
+        bide_json_text(&listing->line, "key_state", bide_key_state_name(slot->state));
+        bide_json_int(&listing->line, "due_ms", slot->due_ms);
+        bide_buffer_char(&listing->line, '}');
+    } else {
+        bide_buffer_text(&listing->line, "key        ");
+        bide_visible_add(&listing->line, key, strlen(key), false);
+        bide_buffer_format(&listing->line, "\nkey state  %s\nid         ", bide_key_state_name(slot->state));
+        bide_visible_add(&listing->line, slot->id, strlen(slot->id), false);
+        bide_buffer_format(&listing->line, "\ndue        %s", due);
+    }
+    bide_cli_print_line(&listing->line);
+}
+
+static bide_code show_key(
+    struct listing *listing, struct bide_admin *admin, const char *key, bide_error *error)
+{
+    struct bide_key_slot slot;
+    bide_code code = bide_key_see(admin->store, key, &slot, error);
+    if (code != BIDE_OK)
+        return code;
+    if (slot.state == BIDE_KEY_FREE)
+        return bide_fail(error, BIDE_E_NOT_FOUND, "no message has the unique key '%.200s'", key);
+    print_slot(listing, key, &slot);
+    return BIDE_OK;
+}
+
+static bide_code show(struct bide_cli *cli, void *given, bide_error *error)
+{
+    const struct show_values *values = given;
     struct listing listing = {.json = cli->json};
     struct bide_cli_session session;
     struct bide_admin *admin;
-    (void)values;
+    if (!values->key == (cli->arguments.n == 0))
+        return bide_fail(error, BIDE_E_USAGE, "which? Give an id or --key KEY, one of the two");
     bide_code code = bide_cli_admin_open(cli, &session, &admin, error);
     if (code != BIDE_OK)
         return code;
+    bide_admin_take_store(admin, session.config);
     bide_buffer_init(&listing.line);
-    code = bide_admin_show(admin, cli->arguments.items[0], show_one, &listing, error);
+    code = values->key ? show_key(&listing, admin, values->key, error)
+                       : bide_admin_show(admin, cli->arguments.items[0], show_one, &listing, error);
     bide_buffer_release(&listing.line);
-    bide_admin_destroy(admin);
+    bide_admin_close(admin);
     bide_cli_session_close(&session);
     return code;
 }
 
 const struct bide_cli_command bide_cli_show = {
     .name = "show",
-    .usage = "ID [options]",
-    .examples = "bide show order-42\nbide show order-42 --json | jq -r .state",
+    .usage = "ID [options]\n--key KEY [options]",
+    .examples = "bide show order-42\nbide show order-42 --json | jq -r .state\nbide show --key report:7",
     .summary = "Shows a message wherever it is: delayed, ready, running or dead (every copy of the id).",
-    .details = "A message that has ended is unknown: nothing keeps it. On RabbitMQ, which cannot search its "
-               "queues, only dead letters\nare found.",
-    .min_arguments = 1,
+    .details =
+        "A message that has ended is unknown: nothing keeps it. On RabbitMQ, which cannot search its "
+        "queues, only dead letters\nare found. With --key: the id of the message that has this unique "
+        "key, or had it last, when it is due, and the key's\nstate: reserved (a sender is about to send), "
+        "waiting, running, ended (taken by nobody, or for a time by --unique-for).",
+    .options = show_options,
+    .values_size = sizeof(struct show_values),
     .max_arguments = 1,
     .log_level = BIDE_LOG_WARN,
     .run = show,

@@ -38,6 +38,7 @@ typedef struct bide_admin_options {
     const char *queue_type; /* RabbitMQ: as in bide_producer_options; or NULL */
     const char *base_dir;   /* relative paths in the URL start here; NULL: the working directory */
     int64_t timeout_ms;     /* for one answer of the broker; 0: 10 s */
+    const char *store; /* URL of the store that keeps unique keys; NULL: the broker, where it can be one */
 } bide_admin_options;
 
 /* Where a message is; one bit each. */
@@ -112,12 +113,23 @@ typedef struct bide_account {
     void *user;
 } bide_account;
 
-/* Cancel: what waits is gone for good, and is counted as cancelled. */
+/* Cancel: what waits is gone for good, and is counted as cancelled. Unique keys of what was cancelled are
+ * free. Where the store cannot be reached for that, each is told as cancelled, and the call then fails: the
+ * error's text says that keys stay taken. */
 BIDE_API bide_code bide_admin_cancel(
     bide_admin *admin, const bide_selection *selection, const bide_account *account, bide_error *error);
 /* What waits is due then instead (past: now); its expiry moves along, its attempt stays. */
 BIDE_API bide_code bide_admin_reschedule(bide_admin *admin, const bide_selection *selection, int64_t due_ms,
     const bide_account *account, bide_error *error);
+
+/* The message that waits with this unique key (docs/unique.md), on every broker, also RabbitMQ: what cannot
+ * be found there is acknowledged without a run, or held back, when it lands. Tells the message's id;
+ * BIDE_FATE_UNKNOWN (no message has the key) with the key in its place. BIDE_E_CONFIG: there is no store; or,
+ * reschedule, this broker cannot bring a message forward. */
+BIDE_API bide_code bide_admin_cancel_key(
+    bide_admin *admin, const char *key, const bide_account *account, bide_error *error);
+BIDE_API bide_code bide_admin_reschedule_key(
+    bide_admin *admin, const char *key, int64_t due_ms, const bide_account *account, bide_error *error);
 
 #ifdef __cplusplus
 }

@@ -49,12 +49,12 @@ bide_code bide_redis_admin_find(struct bide_admin *base, const bide_selection *s
 
 /* ---- changing ---- */
 
-enum { BATCH = 256, SOURCE_TEXT = 48 };
+enum { BATCH = 256, SOURCE_TEXT = 48, GENERATION_TEXT = 32 };
 
 /* A message of the present page that is to be changed. */
 struct mark {
     char source[SOURCE_TEXT];
-    char id[BIDE_ID_MAX + 1];
+    char id[BIDE_ID_MAX + 1], unique[BIDE_UNIQUE_MAX + 1], generation[GENERATION_TEXT];
     size_t place;      /* of its id in the selection */
     size_t lines_size; /* its new lines; 0: they stay */
 };
@@ -69,11 +69,11 @@ struct changing {
     struct mark marks[BATCH];
 };
 
-static void report(struct changing *changing, const char *id, size_t place, bide_fate fate)
+static void report(struct changing *changing, struct bide_copy copy, size_t place, bide_fate fate)
 {
     if (changing->selection->n_ids)
         changing->reached[place] = true;
-    changing->change->report(changing->change->user, id, fate);
+    changing->change->report(changing->change->user, &copy, fate);
 }
 
 /* The lines of a message that gets another expiry, or that another program added as plain fields. */
@@ -105,22 +105,25 @@ static const char *text_of(struct bide_slice slice)
 static bool take(void *user, const struct bide_redis_row *row)
 {
     struct changing *changing = user;
-    const char *id = text_of(row->wire->parts.id);
+    const struct bide_message_parts *parts = &row->wire->parts;
+    const struct bide_copy copy = {text_of(parts->id), text_of(parts->unique), text_of(parts->generation)};
     if (row->state == BIDE_STATE_RUNNING) {
-        report(changing, id, row->id, BIDE_FATE_RUNNING);
+        report(changing, copy, row->id, BIDE_FATE_RUNNING);
         return true;
     }
     /* It is due then already; also one that was rescheduled a moment ago, and that the walk meets again. */
-    if (!changing->change->cancel && row->wire->parts.due_ms == changing->change->due_ms) {
+    if (!changing->change->cancel && parts->due_ms == changing->change->due_ms) {
         if (changing->selection->n_ids)
-            report(changing, id, row->id, BIDE_FATE_RESCHEDULED);
+            report(changing, copy, row->id, BIDE_FATE_RESCHEDULED);
         return true;
     }
     if (changing->n == BATCH || strlen(row->source) >= SOURCE_TEXT)
         return true; /* neither can be: a page has fewer rows, a source is shorter */
     struct mark *mark = &changing->marks[changing->n++];
     snprintf(mark->source, sizeof mark->source, "%s", row->source);
-    snprintf(mark->id, sizeof mark->id, "%s", id);
+    snprintf(mark->id, sizeof mark->id, "%s", copy.id);
+    snprintf(mark->unique, sizeof mark->unique, "%s", copy.unique);
+    snprintf(mark->generation, sizeof mark->generation, "%s", copy.generation);
     mark->place = row->id;
     add_lines(changing, row, mark);
     return true;
@@ -167,8 +170,8 @@ static void report_answers(struct changing *changing, const redisReply *reply)
     for (size_t i = 0; i < changing->n && i < reply->elements; i++) {
         const struct mark *mark = &changing->marks[i];
         if (reply->element[i]->integer > 0)
-            report(
-                changing, mark->id, mark->place, reply->element[i]->integer == 1 ? done : BIDE_FATE_RUNNING);
+            report(changing, (struct bide_copy){mark->id, mark->unique, mark->generation}, mark->place,
+                reply->element[i]->integer == 1 ? done : BIDE_FATE_RUNNING);
     }
 }
 

@@ -14,11 +14,11 @@
 #include "broker/sqlite/admin/admin.h"
 #include "broker/sqlite/workers.h"
 
-enum { BATCH = 500 };
+enum { BATCH = 500, GENERATION_TEXT = 32 };
 
 /* What one transaction has done, to be reported once it is final. */
 struct outcome {
-    char id[BIDE_ID_MAX + 1];
+    char id[BIDE_ID_MAX + 1], unique[BIDE_UNIQUE_MAX + 1], generation[GENERATION_TEXT];
     bide_fate fate;
 };
 
@@ -110,11 +110,12 @@ static bide_code choose(struct work *work, const bide_selection *selection, bide
 
 /* ---- changing, within a transaction ---- */
 
-enum { SEQ, ID, QUEUE, DUE_MS, EXPIRES_MS };
+enum { SEQ, ID, QUEUE, DUE_MS, EXPIRES_MS, UNIQUE, GENERATION };
 
 static const char next_chosen[] =
-    "SELECT m.seq, m.id, m.queue, m.due_ms, coalesce(m.expires_ms, 0) FROM temp.chosen c CROSS JOIN "
-    "{message} m ON m.seq = c.seq AND m.id = c.id WHERE c.seq > ?1 ORDER BY c.seq LIMIT 1";
+    "SELECT m.seq, m.id, m.queue, m.due_ms, coalesce(m.expires_ms, 0), m.\"unique\", m.generation "
+    "FROM temp.chosen c CROSS JOIN {message} m ON m.seq = c.seq AND m.id = c.id WHERE c.seq > ?1 ORDER BY "
+    "c.seq LIMIT 1";
 static const char count_cancelled[] =
     "INSERT INTO {cancelled} VALUES(?1, 1) ON CONFLICT(queue) DO UPDATE SET n = n + 1";
 
@@ -195,6 +196,12 @@ static bide_code change_one(
     return work->change->cancel ? cancel(work, standing, error) : reschedule(work, standing, error);
 }
 
+static void copy_text(sqlite3_stmt *row, int column, char *to, size_t size)
+{
+    const char *text = (const char *)sqlite3_column_text(row, column);
+    snprintf(to, size, "%s", text ? text : "");
+}
+
 /* Reads the next message that still is what was chosen. */
 static bide_code read_next(
     struct work *work, struct standing *standing, struct outcome *outcome, bide_error *error)
@@ -204,7 +211,6 @@ static bide_code read_next(
     bide_code code = bide_sqlite_step(work->file, next, &work->more, error);
     if (code != BIDE_OK || !work->more)
         return code;
-    const char *id = (const char *)sqlite3_column_text(next, ID);
     const char *queue = (const char *)sqlite3_column_text(next, QUEUE);
     *standing = (struct standing){.seq = sqlite3_column_int64(next, SEQ),
         .due_ms = sqlite3_column_int64(next, DUE_MS),
@@ -212,7 +218,9 @@ static bide_code read_next(
         .no_queue = !queue || strlen(queue) > BIDE_NAME_MAX};
     if (!standing->no_queue)
         memcpy(standing->queue, queue, strlen(queue) + 1);
-    snprintf(outcome->id, sizeof outcome->id, "%s", id ? id : "");
+    copy_text(next, ID, outcome->id, sizeof outcome->id);
+    copy_text(next, UNIQUE, outcome->unique, sizeof outcome->unique);
+    copy_text(next, GENERATION, outcome->generation, sizeof outcome->generation);
     sqlite3_reset(next);
     work->after = standing->seq;
     return BIDE_OK;
@@ -240,8 +248,11 @@ static bide_code change_batch(struct work *work, bide_error *error)
 
 static void report(struct work *work)
 {
-    for (size_t i = 0; i < work->n; i++)
-        work->change->report(work->change->user, work->outcomes[i].id, work->outcomes[i].fate);
+    for (size_t i = 0; i < work->n; i++) {
+        const struct outcome *outcome = &work->outcomes[i];
+        const struct bide_copy copy = {outcome->id, outcome->unique, outcome->generation};
+        work->change->report(work->change->user, &copy, outcome->fate);
+    }
     work->done += work->n;
 }
 

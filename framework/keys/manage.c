@@ -1,6 +1,7 @@
 /* bide/admin.h, over whatever adapter. */
 #include "bide/admin.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,65 +9,15 @@
 
 #include "base/alloc.h"
 #include "broker/broker.h"
+#include "keys/admin.h"
+#include "keys/errand.h"
+#include "store/configured.h"
 
 enum {
     DEFAULT_TIMEOUT_MS = 10 * 1000,
+    FREED_AT_ONCE = 100,
     ALL_STATES = BIDE_STATE_DELAYED | BIDE_STATE_READY | BIDE_STATE_RUNNING
 };
-
-static const char *const fate_names[] = {
-    [BIDE_FATE_UNKNOWN] = "unknown",
-    [BIDE_FATE_CANCELLED] = "cancelled",
-    [BIDE_FATE_RESCHEDULED] = "rescheduled",
-    [BIDE_FATE_DEAD] = "dead",
-    [BIDE_FATE_RUNNING] = "running",
-};
-
-const char *bide_fate_name(bide_fate fate)
-{
-    size_t i = (size_t)fate;
-    return i < sizeof fate_names / sizeof fate_names[0] ? fate_names[i] : "unknown";
-}
-
-const char *bide_message_state_name(bide_message_state state)
-{
-    return state == BIDE_STATE_DELAYED   ? "delayed"
-           : state == BIDE_STATE_READY   ? "ready"
-           : state == BIDE_STATE_RUNNING ? "running"
-                                         : "dead";
-}
-
-/* ---- for adapters ---- */
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static bool find_id(const bide_selection *selection, const char *id, size_t *ret_place)
-{
-    const char *const *at = bsearch(&id, selection->ids, selection->n_ids, sizeof *selection->ids, by_text);
-    if (at && ret_place)
-        *ret_place = (size_t)(at - selection->ids);
-    return at != NULL;
-}
-
-bool bide_selection_has(const bide_selection *selection, const struct bide_message *message, size_t *ret_id)
-{
-    if (selection->type && strcmp(selection->type, message->type) != 0)
-        return false;
-    if (selection->queue && strcmp(selection->queue, message->queue) != 0)
-        return false;
-    return selection->n_ids == 0 || find_id(selection, message->id, ret_id);
-}
-
-int64_t bide_changed_expiry_ms(int64_t expires_ms, int64_t due_ms, int64_t new_due_ms)
-{
-    if (expires_ms <= 0)
-        return 0;
-    int64_t moved_ms = expires_ms + (new_due_ms - due_ms);
-    return moved_ms > 0 ? moved_ms : 1;
-}
 
 /* ---- opening ---- */
 
@@ -90,6 +41,23 @@ static bide_code open_by_url(const struct bide_url *url, const bide_admin_option
     return adapter->open_admin(&options, ret_admin, error);
 }
 
+/* Without a store, nothing is refused but what needs it. */
+static void take_store(struct bide_admin *admin, const char *broker_url, const char *store_url,
+    const struct bide_store_options *options)
+{
+    if (bide_store_open_for(broker_url, store_url, options, "a unique key", &admin->store, NULL) != BIDE_OK)
+        admin->store = NULL;
+}
+
+void bide_admin_take_store(struct bide_admin *admin, const struct bide_config *config)
+{
+    take_store(admin, config->broker, config->store,
+        &(struct bide_store_options){.name_space = config->name_space,
+            .base_dir = config->dir,
+            .client_name = "bide admin",
+            .timeout_ms = DEFAULT_TIMEOUT_MS});
+}
+
 bide_code bide_admin_open(
     const char *url_text, const bide_admin_options *options, bide_admin **ret_admin, bide_error *error)
 {
@@ -106,11 +74,19 @@ bide_code bide_admin_open(
     if (code == BIDE_OK)
         code = open_by_url(&url, given, adapter, ret_admin, error);
     bide_url_clear(&url);
+    if (code == BIDE_OK)
+        take_store(*ret_admin, url_text, given->store,
+            &(struct bide_store_options){.name_space = given->name_space ? given->name_space : "bide",
+                .base_dir = given->base_dir ? given->base_dir : ".",
+                .client_name = "bide admin",
+                .timeout_ms = given->timeout_ms > 0 ? given->timeout_ms : DEFAULT_TIMEOUT_MS});
     return code;
 }
 
 void bide_admin_close(bide_admin *admin)
 {
+    if (admin)
+        bide_store_destroy(admin->store);
     bide_admin_destroy(admin);
 }
 
@@ -122,6 +98,11 @@ static bide_code cannot_search(bide_error *error)
 }
 
 /* ---- the selection as adapters take it ---- */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 struct choice {
     bide_selection selection;
@@ -227,10 +208,72 @@ bide_code bide_admin_show(
 
 /* ---- changing ---- */
 
+/* Cancelled messages with a unique key: the keys are freed, some at a time. */
+struct freeing {
+    struct bide_store *store;
+    struct bide_key_errands errands;
+    uint64_t n_kept; /* could not be freed, … */
+    bide_error error;
+    bide_code code;                  /* … because of this; BIDE_OK: nothing failed yet */
+    char first[BIDE_UNIQUE_MAX + 1]; /* of them */
+};
+
 struct changing {
     struct choice choice;
     const bide_account *account;
+    struct freeing freeing;
 };
+
+/* ---- keys of what was cancelled ---- */
+
+static enum bide_key_says free_step(
+    const struct bide_key_slot *slot, const struct bide_key_errand *errand, struct bide_key_slot *next)
+{
+    return bide_key_removed(slot, errand->message, next);
+}
+
+static void count_kept(struct freeing *freeing, const char *key, uint64_t n)
+{
+    if (n > 0 && freeing->n_kept == 0)
+        snprintf(freeing->first, sizeof freeing->first, "%s", key);
+    freeing->n_kept += n;
+}
+
+static void free_keys(struct freeing *freeing)
+{
+    struct bide_key_errands *errands = &freeing->errands;
+    if (errands->n == 0)
+        return;
+    freeing->code =
+        bide_key_run_errands(freeing->store, free_step, errands->items, errands->n, &freeing->error);
+    if (freeing->code != BIDE_OK)
+        count_kept(freeing, errands->items[0].key, errands->n);
+    bide_key_errands_clear(errands);
+}
+
+/* After a failure the store is left alone: each try would wait for it. */
+static void free_key(struct freeing *freeing, const struct bide_copy *copy)
+{
+    if (freeing->code != BIDE_OK) {
+        count_kept(freeing, copy->unique, 1);
+        return;
+    }
+    if (!bide_key_errands_add(&freeing->errands, copy, 0)) {
+        freeing->code = bide_fail(&freeing->error, BIDE_E_NOMEM, "out of memory");
+        count_kept(freeing, copy->unique, 1);
+    } else if (freeing->errands.n == FREED_AT_ONCE) {
+        free_keys(freeing);
+    }
+}
+
+static bide_code say_kept(const struct freeing *freeing, bide_error *error)
+{
+    return bide_fail(error, freeing->code,
+        "cancelled, but up to %" PRIu64 " unique keys stay taken (`bide cancel --key '%s'` frees one): %s",
+        freeing->n_kept, freeing->first, freeing->error.text);
+}
+
+/* ---- what became of each ---- */
 
 static void tell(const bide_account *account, const char *id, bide_fate fate)
 {
@@ -238,20 +281,22 @@ static void tell(const bide_account *account, const char *id, bide_fate fate)
         account->fate(account->user, id, fate);
 }
 
-static void note(void *user, const char *id, bide_fate fate)
+static void note(void *user, const struct bide_copy *copy, bide_fate fate)
 {
     struct changing *changing = user;
     struct choice *choice = &changing->choice;
     size_t place;
     if (choice->selection.n_ids == 0)
-        tell(changing->account, id, fate);
-    else if (find_id(&choice->selection, id, &place) && fate > choice->fates[place])
+        tell(changing->account, copy->id, fate);
+    else if (bide_selection_find(&choice->selection, copy->id, &place) && fate > choice->fates[place])
         choice->fates[place] = fate;
+    if (fate == BIDE_FATE_CANCELLED && *copy->unique)
+        free_key(&changing->freeing, copy);
 }
 
 static bool note_dead(void *user, const struct bide_dead_letter *letter)
 {
-    note(user, letter->message->id, BIDE_FATE_DEAD);
+    note(user, &(struct bide_copy){letter->message->id, "", ""}, BIDE_FATE_DEAD);
     return true;
 }
 
@@ -284,7 +329,7 @@ static void tell_each(const struct changing *changing, const bide_selection *giv
 {
     for (size_t i = 0; i < given->n_ids; i++) {
         size_t place = 0;
-        (void)find_id(&changing->choice.selection, given->ids[i], &place);
+        (void)bide_selection_find(&changing->choice.selection, given->ids[i], &place);
         bide_fate fate = changing->choice.fates[place];
         if (all || fate != BIDE_FATE_UNKNOWN)
             tell(changing->account, given->ids[i], fate);
@@ -295,7 +340,7 @@ static bide_code change(bide_admin *admin, const bide_selection *given, struct b
     const bide_account *account, bide_error *error)
 {
     const bide_account nobody = {0};
-    struct changing changing = {.account = account ? account : &nobody};
+    struct changing changing = {.account = account ? account : &nobody, .freeing.store = admin->store};
     if (!admin->ops->change)
         return cannot_search(error);
     bide_code code = choose(given, &changing.choice, error);
@@ -305,9 +350,12 @@ static bide_code change(bide_admin *admin, const bide_selection *given, struct b
     how->progress = progress;
     how->user = &changing;
     code = admin->ops->change(admin, &changing.choice.selection, how, error);
+    free_keys(&changing.freeing);
     if (code == BIDE_OK && given->n_ids > 0)
         code = look_among_dead(admin, &changing, error);
     tell_each(&changing, given, code == BIDE_OK);
+    if (code == BIDE_OK && changing.freeing.n_kept)
+        code = say_kept(&changing.freeing, error);
     release(&changing.choice);
     return code;
 }
@@ -326,4 +374,72 @@ bide_code bide_admin_reschedule(bide_admin *admin, const bide_selection *selecti
         return bide_fail(error, BIDE_E_USAGE, "the longest delay is 3650 days");
     struct bide_change how = {.due_ms = due_ms > now_ms ? due_ms : now_ms};
     return change(admin, selection, &how, account, error);
+}
+
+/* ---- by key ---- */
+
+static enum bide_key_says cancel_step(
+    const struct bide_key_slot *slot, const struct bide_key_errand *errand, struct bide_key_slot *next)
+{
+    (void)errand;
+    return bide_key_cancel(slot, next);
+}
+
+/* LATER: the copy in the broker becomes due when it was to, and a worker holds it then; it cannot be fetched
+ * earlier. */
+static enum bide_key_says reschedule_step(
+    const struct bide_key_slot *slot, const struct bide_key_errand *errand, struct bide_key_slot *next)
+{
+    enum bide_key_says says = bide_key_reschedule(slot, errand->due_ms, next);
+    bool earlier = says == BIDE_KEY_WRITE && errand->due_ms < slot->due_ms;
+    return earlier && !errand->can_move ? BIDE_KEY_LATER : says;
+}
+
+/* In the broker, too, where that is possible: it need not wait any longer. */
+static bide_code change_by_id(
+    struct bide_admin *admin, const char *id, bool cancel, int64_t due_ms, bide_error *error)
+{
+    const bide_selection selection = {.ids = &id, .n_ids = 1};
+    if (!admin->ops->change)
+        return BIDE_OK;
+    return cancel ? bide_admin_cancel(admin, &selection, NULL, error)
+                  : bide_admin_reschedule(admin, &selection, due_ms, NULL, error);
+}
+
+/* The slot comes first: what a program that was killed has not changed in the broker, a worker does when the
+ * message lands. */
+static bide_code change_by_key(bide_admin *admin, const char *key, bool cancel, int64_t due_ms,
+    const bide_account *account, bide_error *error)
+{
+    struct bide_key_errand errand = {.key = key, .due_ms = due_ms, .can_move = admin->ops->change != NULL};
+    if (!*key || strlen(key) > BIDE_UNIQUE_MAX)
+        return bide_fail(error, BIDE_E_DATA, "a unique key has 1 to %d bytes", BIDE_UNIQUE_MAX);
+    bide_code code =
+        bide_key_run_errands(admin->store, cancel ? cancel_step : reschedule_step, &errand, 1, error);
+    if (code == BIDE_OK && errand.says == BIDE_KEY_LATER)
+        code = bide_fail(error, BIDE_E_CONFIG,
+            "this broker cannot bring a message forward, only move it to a later time: send it again with "
+            "--on-conflict replace");
+    if (code == BIDE_OK && errand.says == BIDE_KEY_WRITE)
+        code = change_by_id(admin, errand.id, cancel, due_ms, error);
+    if (code != BIDE_OK || !account)
+        return code;
+    bide_fate done = cancel ? BIDE_FATE_CANCELLED : BIDE_FATE_RESCHEDULED;
+    tell(account, errand.says == BIDE_KEY_UNKNOWN ? key : errand.id,
+        errand.says == BIDE_KEY_WRITE   ? done
+        : errand.says == BIDE_KEY_TAKEN ? BIDE_FATE_RUNNING
+                                        : BIDE_FATE_UNKNOWN);
+    return BIDE_OK;
+}
+
+bide_code bide_admin_cancel_key(
+    bide_admin *admin, const char *key, const bide_account *account, bide_error *error)
+{
+    return change_by_key(admin, key, true, 0, account, error);
+}
+
+bide_code bide_admin_reschedule_key(
+    bide_admin *admin, const char *key, int64_t due_ms, const bide_account *account, bide_error *error)
+{
+    return change_by_key(admin, key, false, due_ms, account, error);
 }
