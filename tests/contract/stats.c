@@ -83,8 +83,9 @@ static void oldest_that_was_delayed(void **state)
 {
     struct fixture *fixture = *state;
     bide_error error;
-    int64_t due_ms = now_ms() + 300;
-    fixture_fill(fixture, 0, 0, 1, 300);
+    enum { DELAY_MS = 1500 }; /* time enough to see that it is delayed */
+    int64_t due_ms = now_ms() + DELAY_MS;
+    fixture_fill(fixture, 0, 0, 1, DELAY_MS);
     fixture_expect_counts(fixture, 0, 0, 1, 0, 0);
     if (!fixture_counts_all(fixture)) /* it is in the landing queue by then, for workers alone */
         return;
