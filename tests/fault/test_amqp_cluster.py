@@ -31,14 +31,16 @@ MOVE_LEADERS = (
     'binary:match(element(4, amqqueue:get_name(Q)), <<".hold.">>) =/= nomatch].')
 
 
+def leaders(project):
+    """The number of the node that leads each of the project's queues."""
+    rows = (row.split("\t") for row in SERVER.ctl("list_queues", "name", "leader", node=1).splitlines())
+    prefix = f"{project.name_space}."
+    return {row[0].removeprefix(prefix): int(row[1].removeprefix("bide").partition("@")[0])
+            for row in rows if row[0].startswith(prefix)}
+
+
 def leader(project, queue="default"):
-    """The number of the node that leads a queue."""
-    wanted = f"{project.name_space}.{queue}"
-    for row in SERVER.ctl("list_queues", "name", "leader", node=1).splitlines():
-        name, _, node = row.partition("\t")
-        if name == wanted:
-            return int(node.removeprefix("bide").partition("@")[0])
-    raise AssertionError(f"{wanted} has no leader")
+    return leaders(project)[queue]
 
 
 def rows(numbers):
@@ -152,5 +154,19 @@ def refused_publisher(project):
     SERVER.start_node(node)
 
 
+def shards_are_spread(project):
+    """The shards of each time are led by more than one node, so that a time with many messages burdens several."""
+    project.url = f"{SERVER.urls[0]}?ladder_shards=4"
+    project.configure()
+    project.bide("send", "probe", "{}", "--id", "declares")
+    nodes = {}
+    for queue, node in leaders(project).items():
+        if queue.startswith("hold."):
+            nodes.setdefault(queue.rpartition(".")[0], []).append(node)
+    expect(len(nodes) == 113 and all(len(shards) == 4 for shards in nodes.values()), f"{nodes}")
+    together = {time: shards for time, shards in nodes.items() if len(set(shards)) == 1}
+    expect(not together, f"of {len(nodes)} times, {len(together)} have all shards on one node: {together}")
+
+
 with SERVER:
-    main(drained_leader_stops, leader_stops, refused_publisher)
+    main(shards_are_spread, drained_leader_stops, leader_stops, refused_publisher)

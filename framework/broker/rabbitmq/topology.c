@@ -51,8 +51,9 @@ static bool add_holding_queue(struct bide_rmq_topology *topology, const struct b
     bide_rmq_holding_name(settings->name_space, rung, number, shard, name);
     const char *queue = bide_arena_copy(&topology->arena, name, strlen(name));
     const char *key = rung_key(topology, rung, number, shard);
-    add(topology, (struct bide_rmq_row){BIDE_RMQ_QUEUE, .name = queue,
-                      .ttl_ms = bide_rmq_rung_ttl_ms(rung, number), .onward = onward});
+    add(topology,
+        (struct bide_rmq_row){BIDE_RMQ_QUEUE, .name = queue, .ttl_ms = bide_rmq_rung_ttl_ms(rung, number),
+            .onward = onward, .is_spread = shard > 1});
     add(topology, (struct bide_rmq_row){BIDE_RMQ_BIND_QUEUE, .name = queue,
                       .source = settings->hold_exchange[rung], .key = key});
     return key && queue;
@@ -185,7 +186,8 @@ static void put_number(struct arguments *arguments, const char *key, int64_t num
 
 /* A quorum queue needs a delivery limit, or it loses messages that are returned often: 4.x limits to 20 by
  * default, and -1 ("none" there) means "at the first" on 3.10. A holding queue needs the overflow
- * reject-publish: with any other, the broker silently uses at-most-once dead-lettering. */
+ * reject-publish: with any other, the broker silently uses at-most-once dead-lettering. Without a locator the
+ * node we are connected to leads all queues; the further shards go to the node that leads the fewest. */
 static void queue_arguments(struct arguments *arguments, const struct bide_rmq_row *row, bool classic)
 {
     put_text(arguments, "x-queue-type", classic ? "classic" : "quorum");
@@ -202,6 +204,8 @@ static void queue_arguments(struct arguments *arguments, const struct bide_rmq_r
     }
     if (!classic && (!row->onward || row->onward_key)) /* consumers may return its messages */
         put_number(arguments, "x-delivery-limit", INT32_MAX);
+    if (!classic && row->is_spread)
+        put_text(arguments, "x-queue-leader-locator", "balanced");
 }
 
 /* Sends a method and, unless `nowait`, waits for its answer. */

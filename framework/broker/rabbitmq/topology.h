@@ -21,6 +21,7 @@ struct bide_rmq_row {
     int64_t ttl_ms;
     const char *onward;
     const char *onward_key;
+    bool is_spread; /* a queue that is not led by the node we are connected to just because of that */
     const char *source;
     const char *key;
 };
