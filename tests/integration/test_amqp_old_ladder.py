@@ -2,7 +2,8 @@
 # brokers: rabbitmq
 # seconds: 120
 """A namespace of the time of the first ladder (nine queues for each decimal unit from 100 ms on): what lies on its rungs
-runs on time, older senders may go on, and it can be deleted once it is empty. And: shards come and go without a loss."""
+runs on time, older senders may go on, and it can be deleted once it is empty. And: shards come and go without a loss, and
+workers share what is landed."""
 
 import json
 import sys
@@ -161,5 +162,27 @@ def shards_come_and_go(project):
     expect(worker.stop() == 0 and second.stop() == 0, worker.log_tail())
 
 
+LANDED_MAX = 8000  # all workers together; BIDE_RMQ_LANDED_MAX
+
+
+def prefetches(project):
+    """Of the consumers of the landing queue, as the broker shows them."""
+    rows = map(str.split, SERVER.ctl("list_consumers", "queue_name", "prefetch_count").splitlines())
+    return [int(row[1]) for row in rows if row[0] == f"{project.name_space}.default.landing"]
+
+
+def workers_share(project):
+    """Three workers begin with all places each, and at the first message that is landed take a share of them."""
+    project.url = SERVER.urls[0]
+    project.configure()
+    workers = [project.worker() for _ in range(3)]
+    wait_until(lambda: prefetches(project) == [LANDED_MAX] * 3, 30, lambda: f"{prefetches(project)}")
+    project.send([{"type": "probe", "id": f"{n}", "delay": f"{400 + n}ms"} for n in range(300)])
+    wait_until(lambda: prefetches(project) == [LANDED_MAX // 4] * 3, 8, lambda: f"{prefetches(project)}")
+    wait_until(lambda: project.journal_count() >= 300, 30, workers[0].log_tail)
+    expect(len({line["id"] for line in project.journal()}) == project.journal_count() == 300, f"{project.journal()}")
+    expect([worker.stop() for worker in workers] == [0, 0, 0], workers[0].log_tail())
+
+
 with SERVER:
-    main(emptied_on_time, a_queue_that_is_new, a_new_namespace_has_none, shards_come_and_go)
+    main(emptied_on_time, a_queue_that_is_new, a_new_namespace_has_none, shards_come_and_go, workers_share)

@@ -251,11 +251,12 @@ static bool is_stale(const struct bide_rmq_publisher *publisher)
     return publisher->n_waiting == 0 && publisher->refused_us - publisher->refused_since_us >= REFUSING_US;
 }
 
-static void note_answer(struct bide_rmq_publisher *publisher, int64_t ready)
+static void note_answer(struct bide_rmq_publisher *publisher, int64_t ready, int64_t consumers)
 {
     publisher->is_asking = false;
     publisher->has_answer = true;
     publisher->answer = ready;
+    publisher->consumers = consumers;
 }
 
 /* Asking about a queue that does not exist closes the channel for questions. That is an answer too. */
@@ -265,7 +266,7 @@ static void reopen_asking(struct bide_rmq_publisher *publisher)
     amqp_channel_open_t open = {0};
     bide_rmq_wire_method(&publisher->wire, BIDE_RMQ_ASK_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
     bide_rmq_wire_method(&publisher->wire, BIDE_RMQ_ASK_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
-    note_answer(publisher, -1);
+    note_answer(publisher, -1, 0);
 }
 
 /* The broker has closed the channel or connection because it refuses something that was published, unless an
@@ -307,9 +308,11 @@ static bide_code on_method(struct bide_rmq_publisher *publisher, const amqp_fram
     case AMQP_CONNECTION_UNBLOCKED_METHOD:
         publisher->link.blocked = method.id == AMQP_CONNECTION_BLOCKED_METHOD;
         return BIDE_OK;
-    case AMQP_QUEUE_DECLARE_OK_METHOD:
-        note_answer(publisher, ((const amqp_queue_declare_ok_t *)method.decoded)->message_count);
+    case AMQP_QUEUE_DECLARE_OK_METHOD: {
+        const amqp_queue_declare_ok_t *queue = method.decoded;
+        note_answer(publisher, queue->message_count, queue->consumer_count);
         return BIDE_OK;
+    }
     case AMQP_CHANNEL_CLOSE_METHOD:
         if (frame->channel == BIDE_RMQ_ASK_CHANNEL) {
             reopen_asking(publisher);

@@ -48,6 +48,7 @@ struct bide_rmq_publisher {
     bool is_asking;           /* a question about a queue waits for its answer */
     bool has_answer;          /* the last question was answered: */
     int64_t answer;           /* messages ready, or -1: there is no such queue */
+    int64_t consumers;        /* of that queue */
     size_t host;              /* which host to try first */
     int64_t refused_since_us; /* the first of a row of refusals with no longer pause between */
     int64_t refused_us;       /* the last refusal */
@@ -94,7 +95,8 @@ bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const str
  * dropped the connection. A broker that has been refusing for a while is a failure too
  * (docs/decisions/0018). */
 bide_code bide_rmq_publisher_serve(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error);
-/* Asks how many messages are ready in a queue, one question at a time; a later serve sets has_answer. */
+/* Asks how many messages are ready in a queue, and how many consumers it has, one question at a time; a later
+ * serve sets has_answer. */
 void bide_rmq_publisher_ask(struct bide_rmq_publisher *publisher, const char *queue);
 /* Lets messages be put to exchanges again that denied one. */
 void bide_rmq_publisher_forget_denials(struct bide_rmq_publisher *publisher);

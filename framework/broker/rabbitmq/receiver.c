@@ -52,6 +52,8 @@ static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
     struct bide_rmq_receiver *receiver = owner;
     int64_t early_ms = delivery->base.message->due_ms - bide_wall_ms(receiver->settings->clock);
     bool is_early = !delivery->base.defect && early_ms > most_early_ms[delivery->part];
+    if (delivery->part == BIDE_RMQ_LANDING)
+        bide_rmq_receiver_ask_workers(receiver, delivery->base.queue);
     if (receiver->stopping || is_glutted(receiver, bide_rmq_delivery_channel(delivery)) ||
         bide_rmq_receiver_is_surplus(receiver, delivery, is_early)) {
         bide_rmq_inbound_return(&receiver->inbound, delivery);
@@ -121,7 +123,10 @@ static size_t limit_of(const struct bide_rmq_receiver *receiver, size_t channel)
         return receiver->limits[queue];
     if (!receiver->has_begun[queue] || receiver->stopping)
         return 0;
-    return part == BIDE_RMQ_LANDING ? receiver->settings->early_max : BIDE_RMQ_LATER_FIRST;
+    if (part == BIDE_RMQ_LATER)
+        return BIDE_RMQ_LATER_FIRST;
+    size_t share = bide_rmq_landed_share(receiver->sharing[queue].n_workers);
+    return share < receiver->settings->early_max ? share : receiver->settings->early_max;
 }
 
 /* Adds room for stuck deliveries, up to a bound, because they do not count. The room stays until the limit is
@@ -249,6 +254,7 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
         bide_wakeup_drain(&receiver->wakeup);
         bide_rmq_receiver_collect(receiver);
         obey_stuck(receiver);
+        bide_rmq_receiver_note_workers(receiver);
     }
     if (receiver->connector.is_busy || bide_rmq_receiver_needs_connection_us(receiver) == 0)
         bide_rmq_receiver_connect_again(receiver);
@@ -349,6 +355,7 @@ static void destroy(struct bide_receiver *base)
     bide_free(receiver->has_begun);
     bide_free(receiver->downs);
     bide_free(receiver->early);
+    bide_free(receiver->sharing);
     bide_free(receiver);
 }
 
@@ -371,7 +378,9 @@ static bide_code open_all(struct bide_rmq_receiver *receiver, bide_error *error)
     receiver->has_begun = bide_calloc(settings->n_queues + 1, sizeof *receiver->has_begun);
     receiver->downs = bide_calloc(BIDE_RMQ_PARTS * settings->n_queues + 1, sizeof *receiver->downs);
     receiver->early = bide_calloc(BIDE_RMQ_PARTS * settings->n_queues + 1, sizeof *receiver->early);
-    if (!receiver->limits || !receiver->has_begun || !receiver->downs || !receiver->early)
+    receiver->sharing = bide_calloc(settings->n_queues + 1, sizeof *receiver->sharing);
+    if (!receiver->limits || !receiver->has_begun || !receiver->downs || !receiver->early ||
+        !receiver->sharing)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_code code = bide_wakeup_init(&receiver->wakeup, error);
     if (code == BIDE_OK)

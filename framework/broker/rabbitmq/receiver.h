@@ -64,6 +64,15 @@ struct bide_rmq_early {
     int64_t closed_until_us; /* no room is given before; 0: it was never closed */
 };
 
+/* How many workers share a landing queue: see sharing.c. */
+enum { BIDE_RMQ_SHARING_PARTS = 2 }; /* the queues that are asked about it */
+struct bide_rmq_sharing {
+    int64_t ask_us;                     /* not before */
+    bool is_asking;                     /* answers have not all come */
+    size_t own[BIDE_RMQ_SHARING_PARTS]; /* our consumers when it was asked; 0: not all had begun */
+    size_t n_workers;                   /* 0: not known */
+};
+
 struct bide_rmq_receiver {
     struct bide_receiver base;
     struct bide_rmq_settings *settings;
@@ -77,6 +86,7 @@ struct bide_rmq_receiver {
     bool *has_begun; /* by queue: it once had a limit; from then on landing messages are taken in */
     struct bide_rmq_down *downs;                   /* by channel */
     struct bide_rmq_early *early;                  /* by channel */
+    struct bide_rmq_sharing *sharing;              /* by queue */
     size_t early_bytes;                            /* bodies of early messages that the courier has */
     size_t n_told;                                 /* channels with is_told */
     char refusal[sizeof(((bide_error *)0)->text)]; /* the log's last text about what could not be declared */
@@ -150,6 +160,13 @@ size_t bide_rmq_receiver_room(struct bide_rmq_receiver *receiver, size_t channel
 /* Should a delivery go back because it came only by the room for others? Closes the room then. */
 bool bide_rmq_receiver_is_surplus(
     struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery, bool is_early);
+
+/* ---- sharing.c ---- */
+
+/* Called when a landed message arrives: asks how many workers consume, if that was not asked lately. */
+void bide_rmq_receiver_ask_workers(struct bide_rmq_receiver *receiver, size_t queue);
+/* Takes the answers, and sets the limits by them. */
+void bide_rmq_receiver_note_workers(struct bide_rmq_receiver *receiver);
 
 /* ---- stalls.c ---- */
 

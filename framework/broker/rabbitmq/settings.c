@@ -9,7 +9,6 @@
 #include "broker/risk.h"
 
 /* As many messages as are in hand at 10 000 a second. */
-enum { EARLY_MAX = 8000 };
 
 enum {
     PORT = 5672,
@@ -244,7 +243,7 @@ static bide_code fill(
     settings->max_in_flight = options->max_in_flight;
     if (settings->max_in_flight && settings->max_in_flight < settings->max_body)
         settings->max_in_flight = settings->max_body;
-    settings->early_max = options->early_max ? options->early_max : EARLY_MAX;
+    settings->early_max = options->early_max ? options->early_max : BIDE_RMQ_LANDED_MAX;
     settings->clock = options->clock;
     if (!copy_texts(settings, options))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");

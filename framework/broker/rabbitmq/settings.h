@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "broker/broker.h"
 #include "broker/rabbitmq/ladder.h"
+#include "broker/rabbitmq/sharing.h"
 
 struct bide_rmq_host {
     const char *name;

@@ -268,18 +268,33 @@ static void connect_again(struct bide_rmq_courier *courier)
     bide_reconnect_failed(&courier->reconnect, now_us(courier));
 }
 
+static void take_answer(struct bide_rmq_courier *courier)
+{
+    const struct bide_rmq_publisher *publisher = &courier->publisher;
+    struct shared *channel = &courier->channels[courier->asking];
+    int asked = BIDE_RMQ_ASKED;
+    int64_t uncounted = BIDE_RMQ_UNCOUNTED;
+    atomic_compare_exchange_strong(
+        &channel->look, &asked, publisher->answer == 0 ? BIDE_RMQ_EMPTY : BIDE_RMQ_SOMETHING);
+    if (atomic_compare_exchange_strong(&channel->consumers, &uncounted, publisher->consumers)) {
+        bide_wakeup_signal(courier->done);
+        atomic_store(&courier->has_outbox, true);
+    }
+}
+
 /* Takes the answer to the last question and asks the next one. */
 static void look(struct bide_rmq_courier *courier)
 {
     struct bide_rmq_publisher *publisher = &courier->publisher;
     if (publisher->has_answer)
-        atomic_store(&courier->channels[courier->asking].look,
-            publisher->answer == 0 ? BIDE_RMQ_EMPTY : BIDE_RMQ_SOMETHING);
+        take_answer(courier);
     publisher->has_answer = false;
     if (publisher->is_asking)
         return;
     for (size_t i = 0; i < BIDE_RMQ_PARTS * courier->settings->n_queues; i++) {
-        if (atomic_load(&courier->channels[i].look) != BIDE_RMQ_ASKED)
+        const struct shared *channel = &courier->channels[i];
+        if (atomic_load(&channel->look) != BIDE_RMQ_ASKED &&
+            atomic_load(&channel->consumers) != BIDE_RMQ_UNCOUNTED)
             continue;
         courier->asking = i;
         bide_rmq_publisher_ask(publisher, bide_rmq_queue_of_channel(courier->settings, i));

@@ -56,8 +56,8 @@ void bide_rmq_posting_destroy(struct bide_rmq_posting *posting);
 void bide_rmq_courier_hand(struct bide_rmq_courier *courier, struct bide_rmq_posting *posting);
 /* Wakes the thread for the postings handed to it; once for many. */
 void bide_rmq_courier_wake(struct bide_rmq_courier *courier);
-/* Has a posting come back, or has one got stuck? Cheap. It becomes true after the signal, so a caller that
- * sees it can also drain the signal. */
+/* Has a posting come back, has one got stuck, or were consumers counted? Cheap. It becomes true after the
+ * signal, so a caller that sees it can also drain the signal. */
 bool bide_rmq_courier_has(const struct bide_rmq_courier *courier);
 /* Returns all postings that came back, as a list. */
 struct bide_rmq_posting *bide_rmq_courier_take(struct bide_rmq_courier *courier);
@@ -67,6 +67,12 @@ enum bide_rmq_look { BIDE_RMQ_NOT_ASKED, BIDE_RMQ_ASKED, BIDE_RMQ_EMPTY, BIDE_RM
 void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel);
 /* Returns the answer once; ASKED until there is one. */
 enum bide_rmq_look bide_rmq_courier_seen(struct bide_rmq_courier *courier, size_t channel);
+/* How many consumers has the queue of an inbound channel? 0: there is no such queue. The courier asks in the
+ * same way, and signals `done` with each answer. */
+enum { BIDE_RMQ_UNCOUNTED = -1 };
+void bide_rmq_courier_count(struct bide_rmq_courier *courier, size_t channel);
+/* The last answer; UNCOUNTED until there is one. */
+int64_t bide_rmq_courier_counted(const struct bide_rmq_courier *courier, size_t channel);
 /* Sets the generation of an inbound channel's present deliveries; 0: there are none. */
 void bide_rmq_courier_set_generation(struct bide_rmq_courier *courier, size_t channel, uint32_t generation);
 /* The channel's postings that are stuck. They do not count against the channel's limit. */

@@ -54,6 +54,16 @@ void bide_rmq_courier_look(struct bide_rmq_courier *courier, size_t channel)
     atomic_store(&courier->channels[channel].look, BIDE_RMQ_ASKED);
 }
 
+void bide_rmq_courier_count(struct bide_rmq_courier *courier, size_t channel)
+{
+    atomic_store(&courier->channels[channel].consumers, BIDE_RMQ_UNCOUNTED);
+}
+
+int64_t bide_rmq_courier_counted(const struct bide_rmq_courier *courier, size_t channel)
+{
+    return atomic_load(&courier->channels[channel].consumers);
+}
+
 enum bide_rmq_look bide_rmq_courier_seen(struct bide_rmq_courier *courier, size_t channel)
 {
     int seen = atomic_load(&courier->channels[channel].look);

@@ -33,6 +33,7 @@ struct bide_rmq_courier {
         _Atomic uint32_t generation;
         _Atomic size_t stuck;
         _Atomic int look; /* enum bide_rmq_look */
+        _Atomic int64_t consumers;
     } * channels;
     struct list inbox, outbox;
     /* the members below belong to the courier thread */
