@@ -231,6 +231,23 @@ static void test_messages_without_an_id_of_their_own_all_run(void **state)
     assert_int_equal(stage.passage.settling.counts[BIDE_COUNT_DONE], DELIVERIES);
 }
 
+static void test_it_is_held_longer_the_longer_the_store_is_away(void **state)
+{
+    (void)state;
+    assert_int_equal(bide_clerk_away_ms(stage.clerk), 0);
+    block_store();
+    assert_null(take_in(0, "1"));
+    await_away(true);
+    struct deadline end = deadline_in_ms(SOON_MS);
+    while (bide_clerk_away_ms(stage.clerk) < 1600)
+        assert_false(deadline_passed(&end));
+    assert_null(take_in_as(1, once_type, "2"));
+    assert_true(broker.last.due_ms >= bide_wall_ms(stage.passage.site.clock) + 1500);
+    unblock_store();
+    await_away(false);
+    assert_int_equal(bide_clerk_away_ms(stage.clerk), 0);
+}
+
 static bide_code refuse_all(struct bide_sender *sender, struct bide_message *const *messages, size_t n,
     enum bide_sent *results, bide_error *error)
 {
@@ -287,6 +304,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_what_is_asked_for_when_the_worker_drains_goes_back),
     CASE(test_many_go_in_one_batch),
     CASE(test_messages_without_an_id_of_their_own_all_run),
+    CASE(test_it_is_held_longer_the_longer_the_store_is_away),
     CASE(test_a_permit_ends_with_a_run_whose_messages_are_refused),
 };
 

@@ -83,6 +83,8 @@ struct bide_errand *bide_clerk_take(struct bide_clerk *clerk);
 size_t bide_clerk_jobs(const struct bide_clerk *clerk);
 /* Is the store out of reach, as far as is known? Any thread. */
 bool bide_clerk_is_away(const struct bide_clerk *clerk);
+/* For how long it has been, at most: 0 when it is there. Any thread. */
+int64_t bide_clerk_away_ms(const struct bide_clerk *clerk);
 /* From now on nothing waits for the store to come back: this worker leaves. */
 void bide_clerk_give_up(struct bide_clerk *clerk);
 /* Finds out whether the store is there, before anybody needs it. */

@@ -39,9 +39,15 @@ bool bide_clerk_is_away(const struct bide_clerk *clerk)
     return atomic_load_explicit(&clerk->is_away, memory_order_relaxed);
 }
 
+int64_t bide_clerk_away_ms(const struct bide_clerk *clerk)
+{
+    return bide_clerk_is_away(clerk) ? (now_us(clerk) - atomic_load(&clerk->away_since_us)) / 1000 : 0;
+}
+
 static void set_away(struct bide_clerk *clerk, bool away)
 {
     struct bide_store_metrics *metrics = clerk->options.metrics;
+    atomic_store(&clerk->away_since_us, now_us(clerk));
     atomic_store(&clerk->is_away, away);
     if (metrics)
         atomic_store_explicit(&metrics->away, away, memory_order_relaxed);

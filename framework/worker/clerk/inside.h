@@ -17,7 +17,8 @@ struct bide_clerk {
     struct bide_clerk_options options;
     struct bide_wakeup wakeup; /* signalled for errands in the inbox, and for the end */
     atomic_bool ending, gives_up, is_away, has_outbox;
-    pthread_mutex_t lock; /* for inbox and outbox */
+    atomic_llong away_since_us; /* monotonic; while is_away */
+    pthread_mutex_t lock;       /* for inbox and outbox */
     struct errands inbox, outbox;
     /* the intake thread's */
     pthread_t thread;

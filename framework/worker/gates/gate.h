@@ -129,6 +129,18 @@ static inline int64_t bide_gate_held_ms(struct bide_site *site, int64_t pause_ms
     return bide_gate_spread_ms(site, pause_ms, BIDE_GATE_SHORTEST_MS, 0.5);
 }
 
+/* What needs the store is held while that is away: longer when it has been away for longer, so that a backlog
+ * does not go out and back all the time. */
+static inline enum bide_gate_says bide_gate_hold_for_store(
+    struct bide_site *site, struct bide_gate_answer *answer)
+{
+    enum { LEAST_MS = 1000, MOST_MS = 10 * 1000 };
+    int64_t away_ms = bide_clerk_away_ms(site->clerk);
+    away_ms = away_ms > LEAST_MS ? away_ms : LEAST_MS;
+    answer->hold_ms = bide_gate_held_ms(site, away_ms < MOST_MS ? away_ms : MOST_MS);
+    return BIDE_GATE_HOLD;
+}
+
 /* The next round should come so soon. */
 static inline void bide_gate_hurry(struct bide_gate_round *round, int64_t wait_us)
 {

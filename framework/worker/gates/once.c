@@ -23,9 +23,7 @@
 enum { DONE = 1 };
 enum { IS_NOT_DONE, PERMIT }; /* the operations of the first errand */
 enum {
-    AWAY_MS = 1000,          /* how long what needs the store is held while that is away, … */
-    AWAY_MAX_MS = 10 * 1000, /* … longer when it has been away for longer */
-    TWIN_MS = 1000,          /* how long a second copy is held: the tenth part of the timeout, … */
+    TWIN_MS = 1000, /* how long a second copy is held: the tenth part of the timeout, … */
     TWIN_MAX_MS = 10 * 1000,
     PERMIT_MS = 7 * 24 * 3600 * 1000, /* if neither its run nor its session ended, it would */
 };
@@ -34,7 +32,6 @@ struct once_gate {
     struct bide_gate gate;
     char holder[BIDE_ID_TEXT]; /* of this process: no other has it */
     uint64_t permits;          /* numbers them */
-    int64_t away_since_us;     /* monotonic; 0: the store is there */
     bool complained;           /* of a message without an id of its own */
 };
 
@@ -60,14 +57,6 @@ static int64_t between(int64_t ms, int64_t least_ms, int64_t most_ms)
 {
     ms = ms > least_ms ? ms : least_ms;
     return ms < most_ms ? ms : most_ms;
-}
-
-static enum bide_gate_says hold_until_back(struct once_gate *gate, struct bide_gate_answer *answer)
-{
-    int64_t since_us = gate->away_since_us;
-    int64_t away_ms = since_us ? (bide_mono_us(gate->gate.site->clock) - since_us) / 1000 : 0;
-    answer->hold_ms = bide_gate_held_ms(gate->gate.site, between(away_ms, AWAY_MS, AWAY_MAX_MS));
-    return BIDE_GATE_HOLD;
 }
 
 /* False: its id is no name of its own: empty, or longer than ids are, as only foreign senders write them.
@@ -96,7 +85,7 @@ static enum bide_gate_says ask(struct once_gate *gate, struct bide_job *job, str
     struct bide_clerk *clerk = gate->gate.site->clerk;
     struct bide_errand *errand = bide_clerk_is_away(clerk) ? NULL : bide_clerk_errand(clerk);
     if (!errand)
-        return hold_until_back(gate, answer);
+        return bide_gate_hold_for_store(gate->gate.site, answer);
     if (!name(gate, job->delivery->message, errand)) {
         bide_clerk_free(clerk, errand);
         return run_without(gate, job->delivery->message);
@@ -146,7 +135,7 @@ static enum bide_gate_says judge(
         return run_without(gate, job->delivery->message);
     if (errand->letter.code != BIDE_OK) { /* and it may have got a permit all the same */
         give_back(gate, &job->errand);
-        return hold_until_back(gate, answer);
+        return bide_gate_hold_for_store(gate->gate.site, answer);
     }
     if (!errand->operations[IS_NOT_DONE].answer.ok)
         return is_done(job, answer);
@@ -200,14 +189,9 @@ static struct bide_errand *commit(
 static size_t room(
     struct bide_gate *base, const struct bide_handler *handler, size_t queue, struct bide_gate_round *round)
 {
-    struct once_gate *gate = (struct once_gate *)base;
     (void)handler, (void)queue;
-    if (!bide_clerk_is_away(base->site->clerk)) {
-        gate->away_since_us = 0;
+    if (!bide_clerk_is_away(base->site->clerk))
         return SIZE_MAX;
-    }
-    if (gate->away_since_us == 0)
-        gate->away_since_us = round->now_us;
     round->waits = true;
     return 0;
 }

@@ -14,7 +14,7 @@
 #include "keys/view.h"
 #include "worker/gates/gate.h"
 
-enum { AWAY_MS = 1000, HELD_WITHOUT_STORE_MS = 10 * 1000 };
+enum { HELD_WITHOUT_STORE_MS = 10 * 1000 };
 
 /* What an errand's letter needs beside it. */
 struct step {
@@ -152,7 +152,7 @@ static enum bide_gate_says ask(struct bide_gate *base, struct bide_job *job, str
     if (!clerk)
         return lacks_store((struct unique_gate *)base, answer);
     struct bide_errand *errand = bide_clerk_is_away(clerk) ? NULL : first_letter(base, job, NULL);
-    return errand ? wait_for(errand, answer) : hold(base, AWAY_MS, answer);
+    return errand ? wait_for(errand, answer) : bide_gate_hold_for_store(base->site, answer);
 }
 
 /* Of what another moved to a later time, exactly until then. */
@@ -173,7 +173,7 @@ static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, st
     if (!job->errand)
         return ask(base, job, answer);
     if (job->errand->letter.code != BIDE_OK && job->errand->letter.code != BIDE_E_DATA)
-        return hold(base, AWAY_MS, answer);
+        return bide_gate_hold_for_store(base->site, answer);
     switch (go_on(base, job, NULL, &next)) {
     case BIDE_KEY_WRITE:
         return wait_for(next, answer);
