@@ -57,9 +57,9 @@ static size_t gather(struct bide_clerk *clerk, struct bide_message **messages, s
 {
     size_t n = 0, errands = 0;
     for (struct bide_errand *errand = clerk->waiting.first; errand; errand = errand->next) {
-        const struct bide_run *run = &errand->job->run;
-        if (bide_clerk_is_ready(errand))
+        if (bide_clerk_is_ready(errand)) /* it may have no job */
             continue;
+        const struct bide_run *run = &errand->job->run;
         if (n + run->n_sends > MESSAGES_MAX)
             break;
         for (size_t i = 0; i < run->n_sends; i++)
