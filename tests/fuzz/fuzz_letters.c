@@ -8,7 +8,7 @@
 #include "cli/commands/dead.h"
 #include "fuzz/unseen.h"
 
-enum { FIELDS = 9 };
+enum { FIELDS = 11 };
 
 /* Cuts off the next field; 0x1F ends one, so that it may hold newlines. */
 static char *next_field(char **rest)
@@ -59,6 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         .headers = headers,
         .n_headers = 1,
         .failures = fields[7],
+        .unique = fields[9],
+        .generation = fields[10],
         .body = fields[8],
         .body_size = strlen(fields[8]),
         .attempt = (int)size,

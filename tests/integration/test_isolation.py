@@ -57,8 +57,9 @@ def name_of(pid):
 
 
 def processes(worker):
-    """[supervisor, worker, zygote, child, …] of a worker with one process, without its console."""
-    return [pid for pid in worker.tree() if name_of(pid) != "bide-console"]
+    """[supervisor, worker, zygote, child, …] of a worker with one process, without its console; [] until that has its name."""
+    names = {pid: name_of(pid) for pid in worker.tree()}
+    return [pid for pid, name in names.items() if name != "bide-console"] if "bide-console" in names.values() else []
 
 
 def no_worker_died(worker, before):
@@ -137,7 +138,7 @@ def processes_come_and_go(project):
     worker = project.worker()
     project.send([{"type": "boxed", "id": "two", "body": {}}])
     wait_until(ended(project, 2), 30, "the worker runs")
-    before = processes(worker)
+    before = wait_until(lambda: processes(worker), 30, "the worker runs")
     expect(len(before) == 4, f"supervisor, worker, zygote and child are not {before}")
     print(f"KiB resident: {[status_kib(pid, 'RssAnon') for pid in before]} of its own, "
           f"address space of a child {status_kib(before[3], 'VmSize')}")
