@@ -1,5 +1,5 @@
 /* Redis' answers: whatever shape a reply to claiming has, its entries become messages, or are passed over. */
-#include "fuzz/fuzz.h"
+#include "fuzz/redis_replies.h"
 
 #include <stdbool.h>
 
@@ -44,37 +44,8 @@ static void read_reply(redisReply *reply)
     }
 }
 
-/* hiredis makes room for as many elements as are announced. */
-static bool announces_many(const char *text)
-{
-    for (const char *at = text; (at = strchr(at, '*')); at++)
-        if (strspn(at + 1, "+0123456789") > 4)
-            return true;
-    return false;
-}
-
-static bool is_wanted(const uint8_t *bytes, size_t size)
-{
-    char *text = text_of_input(bytes, size);
-    for (size_t i = 0; i < size; i++)
-        text[i] = text[i] ? text[i] : ' ';
-    bool wanted = !announces_many(text);
-    free(text);
-    return wanted;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    if (!is_wanted(bytes, size))
-        return 0;
-    redisReader *reader = redisReaderCreate();
-    void *reply = NULL;
-    HOLDS(reader);
-    if (redisReaderFeed(reader, (const char *)bytes, size) == REDIS_OK)
-        while (redisReaderGetReply(reader, &reply) == REDIS_OK && reply) {
-            read_reply(reply);
-            freeReplyObject(reply);
-        }
-    redisReaderFree(reader);
+    each_reply(bytes, size, read_reply);
     return 0;
 }

@@ -1,11 +1,11 @@
 /* A Redis server's answers to letters: whatever shape they have, they become answers, or a failure. */
-#include "fuzz/fuzz.h"
+#include "fuzz/redis_replies.h"
 
 #include "store/redis/inside.h"
 
 enum { LETTERS = 2, OPERATIONS = 7 };
 
-static void read_reply(const redisReply *reply)
+static void read_reply(redisReply *reply)
 {
     struct bide_store_operation operations[LETTERS][OPERATIONS] = {{{.kind = BIDE_STORE_TURN}}};
     struct bide_store_letter letters[LETTERS] = {
@@ -24,37 +24,8 @@ static void read_reply(const redisReply *reply)
     bide_store_letter_clear(&letters[1]);
 }
 
-/* hiredis makes room for as many elements as are announced. */
-static bool announces_many(const char *text)
-{
-    for (const char *at = text; (at = strchr(at, '*')); at++)
-        if (strspn(at + 1, "+0123456789") > 4)
-            return true;
-    return false;
-}
-
-static bool is_wanted(const uint8_t *bytes, size_t size)
-{
-    char *text = text_of_input(bytes, size);
-    for (size_t i = 0; i < size; i++)
-        text[i] = text[i] ? text[i] : ' ';
-    bool wanted = !announces_many(text);
-    free(text);
-    return wanted;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    if (!is_wanted(bytes, size))
-        return 0;
-    redisReader *reader = redisReaderCreate();
-    void *reply = NULL;
-    HOLDS(reader);
-    if (redisReaderFeed(reader, (const char *)bytes, size) == REDIS_OK)
-        while (redisReaderGetReply(reader, &reply) == REDIS_OK && reply) {
-            read_reply(reply);
-            freeReplyObject(reply);
-        }
-    redisReaderFree(reader);
+    each_reply(bytes, size, read_reply);
     return 0;
 }
