@@ -8,7 +8,7 @@ set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "passwd")
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates, tzdata")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "gcc, cmake, pkgconf, rabbitmq-server, redis-server")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "workers for messages that must run later or again")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
