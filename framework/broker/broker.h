@@ -104,9 +104,10 @@ struct bide_delivery {
 };
 
 enum bide_verdict {
-    BIDE_VERDICT_ACK,     /* done (or expired): gone for good */
-    BIDE_VERDICT_RETRY,   /* run again at due_ms with `attempt` and `error` */
-    BIDE_VERDICT_DEAD,    /* to the dead letters with `reason` and `error` */
+    BIDE_VERDICT_ACK,   /* done (or expired): gone for good */
+    BIDE_VERDICT_RETRY, /* run again at due_ms with `attempt` and `error`. The attempt that it had: it did not
+                           run, and does not come again at once if that is more than 500 ms ahead */
+    BIDE_VERDICT_DEAD,  /* to the dead letters with `reason` and `error` */
     BIDE_VERDICT_RELEASE, /* back to the broker untouched: for any worker at once, or when it is due */
 };
 

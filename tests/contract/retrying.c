@@ -83,6 +83,27 @@ static void ten_rounds(void **state)
     fixture_expect_counts(fixture, 0, 0, 0, 0, 0);
 }
 
+/* A worker that may not run a message (a pause, an open circuit) holds it back, again and again: it must not
+ * be handed out again at once because it is nearly due. */
+static void held_back_stays_away(void **state)
+{
+    enum { AWAY_MS = 800, TEST_MS = 1600, MOST = 20 };
+    struct fixture *fixture = *state;
+    struct hand *hand = hand_open(fixture);
+    fixture_fill(fixture, 0, 0, 1, 0);
+    hand_take(hand, 1, SOON_MS);
+    int64_t until_ms = now_ms() + TEST_MS;
+    int rounds = 0;
+    for (; now_ms() < until_ms; rounds++) {
+        hand_give(hand, 0, retry_at(now_ms() + AWAY_MS, 1, NULL));
+        hand_flush(hand);
+        hand_take(hand, 1, 2 * SOON_MS);
+        assert_int_equal(hand->held[0].delivery->message->attempt, 1);
+    }
+    hand_ack_all(hand);
+    assert_between(rounds, 1, MOST);
+}
+
 static void due_now(void **state)
 {
     struct fixture *fixture = *state;
@@ -159,6 +180,7 @@ static void on_the_other_queue(void **state)
 static const struct CMUnitTest cases[] = {
     CASE("retrying/once-with-everything", once_with_everything),
     CASE("retrying/ten-rounds", ten_rounds),
+    CASE("retrying/held-back-stays-away", held_back_stays_away),
     CASE("retrying/due-now", due_now),
     CASE("retrying/without-error-keeps-the-last", without_error_keeps_the_last),
     CASE("retrying/carries-all-failures", carries_all_failures),

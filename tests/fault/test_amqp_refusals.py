@@ -18,7 +18,7 @@ SERVER = Server()  # of this file alone: rights are taken away, queues are spoil
 
 
 def handler(project, base="300ms", **changes):
-    """Its retries go straight to landing, by the exchange due; with a base of more than 1.5 s up the ladder."""
+    """Its retries go straight to landing, by the exchange of that name; with a base of 1.5 s and more up the ladder."""
     return project.probe(retry={"attempts": 4, "backoff": "fixed", "base": base, "jitter": 0.0}, **changes)
 
 
@@ -164,7 +164,8 @@ def oversized_bodies(project):
         expect(sizes == [4 * MIB] * 6, f"{sizes}")
 
 
-ALL, NO_WORK, NO_DEFAULT = ".*", r"^(?!.*\.(hold\.|due$|work$)|[^.]*\.landing$).*$", r"^(?!amq\.default$).*$"
+ALL, NO_LANDING, NO_LATER = ".*", r"^(?![^.]*\.landing$).*$", r"^(?!.*default\.later$).*$"
+NO_WORK, NO_DEFAULT = r"^(?!.*\.(hold\.|due$|work$)|[^.]*\.landing$).*$", r"^(?!amq\.default$).*$"
 
 
 class Clerk:
@@ -190,6 +191,11 @@ class Clerk:
     def may_write(self, what):
         SERVER.ctl("set_permissions", "clerk", ".*", what, ".*")
 
+    def may_read(self, what):
+        """From the next connection on: a consumer that runs goes on."""
+        SERVER.ctl("set_permissions", "clerk", ".*", ALL, what)
+        SERVER.ctl("close_all_user_connections", "clerk", "test")
+
     def send(self, prefix, count, body, queue="default", type_="probe"):
         ids = [f"{prefix}{n:02d}" for n in range(count)]
         for id_ in ids:
@@ -214,6 +220,42 @@ def right_taken_away(project):
         runs_at_most(project, 2)
         expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
         expect(clerk.worker.log_text().count("the broker refuses a message") < 3, "said again and again")
+
+
+def no_right_to_land(project):
+    """Its exchange refuses what is nearly due: that waits in hand until it is due, and then goes to the work queue."""
+    slow = handler(project, base="1600ms", type="slow")
+    with Clerk(project, [slow]) as clerk:
+        clerk.may_write(NO_LANDING)
+        soon, later = clerk.send("f", 6, {"fail": 1}), clerk.send("s", 6, {"fail": 1}, type_="slow")
+        wait_until(lambda: all_done(project, soon + later), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        runs_at_most(project, 2)
+        expect(f"{project.name_space}.landing' in vhost" in clerk.worker.log_text(), "nothing was refused")
+        expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
+
+
+def no_right_to_read_later(project):
+    """Its later queue is not served, said once; what runs at once and what is delayed by bide is. Then it is served again,
+    also after somebody deleted the queue."""
+    with Clerk(project) as clerk:
+        clerk.may_read(NO_LATER)
+        wait_until(lambda: "is not served" in clerk.worker.log_text(), 20, clerk.worker.log_tail)
+        clerk.foreign.publish("default", exchange="later", type="probe", message_id="delay", expiration="60000")
+        clerk.foreign.publish("default", exchange="later", type="probe", message_id="expires", expiration="300")
+        good = clerk.send("g", 10, {}) + clerk.send("f", 5, {"fail": 1})
+        wait_until(lambda: all_done(project, good), 40, lambda: f"the others go on: {clerk.worker.log_tail()}")
+        expect(clerk.foreign.depth("default.later") == 2, "what nobody may read is gone")
+        clerk.may_read(ALL)
+        wait_until(lambda: all_done(project, ["expires"]), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        wait_until(lambda: clerk.foreign.depth("default.later") == 0, 20, clerk.worker.log_tail)
+        clerk.foreign.delete_queue("default.later")
+        wait_until(lambda: clerk.foreign.depth("default.later") == 0, 20, "it is declared again")
+        clerk.foreign.publish("default", exchange="later", type="probe", message_id="again", expiration="300")
+        wait_until(lambda: all_done(project, ["again"]), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        runs_at_most(project, 2)
+        text = clerk.worker.log_text()
+        expect(text.count("is not served") == text.count("is served again") == 2, f"said once each: {clerk.worker.log_tail()}")
+        expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
 
 
 OTHER = {"queues": [{"name": "default"}, {"name": "other"}]}
@@ -249,7 +291,7 @@ def refused_while_it_leaves(project):
     project.send([{"type": "probe", "id": "late", "body": {"fail": 1, "sleep_ms": 2000}}])
     wait_until(lambda: project.queue("default")["ready"] == 0, 20, worker.log_tail)
     with Foreign(project) as foreign:
-        foreign.channel.exchange_delete(foreign.name("due"))
+        foreign.channel.exchange_delete(foreign.name("landing"))
     expect(worker.stop() == 0, worker.log_tail())
     worker = project.worker()
     wait_until(lambda: all_done(project, ["late"]), 20, worker.log_tail)
@@ -305,7 +347,7 @@ def one_queue_cannot_be_declared(project):
 
 
 with SERVER:
-    main(exchange_deleted_under_retries, right_taken_away, large_bodies_refused,
+    main(exchange_deleted_under_retries, right_taken_away, large_bodies_refused, no_right_to_land, no_right_to_read_later,
          refused_while_it_leaves, no_right_to_bury, one_queue_cannot_be_declared,
          runs_longer_than_the_broker_waits, is_taken_away_while_it_runs, oversized_bodies,
          link_lost_between_acknowledgements)

@@ -196,6 +196,28 @@ def node_amqplib(project):
     on_time(project, wanted, most_ms=5000)
 
 
+def planned_during_a_pause(project):
+    """While its queue is paused, what comes to the later queue is planned all the same. What falls due waits, and does not
+    go round meanwhile as fast as the broker can; all run when the queue is resumed."""
+    worker = running(project, "held")
+    with Foreign(project) as foreign:
+        project.bide("pause", "held")
+        for n in range(40):
+            foreign.publish("held", exchange="later", type="probe", message_id=f"delay-{n}", expiration=str(200 + n))
+            foreign.publish("held", exchange="later", type="probe", message_id=f"due-{n}",
+                            headers={"bide-due": now_ms() + 2500 + n})
+        wait_until(lambda: foreign.depth("held.later") == 0, 20, lambda: f"{project.status()}")
+        time.sleep(3)  # it must not run in this time, nor go round
+        expect(not runs(project), f"{runs(project)}")
+        project.bide("resume", "held")
+    wait_until(lambda: len(runs(project)) == 80, 20, lambda: f"{len(runs(project))} ran: {worker.log_tail()}")
+    expect(all(len(lines) == 1 and lines[0]["attempt"] == 1 for lines in runs(project).values()), f"{runs(project)}")
+    expect(worker.stop() == 0, worker.log_tail())
+    released = json.loads(worker.log_text().splitlines()[-1])["released"]
+    print(f"80 messages were held back {released} times")
+    expect(released < 80 * 30, f"held back {released} times")
+
+
 def killed_again_and_again(project):
     """SIGKILL while messages come in by all ways: nothing is lost or early, and few run twice."""
     running(project, "killed")
@@ -249,4 +271,4 @@ def large_headers_take_room_too(project):
 
 
 main(both_entrances, what_is_no_delay, waits_without_a_worker, no_such_queue, early_ones_hold_nothing_up, node_amqplib,
-     killed_again_and_again, moved_with_its_delay, large_headers_take_room_too)
+     planned_during_a_pause, killed_again_and_again, moved_with_its_delay, large_headers_take_room_too)

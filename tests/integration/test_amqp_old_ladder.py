@@ -162,6 +162,23 @@ def shards_come_and_go(project):
     expect(worker.stop() == 0 and second.stop() == 0, worker.log_tail())
 
 
+def moved_over_few_channels(project):
+    """A broker with channel_max 8: move reads 226 holding queues and more, and leaves what belongs to another queue."""
+    with_shards(project, 2)
+    project.configure(queues=[{"name": "default"}, {"name": "other"}])
+    rows = [{"type": "probe", "id": f"{queue}-{n}", "queue": queue, "delay": f"{n}s"} for queue in ("default", "other")
+            for n in (0, 1, 20, 30, 40, 50, 90, 600, 3601, 7777, 86400, 999999, 9999999)]
+    project.send(rows)
+    SERVER.ctl("eval", "application:set_env(rabbit, channel_max, 8).")
+    try:
+        for queue in ("default", "other"):
+            said = project.bide("move", "--from", project.url, "--to", f"sqlite:{queue}.db", "--queue", queue).stdout
+            expect(f"moved {len(rows) // 2} messages" in said, said)
+        expect(not rungs(project) and project.left() == 0, f"{project.status()}")
+    finally:
+        SERVER.ctl("eval", "application:set_env(rabbit, channel_max, 2047).")
+
+
 LANDED_MAX = 8000  # all workers together; BIDE_RMQ_LANDED_MAX
 
 
@@ -185,4 +202,4 @@ def workers_share(project):
 
 
 with SERVER:
-    main(emptied_on_time, a_queue_that_is_new, a_new_namespace_has_none, shards_come_and_go, workers_share)
+    main(emptied_on_time, a_queue_that_is_new, a_new_namespace_has_none, shards_come_and_go, moved_over_few_channels, workers_share)

@@ -14,6 +14,11 @@ struct bide_rmq_route {
  * `queue` is borrowed. */
 void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings,
     const char *queue, const struct bide_message *message);
+/* The same for a message that its worker may not run now and holds back: it stays on the ladder for all but a
+ * fraction of that time. The landing queue would hand it out again at once, and the worker hold it back
+ * again, thousands of times a second. */
+void bide_rmq_route_held_back(struct bide_rmq_route *route, const struct bide_rmq_settings *settings,
+    const char *queue, const struct bide_message *message);
 /* Does such an address lead to a queue where messages wait for their time? */
 bool bide_rmq_route_holds(const struct bide_rmq_route *route, const struct bide_rmq_settings *settings);
 /* The address of a queue's dead letters. */

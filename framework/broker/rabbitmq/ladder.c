@@ -48,13 +48,13 @@ char *bide_rmq_rung_text(int rung, int number, char to[BIDE_RMQ_RUNG_TEXT])
 }
 
 /* How long the rungs hold it in this pass. */
-static int64_t held_ms(int64_t delay_ms, bool large)
+static int64_t held_ms(int64_t delay_ms, bool tenths)
 {
     if (delay_ms + BIDE_RMQ_SLACK_MS >= pass_ms)
         return rungs[1].numbers * rungs[1].unit_ms;
-    if (!large && delay_ms < BIDE_RMQ_EARLY_MS)
+    if (!tenths && delay_ms < BIDE_RMQ_EARLY_MS)
         return 0;
-    int64_t unit_ms = rungs[large ? BIDE_RMQ_TENTHS : BIDE_RMQ_RUNGS - 1].unit_ms;
+    int64_t unit_ms = rungs[tenths ? BIDE_RMQ_TENTHS : BIDE_RMQ_RUNGS - 1].unit_ms;
     return delay_ms > 0 ? (delay_ms + BIDE_RMQ_SLACK_MS) / unit_ms * unit_ms : 0;
 }
 
@@ -65,9 +65,9 @@ static void write_path(struct bide_rmq_climb *climb, int shard)
         size += snprintf(climb->path + size, sizeof climb->path - (size_t)size, "%d.", climb->numbers[rung]);
 }
 
-void bide_rmq_climb_plan(int64_t delay_ms, bool large, int shard, struct bide_rmq_climb *ret_climb)
+void bide_rmq_climb_plan(int64_t delay_ms, bool tenths, int shard, struct bide_rmq_climb *ret_climb)
 {
-    struct bide_rmq_climb climb = {.first = BIDE_RMQ_RUNGS, .held_ms = held_ms(delay_ms, large)};
+    struct bide_rmq_climb climb = {.first = BIDE_RMQ_RUNGS, .held_ms = held_ms(delay_ms, tenths)};
     int64_t left_ms = climb.held_ms;
     climb.numbers[BIDE_RMQ_TENTHS] = (int)(left_ms % SECOND_MS / rungs[BIDE_RMQ_TENTHS].unit_ms);
     for (int rung = BIDE_RMQ_TENTHS + 1; rung < BIDE_RMQ_RUNGS; rung++) {

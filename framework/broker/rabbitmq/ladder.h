@@ -7,7 +7,8 @@
  * delays are held again on arrival.
  *
  * Each hop costs the broker as much as a message sent, so there are as few as possible: the worker lands what
- * is left below a second, and only large bodies pass the tenths, so that few bytes are in the workers' hands.
+ * is left below a second. Only large bodies pass the tenths, so that few bytes are in the workers' hands, and
+ * messages that a worker holds back, so that they do not come again at once.
  *
  * A holding queue has one TTL for all its messages: its nominal time minus the cost of a hop. The messages
  * have no TTL of their own: if a rung was deleted, they go to the unrouted queue, and with a TTL they would
@@ -25,7 +26,7 @@
 
 enum {
     BIDE_RMQ_RUNGS = 7,
-    BIDE_RMQ_TENTHS = 0,        /* the first rung; only large bodies are held there */
+    BIDE_RMQ_TENTHS = 0,        /* the first rung */
     BIDE_RMQ_SMALL_BODY = 4096, /* bytes; a larger one is large */
     BIDE_RMQ_SHARDS = 8,        /* at most */
     BIDE_RMQ_WORDS = 8,         /* of a routing key, before the queue's name: the shard and the numbers */
@@ -57,11 +58,11 @@ int64_t bide_rmq_rung_ttl_ms(int rung, int number);
 enum { BIDE_RMQ_RUNG_TEXT = 24 };
 char *bide_rmq_rung_text(int rung, int number, char to[BIDE_RMQ_RUNG_TEXT]);
 
-/* Plans the (first) pass of a delay. `large`: the body is. `shard` is from 1 on. A delay of 10 min is some
- * milliseconds shorter by the time it is planned; it still takes one hop of 10 min, not those of 9 min and
- * 59 s, because the trim is longer than the slack. If the delay is too long for
- * one pass, the message stays on the rung of 10 000 minutes as long as one number allows: this pass has one
- * hop instead of six. */
-void bide_rmq_climb_plan(int64_t delay_ms, bool large, int shard, struct bide_rmq_climb *ret_climb);
+/* Plans the (first) pass of a delay. `tenths`: to the tenth of a second. `shard` is from 1 on. A delay of 10
+ * min is some milliseconds shorter by the time it is planned; it still takes one hop of 10 min, not those of
+ * 9 min and 59 s, because the trim is longer than the slack. If the delay is too long for one pass, the
+ * message stays on the rung of 10 000 minutes as long as one number allows: this pass has one hop instead of
+ * six. */
+void bide_rmq_climb_plan(int64_t delay_ms, bool tenths, int shard, struct bide_rmq_climb *ret_climb);
 
 #endif

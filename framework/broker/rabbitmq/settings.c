@@ -8,8 +8,6 @@
 #include "broker/rabbitmq/objects.h"
 #include "broker/risk.h"
 
-/* As many messages as are in hand at 10 000 a second. */
-
 enum {
     PORT = 5672,
     TLS_PORT = 5671,

@@ -105,6 +105,7 @@ static void destroy(struct bide_admin *base)
     bide_rmq_sources_clear(&admin->sources);
     bide_rmq_holding_clear(&admin->holding);
     bide_free(admin->n_letters);
+    bide_free(admin->lanes);
     bide_rmq_settings_destroy(admin->settings);
     bide_free(admin);
 }
@@ -122,6 +123,13 @@ static const struct bide_admin_ops ops = {
     .erase = erase,
     .destroy = destroy,
 };
+
+static bide_code make_room(struct bide_rmq_admin *admin, bide_error *error)
+{
+    admin->n_letters = bide_calloc(admin->sources.n, sizeof *admin->n_letters);
+    admin->lanes = bide_calloc(admin->sources.n, sizeof *admin->lanes);
+    return admin->n_letters && admin->lanes ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
 
 bide_code bide_rmq_open_admin(
     const struct bide_broker_options *options, struct bide_admin **ret_admin, bide_error *error)
@@ -146,8 +154,8 @@ bide_code bide_rmq_open_admin(
         code = bide_rmq_holding_find(admin, error);
     if (code == BIDE_OK)
         code = bide_rmq_sources_init(&admin->sources, settings, &admin->holding, error);
-    if (code == BIDE_OK && !(admin->n_letters = bide_calloc(admin->sources.n, sizeof *admin->n_letters)))
-        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code == BIDE_OK)
+        code = make_room(admin, error);
     if (code != BIDE_OK) {
         destroy(&admin->base);
         return code;

@@ -54,7 +54,7 @@ struct bide_rmq_holding {
     struct bide_arena arena;
 };
 
-/* The channel for questions; a queue's letters are fetched on BIDE_RMQ_LETTERS + its number. */
+/* The channel for questions, and the first one for letters. */
 enum { BIDE_RMQ_QUESTIONS = 1, BIDE_RMQ_LETTERS = 2 };
 
 struct bide_rmq_admin {
@@ -70,7 +70,11 @@ struct bide_rmq_admin {
     size_t n_acks;        /* since the last time the broker was known to have applied all of them */
     size_t largest;       /* the largest body of the last fetches by consumers */
     uint64_t n_consumers; /* begun so far: their tags */
-    size_t open_letters;  /* number of open channels for letters: of sources 0 … open_letters-1 */
+    /* By open channel for letters: the source that it is used for. Another source may have it as soon as no
+     * letter of that one is in hand: a broker may allow few channels (channel_max), and a move reads hundreds
+     * of queues. */
+    size_t *lanes;
+    size_t n_lanes;
 };
 
 /* Makes sure that the connection works and its channel for questions is open. */

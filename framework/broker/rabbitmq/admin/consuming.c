@@ -8,7 +8,7 @@
 
 #include "broker/rabbitmq/admin/fetch.h"
 
-enum { PORTION = 1000, QUIET_MS = 100, TAG_TEXT = 24 };
+enum { PORTION = 1000, QUIET_MS = 100 };
 
 /* As many as fit if they are as large as the largest seen lately; `largest` begins high. */
 static size_t portion(const struct bide_rmq_fetch *fetch)
@@ -34,15 +34,14 @@ static bide_code send(const struct bide_rmq_fetch *fetch, amqp_channel_t channel
 }
 
 /* No tag is used twice on a channel, as with a worker's consumers. */
-static bide_code begin(struct bide_rmq_fetch *fetch, const char *tag, bide_error *error)
+static bide_code begin(struct bide_rmq_fetch *fetch, bide_error *error)
 {
-    amqp_channel_t channel = bide_rmq_channel_of(fetch->source);
     amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)fetch->most};
     amqp_basic_consume_t consume = {
         .queue = bide_rmq_text(bide_rmq_queue_of_source(fetch->admin, fetch->source)),
-        .consumer_tag = bide_rmq_text(tag)};
-    bide_code code = send(fetch, channel, AMQP_BASIC_QOS_METHOD, &qos, error);
-    return code == BIDE_OK ? send(fetch, channel, AMQP_BASIC_CONSUME_METHOD, &consume, error) : code;
+        .consumer_tag = bide_rmq_text(fetch->tag)};
+    bide_code code = send(fetch, fetch->channel, AMQP_BASIC_QOS_METHOD, &qos, error);
+    return code == BIDE_OK ? send(fetch, fetch->channel, AMQP_BASIC_CONSUME_METHOD, &consume, error) : code;
 }
 
 static bool is_done(const struct bide_rmq_fetch *fetch)
@@ -67,13 +66,13 @@ static bide_code ask_depth(struct bide_rmq_fetch *fetch, bide_error *error)
 
 /* Ends the consumer when it has brought enough. It is not ended before the broker has confirmed that it began
  * (see bide_rmq_inbound_consume). */
-static bide_code end_when_done(struct bide_rmq_fetch *fetch, const char *tag, bide_error *error)
+static bide_code end_when_done(struct bide_rmq_fetch *fetch, bide_error *error)
 {
     if (!fetch->has_begun || fetch->is_ending || !is_done(fetch))
         return BIDE_OK;
-    amqp_basic_cancel_t cancel = {.consumer_tag = bide_rmq_text(tag)};
+    amqp_basic_cancel_t cancel = {.consumer_tag = bide_rmq_text(fetch->tag)};
     fetch->is_ending = true;
-    return send(fetch, bide_rmq_channel_of(fetch->source), AMQP_BASIC_CANCEL_METHOD, &cancel, error);
+    return send(fetch, fetch->channel, AMQP_BASIC_CANCEL_METHOD, &cancel, error);
 }
 
 static bide_code await_frame(struct bide_rmq_fetch *fetch, int64_t *heard_ms, bide_error *error)
@@ -98,15 +97,14 @@ static bide_code await_frame(struct bide_rmq_fetch *fetch, int64_t *heard_ms, bi
 
 bide_code bide_rmq_fetch_consume(struct bide_rmq_fetch *fetch, bide_error *error)
 {
-    char tag[TAG_TEXT];
     int64_t heard_ms = bide_mono_ms(fetch->admin->settings->clock);
-    snprintf(tag, sizeof tag, "%llu", (unsigned long long)++fetch->admin->n_consumers);
+    snprintf(fetch->tag, sizeof fetch->tag, "%llu", (unsigned long long)++fetch->admin->n_consumers);
     fetch->most = portion(fetch);
-    bide_code code = begin(fetch, tag, error);
+    bide_code code = begin(fetch, error);
     while (code == BIDE_OK && !is_over(fetch)) {
         code = await_frame(fetch, &heard_ms, error);
         if (code == BIDE_OK)
-            code = end_when_done(fetch, tag, error);
+            code = end_when_done(fetch, error);
     }
     note_largest(fetch);
     return code;

@@ -38,12 +38,11 @@ static bide_code take_all(struct bide_rmq_admin *admin, size_t source, const str
     int64_t depth = 0;
     bide_code code = bide_rmq_admin_depth(admin, admin->sources.items[source].queue, &depth, error);
     size_t left = code == BIDE_OK && depth > 0 ? (size_t)depth : 0;
-    do { /* at least once: letters_take opens the source's channel, in order */
+    while (left && code == BIDE_OK) {
         size_t n = 0;
-        if (code == BIDE_OK)
-            code = bide_rmq_letters_take(admin, source, left, filter, pile, &n, error);
+        code = bide_rmq_letters_take(admin, source, left, filter, pile, &n, error);
         left = n ? left - n : 0;
-    } while (left && code == BIDE_OK);
+    }
     return code;
 }
 
@@ -94,16 +93,15 @@ static bide_code walk_source(struct walk *walk, size_t source, bide_error *error
     bide_code code = bide_rmq_admin_depth(admin, admin->sources.items[source].queue, &depth, error);
     size_t left = code == BIDE_OK && depth > 0 ? (size_t)depth : 0;
     walk->total += left;
-    do { /* at least once: letters_take opens the source's channel, in order */
+    while (left && code == BIDE_OK && !walk->is_interrupted) {
         struct bide_rmq_pile pile = {0};
         size_t n = 0, most = left < BATCH ? left : BATCH;
-        if (code == BIDE_OK)
-            code = bide_rmq_letters_take(admin, source, most, walk->filter, &pile, &n, error);
+        code = bide_rmq_letters_take(admin, source, most, walk->filter, &pile, &n, error);
         if (code == BIDE_OK)
             code = handle(walk, &pile, error);
         bide_rmq_pile_clear(&pile);
         left = n ? left - n : 0;
-    } while (left && code == BIDE_OK && !walk->is_interrupted);
+    }
     return code;
 }
 

@@ -7,10 +7,14 @@
 
 enum { BIDE_RMQ_ENOUGH_BYTES = 8 * 1024 * 1024 }; /* of bodies, in the pile and arriving */
 
+enum { BIDE_RMQ_TAG = 24 };
+
 /* One fetch: from one source into a pile, until it has enough. */
 struct bide_rmq_fetch {
     struct bide_rmq_admin *admin;
     size_t source;
+    amqp_channel_t channel;
+    char tag[BIDE_RMQ_TAG]; /* of the consumer; empty: none */
     const struct bide_dead_filter *filter;
     struct bide_rmq_pile *pile;
     size_t most;
@@ -49,10 +53,8 @@ bool bide_rmq_pile_add(struct bide_rmq_pile *pile, struct bide_rmq_letter *lette
 void bide_rmq_pile_trim(struct bide_rmq_pile *pile, size_t limit);
 void bide_rmq_letter_destroy(struct bide_rmq_letter *letter);
 
-static inline amqp_channel_t bide_rmq_channel_of(size_t source)
-{
-    return (amqp_channel_t)(BIDE_RMQ_LETTERS + source);
-}
+/* The channel on which letters of the source were taken last; 0: none. */
+amqp_channel_t bide_rmq_channel_of(const struct bide_rmq_admin *admin, size_t source);
 
 static inline const char *bide_rmq_queue_of_source(const struct bide_rmq_admin *admin, size_t source)
 {

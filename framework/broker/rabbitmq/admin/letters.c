@@ -125,16 +125,15 @@ static bide_code keep_letter(struct bide_rmq_fetch *fetch, bide_error *error)
 static bide_code finish_letter(struct bide_rmq_fetch *fetch, bide_error *error)
 {
     amqp_connection_state_t amqp = fetch->admin->link.amqp;
-    amqp_channel_t channel = bide_rmq_channel_of(fetch->source);
     bide_code code = BIDE_OK;
     if (fetch->now.is_unwanted) {
-        int status = amqp_basic_nack(amqp, channel, fetch->now.tag, 0, 1);
+        int status = amqp_basic_nack(amqp, fetch->channel, fetch->now.tag, 0, 1);
         code = status == AMQP_STATUS_OK ? BIDE_OK : bide_rmq_letters_failed(fetch->admin, status, error);
     } else {
         fetch->n_answered++;
         code = keep_letter(fetch, error);
     }
-    amqp_maybe_release_buffers_on_channel(amqp, channel);
+    amqp_maybe_release_buffers_on_channel(amqp, fetch->channel);
     return code;
 }
 
@@ -181,7 +180,7 @@ static void on_got(struct bide_rmq_fetch *fetch, const amqp_basic_get_ok_t *got)
 
 static void on_delivery(struct bide_rmq_fetch *fetch, const amqp_basic_deliver_t *delivery)
 {
-    bool is_late = !fetch->has_begun; /* of a consumer that has ended, seen while getting */
+    bool is_late = !bide_rmq_bytes_are(delivery->consumer_tag, fetch->tag); /* of a consumer that has ended */
     fetch->now = (struct bide_rmq_arrival){.exchange = delivery->exchange,
         .key = delivery->routing_key,
         .tag = delivery->delivery_tag,
@@ -219,14 +218,22 @@ static bide_code on_method(struct bide_rmq_fetch *fetch, amqp_method_t method, b
     }
 }
 
-/* A delivery that came too late for an earlier fetch may arrive on another channel. It goes back to its queue
- * when that channel is closed. */
+/* A delivery on another channel has come too late for an earlier fetch. It goes back at once: it would be
+ * acknowledged with all that is taken there next. */
+static bide_code return_stranger(struct bide_rmq_fetch *fetch, const amqp_frame_t *frame, bide_error *error)
+{
+    const amqp_basic_deliver_t *delivery = frame->payload.method.decoded;
+    int status = amqp_basic_nack(fetch->admin->link.amqp, frame->channel, delivery->delivery_tag, 0, 1);
+    return status == AMQP_STATUS_OK ? BIDE_OK : bide_rmq_letters_failed(fetch->admin, status, error);
+}
+
 bide_code bide_rmq_fetch_frame(struct bide_rmq_fetch *fetch, const amqp_frame_t *frame, bide_error *error)
 {
-    bool is_mine = frame->channel == bide_rmq_channel_of(fetch->source);
-    if (frame->frame_type == AMQP_FRAME_METHOD &&
-        (is_mine || frame->payload.method.id != AMQP_BASIC_DELIVER_METHOD))
-        return on_method(fetch, frame->payload.method, error);
+    bool is_mine = frame->channel == fetch->channel;
+    if (frame->frame_type == AMQP_FRAME_METHOD)
+        return is_mine || frame->payload.method.id != AMQP_BASIC_DELIVER_METHOD
+                   ? on_method(fetch, frame->payload.method, error)
+                   : return_stranger(fetch, frame, error);
     if (frame->frame_type == AMQP_FRAME_HEADER && is_mine)
         return on_head(fetch, frame, error);
     if (frame->frame_type == AMQP_FRAME_BODY && is_mine)
@@ -253,8 +260,7 @@ static bide_code get(struct bide_rmq_fetch *fetch, bide_error *error)
     bide_code code = BIDE_OK;
     int status = AMQP_STATUS_OK;
     for (; fetch->n_asked < fetch->most && status == AMQP_STATUS_OK; fetch->n_asked++)
-        status = amqp_send_method(
-            admin->link.amqp, bide_rmq_channel_of(fetch->source), AMQP_BASIC_GET_METHOD, &get);
+        status = amqp_send_method(admin->link.amqp, fetch->channel, AMQP_BASIC_GET_METHOD, &get);
     while (status == AMQP_STATUS_OK && code == BIDE_OK && fetch->n_answered < fetch->n_asked) {
         status = amqp_simple_wait_frame_noblock(admin->link.amqp, &frame, &patience);
         if (status == AMQP_STATUS_OK)
@@ -263,13 +269,18 @@ static bide_code get(struct bide_rmq_fetch *fetch, bide_error *error)
     return status == AMQP_STATUS_OK ? code : bide_rmq_letters_failed(admin, status, error);
 }
 
-/* Opens the channels in order, so that those of 0 … open_letters-1 are open. */
-static bide_code open_channels(struct bide_rmq_admin *admin, size_t source, bide_error *error)
+/* Makes sure that the source has a channel: one that no other source needs now, or a new one. */
+static bide_code get_channel(struct bide_rmq_admin *admin, size_t source, bide_error *error)
 {
-    bide_code code = BIDE_OK;
-    while (code == BIDE_OK && admin->open_letters <= source)
-        code = bide_rmq_link_open_channel(&admin->link, bide_rmq_channel_of(admin->open_letters++), error);
-    return code;
+    if (bide_rmq_channel_of(admin, source))
+        return BIDE_OK;
+    for (size_t i = 0; i < admin->n_lanes; i++)
+        if (admin->n_letters[admin->lanes[i]] == 0) {
+            admin->lanes[i] = source;
+            return BIDE_OK;
+        }
+    admin->lanes[admin->n_lanes++] = source;
+    return bide_rmq_link_open_channel(&admin->link, bide_rmq_channel_of(admin, source), error);
 }
 
 typedef bide_code fetch_letters(struct bide_rmq_fetch *fetch, bide_error *error);
@@ -279,7 +290,8 @@ static bide_code take(struct bide_rmq_fetch *fetch, fetch_letters *how, size_t *
     struct bide_rmq_admin *admin = fetch->admin;
     bide_buffer_init(&fetch->body);
     fetch->bytes_before = fetch->pile->bytes;
-    bide_code code = open_channels(admin, fetch->source, error);
+    bide_code code = get_channel(admin, fetch->source, error);
+    fetch->channel = bide_rmq_channel_of(admin, fetch->source);
     if (code == BIDE_OK && fetch->most > 0)
         code = how(fetch, error);
     bide_buffer_release(&fetch->body);

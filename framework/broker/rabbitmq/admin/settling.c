@@ -4,7 +4,15 @@
 #include "broker/rabbitmq/admin/fetch.h"
 
 enum { RETURN_MS = 2000, RETURN_STEP_MS = 2, ACKS_MAX = 16 };
-enum { ALL = 0 }; /* tag 0 with `multiple`: all that the channel has fetched */
+enum { ALL = 0 }; /* tag 0 with `multiple`: all in hand that came by the channel */
+
+amqp_channel_t bide_rmq_channel_of(const struct bide_rmq_admin *admin, size_t source)
+{
+    for (size_t i = 0; i < admin->n_lanes; i++)
+        if (admin->lanes[i] == source)
+            return (amqp_channel_t)(BIDE_RMQ_LETTERS + i);
+    return 0;
+}
 
 /* An earlier question may have ended the connection. */
 static bide_code check_link(const struct bide_rmq_admin *admin, bide_error *error)
@@ -17,7 +25,7 @@ static bide_code acknowledge(struct bide_rmq_admin *admin, size_t source, uint64
     bide_code code = check_link(admin, error);
     if (code != BIDE_OK)
         return code;
-    int status = amqp_basic_ack(admin->link.amqp, bide_rmq_channel_of(source), tag, tag == ALL);
+    int status = amqp_basic_ack(admin->link.amqp, bide_rmq_channel_of(admin, source), tag, tag == ALL);
     return status == AMQP_STATUS_OK ? BIDE_OK : bide_rmq_letters_failed(admin, status, error);
 }
 
@@ -26,7 +34,7 @@ static bide_code give_back(struct bide_rmq_admin *admin, size_t source, uint64_t
     bide_code code = check_link(admin, error);
     if (code != BIDE_OK)
         return code;
-    int status = amqp_basic_nack(admin->link.amqp, bide_rmq_channel_of(source), tag, tag == ALL, 1);
+    int status = amqp_basic_nack(admin->link.amqp, bide_rmq_channel_of(admin, source), tag, tag == ALL, 1);
     return status == AMQP_STATUS_OK ? BIDE_OK : bide_rmq_letters_failed(admin, status, error);
 }
 
@@ -92,18 +100,19 @@ static void await_return(struct bide_rmq_admin *admin, size_t source)
 void bide_rmq_letters_give_back(struct bide_rmq_admin *admin)
 {
     bide_error ignored; /* if this fails, the connection has ended, and the broker takes the letters back */
-    for (size_t source = 0; source < admin->open_letters; source++)
-        if (admin->n_letters[source])
-            give_back(admin, source, ALL, &ignored);
-    for (size_t source = 0; source < admin->open_letters; source++) {
+    for (size_t i = 0; i < admin->n_lanes; i++)
+        if (admin->n_letters[admin->lanes[i]])
+            give_back(admin, admin->lanes[i], ALL, &ignored);
+    for (size_t i = 0; i < admin->n_lanes; i++) {
+        size_t source = admin->lanes[i];
         if (source < admin->sources.n_dead) /* a holding queue may pass them on at once */
             await_return(admin, source);
         admin->n_letters[source] = 0;
         if (admin->link.amqp)
-            amqp_channel_close(admin->link.amqp, bide_rmq_channel_of(source), AMQP_REPLY_SUCCESS);
+            amqp_channel_close(admin->link.amqp, bide_rmq_channel_of(admin, source), AMQP_REPLY_SUCCESS);
     }
     admin->n_acks = 0;
     if (admin->link.amqp)
         amqp_maybe_release_buffers(admin->link.amqp);
-    admin->open_letters = 0;
+    admin->n_lanes = 0;
 }

@@ -19,6 +19,13 @@ static bide_code put_send(struct bide_rmq_publisher *publisher, struct bide_rmq_
     return put(publisher, message, &route, item, error);
 }
 
+/* A run burns an attempt, unless it counts for nothing. */
+static bool is_held_back(const struct bide_settlement *settlement)
+{
+    return settlement->verdict == BIDE_VERDICT_RETRY &&
+           settlement->attempt == settlement->delivery->message->attempt;
+}
+
 static bide_code put_again(
     struct bide_rmq_publisher *publisher, struct bide_rmq_item *item, bide_error *error)
 {
@@ -37,7 +44,8 @@ static bide_code put_again(
     if (is_dead)
         bide_rmq_route_dead(&route, queue);
     else
-        bide_rmq_route_due(&route, settings, queue->name, &message);
+        (is_held_back(settlement) ? bide_rmq_route_held_back : bide_rmq_route_due)(
+            &route, settings, queue->name, &message);
     if (!bide_rmq_draft_again(&publisher->draft, delivery->raw, &message, is_dead ? &death : NULL,
             bide_rmq_route_holds(&route, settings)))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
