@@ -24,6 +24,7 @@ QUICK = {"rabbitmq": "heartbeat=2&connect_timeout=2", "redis": "timeout=2&connec
 IN_FLIGHT = PREFETCH + THREADS + 1024  # with what is nearly due
 UNANSWERED = 300  # of a sender that tries again by itself: all of one call
 FROZEN_S, AT_ONCE = 3, 24
+HANDSHAKE = 6  # pieces: header, start, start-ok, tune, tune-ok with open, open-ok
 LONGEST = 40_000  # bytes until a cut: anywhere from the handshake to the last frame of some hundred messages
 
 
@@ -120,6 +121,10 @@ def steps_of_a_sending(project):
     sent = ["first", whole, *(name for name, code, _ in ends if code == 0)]
     print(f"{len(steps)} faults at {pieces} pieces; in spite of them {len(sent) - 2} were sent")
     expect(len(sent) >= 4, f"only {len(sent)} were sent")  # from the message itself on it tries again
+    if project.broker == "rabbitmq":  # … and once the broker has let it in
+        given_up = [f"{what}{piece}" for (piece, what), (_, code, _) in zip(steps, ends)
+                    if code and what != "freeze" and piece > HANDSHAKE]
+        expect(not given_up, f"not tried again: {given_up}")
     wait_until(lambda: project.all_ended(sent), 60, lambda: f"all has ended: {where_it_hangs(project, sent)}")
     expect(worker.stop() == 0, worker.log_tail())
 

@@ -5,6 +5,7 @@
 circuit that is open is shown."""
 
 import sys
+import time
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.console import LocalConsole  # noqa: E402
@@ -13,6 +14,7 @@ from bidetest.waiting import wait_until  # noqa: E402
 
 MESSAGES = 300
 SLACK = 8  # a process may be about to look at the controls when the first ones come
+ROUNDS = 5  # a second: how often a message that is held comes round at most; it is held for 0.5 s and longer
 
 
 def ran(project, kind):
@@ -35,12 +37,23 @@ def configured(project, **queues):
     return worker, LocalConsole(project, worker)
 
 
+def stays(console, kind):
+    """What is held waits in the broker, and does not come and go all the time."""
+    def came():
+        return console.metrics().get(("bide_messages_total", "released", kind), 0)
+    before, since = came(), time.monotonic()
+    time.sleep(1)
+    rate = (came() - before) / (time.monotonic() - since) / MESSAGES
+    expect(rate <= ROUNDS, f"each message of '{kind}' came round {rate:.1f} times a second")
+
+
 def holds(project, console, worker, name, paused, free, within):
     """`paused` waits while `free` runs; then all of it runs, at its first attempt."""
     expect(console.act(f"/pause/{name}")[0] == 200, f"{name} cannot be paused")
     expect(console.metrics()["bide_paused", name] == 1, "the metric does not say that it is paused")
     project.send(row for pair in zip(rows(paused), rows(free)) for row in pair)
     wait_until(lambda: ran(project, free) >= MESSAGES, 30, lambda: f"the other type runs: {worker.log_tail()}")
+    stays(console, paused)
     expect(ran(project, paused) <= 4 + SLACK, f"{ran(project, paused)} of what is paused ran")
     expect(console.act(f"/resume/{name}")[0] == 200, f"{name} cannot be resumed")
     wait_until(lambda: ran(project, paused) >= 4 + MESSAGES, within, lambda: f"resumed: {project.status()}")

@@ -95,7 +95,8 @@ static bide_code log_in(struct bide_rmq_link *link, const char *role, bool beats
     char doing[TEXT_SIZE];
     snprintf(doing, sizeof doing, "the login of '%s' to vhost '%s'", settings->user, settings->vhost);
     bide_code code = bide_rmq_check(settings, reply, doing, error);
-    link->frame_max = (size_t)amqp_get_frame_max(link->amqp);
+    if (code == BIDE_OK)
+        link->frame_max = (size_t)amqp_get_frame_max(link->amqp);
     return code;
 }
 

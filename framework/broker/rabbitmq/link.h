@@ -12,8 +12,8 @@ struct bide_rmq_link {
     const struct bide_rmq_settings *settings;
     amqp_connection_state_t amqp; /* NULL: closed */
     int fd;
-    size_t frame_max;
-    bool blocked; /* the broker has an alarm and does not read published messages */
+    size_t frame_max; /* 0: the broker has not let us in */
+    bool blocked;     /* the broker has an alarm and does not read published messages */
 };
 
 /* Connects to host number `first` (modulo their number), then tries each of the others, until one accepts the

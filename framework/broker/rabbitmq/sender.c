@@ -36,7 +36,7 @@ struct sender {
 };
 
 /* DENIALS: the sender reconnects and declares once before it takes a denial as final. */
-enum { PAUSE_MS = 20, SLICE_MS = 1000, DENIALS = 2 };
+enum { PAUSE_MS = 20, SLICE_MS = 1000, DENIALS = 2, OPEN_AGAIN = 2 };
 
 static int64_t now_us(const struct sender *sender)
 {
@@ -265,6 +265,20 @@ static void destroy(struct bide_sender *base)
 
 static const struct bide_sender_ops ops = {.send = send_all, .destroy = destroy};
 
+/* What answers in AMQP and then fails may well take a second try: a node that starts or stops, a queue that
+ * somebody else declares just now. Where nobody answers, whoever opens the sender decides. */
+static bide_code open_first(struct sender *sender, bide_error *error)
+{
+    sender->deadline_us = now_us(sender) + sender->settings->timeout_ms * 1000;
+    bide_code code = bide_rmq_publisher_open(&sender->publisher, "sender", false, error);
+    for (int again = 0; again < OPEN_AGAIN && code == BIDE_E_BROKER && sender->publisher.link.frame_max > 0;
+         again++) {
+        bide_reconnect_failed(&sender->reconnect, now_us(sender));
+        code = connect_again(sender, error);
+    }
+    return code;
+}
+
 bide_code bide_rmq_open_sender(
     const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error)
 {
@@ -280,7 +294,7 @@ bide_code bide_rmq_open_sender(
     sender->base.ops = &ops;
     sender->settings = settings;
     bide_rmq_publisher_init(&sender->publisher, settings, on_outcome, sender);
-    code = bide_rmq_publisher_open(&sender->publisher, "sender", false, error);
+    code = open_first(sender, error);
     if (code != BIDE_OK) {
         destroy(&sender->base);
         return code;
