@@ -123,6 +123,8 @@ struct bide_store_answer {
     int64_t count;    /* ARRIVE: members now. ACQUIRE: holders now. METER: permits reserved */
     int64_t total;    /* ARRIVE: as far as known */
     int64_t wait_us;  /* METER: until the first permit begins, or (none reserved) would begin */
+    int64_t at_us;    /* METER: when that was said, by the store's clock (Unix µs): who asks several times
+                         learns how that clock stands to its own, more exactly than one call takes */
     char *data;       /* TURN that was not ok, GET: owned (bide_store_letter_clear frees it); NULL: none */
     size_t size;
 };

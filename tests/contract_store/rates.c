@@ -114,6 +114,23 @@ static void never_more_than_the_rate(void **state)
         assert_true(begins_us[i] >= start_us + (int64_t)i * INTERVAL_US - 1);
 }
 
+/* With the wait it says when a permit begins, by the store's clock: that of this host, here. */
+static void it_says_when_it_was_asked(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t hosts_differ_us = 5 * SECOND_US;
+    int64_t before_us = bide_wall_us(bide_clock_system());
+    const struct bide_store_answer *answer = apply(fixture->store, meter("k", 0, SECOND_US, 0));
+    int64_t at_us = answer->at_us;
+    assert_true(
+        at_us >= before_us - hosts_differ_us && at_us <= bide_wall_us(bide_clock_system()) + hosts_differ_us);
+    apply(fixture->store, meter("k", 1, HALF_HOUR_US, 0));
+    answer = apply(fixture->store, meter("k", 1, HALF_HOUR_US, DAY_US));
+    int64_t permit_us = answer->at_us + answer->wait_us;
+    answer = apply(fixture->store, meter("k", 0, HALF_HOUR_US, 0));
+    assert_int_equal(answer->at_us + answer->wait_us, permit_us + HALF_HOUR_US);
+}
+
 static const struct CMUnitTest cases[] = {
     CASE("meter/permits-follow-each-other", permits_follow_each_other),
     CASE("meter/reserves-within-a-time-only", reserves_within_a_time_only),
@@ -121,5 +138,6 @@ static const struct CMUnitTest cases[] = {
     CASE("meter/keys-are-apart-and-can-be-freed", keys_are_apart_and_can_be_freed),
     CASE("meter/after-lapse-it-is-free", after_lapse_it_is_free),
     CASE("meter/never-more-than-the-rate", never_more_than_the_rate),
+    CASE("meter/it-says-when-it-was-asked", it_says_when_it_was_asked),
 };
 CASE_GROUP(rate_cases, cases);

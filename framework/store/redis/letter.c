@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -217,6 +218,8 @@ static bide_code take_answer(
         return take_data(answer, values[3], error);
     }
     answer->count = first;
+    if (operation->kind == BIDE_STORE_METER && values[3]->type == REDIS_REPLY_STRING)
+        answer->at_us = strtoll(values[3]->str, NULL, 10);
     *(operation->kind == BIDE_STORE_METER ? &answer->wait_us : &answer->total) = second;
     return BIDE_OK;
 }

@@ -186,6 +186,7 @@ bide_code bide_store_sqlite_meter(
     if (granted > meter->n)
         granted = meter->n;
     answer->wait_us = wait_us;
+    answer->at_us = store->now_us;
     answer->count = granted;
     answer->ok = wait_us == 0;
     return granted ? write_wait(store, operation, wait_us + granted * meter->interval_us, error) : BIDE_OK;

@@ -124,7 +124,7 @@ function kinds.m(i, at, key)
     local ends = wait + granted * interval
     write_fact(at, key, 1, digits(now_us + ends), math.floor(ends / 1000) + 1, has_end)
   end
-  return answer(wait == 0 and 1 or 0, granted, wait), i + 3
+  return answer(wait == 0 and 1 or 0, granted, wait, digits(now_us)), i + 3
 end
 
 -- member (-1: none), total
