@@ -95,6 +95,27 @@ bide_code bide_parse_duration(const char *text, int64_t *ret_ms, bide_error *err
         "'%.100s' is not a duration: write for example 250ms, 1.5s, 10m, 1h30m or 7d, at most 3650d", text);
 }
 
+bide_code bide_parse_rate(const char *text, int64_t *ret_n, int64_t *ret_window_ms, bide_error *error)
+{
+    const int64_t longest_ms = INT64_C(366) * 86400 * 1000;
+    const int most = 1000000;
+    const char *slash = strchr(text, '/');
+    char number[16] = "";
+    int64_t n = 0, window_ms = 0;
+    if (slash && slash > text && (size_t)(slash - text) < sizeof number) {
+        memcpy(number, text, (size_t)(slash - text));
+        if (bide_parse_int(number, 1, most, &n, NULL) == BIDE_OK && scan_duration(slash + 1, &window_ms) &&
+            window_ms > 0 && window_ms <= longest_ms) {
+            *ret_n = n;
+            *ret_window_ms = window_ms;
+            return BIDE_OK;
+        }
+    }
+    return bide_fail(error, BIDE_E_USAGE,
+        "'%.100s' is not a rate: write for example 50/1s, 100/1m or 1000/1h, at most %d, in at most 366d",
+        text, most);
+}
+
 bide_code bide_parse_size(const char *text, int64_t *ret_bytes, bide_error *error)
 {
     double value;

@@ -16,6 +16,8 @@
 bide_code bide_parse_duration(const char *text, int64_t *ret_ms, bide_error *error);
 bide_code bide_parse_size(const char *text, int64_t *ret_bytes, bide_error *error);
 bide_code bide_parse_instant(const char *text, int64_t *ret_ms, bide_error *error);
+/* "100/1m": so many (1 … 1000000) in a time (1ms … 366d). */
+bide_code bide_parse_rate(const char *text, int64_t *ret_n, int64_t *ret_window_ms, bide_error *error);
 bide_code bide_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret_value, bide_error *error);
 
 enum { BIDE_DURATION_TEXT = 32, BIDE_INSTANT_TEXT = 40 };

@@ -113,6 +113,62 @@ static bide_code check_breaker(
         bide_format_duration(handler->breaker.max_pause_ms, longest));
 }
 
+static bool is_key(const char *key)
+{
+    if (strncmp(key, "header:", 7) == 0)
+        return key[7] != 0;
+    return strncmp(key, "json:/", 6) == 0 || strcmp(key, "type") == 0 || strcmp(key, "queue") == 0;
+}
+
+static bide_code check_shared_limits(
+    const struct bide_reader *reader, const config_t *file, const struct bide_config *config)
+{
+    for (size_t i = 0; i < config->n_limits; i++) {
+        const struct bide_shared_limit_config *limit = &config->limits[i];
+        const config_setting_t *at = element(file, "limits", i);
+        if (bide_config_limit(config, limit->name) != limit)
+            return bide_reader_fail(reader, at, "limit '%s' is defined twice", limit->name);
+        if (limit->rate.n == 0 && limit->concurrency == 0)
+            return bide_reader_fail(
+                reader, at, "limit '%s' needs a rate (\"100/1m\"), a concurrency, or both", limit->name);
+        if (limit->key && !is_key(limit->key))
+            return bide_reader_fail(reader, config_setting_get_member(at, "key"),
+                "key of limit '%s' is '%.100s': it must be \"header:NAME\", \"json:/POINTER\", \"type\" or "
+                "\"queue\"",
+                limit->name, limit->key);
+    }
+    return BIDE_OK;
+}
+
+static bide_code unknown_limit(const struct bide_reader *reader, const config_setting_t *at,
+    const struct bide_config *config, const char *name)
+{
+    const char *known[64] = {0};
+    char hint[BIDE_SUGGEST_TEXT];
+    for (size_t i = 0; i < config->n_limits && i + 1 < sizeof known / sizeof known[0]; i++)
+        known[i] = config->limits[i].name;
+    return bide_reader_fail(
+        reader, at, "no limit '%.100s' in `limits`%s", name, bide_suggest(name, known, hint));
+}
+
+static bide_code check_limited_by(const struct bide_reader *reader, const config_setting_t *at,
+    const struct bide_config *config, const struct bide_handler_config *handler)
+{
+    const config_setting_t *given = config_setting_get_member(at, "limited_by");
+    for (size_t i = 0; handler->limited_by && handler->limited_by[i]; i++) {
+        if (i == BIDE_LIMITED_BY_MAX)
+            return bide_reader_fail(
+                reader, given, "limited_by of '%s': at most %d", handler->type, BIDE_LIMITED_BY_MAX);
+        if (!bide_config_limit(config, handler->limited_by[i]))
+            return unknown_limit(reader, given, config, handler->limited_by[i]);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(handler->limited_by[i], handler->limited_by[j]) == 0)
+                return bide_reader_fail(reader, given, "limited_by of '%s' names '%s' twice", handler->type,
+                    handler->limited_by[i]);
+    }
+    return BIDE_OK;
+}
+
 static const struct bide_program_config *find_program(
     const struct bide_config *config, const char *name, size_t n)
 {
@@ -198,6 +254,8 @@ static bide_code check_handler(
     if (code == BIDE_OK)
         code = check_limits(reader, at, handler);
     if (code == BIDE_OK)
+        code = check_limited_by(reader, at, config, handler);
+    if (code == BIDE_OK)
         code = check_breaker(reader, at, handler);
     return code == BIDE_OK ? check_retry(reader, at, handler) : code;
 }
@@ -281,6 +339,8 @@ bide_code bide_config_check(
     bide_code code = check_queues(reader, file, config);
     if (code == BIDE_OK)
         code = check_programs(reader, file, config);
+    if (code == BIDE_OK)
+        code = check_shared_limits(reader, file, config);
     if (code == BIDE_OK)
         code = check_store(reader, file, config);
     if (code == BIDE_OK)

@@ -78,6 +78,20 @@ struct bide_program_config {
     struct bide_limits_config limits;
 };
 
+/* What handlers may do together, across all workers: `limits` of the file. */
+struct bide_rate {
+    int64_t n; /* 0: none */
+    int64_t window_ms;
+};
+struct bide_shared_limit_config {
+    char *name;
+    struct bide_rate rate;
+    int concurrency; /* 0: none */
+    char *key;       /* NULL: one for all; "type", "queue", "header:NAME", "json:/POINTER" */
+};
+
+enum { BIDE_LIMITED_BY_MAX = 4 };
+
 struct bide_handler_config {
     char *type;
     char *plugin;      /* as in the file: a name or a path; with `program`, the program's name */
@@ -91,8 +105,9 @@ struct bide_handler_config {
     struct bide_limits_config limits; /* all 0 but for BIDE_ISOLATION_PROCESS */
     struct bide_retry_config retry;
     struct bide_breaker_config breaker;
-    int64_t once_ms; /* what ended done so long ago at most does not run again; 0: it may */
-    char *on_dead;   /* type of the message that reports a dead letter; NULL: no message */
+    int64_t once_ms;   /* what ended done so long ago at most does not run again; 0: it may */
+    char **limited_by; /* names of `limits`, ended by NULL; NULL: none */
+    char *on_dead;     /* type of the message that reports a dead letter; NULL: no message */
     struct bide_setting_value *settings;
     size_t n_settings;
     char *file; /* the file that defines it, for messages: bide_config.path or an included one */
@@ -153,6 +168,8 @@ struct bide_config {
     struct bide_dead_config dead;
     struct bide_program_config *programs;
     size_t n_programs;
+    struct bide_shared_limit_config *limits;
+    size_t n_limits;
     struct bide_queue_config *queues; /* never empty: without `queues`, those of the handlers and "default" */
     size_t n_queues;
     struct bide_handler_config *handlers;
@@ -179,6 +196,8 @@ void bide_config_destroy(struct bide_config *config);
 
 /* The handler of a type, or NULL. */
 const struct bide_handler_config *bide_config_handler(const struct bide_config *config, const char *type);
+/* The limit of a name, or NULL. */
+const struct bide_shared_limit_config *bide_config_limit(const struct bide_config *config, const char *name);
 
 /* Writes the reference (Markdown) or a commented configuration file of all options, from the table. */
 void bide_config_write_reference(struct bide_buffer *to);

@@ -15,6 +15,7 @@ static const char *const kind_names[] = {
     [BIDE_OPTION_BOOL] = "true or false",
     [BIDE_OPTION_FRACTION] = "number",
     [BIDE_OPTION_DURATION] = "duration",
+    [BIDE_OPTION_RATE] = "rate",
     [BIDE_OPTION_SIZE] = "size",
     [BIDE_OPTION_CHOICE] = "choice",
     [BIDE_OPTION_WORD] = "choice",

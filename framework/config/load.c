@@ -186,6 +186,14 @@ bide_code bide_config_complete(const struct bide_config *config, bide_error *err
     return config->unset ? bide_fail(error, BIDE_E_CONFIG, "%s", config->unset) : BIDE_OK;
 }
 
+const struct bide_shared_limit_config *bide_config_limit(const struct bide_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_limits; i++)
+        if (strcmp(config->limits[i].name, name) == 0)
+            return &config->limits[i];
+    return NULL;
+}
+
 const struct bide_handler_config *bide_config_handler(const struct bide_config *config, const char *type)
 {
     for (size_t i = 0; i < config->n_handlers; i++)

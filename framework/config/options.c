@@ -221,6 +221,27 @@ static const struct bide_option_section program_section = {"programs", sizeof(st
     "(docs/program-protocol.md).",
     program_options};
 
+#define SHARED(member) AT(bide_shared_limit_config, member)
+
+static const struct bide_option shared_limit_options[] = {
+    {"name", BIDE_OPTION_TYPE, SHARED(name), .sample = "api",
+        .help = "What handlers call it by `limited_by`: " BIDE_NAME_RULE "."},
+    {"rate", BIDE_OPTION_RATE, SHARED(rate), .fallback = "", .sample = "100/1m",
+        .help = "So many runs begin at most in any time of this length: `50/1s`, `100/1m`."},
+    {"concurrency", BIDE_OPTION_INT, SHARED(concurrency), .fallback = "0", .sample = "5", .min = 0,
+        .max = 100000, .help = "So many runs at once at most, on all hosts together; 0: any number."},
+    {"key", BIDE_OPTION_STRING, SHARED(key), .fallback = "", .sample = "header:X-Tenant",
+        .help = "What is counted apart: `header:NAME`, `json:/POINTER` into the body, `type` or `queue`. "
+                "Without it, all messages are counted together."},
+    {0},
+};
+
+static const struct bide_option_section shared_limit_section = {"limits",
+    sizeof(struct bide_shared_limit_config),
+    "How often, and how many at once, handlers may run across all workers of the namespace (docs/limits.md). "
+    "Needs a `store`. Not to be confused with a handler's own `limits`, which are those of its sandbox.",
+    shared_limit_options};
+
 #define HANDLER(member) AT(bide_handler_config, member)
 
 static const struct bide_option handler_options[] = {
@@ -254,6 +275,8 @@ static const struct bide_option handler_options[] = {
         .help = "A message of which a copy (the same queue, type and id) ended done within this time is "
                 "acknowledged without a run and counted as `duplicate`. Needs a `store`: docs/once.md. 0: "
                 "copies run."},
+    {"limited_by", BIDE_OPTION_STRINGS, HANDLER(limited_by), .fallback = "", .sample = "api",
+        .help = "Names of `limits` that its runs keep, up to four: `[\"api\", \"tenant\"]`."},
     {"on_dead", BIDE_OPTION_TYPE, HANDLER(on_dead), .fallback = "", .sample = "dead-receipt",
         .help =
             "Another type: when a message of this handler becomes a dead letter (`exhausted`, `rejected`, "
@@ -318,6 +341,9 @@ static const struct bide_option root_options[] = {
         .help = "How long dead letters are kept."},
     {"programs", BIDE_OPTION_LIST, ROOT(programs), offsetof(struct bide_config, n_programs), .fallback = "",
         .section = &program_section, .max = 100, .help = "Handlers in other languages."},
+    {"limits", BIDE_OPTION_LIST, ROOT(limits), offsetof(struct bide_config, n_limits), .fallback = "",
+        .section = &shared_limit_section, .max = 32,
+        .help = "How often, and how many at once, handlers may run across all workers."},
     {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",
         .section = &queue_section, .max = 1000, .help = "The queues this worker serves."},
     {"handlers", BIDE_OPTION_LIST, ROOT(handlers), offsetof(struct bide_config, n_handlers), .fallback = "",

@@ -20,6 +20,7 @@ enum bide_option_kind {
     BIDE_OPTION_BOOL,      /* bool */
     BIDE_OPTION_FRACTION,  /* double, 0 … 1 */
     BIDE_OPTION_DURATION,  /* int64_t ms, min … max */
+    BIDE_OPTION_RATE,      /* struct bide_rate */
     BIDE_OPTION_SIZE,      /* int64_t bytes, min … max */
     BIDE_OPTION_CHOICE,    /* int or enum: the index in `choices` */
     BIDE_OPTION_WORD,      /* char *, one of `choices`; NULL: unset */

@@ -202,6 +202,19 @@ static bide_code read_duration(const struct value *value)
     return BIDE_OK;
 }
 
+static bide_code read_rate(const struct value *value)
+{
+    struct bide_rate *rate = target(value);
+    bide_error why;
+    if (!value->text)
+        return wrong_kind(value, "a rate in quotes, such as \"50/1s\" or \"100/1m\"");
+    if (!*value->text && !value->at)
+        return BIDE_OK; /* the fallback: none */
+    if (bide_parse_rate(value->text, &rate->n, &rate->window_ms, &why) != BIDE_OK)
+        return bide_reader_fail(value->reader, value->at, "%s: %s", value->option->key, why.text);
+    return BIDE_OK;
+}
+
 static bide_code read_size(const struct value *value)
 {
     int64_t bytes;
@@ -307,6 +320,7 @@ static bide_code (*const kinds[])(const struct value *) = {
     [BIDE_OPTION_BOOL] = read_bool,
     [BIDE_OPTION_FRACTION] = read_fraction,
     [BIDE_OPTION_DURATION] = read_duration,
+    [BIDE_OPTION_RATE] = read_rate,
     [BIDE_OPTION_SIZE] = read_size,
     [BIDE_OPTION_CHOICE] = read_choice,
     [BIDE_OPTION_WORD] = read_word,
