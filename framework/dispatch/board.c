@@ -41,6 +41,8 @@ static void add_landed(struct bide_board *board, struct bide_job *job)
 bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
 {
     int64_t due_us = job->delivery->message->due_ms * 1000;
+    if (job->start_us > due_us)
+        due_us = job->start_us;
     job->ready_us = now_mono_us;
     job->landed = false;
     job->landing = (struct bide_heap_node){.due_us = due_us};

@@ -95,7 +95,8 @@ void bide_run_release(struct bide_run *run)
 {
     drop_sends(run);
     bide_free(run->error);
-    run->error = NULL;
+    bide_free(run->throttled);
+    run->error = run->throttled = NULL;
 }
 
 /* ---- what handlers call ---- */
@@ -120,6 +121,19 @@ bide_outcome bide_retry(bide_context *context, int64_t delay_ms, const char *for
     keep_text(context, format, args);
     va_end(args);
     context->run->delay_ms = delay_ms < 0 ? BIDE_BY_POLICY : delay_ms;
+    return BIDE_RETRY;
+}
+
+bide_outcome bide_throttled(
+    bide_context *context, const char *limit, int64_t after_ms, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    keep_text(context, format, args);
+    va_end(args);
+    context->run->delay_ms = after_ms < 0 ? BIDE_BY_POLICY : after_ms;
+    bide_free(context->run->throttled);
+    context->run->throttled = bide_strdup(limit ? limit : "");
     return BIDE_RETRY;
 }
 

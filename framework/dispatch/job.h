@@ -16,6 +16,7 @@
 struct bide_errand;
 struct bide_gate_list;
 struct bide_handler;
+struct bide_limit_pass;
 
 /* What a run has produced. The pool thread writes it, the intake reads it. */
 struct bide_run {
@@ -30,6 +31,8 @@ struct bide_run {
     bool spared; /* RETRY, but this process lacked memory or the like to run it: the attempt does not count */
     bool ran;    /* false: handed back without a run */
     bool expired;       /* its expiry passed before it could run */
+    bool late;          /* it did not run: its permit's time was over (bide_job.begin_from_us) */
+    char *throttled;    /* owned; RETRY, by bide_throttled: the limit's name, "" for all; else NULL */
     int64_t started_us; /* wall */
     int64_t waited_us;  /* monotonic: from when it could have run (submitted and due) to the start */
     int64_t took_us;
@@ -53,6 +56,11 @@ struct bide_job {
     const struct bide_gate_list *gates;
     struct bide_errand *errand; /* (intake) the answer that it waited for; NULL: none */
     struct bide_errand *permit; /* (intake) what asked for the one that it holds (gates/once.c); NULL: none */
+    /* (intake) A run with permits of limits begins between these two (monotonic); the pool gives back what
+     * cannot (bide_run.late). begin_by_us 0: at any time. start_us: wall; it lands then, if that is later
+     * than its due time. */
+    int64_t start_us, begin_from_us, begin_by_us;
+    struct bide_limit_pass *limits; /* (intake) its way past the limits (gates/limit.c); NULL: none */
     struct bide_run run;
 };
 

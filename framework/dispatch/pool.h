@@ -79,6 +79,8 @@ size_t bide_pool_find_hung(struct bide_pool *pool);
 void bide_pool_finish(struct bide_pool *pool, struct bide_job *job);
 /* A message expires if it has not begun to run by then. Called right before it runs. */
 bool bide_pool_has_expired(const struct bide_job *job, int64_t wall_us);
+/* Its permit's time is not now. Called right before it runs. */
+bool bide_pool_is_late(const struct bide_job *job, int64_t mono_us);
 void bide_pool_set_share(struct bide_pool *pool, struct bide_share *share, int most);
 
 /* Ends the threads and waits for them up to timeout_ms. False if a handler did not return: pool, handlers and

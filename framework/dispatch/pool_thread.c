@@ -201,10 +201,25 @@ bool bide_pool_has_expired(const struct bide_job *job, int64_t wall_us)
     return expires_ms > 0 && wall_us > expires_ms * 1000;
 }
 
-/* Hands the job back: it belongs to the intake from here on. */
-static void drop_expired(struct bide_pool *pool, struct bide_job *job)
+bool bide_pool_is_late(const struct bide_job *job, int64_t mono_us)
 {
-    job->run.expired = true;
+    return job->begin_by_us > 0 && (mono_us > job->begin_by_us || mono_us < job->begin_from_us);
+}
+
+/* Does the job not run after all? Checked at the last moment. */
+static bool drops(struct bide_pool *pool, struct bide_job *job, int64_t wall_us)
+{
+    job->run.expired = bide_pool_has_expired(job, wall_us);
+    job->run.late =
+        !job->run.expired && job->begin_by_us > 0 && bide_pool_is_late(job, bide_mono_us(pool->clock));
+    return job->run.expired || job->run.late;
+}
+
+/* Hands the job back: it belongs to the intake from here on. */
+static void drop(struct bide_pool *pool, struct bide_job *job)
+{
+    if (job->run.late)
+        wake_intake(pool);
     bide_board_finished(&pool->board, job->handler);
     bide_job_append(&pool->done, job);
 }
@@ -215,8 +230,8 @@ static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
     while (!pool->stopping) {
         int64_t wall_us = bide_wall_us(pool->clock);
         struct bide_job *job = bide_board_take(&pool->board, wall_us, mono_us);
-        if (job && bide_pool_has_expired(job, wall_us)) { /* checked at the last moment */
-            drop_expired(pool, job);
+        if (job && drops(pool, job, wall_us)) {
+            drop(pool, job);
             continue;
         }
         if (job && job->handler->runner->begin) {

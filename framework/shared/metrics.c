@@ -72,6 +72,20 @@ struct bide_program_metrics *bide_metrics_program(struct bide_metrics *metrics, 
     return &metrics->programs[n];
 }
 
+struct bide_limit_metrics *bide_metrics_limit(struct bide_metrics *metrics, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    uint32_t n = metrics ? atomic_load(&metrics->n_limits) : BIDE_METRICS_LIMITS;
+    for (uint32_t i = 0; metrics && i < n; i++)
+        if (strcmp(metrics->limits[i].name, name) == 0)
+            return &metrics->limits[i];
+    if (n >= BIDE_METRICS_LIMITS || size > sizeof metrics->limits[n].name)
+        return NULL;
+    memcpy(metrics->limits[n].name, name, size);
+    atomic_store_explicit(&metrics->n_limits, n + 1, memory_order_release);
+    return &metrics->limits[n];
+}
+
 void bide_metrics_describe(
     struct bide_type_metrics *row, const char *plugin, const char *version, const char *build)
 {

@@ -56,6 +56,16 @@ struct bide_program_metrics {
     _Atomic uint64_t runs, restarts; /* ended runs; processes that ended without having been told to */
 };
 
+/* What is limited (docs/limits.md). There are at most so many in a configuration. */
+enum { BIDE_METRICS_LIMITS = 64 };
+struct bide_limit_metrics {
+    char name[BIDE_NAME_MAX + 1];
+    _Atomic uint64_t allowed;   /* runs */
+    _Atomic uint64_t moved;     /* messages, to the time of their permit or turn */
+    _Atomic uint64_t throttled; /* runs that were told "too much" (429) */
+    struct bide_histogram wait; /* of runs: from the first question to the start */
+};
+
 /* What its clerk asked the store (worker/clerk/clerk.h). */
 enum { BIDE_METRICS_STORE_KINDS = 7 };
 struct bide_store_metrics {
@@ -91,6 +101,8 @@ struct bide_metrics {
     struct bide_type_metrics types[BIDE_METRICS_TYPES];
     _Atomic uint32_t n_programs; /* likewise */
     struct bide_program_metrics programs[BIDE_METRICS_PROGRAMS];
+    _Atomic uint32_t n_limits; /* likewise */
+    struct bide_limit_metrics limits[BIDE_METRICS_LIMITS];
     struct bide_store_metrics store;
     struct bide_ring ring;
     struct bide_process process; /* between it and its supervisor */
@@ -113,6 +125,9 @@ void bide_metrics_describe(
 
 /* The row of a program: found, or added. NULL: no room, or no metrics. */
 struct bide_program_metrics *bide_metrics_program(struct bide_metrics *metrics, const char *name);
+
+/* The same of a limit. */
+struct bide_limit_metrics *bide_metrics_limit(struct bide_metrics *metrics, const char *name);
 
 /* A message was settled, or decided upon. */
 void bide_metrics_count(struct bide_type_metrics *row, enum bide_outcome_kind kind);

@@ -82,12 +82,13 @@ bide_code bide_store_require(const struct bide_config *config, const struct bide
     const struct bide_handler_config *needs = NULL;
     char feature[160];
     for (size_t i = 0; i < config->n_handlers && !needs; i++)
-        if (config->handlers[i].once_ms > 0)
+        if (config->handlers[i].once_ms > 0 || config->handlers[i].limited_by)
             needs = &config->handlers[i];
     if (ret_needs)
         *ret_needs = needs != NULL;
     if (!needs || store->type)
         return BIDE_OK;
-    snprintf(feature, sizeof feature, "`once` of handler '%s'", needs->type);
+    snprintf(feature, sizeof feature, "`%s` of handler '%s'", needs->once_ms > 0 ? "once" : "limited_by",
+        needs->type);
     return bide_store_refuse(feature, error);
 }

@@ -126,7 +126,7 @@ static void pass_gates(
     size_t limit = passage->prefetch[job->delivery->queue].limit;
     switch (bide_gates_look(&passage->gates, job, limit, &answer)) {
     case BIDE_GATE_PASS:
-        job->early = job->delivery->message->due_ms * 1000 > wall_us;
+        job->early = job->delivery->message->due_ms * 1000 > wall_us || job->start_us > wall_us;
         bide_job_append(jobs, job);
         break;
     case BIDE_GATE_ALONE:
@@ -136,6 +136,9 @@ static void pass_gates(
         break;
     case BIDE_GATE_SETTLE:
         settle_as_decided(passage, job, &answer);
+        break;
+    case BIDE_GATE_MOVE:
+        end(passage, job, &(struct bide_gate_end){.decision = answer.decision, .kind = BIDE_COUNT_RELEASED});
         break;
     case BIDE_GATE_WAIT:
         count_waiting(passage, job);
@@ -222,6 +225,17 @@ void bide_passage_settle(struct bide_passage *passage, struct bide_job *job)
         release(passage, job);
 }
 
+/* Its permit's time was over, or it landed to ask for one: the last of its gates is asked again. */
+static void ask_again(
+    struct bide_passage *passage, struct bide_job *job, int64_t wall_us, struct bide_job_list *jobs)
+{
+    take_back(passage, job);
+    job->run = (struct bide_run){0};
+    job->submitted = false;
+    job->asked = job->gates->n - 1;
+    pass_gates(passage, job, wall_us, jobs);
+}
+
 static void settle_all(struct bide_passage *passage, struct bide_job_list *jobs)
 {
     struct bide_job *job;
@@ -230,14 +244,6 @@ static void settle_all(struct bide_passage *passage, struct bide_job_list *jobs)
 }
 
 /* ---- the steps of a round ---- */
-
-void bide_passage_collect(struct bide_passage *passage)
-{
-    struct bide_job_list jobs = {0};
-    bide_pool_collect(passage->pool, OVERDUE_US, &jobs);
-    settle_all(passage, &jobs);
-    bide_settle_flush(&passage->settling);
-}
 
 /* What may start now. */
 static void submit(struct bide_passage *passage, struct bide_job_list *jobs)
@@ -254,6 +260,21 @@ static void submit(struct bide_passage *passage, struct bide_job_list *jobs)
     passage->out += jobs->n;
     bide_pool_submit(passage->pool, jobs, &refused);
     settle_all(passage, &refused);
+}
+
+void bide_passage_collect(struct bide_passage *passage)
+{
+    int64_t wall_us = bide_wall_us(passage->site.clock);
+    struct bide_job_list jobs = {0}, again = {0};
+    struct bide_job *job;
+    bide_pool_collect(passage->pool, OVERDUE_US, &jobs);
+    while ((job = bide_job_pop(&jobs)))
+        if (job->run.late && !passage->draining)
+            ask_again(passage, job, wall_us, &again);
+        else
+            bide_passage_settle(passage, job);
+    submit(passage, &again);
+    bide_settle_flush(&passage->settling);
 }
 
 /* What waits, in the pool or in the quarantine, and passes the test (NULL: everything). */
@@ -468,6 +489,7 @@ size_t bide_passage_forget(struct bide_passage *passage)
     while ((job = bide_job_pop(&jobs))) {
         if (job->permit)
             bide_clerk_free(passage->site.clerk, job->permit);
+        bide_free(job->limits);
         bide_run_release(&job->run);
         receiver->ops->forget(receiver, job->delivery);
     }

@@ -1,5 +1,6 @@
 #include "worker/settling.h"
 
+#include "base/alloc.h"
 #include "base/killpoint.h"
 #include "dispatch/context.h"
 #include "message/failures.h"
@@ -111,6 +112,8 @@ void bide_settle(struct bide_settling *settling, struct bide_job *job, enum bide
 {
     const struct bide_site *site = settling->site;
     bool failed = job->handler && (kind == BIDE_COUNT_RETRIED || kind == BIDE_COUNT_DEAD);
+    bide_free(job->run.throttled);
+    job->run.throttled = NULL;
     if (kind == BIDE_COUNT_RELEASED) /* what a run leaves that was cut short */
         bide_run_release(&job->run);
     count(settling, job, kind);

@@ -87,9 +87,12 @@ static bide_outcome answered(struct webhook *webhook, bide_context *context, lon
 {
     const char *reply = reply_text(webhook);
     const char *colon = reply[0] ? ": " : "";
+    int64_t delay_ms = wanted_delay_ms(webhook);
+    if (status == 429 && delay_ms > 0)
+        return bide_throttled(
+            context, NULL, delay_ms, "%s answered 429%s%s", webhook->shown_url, colon, reply);
     if (status == 408 || status == 429 || status >= 500)
-        return bide_retry(context, wanted_delay_ms(webhook), "%s answered %ld%s%s", webhook->shown_url,
-            status, colon, reply);
+        return bide_retry(context, delay_ms, "%s answered %ld%s%s", webhook->shown_url, status, colon, reply);
     if (status >= 300 && status < 400)
         return bide_dead(context, "%s answered %ld: redirects are not followed; set the final 'url'",
             webhook->shown_url, status);

@@ -27,8 +27,9 @@ export class Dead extends Error {}
 
 /** Thrown by a handler: run it again later, after so long or by the handler's policy. */
 export class Retry extends Error {
-  constructor(text?: string, options?: {after?: Duration});
+  constructor(text?: string, options?: {after?: Duration; limit?: string});
   readonly afterMs?: number;
+  readonly limit?: string;
 }
 
 /** The message was refused, or nobody confirmed it. */

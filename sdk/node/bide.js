@@ -13,10 +13,12 @@ const CONCURRENCY = 1000; // the most that a process takes at once unless serve(
 export class Dead extends Error {}
 
 // Thrown by a handler: run it again later. after: seconds, or a duration such as "1.5s"; without it the policy decides.
+// limit: it was too much (429) for this limit of the handler, '' for all: its key waits so long, and the attempt is spared.
 export class Retry extends Error {
-  constructor(text, {after} = {}) {
+  constructor(text, {after, limit} = {}) {
     super(text || 'the handler asks for a retry');
     this.afterMs = after === undefined ? undefined : milliseconds(after);
+    this.limit = limit;
   }
 }
 
@@ -134,7 +136,7 @@ const encode = (line) => wellFormed(JSON.stringify(line)) + '\n';
 
 function failure(error) {
   if (error instanceof Dead) return {dead: error.message || 'rejected by the handler'};
-  if (error instanceof Retry) return error.afterMs === undefined ? {retry: error.message} : {retry: error.message, after_ms: error.afterMs};
+  if (error instanceof Retry) return {retry: error.message, after_ms: error.afterMs, limit: error.limit}; // undefined is left out
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return {retry: text, trace: String(error?.stack ?? text).slice(-TRACE_CHARACTERS)};
 }

@@ -52,11 +52,13 @@ class Dead(Exception):
 
 
 class Retry(Exception):
-    """Raised by a handler: run it again later. `after`: seconds, or a duration such as "1.5s"; without it the policy decides."""
+    """Raised by a handler: run it again later. `after`: seconds, or a duration such as "1.5s"; without it the policy decides.
+    `limit`: it was too much (429) for this limit of the handler, "" for all: its key waits so long, and the attempt is spared."""
 
-    def __init__(self, text: str = "", after: Optional[Duration] = None):
+    def __init__(self, text: str = "", after: Optional[Duration] = None, limit: Optional[str] = None):
         super().__init__(text)
         self.after_ms = None if after is None else _milliseconds(after)
+        self.limit = limit
 
 
 class SendError(Exception):
@@ -252,6 +254,8 @@ def _failed(error: BaseException) -> dict:
         answer: dict = {"retry": str(error) or "the handler asks for a retry"}
         if error.after_ms is not None:
             answer["after_ms"] = error.after_ms
+        if error.limit is not None:
+            answer["limit"] = error.limit
         return answer
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -30,6 +30,7 @@ static struct {
     struct temp_dir dir;
     char path[TEMP_DIR_PATH + 32];
     struct bide_url url;
+    const struct bide_clock *clock; /* NULL: the system's */
     sqlite3 *blocker;
     struct bide_configured_broker broker;
     struct bide_store_metrics metrics;
@@ -99,20 +100,21 @@ static inline void set_up_broker(void)
 /* A process with the store of the one before it. */
 static inline void begin(void)
 {
+    const struct bide_clock *clock = stage.clock ? stage.clock : bide_clock_system();
     struct bide_clerk_options options = {
         .store = {.url = &stage.url,
             .name_space = "bide",
             .base_dir = "/",
             .client_name = "test",
             .timeout_ms = STORE_TIMEOUT_MS,
-            .clock = bide_clock_system()},
+            .clock = clock},
         .broker = &stage.broker,
         .done = &stage.wakeup,
         .metrics = &stage.metrics,
     };
     assert_int_equal(bide_clerk_create(&options, &stage.clerk, NULL), BIDE_OK);
     struct bide_site site = {
-        .config = &stage.config, .clock = bide_clock_system(), .handlers = &stage.all, .clerk = stage.clerk};
+        .config = &stage.config, .clock = clock, .handlers = &stage.all, .clerk = stage.clerk};
     memset(&stage.passage, 0, sizeof stage.passage);
     assert_int_equal(bide_passage_init(&stage.passage, &site, NULL), BIDE_OK);
     assert_int_equal(bide_passage_begin(&stage.passage, NULL), BIDE_OK);

@@ -96,7 +96,11 @@ static void read_failure(struct bide_program_said *said, json_t *value, enum bid
 
 static void read_retry(struct bide_program_said *said, json_t *value)
 {
+    const json_t *limit = json_object_get(said->root, "limit");
     read_failure(said, value, BIDE_SAID_RETRY);
+    said->limit = json_string_value(limit);
+    if (limit && !said->limit)
+        nonsense(said, "\"limit\" names a limit in a string");
 }
 
 static void read_dead(struct bide_program_said *said, json_t *value)

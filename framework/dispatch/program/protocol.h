@@ -41,6 +41,7 @@ struct bide_program_said {
     const char *text;     /* RETRY, DEAD: why; LOG: the line; HELLO: the SDK, or ""; NONSENSE */
     const char *trace;    /* RETRY, DEAD: or NULL */
     int64_t after_ms;     /* RETRY: or BIDE_BY_POLICY */
+    const char *limit;    /* RETRY: it was too much for this limit ("": for all); NULL: it was not that */
     bide_log_level level; /* LOG */
     int concurrency;      /* HELLO */
     json_t *types;        /* HELLO: an array of strings; borrowed from root */

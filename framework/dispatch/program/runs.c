@@ -72,11 +72,12 @@ static struct bide_job *next_job(struct bide_program *program, struct bide_insta
     return job;
 }
 
-/* The job expired while it waited for a process. */
-static void drop_expired(struct bide_program *program, struct bide_job *job)
+/* It expired, or its permit's time passed, while it waited for a process. */
+static bool drops(const struct bide_program *program, struct bide_job *job)
 {
-    job->run.expired = true;
-    bide_pool_finish(program->host->pool, job);
+    job->run.expired = bide_pool_has_expired(job, bide_wall_us(program->host->clock));
+    job->run.late = !job->run.expired && bide_pool_is_late(job, bide_mono_us(program->host->clock));
+    return job->run.expired || job->run.late;
 }
 
 void bide_program_feed(struct bide_program *program, int64_t now_us)
@@ -84,8 +85,8 @@ void bide_program_feed(struct bide_program *program, int64_t now_us)
     struct bide_instance *process;
     struct bide_job *job;
     while ((job = next_job(program, &process)))
-        if (bide_pool_has_expired(job, bide_wall_us(program->host->clock)))
-            drop_expired(program, job);
+        if (drops(program, job))
+            bide_pool_finish(program->host->pool, job);
         else if (!begin(process, job, now_us))
             return_unrun(program, job);
 }
@@ -121,6 +122,9 @@ static bide_outcome failed(struct bide_program_run *run, const struct bide_progr
     if (said->kind == BIDE_SAID_DEAD)
         return trace ? bide_dead(&run->context, "%s\n%s", trace, said->text)
                      : bide_dead(&run->context, "%s", said->text);
+    if (said->limit)
+        return bide_throttled(&run->context, said->limit, said->after_ms, trace ? "%s\n%s" : "%s",
+            trace ? trace : said->text, said->text);
     return trace ? bide_retry(&run->context, said->after_ms, "%s\n%s", trace, said->text)
                  : bide_retry(&run->context, said->after_ms, "%s", said->text);
 }

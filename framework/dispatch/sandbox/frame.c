@@ -114,6 +114,8 @@ void bide_frame_add_answer(struct bide_buffer *to, bide_outcome outcome, const s
     add_int(to, run->delay_ms);
     add_int(to, run->error != NULL);
     add_text(to, run->error ? run->error : "");
+    add_int(to, run->throttled != NULL);
+    add_text(to, run->throttled ? run->throttled : "");
     add_int(to, (int64_t)run->n_sends);
     for (size_t i = 0; i < run->n_sends; i++)
         add_message(to, run->sends[i]);
@@ -338,10 +340,14 @@ bool bide_frame_read_answer(const struct bide_frame *frame, bide_outcome *ret_ou
     int64_t outcome = take_int_within(&reader, INT32_MIN, INT32_MAX), delay_ms = take_int(&reader);
     bool has_error = take_int_within(&reader, 0, 1) != 0;
     const char *error = take_text(&reader);
+    bool is_throttled = take_int_within(&reader, 0, 1) != 0;
+    const char *throttled = take_text(&reader);
     if (!take_sends(&reader, run) || !whole(&reader))
         return false;
     if (has_error)
         run->error = bide_strdup(error); /* without memory the text is lost; the outcome stays */
+    if (is_throttled)
+        run->throttled = bide_strdup(throttled);
     run->delay_ms = delay_ms < 0 ? BIDE_BY_POLICY : delay_ms;
     *ret_outcome = (bide_outcome)outcome;
     return true;

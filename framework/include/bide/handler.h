@@ -94,6 +94,12 @@ enum { BIDE_ERROR_KEPT = 4096 };
 #define BIDE_BY_POLICY INT64_C(-1)
 BIDE_API bide_outcome bide_retry(bide_context *context, int64_t delay_ms, const char *format, ...)
     BIDE_PRINTF(3, 4);
+/* For `return bide_throttled(context, "api", 30000, …)`: what the handler calls said that it is too much
+ * (429). As bide_retry; and of a limit of this handler (`limited_by`; NULL: of all of them) the message's key
+ * waits for after_ms, for all workers, and this attempt does not count. Where the handler has no such limit:
+ * bide_retry. Since ABI 1.1. */
+BIDE_API bide_outcome bide_throttled(
+    bide_context *context, const char *limit, int64_t after_ms, const char *format, ...) BIDE_PRINTF(4, 5);
 /* For `return bide_dead(context, …)`: keeps the text and returns BIDE_DEAD. */
 BIDE_API bide_outcome bide_dead(bide_context *context, const char *format, ...) BIDE_PRINTF(2, 3);
 

@@ -39,6 +39,7 @@ struct bide_errand {
     bool must;            /* applied in the end, however long the store is away */
     bool sends;           /* not before the broker has confirmed what job->run sends, which is gone then */
     struct bide_store_letter letter; /* its code is the answer's; BIDE_E_BROKER: nothing is known */
+    int64_t began_us, ended_us;      /* monotonic: the call to the store that answered it */
     struct bide_store_operation operations[BIDE_ERRAND_OPERATIONS];
     char key[BIDE_STORE_KEY_MAX + 1]; /* for what operations name: scopes, keys, holders … */
     char holder[BIDE_HOLDER_MAX];

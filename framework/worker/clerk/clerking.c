@@ -116,12 +116,15 @@ static bool is_final(bide_code code)
 }
 
 /* True where each letter of the batch has its answer. */
-static bool take_answers(struct bide_clerk *clerk, size_t n, struct errands *answered)
+static bool take_answers(struct bide_clerk *clerk, size_t n, int64_t began_us, struct errands *answered)
 {
+    int64_t ended_us = now_us(clerk);
     bool all = true;
     for (size_t i = 0; i < n; i++) {
         struct bide_errand *errand = clerk->batch[i];
         errand->letter.code = clerk->letters[i].code;
+        errand->began_us = began_us;
+        errand->ended_us = ended_us;
         bool final = is_final(errand->letter.code);
         all &= final;
         errands_add(final || !errand->must ? answered : &clerk->waiting, errand);
@@ -139,7 +142,7 @@ static void apply(struct bide_clerk *clerk, struct errands *answered)
     bide_store_apply(clerk->store, clerk->letters, n, &error);
     count(clerk, n, now_us(clerk) - began_us);
     BIDE_KILL_POINT("worker/once-applied");
-    if (!take_answers(clerk, n, answered))
+    if (!take_answers(clerk, n, began_us, answered))
         went_away(clerk, &error);
 }
 

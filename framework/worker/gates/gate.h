@@ -45,12 +45,14 @@ enum bide_gate_says {
     BIDE_GATE_ALONE,  /* it may run, but while nothing else does (quarantine.h); the gate gave it nothing */
     BIDE_GATE_HOLD,   /* not now: back to the broker until later, and this was no attempt */
     BIDE_GATE_SETTLE, /* never: it is settled as the answer says */
-    BIDE_GATE_WAIT,   /* for the answer to an errand; then `look` is called again */
+    BIDE_GATE_MOVE, /* not now: back to the broker as decided, to the time that was reserved for it; this was
+                       no attempt. Unlike HOLD, the store is told what it must know of it */
+    BIDE_GATE_WAIT, /* for the answer to an errand; then `look` is called again */
 };
 
 struct bide_gate_answer {
     int64_t hold_ms;               /* HOLD, and ALONE where there is no room for it; 0: as long as it stops */
-    struct bide_decision decision; /* SETTLE; what went wrong is job->run.error */
+    struct bide_decision decision; /* SETTLE, MOVE; what went wrong is job->run.error */
     enum bide_outcome_kind kind;   /* SETTLE with BIDE_VERDICT_ACK: as what it counts */
     struct bide_errand *errand;    /* WAIT */
 };
@@ -106,7 +108,7 @@ struct bide_gate_kind {
 };
 
 extern const struct bide_gate_kind bide_gate_fit, bide_gate_crash, bide_gate_pause, bide_gate_runner,
-    bide_gate_circuit, bide_gate_once, bide_gate_unique;
+    bide_gate_circuit, bide_gate_once, bide_gate_unique, bide_gate_limit;
 
 /* ---- for gates ---- */
 

@@ -4,7 +4,8 @@
 
 #include "base/alloc.h"
 
-/* What comes in passes them from the first to the last. */
+/* What comes in passes them from the first to the last. The limit is the last one: what it gives is used at
+ * once, and a run that is late comes back to it. */
 static const struct bide_gate_kind *const table[] = {
     &bide_gate_fit,
     &bide_gate_crash,
@@ -13,6 +14,7 @@ static const struct bide_gate_kind *const table[] = {
     &bide_gate_circuit,
     &bide_gate_once,
     &bide_gate_unique,
+    &bide_gate_limit,
 };
 enum { GATES = sizeof table / sizeof table[0] };
 _Static_assert(GATES <= (int)BIDE_GATES_MAX, "a list has room for every gate");

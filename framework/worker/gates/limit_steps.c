@@ -1,0 +1,389 @@
+/* The way of a message past its limits: what each answer of the store means, and what comes next. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/killpoint.h"
+#include "bide/log.h"
+#include "worker/gates/limit_inside.h"
+
+enum {
+    HOLD_MS = 500, /* of a message whose permits were of no use several times */
+    TRIES_MAX = 4,
+    MORE_MAX = 1000,
+};
+#define WAIT_HERE_US (INT64_C(250) * 1000)
+#define MARGIN_US INT64_C(2000) /* what may pass between the last look at the clock and the run */
+#define ALWAYS_LATE_US INT64_C(1)
+
+/* ---- permits in stock ---- */
+
+static void put_in_stock(struct limit_stock *stock, int64_t first_us, int64_t interval_us, int64_t n)
+{
+    for (int64_t i = 0; i < n && stock->n < LIMIT_STOCK; i++)
+        stock->permits_us[(stock->first + stock->n++) % LIMIT_STOCK] = first_us + i * interval_us;
+    if (n > 0)
+        stock->latest_us = first_us + (n - 1) * interval_us;
+}
+
+/* The next one that can still be used; 0: none. Where some lapsed, fewer are reserved from then on. */
+static int64_t take_from_stock(struct limit_gate *gate, struct limit_stock *stock)
+{
+    int64_t now_us = limit_now_us(gate), permit_us = 0;
+    while (stock->n > 0 && permit_us == 0) {
+        int64_t next_us = stock->permits_us[stock->first];
+        if (bide_limit_span(&gate->clock, next_us).to_us - MARGIN_US > now_us)
+            permit_us = next_us;
+        else
+            stock->next = 0;
+        stock->first = (stock->first + 1) % LIMIT_STOCK;
+        stock->n--;
+    }
+    return permit_us;
+}
+
+/* ---- leaving ---- */
+
+void limit_leave(struct limit_gate *gate, struct bide_job *job)
+{
+    limit_give_back(gate, job->limits);
+    bide_free(job->limits);
+    job->limits = NULL;
+    job->start_us = job->begin_from_us = job->begin_by_us = 0;
+}
+
+static enum bide_gate_says hold(
+    struct limit_gate *gate, struct bide_job *job, int64_t ms, struct bide_gate_answer *answer)
+{
+    limit_leave(gate, job);
+    answer->hold_ms = bide_gate_held_ms(gate->gate.site, ms);
+    return BIDE_GATE_HOLD;
+}
+
+static enum bide_gate_says hold_for_store(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    limit_leave(gate, job);
+    return bide_gate_hold_for_store(gate->gate.site, answer);
+}
+
+/* To the time in so many µs; the broker gets it back as it was. */
+static enum bide_gate_says move(
+    struct limit_gate *gate, struct bide_job *job, int64_t wait_us, struct bide_gate_answer *answer)
+{
+    struct limit *limit = job->limits->handler->limits[job->limits->permit_of];
+    int64_t due_ms = (bide_wall_us(gate->gate.site->clock) + (wait_us > 0 ? wait_us : 0)) / 1000 + 1;
+    if (limit->metrics)
+        bide_metrics_add(&limit->metrics->moved, 1);
+    limit_leave(gate, job);
+    answer->decision = (struct bide_decision){
+        .verdict = BIDE_VERDICT_RETRY, .attempt = job->delivery->message->attempt, .due_ms = due_ms};
+    BIDE_KILL_POINT("worker/limit-moves");
+    return BIDE_GATE_MOVE;
+}
+
+/* ---- going on ---- */
+
+enum bide_gate_says limit_ask(
+    struct limit_gate *gate, struct bide_job *job, enum limit_step step, struct bide_gate_answer *answer)
+{
+    struct bide_limit_pass *pass = job->limits;
+    pass->step = step;
+    struct bide_errand *errand = bide_clerk_is_away(gate->gate.site->clerk) ? NULL : limit_letter(gate, pass);
+    if (!errand)
+        return hold_for_store(gate, job, answer);
+    answer->errand = errand;
+    return BIDE_GATE_WAIT;
+}
+
+/* In hand, until it may ask: it lands, and comes back. */
+static enum bide_gate_says wait_until(struct limit_gate *gate, struct bide_job *job, int64_t mono_us)
+{
+    job->limits->waits = true;
+    job->start_us = bide_wall_us(gate->gate.site->clock) + mono_us - limit_now_us(gate);
+    job->begin_from_us = job->begin_by_us = ALWAYS_LATE_US;
+    return BIDE_GATE_PASS;
+}
+
+/* In this span it may run. One that is suspected of crashes runs alone, when that can be: the permit was its
+ * own, and its time is not kept. */
+static enum bide_gate_says pass_in(struct limit_gate *gate, struct bide_job *job, struct bide_limit_span span)
+{
+    int64_t now_us = limit_now_us(gate);
+    job->start_us = span.from_us > now_us ? bide_wall_us(gate->gate.site->clock) + span.from_us - now_us : 0;
+    job->begin_from_us = span.from_us - MARGIN_US;
+    job->begin_by_us = job->suspect ? 0 : span.to_us - MARGIN_US;
+    BIDE_KILL_POINT("worker/limit-passed");
+    return BIDE_GATE_PASS;
+}
+
+enum bide_gate_says limit_try_again(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    struct bide_limit_pass *pass = job->limits;
+    if (++pass->tries >= TRIES_MAX)
+        return hold(gate, job, HOLD_MS, answer);
+    pass->permit_us = 0;
+    return limit_ask(gate, job, LIMIT_TAKE, answer);
+}
+
+static enum bide_gate_says store_is_slow(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    int64_t more = job->limits->more * 2 + 1;
+    job->limits->more = more < MORE_MAX ? more : MORE_MAX;
+    if (!gate->slow)
+        bide_log(BIDE_LOG_WARN, "the store takes more than 50 ms to answer: permits of limits are over when "
+                                "they come, and messages "
+                                "wait longer than they should");
+    gate->slow = true;
+    return limit_try_again(gate, job, answer);
+}
+
+static enum bide_gate_says go_by_permit(
+    struct limit_gate *gate, struct bide_job *job, int64_t permit_us, struct bide_gate_answer *answer)
+{
+    struct bide_limit_pass *pass = job->limits;
+    struct bide_limit_span span = bide_limit_span(&gate->clock, permit_us);
+    int64_t here_us = pass->handler->keyless ? LIMIT_WAIT_HERE_KEYLESS_US : WAIT_HERE_US;
+    pass->permit_us = permit_us;
+    if (span.from_us - limit_now_us(gate) <= here_us)
+        return pass_in(gate, job, span);
+    return limit_ask(gate, job, LIMIT_ISSUE, answer);
+}
+
+/* ---- the answers ---- */
+
+static void see_clock(struct limit_gate *gate, const struct bide_job *job)
+{
+    struct bide_limit_pass *pass = job->limits;
+    for (size_t i = 0; i < pass->n_operations; i++) {
+        const struct bide_store_operation *operation = &pass->operations[i];
+        if (operation->kind != BIDE_STORE_METER || operation->answer.skipped)
+            continue;
+        bide_limit_clock_saw(
+            &gate->clock, operation->answer.at_us, job->errand->began_us, job->errand->ended_us);
+        if (pass->asked_us == 0)
+            pass->asked_us = operation->answer.at_us;
+    }
+}
+
+/* The data of a ticket: "PERMIT ASKED". */
+static void read_ticket(struct bide_limit_pass *pass)
+{
+    const struct bide_store_operation *has;
+    for (size_t at = 0; (has = limit_answer(pass, ROLE_HAS, &at));) {
+        char text[64] = "", *end = text;
+        if (has->answer.skipped || !has->answer.ok || has->answer.size >= sizeof text)
+            continue;
+        memcpy(text, has->answer.data, has->answer.size);
+        int64_t permit_us = strtoll(text, &end, 10);
+        if (permit_us <= pass->permit_us) /* of several, the latest */
+            continue;
+        pass->permit_us = permit_us;
+        pass->permit_of = pass->of[at - 1];
+        pass->asked_us = strtoll(end, NULL, 10);
+    }
+}
+
+/* One that was never moved, delayed or retried has none. */
+static bool may_have_ticket(const struct bide_limit_pass *pass, const struct bide_message *message)
+{
+    return !pass->looked && pass->handler->n_rates > 0 && message->due_ms > message->sent_ms;
+}
+
+enum bide_gate_says limit_start(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    struct bide_limit_pass *pass = job->limits;
+    int64_t early_us = job->delivery->message->due_ms * 1000 - bide_wall_us(gate->gate.site->clock);
+    if (may_have_ticket(pass, job->delivery->message))
+        return limit_ask(gate, job, LIMIT_TICKET, answer);
+    if (early_us > 0)
+        return wait_until(gate, job, limit_now_us(gate) + early_us);
+    int64_t permit_us = pass->handler->keyless ? take_from_stock(gate, pass->handler->stock) : 0;
+    if (permit_us)
+        return go_by_permit(gate, job, permit_us, answer);
+    return limit_ask(gate, job, LIMIT_TAKE, answer);
+}
+
+static enum bide_gate_says judge_ticket(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    struct bide_limit_pass *pass = job->limits;
+    size_t at = 0;
+    pass->looked = true;
+    read_ticket(pass);
+    if (pass->permit_us == 0)
+        return limit_start(gate, job, answer);
+    struct bide_limit_span span = bide_limit_span(&gate->clock, pass->permit_us);
+    if (span.to_us - MARGIN_US <= limit_now_us(gate)) {
+        pass->permit_us = 0; /* it comes too late */
+        return limit_start(gate, job, answer);
+    }
+    if (!pass->handler->simple)
+        return wait_until(gate, job, span.from_us);
+    const struct bide_store_operation *use = limit_answer(pass, ROLE_USE, &at);
+    if (!use->answer.changed) {
+        pass->permit_us = 0;
+        return limit_start(gate, job, answer);
+    }
+    return pass_in(gate, job, span);
+}
+
+/* The next permit of those that one letter reserved that can be used; 0: none. */
+static int64_t usable_permit(
+    struct limit_gate *gate, const struct bide_limit_pass *pass, const struct bide_store_operation *permit)
+{
+    const struct bide_store_answer *answer = &permit->answer;
+    int64_t first_us = answer->at_us + answer->wait_us, now_us = limit_now_us(gate);
+    for (int64_t i = 0; i < answer->count; i++) {
+        int64_t permit_us = first_us + i * permit->meter.interval_us;
+        if (bide_limit_span(&gate->clock, permit_us).to_us - MARGIN_US > now_us)
+            return permit_us;
+    }
+    (void)pass;
+    return 0;
+}
+
+static int64_t keyless_permit(struct limit_gate *gate, struct bide_limit_pass *pass)
+{
+    struct limit_stock *stock = pass->handler->stock;
+    const struct bide_store_operation *permit;
+    bool emptied = stock->n == 0;
+    stock->next = emptied && stock->next < LIMIT_STOCK / 2 ? stock->next * 2 + 1 : stock->next;
+    for (size_t i = 0; i < pass->n_operations; i++) {
+        permit = &pass->operations[i];
+        if (pass->roles[i] == ROLE_PERMIT || pass->roles[i] == ROLE_MORE)
+            put_in_stock(stock, permit->answer.at_us + permit->answer.wait_us, permit->meter.interval_us,
+                permit->answer.count);
+    }
+    return take_from_stock(gate, stock);
+}
+
+/* All of them now, and the ticket's: where their spans meet. */
+static enum bide_gate_says go_by_all(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    struct bide_limit_pass *pass = job->limits;
+    struct bide_limit_span span = {0, INT64_MAX};
+    const struct bide_store_operation *permit;
+    bool all = true;
+    if (pass->permit_us > 0)
+        span = bide_limit_span(&gate->clock, pass->permit_us);
+    for (size_t at = 0; (permit = limit_answer(pass, ROLE_PERMIT, &at));) {
+        struct bide_limit_span one =
+            bide_limit_span(&gate->clock, permit->answer.at_us + permit->answer.wait_us);
+        span.from_us = one.from_us > span.from_us ? one.from_us : span.from_us;
+        span.to_us = one.to_us < span.to_us ? one.to_us : span.to_us;
+        all &= permit->answer.count > 0;
+    }
+    if (span.to_us == INT64_MAX) { /* no rates: places alone */
+        job->begin_by_us = 0;
+        return BIDE_GATE_PASS;
+    }
+    if (!all || span.to_us - MARGIN_US <= limit_now_us(gate) || span.from_us > span.to_us)
+        return store_is_slow(gate, job, answer);
+    return pass_in(gate, job, span);
+}
+
+/* What the first operation that was refused means; NULL: nothing was. */
+static const struct bide_store_operation *refused(struct bide_limit_pass *pass, size_t *ret_at)
+{
+    for (size_t i = 0; i < pass->n_operations; i++) {
+        const struct bide_store_operation *operation = &pass->operations[i];
+        if (pass->roles[i] == ROLE_PLACE && operation->answer.ok && !operation->answer.skipped)
+            pass->places |= 1U << pass->of[i];
+        *ret_at = i;
+        if (operation->stop && !operation->answer.ok)
+            return operation;
+        if (pass->roles[i] == ROLE_USE && !operation->answer.changed)
+            return operation;
+    }
+    return NULL;
+}
+
+static enum bide_gate_says judge_take(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    struct bide_limit_pass *pass = job->limits;
+    size_t at = 0;
+    const struct bide_store_operation *no = refused(pass, &at);
+    if (no && pass->roles[at] == ROLE_USE) { /* its ticket is void, or was used */
+        pass->permit_us = 0;
+        return limit_ask(gate, job, LIMIT_TAKE, answer);
+    }
+    if (no && pass->roles[at] == ROLE_PLACE) {
+        pass->permit_of = pass->of[at];
+        return limit_ask(gate, job, LIMIT_LINE, answer);
+    }
+    if (no) {
+        pass->permit_of = pass->of[at];
+        if (pass->handler->limits[pass->permit_of]->config->rate.n)
+            return limit_ask(gate, job, LIMIT_RESERVE, answer);
+        return move(gate, job, no->answer.wait_us, answer);
+    }
+    at = 0;
+    const struct bide_store_operation *permit = limit_answer(pass, ROLE_PERMIT, &at);
+    if (!permit || pass->handler->n_rates != 1)
+        return go_by_all(gate, job, answer);
+    pass->permit_of = pass->of[at - 1];
+    int64_t permit_us =
+        pass->handler->keyless ? keyless_permit(gate, pass) : usable_permit(gate, pass, permit);
+    return permit_us ? go_by_permit(gate, job, permit_us, answer) : store_is_slow(gate, job, answer);
+}
+
+static enum bide_gate_says judge_reserved(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    size_t at = 0;
+    const struct bide_store_operation *permit = limit_answer(job->limits, ROLE_PERMIT, &at);
+    job->limits->permit_us = permit->answer.at_us + permit->answer.wait_us;
+    return limit_ask(gate, job, LIMIT_ISSUE, answer);
+}
+
+static enum bide_gate_says judge_issued(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    struct bide_limit_span span = bide_limit_span(&gate->clock, job->limits->permit_us);
+    return move(gate, job, span.from_us - limit_now_us(gate), answer);
+}
+
+static enum bide_gate_says judge_line(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    size_t at = 0;
+    const struct bide_store_operation *turn = limit_answer(job->limits, ROLE_PERMIT, &at);
+    int64_t least_us = turn->meter.interval_us, wait_us = turn->answer.wait_us;
+    if (turn->answer.count == 0) /* the line is long: later, and not all at once */
+        wait_us = 1000 * bide_gate_spread_ms(gate->gate.site, turn->meter.within_us / 1000, 1, 0.5);
+    job->limits->permit_us = 0;
+    return move(gate, job, wait_us > least_us ? wait_us : least_us, answer);
+}
+
+enum bide_gate_says limit_judge(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    static enum bide_gate_says (*const judges[])(
+        struct limit_gate *, struct bide_job *, struct bide_gate_answer *) = {
+        [LIMIT_TICKET] = judge_ticket,
+        [LIMIT_TAKE] = judge_take,
+        [LIMIT_RESERVE] = judge_reserved,
+        [LIMIT_ISSUE] = judge_issued,
+        [LIMIT_LINE] = judge_line,
+    };
+    struct bide_limit_pass *pass = job->limits;
+    if (job->errand->letter.code != BIDE_OK) {
+        for (size_t i = 0; i < pass->handler->n; i++) /* it may have got places all the same */
+            pass->places |= (unsigned)(pass->handler->limits[i]->config->concurrency > 0) << i;
+        return hold_for_store(gate, job, answer);
+    }
+    see_clock(gate, job);
+    if (limit_terms_hold(pass))
+        return judges[pass->step](gate, job, answer);
+    if (pass->step != LIMIT_TICKET)
+        pass->permit_us = 0;
+    if (++pass->tries >= TRIES_MAX)
+        return hold(gate, job, HOLD_MS, answer);
+    return limit_ask(gate, job, pass->step == LIMIT_TICKET ? LIMIT_TICKET : LIMIT_TAKE, answer);
+}

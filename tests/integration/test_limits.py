@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+# brokers: sqlite rabbitmq redis
+# seconds: 180
+"""Limits across workers hold in any time, on every broker, and a place comes back from a worker that was killed
+(docs/limits.md). test_limits_long.py has the figures."""
+
+import json
+import sys
+import time
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.console import LocalConsole  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.limiting import configure, most_at_once, rate_holds, wait_for  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+RATE, COUNT = 50, 100
+PLACES, RUNS, TOOK_MS = 3, 9, 100
+EXPIRES_S = 3
+# Redis: a session lasts 3 s, and after a silence of the server nobody is declared dead for 4 s; SQLite: at once. What starts
+# on a busy machine, and who was told to come back a little later, take some time.
+SESSION_S = 10
+
+
+def a_rate_holds_without_a_key(project):
+    rate_holds(project, RATE, COUNT)
+
+
+def a_rate_holds_by_key(project):
+    rate_holds(project, RATE, COUNT, "header:T")
+
+
+def no_more_at_once_than_places_and_a_killed_worker_leaves_its_own(project):
+    """What one worker runs when it is killed holds all places; two others get them within the time of a session. (What it
+    ran has expired when it is handed out again, so that it does not hold them once more.)"""
+    limit = {"name": "api", "concurrency": PLACES}
+    configure(project, (limit,), project.probe(limited_by="api"))
+    holders = [{"type": "probe", "id": f"hold{number}", "body": {"hang": True}, "expires": f"{EXPIRES_S}s"} for number in range(PLACES)]
+    project.send(holders)
+    began = time.monotonic()
+    killed = project.worker()
+    wait_until(lambda: project.journal_count() >= PLACES, 30, "not all places were taken")
+    sent = project.send([{"type": "probe", "id": f"go{number}", "body": {"sleep_ms": TOOK_MS}} for number in range(RUNS)])
+    time.sleep(max(0.0, EXPIRES_S + 0.1 - (time.monotonic() - began)))
+    expect(project.journal_count() == PLACES, "one more ran than there are places")
+    killed.kill()
+    killed_us = time.time() * 1e6
+    workers = [project.worker(), project.worker()]
+    wait_until(lambda: project.journal_count() >= PLACES + RUNS, 60, lambda: f"{project.journal_count() - PLACES} of {RUNS} ran")
+    journal = [line for line in project.journal() if line["id"] in set(sent)]
+    first_s = (min(line["started_us"] for line in journal) - killed_us) / 1e6
+    print(f"  {PLACES} places; the first run {first_s:.1f} s after the kill, at most {most_at_once(journal, TOOK_MS)} at once")
+    expect(len(journal) == RUNS and most_at_once(journal, TOOK_MS) <= PLACES, "more at once than there are places")
+    expect(first_s < SESSION_S, f"the places were free only after {first_s:.1f} s")
+    for worker in workers:
+        worker.stop()
+
+
+def operators_look_at_them_and_set_them(project):
+    """`bide limits`, its twins by HTTP, the metrics; and who is told "too much"."""
+    if project.broker != "sqlite":
+        return
+    limit = {"name": "api", "rate": "2/10s", "key": "json:/tenant"}
+    configure(project, (limit,), project.journal_handler(limited_by="api"))
+    look = lambda: [json.loads(line) for line in project.bide("limits", "--json").stdout.splitlines()]  # noqa: E731
+    expect(look() == [{"limit": "api", "key": "", "rate": "2/10s", "concurrency": None, "in_use": None, "waiting": 0,
+                       "wait_ms": 0, "set": False}], f"nothing ran: {look()}")
+    project.send([{"type": "journal", "body": {"tenant": "ann"}} for _ in range(4)])
+    worker = project.worker()
+    console = LocalConsole(project, worker)
+    console.wait_ready()
+    wait_until(lambda: look()[0]["waiting"] == 3, 10, lambda: f"{look()}")
+    row = look()[0]
+    expect(row["key"] == "ann" and 15000 < row["wait_ms"] <= 20100 and project.journal_count() == 1, f"{row}")
+    listed = console.read_json("/limits")["limits"]
+    expect(listed[0]["key"] == "ann" and listed[0]["waiting"] == row["waiting"], f"{listed}")
+    expect('bide_limit_allowed_total{limit="api"} 1' in console.metrics_text(), "the metrics do not count the run")
+    expect('bide_limit_moved_total{limit="api"} 3' in console.metrics_text(), "the metrics do not count what moved")
+    project.bide("limits", "set", "api", "--rate", "100/1s")
+    expect(look() == [{**row, "key": "", "rate": "100/1s", "waiting": 0, "wait_ms": 0, "set": True}] or look()[0]["set"], f"{look()}")
+    more = project.send([{"type": "journal", "id": f"new{number}", "body": {"tenant": "ann"}} for number in range(10)])
+    wait_until(lambda: len({line["id"] for line in project.journal()} & set(more)) == len(more), 10, "what was set does not hold")
+    console.post("/limits/api", {})
+    expect(not look()[0]["set"] and look()[0]["rate"] == "2/10s", f"{look()}")
+    for arguments, code in ((("nope", "--rate", "1/1s"), 65), (("api", "--concurrency", "3"), 65), (("api",), 64), (("api", "--rate", "x"), 64)):
+        project.bide("limits", "set", *arguments, expect=code)
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+main(
+    a_rate_holds_without_a_key,
+    a_rate_holds_by_key,
+    no_more_at_once_than_places_and_a_killed_worker_leaves_its_own,
+    operators_look_at_them_and_set_them,
+)
