@@ -27,6 +27,10 @@ enum family {
     PROGRAM_RUNS,
     PROGRAM_RESTARTS,
     PROGRAM_MEMORY,
+    LIMIT_ALLOWED,
+    LIMIT_MOVED,
+    LIMIT_THROTTLED,
+    LIMIT_WAIT,
     STORE_OPERATIONS,
     STORE_LETTERS,
     STORE_BATCHES,
@@ -83,6 +87,13 @@ static const struct {
         "Processes of a program that ended without having been told to."},
     [PROGRAM_MEMORY] = {"bide_program_memory_bytes", "gauge",
         "Resident memory of the processes of a program."},
+    [LIMIT_ALLOWED] = {"bide_limit_allowed_total", "counter", "Runs that a limit has let begin."},
+    [LIMIT_MOVED] = {"bide_limit_moved_total", "counter",
+        "Messages over a limit that went back to the broker until their time."},
+    [LIMIT_THROTTLED] = {"bide_limit_throttled_total", "counter",
+        "Runs that were told \"too much\" (429): the key waits."},
+    [LIMIT_WAIT] = {"bide_limit_wait_seconds", "histogram",
+        "From the first question of a message for a limit to the start of its run."},
     [STORE_OPERATIONS] = {"bide_store_operations_total", "counter", "Operations the store was asked for."},
     [STORE_LETTERS] = {"bide_store_letters_total", "counter", "Letters: the operations for one message."},
     [STORE_BATCHES] = {"bide_store_batches_total", "counter",
@@ -175,17 +186,17 @@ static void messages(struct bide_buffer *to, const struct bide_totals *totals)
         }
 }
 
-/* type: NULL for a histogram without that label. */
-static void one_histogram(
-    struct bide_buffer *to, enum family family, const char *type, const struct bide_histogram_sum *sum)
+/* name, text: of its label; text NULL: it has none. */
+static void one_histogram(struct bide_buffer *to, enum family family, const char *name, const char *text,
+    const struct bide_histogram_sum *sum)
 {
     uint64_t n = 0;
     for (size_t i = 0; i <= BIDE_HISTOGRAM_BOUNDS; i++) {
         n += sum->counts[i];
         bide_buffer_format(to, "%s_bucket", families[family].name);
-        if (type)
-            label(to, "type", type);
-        bide_buffer_text(to, type ? ",le=\"" : "{le=\"");
+        if (text)
+            label(to, name, text);
+        bide_buffer_text(to, text ? ",le=\"" : "{le=\"");
         if (i == BIDE_HISTOGRAM_BOUNDS)
             bide_buffer_text(to, "+Inf");
         else
@@ -195,9 +206,9 @@ static void one_histogram(
     static const char *const suffixes[] = {"sum", "count"};
     for (size_t i = 0; i < 2; i++) {
         bide_buffer_format(to, "%s_%s", families[family].name, suffixes[i]);
-        if (type)
-            label(to, "type", type);
-        bide_buffer_text(to, type ? "} " : " ");
+        if (text)
+            label(to, name, text);
+        bide_buffer_text(to, text ? "} " : " ");
         if (i == 0)
             add_seconds(to, sum->sum_us);
         else
@@ -218,7 +229,7 @@ static void histograms(struct bide_buffer *to, const struct bide_totals *totals)
         head(to, kinds[k].family);
         for (size_t i = 1; i < totals->n_types; i++) { /* row 0 has no runs */
             const void *sum = (const char *)&totals->types[i] + kinds[k].offset;
-            one_histogram(to, kinds[k].family, totals->types[i].row->type, sum);
+            one_histogram(to, kinds[k].family, "type", totals->types[i].row->type, sum);
         }
     }
 }
@@ -240,6 +251,21 @@ static void programs(struct bide_buffer *to, const struct bide_shared *shared)
             const int64_t values[] = {
                 totals[i].processes, (int64_t)totals[i].runs, (int64_t)totals[i].restarts, totals[i].memory};
             labelled(to, family, "program", totals[i].name, values[family - PROGRAM_PROCESSES]);
+        }
+    }
+}
+
+static void limits(struct bide_buffer *to, const struct bide_totals *totals)
+{
+    for (int family = LIMIT_ALLOWED; totals->n_limits > 0 && family <= LIMIT_WAIT; family++) {
+        head(to, family);
+        for (size_t i = 0; i < totals->n_limits; i++) {
+            const struct bide_limit_total *limit = &totals->limits[i];
+            const uint64_t values[] = {limit->allowed, limit->moved, limit->throttled};
+            if (family == LIMIT_WAIT)
+                one_histogram(to, family, "limit", limit->name, &limit->wait);
+            else
+                labelled(to, family, "limit", limit->name, (int64_t)values[family - LIMIT_ALLOWED]);
         }
     }
 }
@@ -306,7 +332,7 @@ static void store(struct bide_buffer *to, const struct bide_totals *totals)
     integer(to, STORE_BATCHES, (int64_t)totals->store.batches);
     integer(to, STORE_ERRORS, (int64_t)totals->store.errors);
     head(to, STORE_LATENCY);
-    one_histogram(to, STORE_LATENCY, NULL, &totals->store.latency);
+    one_histogram(to, STORE_LATENCY, NULL, NULL, &totals->store.latency);
     integer(to, STORE_AWAY, totals->store.away);
 }
 
@@ -403,6 +429,7 @@ void bide_serve_metrics(
     deaths(to, &shared->deaths);
     circuits(to, &totals);
     programs(to, shared);
+    limits(to, &totals);
     store(to, &totals);
     pauses(to, &shared->controls);
     integer(to, SENT, (int64_t)atomic_load(&shared->sent));

@@ -22,6 +22,8 @@ static const struct bide_route routes[] = {
     {"GET", "/messages/*", BIDE_RIGHT_READ, bide_serve_message, false},
     {"POST", "/messages/cancel", BIDE_RIGHT_OPERATE, bide_serve_cancel, true},
     {"POST", "/messages/reschedule", BIDE_RIGHT_OPERATE, bide_serve_reschedule, true},
+    {"GET", "/limits", BIDE_RIGHT_READ, bide_serve_limits, false},
+    {"POST", "/limits/*", BIDE_RIGHT_OPERATE, bide_serve_limit_set, false},
     {"POST", "/quiet", BIDE_RIGHT_OPERATE, bide_serve_quiet, false},
     {"POST", "/unquiet", BIDE_RIGHT_OPERATE, bide_serve_unquiet, false},
 };

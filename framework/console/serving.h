@@ -66,7 +66,8 @@ typedef void bide_endpoint(
 bide_endpoint bide_serve_metrics, bide_serve_health, bide_serve_ready, bide_serve_status, bide_serve_history,
     bide_serve_dead_list, bide_serve_dead_show, bide_serve_dead_retry, bide_serve_dead_drop, bide_serve_pause,
     bide_serve_resume, bide_serve_quiet, bide_serve_unquiet, bide_serve_events, bide_serve_page,
-    bide_serve_send, bide_serve_messages, bide_serve_message, bide_serve_cancel, bide_serve_reschedule;
+    bide_serve_send, bide_serve_messages, bide_serve_message, bide_serve_cancel, bide_serve_reschedule,
+    bide_serve_limits, bide_serve_limit_set;
 
 /* A parameter of the query, or NULL; borrowed. */
 const char *bide_request_query(const struct bide_request *request, const char *name);

@@ -43,6 +43,32 @@ static void add_store(struct bide_totals *totals, const struct bide_store_metric
     totals->store.away += atomic_load_explicit(&metrics->away, memory_order_relaxed);
 }
 
+static struct bide_limit_total *limit_of(struct bide_totals *totals, const char *name)
+{
+    for (size_t i = 0; i < totals->n_limits; i++)
+        if (strcmp(totals->limits[i].name, name) == 0)
+            return &totals->limits[i];
+    if (totals->n_limits == BIDE_METRICS_LIMITS)
+        return NULL;
+    totals->limits[totals->n_limits] = (struct bide_limit_total){.name = name};
+    return &totals->limits[totals->n_limits++];
+}
+
+static void add_limits(struct bide_totals *totals, const struct bide_metrics *metrics)
+{
+    size_t n = atomic_load_explicit(&metrics->n_limits, memory_order_acquire);
+    for (size_t i = 0; i < n; i++) {
+        const struct bide_limit_metrics *row = &metrics->limits[i];
+        struct bide_limit_total *total = limit_of(totals, row->name);
+        if (!total)
+            continue;
+        total->allowed += value(&row->allowed);
+        total->moved += value(&row->moved);
+        total->throttled += value(&row->throttled);
+        bide_histogram_read(&row->wait, &total->wait);
+    }
+}
+
 static void add_gauges(struct bide_totals *totals, const struct bide_metrics *metrics)
 {
     int connected = atomic_load(&metrics->connected);
@@ -50,6 +76,7 @@ static void add_gauges(struct bide_totals *totals, const struct bide_metrics *me
     totals->reconnects += value(&metrics->reconnects);
     totals->lost += value(&metrics->lost);
     add_store(totals, &metrics->store);
+    add_limits(totals, metrics);
     if (atomic_load(&metrics->pid) == 0)
         return;
     totals->processes++;

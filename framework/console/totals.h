@@ -22,6 +22,12 @@ struct bide_totals {
     int processes; /* alive */
     int ready;     /* processes that serve and are connected */
     int threads, busy, in_flight, landing, connected;
+    struct bide_limit_total {
+        const char *name; /* points into the shared memory */
+        uint64_t allowed, moved, throttled;
+        struct bide_histogram_sum wait;
+    } limits[BIDE_METRICS_LIMITS];
+    size_t n_limits;
     struct {
         uint64_t operations[BIDE_METRICS_STORE_KINDS]; /* by enum bide_store_kind */
         uint64_t letters, batches, errors;

@@ -14,8 +14,9 @@ import sys
 import threading
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.console import free_port  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
-from bidetest.project import ROOT  # noqa: E402
+from bidetest.project import BUILD, ROOT  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 PROGRAMS = ROOT / "examples" / "programs"
@@ -128,6 +129,19 @@ def of_the_sdks(project):
             runs(project, name, found[name].read_text(), rows, delayed, said, dead)
 
 
+def of_a_limited_client(project):
+    """examples/api-client by its one command, with an address and plugins of this test."""
+    folder, port = project.dir / "api-client", free_port()
+    shutil.copytree(ROOT / "examples" / "api-client", folder)
+    for name in ("bide.conf", "api.py"):
+        (folder / name).write_text((folder / name).read_text().replace("9481", str(port)))
+    with open(folder / "bide.conf", "a") as conf:
+        conf.write(f'plugin_dir = "{BUILD / "handlers"}";\nallow_unsafe_plugins = true;\n')
+    done = subprocess.run([folder / "run"], env={**os.environ, "BIDE": str(BUILD / "bide")}, capture_output=True, text=True, timeout=60)
+    counts = [line.split() for line in done.stdout.splitlines()]
+    expect(done.returncode == 0 and counts == [["4", tenant, "200"] for tenant in ("ann", "bob", "eve")], f"{done.stdout} {done.stderr}")
+
+
 def block(path, language, n):
     """The nth block in that language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), re.M | re.S)[n]
@@ -157,4 +171,4 @@ def they_are_short(project):
         expect(lines <= MOST_LINES, f"{path.name} has {lines} lines, more than {MOST_LINES}")
 
 
-main(without_an_sdk, of_the_sdks, of_the_readmes, they_are_short)
+main(without_an_sdk, of_a_limited_client, of_the_sdks, of_the_readmes, they_are_short)

@@ -151,6 +151,7 @@ static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
     } else {
         check_broker(&report, &session);
         bide_cli_check_store(&report, session.config, session.broker.adapter);
+        bide_cli_check_limits(&report, session.config);
         bide_cli_session_close(&session);
     }
     if (report.errors == 0)

@@ -26,6 +26,9 @@ void bide_cli_check_handler(struct bide_cli_report *report, const struct bide_co
 void bide_cli_check_store(
     struct bide_cli_report *report, const struct bide_config *config, const struct bide_adapter *adapter);
 
+/* Limits without a key whose handlers share a queue. */
+void bide_cli_check_limits(struct bide_cli_report *report, const struct bide_config *config);
+
 /* Binds the console's address for a moment. */
 void bide_cli_check_listen(struct bide_cli_report *report, const struct bide_config *config);
 
