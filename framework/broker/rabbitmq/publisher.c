@@ -341,11 +341,11 @@ static bide_code on_frame(struct bide_rmq_publisher *publisher, const amqp_frame
     }
 }
 
-static bide_code read_frames(struct bide_rmq_publisher *publisher, bide_error *error)
+static bide_code read_frames(struct bide_rmq_publisher *publisher, bool *ret_any, bide_error *error)
 {
     amqp_connection_state_t amqp = publisher->link.amqp;
     struct timeval at_once = {0};
-    for (;;) {
+    for (*ret_any = false;; *ret_any = true) {
         amqp_frame_t frame;
         amqp_maybe_release_buffers(amqp); /* safe: no call here waits, so the library keeps no frames */
         int status = amqp_simple_wait_frame_noblock(amqp, &frame, &at_once);
@@ -359,13 +359,15 @@ static bide_code read_frames(struct bide_rmq_publisher *publisher, bide_error *e
     }
 }
 
+/* Does not wait after a frame has come: it may have been the last one that was awaited. */
 static bide_code write_and_read(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error)
 {
     enum bide_rmq_flow flow = bide_rmq_wire_flush(&publisher->wire, 0);
     if (flow == BIDE_RMQ_LOST)
         return bide_rmq_fail_status(publisher->settings, AMQP_STATUS_SOCKET_CLOSED, "publishing", error);
-    bide_code code = read_frames(publisher, error);
-    if (code != BIDE_OK || wait_ms == 0)
+    bool any;
+    bide_code code = read_frames(publisher, &any, error);
+    if (code != BIDE_OK || any || wait_ms == 0)
         return code;
     short events = flow == BIDE_RMQ_FULL ? POLLIN | POLLOUT : POLLIN;
     struct pollfd fd = {.fd = publisher->link.fd, .events = events};

@@ -91,7 +91,8 @@ void bide_rmq_publisher_drop(struct bide_rmq_publisher *publisher);
  * address's exchange must outlive the item. */
 bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const struct bide_rmq_address *address,
     struct bide_slice body, void *item, bide_error *error);
-/* Writes what it can and reads what has arrived; waits at most wait_ms for the first frame. A failure has
+/* Writes what it can and reads what has arrived; waits at most wait_ms for the first frame, and not if one is
+ * there. A failure has
  * dropped the connection. A broker that has been refusing for a while is a failure too
  * (docs/decisions/0018). */
 bide_code bide_rmq_publisher_serve(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error);
