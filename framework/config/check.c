@@ -352,5 +352,5 @@ bide_code bide_config_check(
     }
     for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++)
         code = check_handler(reader, file, config, i);
-    return code;
+    return code == BIDE_OK ? bide_config_check_schedules(reader, file, config) : code;
 }

@@ -114,6 +114,25 @@ struct bide_handler_config {
     int line;
 };
 
+enum bide_catch_up { BIDE_CATCH_UP_NONE, BIDE_CATCH_UP_LAST, BIDE_CATCH_UP_ALL };
+enum bide_overlap { BIDE_OVERLAP_ALLOW, BIDE_OVERLAP_SKIP };
+
+enum { BIDE_SCHEDULE_BODY_MAX = 65536 }; /* with its escapes it has room in a fact of the store */
+
+/* A message that recurs: docs/schedules.md. */
+struct bide_schedule_config {
+    char *name;
+    char *cron;       /* checked; NULL: `every_ms` */
+    int64_t every_ms; /* whole seconds; 0: `cron` */
+    char *timezone;
+    char *type;
+    char *queue; /* never NULL once the configuration is checked */
+    char *body;  /* UTF-8, BIDE_SCHEDULE_BODY_MAX bytes; NULL: empty */
+    int64_t jitter_ms;
+    enum bide_catch_up catch_up;
+    enum bide_overlap overlap;
+};
+
 struct bide_queue_config {
     char *name;
     int weight;
@@ -166,6 +185,8 @@ struct bide_config {
     struct bide_worker_config worker;
     struct bide_http_config http;
     struct bide_dead_config dead;
+    struct bide_schedule_config *schedules; /* NULL: there is no such key, and no clock process */
+    size_t n_schedules;
     struct bide_program_config *programs;
     size_t n_programs;
     struct bide_shared_limit_config *limits;
@@ -194,6 +215,8 @@ bide_code bide_config_default(struct bide_config **ret_config, bide_error *error
 void bide_config_forget_secrets(const struct bide_config *config);
 void bide_config_destroy(struct bide_config *config);
 
+/* The schedule of a name, or NULL. */
+const struct bide_schedule_config *bide_config_schedule(const struct bide_config *config, const char *name);
 /* The handler of a type, or NULL. */
 const struct bide_handler_config *bide_config_handler(const struct bide_config *config, const char *type);
 /* The limit of a name, or NULL. */

@@ -194,6 +194,14 @@ const struct bide_shared_limit_config *bide_config_limit(const struct bide_confi
     return NULL;
 }
 
+const struct bide_schedule_config *bide_config_schedule(const struct bide_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_schedules; i++)
+        if (strcmp(config->schedules[i].name, name) == 0)
+            return &config->schedules[i];
+    return NULL;
+}
+
 const struct bide_handler_config *bide_config_handler(const struct bide_config *config, const char *type)
 {
     for (size_t i = 0; i < config->n_handlers; i++)

@@ -11,6 +11,8 @@ static const char *const queue_types[] = {"quorum", "classic", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
 static const char *const orders[] = {"weighted", "strict", NULL};
 static const char *const isolations[] = {"thread", "process", NULL};
+static const char *const catch_ups[] = {"none", "last", "all", NULL};
+static const char *const overlaps[] = {"allow", "skip", NULL};
 static const char *const backoffs[] = {"fixed", "linear", "exponential", "fibonacci", NULL};
 
 #define AT(type, member) .offset = offsetof(struct type, member)
@@ -292,6 +294,41 @@ static const struct bide_option_section handler_section = {"handlers", sizeof(st
     "What is run for which message type. Two handlers may share one plugin; each has its own state.",
     handler_options};
 
+/* ---- schedules ---- */
+
+#define SCHEDULE(member) AT(bide_schedule_config, member)
+
+static const struct bide_option schedule_options[] = {
+    {"name", BIDE_OPTION_TYPE, SCHEDULE(name), .sample = "nightly",
+        .help = "What `bide cron` and metrics call it; its messages have the id NAME@SLOT."},
+    {"cron", BIDE_OPTION_STRING, SCHEDULE(cron), .fallback = "", .sample = "30 2 * * *",
+        .help = "When it fires: minute, hour, day of month, month and day of week, with seconds in front if "
+                "there are six fields; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`."},
+    {"every", BIDE_OPTION_DURATION, SCHEDULE(every_ms), .fallback = "0s", .min = 0, .max = LONGEST_MS,
+        .help =
+            "Instead of `cron`: fires at whole multiples of it since 1970 (UTC), `\"30s\"`; whole seconds."},
+    {"timezone", BIDE_OPTION_STRING, SCHEDULE(timezone), .fallback = "UTC", .sample = "Europe/Berlin",
+        .help = "The time zone of `cron`, a name of the system's zone files (package tzdata)."},
+    {"type", BIDE_OPTION_TYPE, SCHEDULE(type), .sample = "report", .help = "Type of its messages."},
+    {"body", BIDE_OPTION_STRING, SCHEDULE(body), .fallback = "", .help = "Their body."},
+    {"queue", BIDE_OPTION_QUEUE, SCHEDULE(queue), .fallback = "", .sample = "default",
+        .help = "Their queue. Default: that of the type's handler, else `default`."},
+    {"jitter", BIDE_OPTION_DURATION, SCHEDULE(jitter_ms), .fallback = "0s", .min = 0, .max = DAY_MS,
+        .help = "Each message is due at its slot or up to so long after it."},
+    {"catch_up", BIDE_OPTION_CHOICE, SCHEDULE(catch_up), .fallback = "last", .choices = catch_ups,
+        .help = "What becomes of slots that were missed, because everything was down for longer than 60 s: "
+                "`none` fires, the `last` one does, or `all` do."},
+    {"overlap", BIDE_OPTION_CHOICE, SCHEDULE(overlap), .fallback = "allow", .choices = overlaps,
+        .help = "`skip`: a slot does not fire while the message of an earlier one waits or runs."},
+    {0},
+};
+
+static const struct bide_option_section schedule_section = {"schedules", sizeof(struct bide_schedule_config),
+    "Messages that recur (docs/schedules.md). Needs a `store`. An empty list, `schedules = ( );`, serves "
+    "those "
+    "that `bide cron add` adds.",
+    schedule_options};
+
 /* ---- top level ---- */
 
 #define ROOT(member) AT(bide_config, member)
@@ -344,6 +381,8 @@ static const struct bide_option root_options[] = {
     {"limits", BIDE_OPTION_LIST, ROOT(limits), offsetof(struct bide_config, n_limits), .fallback = "",
         .section = &shared_limit_section, .max = 32,
         .help = "How often, and how many at once, handlers may run across all workers."},
+    {"schedules", BIDE_OPTION_LIST, ROOT(schedules), offsetof(struct bide_config, n_schedules),
+        .fallback = "", .section = &schedule_section, .max = 1000, .help = "Messages that recur."},
     {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",
         .section = &queue_section, .max = 1000, .help = "The queues this worker serves."},
     {"handlers", BIDE_OPTION_LIST, ROOT(handlers), offsetof(struct bide_config, n_handlers), .fallback = "",

@@ -43,6 +43,10 @@ void bide_settings_release(struct bide_handler_config *from);
 bide_code bide_config_check(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config);
 
+/* The same of `schedules`; also fills in their queues. */
+bide_code bide_config_check_schedules(
+    const struct bide_reader *reader, const config_t *file, struct bide_config *config);
+
 /* Replaces ${NAME} in every string of the tree, before it is read, and fills config->secrets. Below
  * `handlers`, `programs` and `http`, a variable that is not set stays as it is, and config->unset names the
  * first. */

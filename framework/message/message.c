@@ -166,9 +166,6 @@ static bide_code check_header(const char *name, const char *value, bide_error *e
             error, BIDE_E_DATA, "a header's name has 1 to 255 bytes, this one has %zu", name_size);
     if (has_control(name))
         return bide_fail(error, BIDE_E_DATA, "a header's name must not have control characters");
-    if (strncmp(name, "bide-", 5) == 0)
-        return bide_fail(
-            error, BIDE_E_DATA, "header '%s': names beginning with bide- are the framework's", name);
     if (name_size + strlen(value) > BIDE_HEADER_MAX)
         return bide_fail(error, BIDE_E_DATA, "header '%s' is longer than %d bytes", name, BIDE_HEADER_MAX);
     return BIDE_OK;
@@ -198,6 +195,14 @@ static bide_code check_all_headers(const struct bide_message *message, const str
 
 bide_code bide_message_set_header(
     bide_message *message, const char *name, const char *value, bide_error *error)
+{
+    if (strncmp(name, "bide-", 5) == 0)
+        return bide_fail(
+            error, BIDE_E_DATA, "header '%.255s': names beginning with bide- are the framework's", name);
+    return bide_message_set_mark(message, name, value, error);
+}
+
+bide_code bide_message_set_mark(bide_message *message, const char *name, const char *value, bide_error *error)
 {
     struct bide_header *header = find_header(message, name);
     bide_code code = check_header(name, value, error);

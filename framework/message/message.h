@@ -81,6 +81,17 @@ void bide_message_replay(const struct bide_message *dead, int64_t due_ms, struct
 bide_code bide_message_stamp(struct bide_message *message, const char *default_queue,
     const struct bide_clock *clock, bide_error *error);
 
+/* Of the messages of schedules (schedules/schedule.h): its name, the slot (Unix ms), and a random text that
+ * is another in each message that is sent for the slot. */
+#define BIDE_SCHEDULE_HEADER "bide-schedule"
+#define BIDE_SLOT_HEADER "bide-slot"
+#define BIDE_COPY_HEADER "bide-copy"
+
+/* As bide_message_set_header, for a header of the framework's own, which travels as those of applications
+ * do. */
+bide_code bide_message_set_mark(
+    bide_message *message, const char *name, const char *value, bide_error *error);
+
 /* Is what it says of a unique key complete? BIDE_E_DATA. */
 bide_code bide_message_check_unique(const bide_message *message, bide_error *error);
 

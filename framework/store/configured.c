@@ -76,19 +76,24 @@ bide_code bide_store_open_for(const char *broker_url, const char *store_url,
     return code;
 }
 
+/* The first feature that needs a store, as people call it; false: none does. */
+static bool first_need(const struct bide_config *config, char *to, size_t size)
+{
+    for (size_t i = 0; i < config->n_handlers; i++) {
+        const struct bide_handler_config *handler = &config->handlers[i];
+        if (handler->once_ms > 0 || handler->limited_by)
+            return snprintf(to, size, "`%s` of handler '%s'", handler->once_ms > 0 ? "once" : "limited_by",
+                       handler->type) > 0;
+    }
+    return config->schedules && snprintf(to, size, "`schedules`") > 0;
+}
+
 bide_code bide_store_require(const struct bide_config *config, const struct bide_configured_store *store,
     bool *ret_needs, bide_error *error)
 {
-    const struct bide_handler_config *needs = NULL;
     char feature[160];
-    for (size_t i = 0; i < config->n_handlers && !needs; i++)
-        if (config->handlers[i].once_ms > 0 || config->handlers[i].limited_by)
-            needs = &config->handlers[i];
+    bool needs = first_need(config, feature, sizeof feature);
     if (ret_needs)
-        *ret_needs = needs != NULL;
-    if (!needs || store->type)
-        return BIDE_OK;
-    snprintf(feature, sizeof feature, "`%s` of handler '%s'", needs->once_ms > 0 ? "once" : "limited_by",
-        needs->type);
-    return bide_store_refuse(feature, error);
+        *ret_needs = needs;
+    return !needs || store->type ? BIDE_OK : bide_store_refuse(feature, error);
 }

@@ -142,8 +142,8 @@ void bide_supervisor_bury_the_dead(struct supervisor *supervisor)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (bide_attendant_bury(&supervisor->attendant, pid, status, supervisor->clock))
-            continue;
+        for (size_t i = 0; i < BIDE_ATTENDANTS_MAX; i++)
+            bide_attendant_bury(&supervisor->attendants[i], pid, status, supervisor->clock);
         for (size_t i = 0; i < supervisor->states.n_places; i++)
             if (supervisor->children[i].pid == pid)
                 bury(supervisor, i, status);

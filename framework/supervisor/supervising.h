@@ -64,25 +64,25 @@ int64_t bide_notify_tell(struct bide_notify *notify, const struct bide_notify_ne
 
 /* ---- attendant.c ---- */
 
-/* The console's process, which the supervisor keeps alive beside the workers.
+/* A process that the supervisor keeps alive beside the workers: the console, which serves HTTP (console/), or
+ * the clock, which fires schedules (schedules/).
  *
- * It serves HTTP (console/) and touches no message, so its death disturbs no worker. It is started again:
- * after a second, or at once if it ended by itself with 0 (SIGUSR2 makes it do that). Thread-safety: the
- * supervisor's. */
+ * It runs no message, so its death disturbs no worker. It is started again: after a second, or at once if it
+ * ended by itself with 0 (SIGUSR2 makes it do that). Thread-safety: the supervisor's. */
 
 struct bide_attendant {
-    bide_attendant_main *run; /* NULL: there is no console */
+    struct bide_attending is;
     void *user;
     pid_t pid;              /* 0: it does not run */
     int64_t start_again_ms; /* monotonic: not started before */
     int64_t renew_ends_ms;  /* monotonic: it was told to make way, and is killed then; 0: it was not told */
 };
 
-/* Starts the console if it does not run and may; kills it if it does not make way. Returns in how many ms to
- * call again; -1: no need. */
+/* Starts it if it does not run, is wanted and may; kills it if it does not make way. Returns in how many ms
+ * to call again; -1: no need. */
 int64_t bide_attendant_tend(
     struct bide_attendant *attendant, struct bide_shared *shared, const struct bide_clock *clock);
-/* Returns true if it was the console that ended. */
+/* Returns true if it was this one that ended. */
 bool bide_attendant_bury(
     struct bide_attendant *attendant, pid_t pid, int status, const struct bide_clock *clock);
 /* Lets it end and start again with the present configuration. */
@@ -107,7 +107,7 @@ struct supervisor {
     struct bide_place places[BIDE_PLACES_MAX];
     struct child children[BIDE_PLACES_MAX]; /* one for each place */
     struct bide_notify notify;
-    struct bide_attendant attendant;
+    struct bide_attendant attendants[BIDE_ATTENDANTS_MAX]; /* those without `run` are not there */
     sigset_t signals;
     int64_t oom_kills; /* the count at the last SIGKILL: see oom.c */
     bool has_terminal;

@@ -128,9 +128,9 @@ static void send_signal(struct supervisor *supervisor, const struct bide_step *s
 static void conclude(struct supervisor *supervisor, const struct bide_step *step)
 {
     supervisor->options->conclude(supervisor->options->user, step->kind == BIDE_STEP_ACCEPT);
-    if (step->kind == BIDE_STEP_ACCEPT)
-        bide_attendant_renew(&supervisor->attendant, supervisor->clock);
-    else
+    for (size_t i = 0; step->kind == BIDE_STEP_ACCEPT && i < BIDE_ATTENDANTS_MAX; i++)
+        bide_attendant_renew(&supervisor->attendants[i], supervisor->clock);
+    if (step->kind != BIDE_STEP_ACCEPT)
         log_refusal(step->why);
 }
 
@@ -191,11 +191,21 @@ static int64_t take_steps(struct supervisor *supervisor)
     return bide_states_wait_ms(&supervisor->states, bide_mono_ms(supervisor->clock));
 }
 
+/* Returns in how many ms to do it again; -1: after a change. */
+static int64_t tend_attendants(struct supervisor *supervisor)
+{
+    int64_t wait_ms = -1;
+    for (size_t i = 0; i < BIDE_ATTENDANTS_MAX; i++)
+        wait_ms = sooner(
+            wait_ms, bide_attendant_tend(&supervisor->attendants[i], supervisor->shared, supervisor->clock));
+    return wait_ms;
+}
+
 static void watch(struct supervisor *supervisor)
 {
     int64_t wait_ms = take_steps(supervisor);
     while (!bide_states_over(&supervisor->states, bide_mono_ms(supervisor->clock))) {
-        int64_t tend_ms = bide_attendant_tend(&supervisor->attendant, supervisor->shared, supervisor->clock);
+        int64_t tend_ms = tend_attendants(supervisor);
         wait_for_signals(supervisor, sooner(wait_ms, sooner(tell_manager(supervisor), tend_ms)));
         for (size_t i = 0; i < supervisor->states.n_places; i++)
             if (supervisor->children[i].pid > 0)
@@ -222,14 +232,16 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
     supervisor->clock = bide_clock_system();
     supervisor->has_terminal = has_terminal();
     supervisor->oom_kills = bide_oom_kills();
-    supervisor->attendant = (struct bide_attendant){.run = options->attend, .user = options->user};
+    for (size_t i = 0; i < options->n_attend; i++)
+        supervisor->attendants[i] = (struct bide_attendant){.is = options->attend[i], .user = options->user};
     bide_code code = bide_supervisor_share_memory(supervisor, error);
     if (code == BIDE_OK) {
         take_signals(supervisor);
         bide_notify_open(&supervisor->notify);
         watch(supervisor);
         log_left_behind(supervisor);
-        bide_attendant_end(&supervisor->attendant);
+        for (size_t i = 0; i < BIDE_ATTENDANTS_MAX; i++)
+            bide_attendant_end(&supervisor->attendants[i]);
         bide_notify_close(&supervisor->notify);
         *ret_status = supervisor->states.status;
         bide_shared_unmap(supervisor->shared);

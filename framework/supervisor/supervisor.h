@@ -37,10 +37,17 @@
 /* Runs in each child after the fork; returns the exit status of the process. */
 typedef int bide_supervised_main(void *user, const struct bide_supervised *shared);
 
-/* Runs the console in a child until SIGUSR2, which is blocked; returns its exit status. It ignores the
- * signals that a terminal or a service manager sends to every process of a group: the supervisor decides when
- * it ends. */
+/* Runs in a child until SIGUSR2, which is blocked; returns its exit status. It ignores the signals that a
+ * terminal or a service manager sends to every process of a group: the supervisor decides when it ends. */
 typedef int bide_attendant_main(void *user, struct bide_shared *shared);
+
+/* A process beside the workers. */
+struct bide_attending {
+    const char *name; /* "console", for the log */
+    bide_attendant_main *run;
+    bool (*is_wanted)(void *user); /* with the configuration in use; NULL: always */
+};
+enum { BIDE_ATTENDANTS_MAX = 2 };
 
 struct bide_supervisor_options {
     struct bide_workforce force;
@@ -52,7 +59,8 @@ struct bide_supervisor_options {
      * Logs it. */
     void (*conclude)(void *user, bool accepted);
     void *user;
-    bide_attendant_main *attend; /* the console, with the same `user`; NULL: none */
+    const struct bide_attending *attend; /* with the same `user` */
+    size_t n_attend;                     /* at most BIDE_ATTENDANTS_MAX */
 };
 
 /* Returns when all children have ended (told to, or idle), with the exit status for this process: 0, or the

@@ -46,7 +46,9 @@ static bide_code apply_options(
             error, BIDE_E_CONFIG, "%s: no broker: add broker = \"sqlite:bide.db\";", config->path);
     if (config->n_handlers == 0)
         return bide_fail(error, BIDE_E_CONFIG,
-            "%s: no handlers: a worker needs at least one, or http.listen or http.send_socket to only send",
+            "%s: no handlers: a worker needs at least one, or http.listen, http.send_socket or schedules to "
+            "only "
+            "send",
             config->path);
     return bide_broker_configure(config, "worker", &worker->broker, error);
 }

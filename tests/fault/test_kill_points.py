@@ -31,7 +31,7 @@ def points(project, command):
         found |= set(re.findall(r'BIDE_KILL_POINT\("([^"]+)"\)', path.read_text()))
     found = {name for name in found if "/key-" not in name}
     stores = "".join(path.read_text() for path in (ROOT / "tests" / "contract_store").glob("*.c"))
-    walked = ("send", "worker", "replay", "change")
+    walked = ("send", "worker", "replay", "change", "clock")
     strangers = [name for name in found if name.split("/")[0] not in walked and f'"{name}"' not in stores]
     expect(not strangers, f"nobody walks through {strangers}")
     others = tuple(f"{command}/{broker}-" for broker in BROKERS if broker != project.broker)
@@ -170,4 +170,24 @@ def a_change_is_killed(project):
         reached.unlink()
 
 
-main(a_sender_is_killed, a_worker_is_killed, a_replay_is_killed, a_change_is_killed)
+def a_clock_is_killed(project):
+    """Others send the slot's message again where they must; each slot runs once, and none is missing."""
+    store = {"store": "sqlite:store.db"} if project.broker == "rabbitmq" else {}
+    project.configure(schedules=[{"name": "beat", "every": "1s", "type": "probe", "body": "{}"}], **store)
+    environments = [environment(project, name, 1) for name in points(project, "clock")]
+    workers = [project.worker(env=env) for env, _ in environments]  # each dies at a point of its own
+    for env, reached in environments:
+        wait_until(reached.exists, 30, lambda: f"{env} was not reached: {[worker.log_tail() for worker in workers]}")
+    died_ms = int(time.time() * 1000)
+
+    def slots():
+        return sorted(int(line["id"].split("@")[1]) for line in project.journal() if "@" in line["id"])
+    wait_until(lambda: slots() and slots()[-1] > died_ms + 6000, 30, lambda: f"{slots()}; {workers[0].log_tail()}")
+    for worker in workers:
+        expect("console or clock died" in worker.log_text(), f"nobody was killed: {worker.log_tail()}")
+        expect(worker.stop() == 0, worker.log_tail())
+    ran = slots()
+    expect(ran == list(range(ran[0], ran[-1] + 1000, 1000)), f"{ran}")
+
+
+main(a_sender_is_killed, a_worker_is_killed, a_replay_is_killed, a_change_is_killed, a_clock_is_killed)

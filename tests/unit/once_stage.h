@@ -45,6 +45,8 @@ static struct {
     struct bide_passage passage;
     struct bide_message messages[DELIVERIES];
     struct bide_delivery deliveries[DELIVERIES];
+    struct bide_header *headers; /* of the next message; NULL: none */
+    size_t n_headers;
 } stage;
 
 static inline void settle(struct bide_receiver *receiver, const struct bide_settlement *settlements, size_t n)
@@ -180,6 +182,8 @@ static inline struct bide_job *take_in_as(size_t i, const char *type, const char
         .failures = none,
         .unique = none,
         .generation = none,
+        .headers = stage.headers,
+        .n_headers = stage.n_headers,
         .attempt = 1};
     stage.deliveries[i] = (struct bide_delivery){.message = &stage.messages[i]};
     bide_passage_take_in(&stage.passage, &stage.deliveries[i], bide_wall_us(stage.passage.site.clock), &jobs);

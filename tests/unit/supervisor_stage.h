@@ -149,11 +149,13 @@ static void be_started_badly(const struct stage *stage)
 static void supervise(void *user)
 {
     struct stage *stage = user;
+    const struct bide_attending console = {.name = "console", .run = console_main};
     const struct bide_supervisor_options options = {
         .force = {.processes = stage->processes, .threads = THREADS},
         .run = child_main,
         .user = stage,
-        .attend = stage->has_console ? console_main : NULL};
+        .attend = &console,
+        .n_attend = stage->has_console};
     const struct rlimit no_core = {0};
     bide_error error = {0};
     int status = 99;

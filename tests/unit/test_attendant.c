@@ -40,7 +40,7 @@ static void test_it_makes_way(void **state)
 {
     enum { TIMES = 50 };
     struct fake_clock clock;
-    struct bide_attendant attendant = {.run = make_way};
+    struct bide_attendant attendant = {.is = {.name = "console", .run = make_way}};
     (void)state;
     fake_clock_init(&clock, 0);
     for (int i = 0; i < TIMES; i++) {
@@ -58,7 +58,7 @@ static void test_it_makes_way(void **state)
 static void test_one_that_does_not_make_way_is_killed(void **state)
 {
     struct fake_clock clock;
-    struct bide_attendant attendant = {.run = go_on_for_ever};
+    struct bide_attendant attendant = {.is = {.name = "console", .run = go_on_for_ever}};
     (void)state;
     fake_clock_init(&clock, 0);
     bide_attendant_tend(&attendant, NULL, &clock.clock);

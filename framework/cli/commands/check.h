@@ -28,6 +28,8 @@ void bide_cli_check_store(
 
 /* Limits without a key whose handlers share a queue. */
 void bide_cli_check_limits(struct bide_cli_report *report, const struct bide_config *config);
+/* When each schedule fires next, and whether this configuration runs its messages. */
+void bide_cli_check_schedules(struct bide_cli_report *report, const struct bide_config *config);
 
 /* Binds the console's address for a moment. */
 void bide_cli_check_listen(struct bide_cli_report *report, const struct bide_config *config);

@@ -11,7 +11,7 @@ enum { BEAT_S = 1 };
 
 bool bide_cli_only_sends(const struct bide_config *config)
 {
-    return config->n_handlers == 0 && (config->http.listen || config->http.send_socket);
+    return config->n_handlers == 0 && (config->http.listen || config->http.send_socket || config->schedules);
 }
 
 static void begin(const struct bide_supervised *supervised)
@@ -21,7 +21,7 @@ static void begin(const struct bide_supervised *supervised)
     atomic_store(&supervised->process->serving, 1);
     if (getppid() == supervised->supervisor)
         kill(supervised->supervisor, SIGUSR1);
-    bide_log(BIDE_LOG_INFO, "no handlers: this worker only sends what POST /send brings");
+    bide_log(BIDE_LOG_INFO, "no handlers: this worker only sends, by POST /send and schedules");
 }
 
 void bide_cli_placeholder_run(const struct bide_supervised *supervised)

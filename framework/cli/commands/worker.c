@@ -15,6 +15,7 @@
 #include "cli/commands/worker.h"
 #include "cli/core/session.h"
 #include "console/console.h"
+#include "schedules/process.h"
 #include "worker/supervised.h"
 
 enum {
@@ -264,6 +265,31 @@ static int console_main(void *user, struct bide_shared *shared)
     return bide_code_exit(code);
 }
 
+/* ---- the clock ---- */
+
+static bool wants_clock(void *user)
+{
+    const struct start *start = user;
+    return start->now.config->schedules != NULL;
+}
+
+static int clock_main(void *user, struct bide_shared *shared)
+{
+    struct start *start = user;
+    struct bide_cli_session session;
+    bide_error error = {0};
+    (void)shared;
+    bide_listeners_close(&start->listeners);
+    bide_code code = open_session(start, &session, &error);
+    if (code == BIDE_OK) {
+        code = bide_schedules_run(session.config, &error);
+        bide_cli_session_close(&session);
+    }
+    if (code != BIDE_OK)
+        bide_cli_print_error(start->cli, &error);
+    return bide_code_exit(code);
+}
+
 /* ---- starting ---- */
 
 /* Once, by the supervisor. An URL that is none fails where it is used. */
@@ -285,12 +311,17 @@ static bide_code supervise(struct start *start, bide_error *error)
         return code;
     set_log_level(start, start->now.config);
     warn_of_risk(start);
+    const struct bide_attending attend[] = {
+        {.name = "console", .run = console_main},
+        {.name = "clock", .run = clock_main, .is_wanted = wants_clock},
+    };
     const struct bide_supervisor_options supervision = {
         .force = force_of(start, start->now.config),
         .run = child_main,
         .prepare = prepare,
         .conclude = conclude,
-        .attend = console_main,
+        .attend = attend,
+        .n_attend = sizeof attend / sizeof attend[0],
         .user = start,
     };
     signal(SIGPIPE, SIG_IGN); /* the supervisor's log may go to a pipe, too */
@@ -334,8 +365,8 @@ const struct bide_cli_command bide_cli_worker = {
         "configuration and the plugins again, without\nlosing a message; what is wrong with them is "
         "logged, and the old ones stay in use. SIGTSTP: begins nothing new, until SIGCONT.\n"
         "A broker that is out of reach at the start is waited for (not with --no-wait).\n"
-        "Without handlers, but with http.listen or http.send_socket, it only sends what POST /send brings "
-        "(docs/sending.md).\n"
+        "With `schedules` it has a clock, which fires them (docs/schedules.md). Without handlers, but with "
+        "schedules,\nhttp.listen or http.send_socket, it only sends (docs/sending.md).\n"
         "Exit status: 0 when it was told to stop, or idle; else why its first process could not start.",
     .options = options,
     .values_size = sizeof(struct values),

@@ -34,7 +34,7 @@ void bide_cli_generation_log_changes(
  * nothing from the broker. It is there so that the supervisor keeps the console, reloads and reports as ever.
  */
 
-/* No handlers, and a console by which others send. */
+/* No handlers, and a console by which others send, or schedules. */
 bool bide_cli_only_sends(const struct bide_config *config);
 
 /* Until SIGTERM, SIGINT or SIGUSR2. In a process with one thread. */

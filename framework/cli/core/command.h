@@ -39,8 +39,9 @@ extern const struct bide_cli_command bide_cli_worker, bide_cli_pause, bide_cli_r
     bide_cli_top, bide_cli_send, bide_cli_status, bide_cli_show, bide_cli_list, bide_cli_cancel,
     bide_cli_reschedule, bide_cli_dead_list, bide_cli_dead_show, bide_cli_dead_retry, bide_cli_dead_drop,
     bide_cli_check, bide_cli_explain, bide_cli_handlers, bide_cli_handlers_new, bide_cli_limits,
-    bide_cli_limits_set, bide_cli_limits_reset, bide_cli_move, bide_cli_dev, bide_cli_bench_throughput,
-    bide_cli_bench_delay;
+    bide_cli_limits_set, bide_cli_limits_reset, bide_cli_move, bide_cli_dev, bide_cli_cron_list,
+    bide_cli_cron_next, bide_cli_cron_add, bide_cli_cron_remove, bide_cli_cron_pause, bide_cli_cron_resume,
+    bide_cli_cron_run, bide_cli_bench_throughput, bide_cli_bench_delay;
 
 /* All rows, ended by NULL, and the options of every command: for help, the manual page and completions. */
 const struct bide_cli_command *const *bide_cli_commands(void);

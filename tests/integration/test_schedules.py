@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+# brokers: sqlite rabbitmq redis
+# seconds: 60
+"""Schedules: one message a slot, in time; `bide cron`; SIGHUP; no clock without `schedules` (docs/schedules.md)."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+BEAT = {"name": "beat", "every": "1s", "type": "journal", "body": "{}"}
+NIGHTLY = {"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "type": "journal"}
+
+
+def configure(project, *schedules, **settings):
+    store = {"store": "sqlite:store.db"} if project.broker == "rabbitmq" else {}
+    project.configure([project.journal_handler()], schedules=list(schedules), **store, **settings)
+
+
+def slots(project, name):
+    """Those that ran, in order."""
+    ids = (line["id"].split("@") for line in project.journal() if "@" in line["id"])
+    return sorted(int(slot) for schedule, slot in ids if schedule == name)
+
+
+def cron(project, *words, **options):
+    return project.bide("cron", *words, **options)
+
+
+def listed(project):
+    rows = (json.loads(line) for line in cron(project, "list", "--json").stdout.splitlines())
+    return {row["name"]: row for row in rows}
+
+
+def clocks(worker):
+    return [pid for pid in worker.tree() if Path(f"/proc/{pid}/comm").read_text() == "bide-clock\n"]
+
+
+def reload(worker):
+    os.kill(worker.pid, signal.SIGHUP)
+
+
+def a_slot_is_a_message(project):
+    configure(project, BEAT, NIGHTLY)
+    expect(listed(project)["nightly"]["state"] == "new", "no worker has begun")
+    worker = project.worker()
+    wait_until(lambda: len(slots(project, "beat")) >= 4, 20, lambda: f"four slots: {worker.log_tail()}")
+    ran = slots(project, "beat")
+    expect(ran == list(range(ran[0], ran[-1] + 1000, 1000)), f"the slots that ran: {ran}")
+    for line in project.journal():
+        expect(line["due_ms"] == int(line["id"].split("@")[1]) and line["lateness_us"] >= 0, f"not at its slot: {line}")
+    rows = listed(project)
+    expect(rows["beat"]["state"] == "active" and rows["beat"]["fired"] >= 4 and rows["beat"]["missed"] == 0, f"{rows}")
+    expect(rows["nightly"]["next_ms"] % 60000 == 0 and rows["nightly"]["last_ms"] is None, f"{rows}")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+def operators_and_reloads(project):
+    configure(project, BEAT)
+    worker = project.worker()
+    wait_until(lambda: listed(project)["beat"]["fired"] > 0, 20, lambda: worker.log_tail())
+    cron(project, "add", "poll", "journal", "{}", "--every", "1s", "--overlap", "skip")
+    cron(project, "add", "poll", "journal", "--every", "1s", expect=65)
+    cron(project, "add", "bad", "journal", "--cron", "99 * * * *", expect=64)
+    wait_until(lambda: len(slots(project, "poll")) >= 2, 20, lambda: worker.log_tail())
+    cron(project, "pause", "poll")
+    expect(listed(project)["poll"]["state"] == "paused", "poll is paused")
+    identity = cron(project, "run", "poll").stdout.strip()
+    wait_until(lambda: identity in {line["id"] for line in project.journal()}, 20, lambda: f"{identity}: {worker.log_tail()}")
+    cron(project, "resume", "poll")
+    cron(project, "remove", "beat", expect=65)
+    cron(project, "remove", "poll")
+    expect("poll" not in listed(project), "poll is gone")
+    cron(project, "pause", "poll", expect=65)
+
+    configure(project, {**BEAT, "every": "2s"}, NIGHTLY)
+    reload(worker)
+    wait_until(lambda: listed(project)["beat"]["times"] == "every 2s", 20, lambda: worker.log_tail())
+    expect(listed(project)["beat"]["next_ms"] % 2000 == 0, "the next slot is one of the new definition")
+    wait_until(lambda: listed(project)["nightly"]["state"] == "active", 20, lambda: worker.log_tail())
+    expect(len(clocks(worker)) == 1, "one clock")
+    store = {"store": "sqlite:store.db"} if project.broker == "rabbitmq" else {}
+    project.configure([project.journal_handler()], **store)
+    reload(worker)
+    wait_until(lambda: not clocks(worker), 20, lambda: f"no schedules, no clock: {worker.log_tail()}")
+    cron(project, "add", "poll", "journal", "--every", "1s", expect=78)
+    expect(worker.stop() == 0, worker.log_tail())
+
+
+def a_store_is_needed(project):
+    if project.broker != "rabbitmq":
+        return
+    project.configure([project.journal_handler()], schedules=[BEAT])
+    for command in (("worker", "--no-wait"), ("check",), ("cron", "list")):
+        said = project.bide(*command, expect=78)
+        expect("`schedules` needs a store" in said.stdout + said.stderr, f"{command}: {said.stdout}{said.stderr}")
+
+
+main(a_slot_is_a_message, operators_and_reloads, a_store_is_needed)
