@@ -42,7 +42,7 @@ void bide_passage_clear(struct bide_passage *passage)
 
 size_t bide_passage_waiting(const struct bide_passage *passage)
 {
-    return passage->site.clerk ? bide_clerk_jobs(passage->site.clerk) : 0;
+    return passage->site.clerk ? bide_clerk_jobs(passage->site.clerk) + passage->parked.n : 0;
 }
 
 size_t bide_passage_in_hand(const struct bide_passage *passage)
@@ -142,6 +142,8 @@ static void pass_gates(
         break;
     case BIDE_GATE_WAIT:
         count_waiting(passage, job);
+        if (!answer.errand)
+            bide_job_append(&passage->parked, job);
         break;
     }
 }
@@ -319,14 +321,35 @@ static void resume(
         pass_gates(passage, job, wall_us, jobs);
 }
 
+/* Those that waited for what others have been answered. */
+static void resume_parked(struct bide_passage *passage, int64_t wall_us, struct bide_job_list *jobs)
+{
+    struct bide_job_list parked = passage->parked;
+    struct bide_job *job;
+    passage->parked = (struct bide_job_list){0};
+    while ((job = bide_job_pop(&parked))) {
+        count_back(passage, job);
+        if (!passage->draining) {
+            pass_gates(passage, job, wall_us, jobs);
+            continue;
+        }
+        job->asked++; /* also the gate that it waits at is told */
+        bide_gates_report(job, NULL);
+        release(passage, job);
+    }
+}
+
 void bide_passage_take_answers(struct bide_passage *passage, int64_t wall_us, struct bide_job_list *jobs)
 {
     struct bide_job_list stopped = {0};
     struct bide_errand *errand = bide_clerk_take(passage->site.clerk);
+    bool some = errand != NULL;
     for (struct bide_errand *next; errand; errand = next) {
         next = errand->next;
         resume(passage, errand, wall_us, jobs);
     }
+    if (some)
+        resume_parked(passage, wall_us, jobs);
     if (passage->draining) {
         bide_quarantine_withdraw(&passage->gates.quarantine, NULL, NULL, jobs);
         settle_all(passage, jobs);
@@ -485,6 +508,7 @@ size_t bide_passage_forget(struct bide_passage *passage)
         passage->out -= job->submitted;
     if (passage->site.clerk)
         take_unanswered(passage, &jobs);
+    bide_job_append_all(&jobs, &passage->parked);
     size_t n = jobs.n;
     while ((job = bide_job_pop(&jobs))) {
         if (job->permit)

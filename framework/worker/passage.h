@@ -22,11 +22,12 @@ struct bide_passage {
     struct bide_prefetch *prefetch; /* by queue */
     struct bide_arena jobs;
     struct bide_job_list free_jobs;
-    size_t out;        /* jobs in the pool's hands */
-    uint64_t received; /* deliveries, ever */
-    int64_t look_us;   /* monotonic: the next look for what has waited too long */
-    bool draining;     /* takes nothing new in */
-    bool cutting;      /* what runs has been told to return */
+    struct bide_job_list parked; /* wait for what the clerk answers to others */
+    size_t out;                  /* jobs in the pool's hands */
+    uint64_t received;           /* deliveries, ever */
+    int64_t look_us;             /* monotonic: the next look for what has waited too long */
+    bool draining;               /* takes nothing new in */
+    bool cutting;                /* what runs has been told to return */
 };
 
 /* In zeroed memory. clear: after the pool has given everything back; also after a failed init or begin. */

@@ -111,11 +111,13 @@ def a_worker_is_killed(project):
     """Its successor goes on; twice runs at most what was in its hands."""
     parent = build_parent(project)
     for number, name in enumerate(points(project, "worker")):
-        asks_store = name.startswith("worker/once-")
-        more = {"once": "1h"} if asks_store else {}
+        asks_store = name.startswith(("worker/once-", "worker/limit-"))
+        more = {"once": "1h"} if "/once-" in name else {"limited_by": "api"} if asks_store else {}
         handlers = [project.probe(**more), {**parent, **more}]
         store = {"store": "sqlite:store.db"} if asks_store else {}
-        project.configure(handlers, threads=THREADS, worker={"prefetch": PREFETCH}, **store)
+        rate = "25/1s" if name.endswith("-moves") else "1000/1s"  # of PREFETCH messages some wait for longer than in hand
+        limits = ({"name": "api", "rate": rate, "key": "queue"},)
+        project.configure(handlers, threads=THREADS, worker={"prefetch": PREFETCH}, limits=limits, **store)
         env, reached = environment(project, name, 2)
         sent = project.send(of_parents(bodies(f"w{number}"))) + foreign(project, f"w{number}")
         os.environ.update(env)

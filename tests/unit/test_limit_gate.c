@@ -236,6 +236,33 @@ static void test_of_several_limits_none_is_used_where_one_is_used_up(void **stat
     all_answers();
 }
 
+/* One asks for those that are there when it asks: four messages, two letters. */
+static void test_messages_of_a_key_in_hand_together_ask_once(void **state)
+{
+    struct bide_job_list started = {0};
+    struct bide_job *job;
+    (void)state;
+    begin_with(
+        &(struct bide_shared_limit_config){.name = limit_name, .rate = {100, 1000}, .key = header_key}, 1);
+    for (size_t i = 0; i < DELIVERIES; i++)
+        assert_null(take_in_as(i, once_type, (const char *[]){"1", "2", "3", "4"}[i]));
+    assert_int_equal(bide_passage_waiting(&stage.passage), DELIVERIES);
+    for (struct deadline end = deadline_in_ms(SOON_MS); started.n < DELIVERIES;) {
+        struct bide_job_list some = go_on();
+        bide_job_append_all(&started, &some);
+        assert_false(deadline_passed(&end));
+    }
+    assert_int_equal(atomic_load(&stage.metrics.letters), 2);
+    int64_t before_us = 0;
+    while ((job = bide_job_pop(&started))) {
+        assert_true(
+            job->begin_by_us >= before_us + 10500 || before_us == 0); /* permits of their own, in order */
+        before_us = job->begin_by_us;
+        ran(job, BIDE_DONE, false);
+    }
+    all_answers();
+}
+
 static void test_while_the_store_is_away_they_wait_in_the_broker(void **state)
 {
     (void)state;
@@ -261,6 +288,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_no_more_at_once_than_places),
     CASE(test_a_place_ends_with_its_process),
     CASE(test_of_several_limits_none_is_used_where_one_is_used_up),
+    CASE(test_messages_of_a_key_in_hand_together_ask_once),
     CASE(test_while_the_store_is_away_they_wait_in_the_broker),
 };
 

@@ -54,7 +54,7 @@ struct bide_gate_answer {
     int64_t hold_ms;               /* HOLD, and ALONE where there is no room for it; 0: as long as it stops */
     struct bide_decision decision; /* SETTLE, MOVE; what went wrong is job->run.error */
     enum bide_outcome_kind kind;   /* SETTLE with BIDE_VERDICT_ACK: as what it counts */
-    struct bide_errand *errand;    /* WAIT */
+    struct bide_errand *errand;    /* WAIT; NULL: for the answer to that of another job, which is under way */
 };
 
 /* How a job ends. */

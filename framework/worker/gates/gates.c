@@ -115,7 +115,8 @@ enum bide_gate_says bide_gates_look(
         says = ask(list->gates[job->asked], job, answer);
         drop_answer(gates, job);
         if (says == BIDE_GATE_WAIT) {
-            hand(gates, job, answer->errand);
+            if (answer->errand)
+                hand(gates, job, answer->errand);
             return says;
         }
         if (says == BIDE_GATE_ALONE) {

@@ -29,7 +29,7 @@ static struct limit *find(struct limit_gate *gate, const char *name)
     return &gate->limits[i];
 }
 
-static bool fill_handler(
+static void fill_handler(
     struct limit_gate *gate, struct limited *row, const struct bide_handler_config *config)
 {
     for (; config->limited_by && config->limited_by[row->n]; row->n++) {
@@ -39,7 +39,6 @@ static bool fill_handler(
     const struct bide_shared_limit_config *only = row->n == 1 ? row->limits[0]->config : NULL;
     row->simple = only && only->rate.n > 0 && only->concurrency == 0;
     row->keyless = row->simple && !only->key;
-    return !row->keyless || (row->stock = bide_calloc(1, sizeof *row->stock));
 }
 
 static bide_code open(struct bide_gate *base, bide_error *error)
@@ -51,7 +50,8 @@ static bide_code open(struct bide_gate *base, bide_error *error)
         return bide_fail(error, BIDE_E_CONFIG, "`limited_by` needs a store, and there is none");
     gate->limits = bide_calloc(config->n_limits, sizeof *gate->limits);
     gate->handlers = bide_calloc(site->handlers->n, sizeof *gate->handlers);
-    bool fine = gate->limits && gate->handlers;
+    gate->desks = bide_calloc(LIMIT_DESKS, sizeof *gate->desks);
+    bool fine = gate->limits && gate->handlers && gate->desks;
     for (size_t i = 0; fine && i < config->n_limits; i++)
         gate->limits[gate->n_limits++] = (struct limit){.config = &config->limits[i],
             .terms = bide_limit_terms(&config->limits[i], (struct bide_slice){0}),
@@ -60,7 +60,7 @@ static bide_code open(struct bide_gate *base, bide_error *error)
                            ? bide_metrics_limit(site->supervised->metrics, config->limits[i].name)
                            : NULL};
     for (size_t i = 0; fine && i < site->handlers->n; i++)
-        fine = fill_handler(gate, &gate->handlers[i], site->handlers->rows[i].config);
+        fill_handler(gate, &gate->handlers[i], site->handlers->rows[i].config);
     bide_id_generate(gate->holder, site->clock);
     bide_clerk_begin(site->clerk);
     return fine ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
@@ -69,8 +69,7 @@ static bide_code open(struct bide_gate *base, bide_error *error)
 static void close(struct bide_gate *base)
 {
     struct limit_gate *gate = (struct limit_gate *)base;
-    for (size_t i = 0; gate->handlers && i < base->site->handlers->n; i++)
-        bide_free(gate->handlers[i].stock);
+    bide_free(gate->desks);
     bide_free(gate->handlers);
     bide_free(gate->limits);
 }
@@ -82,11 +81,13 @@ static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, st
     struct limit_gate *gate = (struct limit_gate *)base;
     if (job->errand)
         return limit_judge(gate, job, answer);
+    if (job->limits && job->limits->parked)
+        return limit_start(gate, job, answer);
     if (job->limits) { /* it landed to ask, or began too late */
         bool waited = job->limits->waits;
         job->limits->waits = false;
         job->start_us = 0;
-        return waited ? limit_ask(gate, job, LIMIT_TAKE, answer) : limit_try_again(gate, job, answer);
+        return waited ? limit_take(gate, job, answer) : limit_try_again(gate, job, answer);
     }
     job->limits = limit_pass_create(
         gate, &gate->handlers[bide_gate_row(base->site, job->handler)], job->delivery->message);
@@ -119,6 +120,9 @@ static void throttle(struct limit_gate *gate, struct bide_job *job, struct bide_
         if (*name && strcmp(name, limit->config->name) != 0)
             continue;
         limit_throttle(gate, pass, i, wait_ms);
+        struct limit_desk *desk = limit_desk_of(gate, pass);
+        if (desk)
+            desk->n = 0;
         if (limit->metrics)
             bide_metrics_add(&limit->metrics->throttled, 1);
         result->spared_ms = result->spared_ms > wait_ms ? result->spared_ms : wait_ms;
@@ -150,9 +154,8 @@ static size_t room(
     if (!row->keyless)
         return SIZE_MAX;
     const struct bide_rate *rate = &row->limits[0]->terms.rate;
-    int64_t next_us = row->stock->latest_us
-                          ? bide_limit_span(&gate->clock, row->stock->latest_us).from_us - round->now_us
-                          : 0;
+    int64_t next_us =
+        row->latest_us ? bide_limit_span(&gate->clock, row->latest_us).from_us - round->now_us : 0;
     if (next_us > LIMIT_WAIT_HERE_KEYLESS_US) {
         bide_gate_hurry(round, next_us - FETCH_AGAIN_US);
         round->waits = true;

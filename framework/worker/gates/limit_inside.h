@@ -19,18 +19,21 @@
 #include "limits/limit.h"
 #include "worker/gates/gate.h"
 
-enum { LIMIT_STOCK = 256, LIMIT_ROLES = 8 * BIDE_LIMITED_BY_MAX };
+enum { LIMIT_STOCK = 128, LIMIT_DESKS = 128, LIMIT_ROLES = 8 * BIDE_LIMITED_BY_MAX };
 /* So long a message waits here for its permit; one that begins later moves to the broker. Without a key
  * nothing stands behind it that could run before. */
 #define LIMIT_WAIT_HERE_KEYLESS_US (INT64_C(30) * 1000 * 1000)
+#define LIMIT_MARGIN_US INT64_C(2000) /* what may pass between the last look at the clock and the run */
 #define LIMIT_LONGEST_US (INT64_C(366) * 86400 * 1000 * 1000)
 
-/* Permits without a key that were reserved for messages to come: ascending, by the store's clock. */
-struct limit_stock {
-    int64_t permits_us[LIMIT_STOCK];
+/* Where messages of one key that are in hand together get their permits. One of them asks the store for all
+ * that wait then; the others are parked until its answer is here. Only of handlers with a rate alone. */
+struct limit_desk {
+    char name[BIDE_LIMIT_NAME_TEXT]; /* of the key; an idle desk is given to another key */
+    int64_t permits_us[LIMIT_STOCK]; /* reserved and not used yet; ascending, by the store's clock */
     size_t first, n;
-    size_t next;       /* how many to reserve with the next one that is asked for */
-    int64_t latest_us; /* the latest that was reserved */
+    size_t parked; /* messages that wait for the answer */
+    bool asking;
 };
 
 struct limit {
@@ -45,9 +48,9 @@ struct limit {
 struct limited { /* a handler */
     struct limit *limits[BIDE_LIMITED_BY_MAX];
     size_t n, n_rates;
-    bool simple;               /* one limit, a rate without a concurrency */
-    bool keyless;              /* … without a key */
-    struct limit_stock *stock; /* keyless */
+    bool simple;       /* one limit, a rate without a concurrency */
+    bool keyless;      /* … without a key */
+    int64_t latest_us; /* keyless: the latest permit that this process has, by the store's clock */
 };
 
 struct limit_gate {
@@ -55,6 +58,7 @@ struct limit_gate {
     struct limit *limits;
     size_t n_limits;
     struct limited *handlers; /* by row */
+    struct limit_desk *desks; /* LIMIT_DESKS */
     struct bide_limit_clock clock;
     char holder[BIDE_ID_TEXT]; /* of this process: no other has it */
     uint64_t passes;           /* numbers them */
@@ -64,17 +68,7 @@ struct limit_gate {
 enum limit_step { LIMIT_TICKET, LIMIT_TAKE, LIMIT_RESERVE, LIMIT_ISSUE, LIMIT_LINE };
 
 /* What an operation of a letter is for. */
-enum limit_role {
-    ROLE_TERMS,
-    ROLE_HAS,
-    ROLE_USE,
-    ROLE_CLOCK,
-    ROLE_PLACE,
-    ROLE_LOOK,
-    ROLE_PERMIT,
-    ROLE_MORE,
-    ROLE_REST
-};
+enum limit_role { ROLE_TERMS, ROLE_HAS, ROLE_USE, ROLE_CLOCK, ROLE_PLACE, ROLE_LOOK, ROLE_PERMIT, ROLE_REST };
 
 struct limit_part {                   /* one a limit */
     char name[BIDE_LIMIT_NAME_TEXT];  /* bide_limit_name */
@@ -86,8 +80,10 @@ struct limit_part {                   /* one a limit */
 struct bide_limit_pass {
     struct limited *handler;
     enum limit_step step;
-    bool looked;       /* for a ticket */
-    bool waits;        /* it lands to ask then, not to run */
+    bool looked; /* for a ticket */
+    bool waits;  /* it lands to ask then, not to run */
+    bool parked; /* at `desk`; or it asks for that one; else NULL: */
+    struct limit_desk *desk;
     unsigned places;   /* bits of the limits whose places it holds */
     unsigned tries;    /* letters without a result that is of use */
     int64_t more;      /* permits beyond one that it asks for, as the store answers slowly */
@@ -119,14 +115,24 @@ void limit_give_back(struct limit_gate *gate, struct bide_limit_pass *pass);
 /* The key has to wait for so long, and what was reserved and issued before is void. */
 void limit_throttle(struct limit_gate *gate, const struct bide_limit_pass *pass, size_t of, int64_t wait_ms);
 
+/* ---- limit_desk.c ---- */
+
+/* The desk of its key. NULL: the handler has none, or another key uses the place. */
+struct limit_desk *limit_desk_of(struct limit_gate *gate, const struct bide_limit_pass *pass);
+void limit_desk_put(struct limit_desk *desk, const struct bide_store_operation *permits);
+/* The next permit that can still be used (store); 0: none. */
+int64_t limit_desk_take(struct limit_gate *gate, struct limit_desk *desk);
+/* All permits are void. */
+void limit_desks_void(struct limit_gate *gate);
+
 /* ---- limit_steps.c: what the gate says; the job has a pass ---- */
 
 /* At the first look. */
 enum bide_gate_says limit_start(
     struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer);
-/* The letter of this step goes out. */
-enum bide_gate_says limit_ask(
-    struct limit_gate *gate, struct bide_job *job, enum limit_step step, struct bide_gate_answer *answer);
+/* Places and permits, from its key's desk or from the store. */
+enum bide_gate_says limit_take(
+    struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer);
 /* The answer is in job->errand. */
 enum bide_gate_says limit_judge(
     struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer);
@@ -139,6 +145,12 @@ void limit_leave(struct limit_gate *gate, struct bide_job *job);
 static inline int64_t limit_now_us(const struct limit_gate *gate)
 {
     return bide_mono_us(gate->gate.site->clock);
+}
+
+/* May a run by this permit begin, in time? */
+static inline bool limit_can_begin(const struct limit_gate *gate, int64_t permit_us, int64_t now_us)
+{
+    return bide_limit_span(&gate->clock, permit_us).to_us - LIMIT_MARGIN_US > now_us;
 }
 
 #endif

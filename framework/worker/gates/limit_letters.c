@@ -13,7 +13,6 @@ enum {
     TICKET_SLACK_MS = 2000,
 };
 enum { ISSUED = 1 };
-#define STOCK_WITHIN_US (INT64_C(200) * 1000)
 #define LINE_WITHIN_US (INT64_C(30) * 1000 * 1000)
 
 /* ---- names ---- */
@@ -126,6 +125,13 @@ static bool has_permit(const struct bide_limit_pass *pass, size_t of)
     return pass->permit_us > 0 && pass->permit_of == of;
 }
 
+/* How many others wait at the desk for which it asks. */
+static int64_t for_others(const struct bide_limit_pass *pass)
+{
+    size_t parked = pass->desk ? pass->desk->parked : 0;
+    return (int64_t)(parked < LIMIT_STOCK ? parked : LIMIT_STOCK - 1);
+}
+
 /* One rate: the next permit, whenever it begins. Several: a permit of each if all have one now, since one
  * that is reserved and not used is lost for the others. A limit without a rate may have to wait after a 429.
  */
@@ -138,9 +144,7 @@ static void add_permits(struct bide_limit_pass *pass)
             add_meter(pass, ROLE_LOOK, i, 0, 0)->stop = true;
     for (size_t i = 0; i < handler->n; i++)
         if (!has_permit(pass, i) && handler->limits[i]->config->rate.n)
-            add_meter(pass, ROLE_PERMIT, i, 1 + pass->more, sole ? LIMIT_LONGEST_US : 0);
-    if (handler->keyless && handler->stock->next > 0)
-        add_meter(pass, ROLE_MORE, 0, (int64_t)handler->stock->next, STOCK_WITHIN_US);
+            add_meter(pass, ROLE_PERMIT, i, 1 + pass->more + for_others(pass), sole ? LIMIT_LONGEST_US : 0);
 }
 
 static void write_take(struct bide_limit_pass *pass)

@@ -13,39 +13,14 @@ enum {
     MORE_MAX = 1000,
 };
 #define WAIT_HERE_US (INT64_C(250) * 1000)
-#define MARGIN_US INT64_C(2000) /* what may pass between the last look at the clock and the run */
 #define ALWAYS_LATE_US INT64_C(1)
-
-/* ---- permits in stock ---- */
-
-static void put_in_stock(struct limit_stock *stock, int64_t first_us, int64_t interval_us, int64_t n)
-{
-    for (int64_t i = 0; i < n && stock->n < LIMIT_STOCK; i++)
-        stock->permits_us[(stock->first + stock->n++) % LIMIT_STOCK] = first_us + i * interval_us;
-    if (n > 0)
-        stock->latest_us = first_us + (n - 1) * interval_us;
-}
-
-/* The next one that can still be used; 0: none. Where some lapsed, fewer are reserved from then on. */
-static int64_t take_from_stock(struct limit_gate *gate, struct limit_stock *stock)
-{
-    int64_t now_us = limit_now_us(gate), permit_us = 0;
-    while (stock->n > 0 && permit_us == 0) {
-        int64_t next_us = stock->permits_us[stock->first];
-        if (bide_limit_span(&gate->clock, next_us).to_us - MARGIN_US > now_us)
-            permit_us = next_us;
-        else
-            stock->next = 0;
-        stock->first = (stock->first + 1) % LIMIT_STOCK;
-        stock->n--;
-    }
-    return permit_us;
-}
 
 /* ---- leaving ---- */
 
 void limit_leave(struct limit_gate *gate, struct bide_job *job)
 {
+    if (job->limits->parked)
+        job->limits->desk->parked--;
     limit_give_back(gate, job->limits);
     bide_free(job->limits);
     job->limits = NULL;
@@ -84,14 +59,19 @@ static enum bide_gate_says move(
 
 /* ---- going on ---- */
 
-enum bide_gate_says limit_ask(
+static enum bide_gate_says ask(
     struct limit_gate *gate, struct bide_job *job, enum limit_step step, struct bide_gate_answer *answer)
 {
     struct bide_limit_pass *pass = job->limits;
     pass->step = step;
+    pass->desk = step == LIMIT_TAKE ? limit_desk_of(gate, pass) : NULL;
     struct bide_errand *errand = bide_clerk_is_away(gate->gate.site->clerk) ? NULL : limit_letter(gate, pass);
-    if (!errand)
+    if (!errand) {
+        pass->desk = NULL;
         return hold_for_store(gate, job, answer);
+    }
+    if (pass->desk)
+        pass->desk->asking = true;
     answer->errand = errand;
     return BIDE_GATE_WAIT;
 }
@@ -111,10 +91,43 @@ static enum bide_gate_says pass_in(struct limit_gate *gate, struct bide_job *job
 {
     int64_t now_us = limit_now_us(gate);
     job->start_us = span.from_us > now_us ? bide_wall_us(gate->gate.site->clock) + span.from_us - now_us : 0;
-    job->begin_from_us = span.from_us - MARGIN_US;
-    job->begin_by_us = job->suspect ? 0 : span.to_us - MARGIN_US;
+    job->begin_from_us = span.from_us - LIMIT_MARGIN_US;
+    job->begin_by_us = job->suspect ? 0 : span.to_us - LIMIT_MARGIN_US;
     BIDE_KILL_POINT("worker/limit-passed");
     return BIDE_GATE_PASS;
+}
+
+static enum bide_gate_says go_by_permit(
+    struct limit_gate *gate, struct bide_job *job, int64_t permit_us, struct bide_gate_answer *answer)
+{
+    struct bide_limit_pass *pass = job->limits;
+    struct bide_limit_span span = bide_limit_span(&gate->clock, permit_us);
+    int64_t here_us = pass->handler->keyless ? LIMIT_WAIT_HERE_KEYLESS_US : WAIT_HERE_US;
+    pass->permit_us = permit_us;
+    if (permit_us > pass->handler->latest_us)
+        pass->handler->latest_us = permit_us;
+    if (span.from_us - limit_now_us(gate) <= here_us)
+        return pass_in(gate, job, span);
+    return ask(gate, job, LIMIT_ISSUE, answer);
+}
+
+/* Another message asks for it, too: it is looked at again when that one has its answer. */
+static enum bide_gate_says park(struct bide_limit_pass *pass, struct limit_desk *desk)
+{
+    pass->desk = desk;
+    pass->parked = true;
+    desk->parked++;
+    return BIDE_GATE_WAIT;
+}
+
+enum bide_gate_says limit_take(struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
+{
+    struct bide_limit_pass *pass = job->limits;
+    struct limit_desk *desk = limit_desk_of(gate, pass);
+    int64_t permit_us = desk ? limit_desk_take(gate, desk) : 0;
+    if (permit_us)
+        return go_by_permit(gate, job, permit_us, answer);
+    return desk && desk->asking ? park(pass, desk) : ask(gate, job, LIMIT_TAKE, answer);
 }
 
 enum bide_gate_says limit_try_again(
@@ -124,7 +137,7 @@ enum bide_gate_says limit_try_again(
     if (++pass->tries >= TRIES_MAX)
         return hold(gate, job, HOLD_MS, answer);
     pass->permit_us = 0;
-    return limit_ask(gate, job, LIMIT_TAKE, answer);
+    return limit_take(gate, job, answer);
 }
 
 static enum bide_gate_says store_is_slow(
@@ -138,18 +151,6 @@ static enum bide_gate_says store_is_slow(
                                 "wait longer than they should");
     gate->slow = true;
     return limit_try_again(gate, job, answer);
-}
-
-static enum bide_gate_says go_by_permit(
-    struct limit_gate *gate, struct bide_job *job, int64_t permit_us, struct bide_gate_answer *answer)
-{
-    struct bide_limit_pass *pass = job->limits;
-    struct bide_limit_span span = bide_limit_span(&gate->clock, permit_us);
-    int64_t here_us = pass->handler->keyless ? LIMIT_WAIT_HERE_KEYLESS_US : WAIT_HERE_US;
-    pass->permit_us = permit_us;
-    if (span.from_us - limit_now_us(gate) <= here_us)
-        return pass_in(gate, job, span);
-    return limit_ask(gate, job, LIMIT_ISSUE, answer);
 }
 
 /* ---- the answers ---- */
@@ -196,15 +197,20 @@ enum bide_gate_says limit_start(
     struct limit_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
 {
     struct bide_limit_pass *pass = job->limits;
+    if (pass->parked) {
+        pass->parked = false;
+        pass->desk->parked--;
+        pass->desk = NULL;
+        return limit_take(gate, job, answer);
+    }
+    if (gate->clock.seen_us)
+        pass->asked_us = limit_now_us(gate) + gate->clock.low_us;
     int64_t early_us = job->delivery->message->due_ms * 1000 - bide_wall_us(gate->gate.site->clock);
     if (may_have_ticket(pass, job->delivery->message))
-        return limit_ask(gate, job, LIMIT_TICKET, answer);
+        return ask(gate, job, LIMIT_TICKET, answer);
     if (early_us > 0)
         return wait_until(gate, job, limit_now_us(gate) + early_us);
-    int64_t permit_us = pass->handler->keyless ? take_from_stock(gate, pass->handler->stock) : 0;
-    if (permit_us)
-        return go_by_permit(gate, job, permit_us, answer);
-    return limit_ask(gate, job, LIMIT_TAKE, answer);
+    return limit_take(gate, job, answer);
 }
 
 static enum bide_gate_says judge_ticket(
@@ -217,7 +223,7 @@ static enum bide_gate_says judge_ticket(
     if (pass->permit_us == 0)
         return limit_start(gate, job, answer);
     struct bide_limit_span span = bide_limit_span(&gate->clock, pass->permit_us);
-    if (span.to_us - MARGIN_US <= limit_now_us(gate)) {
+    if (span.to_us - LIMIT_MARGIN_US <= limit_now_us(gate)) {
         pass->permit_us = 0; /* it comes too late */
         return limit_start(gate, job, answer);
     }
@@ -231,34 +237,21 @@ static enum bide_gate_says judge_ticket(
     return pass_in(gate, job, span);
 }
 
-/* The next permit of those that one letter reserved that can be used; 0: none. */
+/* The next permit that can be used, of those that its letter reserved or of its key's desk; 0: none. */
 static int64_t usable_permit(
-    struct limit_gate *gate, const struct bide_limit_pass *pass, const struct bide_store_operation *permit)
+    struct limit_gate *gate, struct limit_desk *desk, const struct bide_store_operation *permit)
 {
-    const struct bide_store_answer *answer = &permit->answer;
-    int64_t first_us = answer->at_us + answer->wait_us, now_us = limit_now_us(gate);
-    for (int64_t i = 0; i < answer->count; i++) {
+    int64_t first_us = permit->answer.at_us + permit->answer.wait_us, now_us = limit_now_us(gate);
+    if (desk) {
+        limit_desk_put(desk, permit);
+        return limit_desk_take(gate, desk);
+    }
+    for (int64_t i = 0; i < permit->answer.count; i++) {
         int64_t permit_us = first_us + i * permit->meter.interval_us;
-        if (bide_limit_span(&gate->clock, permit_us).to_us - MARGIN_US > now_us)
+        if (limit_can_begin(gate, permit_us, now_us))
             return permit_us;
     }
-    (void)pass;
     return 0;
-}
-
-static int64_t keyless_permit(struct limit_gate *gate, struct bide_limit_pass *pass)
-{
-    struct limit_stock *stock = pass->handler->stock;
-    const struct bide_store_operation *permit;
-    bool emptied = stock->n == 0;
-    stock->next = emptied && stock->next < LIMIT_STOCK / 2 ? stock->next * 2 + 1 : stock->next;
-    for (size_t i = 0; i < pass->n_operations; i++) {
-        permit = &pass->operations[i];
-        if (pass->roles[i] == ROLE_PERMIT || pass->roles[i] == ROLE_MORE)
-            put_in_stock(stock, permit->answer.at_us + permit->answer.wait_us, permit->meter.interval_us,
-                permit->answer.count);
-    }
-    return take_from_stock(gate, stock);
 }
 
 /* All of them now, and the ticket's: where their spans meet. */
@@ -282,7 +275,7 @@ static enum bide_gate_says go_by_all(
         job->begin_by_us = 0;
         return BIDE_GATE_PASS;
     }
-    if (!all || span.to_us - MARGIN_US <= limit_now_us(gate) || span.from_us > span.to_us)
+    if (!all || span.to_us - LIMIT_MARGIN_US <= limit_now_us(gate) || span.from_us > span.to_us)
         return store_is_slow(gate, job, answer);
     return pass_in(gate, job, span);
 }
@@ -311,16 +304,16 @@ static enum bide_gate_says judge_take(
     const struct bide_store_operation *no = refused(pass, &at);
     if (no && pass->roles[at] == ROLE_USE) { /* its ticket is void, or was used */
         pass->permit_us = 0;
-        return limit_ask(gate, job, LIMIT_TAKE, answer);
+        return ask(gate, job, LIMIT_TAKE, answer);
     }
     if (no && pass->roles[at] == ROLE_PLACE) {
         pass->permit_of = pass->of[at];
-        return limit_ask(gate, job, LIMIT_LINE, answer);
+        return ask(gate, job, LIMIT_LINE, answer);
     }
     if (no) {
         pass->permit_of = pass->of[at];
         if (pass->handler->limits[pass->permit_of]->config->rate.n)
-            return limit_ask(gate, job, LIMIT_RESERVE, answer);
+            return ask(gate, job, LIMIT_RESERVE, answer);
         return move(gate, job, no->answer.wait_us, answer);
     }
     at = 0;
@@ -328,8 +321,7 @@ static enum bide_gate_says judge_take(
     if (!permit || pass->handler->n_rates != 1)
         return go_by_all(gate, job, answer);
     pass->permit_of = pass->of[at - 1];
-    int64_t permit_us =
-        pass->handler->keyless ? keyless_permit(gate, pass) : usable_permit(gate, pass, permit);
+    int64_t permit_us = usable_permit(gate, limit_desk_of(gate, pass), permit);
     return permit_us ? go_by_permit(gate, job, permit_us, answer) : store_is_slow(gate, job, answer);
 }
 
@@ -339,7 +331,7 @@ static enum bide_gate_says judge_reserved(
     size_t at = 0;
     const struct bide_store_operation *permit = limit_answer(job->limits, ROLE_PERMIT, &at);
     job->limits->permit_us = permit->answer.at_us + permit->answer.wait_us;
-    return limit_ask(gate, job, LIMIT_ISSUE, answer);
+    return ask(gate, job, LIMIT_ISSUE, answer);
 }
 
 static enum bide_gate_says judge_issued(
@@ -373,6 +365,9 @@ enum bide_gate_says limit_judge(
         [LIMIT_LINE] = judge_line,
     };
     struct bide_limit_pass *pass = job->limits;
+    if (pass->desk)
+        pass->desk->asking = false;
+    pass->desk = NULL;
     if (job->errand->letter.code != BIDE_OK) {
         for (size_t i = 0; i < pass->handler->n; i++) /* it may have got places all the same */
             pass->places |= (unsigned)(pass->handler->limits[i]->config->concurrency > 0) << i;
@@ -381,9 +376,10 @@ enum bide_gate_says limit_judge(
     see_clock(gate, job);
     if (limit_terms_hold(pass))
         return judges[pass->step](gate, job, answer);
+    limit_desks_void(gate);
     if (pass->step != LIMIT_TICKET)
         pass->permit_us = 0;
     if (++pass->tries >= TRIES_MAX)
         return hold(gate, job, HOLD_MS, answer);
-    return limit_ask(gate, job, pass->step == LIMIT_TICKET ? LIMIT_TICKET : LIMIT_TAKE, answer);
+    return ask(gate, job, pass->step == LIMIT_TICKET ? LIMIT_TICKET : LIMIT_TAKE, answer);
 }

@@ -69,5 +69,5 @@ def rate_holds(project, rate, count, key=None, processes=8, strict=False):
     print(f"  {key or 'no key'}: {said}")
     expect(len(begun) == count and {line["attempt"] for line in project.journal()} == {1}, f"each runs once: {said}")
     expect(most <= rate, said)
-    if strict:
-        expect(moved <= count and took_s <= 1.1 * ideal_s, said)
+    if strict:  # what comes back too late on a busy machine, or is given back at the end, counts once more
+        expect(moved <= 1.01 * count and took_s <= 1.1 * ideal_s, said)
