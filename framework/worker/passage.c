@@ -5,6 +5,7 @@
 #include "base/killpoint.h"
 #include "dispatch/context.h"
 #include "message/trace.h"
+#include "worker/room.h"
 
 enum {
     OVERDUE_US = 100 * 1000, /* a landed message that has not begun goes back after so long */
@@ -407,61 +408,27 @@ static void release_what_waits_long(struct bide_passage *passage, int64_t now_us
     settle_all(passage, &jobs);
 }
 
-static void adapt_prefetch(struct bide_passage *passage, int64_t now_us)
-{
-    bool dry = bide_pool_ran_dry(passage->pool);
-    bool strict = passage->site.config->worker.order == BIDE_ORDER_STRICT;
-    for (size_t i = 0; i < passage->site.config->n_queues; i++) {
-        bool has_more = passage->prefetch[i].reached;
-        bide_prefetch_adapt(&passage->prefetch[i], dry, now_us);
-        if (strict && has_more) /* what the pool lacked was this queue's: the lower ones need no more */
-            dry = false;
-    }
-}
-
-static void tell_limits(struct bide_passage *passage)
-{
-    struct bide_receiver *receiver = passage->settling.receiver;
-    for (size_t i = 0; i < passage->site.config->n_queues; i++) {
-        struct bide_prefetch *prefetch = &passage->prefetch[i];
-        size_t cap = passage->gates.queues[i].cap, limit = cap < prefetch->limit ? cap : prefetch->limit;
-        if (limit != prefetch->told)
-            receiver->ops->limit(receiver, i, limit);
-        prefetch->told = limit;
-    }
-}
-
 void bide_passage_ask_gates(struct bide_passage *passage, int64_t now_us)
 {
     if (bide_gates_round(&passage->gates, now_us))
         give_back_stopped(passage);
-    tell_limits(passage);
+    bide_passage_tell_limits(passage);
 }
 
 void bide_passage_adapt(struct bide_passage *passage, int64_t now_us)
 {
     release_what_waits_long(passage, now_us);
     if (!passage->draining) {
-        adapt_prefetch(passage, now_us);
+        bide_passage_adapt_prefetch(passage, now_us);
         bide_passage_ask_gates(passage, now_us);
     }
     bide_settle_flush(&passage->settling);
 }
 
-/* How many acknowledgements the broker can wait for a moment without holding messages back for them. */
-static size_t patience(const struct bide_passage *passage)
-{
-    size_t least = BIDE_PREFETCH_MAX;
-    for (size_t i = 0; i < passage->site.config->n_queues; i++)
-        if (passage->prefetch[i].limit < least)
-            least = passage->prefetch[i].limit;
-    return least / 4;
-}
-
 int64_t bide_passage_wait_us(struct bide_passage *passage, int64_t at_most_us)
 {
     const int64_t wanted_us[] = {
-        bide_pool_tick(passage->pool, patience(passage)),
+        bide_pool_tick(passage->pool, bide_passage_patience(passage)),
         bide_quarantine_wait_us(&passage->gates.quarantine),
         passage->gates.round.wait_us,
         passage->out > 0 ? OVERDUE_US : -1,

@@ -46,11 +46,12 @@ def no_more_at_once_than_places_and_a_killed_worker_leaves_its_own(project):
     killed.kill()
     killed_us = time.time() * 1e6
     workers = [project.worker(), project.worker()]
-    wait_until(lambda: project.journal_count() >= PLACES + RUNS, 60, lambda: f"{project.journal_count() - PLACES} of {RUNS} ran")
-    journal = [line for line in project.journal() if line["id"] in set(sent)]
+    ran = lambda: [line for line in project.journal() if line["id"] in set(sent)]  # noqa: E731
+    wait_until(lambda: {line["id"] for line in ran()} == set(sent), 60, lambda: f"{len(ran())} of {RUNS} ran")
+    journal = ran()  # a copy may run, too, of what the killed worker was just giving back (RabbitMQ)
     first_s = (min(line["started_us"] for line in journal) - killed_us) / 1e6
     print(f"  {PLACES} places; the first run {first_s:.1f} s after the kill, at most {most_at_once(journal, TOOK_MS)} at once")
-    expect(len(journal) == RUNS and most_at_once(journal, TOOK_MS) <= PLACES, "more at once than there are places")
+    expect(most_at_once(journal, TOOK_MS) <= PLACES, "more at once than there are places")
     expect(first_s < SESSION_S, f"the places were free only after {first_s:.1f} s")
     for worker in workers:
         worker.stop()
