@@ -114,6 +114,7 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     console->options = options;
     console->clock = bide_clock_system();
     pthread_mutex_init(&console->depths.lock, NULL);
+    pthread_mutex_init(&console->schedules.lock, NULL);
     pthread_mutex_init(&console->letters, NULL);
     bide_connections_init(&console->connections);
     bide_recent_init(&console->recent);
@@ -123,8 +124,10 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     bide_history_clear(&console->history);
     bide_recent_clear(&console->recent);
     bide_broker_stats_clear(&console->depths.stats);
+    bide_schedule_list_clear(&console->schedules.list);
     bide_connections_destroy(&console->connections);
     pthread_mutex_destroy(&console->letters);
+    pthread_mutex_destroy(&console->schedules.lock);
     pthread_mutex_destroy(&console->depths.lock);
     bide_free(console);
     return code;

@@ -27,6 +27,14 @@ enum family {
     PROGRAM_RUNS,
     PROGRAM_RESTARTS,
     PROGRAM_MEMORY,
+    SCHEDULE_FIRED,
+    SCHEDULE_LATE,
+    SCHEDULE_SKIPPED,
+    SCHEDULE_MISSED,
+    SCHEDULE_NEXT,
+    SCHEDULE_LAST,
+    SCHEDULE_OVERDUE,
+    SCHEDULE_PAUSED,
     LIMIT_ALLOWED,
     LIMIT_MOVED,
     LIMIT_THROTTLED,
@@ -87,6 +95,21 @@ static const struct {
         "Processes of a program that ended without having been told to."},
     [PROGRAM_MEMORY] = {"bide_program_memory_bytes", "gauge",
         "Resident memory of the processes of a program."},
+    [SCHEDULE_FIRED] = {"bide_schedule_fired_total", "counter",
+        "Slots of a schedule whose message was sent, by any host."},
+    [SCHEDULE_LATE] = {"bide_schedule_late_total", "counter",
+        "Of these, sent a second or more after the slot."},
+    [SCHEDULE_SKIPPED] = {"bide_schedule_skipped_total", "counter",
+        "Slots that found the message of an earlier one unfinished (overlap)."},
+    [SCHEDULE_MISSED] = {"bide_schedule_missed_total", "counter",
+        "Slots that did not fire: after an outage (catch_up), or refused by the broker."},
+    [SCHEDULE_NEXT] = {"bide_schedule_next_seconds", "gauge",
+        "The next slot that is not sent yet, in Unix seconds."},
+    [SCHEDULE_LAST] = {"bide_schedule_last_seconds", "gauge",
+        "The last slot that was sent, in Unix seconds; 0: none yet."},
+    [SCHEDULE_OVERDUE] = {"bide_schedule_overdue_seconds", "gauge",
+        "For how long the next slot has been due and has not fired."},
+    [SCHEDULE_PAUSED] = {"bide_schedule_paused", "gauge", "1 for a schedule that is paused."},
     [LIMIT_ALLOWED] = {"bide_limit_allowed_total", "counter", "Runs that a limit has let begin."},
     [LIMIT_MOVED] = {"bide_limit_moved_total", "counter",
         "Messages over a limit that went back to the broker until their time."},
@@ -336,6 +359,33 @@ static void store(struct bide_buffer *to, const struct bide_totals *totals)
     integer(to, STORE_AWAY, totals->store.away);
 }
 
+/* ---- of the store: while it does not answer, as it was ---- */
+
+static void one_schedule(
+    struct bide_buffer *to, enum family family, const struct bide_schedule_row *row, int64_t now_ms)
+{
+    const struct bide_schedule *schedule = &row->schedule;
+    const int64_t values[] = {schedule->fired, schedule->late, schedule->skipped, schedule->missed,
+        schedule->next_ms / 1000, schedule->last_ms / 1000, bide_schedule_overdue_ms(row, now_ms) / 1000,
+        schedule->paused};
+    if (bide_schedule_row_is_ours(row) && !(family == SCHEDULE_NEXT && schedule->next_ms == BIDE_NEVER))
+        labelled(to, family, "schedule", schedule->is.name, values[family - SCHEDULE_FIRED]);
+}
+
+static void schedules(struct bide_buffer *to, struct bide_console *console)
+{
+    const struct bide_schedule_list *list;
+    if (!console->options->config->schedules)
+        return;
+    (void)bide_schedules_borrow(console, &list, NULL);
+    for (int family = SCHEDULE_FIRED; family <= SCHEDULE_PAUSED; family++) {
+        head(to, family);
+        for (size_t i = 0; i < list->n; i++)
+            one_schedule(to, family, &list->rows[i], bide_wall_ms(console->clock));
+    }
+    bide_schedules_give_back(console);
+}
+
 /* ---- of the broker: left out while it does not answer ---- */
 
 static void one_queue(struct bide_buffer *to, const struct bide_queue_stats *queue)
@@ -434,6 +484,7 @@ void bide_serve_metrics(
     pauses(to, &shared->controls);
     integer(to, SENT, (int64_t)atomic_load(&shared->sent));
     integer(to, DEAD_DROPPED, (int64_t)atomic_load(&shared->dead_dropped));
+    schedules(to, console);
     queues(to, console);
     head(to, BUILD);
     labelled(to, BUILD, "version", BIDE_VERSION, 1);

@@ -15,6 +15,7 @@
 #include "console/outbox.h"
 #include "console/recent.h"
 #include "console/retention.h"
+#include "console/schedules.h"
 
 /* The broker's figures, asked for at most once a second, however many requests need them. */
 struct bide_depths {
@@ -29,6 +30,7 @@ struct bide_console {
     const struct bide_console_options *options;
     const struct bide_clock *clock;
     struct bide_depths depths;
+    struct bide_known_schedules schedules;
     struct bide_history history;
     struct bide_recent recent;
     struct bide_connections connections; /* the TCP connections */
@@ -67,7 +69,8 @@ bide_endpoint bide_serve_metrics, bide_serve_health, bide_serve_ready, bide_serv
     bide_serve_dead_list, bide_serve_dead_show, bide_serve_dead_retry, bide_serve_dead_drop, bide_serve_pause,
     bide_serve_resume, bide_serve_quiet, bide_serve_unquiet, bide_serve_events, bide_serve_page,
     bide_serve_send, bide_serve_messages, bide_serve_message, bide_serve_cancel, bide_serve_reschedule,
-    bide_serve_limits, bide_serve_limit_set;
+    bide_serve_limits, bide_serve_limit_set, bide_serve_schedules, bide_serve_schedule_pause,
+    bide_serve_schedule_resume, bide_serve_schedule_run;
 
 /* A parameter of the query, or NULL; borrowed. */
 const char *bide_request_query(const struct bide_request *request, const char *name);

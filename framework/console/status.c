@@ -145,6 +145,7 @@ static void add_worker(struct bide_buffer *to, struct bide_console *console, con
     bide_json_int(to, "started_ms", shared->started_ms);
     bide_json_int(to, "uptime_s", (bide_wall_ms(console->clock) - shared->started_ms) / 1000);
     bide_json_int(to, "limits", (int64_t)console->options->config->n_limits);
+    bide_json_bool(to, "schedules", console->options->config->schedules != NULL);
     bide_json_text(to, "bide", BIDE_VERSION);
     add_processes(to, shared);
     bide_json_bool(to, "quiet", bide_controls_is_quiet(&shared->controls));

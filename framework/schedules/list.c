@@ -150,9 +150,16 @@ const char *bide_schedule_row_state(const struct bide_schedule_row *row)
     return row->is_stored ? "active" : "new";
 }
 
-int64_t bide_schedule_overdue_ms(const struct bide_schedule *schedule, int64_t now_ms)
+bool bide_schedule_row_is_ours(const struct bide_schedule_row *row)
 {
-    return schedule->paused || schedule->next_ms >= now_ms ? 0 : now_ms - schedule->next_ms;
+    return row->is_declared || row->schedule.added;
+}
+
+int64_t bide_schedule_overdue_ms(const struct bide_schedule_row *row, int64_t now_ms)
+{
+    const struct bide_schedule *schedule = &row->schedule;
+    bool waits = schedule->paused || schedule->next_ms >= now_ms || !row->is_stored;
+    return waits || !bide_schedule_row_is_ours(row) ? 0 : now_ms - schedule->next_ms;
 }
 
 /* Null where there is none. */
@@ -174,7 +181,7 @@ void bide_schedule_row_report(const struct bide_schedule_row *row, int64_t now_m
     bide_json_text(to, "queue", schedule->is.queue);
     add_instant(to, "next_ms", schedule->next_ms);
     add_instant(to, "last_ms", schedule->last_ms);
-    bide_json_int(to, "overdue_ms", row->is_stored ? bide_schedule_overdue_ms(schedule, now_ms) : 0);
+    bide_json_int(to, "overdue_ms", bide_schedule_overdue_ms(row, now_ms));
     bide_json_int(to, "fired", schedule->fired);
     bide_json_int(to, "late", schedule->late);
     bide_json_int(to, "skipped", schedule->skipped);

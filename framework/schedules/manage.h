@@ -27,8 +27,10 @@ void bide_schedule_list_clear(struct bide_schedule_list *list); /* also a zeroed
 void bide_schedule_row_report(const struct bide_schedule_row *row, int64_t now_ms, struct bide_buffer *to);
 /* "active", "paused", or "new": no clock has begun with it. */
 const char *bide_schedule_row_state(const struct bide_schedule_row *row);
-/* For how long the next slot has not fired; 0: it is not due, or paused. */
-int64_t bide_schedule_overdue_ms(const struct bide_schedule *schedule, int64_t now_ms);
+/* Do the clocks of this host fire it? */
+bool bide_schedule_row_is_ours(const struct bide_schedule_row *row);
+/* For how long the next slot has not fired; 0: it is not due, paused, or not this host's. */
+int64_t bide_schedule_overdue_ms(const struct bide_schedule_row *row, int64_t now_ms);
 
 /* A schedule of `bide cron add`: every clock of the namespace fires it. BIDE_E_USAGE: it is wrong.
  * BIDE_E_DATA: there is one of this name. */

@@ -109,6 +109,18 @@ def row(type, body):
     return {"type": type, "body": body}
 
 
+def of_a_nightly_report(project):
+    """examples/nightly-report by its one command, with the plugins of this test."""
+    folder = project.dir / "nightly-report"
+    shutil.copytree(ROOT / "examples" / "nightly-report", folder)
+    with open(folder / "bide.conf", "a") as conf:
+        conf.write(f'plugin_dir = "{BUILD / "handlers"}";\nallow_unsafe_plugins = true;\n')
+    done = subprocess.run([folder / "run"], env={**os.environ, "BIDE": str(BUILD / "bide")}, capture_output=True, text=True, timeout=60)
+    lines = done.stdout.splitlines()
+    expect(done.returncode == 0 and len(lines) == 3 and "T02:30:00+0" in lines[0], f"{done.stdout} {done.stderr}")
+    expect(re.fullmatch(r"orders of \d{4}-\d\d-\d\d, by nightly", lines[2]), f"{lines}")
+
+
 def of_the_sdks(project):
     """Messages go through each of the examples of sdk/python and sdk/node."""
     prepare(project)
@@ -171,4 +183,4 @@ def they_are_short(project):
         expect(lines <= MOST_LINES, f"{path.name} has {lines} lines, more than {MOST_LINES}")
 
 
-main(without_an_sdk, of_a_limited_client, of_the_sdks, of_the_readmes, they_are_short)
+main(without_an_sdk, of_a_limited_client, of_a_nightly_report, of_the_sdks, of_the_readmes, they_are_short)

@@ -7,10 +7,9 @@ import json
 import os
 import signal
 import sys
-import time
-from pathlib import Path
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.console import LocalConsole  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
@@ -39,7 +38,7 @@ def listed(project):
 
 
 def clocks(worker):
-    return [pid for pid in worker.tree() if Path(f"/proc/{pid}/comm").read_text() == "bide-clock\n"]
+    return worker.named("bide-clock")
 
 
 def reload(worker):
@@ -93,6 +92,33 @@ def operators_and_reloads(project):
     expect(worker.stop() == 0, worker.log_tail())
 
 
+def the_console(project):
+    """`GET /schedules`, its actions, and the metrics."""
+    configure(project, BEAT, {**NIGHTLY, "overlap": "skip"})
+    worker = project.worker()
+    console = LocalConsole(project, worker)
+    console.wait_ready()
+
+    def row(name):
+        return next(row for row in console.read_json("/schedules")["schedules"] if row["name"] == name)
+    wait_until(lambda: row("beat")["fired"] > 0, 20, lambda: worker.log_tail())
+    expect(console.read_json("/status")["worker"]["schedules"] is True, "the page is not told that there are schedules")
+    sent = json.loads(console.act("/schedules/nightly/run")[1])
+    wait_until(lambda: sent["id"] in {line["id"] for line in project.journal()}, 20, lambda: f"{sent}: {worker.log_tail()}")
+    console.act("/schedules/nightly/pause")
+    expect(row("nightly")["state"] == "paused", f"{row('nightly')}")
+    metrics = console.metrics_text()
+    for line in ('bide_schedule_paused{schedule="nightly"} 1', 'bide_schedule_overdue_seconds{schedule="beat"} 0',
+                 'bide_schedule_last_seconds{schedule="nightly"} 0', 'bide_schedule_missed_total{schedule="beat"} 0'):
+        expect(line in metrics, f"the metrics lack {line}")
+    console.act("/schedules/nightly/resume")
+    expect(row("nightly")["state"] == "active", f"{row('nightly')}")
+    for path, status in (("/schedules/nosuch/pause", 404), ("/schedules/nosuch/run", 404)):
+        have = console.act(path)[0]
+        expect(have == status, f"{path}: {have}, not {status}")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
 def a_store_is_needed(project):
     if project.broker != "rabbitmq":
         return
@@ -102,4 +128,4 @@ def a_store_is_needed(project):
         expect("`schedules` needs a store" in said.stdout + said.stderr, f"{command}: {said.stdout}{said.stderr}")
 
 
-main(a_slot_is_a_message, operators_and_reloads, a_store_is_needed)
+main(a_slot_is_a_message, operators_and_reloads, the_console, a_store_is_needed)

@@ -12,7 +12,6 @@ import random
 import signal
 import sys
 import time
-from pathlib import Path
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.harness import expect, main  # noqa: E402
@@ -24,11 +23,6 @@ REDELIVERED_S = {"sqlite": 2, "rabbitmq": 2, "redis": 8}  # what a killed worker
 KILL_S = float(os.environ.get("BIDE_KILL_S", 60))
 
 
-def children(worker, name):
-    """Its processes of this name: "bide-clock", or "bide" for worker processes."""
-    return [pid for pid in worker.tree()[1:] if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n"]
-
-
 def kill(project, workers, kinds, dice):
     """Kills a process of one of these kinds; a supervisor is started again. Returns what, or None."""
     number, kind = dice.randrange(SUPERVISORS), dice.choice(kinds)
@@ -38,7 +32,7 @@ def kill(project, workers, kinds, dice):
             workers[number].process.wait()
             workers[number] = project.worker()
         else:
-            pids = children(workers[number], "bide-clock" if kind == "clock" else "bide")
+            pids = workers[number].named("bide-clock" if kind == "clock" else "bide")
             os.kill(dice.choice(pids), signal.SIGKILL)
     except (OSError, IndexError):
         return None  # it is just being started again

@@ -62,6 +62,7 @@ async function poll() {
   try {
     const [status, history] = await Promise.all([fetchJson("status"), fetchJson("history")]);
     showAll(status, history);
+    await showSchedules(status);
     await showLimits(status);
     connected(status.broker_error);
   } catch (error) {

@@ -48,6 +48,16 @@ class Worker:
                 continue
         return found
 
+    def named(self, name):
+        """Pids of its descendants with this name: "bide-clock", "bide" for worker processes."""
+        found = []
+        for pid in self.tree()[1:]:
+            try:
+                found += [pid] if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n" else []
+            except OSError:
+                continue  # it has ended
+        return found
+
     def stop(self, seconds=30):
         """SIGTERM; returns its exit code (negative: the signal that ended it)."""
         if self.running():
