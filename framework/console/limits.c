@@ -91,6 +91,8 @@ void bide_serve_limit_set(
         rate ? bide_parse_rate(rate, &question.rate.n, &question.rate.window_ms, &error) : BIDE_OK;
     if (code == BIDE_OK && concurrency)
         code = bide_parse_int(concurrency, 1, BIDE_STORE_HOLDERS_MAX, &question.concurrency, &error);
+    if (code == BIDE_OK && bide_request_queries(request) != (size_t)(rate != NULL) + (concurrency != NULL))
+        code = bide_fail(&error, BIDE_E_USAGE, "the query takes rate=N/TIME and concurrency=N, once each");
     if (code != BIDE_OK) {
         bide_reply_error(reply, 400, error.text);
         return;

@@ -41,6 +41,11 @@ bool bide_request_has(const struct bide_request *request, const char *name)
                request->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, NULL) == MHD_YES;
 }
 
+size_t bide_request_queries(const struct bide_request *request)
+{
+    return (size_t)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL);
+}
+
 static const char *header(struct MHD_Connection *connection, const char *name)
 {
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);

@@ -76,6 +76,8 @@ bide_endpoint bide_serve_metrics, bide_serve_health, bide_serve_ready, bide_serv
 const char *bide_request_query(const struct bide_request *request, const char *name);
 /* Does the query have this parameter, with or without a value? */
 bool bide_request_has(const struct bide_request *request, const char *name);
+/* How many parameters the query has. */
+size_t bide_request_queries(const struct bide_request *request);
 /* A header field, or NULL; borrowed. */
 const char *bide_request_header(const struct bide_request *request, const char *name);
 

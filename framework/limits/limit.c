@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/units.h"
 
 /* "GENERATION N WINDOW_MS CONCURRENCY" */
 size_t bide_limit_terms_write(const struct bide_limit_terms *terms, char to[BIDE_LIMIT_TERMS_TEXT])
@@ -79,13 +80,19 @@ static const char *take_token(const char *pointer, char *to, size_t room)
     return pointer;
 }
 
+static json_t *element(const json_t *array, const char *token)
+{
+    int64_t index;
+    return bide_parse_int(token, 0, INT32_MAX, &index, NULL) == BIDE_OK ? json_array_get(array, (size_t)index)
+                                                                        : NULL;
+}
+
 static json_t *point(json_t *value, const char *pointer)
 {
     char token[BIDE_STORE_USER_KEY_MAX];
     while (value && *pointer == '/') {
         pointer = take_token(pointer + 1, token, sizeof token);
-        value = json_is_array(value) ? json_array_get(value, strtoul(token, NULL, 10))
-                                     : json_object_get(value, token);
+        value = json_is_array(value) ? element(value, token) : json_object_get(value, token);
     }
     return value;
 }

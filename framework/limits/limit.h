@@ -27,6 +27,9 @@
 #define BIDE_LIMIT_TICKETS "limit-tickets "
 
 #define BIDE_LIMIT_LATE_US (INT64_C(50) * 1000)
+/* Permits that workers have in hand begin within this time (with what brokers hand out early). Whoever voids
+ * what was reserved, lets new permits begin behind those. */
+#define BIDE_LIMIT_IN_HAND_US (INT64_C(2) * 1000 * 1000)
 
 enum {
     BIDE_LIMIT_TERMS_TEXT = 96,

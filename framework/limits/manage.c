@@ -195,21 +195,24 @@ bide_code bide_limits_each(struct bide_store *store, const struct bide_config *c
 
 /* ---- setting ---- */
 
-/* Of each key that was used just now, one permit of the new terms is taken away. */
+/* Of each key that was used just now, the first permit of the new terms comes an interval behind those of the
+ * old ones that are in hand. */
 static bide_code leave_gaps(
     struct bide_store *store, const struct keys *keys, const struct bide_limit_terms *next, bide_error *error)
 {
     bide_code code = BIDE_OK;
     int64_t interval_us = bide_limit_interval_us(&next->rate);
+    const int64_t longest_ms = BIDE_LIMIT_IN_HAND_US / 1000;
     for (size_t i = 0; i < keys->n && code == BIDE_OK && interval_us; i++) {
         char name[BIDE_LIMIT_NAME_TEXT];
-        if (keys->rows[i].wait_ms == 0)
+        int64_t in_hand_ms = keys->rows[i].wait_ms < longest_ms ? keys->rows[i].wait_ms : longest_ms;
+        if (in_hand_ms == 0)
             continue;
         bide_limit_name(keys->limit->name, next->generation, keys->rows[i].text, name);
         struct bide_store_operation gap = {.kind = BIDE_STORE_METER,
             .scope = BIDE_LIMIT_RATES,
             .key = bide_limit_meter(name),
-            .meter = {.n = 1, .interval_us = interval_us}};
+            .meter = {.n = 1, .interval_us = interval_us + in_hand_ms * 1000}};
         code = apply(store, &gap, 1, error);
     }
     return code;

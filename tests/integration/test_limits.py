@@ -81,6 +81,8 @@ def operators_look_at_them_and_set_them(project):
     expect(look() == [{**row, "key": "", "rate": "100/1s", "waiting": 0, "wait_ms": 0, "set": True}] or look()[0]["set"], f"{look()}")
     more = project.send([{"type": "journal", "id": f"new{number}", "body": {"tenant": "ann"}} for number in range(10)])
     wait_until(lambda: len({line["id"] for line in project.journal()} & set(more)) == len(more), 10, "what was set does not hold")
+    for query in ("rates=1/1s", "rate", "rate=1/1s&rate=2/1s", "rate=1/0s", "concurrency=0"):
+        expect(console.post(f"/limits/api?{query}", {})[0] == 400 and look()[0]["set"], f"{query}: it is not refused")
     console.post("/limits/api", {})
     expect(not look()[0]["set"] and look()[0]["rate"] == "2/10s", f"{look()}")
     for arguments, code in ((("nope", "--rate", "1/1s"), 65), (("api", "--concurrency", "3"), 65), (("api",), 64), (("api", "--rate", "x"), 64)):

@@ -1,12 +1,12 @@
 /* worker/gates/limit.c on a store in a file: what moves, what a ticket is worth, places, 429, terms. */
-#include "limits/limit.h"
+#include "limits/manage.h"
 #include "support/fake_clock.h"
 #include "unit/once_stage.h"
 
 enum { INTERVAL_MS = 5025 }; /* of RATE */
 static const struct bide_rate RATE = {2, 10 * 1000};
 
-static char limit_name[] = "api", header_key[] = "header:T", second_name[] = "all";
+static char limit_name[] = "api", header_key[] = "header:T", second_name[] = "all", second_queue[] = "second";
 static char *by_one[] = {limit_name, NULL}, *by_two[] = {limit_name, second_name, NULL};
 static struct bide_shared_limit_config limits[2];
 static struct fake_clock still;
@@ -38,6 +38,13 @@ static void by_rate(void)
     begin_with(&(struct bide_shared_limit_config){.name = limit_name, .rate = RATE, .key = header_key}, 1);
 }
 
+/* Without a key, and with a queue of its own. */
+static void by_rate_without_key(void)
+{
+    stage.handlers[PLAIN].queue = second_queue;
+    begin_with(&(struct bide_shared_limit_config){.name = limit_name, .rate = RATE}, 1);
+}
+
 static void expect_moved(int64_t least_ms, int64_t most_ms)
 {
     int64_t in_ms = broker.last.due_ms - bide_wall_ms(stage.passage.site.clock);
@@ -53,11 +60,33 @@ static void expect_moved(int64_t least_ms, int64_t most_ms)
 static struct bide_job *come_back(size_t i, int64_t due_ms)
 {
     struct bide_job_list jobs = {0};
+    int64_t later_ms = due_ms - 500 - bide_wall_ms(stage.passage.site.clock);
+    fake_clock_advance_ms(&still, later_ms > 0 ? later_ms : 0);
     stage.messages[i].due_ms = due_ms;
     bide_passage_take_in(&stage.passage, &stage.deliveries[i], bide_wall_us(stage.passage.site.clock), &jobs);
     bide_settle_flush(&stage.passage.settling);
     bide_clerk_wake(stage.clerk);
     return jobs.first ? jobs.first : all_answers();
+}
+
+/* It has landed in the pool, to ask. */
+static struct bide_job *ask_again(struct bide_job *job)
+{
+    struct bide_gate_answer answer = {0};
+    assert_int_equal(job->begin_by_us, 1);
+    job->asked = job->gates->n - 1;
+    assert_int_equal(bide_gates_look(&stage.passage.gates, job, 1, &answer), BIDE_GATE_WAIT);
+    bide_clerk_wake(stage.clerk);
+    return all_answers();
+}
+
+/* How many messages of the handler are fetched at most. */
+static size_t room(void)
+{
+    const struct bide_gate_list *list = &stage.passage.gates.lists[ONCE];
+    struct bide_gate *gate = list->gates[list->n - 1];
+    struct bide_gate_round round = {.now_us = bide_mono_us(&still.clock), .wait_us = -1};
+    return gate->kind->room(gate, &stage.rows[ONCE], 0, &round);
 }
 
 static void test_what_is_over_the_rate_moves_to_its_permit_and_runs_then(void **state)
@@ -144,9 +173,8 @@ static void test_a_throttled_key_voids_its_tickets(void **state)
     all_answers();
 }
 
-static void set_terms(const struct bide_limit_terms *terms)
+static struct bide_store *open_store(void)
 {
-    char text[BIDE_LIMIT_TERMS_TEXT];
     struct bide_store *store;
     struct bide_store_options options = {.url = &stage.url,
         .name_space = "bide",
@@ -154,13 +182,20 @@ static void set_terms(const struct bide_limit_terms *terms)
         .client_name = "test",
         .timeout_ms = SOON_MS,
         .clock = stage.clock};
+    assert_int_equal(bide_store_open(&options, &store, NULL), BIDE_OK);
+    return store;
+}
+
+static void set_terms(const struct bide_limit_terms *terms)
+{
+    char text[BIDE_LIMIT_TERMS_TEXT];
+    struct bide_store *store = open_store();
     struct bide_store_operation turn = {.kind = BIDE_STORE_TURN,
         .scope = BIDE_LIMIT_TERMS,
         .key = limit_name,
         .lasts_ms = 60000,
         .turn = {.from = BIDE_STORE_ANY, .to = 1, .data = {text, bide_limit_terms_write(terms, text)}}};
     struct bide_store_letter letter = {.operations = &turn, .n = 1};
-    assert_int_equal(bide_store_open(&options, &store, NULL), BIDE_OK);
     assert_int_equal(bide_store_apply(store, &letter, 1, NULL), BIDE_OK);
     bide_store_letter_clear(&letter);
     bide_store_destroy(store);
@@ -179,6 +214,122 @@ static void test_what_an_operator_sets_holds_at_once_and_voids_tickets(void **st
     expect_moved(90 * 1000, 101 * 1000);
     struct bide_job *job = come_back(1, due_ms);
     assert_int_equal(job->begin_by_us, 1);
+    ran(job, BIDE_DONE, false);
+    all_answers();
+}
+
+/* Those that are in hand run by the old terms, and the first by the new ones comes behind them. */
+static void test_what_is_set_leaves_room_for_what_is_in_hand(void **state)
+{
+    const struct bide_rate quick = {100, 1000};
+    (void)state;
+    begin_with(
+        &(struct bide_shared_limit_config){.name = limit_name, .rate = {20, 1000}, .key = header_key}, 1);
+    struct bide_job *jobs[] = {take_in(0, "1"), take_in(1, "2"), take_in(2, "3")};
+    struct bide_store *store = open_store();
+    assert_int_equal(bide_limits_set(store, &stage.config, limit_name, &quick, 0, NULL), BIDE_OK);
+    bide_store_destroy(store);
+    struct bide_job *next = take_in(3, "4");
+    assert_non_null(next);
+    assert_true(next->begin_from_us > jobs[2]->begin_from_us + 10000);
+    for (size_t i = 0; i < 3; i++)
+        ran(jobs[i], BIDE_DONE, false);
+    ran(next, BIDE_DONE, false);
+    all_answers();
+}
+
+/* The same after a 429, even one with a short wait. */
+static void test_what_is_in_hand_runs_before_the_first_after_a_429(void **state)
+{
+    (void)state;
+    begin_with(
+        &(struct bide_shared_limit_config){.name = limit_name, .rate = {20, 1000}, .key = header_key}, 1);
+    struct bide_job *jobs[] = {take_in(0, "1"), take_in(1, "2"), take_in(2, "3")};
+    jobs[0]->run =
+        (struct bide_run){.ran = true, .outcome = BIDE_RETRY, .delay_ms = 1, .throttled = bide_strdup("")};
+    bide_passage_settle(&stage.passage, jobs[0]);
+    bide_settle_flush(&stage.passage.settling);
+    bide_clerk_wake(stage.clerk);
+    assert_null(take_in(3, "4"));
+    expect_moved(2000, 2200);
+    ran(jobs[1], BIDE_DONE, false);
+    ran(jobs[2], BIDE_DONE, false);
+    all_answers();
+}
+
+/* The queue is fetched from all the time, so that no permit passes unused; and nothing is reserved long
+ * before, so that what an operator sets holds soon. */
+static void test_without_a_key_they_wait_in_hand_and_ask_until_their_turn_is_near(void **state)
+{
+    (void)state;
+    by_rate_without_key();
+    ran(take_in(0, "1"), BIDE_DONE, false);
+    size_t n = broker.n;
+    struct bide_job *job = take_in(1, "2");
+    assert_non_null(job);
+    int64_t in_us = job->start_us - bide_wall_us(&still.clock);
+    assert_in_range(in_us, (INTERVAL_MS - 1000) * 1000, INTERVAL_MS * 1000);
+    assert_int_equal(room(), 1);
+    fake_clock_advance_us(&still, in_us);
+    job = ask_again(job);
+    assert_non_null(job);
+    assert_true(job->begin_by_us > bide_mono_us(&still.clock));
+    ran(job, BIDE_DONE, false);
+    job = take_in(2, "3");
+    set_terms(&(struct bide_limit_terms){.rate = {1000, 1000}, .generation = 1});
+    fake_clock_advance_ms(&still, 1000);
+    job = ask_again(job);
+    assert_non_null(job);
+    assert_in_range(job->begin_by_us, bide_mono_us(&still.clock), bide_mono_us(&still.clock) + 60000);
+    ran(job, BIDE_DONE, false);
+    all_answers();
+    assert_int_equal(broker.n, n + 2); /* none moved */
+}
+
+/* Brokers do not leave a message in hand for ever. */
+static void test_without_a_key_what_waits_for_minutes_goes_back_for_a_moment(void **state)
+{
+    (void)state;
+    stage.handlers[PLAIN].queue = second_queue;
+    begin_with(&(struct bide_shared_limit_config){.name = limit_name, .rate = {1, 3600 * 1000}}, 1);
+    ran(take_in(0, "1"), BIDE_DONE, false);
+    struct bide_job *job = take_in(1, "2");
+    for (int i = 0; i < 10 && job; i++) {
+        fake_clock_advance_ms(&still, 31 * 1000);
+        job = ask_again(job);
+    }
+    assert_null(job);
+    expect_moved(250, 1000);
+}
+
+/* Somebody has rescheduled it, or a clock was set. */
+static void test_a_ticket_that_comes_long_before_its_time_moves_on(void **state)
+{
+    (void)state;
+    by_rate();
+    ran(take_in(0, "1"), BIDE_DONE, false);
+    assert_null(take_in(1, "2"));
+    int64_t due_ms = broker.last.due_ms;
+    assert_null(come_back(1, stage.messages[1].sent_ms + 1));
+    assert_int_equal(broker.last.due_ms, due_ms);
+    struct bide_job *job = come_back(1, due_ms);
+    assert_non_null(job);
+    assert_true(job->begin_by_us > 1);
+    ran(job, BIDE_DONE, false);
+    all_answers();
+}
+
+static void test_who_finds_no_place_does_not_wait_longer_because_runs_were_long(void **state)
+{
+    (void)state;
+    begin_with(&(struct bide_shared_limit_config){.name = limit_name, .concurrency = 1}, 1);
+    struct bide_job *job = take_in(0, "1");
+    job->run = (struct bide_run){.ran = true, .outcome = BIDE_DONE, .took_us = INT64_C(36000) * 1000 * 1000};
+    bide_passage_settle(&stage.passage, job);
+    job = take_in(1, "2");
+    assert_non_null(job);
+    assert_null(take_in(2, "3"));
+    expect_moved(1000, 46 * 1000);
     ran(job, BIDE_DONE, false);
     all_answers();
 }
@@ -285,6 +436,12 @@ static const struct CMUnitTest tests[] = {
     CASE(test_an_attempt_that_was_throttled_is_spared_and_its_key_waits),
     CASE(test_a_throttled_key_voids_its_tickets),
     CASE(test_what_an_operator_sets_holds_at_once_and_voids_tickets),
+    CASE(test_what_is_set_leaves_room_for_what_is_in_hand),
+    CASE(test_what_is_in_hand_runs_before_the_first_after_a_429),
+    CASE(test_without_a_key_they_wait_in_hand_and_ask_until_their_turn_is_near),
+    CASE(test_without_a_key_what_waits_for_minutes_goes_back_for_a_moment),
+    CASE(test_a_ticket_that_comes_long_before_its_time_moves_on),
+    CASE(test_who_finds_no_place_does_not_wait_longer_because_runs_were_long),
     CASE(test_no_more_at_once_than_places),
     CASE(test_a_place_ends_with_its_process),
     CASE(test_of_several_limits_none_is_used_where_one_is_used_up),

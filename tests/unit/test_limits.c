@@ -123,6 +123,7 @@ static void test_keys(void **state)
     assert_string_equal(key_of("json:/user/id", "{\"user\":{\"id\":7}}", NULL), "7");
     assert_string_equal(key_of("json:/user/id", "{\"user\":{\"id\":\"x/y\"}}", NULL), "x/y");
     assert_string_equal(key_of("json:/1/a~1b", "[0,{\"a/b\":\"there\"}]", NULL), "there");
+    assert_string_equal(key_of("json:/x", "[\"there\"]", NULL), "");
     assert_string_equal(key_of("json:/user/id", "{\"user\":3}", NULL), "");
     assert_string_equal(key_of("json:/user", "{\"user\":null}", NULL), "");
     assert_string_equal(key_of("json:/user", "{\"user\":[1]}", NULL), "");

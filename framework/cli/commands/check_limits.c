@@ -34,9 +34,9 @@ void bide_cli_check_limits(struct bide_cli_report *report, const struct bide_con
             continue;
         snprintf(subject, sizeof subject, "handler %s", handler->type);
         snprintf(text, sizeof text,
-            "has a limit without a key, and shares queue %s with %s: what waits for its permit stands in "
-            "hand in front "
-            "of the others",
+            "has a limit without a key, and shares queue %s with %s: what is over it is fetched, moves to "
+            "its "
+            "permit's time, and is fetched again",
             handler->queue, other->type);
         bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_WARNING, subject, text,
                                         "give it a queue of its own (docs/limits.md)"});

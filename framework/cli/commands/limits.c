@@ -129,7 +129,8 @@ static bide_code change(
     if (code == BIDE_OK && cli->json)
         printf("{\"limit\":\"%s\",\"set\":true}\n", name);
     else if (code == BIDE_OK)
-        printf("%s is set: workers keep it from their next message on\n", name);
+        printf(
+            "%s is set: workers keep it from their next message on, what waits in hand within 30 s\n", name);
     close_session(&session);
     return code;
 }

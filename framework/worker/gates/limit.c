@@ -10,8 +10,6 @@ enum {
     MEAN_FIRST_US = 100 * 1000,
     IN_HAND_MS = 250, /* of a limit without a key: how much of it is fetched ahead */
 };
-#define FETCH_AGAIN_US                                                                                       \
-    (INT64_C(600) * 1000) /* so long before the next permit a queue is fetched from again */
 
 /* ---- opening ---- */
 
@@ -29,6 +27,14 @@ static struct limit *find(struct limit_gate *gate, const char *name)
     return &gate->limits[i];
 }
 
+static bool has_own_queue(const struct bide_handlers *handlers, const struct bide_handler_config *config)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < handlers->n; i++)
+        n += strcmp(handlers->rows[i].config->queue, config->queue) == 0;
+    return n == 1;
+}
+
 static void fill_handler(
     struct limit_gate *gate, struct limited *row, const struct bide_handler_config *config)
 {
@@ -38,7 +44,7 @@ static void fill_handler(
     }
     const struct bide_shared_limit_config *only = row->n == 1 ? row->limits[0]->config : NULL;
     row->simple = only && only->rate.n > 0 && only->concurrency == 0;
-    row->keyless = row->simple && !only->key;
+    row->keyless = row->simple && !only->key && has_own_queue(gate->gate.site->handlers, config);
 }
 
 static bide_code open(struct bide_gate *base, bide_error *error)
@@ -154,13 +160,6 @@ static size_t room(
     if (!row->keyless)
         return SIZE_MAX;
     const struct bide_rate *rate = &row->limits[0]->terms.rate;
-    int64_t next_us =
-        row->latest_us ? bide_limit_span(&gate->clock, row->latest_us).from_us - round->now_us : 0;
-    if (next_us > LIMIT_WAIT_HERE_KEYLESS_US) {
-        bide_gate_hurry(round, next_us - FETCH_AGAIN_US);
-        round->waits = true;
-        return 0;
-    }
     return (size_t)(rate->n * IN_HAND_MS / rate->window_ms) + 1;
 }
 

@@ -20,9 +20,6 @@
 #include "worker/gates/gate.h"
 
 enum { LIMIT_STOCK = 128, LIMIT_DESKS = 128, LIMIT_ROLES = 8 * BIDE_LIMITED_BY_MAX };
-/* So long a message waits here for its permit; one that begins later moves to the broker. Without a key
- * nothing stands behind it that could run before. */
-#define LIMIT_WAIT_HERE_KEYLESS_US (INT64_C(30) * 1000 * 1000)
 #define LIMIT_MARGIN_US INT64_C(2000) /* what may pass between the last look at the clock and the run */
 #define LIMIT_LONGEST_US (INT64_C(366) * 86400 * 1000 * 1000)
 
@@ -48,9 +45,9 @@ struct limit {
 struct limited { /* a handler */
     struct limit *limits[BIDE_LIMITED_BY_MAX];
     size_t n, n_rates;
-    bool simple;       /* one limit, a rate without a concurrency */
-    bool keyless;      /* … without a key */
-    int64_t latest_us; /* keyless: the latest permit that this process has, by the store's clock */
+    bool simple; /* one limit, a rate without a concurrency */
+    bool keyless; /* … without a key, and the queue is its own: nothing stands behind a message that could run
+                     before it, so that it waits in hand however long that is, and nothing moves */
 };
 
 struct limit_gate {
@@ -86,6 +83,7 @@ struct bide_limit_pass {
     struct limit_desk *desk;
     unsigned places;   /* bits of the limits whose places it holds */
     unsigned tries;    /* letters without a result that is of use */
+    int64_t began_us;  /* monotonic: when it came in */
     int64_t more;      /* permits beyond one that it asks for, as the store answers slowly */
     int64_t asked_us;  /* store: when it asked first; 0: it did not */
     int64_t permit_us; /* store: of its ticket, or reserved; 0: none */

@@ -35,7 +35,8 @@ struct bide_limit_pass *limit_pass_create(
     char key[BIDE_LIMIT_KEY_TEXT];
     if (!pass)
         return NULL;
-    *pass = (struct bide_limit_pass){.handler = handler, .operations = (void *)&pass->parts[n]};
+    *pass = (struct bide_limit_pass){
+        .handler = handler, .began_us = limit_now_us(gate), .operations = (void *)&pass->parts[n]};
     for (size_t i = 0; i < n; i++) {
         bide_limit_key(handler->limits[i]->config, message, key);
         name_part(&pass->parts[i], handler->limits[i], key);
@@ -132,19 +133,21 @@ static int64_t for_others(const struct bide_limit_pass *pass)
     return (int64_t)(parked < LIMIT_STOCK ? parked : LIMIT_STOCK - 1);
 }
 
-/* One rate: the next permit, whenever it begins. Several: a permit of each if all have one now, since one
+/* One rate: the next permit, whenever it begins (without a key: soon, as nothing that could run before it is
+ * behind this message). Several: a permit of each if all have one now, since one
  * that is reserved and not used is lost for the others. A limit without a rate may have to wait after a 429.
  */
 static void add_permits(struct bide_limit_pass *pass)
 {
     struct limited *handler = pass->handler;
     bool sole = handler->n_rates == 1;
+    int64_t within_us = handler->keyless ? BIDE_LIMIT_IN_HAND_US / 2 : sole ? LIMIT_LONGEST_US : 0;
     for (size_t i = 0; i < handler->n; i++)
         if (!has_permit(pass, i) && !(sole && handler->limits[i]->config->rate.n))
             add_meter(pass, ROLE_LOOK, i, 0, 0)->stop = true;
     for (size_t i = 0; i < handler->n; i++)
         if (!has_permit(pass, i) && handler->limits[i]->config->rate.n)
-            add_meter(pass, ROLE_PERMIT, i, 1 + pass->more + for_others(pass), sole ? LIMIT_LONGEST_US : 0);
+            add_meter(pass, ROLE_PERMIT, i, 1 + pass->more + for_others(pass), within_us);
 }
 
 static void write_take(struct bide_limit_pass *pass)
@@ -185,6 +188,7 @@ static void write_line(struct bide_limit_pass *pass)
 {
     const struct limit *limit = pass->handler->limits[pass->permit_of];
     int64_t interval_us = limit->mean_us * LINE_SHARE / 100 / (limit->terms.concurrency + 1);
+    interval_us = interval_us < LINE_WITHIN_US ? interval_us : LINE_WITHIN_US;
     add(pass, ROLE_PERMIT, pass->permit_of, BIDE_STORE_METER, BIDE_LIMIT_LINES,
         bide_limit_meter(pass->parts[pass->permit_of].name))
         ->meter = (struct bide_store_meter){1, interval_us > 1000 ? interval_us : 1000, LINE_WITHIN_US};
@@ -304,14 +308,16 @@ void limit_throttle(struct limit_gate *gate, const struct bide_limit_pass *pass,
     struct bide_errand *errand = bide_clerk_errand(clerk);
     if (!errand)
         return;
-    const int64_t longest_ms = LIMIT_LONGEST_US / 1000;
-    wait_ms = wait_ms < 1 ? 1 : wait_ms < longest_ms ? wait_ms : longest_ms;
+    int64_t interval_us = bide_limit_interval_us(&pass->handler->limits[of]->terms.rate),
+            in_hand_us = interval_us ? BIDE_LIMIT_IN_HAND_US + interval_us : 1;
+    int64_t wait_us = wait_ms < LIMIT_LONGEST_US / 1000 ? wait_ms * 1000 : LIMIT_LONGEST_US;
+    wait_us = wait_us > in_hand_us ? wait_us : in_hand_us;
     snprintf(errand->key, sizeof errand->key, "%s", pass->parts[of].name);
     const char *meter = bide_limit_meter(errand->key);
     bide_errand_add(errand, BIDE_STORE_CLOSE, errand->key, NULL);
     bide_errand_add(errand, BIDE_STORE_TURN, BIDE_LIMIT_RATES, meter)->turn.from = BIDE_STORE_ANY;
     bide_errand_add(errand, BIDE_STORE_METER, BIDE_LIMIT_RATES, meter)->meter =
-        (struct bide_store_meter){1, wait_ms * 1000, 0};
+        (struct bide_store_meter){1, wait_us, 0};
     errand->must = true;
     bide_clerk_hand(clerk, errand);
 }

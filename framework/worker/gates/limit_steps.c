@@ -12,7 +12,10 @@ enum {
     TRIES_MAX = 4,
     MORE_MAX = 1000,
 };
-#define WAIT_HERE_US (INT64_C(250) * 1000)
+#define WAIT_HERE_US (INT64_C(250) * 1000) /* a permit that begins later moves its message to the broker */
+#define ASK_AGAIN_US (INT64_C(30) * 1000 * 1000)
+/* A broker takes away what is in hand for too long. */
+#define LONGEST_HERE_US (INT64_C(5) * 60 * 1000 * 1000)
 #define ALWAYS_LATE_US INT64_C(1)
 
 /* ---- leaving ---- */
@@ -102,13 +105,21 @@ static enum bide_gate_says go_by_permit(
 {
     struct bide_limit_pass *pass = job->limits;
     struct bide_limit_span span = bide_limit_span(&gate->clock, permit_us);
-    int64_t here_us = pass->handler->keyless ? LIMIT_WAIT_HERE_KEYLESS_US : WAIT_HERE_US;
     pass->permit_us = permit_us;
-    if (permit_us > pass->handler->latest_us)
-        pass->handler->latest_us = permit_us;
-    if (span.from_us - limit_now_us(gate) <= here_us)
+    if (pass->handler->keyless || span.from_us - limit_now_us(gate) <= WAIT_HERE_US)
         return pass_in(gate, job, span);
     return ask(gate, job, LIMIT_ISSUE, answer);
+}
+
+/* Without a key: in hand, until a permit begins soon. None is reserved before, so that none is lost with a
+ * process, and what an operator sets or a 429 says is known to all within ASK_AGAIN_US. */
+static enum bide_gate_says wait_for_turn(
+    struct limit_gate *gate, struct bide_job *job, int64_t wait_us, struct bide_gate_answer *answer)
+{
+    int64_t now_us = limit_now_us(gate), later_us = wait_us - BIDE_LIMIT_IN_HAND_US / 4;
+    if (now_us - job->limits->began_us > LONGEST_HERE_US)
+        return hold(gate, job, HOLD_MS, answer);
+    return wait_until(gate, job, now_us + (later_us < ASK_AGAIN_US ? later_us : ASK_AGAIN_US));
 }
 
 /* Another message asks for it, too: it is looked at again when that one has its answer. */
@@ -190,7 +201,8 @@ static void read_ticket(struct bide_limit_pass *pass)
 /* One that was never moved, delayed or retried has none. */
 static bool may_have_ticket(const struct bide_limit_pass *pass, const struct bide_message *message)
 {
-    return !pass->looked && pass->handler->n_rates > 0 && message->due_ms > message->sent_ms;
+    return !pass->looked && pass->handler->n_rates > 0 && !pass->handler->keyless &&
+           message->due_ms > message->sent_ms;
 }
 
 enum bide_gate_says limit_start(
@@ -227,14 +239,14 @@ static enum bide_gate_says judge_ticket(
         pass->permit_us = 0; /* it comes too late */
         return limit_start(gate, job, answer);
     }
-    if (!pass->handler->simple)
-        return wait_until(gate, job, span.from_us);
     const struct bide_store_operation *use = limit_answer(pass, ROLE_USE, &at);
-    if (!use->answer.changed) {
+    if (use && !use->answer.changed) {
         pass->permit_us = 0;
         return limit_start(gate, job, answer);
     }
-    return pass_in(gate, job, span);
+    if (span.from_us - limit_now_us(gate) > BIDE_LIMIT_IN_HAND_US) /* rescheduled, or a clock was set */
+        return ask(gate, job, LIMIT_ISSUE, answer);
+    return use ? pass_in(gate, job, span) : wait_until(gate, job, span.from_us);
 }
 
 /* The next permit that can be used, of those that its letter reserved or of its key's desk; 0: none. */
@@ -280,13 +292,15 @@ static enum bide_gate_says go_by_all(
     return pass_in(gate, job, span);
 }
 
-/* What the first operation that was refused means; NULL: nothing was. */
+/* The first operation that was refused; NULL: nothing was. */
 static const struct bide_store_operation *refused(struct bide_limit_pass *pass, size_t *ret_at)
 {
+    for (size_t i = 0; i < pass->n_operations; i++)
+        if (pass->roles[i] == ROLE_PLACE && pass->operations[i].answer.ok &&
+            !pass->operations[i].answer.skipped)
+            pass->places |= 1U << pass->of[i];
     for (size_t i = 0; i < pass->n_operations; i++) {
         const struct bide_store_operation *operation = &pass->operations[i];
-        if (pass->roles[i] == ROLE_PLACE && operation->answer.ok && !operation->answer.skipped)
-            pass->places |= 1U << pass->of[i];
         *ret_at = i;
         if (operation->stop && !operation->answer.ok)
             return operation;
@@ -321,6 +335,8 @@ static enum bide_gate_says judge_take(
     if (!permit || pass->handler->n_rates != 1)
         return go_by_all(gate, job, answer);
     pass->permit_of = pass->of[at - 1];
+    if (pass->handler->keyless && permit->answer.count == 0)
+        return wait_for_turn(gate, job, permit->answer.wait_us, answer);
     int64_t permit_us = usable_permit(gate, limit_desk_of(gate, pass), permit);
     return permit_us ? go_by_permit(gate, job, permit_us, answer) : store_is_slow(gate, job, answer);
 }
