@@ -76,7 +76,8 @@ def operators_look_at_them_and_set_them(project):
     listed = console.read_json("/limits")["limits"]
     expect(listed[0]["key"] == "ann" and listed[0]["waiting"] == row["waiting"], f"{listed}")
     expect('bide_limit_allowed_total{limit="api"} 1' in console.metrics_text(), "the metrics do not count the run")
-    expect('bide_limit_moved_total{limit="api"} 3' in console.metrics_text(), "the metrics do not count what moved")
+    moved = lambda: 'bide_limit_moved_total{limit="api"} 3' in console.metrics_text()  # noqa: E731
+    wait_until(moved, 10, "the metrics do not count what moved")
     project.bide("limits", "set", "api", "--rate", "100/1s")
     expect(look() == [{**row, "key": "", "rate": "100/1s", "waiting": 0, "wait_ms": 0, "set": True}] or look()[0]["set"], f"{look()}")
     more = project.send([{"type": "journal", "id": f"new{number}", "body": {"tenant": "ann"}} for number in range(10)])
