@@ -21,7 +21,7 @@ from bidetest.waiting import wait_until  # noqa: E402
 SERVER = Server(nodes=3)
 THREADS, PREFETCH, BACK_S, MESSAGES = 4, 32, 10, 8000
 HELD_S = 30  # by then all that nothing holds up has run
-LANDING = 150  # at most so many of the delayed wait with a worker for their last second and a half
+LANDING = 200  # at most so many of the delayed wait with a worker for their last two seconds
 
 
 # docs/rabbitmq.md gives this to operators: on each of the nodes that are left.

@@ -19,7 +19,7 @@ from bidetest.waiting import wait_until  # noqa: E402
 
 SERVER = Server()  # of this file alone: it is stopped, alarmed and cut off
 BACK_S = 10
-LANDING = 150  # at most so many of the delayed wait with a worker for their last second and a half
+LANDING = 200  # at most so many of the delayed wait with a worker for their last two seconds
 
 
 def mix(count):

@@ -18,7 +18,7 @@ SERVER = Server()  # of this file alone: rights are taken away, queues are spoil
 
 
 def handler(project, base="300ms", **changes):
-    """Its retries go straight to landing, by the exchange of that name; with a base of 1.5 s and more up the ladder."""
+    """Its retries go straight to landing, by the exchange of that name; with a base of 2 s and more up the ladder."""
     return project.probe(retry={"attempts": 4, "backoff": "fixed", "base": base, "jitter": 0.0}, **changes)
 
 
@@ -78,7 +78,7 @@ def all_done(project, ids):
 def exchange_deleted_under_retries(project):
     """It is declared again, and what was in flight is published once more, not for ever."""
     project.url = SERVER.urls[0]
-    project.configure([handler(project), handler(project, base="1500ms", type="slow")])
+    project.configure([handler(project), handler(project, base="2s", type="slow")])
     worker = project.worker()
     project.send([{"type": "probe", "id": "before", "body": {"fail": 1}}])
     wait_until(lambda: all_done(project, ["before"]), 40, worker.log_tail)
@@ -224,7 +224,7 @@ def right_taken_away(project):
 
 def no_right_to_land(project):
     """Its exchange refuses what is nearly due: that waits in hand until it is due, and then goes to the work queue."""
-    slow = handler(project, base="1600ms", type="slow")
+    slow = handler(project, base="2s", type="slow")
     with Clerk(project, [slow]) as clerk:
         clerk.may_write(NO_LANDING)
         soon, later = clerk.send("f", 6, {"fail": 1}), clerk.send("s", 6, {"fail": 1}, type_="slow")

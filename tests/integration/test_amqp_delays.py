@@ -35,7 +35,7 @@ def lines_of(project, identity):
     return [line for line in project.journal() if line["id"] == identity]
 
 
-DELAYS_MS = (50, 99, 100, 101, 999, 1000, 1419, 1420, 1421, 1999, 2000, 9950, 10_000)
+DELAYS_MS = (50, 99, 100, 101, 999, 1000, 1819, 1820, 1821, 2399, 2000, 9950, 10_000)
 LARGE = "x" * 5000  # a body that is held in tenths of a second first
 
 

@@ -127,7 +127,7 @@ def a_queue_that_is_new(project):
 def a_new_namespace_has_none(project):
     project.url = SERVER.urls[0]
     project.configure()
-    project.send([{"type": "probe", "delay": "5s"}])
+    project.send([{"type": "probe", "delay": "5900ms"}])
     with Foreign(project) as foreign:
         expect(foreign.depth("hold.100ms") is None and foreign.depth("hold.5s") is None, "the old ladder is there")
         expect(foreign.depth("hold.5s.1") == 1, f"{rungs(project)}")
@@ -147,12 +147,12 @@ def shards_come_and_go(project):
     expect(sum(held.values()) == 40 and len(held) == 4 and min(held.values()) > 2, f"{held}")
     with_shards(project, 1)
     worker = project.worker()
-    project.send([{"type": "probe", "id": f"one-{n}", "delay": "4500ms"} for n in range(20)])
+    project.send([{"type": "probe", "id": f"one-{n}", "delay": "4900ms"} for n in range(20)])
     held = rungs(project)
     expect(held.pop("4s.1") == 20 and sum(held.values()) == 40, f"{held}")
     with_shards(project, 2)
     second = project.worker()
-    project.send([{"type": "probe", "id": f"two-{n}", "delay": "3500ms"} for n in range(20)])
+    project.send([{"type": "probe", "id": f"two-{n}", "delay": "3900ms"} for n in range(20)])
     expect(set(rungs(project)) >= {"3s.1", "3s.2"}, f"{rungs(project)}")
     wait_until(lambda: project.journal_count() == 80, 30, lambda: f"{project.status()}")
     lines = project.journal()

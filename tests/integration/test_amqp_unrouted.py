@@ -89,7 +89,7 @@ def rung_somebody_deleted(project):
     with Foreign(project) as foreign:
         foreign.delete_queue("hold.2s.1")
         machine = Machine(5)
-        needing = [{"type": "probe", "id": f"n{n}", "delay": f"{2350 + n}ms", "body": {"pad": "x" * 5000 * (n % 2)}} for n in range(40)]
+        needing = [{"type": "probe", "id": f"n{n}", "delay": f"{2750 + n}ms", "body": {"pad": "x" * 5000 * (n % 2)}} for n in range(40)]
         feed(sender, [row for group in zip(needing, others(40)) for row in group])
         sender.stdin.close()
         expect(sender.wait(20) == 0, (project.dir / "send.log").read_text())

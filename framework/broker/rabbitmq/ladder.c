@@ -54,8 +54,13 @@ static int64_t held_ms(int64_t delay_ms, bool tenths)
         return rungs[1].numbers * rungs[1].unit_ms;
     if (!tenths && delay_ms < BIDE_RMQ_EARLY_MS)
         return 0;
-    int64_t unit_ms = rungs[tenths ? BIDE_RMQ_TENTHS : BIDE_RMQ_RUNGS - 1].unit_ms;
-    return delay_ms > 0 ? (delay_ms + BIDE_RMQ_SLACK_MS) / unit_ms * unit_ms : 0;
+    delay_ms = delay_ms > 0 ? delay_ms + BIDE_RMQ_SLACK_MS : 0;
+    if (tenths)
+        return delay_ms / rungs[BIDE_RMQ_TENTHS].unit_ms * rungs[BIDE_RMQ_TENTHS].unit_ms;
+    int64_t minutes_ms = delay_ms / MINUTE_MS * MINUTE_MS;
+    int64_t seconds_ms = (delay_ms - BIDE_RMQ_AHEAD_MS) / SECOND_MS * SECOND_MS;
+    return minutes_ms > seconds_ms ? minutes_ms
+                                   : seconds_ms; /* of 5 min: one hop, not those of 4 min and 59 s */
 }
 
 static void write_path(struct bide_rmq_climb *climb, int shard)

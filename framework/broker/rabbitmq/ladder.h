@@ -32,12 +32,14 @@ enum {
     BIDE_RMQ_WORDS = 8,         /* of a routing key, before the queue's name: the shard and the numbers */
     BIDE_RMQ_TRIM_MS = 70,      /* subtracted from a TTL for the cost of a hop */
     BIDE_RMQ_SLACK_MS = 30,     /* a delay that lacks so little of a rung still takes it: see the plan */
-    /* How early a message leaves the ladder at most: a second, and a trim for each rung but the tenths. A
-     * shorter delay goes straight to the landing queue. */
-    BIDE_RMQ_EARLY_MS = 1000 + (BIDE_RMQ_RUNGS - 1) * BIDE_RMQ_TRIM_MS,
+    BIDE_RMQ_AHEAD_MS = 400,    /* a message leaves the seconds' rung so early at least, if the broker is not
+                                   slow: else those of whole seconds would be late first */
+    /* How early a message leaves the ladder at most: that, a second, and a trim for each rung but the tenths.
+     * A shorter delay goes straight to the landing queue. */
+    BIDE_RMQ_EARLY_MS = BIDE_RMQ_AHEAD_MS + 1000 + (BIDE_RMQ_RUNGS - 1) * BIDE_RMQ_TRIM_MS,
     /* What arrives at a worker earlier than that is held again. It is more than EARLY_MS, because the clocks
      * of the machines differ. */
-    BIDE_RMQ_LANDING_MS = 1600,
+    BIDE_RMQ_LANDING_MS = 2000,
 };
 
 enum { BIDE_RMQ_PATH = 24 };
