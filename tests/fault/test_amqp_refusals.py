@@ -235,8 +235,7 @@ def no_right_to_land(project):
 
 
 def no_right_to_read_later(project):
-    """Its later queue is not served, said once; what runs at once and what is delayed by bide is. Then it is served again,
-    also after somebody deleted the queue."""
+    """Its later queue is not served, said once; what runs at once and what is delayed by bide is. Then it is served again."""
     with Clerk(project) as clerk:
         clerk.may_read(NO_LATER)
         wait_until(lambda: "is not served" in clerk.worker.log_text(), 20, clerk.worker.log_tail)
@@ -248,13 +247,8 @@ def no_right_to_read_later(project):
         clerk.may_read(ALL)
         wait_until(lambda: all_done(project, ["expires"]), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
         wait_until(lambda: clerk.foreign.depth("default.later") == 0, 20, clerk.worker.log_tail)
-        clerk.foreign.delete_queue("default.later")
-        wait_until(lambda: clerk.foreign.depth("default.later") == 0, 20, "it is declared again")
-        clerk.foreign.publish("default", exchange="later", type="probe", message_id="again", expiration="300")
-        wait_until(lambda: all_done(project, ["again"]), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
-        runs_at_most(project, 2)
-        wait_until(lambda: clerk.worker.log_text().count("is served again") == 2, 20, clerk.worker.log_tail)
-        expect(clerk.worker.log_text().count("is not served") == 2, f"said once each: {clerk.worker.log_tail()}")
+        wait_until(lambda: "is served again" in clerk.worker.log_text(), 20, clerk.worker.log_tail)
+        expect(clerk.worker.log_text().count("is not served") == 1, f"said once: {clerk.worker.log_tail()}")
         expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
 
 
