@@ -1,5 +1,5 @@
-/* tests/unit/once_stage.h: a worker's passage with a store in a file, for the tests of `once`; no pool. Begin
- * with set_up. */
+/* tests/unit/once_stage.h: a worker's passage with a store in a file, for the tests of gates that ask it; no
+ * pool. Begin with set_up. */
 #ifndef BIDE_UNIT_ONCE_STAGE_H
 #define BIDE_UNIT_ONCE_STAGE_H
 #include <poll.h>
@@ -43,6 +43,7 @@ static struct {
     struct bide_plugin plugin;
     struct bide_clerk *clerk;
     struct bide_passage passage;
+    char unique[16], generation[32]; /* of what is taken in */
     struct bide_message messages[DELIVERIES];
     struct bide_delivery deliveries[DELIVERIES];
     struct bide_header *headers; /* of the next message; NULL: none */
@@ -180,10 +181,10 @@ static inline struct bide_job *take_in_as(size_t i, const char *type, const char
         .type = names[i][0],
         .queue = queue_name,
         .failures = none,
-        .unique = none,
-        .generation = none,
         .headers = stage.headers,
         .n_headers = stage.n_headers,
+        .unique = stage.unique,
+        .generation = stage.generation,
         .attempt = 1};
     stage.deliveries[i] = (struct bide_delivery){.message = &stage.messages[i]};
     bide_passage_take_in(&stage.passage, &stage.deliveries[i], bide_wall_us(stage.passage.site.clock), &jobs);

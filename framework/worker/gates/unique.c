@@ -40,10 +40,16 @@ static enum bide_key_end end_of(const struct bide_gate_end *end)
     case BIDE_VERDICT_DEAD:
         return BIDE_KEY_END_DEAD;
     case BIDE_VERDICT_RETRY:
+    case BIDE_VERDICT_RELEASE: /* its run was cut short: it is handed out again, due as it was */
         return BIDE_KEY_END_RETRY;
     default:
         return BIDE_KEY_END_DONE;
     }
+}
+
+static int64_t due_again_ms(const struct bide_job *job, const struct bide_gate_end *end)
+{
+    return end->decision.verdict == BIDE_VERDICT_RELEASE ? message_of(job)->due_ms : end->decision.due_ms;
 }
 
 /* ---- letters ---- */
@@ -55,7 +61,7 @@ static enum bide_key_says judge(
     const struct bide_key_slot *slot = &step->view.slot;
     if (!end)
         return bide_key_look(slot, message_of(job), &step->next);
-    return bide_key_end(slot, message_of(job), end_of(end), end->decision.due_ms, &step->next);
+    return bide_key_end(slot, message_of(job), end_of(end), due_again_ms(job, end), &step->next);
 }
 
 static struct bide_store_operation *operation_of(struct bide_errand *errand)
