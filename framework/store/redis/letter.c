@@ -6,7 +6,7 @@
 #include "store/redis/inside.h"
 
 /* What Redis does at a time stays under 5 ms. */
-enum { CHUNK_LETTERS = 100, CHUNK_OPERATIONS = 512, CHUNK_BYTES = 512 * 1024, VALUES = 4 };
+enum { CHUNK_LETTERS = 100, CHUNK_OPERATIONS = 512, CHUNK_BYTES = 512 * 1024, VALUES = 3 };
 
 static size_t bytes_of(const struct bide_store_letter *letter)
 {
@@ -39,12 +39,16 @@ void bide_store_redis_session_keys(struct bide_redis_args *args, const struct bi
     bide_redis_keys_one(args, name_space, "store:judged");
 }
 
-/* The keys of a call; an operation that uses the scope of the one before uses its keys. */
+/* The keys of a call; operations on a scope that was named a moment ago use its keys. */
+enum { RECENT = 4 };
 struct keys {
     struct bide_redis_args *args;
     const char *name_space;
-    const char *scope; /* of the facts and ends added last */
-    size_t scope_place;
+    struct {
+        const char *name; /* NULL: none */
+        size_t place;     /* of its facts; its ends stand behind them */
+    } recent[RECENT];
+    unsigned next; /* of them, to be overwritten */
     struct bide_buffer text;
 };
 
@@ -65,12 +69,14 @@ static size_t add_key(struct keys *keys, const char *kind, const char *scope, co
 
 static size_t place_of_scope(struct keys *keys, const char *scope)
 {
-    if (!keys->scope || strcmp(keys->scope, scope) != 0) {
-        keys->scope = scope;
-        keys->scope_place = add_key(keys, "facts", NULL, scope);
-        add_key(keys, "ends", NULL, scope);
-    }
-    return keys->scope_place;
+    for (size_t i = 0; i < RECENT; i++)
+        if (keys->recent[i].name && strcmp(keys->recent[i].name, scope) == 0)
+            return keys->recent[i].place;
+    size_t place = add_key(keys, "facts", NULL, scope), at = keys->next++ % RECENT;
+    add_key(keys, "ends", NULL, scope);
+    keys->recent[at].name = scope;
+    keys->recent[at].place = place;
+    return place;
 }
 
 static const char letters_of_kinds[] = {
@@ -96,22 +102,29 @@ static void write_turn(struct bide_redis_args *to, const struct bide_store_turn 
     bide_redis_args_add(to, turn->data.size ? turn->data.bytes : "", turn->data.size);
 }
 
+/* What the kind needs, as the script has it. */
 static void write_own(struct bide_redis_args *to, const struct bide_store_operation *operation)
 {
     switch (operation->kind) {
     case BIDE_STORE_TURN:
+        bide_redis_args_text(to, operation->key);
+        bide_redis_args_int(to, operation->lasts_ms);
         write_turn(to, &operation->turn);
         break;
     case BIDE_STORE_ARRIVE:
+        bide_redis_args_text(to, operation->key);
+        bide_redis_args_int(to, operation->lasts_ms);
         bide_redis_args_int(to, operation->arrive.member);
         bide_redis_args_int(to, operation->arrive.total);
         break;
     case BIDE_STORE_METER:
+        bide_redis_args_text(to, operation->key);
         bide_redis_args_int(to, operation->meter.n);
         bide_redis_args_int(to, operation->meter.interval_us);
         bide_redis_args_int(to, operation->meter.within_us);
         break;
     case BIDE_STORE_ACQUIRE:
+        bide_redis_args_int(to, operation->lasts_ms);
         bide_redis_args_text(to, operation->acquire.holder ? operation->acquire.holder : "");
         bide_redis_args_int(to, operation->acquire.n);
         break;
@@ -119,7 +132,10 @@ static void write_own(struct bide_redis_args *to, const struct bide_store_operat
         bide_redis_args_text(to, operation->acquire.holder);
         break;
     case BIDE_STORE_GET:
+        bide_redis_args_text(to, operation->key);
+        break;
     case BIDE_STORE_CLOSE:
+        bide_redis_args_int(to, operation->lasts_ms);
         break;
     }
 }
@@ -130,11 +146,11 @@ static void write_operation(
     bool is_permit = operation->kind == BIDE_STORE_ACQUIRE || operation->kind == BIDE_STORE_RELEASE;
     size_t place = is_permit ? add_key(keys, "permits", operation->scope, operation->key)
                              : place_of_scope(keys, operation->scope);
-    bide_redis_args_add(to, &letters_of_kinds[operation->kind], 1);
-    bide_redis_args_text(to, operation->stop ? "1" : "");
+    char kind = letters_of_kinds[operation->kind];
+    if (operation->stop)
+        kind = (char)(kind - 'a' + 'A');
+    bide_redis_args_add(to, &kind, 1);
     bide_redis_args_int(to, (int64_t)place);
-    bide_redis_args_text(to, operation->key ? operation->key : "");
-    bide_redis_args_int(to, operation->lasts_ms);
     write_own(to, operation);
 }
 
@@ -178,18 +194,9 @@ void bide_store_redis_write(struct bide_redis_store *store, const struct bide_st
 
 /* ---- reading ---- */
 
-static bool are_values(const redisReply *reply, size_t at)
-{
-    for (size_t i = at; i < at + VALUES - 1; i++)
-        if (reply->element[i]->type != REDIS_REPLY_INTEGER)
-            return false;
-    int type = reply->element[at + VALUES - 1]->type;
-    return type == REDIS_REPLY_NIL || type == REDIS_REPLY_STRING;
-}
-
 static bide_code take_data(struct bide_store_answer *answer, const redisReply *data, bide_error *error)
 {
-    if (data->type != REDIS_REPLY_STRING || data->len == 0)
+    if (data->len == 0)
         return BIDE_OK;
     char *copy = bide_malloc((size_t)data->len);
     if (!copy)
@@ -201,26 +208,55 @@ static bide_code take_data(struct bide_store_answer *answer, const redisReply *d
     return BIDE_OK;
 }
 
+/* What the script says to one operation. */
+struct said {
+    int64_t flags; /* below 0: it was skipped */
+    int64_t numbers[VALUES - 1];
+    const redisReply *data; /* NULL: none */
+};
+
+/* Reads it and moves on behind it. False: it is none. */
+static bool read_said(const redisReply *reply, size_t elements, size_t *at, struct said *ret_said)
+{
+    *ret_said = (struct said){0};
+    if (*at >= elements || reply->element[*at]->type != REDIS_REPLY_INTEGER)
+        return false;
+    int64_t flags = reply->element[(*at)++]->integer;
+    size_t n = flags < 0 ? 0 : (size_t)flags >> 3;
+    if (n > VALUES || n > elements - *at)
+        return false;
+    ret_said->flags = flags < 0 ? flags : flags & 7;
+    for (size_t i = 0; i < n; i++) {
+        const redisReply *value = reply->element[(*at)++];
+        if (value->type != (i < VALUES - 1 ? REDIS_REPLY_INTEGER : REDIS_REPLY_STRING))
+            return false;
+        if (i < VALUES - 1)
+            ret_said->numbers[i] = value->integer;
+        else
+            ret_said->data = value;
+    }
+    return true;
+}
+
 static bide_code take_answer(
-    struct bide_store_operation *operation, redisReply *const *values, bide_error *error)
+    struct bide_store_operation *operation, const struct said *said, bide_error *error)
 {
     struct bide_store_answer *answer = &operation->answer;
-    int64_t flags = values[0]->integer, first = values[1]->integer, second = values[2]->integer;
-    answer->skipped = flags < 0;
+    answer->skipped = said->flags < 0;
     if (answer->skipped)
         return BIDE_OK;
-    answer->ok = flags & 1;
-    answer->changed = flags & 2;
-    answer->first = flags & 4;
+    answer->ok = said->flags & 1;
+    answer->changed = said->flags & 2;
+    answer->first = said->flags & 4;
     if (operation->kind == BIDE_STORE_TURN || operation->kind == BIDE_STORE_GET) {
-        answer->state = (unsigned)first % BIDE_STORE_STATES;
-        answer->lasts_ms = second;
-        return take_data(answer, values[3], error);
+        answer->state = (unsigned)said->numbers[0] % BIDE_STORE_STATES;
+        answer->lasts_ms = said->numbers[1];
+        return said->data ? take_data(answer, said->data, error) : BIDE_OK;
     }
-    answer->count = first;
-    if (operation->kind == BIDE_STORE_METER && values[3]->type == REDIS_REPLY_STRING)
-        answer->at_us = strtoll(values[3]->str, NULL, 10);
-    *(operation->kind == BIDE_STORE_METER ? &answer->wait_us : &answer->total) = second;
+    answer->count = said->numbers[0];
+    if (operation->kind == BIDE_STORE_METER && said->data)
+        answer->at_us = strtoll(said->data->str, NULL, 10);
+    *(operation->kind == BIDE_STORE_METER ? &answer->wait_us : &answer->total) = said->numbers[1];
     return BIDE_OK;
 }
 
@@ -230,10 +266,11 @@ bide_code bide_store_redis_read(struct bide_store_letter *letters, size_t n, con
     size_t elements = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0, at = 0;
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < n; i++)
-        for (size_t j = 0; code == BIDE_OK && letters[i].code == BIDE_OK && j < letters[i].n;
-             j++, at += VALUES)
-            code = at + VALUES <= elements && are_values(reply, at)
-                       ? take_answer(&letters[i].operations[j], &reply->element[at], error)
+        for (size_t j = 0; code == BIDE_OK && letters[i].code == BIDE_OK && j < letters[i].n; j++) {
+            struct said said;
+            code = read_said(reply, elements, &at, &said)
+                       ? take_answer(&letters[i].operations[j], &said, error)
                        : bide_fail(error, BIDE_E_BROKER, "%s: unexpected answer to letters", shown);
+        }
     return code;
 }

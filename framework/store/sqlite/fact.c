@@ -46,6 +46,17 @@ static void done_with(struct fact *fact)
         sqlite3_reset(fact->statement);
 }
 
+static void bind_fact(struct bide_sqlite_store *store, sqlite3_stmt *statement, unsigned state,
+    struct bide_slice data, int64_t lasts_ms)
+{
+    sqlite3_bind_int(statement, 3, (int)state);
+    sqlite3_bind_blob64(statement, 4, data.size ? data.bytes : "", data.size, SQLITE_STATIC);
+    if (lasts_ms)
+        sqlite3_bind_int64(statement, 5, bide_store_now_ms(store) + lasts_ms);
+    else
+        sqlite3_bind_null(statement, 5);
+}
+
 static bide_code write_fact(struct bide_sqlite_store *store, const char *key, unsigned state,
     struct bide_slice data, int64_t lasts_ms, bide_error *error)
 {
@@ -54,14 +65,8 @@ static bide_code write_fact(struct bide_sqlite_store *store, const char *key, un
     bide_code code = bide_store_use_for(store, which, store->scope.number, key, &statement, error);
     if (code != BIDE_OK)
         return code;
-    if (state) {
-        sqlite3_bind_int(statement, 3, (int)state);
-        sqlite3_bind_blob64(statement, 4, data.size ? data.bytes : "", data.size, SQLITE_STATIC);
-        if (lasts_ms)
-            sqlite3_bind_int64(statement, 5, bide_store_now_ms(store) + lasts_ms);
-        else
-            sqlite3_bind_null(statement, 5);
-    }
+    if (state)
+        bind_fact(store, statement, state, data, lasts_ms);
     return bide_store_run(store, statement, error);
 }
 
@@ -115,15 +120,59 @@ static bool is_own(const struct bide_store_turn *turn, const struct fact *fact)
            (turn->to == 0 || (fact->data.size == turn->data.size && begins_with(fact->data, turn->data)));
 }
 
-bide_code bide_store_sqlite_turn(
+/* The one state that it may turn from; -1: there are several. */
+static int only_state(unsigned from)
+{
+    return from && (from & (from - 1)) == 0 ? __builtin_ctz(from) : -1;
+}
+
+/* Does the scope last long enough, as it is? */
+static bool scope_lasts(const struct bide_sqlite_store *store, int64_t lasts_ms)
+{
+    return store->scope.number &&
+           (lasts_ms == 0 || store->scope.end_ms >= bide_store_now_ms(store) + lasts_ms);
+}
+
+/* Most turns find what they expect: one statement does it then, and *ret_turned is true. Else nothing has
+ * changed, and what is there must be looked at. */
+static bide_code turn_at_once(struct bide_sqlite_store *store, const struct bide_store_operation *operation,
+    bool *ret_turned, bide_error *error)
+{
+    const struct bide_store_turn *turn = &operation->turn;
+    sqlite3_stmt *statement;
+    int from = only_state(turn->from);
+    bool is_new = from == 0;
+    enum bide_store_sql which = is_new     ? BIDE_STORE_SQL_FACT_NEW
+                                : turn->to ? BIDE_STORE_SQL_FACT_CHANGE
+                                           : BIDE_STORE_SQL_FACT_END;
+    *ret_turned = false;
+    if (from < 0 || (is_new && (turn->to == 0 || turn->expect.size)) ||
+        !scope_lasts(store, turn->to ? operation->lasts_ms : 0))
+        return BIDE_OK;
+    bide_code code =
+        bide_store_use_for(store, which, store->scope.number, operation->key, &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    if (turn->to)
+        bind_fact(store, statement, turn->to, turn->data, operation->lasts_ms);
+    if (!is_new) {
+        sqlite3_bind_int(statement, 6, from);
+        sqlite3_bind_blob64(
+            statement, 7, turn->expect.size ? turn->expect.bytes : "", turn->expect.size, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 8, bide_store_now_ms(store));
+    }
+    code = bide_store_run(store, statement, error);
+    *ret_turned = code == BIDE_OK && sqlite3_changes(store->file.db) > 0;
+    return code;
+}
+
+static bide_code turn_what_is_there(
     struct bide_sqlite_store *store, struct bide_store_operation *operation, bide_error *error)
 {
     const struct bide_store_turn *turn = &operation->turn;
     struct bide_store_answer *answer = &operation->answer;
     struct fact fact = {0};
-    bide_code code = bide_store_scope_find(store, operation->scope, error);
-    if (code == BIDE_OK)
-        code = read_fact(store, operation->key, &fact, error);
+    bide_code code = read_fact(store, operation->key, &fact, error);
     if (code != BIDE_OK)
         return code;
     bool turns = may_turn(turn, &fact) && (store->scope.number || operation->lasts_ms || turn->to == 0);
@@ -138,6 +187,20 @@ bide_code bide_store_sqlite_turn(
     return code == BIDE_OK
                ? write_fact(store, operation->key, turn->to, turn->data, operation->lasts_ms, error)
                : code;
+}
+
+bide_code bide_store_sqlite_turn(
+    struct bide_sqlite_store *store, struct bide_store_operation *operation, bide_error *error)
+{
+    bool turned = false;
+    bide_code code = bide_store_scope_find(store, operation->scope, error);
+    if (code == BIDE_OK)
+        code = turn_at_once(store, operation, &turned, error);
+    if (code != BIDE_OK || !turned)
+        return code == BIDE_OK ? turn_what_is_there(store, operation, error) : code;
+    operation->answer.ok = operation->answer.changed = true;
+    operation->answer.state = (unsigned)only_state(operation->turn.from);
+    return BIDE_OK;
 }
 
 /* ---- rates: the fact's data are the time, in Unix µs, at which the next permit begins ---- */

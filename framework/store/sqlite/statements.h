@@ -36,6 +36,15 @@
     ROW(BIDE_STORE_SQL_FACT, "SELECT state, data, end_ms FROM {store_fact} WHERE scope = ?1 AND key = ?2")   \
     ROW(BIDE_STORE_SQL_FACT_WRITE,                                                                           \
         "REPLACE INTO {store_fact}(scope, key, state, data, end_ms) VALUES(?1, ?2, ?3, ?4, ?5)")             \
+    ROW(BIDE_STORE_SQL_FACT_NEW,                                                                             \
+        "INSERT INTO {store_fact}(scope, key, state, data, end_ms) VALUES(?1, ?2, ?3, ?4, ?5) "              \
+        "ON CONFLICT DO NOTHING")                                                                            \
+    ROW(BIDE_STORE_SQL_FACT_CHANGE,                                                                          \
+        "UPDATE {store_fact} SET state = ?3, data = ?4, end_ms = ?5 WHERE scope = ?1 AND key = ?2 AND "      \
+        "state = ?6 AND substr(data, 1, length(?7)) = ?7 AND (end_ms IS NULL OR end_ms > ?8)")               \
+    ROW(BIDE_STORE_SQL_FACT_END,                                                                             \
+        "DELETE FROM {store_fact} WHERE scope = ?1 AND key = ?2 AND state = ?6 AND "                         \
+        "substr(data, 1, length(?7)) = ?7 AND (end_ms IS NULL OR end_ms > ?8)")                              \
     ROW(BIDE_STORE_SQL_FACT_DELETE, "DELETE FROM {store_fact} WHERE scope = ?1 AND key = ?2")                \
     ROW(BIDE_STORE_SQL_FACTS, "SELECT key, state, data, end_ms FROM {store_fact} WHERE scope = ?1 AND "      \
                               "key >= ?2 AND key <> ?4 ORDER BY key LIMIT ?3")                               \
@@ -49,6 +58,9 @@
     ROW(BIDE_STORE_SQL_HOLDERS, "SELECT count(*) FROM {store_holder} WHERE scope = ?1 AND key = ?2")         \
     ROW(BIDE_STORE_SQL_HOLDER_WRITE, "REPLACE INTO {store_holder}(scope, key, holder, session, end_ms) "     \
                                      "VALUES(?1, ?2, ?3, ?4, ?5)")                                           \
+    ROW(BIDE_STORE_SQL_HOLDER_ONLY,                                                                          \
+        "INSERT INTO {store_holder}(scope, key, holder, session, end_ms) SELECT ?1, ?2, ?3, ?4, ?5 WHERE "   \
+        "NOT EXISTS (SELECT 1 FROM {store_holder} WHERE scope = ?1 AND key = ?2)")                           \
     ROW(BIDE_STORE_SQL_HOLDER_DELETE,                                                                        \
         "DELETE FROM {store_holder} WHERE scope = ?1 AND key = ?2 AND holder = ?3 AND session = ?4")         \
     ROW(BIDE_STORE_SQL_HOLDERS_LAPSE,                                                                        \

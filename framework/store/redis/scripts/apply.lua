@@ -1,66 +1,116 @@
 -- Applies letters: each is applied as a whole, since nothing else runs meanwhile.
 --
 -- KEYS: session, pulse, judged, then what the operations name by its place: facts and ends of a scope, one behind the
--- other, or permits. ARGV: session, ms that it lives, prefix of the session keys, then the operations of each letter
--- (kind, stop: '1' or '', place in KEYS, key, ms to last, what else the kind needs), and '.' behind each letter.
+-- other, or permits. ARGV: session, ms that it lives, prefix of the session keys, then the operations of each letter:
+-- kind (a capital: what stands behind it in the letter is applied only if it is ok), place in KEYS, and what the kind
+-- needs; and '.' behind each letter.
 --
--- Returns four values for each operation: flags (1 ok, 2 changed, 4 first; -1 skipped), two numbers, data or false.
+-- Returns for each operation flags (1 ok, 2 changed, 4 first; -1 skipped) + 8 * how many values follow: two numbers and
+-- data, those at the end left out that are 0 or none.
+--
+-- Most of what a call costs is the number of its commands: so all facts are read at its beginning, and written at its end.
 -- parts: pulse
 local now = redis.call('TIME')
 local now_us = now[1] * 1000000 + now[2]
 local now_ms = math.floor(now_us / 1000)
-local left, with_ends, dropped, alive = {}, {}, {}, {}
+local scopes, dropped, alive = {}, {}, {}
 local beaten = false
 local out, n_out = {}, 0
 
 local function answer(flags, first, second, data)
-  out[n_out + 1], out[n_out + 2], out[n_out + 3], out[n_out + 4] = flags, first, second, data or false
-  n_out = n_out + 4
+  local n = data and 3 or second ~= 0 and 2 or first ~= 0 and 1 or 0
+  out[n_out + 1] = flags + 8 * n
+  if n > 0 then out[n_out + 2] = first end
+  if n > 1 then out[n_out + 3] = second end
+  if n > 2 then out[n_out + 4] = data end
+  n_out = n_out + 1 + n
   return flags % 2 == 1
 end
 local function digits(number) return string.format('%.0f', number) end
 
--- How long the scope lasts; below 0: there is none.
-local function scope_left(at)
+-- ---- scopes: facts by field (false: there is none), which fields have changed, and their ends (false: none) ----
+local function scope_at(at)
   local key = KEYS[at]
-  if not left[key] then left[key] = redis.call('PTTL', key) end
-  return left[key]
+  local scope = scopes[key]
+  if not scope then
+    scope = {key = key, ends_key = KEYS[at + 1], left = redis.call('PTTL', key), wanted = {}, facts = {}, changed = {},
+      ends = {}}
+    scopes[key] = scope
+  end
+  return scope
+end
+local function read_all(scope)
+  local wanted, facts = scope.wanted, scope.facts
+  if #wanted == 0 or scope.left < 0 then return end
+  local values = redis.call('HMGET', scope.key, unpack(wanted))
+  for i = 1, #wanted do facts[wanted[i]] = values[i] end
+end
+-- Calls a command with a list of any length.
+local function call_with(command, key, list)
+  for i = 1, #list, 1000 do redis.call(command, key, unpack(list, i, math.min(i + 999, #list))) end
+end
+local function write_all(scope)
+  local set, removed, ends, no_ends = {}, {}, {}, {}
+  for field in pairs(scope.changed) do
+    local value = scope.facts[field]
+    if value then
+      set[#set + 1] = field
+      set[#set + 1] = value
+    else
+      removed[#removed + 1] = field
+    end
+  end
+  for key, last in pairs(scope.ends) do
+    if last then
+      ends[#ends + 1] = last
+      ends[#ends + 1] = key
+    else
+      no_ends[#no_ends + 1] = key
+    end
+  end
+  call_with('HSET', scope.key, set)
+  call_with('HDEL', scope.key, removed)
+  call_with('ZADD', scope.ends_key, ends)
+  call_with('ZREM', scope.ends_key, no_ends)
+end
+-- What has lapsed goes, a little at a time, and `ends` lapses with its scope.
+local function sweep(scope)
+  local old, fields = redis.call('ZRANGEBYSCORE', scope.ends_key, '-inf', digits(now_ms), 'LIMIT', 0, 250), {}
+  for i = 1, #old do fields[i] = 'f' .. old[i] end
+  call_with('HDEL', scope.key, fields)
+  call_with('ZREM', scope.ends_key, old)
+  if scope.left > 0 then redis.call('PEXPIRE', scope.ends_key, digits(scope.left)) end
 end
 -- Lets it last at least so long; twice as long, so that a busy scope is not touched each time.
-local function lengthen(at, ms)
-  local key, has = KEYS[at], scope_left(at)
-  if ms == 0 or has >= ms then return end
-  if has < 0 then redis.call('HSET', key, 's', '') end
-  redis.call('PEXPIRE', key, digits(2 * ms))
-  left[key], with_ends[at] = 2 * ms, true
+local function lengthen(scope, ms)
+  if ms == 0 or scope.left >= ms then return end
+  if scope.left < 0 then redis.call('HSET', scope.key, 's', '') end
+  redis.call('PEXPIRE', scope.key, digits(2 * ms))
+  scope.left, scope.has_ends = 2 * ms, true
 end
 
--- Returns its state (0: there is none), data, ms that it lasts, and whether it has an entry in `ends`.
-local function read_fact(at, key)
-  if scope_left(at) < 0 then return 0, '', 0, false end
-  local value = redis.call('HGET', KEYS[at], 'f' .. key)
+-- Returns its state (0: there is none), data, ms that it lasts, and whether it has an end of its own.
+local function read_fact(scope, key)
+  local value = scope.left >= 0 and scope.facts['f' .. key]
   if not value then return 0, '', 0, false end
   local state, last, data = value:match('^([1-7])(%d*) ()')
   if not state then return 0, '', 0, false end
-  if last == '' then return tonumber(state), value:sub(data), scope_left(at), false end
+  if last == '' then return tonumber(state), value:sub(data), scope.left, false end
   local lasts = last - now_ms
   if lasts <= 0 then return 0, '', 0, true end
   return tonumber(state), value:sub(data), lasts, true
 end
-local function write_fact(at, key, state, data, lasts, has_end)
-  if state == 0 then
-    redis.call('HDEL', KEYS[at], 'f' .. key)
-  elseif lasts > 0 then
-    local last = digits(now_ms + lasts)
-    lengthen(at, lasts)
-    redis.call('HSET', KEYS[at], 'f' .. key, state .. last .. ' ' .. data)
-    redis.call('ZADD', KEYS[at + 1], last, key)
-    with_ends[at] = true
-    return
-  else
-    redis.call('HSET', KEYS[at], 'f' .. key, state .. ' ' .. data)
+local function write_fact(scope, key, state, data, lasts, has_end)
+  local field, last = 'f' .. key, ''
+  if state > 0 and lasts > 0 then
+    last = digits(now_ms + lasts)
+    lengthen(scope, lasts)
+    scope.ends[key], scope.has_ends = last, true
+  elseif has_end then
+    scope.ends[key] = false
   end
-  if has_end then redis.call('ZREM', KEYS[at + 1], key) end
+  scope.facts[field] = state > 0 and state .. last .. ' ' .. data
+  scope.changed[field] = true
 end
 
 -- ---- sessions ----
@@ -91,53 +141,57 @@ local function drop_dead(at)
   return redis.call('HLEN', KEYS[at])
 end
 
--- ---- one function a kind; i: where its own arguments begin. Returns whether it is ok, and where the next begins ----
+-- ---- one function a kind; i: where its own arguments begin. Returns whether it is ok ----
 local kinds = {}
 
--- from (digits), to, expect, data
-function kinds.t(i, at, key, lasts)
-  local from, to, expect, given = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
-  local state, data, has, has_end = read_fact(at, key)
-  local turns = from:find(state, 1, true) and data:sub(1, #expect) == expect
-    and (to == 0 or lasts > 0 or scope_left(at) >= 0)
+-- key, ms to last, from (digits), to, expect, data
+function kinds.t(i, at)
+  local scope, key, lasts, from, to = scope_at(at), ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 3])
+  local expect, given = ARGV[i + 4], ARGV[i + 5]
+  local state, data, has, has_end = read_fact(scope, key)
+  local turns = from:find(state, 1, true) and (expect == '' or data:sub(1, #expect) == expect)
+    and (to == 0 or lasts > 0 or scope.left >= 0)
   if turns or (state == to and (to == 0 or data == given)) then
     local changes = turns and (state > 0 or to > 0)
-    if changes then write_fact(at, key, to, given, lasts, has_end) end
-    return answer(changes and 3 or 1, state, 0), i + 4
+    if changes then write_fact(scope, key, to, given, lasts, has_end) end
+    return answer(changes and 3 or 1, state, 0)
   end
-  return answer(0, state, has, state > 0 and data), i + 4
+  return answer(0, state, has, state > 0 and data)
 end
 
-function kinds.g(i, at, key)
-  local state, data, has = read_fact(at, key)
-  return answer(state > 0 and 1 or 0, state, has, state > 0 and data), i
+-- key
+function kinds.g(i, at)
+  local state, data, has = read_fact(scope_at(at), ARGV[i])
+  return answer(state > 0 and 1 or 0, state, has, state > 0 and data)
 end
 
--- n, interval, within (us)
-function kinds.m(i, at, key)
-  local n, interval, within = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-  local _, free, _, has_end = read_fact(at, key)
+-- key, n, interval, within (us)
+function kinds.m(i, at)
+  local scope, key = scope_at(at), ARGV[i]
+  local n, interval, within = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  local _, free, _, has_end = read_fact(scope, key)
   local wait, granted = (tonumber(free) or 0) - now_us, 0
   if wait < 0 or wait > 316224000000000 then wait = 0 end
   if wait <= within then granted = math.min(n, math.floor((within - wait) / interval) + 1) end
   if granted > 0 then
     local ends = wait + granted * interval
-    write_fact(at, key, 1, digits(now_us + ends), math.floor(ends / 1000) + 1, has_end)
+    write_fact(scope, key, 1, digits(now_us + ends), math.floor(ends / 1000) + 1, has_end)
   end
-  return answer(wait == 0 and 1 or 0, granted, wait, digits(now_us)), i + 3
+  return answer(wait == 0 and 1 or 0, granted, wait, digits(now_us))
 end
 
--- member (-1: none), total
-function kinds.a(i, at, key, lasts)
-  local member, total = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
-  lengthen(at, lasts)
-  if scope_left(at) < 0 then return answer(0, 0, 0), i + 2 end
-  local members, known = (redis.call('HGET', KEYS[at], 't' .. key) or '0 0'):match('^(%d+) (%d+)$')
+-- key, ms to last, member (-1: none), total
+function kinds.a(i, at)
+  local scope, key = scope_at(at), ARGV[i]
+  local member, total = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  lengthen(scope, tonumber(ARGV[i + 1]))
+  if scope.left < 0 then return answer(0, 0, 0) end
+  local members, known = (redis.call('HGET', scope.key, 't' .. key) or '0 0'):match('^(%d+) (%d+)$')
   members, known = tonumber(members) or 0, tonumber(known) or 0
   local was_complete, field, bits = known > 0 and members >= known, nil, nil
   if member >= 0 then
     field = 'b' .. digits(math.floor(member / 4096)) .. ':' .. key
-    bits = redis.call('HGET', KEYS[at], field) or ''
+    bits = redis.call('HGET', scope.key, field) or ''
     local byte_at, bit = math.floor(member % 4096 / 8), 2 ^ (member % 8)
     local byte = bits:byte(byte_at + 1) or 0
     if math.floor(byte / bit) % 2 == 1 then
@@ -151,26 +205,26 @@ function kinds.a(i, at, key, lasts)
   local is_new, says_more = field ~= nil, known == 0 and total > 0
   if says_more then known = total end
   if is_new then
-    redis.call('HSET', KEYS[at], 't' .. key, digits(members) .. ' ' .. digits(known), field, bits)
+    redis.call('HSET', scope.key, 't' .. key, digits(members) .. ' ' .. digits(known), field, bits)
   elseif says_more then
-    redis.call('HSET', KEYS[at], 't' .. key, digits(members) .. ' ' .. digits(known))
+    redis.call('HSET', scope.key, 't' .. key, digits(members) .. ' ' .. digits(known))
   end
   local complete = known > 0 and members >= known
   return answer((complete and 1 or 0) + (is_new and 2 or 0) + (complete and not was_complete and 4 or 0), members,
-    known), i + 2
+    known)
 end
 
--- holder, n
-function kinds.q(i, at, _, lasts)
-  local holder, n = ARGV[i], tonumber(ARGV[i + 1])
+-- ms to last, holder, n
+function kinds.q(i, at)
+  local key, lasts, holder, n = KEYS[at], tonumber(ARGV[i]), ARGV[i + 1], tonumber(ARGV[i + 2])
   if n > 0 then beat() end
-  local count = redis.call('HLEN', KEYS[at])
-  local there = n > 0 and redis.call('HEXISTS', KEYS[at], holder) == 1
+  local count = redis.call('HLEN', key)
+  local there = n > 0 and count > 0 and redis.call('HEXISTS', key, holder) == 1
   if not there and count >= n then count = drop_dead(at) end
-  if not there and count >= n then return answer(0, count, 0), i + 2 end
-  redis.call('HSET', KEYS[at], holder, digits(now_ms + lasts) .. ' ' .. ARGV[1])
-  if redis.call('PTTL', KEYS[at]) < lasts then redis.call('PEXPIRE', KEYS[at], digits(lasts)) end
-  return answer(there and 1 or 3, there and count or count + 1, 0), i + 2
+  if not there and count >= n then return answer(0, count, 0) end
+  redis.call('HSET', key, holder, digits(now_ms + lasts) .. ' ' .. ARGV[1])
+  if count == 0 or redis.call('PTTL', key) < lasts then redis.call('PEXPIRE', key, digits(lasts)) end
+  return answer(there and 1 or 3, there and count or count + 1, 0)
 end
 
 -- holder
@@ -178,46 +232,59 @@ function kinds.r(i, at)
   local value = redis.call('HGET', KEYS[at], ARGV[i])
   local mine = value and value:match('^%d+ (.*)$') == ARGV[1]
   if mine then redis.call('HDEL', KEYS[at], ARGV[i]) end
-  return answer(mine and 3 or 1, 0, 0), i + 1
+  return answer(mine and 3 or 1, 0, 0)
 end
 
-function kinds.c(i, at, _, lasts)
-  local key = KEYS[at]
+-- ms to last
+function kinds.c(i, at)
+  local scope, lasts = scope_at(at), tonumber(ARGV[i])
   if lasts == 0 then
-    redis.call('UNLINK', key, KEYS[at + 1])
-    left[key] = -2
+    redis.call('UNLINK', scope.key, scope.ends_key)
+    scope.left, scope.facts, scope.changed, scope.ends = -2, {}, {}, {}
   else
-    if scope_left(at) < 0 then redis.call('HSET', key, 's', '') end
-    redis.call('PEXPIRE', key, digits(lasts))
-    left[key], with_ends[at] = lasts, true
+    if scope.left < 0 then redis.call('HSET', scope.key, 's', '') end
+    redis.call('PEXPIRE', scope.key, digits(lasts))
+    scope.left, scope.has_ends = lasts, true
   end
-  return answer(1, 0, 0), i
+  return answer(1, 0, 0)
 end
 
--- How many arguments of its own a kind has, to skip it.
-local own = {t = 4, g = 0, m = 3, a = 2, q = 2, r = 1, c = 0}
-local i, stopped = 4, false
+-- How many arguments of its own a kind has, and where the first one is the key of a fact.
+local own, names_fact = {t = 6, g = 1, m = 4, a = 4, q = 3, r = 1, c = 1}, {t = true, g = true, m = true}
+local i = 4
+while i <= #ARGV do
+  local kind = ARGV[i]:lower()
+  if kind == '.' then
+    i = i + 1
+  else
+    if names_fact[kind] then
+      local wanted = scope_at(tonumber(ARGV[i + 1])).wanted
+      wanted[#wanted + 1] = 'f' .. ARGV[i + 2]
+    end
+    i = i + 2 + own[kind]
+  end
+end
+for _, scope in pairs(scopes) do read_all(scope) end
+
+local stopped = false
+i = 4
 while i <= #ARGV do
   local kind = ARGV[i]
   if kind == '.' then
     i, stopped = i + 1, false
-  elseif stopped then
-    answer(-1, 0, 0)
-    i = i + 5 + own[kind]
   else
-    local stop, ok = ARGV[i + 1] == '1', nil
-    ok, i = kinds[kind](i + 5, tonumber(ARGV[i + 2]), ARGV[i + 3], tonumber(ARGV[i + 4]))
-    stopped = stop and not ok
+    local plain = kind:lower()
+    if stopped then
+      answer(-1, 0, 0)
+    elseif not kinds[plain](i + 2, tonumber(ARGV[i + 1])) then
+      stopped = kind ~= plain
+    end
+    i = i + 2 + own[plain]
   end
 end
 
--- What has lapsed goes, a little at a time, and `ends` lapses with its scope.
-for at in pairs(with_ends) do
-  local old = redis.call('ZRANGEBYSCORE', KEYS[at + 1], '-inf', digits(now_ms), 'LIMIT', 0, 250)
-  for _, key in ipairs(old) do
-    redis.call('HDEL', KEYS[at], 'f' .. key)
-    redis.call('ZREM', KEYS[at + 1], key)
-  end
-  if left[KEYS[at]] > 0 then redis.call('PEXPIRE', KEYS[at + 1], digits(left[KEYS[at]])) end
+for _, scope in pairs(scopes) do
+  write_all(scope)
+  if scope.has_ends then sweep(scope) end
 end
 return out
