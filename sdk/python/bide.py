@@ -226,20 +226,24 @@ def once_sqlite(connection: Any, message: Message):
         with bide.once_sqlite(db, message) as is_new:
             if is_new:                      # else it has been done
                 db.execute("UPDATE …")      # no commit of your own
+
+    A connection with autocommit=False (Python 3.12) always has an open transaction: that one is used.
     """
     if not message.id:
         raise ValueError("once_sqlite: the message has no id, so it cannot be told from others")
-    connection.execute("BEGIN IMMEDIATE")
+    always_open = getattr(connection, "autocommit", None) is False
+    if not always_open:
+        connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS bide_once (type TEXT NOT NULL, id TEXT NOT NULL, "
                            "at INTEGER NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID")
         inserted = connection.execute("INSERT INTO bide_once VALUES (?, ?, strftime('%s', 'now')) ON CONFLICT DO NOTHING",
                                       (message.type, message.id))
         yield inserted.rowcount == 1
-        connection.execute("COMMIT")
+        connection.commit()
     except BaseException:
         if connection.in_transaction:
-            connection.execute("ROLLBACK")
+            connection.rollback()
         raise
 
 

@@ -334,6 +334,15 @@ def what_waits(project):
     expect(console.metrics()[("bide_queue_cancelled_total", "default")] == 1, console.metrics_text())
     said = [row for row in read_lines(worker.log) if row["message"] == "console: action"]
     expect((said[0]["action"], said[0]["role"]) == ("/messages/cancel", "operate"), f"{said}")
+    dead = project.send([{"type": "probe", "unique": "k", "body": {"dead": True}}])[0]
+    wait_until(project.dead, 20, "it is dead")
+    holder = project.send([{"type": "probe", "unique": "k", "delay": "1h", "body": {}}])[0]
+    status, text = console.act(f"/dead/{dead}/retry")
+    expect(status == 409 and holder in text, f"a replay whose key another message has: {status} {text}")
+    answers = console.post("/messages/reschedule", {"key": "k", "delay": "2h"})
+    expect(answers == (200, f'[{{"id":"{holder}","result":"rescheduled"}}]'), f"{answers}")
+    due_ms = console.read_json(f"/messages/{holder}")[0]["due_ms"]
+    expect(due_ms > (time.time() + 5400) * 1000, "it was not moved")
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 

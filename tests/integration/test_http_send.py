@@ -35,6 +35,14 @@ console.log((await client.sendMany([{ type: 'probe', body: {}, id: 'node-2' }, {
 await client.sendMany([{ type: 'probe', body: {}, id: 'node-4' }, { type: 'no type', body: {} }]).catch(error => console.log(error.confirmed, error.message));
 process.exit(0);
 """
+NODE_DUPLICATES = """
+import { Client } from '%s/sdk/node/bide.js';
+const client = new Client({ url: process.env.URL_, token: process.env.TOKEN });
+console.log(await client.send('probe', {}, { id: 'fourth', unique: 'k', delay: 3600 }));
+const rows = ['k', 'n'].map(unique => ({ type: 'probe', body: {}, id: `node-${unique}`, unique, delay: 3600 }));
+console.log((await client.sendMany(rows)).join(' '));
+process.exit(0);
+"""
 
 
 class Sending:
@@ -92,6 +100,24 @@ def every_client(project):
     wait_until(lambda: done(project) >= wanted, 60, lambda: f"missing: {sorted(wanted - done(project))[:5]}")
     expect(done(project) == wanted, f"what nobody sent: {done(project) - wanted}")
     expect(sending.console.metrics()[("bide_sent_total",)] == len(wanted), "bide_sent_total")
+    sending.end()
+
+
+def a_duplicate_is_answered_with_the_holder(project):
+    """By POST /send and both clients: nothing is sent, and the answer names the message that has the key."""
+    sending = Sending(project, **({"store": "sqlite:store.db"} if project.broker == "rabbitmq" else {}))
+    row = {"type": "probe", "id": "first", "unique": "k", "delay": "1h", "body": {}}
+    expect(sending.curl(json.dumps(row)) == (200, ["first"]), "the first one")
+    status, said = sending.curl("".join(json.dumps(one) + "\n" for one in ({**row, "id": "second"}, {**row, "id": "other", "unique": "o"})))
+    expect(status == 200 and json.loads(said[0]) == {"line": 1, "duplicate": "first"} and said[1:] == ["other"], f"{status} {said}")
+    with sending.client() as client:
+        expect(client.send("probe", {}, id="third", unique="k", delay="1h") == "first", "Python")
+        rows = [{"type": "probe", "body": {}, "id": f"many-{key}", "unique": key, "delay": "1h"} for key in ("k", "p")]
+        expect(client.send_many(rows) == ["first", "many-p"], "many by Python")
+    env = {**os.environ, "URL_": sending.url, "TOKEN": SEND}
+    node = subprocess.run(["node", "--input-type=module", "-e", NODE_DUPLICATES % ROOT], env=env, capture_output=True, text=True, timeout=60)
+    expect(node.stdout.splitlines() == ["first", "first node-n"], f"Node: {node.stdout}{node.stderr}")
+    expect(sending.console.metrics()[("bide_sent_total",)] == 4, "bide_sent_total")
     sending.end()
 
 
@@ -217,4 +243,4 @@ def a_host_that_only_sends(project):
     expect("http.send_socket" in project.bide("worker", expect=78).stderr, "neither handlers nor http")
 
 
-main(every_client, a_sender_may_send_and_nothing_else, too_much_waits, what_is_answered_is_there, a_host_that_only_sends)
+main(every_client, a_duplicate_is_answered_with_the_holder, a_sender_may_send_and_nothing_else, too_much_waits, what_is_answered_is_there, a_host_that_only_sends)

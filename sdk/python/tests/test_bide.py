@@ -331,6 +331,32 @@ class Sending(unittest.TestCase):
             self.assertEqual((seen, db.execute("SELECT count(*) FROM work").fetchone()[0]), ([True, True, False], 1))
             self.assertEqual(bide.testing.run(work, id="").outcome, "retry")  # which copy of what would it be?
             db.close()
+            db = AlwaysOpen(folder + "/once.db", isolation_level=None)
+            for attempt, outcome in ((1, "retry"), (2, "done"), (3, "done")):
+                self.assertEqual(bide.testing.run(work, id="b", attempt=attempt).outcome, outcome)
+            self.assertTrue(db.in_transaction)
+            db.close()
+            with sqlite3.connect(folder + "/once.db") as other:
+                self.assertEqual(other.execute("SELECT id FROM work ORDER BY id").fetchall(), [("a",), ("b",)])
+            other.close()
+
+
+class AlwaysOpen(sqlite3.Connection):
+    """As one with autocommit=False of Python 3.12, which this Python may not know."""
+
+    autocommit = False
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.execute("BEGIN")
+
+    def commit(self):
+        super().commit()
+        self.execute("BEGIN")
+
+    def rollback(self):
+        super().rollback()
+        self.execute("BEGIN")
 
 
 if __name__ == "__main__":
