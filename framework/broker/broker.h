@@ -99,6 +99,7 @@ struct bide_delivery {
     size_t queue;                 /* index of the queue it arrived on, in the options' queues */
     enum bide_reason defect;      /* NONE, or MALFORMED/OVERSIZED: not to be run, only to be settled DEAD */
     const char *defect_text;      /* static or owned by the message's arena; NULL without a defect */
+    bool id_is_new;               /* its sender gave it no id: it has this one in this delivery alone */
     bool is_done; /* this receiver has settled it ACK before, and the broker did not get to know: need not run
                    */
 };

@@ -118,7 +118,9 @@ static bide_code apply(struct chunk *chunk, size_t n)
     if (n == 0)
         return BIDE_OK;
     for (size_t i = 0; i < n; i++)
-        chunk->letters[i] = (struct bide_store_letter){.operations = &chunk->written[i]->operation, .n = 1};
+        chunk->letters[i] = (struct bide_store_letter){.operations = &chunk->written[i]->operation,
+            .n = 1,
+            .lax = chunk->written[i]->stage == TAKES && !chunk->written[i]->extends};
     bide_code code = bide_store_apply(chunk->producer->store, chunk->letters, n, chunk->error);
     if (code != BIDE_OK && code != BIDE_E_CONFIG && code != BIDE_E_DATA)
         code = bide_store_apply(chunk->producer->store, chunk->letters, n, chunk->error);

@@ -151,6 +151,8 @@ struct bide_store_letter {
     size_t n;
     bide_code code; /* written by apply. BIDE_OK: applied. BIDE_E_DATA: it is wrong (a name, a size) and will
                        always be. Else: perhaps applied, perhaps not: apply it again */
+    bool lax; /* need not survive a power cut, only the death of processes: a batch of nothing else waits for
+                 no disk */
 };
 
 /* Frees the answers' data. Also a letter that was never applied, if its answers are zeroed. */

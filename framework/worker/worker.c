@@ -214,6 +214,7 @@ static bide_code make_clerk(struct bide_worker *worker, bide_error *error)
         .done = &worker->intake.wakeup,
         .metrics = site->supervised ? &site->supervised->metrics->store : NULL,
     };
+    site->is_store = !worker->config->store;
     return worker->store.type ? bide_clerk_create(&options, &site->clerk, error) : BIDE_OK;
 }
 

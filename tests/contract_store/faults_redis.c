@@ -141,7 +141,10 @@ static void fields_are_spoilt_by_hand(void **state)
     bide_error error;
     write_and_read(fixture, "a");
     apply(fixture->store, arrive("set", 1, 3));
-    apply(fixture->store, acquire("k", "x", 1));
+    apply(fixture->store, acquire("k", "x", 2));
+    apply(fixture->store, acquire("k", "v", 2));
+    apply(fixture->store, release("k", "v"));
+    server(fixture, "cli SET '{%s}:permits:5:scope:j' x", name_space);
     server(fixture, "cli HSET '{%s}:facts:scope' fa 9x fb '' fc '1 ' fd 1e5 tset x b0:set ''", name_space);
     server(fixture, "cli HSET '{%s}:permits:5:scope:k' x x y '' z '1 1'", name_space);
     server(fixture, "cli ZADD '{%s}:ends:scope' 1 nobody 1 ''", name_space);
@@ -150,6 +153,8 @@ static void fields_are_spoilt_by_hand(void **state)
     assert_true(apply(fixture->store, arrive("set", 1, 3))->changed);
     assert_true(apply(fixture->store, acquire("k", "w", 1))->ok);
     assert_false(apply(fixture->store, release("k", "x"))->changed);
+    assert_false(apply(fixture->store, release("j", "x"))->changed);
+    assert_true(apply(fixture->store, acquire("j", "x", 1))->ok);
     assert_ok(bide_store_scan(fixture->store, "scope", "", 10, &cursor, ignore_fact, NULL, &error), &error);
     write_and_read(fixture, "a");
     server(fixture, "cli SET '{%s}:facts:wrong' x", name_space);

@@ -9,7 +9,7 @@ static void read_reply(redisReply *reply)
 {
     struct bide_store_operation operations[LETTERS][OPERATIONS] = {{{.kind = BIDE_STORE_TURN}}};
     struct bide_store_letter letters[LETTERS] = {
-        {operations[0], OPERATIONS, BIDE_OK}, {operations[1], 1, BIDE_OK}};
+        {.operations = operations[0], .n = OPERATIONS}, {.operations = operations[1], .n = 1}};
     bide_error error;
     for (int kind = BIDE_STORE_TURN; kind <= BIDE_STORE_CLOSE; kind++)
         operations[0][kind].kind = (enum bide_store_kind)kind;

@@ -43,7 +43,9 @@ static struct {
     struct bide_plugin plugin;
     struct bide_clerk *clerk;
     struct bide_passage passage;
-    char unique[16], generation[32]; /* of what is taken in */
+    char unique[16], generation[32]; /* of what is taken in, … */
+    int64_t sent_ms, due_ms;         /* … and when */
+    bool id_is_new;                  /* … without an id of its sender's */
     struct bide_message messages[DELIVERIES];
     struct bide_delivery deliveries[DELIVERIES];
     struct bide_header *headers; /* of the next message; NULL: none */
@@ -116,8 +118,10 @@ static inline void begin(void)
         .metrics = &stage.metrics,
     };
     assert_int_equal(bide_clerk_create(&options, &stage.clerk, NULL), BIDE_OK);
-    struct bide_site site = {
-        .config = &stage.config, .clock = clock, .handlers = &stage.all, .clerk = stage.clerk};
+    struct bide_site site = {.config = &stage.config,
+        .clock = clock,
+        .handlers = &stage.all,
+        .clerk = stage.clerk};
     memset(&stage.passage, 0, sizeof stage.passage);
     assert_int_equal(bide_passage_init(&stage.passage, &site, NULL), BIDE_OK);
     assert_int_equal(bide_passage_begin(&stage.passage, NULL), BIDE_OK);
@@ -185,8 +189,10 @@ static inline struct bide_job *take_in_as(size_t i, const char *type, const char
         .n_headers = stage.n_headers,
         .unique = stage.unique,
         .generation = stage.generation,
+        .sent_ms = stage.sent_ms,
+        .due_ms = stage.due_ms,
         .attempt = 1};
-    stage.deliveries[i] = (struct bide_delivery){.message = &stage.messages[i]};
+    stage.deliveries[i] = (struct bide_delivery){.message = &stage.messages[i], .id_is_new = stage.id_is_new};
     bide_passage_take_in(&stage.passage, &stage.deliveries[i], bide_wall_us(stage.passage.site.clock), &jobs);
     bide_settle_flush(&stage.passage.settling);
     bide_clerk_wake(stage.clerk);

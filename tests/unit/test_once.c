@@ -229,6 +229,11 @@ static void test_messages_without_an_id_of_their_own_all_run(void **state)
         ran(job, BIDE_DONE, false);
     }
     assert_int_equal(stage.passage.settling.counts[BIDE_COUNT_DONE], DELIVERIES);
+    stage.id_is_new = true;
+    struct bide_job *job = take_in_as(0, once_type, "drawn for this delivery");
+    assert_non_null(job);
+    ran(job, BIDE_DONE, false);
+    assert_int_equal(broker.n, DELIVERIES + 1); /* the store has not been told */
 }
 
 static void test_it_is_held_longer_the_longer_the_store_is_away(void **state)

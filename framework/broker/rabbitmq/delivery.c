@@ -57,6 +57,7 @@ struct bide_rmq_delivery *bide_rmq_delivery_create(const struct bide_rmq_setting
     const char *name = settings->queues[queue].name;
     parts.queue = (struct bide_slice){name, strlen(name)};
     parts.body = (struct bide_slice){body.bytes, body.len};
+    delivery->base.id_is_new = parts.id.bytes == scratch->id;
     delivery->base.message = bide_message_from_parts(&parts);
     if (!delivery->base.message) {
         bide_free(delivery);

@@ -149,8 +149,7 @@ static bide_code turn_at_once(struct bide_sqlite_store *store, const struct bide
     if (from < 0 || (is_new && (turn->to == 0 || turn->expect.size)) ||
         !scope_lasts(store, turn->to ? operation->lasts_ms : 0))
         return BIDE_OK;
-    bide_code code =
-        bide_store_use_for(store, which, store->scope.number, operation->key, &statement, error);
+    bide_code code = bide_store_use_for(store, which, store->scope.number, operation->key, &statement, error);
     if (code != BIDE_OK)
         return code;
     if (turn->to)

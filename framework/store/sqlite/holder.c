@@ -179,19 +179,27 @@ static bide_code write_holder(struct bide_sqlite_store *store, enum bide_store_s
         return code;
     sqlite3_bind_text(statement, 3, operation->acquire.holder, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 4, store->session);
-    if (which != BIDE_STORE_SQL_HOLDER_DELETE)
+    if (which == BIDE_STORE_SQL_HOLDER_WRITE)
         sqlite3_bind_int64(statement, 5, bide_store_now_ms(store) + operation->lasts_ms);
     return bide_store_run(store, statement, error);
 }
 
-/* Most often there is one permit, and nobody has it: one statement does it then, and *ret_granted is true. */
-static bide_code acquire_only(struct bide_sqlite_store *store, const struct bide_store_operation *operation,
-    bool *ret_granted, bide_error *error)
+/* Most often there is one permit, and nobody has it. */
+static bide_code is_free(struct bide_sqlite_store *store, const struct bide_store_operation *operation,
+    bool *ret_free, bide_error *error)
 {
+    sqlite3_stmt *statement;
+    bool row = false;
+    *ret_free = false;
     if (operation->acquire.n != 1)
         return BIDE_OK;
-    bide_code code = write_holder(store, BIDE_STORE_SQL_HOLDER_ONLY, operation, error);
-    *ret_granted = code == BIDE_OK && sqlite3_changes(store->file.db) > 0;
+    bide_code code = bide_store_use_named(
+        store, BIDE_STORE_SQL_HOLDER_ANY, operation->scope, operation->key, &statement, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_step(&store->file, statement, &row, error);
+    if (code == BIDE_OK && row)
+        sqlite3_reset(statement);
+    *ret_free = code == BIDE_OK && !row;
     return code;
 }
 
@@ -217,13 +225,14 @@ static bide_code acquire_beside_others(
 bide_code bide_store_sqlite_acquire(
     struct bide_sqlite_store *store, struct bide_store_operation *operation, bide_error *error)
 {
-    bool granted = false;
-    bide_code code = acquire_only(store, operation, &granted, error);
-    if (code != BIDE_OK || !granted)
+    struct bide_store_answer *answer = &operation->answer;
+    bool free = false;
+    bide_code code = is_free(store, operation, &free, error);
+    if (code != BIDE_OK || !free)
         return code == BIDE_OK ? acquire_beside_others(store, operation, error) : code;
-    operation->answer.ok = operation->answer.changed = true;
-    operation->answer.count = 1;
-    return BIDE_OK;
+    answer->ok = answer->changed = true;
+    answer->count = 1;
+    return write_holder(store, BIDE_STORE_SQL_HOLDER_WRITE, operation, error);
 }
 
 bide_code bide_store_sqlite_release(

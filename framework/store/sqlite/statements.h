@@ -58,9 +58,7 @@
     ROW(BIDE_STORE_SQL_HOLDERS, "SELECT count(*) FROM {store_holder} WHERE scope = ?1 AND key = ?2")         \
     ROW(BIDE_STORE_SQL_HOLDER_WRITE, "REPLACE INTO {store_holder}(scope, key, holder, session, end_ms) "     \
                                      "VALUES(?1, ?2, ?3, ?4, ?5)")                                           \
-    ROW(BIDE_STORE_SQL_HOLDER_ONLY,                                                                          \
-        "INSERT INTO {store_holder}(scope, key, holder, session, end_ms) SELECT ?1, ?2, ?3, ?4, ?5 WHERE "   \
-        "NOT EXISTS (SELECT 1 FROM {store_holder} WHERE scope = ?1 AND key = ?2)")                           \
+    ROW(BIDE_STORE_SQL_HOLDER_ANY, "SELECT 1 FROM {store_holder} WHERE scope = ?1 AND key = ?2 LIMIT 1")     \
     ROW(BIDE_STORE_SQL_HOLDER_DELETE,                                                                        \
         "DELETE FROM {store_holder} WHERE scope = ?1 AND key = ?2 AND holder = ?3 AND session = ?4")         \
     ROW(BIDE_STORE_SQL_HOLDERS_LAPSE,                                                                        \

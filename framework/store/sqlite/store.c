@@ -75,21 +75,22 @@ static bide_code apply_letters(
     return code;
 }
 
-/* What the letters need: a look at one state of the file, a write transaction, or that and a session. */
-enum need { NEED_READ, NEED_WRITE, NEED_SESSION };
+/* What the letters need. Nothing: a look at one state of the file. */
+struct needs {
+    bool write, sync, session;
+};
 
-static enum need need_of(const struct bide_store_letter *letters, size_t n)
+static struct needs needs_of(const struct bide_store_letter *letters, size_t n)
 {
-    enum need need = NEED_READ;
+    struct needs needs = {0};
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; letters[i].code == BIDE_OK && j < letters[i].n; j++) {
             enum bide_store_kind kind = letters[i].operations[j].kind;
-            if (kind == BIDE_STORE_ACQUIRE || kind == BIDE_STORE_RELEASE)
-                return NEED_SESSION;
-            if (kind != BIDE_STORE_GET)
-                need = NEED_WRITE;
+            needs.session |= kind == BIDE_STORE_ACQUIRE || kind == BIDE_STORE_RELEASE;
+            needs.write |= kind != BIDE_STORE_GET;
+            needs.sync |= kind != BIDE_STORE_GET && !letters[i].lax;
         }
-    return need;
+    return needs;
 }
 
 static bide_code run_own(struct bide_sqlite_store *store, enum bide_store_sql which, bide_error *error)
@@ -115,9 +116,9 @@ static bide_code read_batch(
 }
 
 static bide_code write_batch(struct bide_sqlite_store *store, struct bide_store_letter *letters, size_t n,
-    int64_t wait_us, bide_error *error)
+    bool sync, int64_t wait_us, bide_error *error)
 {
-    bide_code code = bide_sqlite_begin(&store->file, true, wait_us, error);
+    bide_code code = bide_sqlite_begin(&store->file, sync, wait_us, error);
     if (code != BIDE_OK)
         return code;
     begin_batch(store);
@@ -136,14 +137,14 @@ static bide_code write_batch(struct bide_sqlite_store *store, struct bide_store_
 static bide_code apply_once(struct bide_sqlite_store *store, struct bide_store_letter *letters, size_t n,
     int64_t wait_us, bide_error *error)
 {
-    enum need need = need_of(letters, n);
+    struct needs needs = needs_of(letters, n);
     bide_code code = connect(store, BIDE_SQLITE_WRITE, wait_us, error);
-    if (code == BIDE_OK && need == NEED_SESSION)
+    if (code == BIDE_OK && needs.session)
         code = bide_store_session_begin(store, wait_us, error);
     if (code != BIDE_OK)
         return code;
-    return need == NEED_READ ? read_batch(store, letters, n, error)
-                             : write_batch(store, letters, n, wait_us, error);
+    return needs.write ? write_batch(store, letters, n, needs.sync, wait_us, error)
+                       : read_batch(store, letters, n, error);
 }
 
 static void forget_answers(struct bide_store_letter *letters, size_t n, bide_code code)

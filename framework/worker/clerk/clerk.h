@@ -6,7 +6,7 @@
  *   intake thread   bide_clerk_errand  a blank one; a gate fills it in
  *                   bide_clerk_hand    the errand, with its job, goes to the clerk
  *                   bide_clerk_wake    once a round: the thread sees all that was handed over
- *   clerk thread    applies whatever waits, at most BIDE_STORE_LETTERS_MAX letters a batch
+ *   clerk thread    applies whatever waits, at most BIDE_STORE_LETTERS_MAX letters a batch, lax ones first
  *   intake thread   bide_clerk_take    the errand comes back, answered or failed
  *                   bide_clerk_free
  *

@@ -90,15 +90,15 @@ static void count(struct bide_clerk *clerk, size_t n, int64_t took_us)
     bide_histogram_add(&metrics->latency, took_us);
 }
 
-/* Takes the next ones that may be applied out of those that wait. */
-static size_t gather(struct bide_clerk *clerk)
+/* Takes the next ones that may be applied out of those that wait: those that are lax, or the others. */
+static size_t gather(struct bide_clerk *clerk, bool lax)
 {
     struct errands rest;
     size_t n = 0;
     errands_init(&rest);
     while (clerk->waiting.first) {
         struct bide_errand *errand = errands_take(&clerk->waiting);
-        if (n == BIDE_STORE_LETTERS_MAX || !bide_clerk_is_ready(errand)) {
+        if (n == BIDE_STORE_LETTERS_MAX || errand->letter.lax != lax || !bide_clerk_is_ready(errand)) {
             errands_add(&rest, errand);
             continue;
         }
@@ -132,10 +132,10 @@ static bool take_answers(struct bide_clerk *clerk, size_t n, int64_t began_us, s
     return all;
 }
 
-static void apply(struct bide_clerk *clerk, struct errands *answered)
+static void apply(struct bide_clerk *clerk, bool lax, struct errands *answered)
 {
     bide_error error = {0};
-    size_t n = gather(clerk);
+    size_t n = bide_clerk_is_away(clerk) ? 0 : gather(clerk, lax);
     if (n == 0)
         return;
     int64_t began_us = now_us(clerk);
@@ -214,8 +214,9 @@ static void work(struct bide_clerk *clerk, struct errands *answered)
     if (bide_reconnect_is_due(&clerk->reconnect, now_us(clerk))) {
         if (bide_clerk_is_away(clerk) || clerk->tend_us == 0)
             probe(clerk);
-        if (!bide_clerk_is_away(clerk))
-            apply(clerk, answered);
+        apply(clerk, true, answered); /* no disk is waited for: what asks may begin to run meanwhile */
+        deliver(clerk, answered);
+        apply(clerk, false, answered);
         deliver(clerk, answered);
         if (!bide_clerk_is_away(clerk))
             tend_when_due(clerk);

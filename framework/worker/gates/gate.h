@@ -32,7 +32,8 @@ struct bide_site {
     const struct bide_handlers *handlers;
     const struct bide_supervised *supervised; /* NULL without a supervisor */
     struct bide_clerk *clerk;                 /* NULL: there is no store */
-    unsigned short random[3];                 /* of erand48 */
+    bool is_store; /* the broker is the store: what it settles is on disk only with all the store was told */
+    unsigned short random[3]; /* of erand48 */
 };
 
 struct bide_gate {

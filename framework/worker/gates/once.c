@@ -59,14 +59,15 @@ static int64_t between(int64_t ms, int64_t least_ms, int64_t most_ms)
     return ms < most_ms ? ms : most_ms;
 }
 
-/* False: its id is no name of its own: empty, or longer than ids are, as only foreign senders write them.
- * Two such messages may be different ones. */
-static bool name(struct once_gate *gate, const struct bide_message *message, struct bide_errand *errand)
+/* False: its id is no name of its own: empty, or longer than ids are, as only foreign senders write them, or
+ * another one in each delivery. Two such messages may be different ones. */
+static bool name(struct once_gate *gate, const struct bide_delivery *delivery, struct bide_errand *errand)
 {
+    const struct bide_message *message = delivery->message;
     snprintf(errand->holder, sizeof errand->holder, "%s/%" PRIu64, gate->holder, ++gate->permits);
     int size =
         snprintf(errand->key, sizeof errand->key, "%s/%s/%s", message->queue, message->type, message->id);
-    return *message->id && size > 0 && (size_t)size < sizeof errand->key;
+    return *message->id && !delivery->id_is_new && size > 0 && (size_t)size < sizeof errand->key;
 }
 
 /* Its name would be refused for ever: it runs as without `once`. */
@@ -86,7 +87,7 @@ static enum bide_gate_says ask(struct once_gate *gate, struct bide_job *job, str
     struct bide_errand *errand = bide_clerk_is_away(clerk) ? NULL : bide_clerk_errand(clerk);
     if (!errand)
         return bide_gate_hold_for_store(gate->gate.site, answer);
-    if (!name(gate, job->delivery->message, errand)) {
+    if (!name(gate, job->delivery, errand)) {
         bide_clerk_free(clerk, errand);
         return run_without(gate, job->delivery->message);
     }
@@ -97,6 +98,7 @@ static enum bide_gate_says ask(struct once_gate *gate, struct bide_job *job, str
     permit->acquire.holder = errand->holder;
     permit->acquire.n = 1;
     permit->lasts_ms = PERMIT_MS;
+    errand->letter.lax = true; /* after a power cut nobody holds a permit */
     answer->errand = errand;
     return BIDE_GATE_WAIT;
 }
@@ -107,7 +109,7 @@ static void give_back(struct once_gate *gate, struct bide_errand **permit)
     struct bide_errand *errand = bide_errand_again(*permit);
     *permit = NULL;
     bide_errand_add(errand, BIDE_STORE_RELEASE, PERMITS, errand->key)->acquire.holder = errand->holder;
-    errand->must = true;
+    errand->must = errand->letter.lax = true;
     bide_clerk_hand(gate->gate.site->clerk, errand);
 }
 
@@ -180,6 +182,7 @@ static struct bide_errand *commit(
     fact->lasts_ms = job->handler->config->once_ms;
     bide_errand_add(errand, BIDE_STORE_RELEASE, PERMITS, errand->key)->acquire.holder = errand->holder;
     errand->must = errand->sends = true;
+    errand->letter.lax = base->site->is_store; /* on disk before the acknowledgement */
     BIDE_KILL_POINT("worker/once-ran");
     return errand;
 }

@@ -136,8 +136,10 @@ static enum bide_gate_says drop(
     return BIDE_GATE_SETTLE;
 }
 
+/* After a power cut the message is handed out again, and finds the slot as it was. */
 static enum bide_gate_says wait_for(struct bide_errand *errand, struct bide_gate_answer *answer)
 {
+    errand->letter.lax = true;
     answer->errand = errand;
     return BIDE_GATE_WAIT;
 }
@@ -197,11 +199,12 @@ static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, st
 
 /* ---- after it ---- */
 
-static struct bide_errand *ended(
-    struct bide_job *job, const struct bide_gate_end *end, struct bide_errand *errand)
+static struct bide_errand *ended(const struct bide_site *site, struct bide_job *job,
+    const struct bide_gate_end *end, struct bide_errand *errand)
 {
     if (errand) {
         errand->must = true;
+        errand->letter.lax = site->is_store; /* on disk before the settlement */
         errand->sends = end->decision.verdict == BIDE_VERDICT_ACK && job->run.n_sends > 0;
     }
     return errand;
@@ -216,11 +219,11 @@ static struct bide_errand *commit(
         return NULL;
     if (!job->errand) {
         BIDE_KILL_POINT("worker/key-ran");
-        return ended(job, end, first_letter(base, job, end));
+        return ended(base->site, job, end, first_letter(base, job, end));
     }
     if (go_on(base, job, end, &next) != BIDE_KEY_WRITE)
         BIDE_KILL_POINT("worker/key-freed");
-    return ended(job, end, next);
+    return ended(base->site, job, end, next);
 }
 
 const struct bide_gate_kind bide_gate_unique = {

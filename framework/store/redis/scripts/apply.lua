@@ -27,6 +27,11 @@ local function answer(flags, first, second, data)
   return flags % 2 == 1
 end
 local function digits(number) return string.format('%.0f', number) end
+local end_of = {} -- of what lasts so long from now on, as digits: most letters of a call ask for the same
+local function ends_after(ms)
+  if not end_of[ms] then end_of[ms] = digits(now_ms + ms) end
+  return end_of[ms]
+end
 
 -- ---- scopes: facts by field (false: there is none), which fields have changed, and their ends (false: none) ----
 local function scope_at(at)
@@ -89,27 +94,27 @@ local function lengthen(scope, ms)
   scope.left, scope.has_ends = 2 * ms, true
 end
 
--- Returns its state (0: there is none), data, ms that it lasts, and whether it has an end of its own.
+-- Returns its state (a digit; '0': there is none), data, ms that it lasts, and whether it has an end of its own.
 local function read_fact(scope, key)
   local value = scope.left >= 0 and scope.facts['f' .. key]
-  if not value then return 0, '', 0, false end
+  if not value then return '0', '', 0, false end
   local state, last, data = value:match('^([1-7])(%d*) ()')
-  if not state then return 0, '', 0, false end
-  if last == '' then return tonumber(state), value:sub(data), scope.left, false end
+  if not state then return '0', '', 0, false end
+  if last == '' then return state, value:sub(data), scope.left, false end
   local lasts = last - now_ms
-  if lasts <= 0 then return 0, '', 0, true end
-  return tonumber(state), value:sub(data), lasts, true
+  if lasts <= 0 then return '0', '', 0, true end
+  return state, value:sub(data), lasts, true
 end
 local function write_fact(scope, key, state, data, lasts, has_end)
   local field, last = 'f' .. key, ''
-  if state > 0 and lasts > 0 then
-    last = digits(now_ms + lasts)
+  if state ~= '0' and lasts > 0 then
+    last = ends_after(lasts)
     lengthen(scope, lasts)
     scope.ends[key], scope.has_ends = last, true
   elseif has_end then
     scope.ends[key] = false
   end
-  scope.facts[field] = state > 0 and state .. last .. ' ' .. data
+  scope.facts[field] = state ~= '0' and state .. last .. ' ' .. data
   scope.changed[field] = true
 end
 
@@ -128,46 +133,58 @@ local function is_alive(session)
   end
   return alive[session]
 end
+-- A permit with one holder, as most have, is a string "session holder"; with several, a hash of holders. What asks for
+-- more than the first makes it a hash.
+local function as_hash(key)
+  local value = redis.pcall('GET', key)
+  if type(value) ~= 'string' then return end
+  local session, holder = value:match('^(%S+) (.*)$')
+  local left = redis.call('PTTL', key)
+  redis.call('UNLINK', key)
+  if not session or left < 0 then return end
+  redis.call('HSET', key, holder, digits(now_ms + left) .. ' ' .. session)
+  redis.call('PEXPIRE', key, digits(left))
+end
 -- Removes the holders that have left; once a call. Returns how many stay.
-local function drop_dead(at)
-  if not dropped[KEYS[at]] then
-    dropped[KEYS[at]] = true
-    local all = redis.call('HGETALL', KEYS[at])
+local function drop_dead(key)
+  if not dropped[key] then
+    dropped[key] = true
+    local all = redis.call('HGETALL', key)
     for i = 1, #all, 2 do
       local last, session = all[i + 1]:match('^(%d+) (.*)$')
-      if not last or last - now_ms <= 0 or not is_alive(session) then redis.call('HDEL', KEYS[at], all[i]) end
+      if not last or last - now_ms <= 0 or not is_alive(session) then redis.call('HDEL', key, all[i]) end
     end
   end
-  return redis.call('HLEN', KEYS[at])
+  return redis.call('HLEN', key)
 end
 
--- ---- one function a kind; i: where its own arguments begin. Returns whether it is ok ----
+-- ---- one function a kind; i: where its own arguments begin, then its scope and place. Returns whether it is ok ----
 local kinds = {}
 
 -- key, ms to last, from (digits), to, expect, data
-function kinds.t(i, at)
-  local scope, key, lasts, from, to = scope_at(at), ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 3])
-  local expect, given = ARGV[i + 4], ARGV[i + 5]
+function kinds.t(i, scope)
+  local key, from, to, expect, given = ARGV[i], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
+  local lasts = tonumber(ARGV[i + 1])
   local state, data, has, has_end = read_fact(scope, key)
   local turns = from:find(state, 1, true) and (expect == '' or data:sub(1, #expect) == expect)
-    and (to == 0 or lasts > 0 or scope.left >= 0)
-  if turns or (state == to and (to == 0 or data == given)) then
-    local changes = turns and (state > 0 or to > 0)
+    and (to == '0' or lasts > 0 or scope.left >= 0)
+  if turns or (state == to and (to == '0' or data == given)) then
+    local changes = turns and (state ~= '0' or to ~= '0')
     if changes then write_fact(scope, key, to, given, lasts, has_end) end
-    return answer(changes and 3 or 1, state, 0)
+    return answer(changes and 3 or 1, tonumber(state), 0)
   end
-  return answer(0, state, has, state > 0 and data)
+  return answer(0, tonumber(state), has, state ~= '0' and data)
 end
 
 -- key
-function kinds.g(i, at)
-  local state, data, has = read_fact(scope_at(at), ARGV[i])
-  return answer(state > 0 and 1 or 0, state, has, state > 0 and data)
+function kinds.g(i, scope)
+  local state, data, has = read_fact(scope, ARGV[i])
+  return answer(state ~= '0' and 1 or 0, tonumber(state), has, state ~= '0' and data)
 end
 
 -- key, n, interval, within (us)
-function kinds.m(i, at)
-  local scope, key = scope_at(at), ARGV[i]
+function kinds.m(i, scope)
+  local key = ARGV[i]
   local n, interval, within = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
   local _, free, _, has_end = read_fact(scope, key)
   local wait, granted = (tonumber(free) or 0) - now_us, 0
@@ -175,14 +192,14 @@ function kinds.m(i, at)
   if wait <= within then granted = math.min(n, math.floor((within - wait) / interval) + 1) end
   if granted > 0 then
     local ends = wait + granted * interval
-    write_fact(scope, key, 1, digits(now_us + ends), math.floor(ends / 1000) + 1, has_end)
+    write_fact(scope, key, '1', digits(now_us + ends), math.floor(ends / 1000) + 1, has_end)
   end
   return answer(wait == 0 and 1 or 0, granted, wait, digits(now_us))
 end
 
 -- key, ms to last, member (-1: none), total
-function kinds.a(i, at)
-  local scope, key = scope_at(at), ARGV[i]
+function kinds.a(i, scope)
+  local key = ARGV[i]
   local member, total = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
   lengthen(scope, tonumber(ARGV[i + 1]))
   if scope.left < 0 then return answer(0, 0, 0) end
@@ -215,29 +232,37 @@ function kinds.a(i, at)
 end
 
 -- ms to last, holder, n
-function kinds.q(i, at)
+function kinds.q(i, _, at)
   local key, lasts, holder, n = KEYS[at], tonumber(ARGV[i]), ARGV[i + 1], tonumber(ARGV[i + 2])
   if n > 0 then beat() end
+  if n > 0 and redis.call('SET', key, ARGV[1] .. ' ' .. holder, 'NX', 'PX', ARGV[i]) then return answer(3, 1, 0) end
+  as_hash(key)
   local count = redis.call('HLEN', key)
-  local there = n > 0 and count > 0 and redis.call('HEXISTS', key, holder) == 1
-  if not there and count >= n then count = drop_dead(at) end
+  local there = n > 0 and redis.call('HEXISTS', key, holder) == 1
+  if not there and count >= n then count = drop_dead(key) end
   if not there and count >= n then return answer(0, count, 0) end
-  redis.call('HSET', key, holder, digits(now_ms + lasts) .. ' ' .. ARGV[1])
-  if count == 0 or redis.call('PTTL', key) < lasts then redis.call('PEXPIRE', key, digits(lasts)) end
+  redis.call('HSET', key, holder, ends_after(lasts) .. ' ' .. ARGV[1])
+  if redis.call('PTTL', key) < lasts then redis.call('PEXPIRE', key, ARGV[i]) end
   return answer(there and 1 or 3, there and count or count + 1, 0)
 end
 
 -- holder
-function kinds.r(i, at)
-  local value = redis.call('HGET', KEYS[at], ARGV[i])
-  local mine = value and value:match('^%d+ (.*)$') == ARGV[1]
-  if mine then redis.call('HDEL', KEYS[at], ARGV[i]) end
+function kinds.r(i, _, at)
+  local key, value = KEYS[at], redis.pcall('GET', KEYS[at])
+  local mine = value == ARGV[1] .. ' ' .. ARGV[i]
+  if mine then
+    redis.call('UNLINK', key)
+  elseif type(value) == 'table' then
+    value = redis.call('HGET', key, ARGV[i])
+    mine = value and value:match('^%d+ (.*)$') == ARGV[1]
+    if mine then redis.call('HDEL', key, ARGV[i]) end
+  end
   return answer(mine and 3 or 1, 0, 0)
 end
 
 -- ms to last
-function kinds.c(i, at)
-  local scope, lasts = scope_at(at), tonumber(ARGV[i])
+function kinds.c(i, scope)
+  local lasts = tonumber(ARGV[i])
   if lasts == 0 then
     redis.call('UNLINK', scope.key, scope.ends_key)
     scope.left, scope.facts, scope.changed, scope.ends = -2, {}, {}, {}
@@ -251,15 +276,18 @@ end
 
 -- How many arguments of its own a kind has, and where the first one is the key of a fact.
 local own, names_fact = {t = 6, g = 1, m = 4, a = 4, q = 3, r = 1, c = 1}, {t = true, g = true, m = true}
+local plain, scope_of = {}, {}
+for kind in pairs(own) do plain[kind], plain[kind:upper()] = kind, kind end
 local i = 4
 while i <= #ARGV do
-  local kind = ARGV[i]:lower()
-  if kind == '.' then
+  local kind = plain[ARGV[i]]
+  if not kind then -- '.'
     i = i + 1
   else
-    if names_fact[kind] then
-      local wanted = scope_at(tonumber(ARGV[i + 1])).wanted
-      wanted[#wanted + 1] = 'f' .. ARGV[i + 2]
+    if kind ~= 'q' and kind ~= 'r' then
+      local scope = scope_at(tonumber(ARGV[i + 1]))
+      scope_of[i] = scope
+      if names_fact[kind] then scope.wanted[#scope.wanted + 1] = 'f' .. ARGV[i + 2] end
     end
     i = i + 2 + own[kind]
   end
@@ -269,17 +297,16 @@ for _, scope in pairs(scopes) do read_all(scope) end
 local stopped = false
 i = 4
 while i <= #ARGV do
-  local kind = ARGV[i]
-  if kind == '.' then
+  local kind = plain[ARGV[i]]
+  if not kind then
     i, stopped = i + 1, false
   else
-    local plain = kind:lower()
     if stopped then
       answer(-1, 0, 0)
-    elseif not kinds[plain](i + 2, tonumber(ARGV[i + 1])) then
-      stopped = kind ~= plain
+    elseif not kinds[kind](i + 2, scope_of[i], tonumber(ARGV[i + 1])) then
+      stopped = kind ~= ARGV[i]
     end
-    i = i + 2 + own[plain]
+    i = i + 2 + own[kind]
   end
 end
 
