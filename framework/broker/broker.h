@@ -420,6 +420,7 @@ struct bide_adapter {
         *beside_url;     /* options of its URLs that may be given beside the URL, too; NULL-terminated */
     bool creates_queues; /* sending to a queue nobody declared works (else: parked as unrouted) */
     bool one_process;    /* what is sent can be received in the same process alone, and ends with it */
+    bool marks;          /* what waits cannot be searched: who cancels it by id leaves a mark (keys/mark.h) */
     int landing_ms;      /* the landing window: how early a delivery may be handed out */
     bide_code (*open_sender)(
         const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error);

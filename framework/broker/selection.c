@@ -9,6 +9,7 @@ static const char *const fate_names[] = {
     [BIDE_FATE_UNKNOWN] = "unknown",
     [BIDE_FATE_CANCELLED] = "cancelled",
     [BIDE_FATE_RESCHEDULED] = "rescheduled",
+    [BIDE_FATE_MARKED] = "marked",
     [BIDE_FATE_DEAD] = "dead",
     [BIDE_FATE_RUNNING] = "running",
 };

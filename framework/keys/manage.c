@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "keys/admin.h"
 #include "keys/errand.h"
+#include "keys/mark.h"
 #include "store/configured.h"
 
 enum {
@@ -93,8 +94,9 @@ void bide_admin_close(bide_admin *admin)
 static bide_code cannot_search(bide_error *error)
 {
     return bide_fail(error, BIDE_E_CONFIG,
-        "RabbitMQ cannot search its queues, so a message that waits there cannot be found by its id or type: "
-        "`bide list delayed` says how many wait, `bide dead` lists dead letters; SQLite and Redis can");
+        "RabbitMQ cannot search its queues, so a message that waits there cannot be found: it can be "
+        "cancelled "
+        "by its id or unique key, rescheduled by its unique key; `bide list delayed` says how many wait");
 }
 
 /* ---- the selection as adapters take it ---- */
@@ -185,6 +187,23 @@ static bool show_dead(void *user, const struct bide_dead_letter *letter)
     return show_queued(user, &found);
 }
 
+/* What is known of an id that is no dead letter's, where the broker cannot be searched. */
+static bide_code say_marked(struct bide_admin *admin, const char *id, bide_error *error)
+{
+    static const char *const said[] = {
+        [BIDE_MARK_NONE] = "whether such a message waits there, nobody can tell",
+        [BIDE_MARK_SET] = "it was marked as cancelled, and no worker has met such a message yet",
+        [BIDE_MARK_MET] = "it was marked as cancelled, and a worker has met it and acknowledged it unrun",
+    };
+    enum bide_mark mark = BIDE_MARK_NONE;
+    int64_t marked_ms;
+    bide_code code = admin->store ? bide_mark_see(admin->store, id, &mark, &marked_ms, error) : BIDE_OK;
+    if (code != BIDE_OK)
+        return code;
+    return bide_fail(error, BIDE_E_NOT_FOUND,
+        "no dead letter has the id '%.100s', and RabbitMQ cannot search its queues: %s", id, said[mark]);
+}
+
 bide_code bide_admin_show(
     bide_admin *admin, const char *id, bide_found_visit *visit, void *user, bide_error *error)
 {
@@ -199,11 +218,10 @@ bide_code bide_admin_show(
             admin, &(struct bide_dead_filter){.ids = &id, .n_ids = 1}, show_dead, &showing, error);
     if (code != BIDE_OK || showing.n > 0)
         return code;
-    return bide_fail(error, BIDE_E_NOT_FOUND,
-        admin->ops->find ? "no message has the id '%.100s': it has ended, or never was"
-                         : "no dead letter has the id '%.100s', and RabbitMQ cannot search its queues: "
-                           "whether such a message waits there, nobody can tell",
-        id);
+    if (!admin->ops->find)
+        return say_marked(admin, id, error);
+    return bide_fail(
+        error, BIDE_E_NOT_FOUND, "no message has the id '%.100s': it has ended, or never was", id);
 }
 
 /* ---- changing ---- */
@@ -336,13 +354,51 @@ static void tell_each(const struct changing *changing, const bide_selection *giv
     }
 }
 
+/* Ids that are no dead letters' get a mark; whether a message waits that has one, nobody can know. */
+static bide_code mark_unknown(struct bide_admin *admin, struct choice *choice, bide_error *error)
+{
+    const bide_selection *selection = &choice->selection;
+    const char **ids = bide_calloc(selection->n_ids, sizeof *ids);
+    size_t n = 0;
+    if (!ids)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < selection->n_ids; i++)
+        if (choice->fates[i] == BIDE_FATE_UNKNOWN)
+            ids[n++] = selection->ids[i];
+    bide_code code =
+        bide_marks_put(admin->store, ids, n, BIDE_MARK_SET, bide_wall_ms(bide_clock_system()), error);
+    for (size_t i = 0; i < selection->n_ids && code == BIDE_OK; i++)
+        if (choice->fates[i] == BIDE_FATE_UNKNOWN)
+            choice->fates[i] = BIDE_FATE_MARKED;
+    bide_free(ids);
+    return code;
+}
+
+static bide_code mark_ids(
+    bide_admin *admin, const bide_selection *given, struct changing *changing, bide_error *error)
+{
+    if (given->n_ids == 0 || given->type || given->queue)
+        return cannot_search(error);
+    if (!admin->store)
+        return bide_store_refuse("cancelling by id", error);
+    bide_code code = choose(given, &changing->choice, error);
+    if (code != BIDE_OK)
+        return code;
+    code = look_among_dead(admin, changing, error);
+    if (code == BIDE_OK)
+        code = mark_unknown(admin, &changing->choice, error);
+    tell_each(changing, given, code == BIDE_OK);
+    release(&changing->choice);
+    return code;
+}
+
 static bide_code change(bide_admin *admin, const bide_selection *given, struct bide_change *how,
     const bide_account *account, bide_error *error)
 {
     const bide_account nobody = {0};
     struct changing changing = {.account = account ? account : &nobody, .freeing.store = admin->store};
     if (!admin->ops->change)
-        return cannot_search(error);
+        return how->cancel ? mark_ids(admin, given, &changing, error) : cannot_search(error);
     bide_code code = choose(given, &changing.choice, error);
     if (code != BIDE_OK)
         return code;
@@ -374,72 +430,4 @@ bide_code bide_admin_reschedule(bide_admin *admin, const bide_selection *selecti
         return bide_fail(error, BIDE_E_USAGE, "the longest delay is 3650 days");
     struct bide_change how = {.due_ms = due_ms > now_ms ? due_ms : now_ms};
     return change(admin, selection, &how, account, error);
-}
-
-/* ---- by key ---- */
-
-static enum bide_key_says cancel_step(
-    const struct bide_key_slot *slot, const struct bide_key_errand *errand, struct bide_key_slot *next)
-{
-    (void)errand;
-    return bide_key_cancel(slot, next);
-}
-
-/* LATER: the copy in the broker becomes due when it was to, and a worker holds it then; it cannot be fetched
- * earlier. */
-static enum bide_key_says reschedule_step(
-    const struct bide_key_slot *slot, const struct bide_key_errand *errand, struct bide_key_slot *next)
-{
-    enum bide_key_says says = bide_key_reschedule(slot, errand->due_ms, next);
-    bool earlier = says == BIDE_KEY_WRITE && errand->due_ms < slot->due_ms;
-    return earlier && !errand->can_move ? BIDE_KEY_LATER : says;
-}
-
-/* In the broker, too, where that is possible: it need not wait any longer. */
-static bide_code change_by_id(
-    struct bide_admin *admin, const char *id, bool cancel, int64_t due_ms, bide_error *error)
-{
-    const bide_selection selection = {.ids = &id, .n_ids = 1};
-    if (!admin->ops->change)
-        return BIDE_OK;
-    return cancel ? bide_admin_cancel(admin, &selection, NULL, error)
-                  : bide_admin_reschedule(admin, &selection, due_ms, NULL, error);
-}
-
-/* The slot comes first: what a program that was killed has not changed in the broker, a worker does when the
- * message lands. */
-static bide_code change_by_key(bide_admin *admin, const char *key, bool cancel, int64_t due_ms,
-    const bide_account *account, bide_error *error)
-{
-    struct bide_key_errand errand = {.key = key, .due_ms = due_ms, .can_move = admin->ops->change != NULL};
-    if (!*key || strlen(key) > BIDE_UNIQUE_MAX)
-        return bide_fail(error, BIDE_E_DATA, "a unique key has 1 to %d bytes", BIDE_UNIQUE_MAX);
-    bide_code code =
-        bide_key_run_errands(admin->store, cancel ? cancel_step : reschedule_step, &errand, 1, error);
-    if (code == BIDE_OK && errand.says == BIDE_KEY_LATER)
-        code = bide_fail(error, BIDE_E_CONFIG,
-            "this broker cannot bring a message forward, only move it to a later time: send it again with "
-            "--on-conflict replace");
-    if (code == BIDE_OK && errand.says == BIDE_KEY_WRITE)
-        code = change_by_id(admin, errand.id, cancel, due_ms, error);
-    if (code != BIDE_OK || !account)
-        return code;
-    bide_fate done = cancel ? BIDE_FATE_CANCELLED : BIDE_FATE_RESCHEDULED;
-    tell(account, errand.says == BIDE_KEY_UNKNOWN ? key : errand.id,
-        errand.says == BIDE_KEY_WRITE   ? done
-        : errand.says == BIDE_KEY_TAKEN ? BIDE_FATE_RUNNING
-                                        : BIDE_FATE_UNKNOWN);
-    return BIDE_OK;
-}
-
-bide_code bide_admin_cancel_key(
-    bide_admin *admin, const char *key, const bide_account *account, bide_error *error)
-{
-    return change_by_key(admin, key, true, 0, account, error);
-}
-
-bide_code bide_admin_reschedule_key(
-    bide_admin *admin, const char *key, int64_t due_ms, const bide_account *account, bide_error *error)
-{
-    return change_by_key(admin, key, false, due_ms, account, error);
 }

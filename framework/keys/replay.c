@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "keys/admin.h"
 #include "keys/errand.h"
+#include "keys/mark.h"
 
 /* ids, as the adapters' filters take them. */
 struct ids {
@@ -15,27 +16,23 @@ struct ids {
     struct bide_arena arena;
 };
 
+enum { UNMARKED_AT_ONCE = 100 };
+
 struct looking {
     struct bide_key_errands keyed; /* the letters that have a key */
     int64_t due_ms;
     uint64_t n;
+    struct bide_store
+        *marks;        /* where letters' ids lose the marks of an earlier `cancel`; NULL: there are none */
+    struct ids marked; /* that are still to lose them */
+    bide_code code;    /* of that */
+    bide_error *error;
     struct ids wanted;         /* second look: all ids but … */
     const struct ids *refused; /* … these, which ascend */
     bool no_memory;
 };
 
 /* ---- the letters ---- */
-
-static bool look_for_keys(void *user, const struct bide_dead_letter *letter)
-{
-    struct looking *looking = user;
-    const struct bide_message *message = letter->message;
-    const struct bide_copy copy = {message->id, message->unique, message->generation};
-    looking->n++;
-    if (*copy.unique && !bide_key_errands_add(&looking->keyed, &copy, looking->due_ms))
-        looking->no_memory = true;
-    return !looking->no_memory;
-}
 
 static bool add_id(struct ids *ids, const char *id)
 {
@@ -57,6 +54,31 @@ static void release_ids(struct ids *ids)
 {
     bide_free(ids->items);
     bide_arena_release(&ids->arena);
+}
+
+/* What is replayed was not meant by a `cancel` before it: it would be dropped when it comes again. */
+static void remove_marks(struct looking *looking)
+{
+    struct ids *marked = &looking->marked;
+    looking->code =
+        bide_marks_put(looking->marks, marked->items, marked->n, BIDE_MARK_NONE, 0, looking->error);
+    bide_arena_release(&marked->arena);
+    marked->n = 0;
+}
+
+static bool look_for_keys(void *user, const struct bide_dead_letter *letter)
+{
+    struct looking *looking = user;
+    const struct bide_message *message = letter->message;
+    const struct bide_copy copy = {message->id, message->unique, message->generation};
+    looking->n++;
+    if (*copy.unique && !bide_key_errands_add(&looking->keyed, &copy, looking->due_ms))
+        looking->no_memory = true;
+    if (looking->marks && *copy.id)
+        looking->no_memory |= !add_id(&looking->marked, copy.id);
+    if (looking->marked.n == UNMARKED_AT_ONCE)
+        remove_marks(looking);
+    return !looking->no_memory && looking->code == BIDE_OK;
 }
 
 static int by_text(const void *a, const void *b)
@@ -85,7 +107,11 @@ static bide_code look(struct bide_admin *admin, const struct bide_dead_filter *g
     struct bide_dead_filter filter = *given;
     filter.without_bodies = true;
     bide_code code = admin->ops->dead_each(admin, &filter, visit, looking, error);
-    return code == BIDE_OK && looking->no_memory ? bide_fail(error, BIDE_E_NOMEM, "out of memory") : code;
+    if (code == BIDE_OK && looking->no_memory)
+        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    if (code == BIDE_OK && looking->code == BIDE_OK && looking->marked.n)
+        remove_marks(looking);
+    return code == BIDE_OK ? looking->code : code;
 }
 
 /* ---- their keys ---- */
@@ -155,7 +181,10 @@ bide_code bide_admin_replay(struct bide_admin *admin, struct bide_replay *replay
     int64_t now_ms = bide_wall_ms(bide_clock_system());
     struct bide_dead_filter filter = *replay->filter;
     struct ids refused = {0};
-    struct looking looking = {.due_ms = now_ms + replay->spread_ms, .refused = &refused};
+    struct looking looking = {.due_ms = now_ms + replay->spread_ms,
+        .refused = &refused,
+        .marks = admin->ops->change ? NULL : admin->store,
+        .error = error};
     bide_code code = BIDE_OK;
     replay->n = replay->n_refused = 0;
     filter.spread = (struct bide_dead_spread){now_ms, replay->spread_ms, 0};
@@ -175,5 +204,6 @@ bide_code bide_admin_replay(struct bide_admin *admin, struct bide_replay *replay
     bide_key_errands_clear(keyed);
     release_ids(&refused);
     release_ids(&looking.wanted);
+    release_ids(&looking.marked);
     return code;
 }

@@ -21,7 +21,7 @@ enum bide_outcome_kind {
     BIDE_COUNT_EXPIRED,
     BIDE_COUNT_DUPLICATE,  /* done without a run: it had been done before */
     BIDE_COUNT_SUPERSEDED, /* a newer message of its unique key stands in for it */
-    BIDE_COUNT_CANCELLED,  /* by its unique key */
+    BIDE_COUNT_CANCELLED,  /* by its unique key; RabbitMQ: or by its id */
     BIDE_COUNT_RELEASED,   /* handed back without having been run to its end */
     BIDE_COUNTS,
 };

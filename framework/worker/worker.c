@@ -215,6 +215,7 @@ static bide_code make_clerk(struct bide_worker *worker, bide_error *error)
         .metrics = site->supervised ? &site->supervised->metrics->store : NULL,
     };
     site->is_store = !worker->config->store;
+    site->marks = worker->store.type && worker->broker.adapter->marks;
     return worker->store.type ? bide_clerk_create(&options, &site->clerk, error) : BIDE_OK;
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # brokers: sqlite rabbitmq redis
-# seconds: 60
+# seconds: 150
 """`bide list`, `show`, `cancel` and `reschedule`: of ten thousand delayed messages a hundred, those and only those; beside
 workers, each message runs or is cancelled."""
 
@@ -24,13 +24,38 @@ def refused(project):
     """RabbitMQ cannot search its queues, and says so; it can tell how many wait on each rung."""
     project.configure()
     project.send({"type": "probe", "id": f"m{k}", "body": {}, "delay": "1h"} for k in range(7))
-    for command in (("cancel", "m1"), ("reschedule", "m1", "--delay", "1s"), ("list",), ("cancel", "--all", "--type", "probe")):
+    done = project.bide("cancel", "m1", expect=78)
+    expect("cancelling by id needs a store" in done.stderr, done.stderr)
+    for command in (("list", "ready"), ("reschedule", "m1", "--delay", "1s"), ("list",), ("cancel", "--all", "--type", "probe")):
         done = project.bide(*command, expect=78)
         expect("cannot search" in done.stderr, done.stderr)
     done = project.bide("show", "m1", expect=65)
     expect("nobody can tell" in done.stderr, done.stderr)
     wait_until(lambda: sum(row["messages"] for row in lines(project.bide("list", "delayed", "--json").stdout)) == 7, 20, project.status)
     expect("HELD IN" in project.bide("list", "delayed").stdout, "no table of rungs")
+
+
+def marked(project):
+    """RabbitMQ: a worker drops what has a mark when it lands, frees its key, and nothing else."""
+    if project.broker != "rabbitmq":
+        return
+    number, some = 1000, 20
+    rows = [{"type": "probe", "id": f"d{k:04d}", "body": {}, "delay": "5s"} for k in range(number)]
+    rows[0]["unique"] = "key"
+    project.configure(store="sqlite:store.db")
+    sent = project.send(rows)
+    wanted = sent[:: number // some]
+    done = project.bide("cancel", "-", "nobody", text="\n".join(wanted))
+    expect(done.stdout.split("\n")[:-1] == [f"{one} marked" for one in [*wanted, "nobody"]], done.stdout[:500])
+    again = project.send([{"type": "probe", "id": wanted[1], "body": {"fail": 0}, "delay": "5s"}])  # sent after the command
+    expect("no worker has met" in project.bide("show", wanted[0], expect=65).stderr, "show, before it lands")
+    worker = project.worker()
+    ran = sorted({*sent} - {*wanted} | {*again})
+    wait_until(lambda: project.journal_count() >= len(ran) and project.left() == 0, 60, lambda: f"{project.status()} {worker.log_tail()}")
+    expect(sorted(line["id"] for line in project.journal()) == ran, "others ran")
+    expect("has met it" in project.bide("show", wanted[0], expect=65).stderr, "show, after it landed")
+    expect(project.send([rows[0] | {"id": "next"}]) == ["next"], "the key of what was cancelled is taken")
+    expect(worker.stop() == 0, worker.log_tail())
 
 
 def those_and_only_those(project):
@@ -104,4 +129,4 @@ def usage(project):
     expect(project.bide("cancel", "-", text="").stdout == "", "nothing is given, nothing is done")
 
 
-main(those_and_only_those, beside_workers, usage)
+main(those_and_only_those, marked, beside_workers, usage)

@@ -43,6 +43,7 @@ static struct {
     struct bide_plugin plugin;
     struct bide_clerk *clerk;
     struct bide_passage passage;
+    bool marks;                      /* of the site */
     char unique[16], generation[32]; /* of what is taken in, … */
     int64_t sent_ms, due_ms;         /* … and when */
     bool id_is_new;                  /* … without an id of its sender's */
@@ -121,7 +122,8 @@ static inline void begin(void)
     struct bide_site site = {.config = &stage.config,
         .clock = clock,
         .handlers = &stage.all,
-        .clerk = stage.clerk};
+        .clerk = stage.clerk,
+        .marks = stage.marks};
     memset(&stage.passage, 0, sizeof stage.passage);
     assert_int_equal(bide_passage_init(&stage.passage, &site, NULL), BIDE_OK);
     assert_int_equal(bide_passage_begin(&stage.passage, NULL), BIDE_OK);

@@ -1,5 +1,7 @@
-/* worker/gates/unique.c: what the store remembers of a unique key while its message is in a worker's hands. */
+/* worker/gates/unique.c and marked.c: what the store remembers of a unique key while its message is in a
+ * worker's hands; and of an id that was cancelled where the broker cannot be searched. */
 #include "keys/errand.h"
+#include "keys/mark.h"
 #include "keys/view.h"
 #include "unit/once_stage.h"
 
@@ -96,10 +98,104 @@ static void test_a_run_that_was_cut_short_keeps_its_key(void **state)
     }
 }
 
+/* ---- marks ---- */
+
+static void mark(const char *id, enum bide_mark what, int64_t marked_ms)
+{
+    struct bide_store *store = open_store();
+    assert_int_equal(bide_marks_put(store, &id, 1, what, marked_ms, NULL), BIDE_OK);
+    bide_store_destroy(store);
+}
+
+static enum bide_mark mark_of(const char *id)
+{
+    enum bide_mark found;
+    int64_t marked_ms;
+    struct bide_store *store = open_store();
+    assert_int_equal(bide_mark_see(store, id, &found, &marked_ms, NULL), BIDE_OK);
+    bide_store_destroy(store);
+    return found;
+}
+
+/* Nobody waits for that. */
+static void await_met(const char *id)
+{
+    for (struct deadline end = deadline_in_ms(SOON_MS); mark_of(id) != BIDE_MARK_MET;)
+        assert_false(deadline_passed(&end));
+}
+
+static void use_marks(void)
+{
+    end_process();
+    stage.marks = true;
+    begin();
+    stage.sent_ms = bide_wall_ms(bide_clock_system()) - 1000;
+    stage.due_ms = stage.sent_ms + 500;
+}
+
+/* Takes it in, and returns the job that may run, which the caller lets end; NULL: it does not run. */
+static struct bide_job *land(size_t i, const char *id)
+{
+    struct bide_job *job = take_in_as(i, plain_type, id);
+    return job ? job : all_answers();
+}
+
+static void expect_to_run(size_t i, const char *id)
+{
+    struct bide_job *job = land(i, id);
+    assert_non_null(job);
+    ran(job, BIDE_DONE, false);
+    all_answers();
+}
+
+static void test_what_was_cancelled_by_its_id_does_not_run_when_it_lands(void **state)
+{
+    (void)state;
+    use_marks();
+    mark("1", BIDE_MARK_SET, stage.sent_ms);
+    mark("later", BIDE_MARK_SET, stage.sent_ms - 1);
+    mark("never", BIDE_MARK_SET, stage.sent_ms);
+    mark("never", BIDE_MARK_NONE, 0);
+    assert_null(land(0, "1"));
+    assert_true(broker.acknowledged[0]);
+    assert_null(land(0, "1")); /* a copy, or the same one again */
+    assert_int_equal(stage.passage.settling.counts[BIDE_COUNT_CANCELLED], 2);
+    await_met("1");
+    expect_to_run(1, "2");
+    expect_to_run(2, "later"); /* sent after it */
+    assert_int_equal(mark_of("later"), BIDE_MARK_SET);
+    expect_to_run(3, "never");
+    stage.due_ms = stage.sent_ms; /* to run at once: nobody looks */
+    expect_to_run(0, "1");
+}
+
+static void test_a_message_without_an_id_is_not_looked_for(void **state)
+{
+    (void)state;
+    use_marks();
+    assert_non_null(take_in_as(0, plain_type, ""));
+}
+
+static void test_what_was_cancelled_by_its_id_frees_its_key(void **state)
+{
+    (void)state;
+    use_marks();
+    for (uint64_t count = 1; count <= 2; count++) {
+        mark("1", BIDE_MARK_SET, stage.sent_ms);
+        hold_key(count);
+        assert_null(land(0, "1"));
+        assert_true(broker.acknowledged[0]);
+        assert_int_equal(state_of_key(), count == 1 ? BIDE_KEY_FREE : BIDE_KEY_ENDED);
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 static const struct CMUnitTest tests[] = {
     CASE(test_a_key_is_free_when_its_message_is_done),
     CASE(test_a_run_that_was_cut_short_keeps_its_key),
+    CASE(test_what_was_cancelled_by_its_id_does_not_run_when_it_lands),
+    CASE(test_a_message_without_an_id_is_not_looked_for),
+    CASE(test_what_was_cancelled_by_its_id_frees_its_key),
 };
 
 UNIT_MAIN(tests)

@@ -8,6 +8,7 @@ const struct bide_adapter bide_rabbitmq_adapter = {
     .name = "rabbitmq",
     .schemes = {"amqp", "amqps", NULL},
     .creates_queues = false,
+    .marks = true,
     .landing_ms = BIDE_RMQ_LANDING_MS,
     .open_sender = bide_rmq_open_sender,
     .open_receiver = bide_rmq_open_receiver,

@@ -152,7 +152,8 @@ static bool show_progress(void *user, uint64_t done, uint64_t total)
 
 static bide_code sum_up(const struct account *account, bide_fate done, size_t n_ids, bide_error *error)
 {
-    uint64_t changed = account->by_fate[done], running = account->by_fate[BIDE_FATE_RUNNING];
+    uint64_t changed = account->by_fate[done] + account->by_fate[BIDE_FATE_MARKED];
+    uint64_t running = account->by_fate[BIDE_FATE_RUNNING];
     if (account->by_id && changed == n_ids)
         return BIDE_OK;
     if (account->by_id)
@@ -243,16 +244,19 @@ const struct bide_cli_command bide_cli_cancel = {
                 "bide list delayed --json --type mail | jq -r .id | bide cancel -",
     .summary = "Deletes messages that wait, delayed or ready, for good; counted as cancelled.",
     .details =
-        "Prints a line an id: cancelled, running (a worker has it; left alone), dead (a dead letter; left "
-        "alone) or unknown\n(it has ended, or never was); exit status 65 unless all were cancelled. An id "
+        "Prints a line an id: cancelled, marked (RabbitMQ), running (a worker has it; left alone), dead (a "
+        "dead "
+        "letter; left alone)\nor unknown (it has ended, or never was); exit status 65 unless all were "
+        "cancelled. An id "
         "means "
         "every copy of it.\nWith --all it prints how many. There is no question and no way back. An "
         "interruption leaves the rest; run it again.\nOn SQLite the first use by id makes an index of the "
         "ids. "
         "On Redis an id is found by a scan of all that waits:\ngive many ids at once. RabbitMQ cannot search "
-        "its queues: refused there,\nbut for --key: a worker then acknowledges the message when it lands. "
-        "The "
-        "unique key of what was cancelled is\nfree; where the store cannot be reached, it stays taken, and "
+        "its queues: there an id is marked in the store, and a worker\nacknowledges the message without a "
+        "run "
+        "when it lands, if it was delayed; with --key the same.\nThe unique key of what was cancelled is "
+        "free; where the store cannot be reached, it stays taken, and "
         "the "
         "command says so and fails.",
     .options = cancel_options,

@@ -16,8 +16,9 @@
  * before it is due (SQLite, Redis: up to half a second). Between a worker that takes a message and a command
  * that cancels it, exactly one of the two happens. Ids are not unique: an id means every copy of it.
  *
- * RabbitMQ cannot search its queues: there list, cancel and reschedule fail with BIDE_E_CONFIG, and show
- * knows dead letters only.
+ * RabbitMQ cannot search its queues. There list and reschedule fail with BIDE_E_CONFIG; show knows dead
+ * letters only; and cancel leaves a mark for each id in the store: a worker acknowledges the message without
+ * a run when it lands, if it was sent delayed and before the call. Whether it waits at all, nobody can know.
  *
  * Thread-safety: an admin is used by one thread at a time; several admins are independent. */
 #ifndef BIDE_ADMIN_H
@@ -38,7 +39,7 @@ typedef struct bide_admin_options {
     const char *queue_type; /* RabbitMQ: as in bide_producer_options; or NULL */
     const char *base_dir;   /* relative paths in the URL start here; NULL: the working directory */
     int64_t timeout_ms;     /* for one answer of the broker; 0: 10 s */
-    const char *store; /* URL of the store that keeps unique keys; NULL: the broker, where it can be one */
+    const char *store; /* URL of the store of unique keys and marks; NULL: the broker, where it can be one */
 } bide_admin_options;
 
 /* Where a message is; one bit each. */
@@ -96,6 +97,7 @@ typedef enum bide_fate {
     BIDE_FATE_UNKNOWN, /* no such id: it has ended, or never was */
     BIDE_FATE_CANCELLED,
     BIDE_FATE_RESCHEDULED,
+    BIDE_FATE_MARKED,  /* cancelled when a worker meets it, if it waits (RabbitMQ) */
     BIDE_FATE_DEAD,    /* it is a dead letter, and stays one */
     BIDE_FATE_RUNNING, /* a worker has it: nothing was done */
 } bide_fate;

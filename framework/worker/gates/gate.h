@@ -33,6 +33,7 @@ struct bide_site {
     const struct bide_supervised *supervised; /* NULL without a supervisor */
     struct bide_clerk *clerk;                 /* NULL: there is no store */
     bool is_store; /* the broker is the store: what it settles is on disk only with all the store was told */
+    bool marks;    /* the broker cannot search: what is cancelled by id has a mark in the store */
     unsigned short random[3]; /* of erand48 */
 };
 
@@ -109,7 +110,8 @@ struct bide_gate_kind {
 };
 
 extern const struct bide_gate_kind bide_gate_fit, bide_gate_crash, bide_gate_pause, bide_gate_runner,
-    bide_gate_circuit, bide_gate_schedule, bide_gate_once, bide_gate_unique, bide_gate_limit;
+    bide_gate_circuit, bide_gate_marked, bide_gate_schedule, bide_gate_once, bide_gate_unique,
+    bide_gate_limit;
 
 /* ---- for gates ---- */
 

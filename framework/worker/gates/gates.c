@@ -12,6 +12,7 @@ static const struct bide_gate_kind *const table[] = {
     &bide_gate_pause,
     &bide_gate_runner,
     &bide_gate_circuit,
+    &bide_gate_marked,
     &bide_gate_schedule,
     &bide_gate_once,
     &bide_gate_unique,

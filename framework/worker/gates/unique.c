@@ -61,6 +61,8 @@ static enum bide_key_says judge(
     const struct bide_key_slot *slot = &step->view.slot;
     if (!end)
         return bide_key_look(slot, message_of(job), &step->next);
+    if (end->kind == BIDE_COUNT_CANCELLED) /* by its id: a gate before this one has met the mark */
+        return bide_key_removed(slot, message_of(job), &step->next);
     return bide_key_end(slot, message_of(job), end_of(end), due_again_ms(job, end), &step->next);
 }
 
@@ -214,8 +216,7 @@ static struct bide_errand *commit(
     struct bide_gate *base, struct bide_job *job, const struct bide_gate_end *end)
 {
     struct bide_errand *next = NULL;
-    if (!*message_of(job)->generation || !base->site->clerk || end->kind == BIDE_COUNT_SUPERSEDED ||
-        end->kind == BIDE_COUNT_CANCELLED)
+    if (!*message_of(job)->generation || !base->site->clerk || end->kind == BIDE_COUNT_SUPERSEDED)
         return NULL;
     if (!job->errand) {
         BIDE_KILL_POINT("worker/key-ran");
