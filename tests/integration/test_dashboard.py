@@ -68,6 +68,7 @@ class Dashboard:
                 {**invoice, "queue": "mail", "retry": retry},
             ],
             queues=[{"name": "default"}, {"name": "mail"}, {"name": "waiting"}],
+            schedules=[{"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "type": "journal"}],
             http={"listen": self.given["url"][len("http://"):-1], "token": self.given["token"]},
         )
 
@@ -127,7 +128,7 @@ def functions(project):
 
 
 def desktop(project):
-    rows = ("figures", ("looks", {"scheme": "dark"}), "looks", "mending", "messages", ("keyboard", {"broken": "invoice-2"}), "locked")
+    rows = ("figures", ("looks", {"scheme": "dark"}), "looks", "mending", "messages", "schedules", ("keyboard", {"broken": "invoice-2"}), "locked")
     with Dashboard(project, "desktop").scenarios(*rows):
         pass
 
