@@ -286,6 +286,23 @@ static void test_without_a_key_they_wait_in_hand_and_ask_until_their_turn_is_nea
     assert_int_equal(broker.n, n + 2); /* none moved */
 }
 
+/* What has no thread would lose its permit, ask again, and go round. */
+static void test_without_a_key_no_more_slow_ones_are_fetched_than_there_are_threads(void **state)
+{
+    (void)state;
+    stage.handlers[PLAIN].queue = second_queue;
+    begin_with(&(struct bide_shared_limit_config){.name = limit_name, .rate = {1000, 1000}}, 1);
+    assert_int_equal(room(), 251);
+    struct bide_job *job = take_in(0, "1");
+    job->run = (struct bide_run){.ran = true, .outcome = BIDE_DONE, .took_us = 3000 * 1000};
+    bide_passage_settle(&stage.passage, job);
+    assert_int_equal(room(), stage.config.worker.threads);
+    for (size_t i = 0; i < 20; i++)
+        ran(take_in(0, "1"), BIDE_DONE, false); /* in no time */
+    assert_int_equal(room(), 251);
+    all_answers();
+}
+
 /* Brokers do not leave a message in hand for ever. */
 static void test_without_a_key_what_waits_for_minutes_goes_back_for_a_moment(void **state)
 {
@@ -439,6 +456,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_what_is_set_leaves_room_for_what_is_in_hand),
     CASE(test_what_is_in_hand_runs_before_the_first_after_a_429),
     CASE(test_without_a_key_they_wait_in_hand_and_ask_until_their_turn_is_near),
+    CASE(test_without_a_key_no_more_slow_ones_are_fetched_than_there_are_threads),
     CASE(test_without_a_key_what_waits_for_minutes_goes_back_for_a_moment),
     CASE(test_a_ticket_that_comes_long_before_its_time_moves_on),
     CASE(test_who_finds_no_place_does_not_wait_longer_because_runs_were_long),

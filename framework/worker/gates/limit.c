@@ -8,6 +8,8 @@
 enum {
     THROTTLE_MS = 500, /* where a handler does not say how long */
     MEAN_FIRST_US = 100 * 1000,
+    SLOW_US = 150 * 1000, /* what a run takes; QUICK_US: and not any more */
+    QUICK_US = 50 * 1000,
     IN_HAND_MS = 250, /* of a limit without a key: how much of it is fetched ahead */
 };
 
@@ -147,11 +149,24 @@ static void report(struct bide_gate *base, struct bide_job *job, struct bide_run
     limit_leave(gate, job);
 }
 
+/* Of slow runs no more is fetched than has a thread. That costs a thread a moment between two runs; and a new
+ * limit of a queue may cost a broker something, so it changes seldom. */
+static size_t threads_of(
+    const struct limit_gate *gate, struct limited *row, const struct bide_handler_config *handler)
+{
+    int64_t mean_us = row->limits[0]->mean_us;
+    row->slow = mean_us > SLOW_US || (row->slow && mean_us > QUICK_US);
+    if (!row->slow || handler->program) /* how many a program runs at once, it says itself */
+        return SIZE_MAX;
+    int threads = gate->gate.site->config->worker.threads, most = handler->concurrency;
+    return (size_t)(most > 0 && most < threads ? most : threads);
+}
+
 static size_t room(
     struct bide_gate *base, const struct bide_handler *handler, size_t queue, struct bide_gate_round *round)
 {
     struct limit_gate *gate = (struct limit_gate *)base;
-    const struct limited *row = &gate->handlers[bide_gate_row(base->site, handler)];
+    struct limited *row = &gate->handlers[bide_gate_row(base->site, handler)];
     (void)queue;
     if (bide_clerk_is_away(base->site->clerk)) {
         round->waits = true;
@@ -160,7 +175,9 @@ static size_t room(
     if (!row->keyless)
         return SIZE_MAX;
     const struct bide_rate *rate = &row->limits[0]->terms.rate;
-    return (size_t)(rate->n * IN_HAND_MS / rate->window_ms) + 1;
+    size_t ahead = (size_t)(rate->n * IN_HAND_MS / rate->window_ms) + 1,
+           threads = threads_of(gate, row, handler->config);
+    return ahead < threads ? ahead : threads;
 }
 
 const struct bide_gate_kind bide_gate_limit = {.size = sizeof(struct limit_gate),

@@ -48,6 +48,7 @@ struct limited { /* a handler */
     bool simple; /* one limit, a rate without a concurrency */
     bool keyless; /* … without a key, and the queue is its own: nothing stands behind a message that could run
                      before it, so that it waits in hand however long that is, and nothing moves */
+    bool slow;    /* its runs take long: what had no thread would only lose its permit */
 };
 
 struct limit_gate {
