@@ -101,7 +101,7 @@ static void test_what_is_over_the_rate_moves_to_its_permit_and_runs_then(void **
     int64_t due_ms = broker.last.due_ms;
     struct bide_job *second = come_back(1, due_ms);
     assert_non_null(second);
-    assert_in_range(second->start_us, due_ms * 1000 - 100000, due_ms * 1000 + 5000);
+    assert_between(second->start_us, due_ms * 1000 - 100000, due_ms * 1000 + 5000);
     assert_true(second->begin_by_us - second->begin_from_us <= BIDE_LIMIT_LATE_US + 2000);
     ran(first, BIDE_DONE, false);
     ran(second, BIDE_DONE, false);
@@ -149,7 +149,7 @@ static void test_an_attempt_that_was_throttled_is_spared_and_its_key_waits(void 
     int64_t in_ms = broker.last.due_ms - bide_wall_ms(stage.passage.site.clock);
     assert_int_equal(broker.last.verdict, BIDE_VERDICT_RETRY);
     assert_int_equal(broker.last.attempt, 1);
-    assert_in_range(in_ms, 50000, 61000);
+    assert_between(in_ms, 50000, 61000);
     assert_null(take_in(1, "2"));
     expect_moved(50000, 61000);
 }
@@ -268,7 +268,7 @@ static void test_without_a_key_they_wait_in_hand_and_ask_until_their_turn_is_nea
     struct bide_job *job = take_in(1, "2");
     assert_non_null(job);
     int64_t in_us = job->start_us - bide_wall_us(&still.clock);
-    assert_in_range(in_us, (INTERVAL_MS - 1000) * 1000, INTERVAL_MS * 1000);
+    assert_between(in_us, (INTERVAL_MS - 1000) * 1000, INTERVAL_MS * 1000);
     assert_int_equal(room(), 1);
     fake_clock_advance_us(&still, in_us);
     job = ask_again(job);
@@ -280,7 +280,7 @@ static void test_without_a_key_they_wait_in_hand_and_ask_until_their_turn_is_nea
     fake_clock_advance_ms(&still, 1000);
     job = ask_again(job);
     assert_non_null(job);
-    assert_in_range(job->begin_by_us, bide_mono_us(&still.clock), bide_mono_us(&still.clock) + 60000);
+    assert_between(job->begin_by_us, bide_mono_us(&still.clock), bide_mono_us(&still.clock) + 60000);
     ran(job, BIDE_DONE, false);
     all_answers();
     assert_int_equal(broker.n, n + 2); /* none moved */
