@@ -127,7 +127,7 @@ static void pass_gates(
     size_t limit = passage->prefetch[job->delivery->queue].limit;
     switch (bide_gates_look(&passage->gates, job, limit, &answer)) {
     case BIDE_GATE_PASS:
-        job->early = job->delivery->message->due_ms * 1000 > wall_us || job->start_us > wall_us;
+        job->early = job->delivery->message->due_ms * 1000 > wall_us;
         bide_job_append(jobs, job);
         break;
     case BIDE_GATE_ALONE:

@@ -6,6 +6,7 @@
 """The figures of limits (docs/limits.md): eight processes at 50 a second, two tenants of which one floods, and what a limit
 of 10 000 a second costs. BIDE_COUNT: messages of the first two (default 1000)."""
 
+import json
 import os
 import statistics
 import sys
@@ -17,7 +18,7 @@ from bidetest.limiting import configure, rate_holds, starts  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 COUNT = int(os.environ.get("BIDE_COUNT", 1000))
-FLOOD, OTHERS, COSTS = 10000, 40, 30000
+FLOOD, OTHERS, COSTS, STEP = 10000, 40, 30000, 50
 
 
 def eight_processes_without_a_key(project):
@@ -47,29 +48,47 @@ def one_tenant_floods(project):
     worker.kill()
 
 
-def cpu_of(project, name, limits, limited_by):
-    """Microseconds of CPU that a message costs a worker process; and how long all took."""
-    handler = project.journal_handler(settings={"path": str(project.dir / f"{name}.ndjson")}, **limited_by)
+def cpu_of(project, name, limits, limited_by, feed=None):
+    """Microseconds of CPU that a message costs a worker: with all of them in the broker before it starts, or `feed` a second."""
+    journal = f"{name.replace(' ', '-')}.ndjson"
+    handler = project.journal_handler(settings={"path": str(project.dir / journal)}, **limited_by)
     configure(project, limits, handler, threads=4)
-    sent = project.send([{"type": "journal", "body": {}, "headers": {"T": "one"}} for _ in range(COSTS)])
+    rows = [{"type": "journal", "body": {}, "headers": {"T": "one"}} for _ in range(COSTS)]
+    if not feed:
+        project.send(rows)
     worker = project.worker()
-    wait_until(lambda: project.journal_count(f"{name}.ndjson") >= len(sent), 120, name)
-    cpu_us = worker.cpu_ns() / 1e3 / COSTS
-    begun = starts(project.journal(f"{name}.ndjson"))
-    took_s = (begun[-1] - begun[0]) / 1e6
+    wait_until(lambda: "worker started" in worker.log_text(), 30, "it starts")
+    before_ns = worker.cpu_ns()
+    if feed:
+        fed = project.sender()
+        began = time.monotonic()
+        for at in range(0, COSTS, STEP):
+            time.sleep(max(0.0, began + at / feed - time.monotonic()))
+            fed.stdin.write("".join(json.dumps(row) + "\n" for row in rows[at : at + STEP]).encode())
+            fed.stdin.flush()
+        fed.stdin.close()
+        fed.wait(60)
+    wait_until(lambda: project.journal_count(journal) >= COSTS, 120, name)
+    cpu_us = (worker.cpu_ns() - before_ns) / 1e3 / COSTS
+    begun = starts(project.journal(journal))
     worker.stop()
-    print(f"  {name}: {cpu_us:.1f} µs of CPU a message, {took_s:.2f} s, {COSTS / took_s:.0f} a second")
+    print(f"  {name}: {cpu_us:.1f} µs of CPU a message, {COSTS / ((begun[-1] - begun[0]) / 1e6):.0f} a second", flush=True)
     return cpu_us
 
 
 def what_it_costs(project):
-    """A handler at 10 000 permits a second, and an unlimited one."""
-    rate = {"name": "api", "rate": "10000/1s"}
-    plain = cpu_of(project, "unlimited", (), {})
-    without_key = cpu_of(project, "limited, no key", (rate,), {"limited_by": "api"})
-    by_key = cpu_of(project, "limited by key", ({**rate, "key": "header:T"},), {"limited_by": "api"})
-    print(f"  {without_key / plain:.2f} times without a key, {by_key / plain:.2f} by key")
-    expect(without_key <= 2 * plain, f"a limit costs {without_key / plain:.2f} times")
+    """At 10 000 messages a second: a handler that is limited to that, beside one without a limit whose messages come so fast;
+    and a limit that is never reached, beside none, where all is there at once."""
+    rate, never = {"name": "api", "rate": "10000/1s"}, {"name": "api", "rate": "1000000/1s"}
+    limited, key = {"limited_by": "api"}, {"key": "header:T"}
+    paced = cpu_of(project, "no limit, 10 000 a second sent", (), {}, 10000)
+    at_rate = cpu_of(project, "limited to 10 000 a second", (rate,), limited)
+    by_key = cpu_of(project, "limited to 10 000 a second by key", ({**rate, **key},), limited)
+    plain = cpu_of(project, "no limit, all there", (), {})
+    unreached = cpu_of(project, "a limit that is not reached, all there", (never,), limited)
+    print(f"  at 10 000 a second {at_rate / paced:.2f} times without a key, {by_key / paced:.2f} by key; not reached: {unreached / plain:.2f}")
+    # Twice is what was aimed at, and measured; the rest is for what the machine does besides.
+    expect(at_rate <= 2.5 * paced, f"a limit costs {at_rate / paced:.2f} times")
 
 
 main(eight_processes_without_a_key, eight_processes_by_key, one_tenant_floods, what_it_costs)

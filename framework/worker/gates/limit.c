@@ -67,6 +67,8 @@ static bide_code open(struct bide_gate *base, bide_error *error)
             .metrics = site->supervised
                            ? bide_metrics_limit(site->supervised->metrics, config->limits[i].name)
                            : NULL};
+    for (size_t i = 0; fine && i < gate->n_limits; i++)
+        limit_name_keys(&gate->limits[i]);
     for (size_t i = 0; fine && i < site->handlers->n; i++)
         fill_handler(gate, &gate->handlers[i], site->handlers->rows[i].config);
     bide_id_generate(gate->holder, site->clock);
@@ -77,6 +79,11 @@ static bide_code open(struct bide_gate *base, bide_error *error)
 static void close(struct bide_gate *base)
 {
     struct limit_gate *gate = (struct limit_gate *)base;
+    for (size_t i = 0; gate->handlers && i < base->site->handlers->n; i++)
+        for (struct bide_limit_pass *pass = gate->handlers[i].spare, *next; pass; pass = next) {
+            next = pass->next;
+            bide_free(pass);
+        }
     bide_free(gate->desks);
     bide_free(gate->handlers);
     bide_free(gate->limits);

@@ -35,9 +35,11 @@ struct limit_desk {
 
 struct limit {
     const struct bide_shared_limit_config *config;
-    struct bide_limit_terms terms;    /* as this worker knows them, */
-    char text[BIDE_LIMIT_TERMS_TEXT]; /* by this fact */
-    size_t text_size;                 /* 0: there is none */
+    struct bide_limit_terms terms;     /* as this worker knows them, */
+    char text[BIDE_LIMIT_TERMS_TEXT];  /* by this fact */
+    size_t text_size;                  /* 0: there is none */
+    char prefix[BIDE_LIMIT_NAME_TEXT]; /* of its keys' names */
+    size_t prefix_size;
     struct bide_limit_metrics *metrics;
     int64_t mean_us; /* of recent runs */
 };
@@ -45,7 +47,8 @@ struct limit {
 struct limited { /* a handler */
     struct limit *limits[BIDE_LIMITED_BY_MAX];
     size_t n, n_rates;
-    bool simple; /* one limit, a rate without a concurrency */
+    struct bide_limit_pass *spare; /* passes that nobody uses, linked by `next` */
+    bool simple;                   /* one limit, a rate without a concurrency */
     bool keyless; /* … without a key, and the queue is its own: nothing stands behind a message that could run
                      before it, so that it waits in hand however long that is, and nothing moves */
     bool slow;    /* its runs take long: what had no thread would only lose its permit */
@@ -76,7 +79,9 @@ struct limit_part {                   /* one a limit */
 };
 
 struct bide_limit_pass {
+    struct bide_limit_pass *next;
     struct limited *handler;
+    const struct bide_message *message; /* its job's */
     enum limit_step step;
     bool looked; /* for a ticket */
     bool waits;  /* it lands to ask then, not to run */
@@ -102,6 +107,8 @@ struct bide_limit_pass {
 /* A pass with the names of its keys. NULL: no memory. */
 struct bide_limit_pass *limit_pass_create(
     struct limit_gate *gate, struct limited *handler, const struct bide_message *message);
+/* After the terms have changed. */
+void limit_name_keys(struct limit *limit);
 /* The letter of its step, in an errand; NULL: no memory. */
 struct bide_errand *limit_letter(struct limit_gate *gate, struct bide_limit_pass *pass);
 /* An operation of the last letter by its role, from the index on; NULL: none. */

@@ -17,21 +17,37 @@ enum { ISSUED = 1 };
 
 /* ---- names ---- */
 
+void limit_name_keys(struct limit *limit)
+{
+    bide_limit_name(limit->config->name, limit->terms.generation, "", limit->prefix);
+    limit->prefix_size = strlen(limit->prefix);
+}
+
 static void name_part(struct limit_part *part, const struct limit *limit, const char *key)
 {
-    const struct bide_limit_terms *terms = &limit->terms;
     part->terms_size = limit->text_size;
     memcpy(part->terms, limit->text, limit->text_size);
-    bide_limit_name(limit->config->name, terms->generation, key, part->name);
-    snprintf(part->place, sizeof part->place, "%s/%s", limit->config->name, key);
+    memcpy(part->name, limit->prefix, limit->prefix_size);
+    memcpy(part->name + limit->prefix_size, key, strlen(key) + 1);
+    if (limit->config->concurrency)
+        snprintf(part->place, sizeof part->place, "%s/%s", limit->config->name, key);
+}
+
+static struct bide_limit_pass *allocate(struct limited *handler)
+{
+    struct bide_limit_pass *pass = handler->spare;
+    if (!pass)
+        return bide_malloc(sizeof *pass + handler->n * sizeof pass->parts[0] +
+                           handler->n * OPERATIONS_EACH * sizeof pass->operations[0]);
+    handler->spare = pass->next;
+    return pass;
 }
 
 struct bide_limit_pass *limit_pass_create(
     struct limit_gate *gate, struct limited *handler, const struct bide_message *message)
 {
     size_t n = handler->n;
-    struct bide_limit_pass *pass = bide_malloc(
-        sizeof *pass + n * sizeof pass->parts[0] + n * OPERATIONS_EACH * sizeof pass->operations[0]);
+    struct bide_limit_pass *pass = allocate(handler);
     char key[BIDE_LIMIT_KEY_TEXT];
     if (!pass)
         return NULL;
@@ -41,8 +57,9 @@ struct bide_limit_pass *limit_pass_create(
         bide_limit_key(handler->limits[i]->config, message, key);
         name_part(&pass->parts[i], handler->limits[i], key);
     }
-    bide_limit_ticket(message, pass->ticket);
-    snprintf(pass->holder, sizeof pass->holder, "%s/%" PRIu64, gate->holder, ++gate->passes);
+    pass->message = message;
+    if (!handler->simple)
+        snprintf(pass->holder, sizeof pass->holder, "%s/%" PRIu64, gate->holder, ++gate->passes);
     return pass;
 }
 
@@ -95,6 +112,7 @@ static void write_ticket(struct bide_limit_pass *pass)
 {
     struct limited *handler = pass->handler;
     size_t first = handler->n;
+    bide_limit_ticket(pass->message, pass->ticket);
     for (size_t i = 0; i < handler->n; i++) {
         if (handler->limits[i]->config->rate.n == 0)
             continue;
@@ -176,6 +194,7 @@ static void write_issue(struct limit_gate *gate, struct bide_limit_pass *pass)
 {
     int size =
         snprintf(pass->data, sizeof pass->data, "%" PRId64 " %" PRId64, pass->permit_us, pass->asked_us);
+    bide_limit_ticket(pass->message, pass->ticket);
     int64_t wait_us = bide_limit_span(&gate->clock, pass->permit_us).to_us - limit_now_us(gate);
     struct bide_store_operation *ticket = add(
         pass, ROLE_REST, pass->permit_of, BIDE_STORE_TURN, pass->parts[pass->permit_of].name, pass->ticket);
@@ -245,6 +264,7 @@ static void adopt(struct limit *limit, const struct bide_store_answer *answer)
         memcpy(limit->text, answer->data, size);
     limit->text_size = size;
     limit->terms = bide_limit_terms(limit->config, (struct bide_slice){limit->text, size});
+    limit_name_keys(limit);
     bide_log(BIDE_LOG_INFO, "a limit has been set", BIDE_STR("limit", limit->config->name),
         BIDE_INT("permits", limit->terms.rate.n), BIDE_INT("window_ms", limit->terms.rate.window_ms),
         BIDE_INT("concurrency", limit->terms.concurrency));
