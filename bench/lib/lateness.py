@@ -29,7 +29,7 @@ class Machine:
 
     def __init__(self, seconds):
         self.pipe, theirs = multiprocessing.Pipe()
-        multiprocessing.Process(target=watch_machine, args=(seconds, theirs), daemon=True).start()
+        multiprocessing.get_context("fork").Process(target=watch_machine, args=(seconds, theirs), daemon=True).start()
 
     def late(self):
         return self.pipe.recv()

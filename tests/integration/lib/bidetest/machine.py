@@ -17,7 +17,7 @@ class Machine:
 
     def __init__(self, seconds):
         self.pipe, theirs = multiprocessing.Pipe()
-        multiprocessing.Process(target=measure_machine, args=(seconds, theirs), daemon=True).start()
+        multiprocessing.get_context("fork").Process(target=measure_machine, args=(seconds, theirs), daemon=True).start()
 
     def on_time(self, late_ms):
         """Lateness by name: none is early, none later than the machine at its worst and a few milliseconds more.
