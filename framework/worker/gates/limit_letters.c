@@ -33,6 +33,14 @@ static void name_part(struct limit_part *part, const struct limit *limit, const 
         snprintf(part->place, sizeof part->place, "%s/%s", limit->config->name, key);
 }
 
+/* The errand that brought them is freed after the next letter has been written in their place. */
+static void drop_answers(struct bide_limit_pass *pass)
+{
+    bide_store_letter_clear(
+        &(struct bide_store_letter){.operations = pass->operations, .n = pass->n_operations});
+    pass->n_operations = 0;
+}
+
 static struct bide_limit_pass *allocate(struct limited *handler)
 {
     struct bide_limit_pass *pass = handler->spare;
@@ -40,6 +48,7 @@ static struct bide_limit_pass *allocate(struct limited *handler)
         return bide_malloc(sizeof *pass + handler->n * sizeof pass->parts[0] +
                            handler->n * OPERATIONS_EACH * sizeof pass->operations[0]);
     handler->spare = pass->next;
+    drop_answers(pass);
     return pass;
 }
 
@@ -218,7 +227,7 @@ struct bide_errand *limit_letter(struct limit_gate *gate, struct bide_limit_pass
     struct bide_errand *errand = bide_clerk_errand(gate->gate.site->clerk);
     if (!errand)
         return NULL;
-    pass->n_operations = 0;
+    drop_answers(pass);
     if (pass->step != LIMIT_TICKET && pass->step != LIMIT_TAKE)
         add_releases(pass); /* whatever the terms are */
     add_terms(pass);
