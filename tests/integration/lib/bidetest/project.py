@@ -16,11 +16,12 @@ BUILD = Path(os.environ.get("BIDE_BUILD", ROOT / "build" / "release"))
 
 
 def read_lines(path):
-    """The JSON objects of a file, one a line; an unfinished last line does not count."""
+    """The JSON objects of a file, one a line; an unfinished last line does not count. A journal may have an empty line: who
+    opens it while another process writes over the end of a page finds half a line, and begins its own with a newline."""
     if not path.exists():
         return []
     text = path.read_bytes()
-    return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
+    return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines() if line]
 
 
 class Project:
