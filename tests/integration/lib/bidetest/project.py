@@ -15,13 +15,20 @@ ROOT = Path(__file__).resolve().parents[4]
 BUILD = Path(os.environ.get("BIDE_BUILD", ROOT / "build" / "release"))
 
 
+def parse(line):
+    try:
+        return json.loads(line)
+    except ValueError as failure:
+        raise AssertionError(f"no JSON: {line[:200]!r}") from failure
+
+
 def read_lines(path):
     """The JSON objects of a file, one a line; an unfinished last line does not count. A journal may have an empty line: who
     opens it while another process writes over the end of a page finds half a line, and begins its own with a newline."""
     if not path.exists():
         return []
     text = path.read_bytes()
-    return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines() if line]
+    return [parse(line) for line in text[: text.rfind(b"\n") + 1].splitlines() if line]
 
 
 class Project:
