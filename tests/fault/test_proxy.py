@@ -24,7 +24,7 @@ QUICK = {"rabbitmq": "heartbeat=2&connect_timeout=2", "redis": "timeout=2&connec
 IN_FLIGHT = PREFETCH + THREADS + 1024  # with what is nearly due
 UNANSWERED = 300  # of a sender that tries again by itself: all of one call
 FROZEN_S, AT_ONCE = 3, 24
-HANDSHAKE = 6  # pieces: header, start, start-ok, tune, tune-ok with open, open-ok
+HANDSHAKE = 12  # pieces at most: header, start, start-ok, tune, tune-ok with open, open-ok; a busy machine makes two of one
 LONGEST = 40_000  # bytes until a cut: anywhere from the handshake to the last frame of some hundred messages
 
 
