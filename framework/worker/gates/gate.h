@@ -134,6 +134,16 @@ static inline int64_t bide_gate_held_ms(struct bide_site *site, int64_t pause_ms
     return bide_gate_spread_ms(site, pause_ms, BIDE_GATE_SHORTEST_MS, 0.5);
 }
 
+/* Acknowledged without a run, and counted as `kind`. */
+static inline enum bide_gate_says bide_gate_drop(
+    const struct bide_job *job, enum bide_outcome_kind kind, struct bide_gate_answer *answer)
+{
+    answer->decision =
+        (struct bide_decision){.verdict = BIDE_VERDICT_ACK, .attempt = job->delivery->message->attempt};
+    answer->kind = kind;
+    return BIDE_GATE_SETTLE;
+}
+
 /* What needs the store is held while that is away: longer when it has been away for longer, so that a backlog
  * does not go out and back all the time. */
 static inline enum bide_gate_says bide_gate_hold_for_store(

@@ -47,9 +47,7 @@ static enum bide_gate_says judge(
         return BIDE_GATE_PASS;
     if (mark == BIDE_MARK_SET)
         note_met(base, message->id, marked_ms);
-    answer->decision = (struct bide_decision){.verdict = BIDE_VERDICT_ACK, .attempt = message->attempt};
-    answer->kind = BIDE_COUNT_CANCELLED;
-    return BIDE_GATE_SETTLE;
+    return bide_gate_drop(job, BIDE_COUNT_CANCELLED, answer);
 }
 
 static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, struct bide_gate_answer *answer)

@@ -113,14 +113,6 @@ static void give_back(struct once_gate *gate, struct bide_errand **permit)
     bide_clerk_hand(gate->gate.site->clerk, errand);
 }
 
-static enum bide_gate_says is_done(const struct bide_job *job, struct bide_gate_answer *answer)
-{
-    answer->decision =
-        (struct bide_decision){.verdict = BIDE_VERDICT_ACK, .attempt = job->delivery->message->attempt};
-    answer->kind = BIDE_COUNT_DUPLICATE;
-    return BIDE_GATE_SETTLE;
-}
-
 static enum bide_gate_says hold_twin(
     struct bide_site *site, const struct bide_job *job, struct bide_gate_answer *answer)
 {
@@ -140,7 +132,7 @@ static enum bide_gate_says judge(
         return bide_gate_hold_for_store(gate->gate.site, answer);
     }
     if (!errand->operations[IS_NOT_DONE].answer.ok)
-        return is_done(job, answer);
+        return bide_gate_drop(job, BIDE_COUNT_DUPLICATE, answer);
     if (!errand->operations[PERMIT].answer.ok)
         return hold_twin(gate->gate.site, job, answer);
     job->permit = job->errand;

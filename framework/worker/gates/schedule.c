@@ -65,10 +65,7 @@ static enum bide_gate_says judge(
         return bide_gate_hold_for_store(base->site, answer);
     if (errand->operations[0].answer.ok)
         return BIDE_GATE_PASS;
-    answer->decision =
-        (struct bide_decision){.verdict = BIDE_VERDICT_ACK, .attempt = job->delivery->message->attempt};
-    answer->kind = BIDE_COUNT_DUPLICATE;
-    return BIDE_GATE_SETTLE;
+    return bide_gate_drop(job, BIDE_COUNT_DUPLICATE, answer);
 }
 
 static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, struct bide_gate_answer *answer)

@@ -129,15 +129,6 @@ static enum bide_gate_says hold(struct bide_gate *base, int64_t ms, struct bide_
     return BIDE_GATE_HOLD;
 }
 
-static enum bide_gate_says drop(
-    const struct bide_job *job, enum bide_outcome_kind kind, struct bide_gate_answer *answer)
-{
-    answer->decision =
-        (struct bide_decision){.verdict = BIDE_VERDICT_ACK, .attempt = message_of(job)->attempt};
-    answer->kind = kind;
-    return BIDE_GATE_SETTLE;
-}
-
 /* After a power cut the message is handed out again, and finds the slot as it was. */
 static enum bide_gate_says wait_for(struct bide_errand *errand, struct bide_gate_answer *answer)
 {
@@ -190,9 +181,9 @@ static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, st
     case BIDE_KEY_LATER:
         return hold_until_due(base, job, answer);
     case BIDE_KEY_SUPERSEDED:
-        return drop(job, BIDE_COUNT_SUPERSEDED, answer);
+        return bide_gate_drop(job, BIDE_COUNT_SUPERSEDED, answer);
     case BIDE_KEY_CANCELLED:
-        return drop(job, BIDE_COUNT_CANCELLED, answer);
+        return bide_gate_drop(job, BIDE_COUNT_CANCELLED, answer);
     default:
         BIDE_KILL_POINT("worker/key-runs");
         return BIDE_GATE_PASS;
