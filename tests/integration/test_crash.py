@@ -82,7 +82,11 @@ def an_exit(project):
 
 
 def its_neighbours_wait_for_the_verdict(project):
-    """Three processes: a broker hands the message on while the first is still dying; each run is a new attempt."""
+    """Three processes: a broker hands the message on while the first is still dying; each run is a new attempt.
+
+    On RabbitMQ a retry is published and then acknowledged: where a neighbour's crash ends the process between the two,
+    there are two copies of the attempt, and both may run.
+    """
     retry = {"attempts": 5, "backoff": "fixed", "base": "100ms", "jitter": 0.0, "crash_attempts": CRASH_ATTEMPTS}
     project.configure(handlers=[project.probe(retry=retry)], threads=2, worker={"processes": 3})
     worker = project.worker()
@@ -93,7 +97,8 @@ def its_neighbours_wait_for_the_verdict(project):
     crashes = [line for line in lines if line["message"] == "handler crashed"]
     for one in sent:
         attempts = [line["attempt"] for line in crashes if line["id"] == one]
-        expect(attempts == list(range(1, CRASH_ATTEMPTS + 1)), f"{one} crashed at its attempts {attempts}")
+        counted = sorted(set(attempts)) if project.broker == "rabbitmq" else attempts
+        expect(counted == list(range(1, CRASH_ATTEMPTS + 1)), f"{one} crashed at its attempts {attempts}")
     expect(worker.stop() == 0, worker.log_tail())
 
 
