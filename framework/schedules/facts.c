@@ -82,6 +82,18 @@ bide_code bide_schedule_get(
     return code;
 }
 
+bide_code bide_schedule_erase(struct bide_store *store, const char *name, bide_error *error)
+{
+    struct bide_schedule_change change;
+    bide_schedule_change_init(&change);
+    bide_code code = bide_schedule_change_write(&change, name, "", NULL, true, error);
+    change.operations[0].turn.from = BIDE_STORE_ANY;
+    if (code == BIDE_OK)
+        code = bide_store_apply(store, &change.letter, 1, error);
+    bide_schedule_change_clear(&change);
+    return code;
+}
+
 /* ---- an operator's step ---- */
 
 static bide_code look(struct bide_store *store, const char *name, const struct bide_schedule_config *declared,

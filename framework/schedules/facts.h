@@ -44,6 +44,9 @@ bide_code bide_schedule_of_answer(const char *name, const struct bide_store_answ
 bide_code bide_schedule_get(
     struct bide_store *store, const char *name, struct bide_schedule *ret_schedule, bide_error *error);
 
+/* Removes one whatever its fact says, also where it cannot be read. */
+bide_code bide_schedule_erase(struct bide_store *store, const char *name, bide_error *error);
+
 /* What somebody asks for. *schedule is what there is, and becomes what is to be written. Not BIDE_OK: nothing
  * changes. */
 enum bide_schedule_wish { BIDE_SCHEDULE_WRITE, BIDE_SCHEDULE_REMOVE, BIDE_SCHEDULE_LEAVE };

@@ -43,16 +43,19 @@ static int64_t held_ms(const struct bide_scheduled *row, int64_t mono_ms)
     return left_ms > 0 ? left_ms : 0;
 }
 
+/* Begins behind the last one that was chosen: where more are due than a round takes, all have their turn. */
 static void choose(struct round *round, int64_t *ret_wait_ms)
 {
     struct bide_schedules *schedules = round->schedules;
     int64_t now_ms = bide_wall_ms(schedules->options.clock);
     int64_t mono_ms = bide_mono_ms(schedules->options.clock);
     *ret_wait_ms = BIDE_NEVER;
+    size_t first = schedules->first;
     for (size_t i = 0; i < schedules->n && round->n < BIDE_ROUND_MAX; i++) {
         struct shot *shot = &round->shots[round->n];
         int64_t wait_ms = BIDE_NEVER;
-        *shot = (struct shot){.row = &schedules->rows[i]};
+        size_t at = (first + i) % schedules->n;
+        *shot = (struct shot){.row = &schedules->rows[at]};
         bide_schedule_plan(&shot->row->schedule, now_ms, &shot->plan);
         int64_t other_ms = held_ms(shot->row, mono_ms);
         if (shot->row->is_gone)
@@ -62,7 +65,7 @@ static void choose(struct round *round, int64_t *ret_wait_ms)
         else if (other_ms > 0)
             wait_ms = other_ms;
         else
-            round->n++;
+            schedules->first = at + 1, round->n++;
         *ret_wait_ms = wait_ms < *ret_wait_ms ? wait_ms : *ret_wait_ms;
     }
     if (round->n == BIDE_ROUND_MAX)

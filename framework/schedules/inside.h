@@ -16,8 +16,9 @@ struct bide_scheduled {
 
 struct bide_schedules {
     struct bide_schedules_options options;
-    struct bide_scheduled *rows;
+    struct bide_scheduled *rows; /* in the order of their names */
     size_t n;
+    size_t first;       /* the row that the next round looks at first */
     int64_t declare_ms; /* monotonic: when to bring in what the configuration declares; BIDE_NEVER: done */
     bool is_loaded;
     char mark[BIDE_REVISION_TEXT]; /* of the last change that was read */

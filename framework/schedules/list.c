@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,14 +17,35 @@ struct listing {
     bide_error error;
 };
 
-static struct bide_schedule_row *find(const struct bide_schedule_list *list, const char *name, size_t size)
+static int compare_name(const void *name, const void *row)
 {
+    return strcmp(name, ((const struct bide_schedule_row *)row)->schedule.is.name);
+}
+
+static int compare(const void *one, const void *other)
+{
+    return compare_name(((const struct bide_schedule_row *)one)->schedule.is.name, other);
+}
+
+/* Among the first n, which are sorted. */
+static struct bide_schedule_row *find(const struct bide_schedule_list *list, size_t n, const char *name)
+{
+    return n ? bsearch(name, list->rows, n, sizeof *list->rows, compare_name) : NULL;
+}
+
+/* By name. A scan may visit a fact twice: one of the two stays. */
+static void sort(struct bide_schedule_list *list)
+{
+    size_t n = 0;
+    if (list->n > 0)
+        qsort(list->rows, list->n, sizeof *list->rows, compare);
     for (size_t i = 0; i < list->n; i++) {
-        const char *own = list->rows[i].schedule.is.name;
-        if (strncmp(own, name, size) == 0 && !own[size])
-            return &list->rows[i];
+        if (n > 0 && compare(&list->rows[n - 1], &list->rows[i]) == 0)
+            bide_schedule_clear(&list->rows[i].schedule);
+        else
+            list->rows[n++] = list->rows[i];
     }
-    return NULL;
+    list->n = n;
 }
 
 /* Takes the schedule over, also without memory. */
@@ -49,7 +71,7 @@ static void visit_schedule(void *user, const struct bide_store_fact *fact)
     struct listing *listing = user;
     struct bide_schedule schedule;
     bide_error error;
-    if (listing->code != BIDE_OK || find(&listing->list, fact->key, strlen(fact->key)))
+    if (listing->code != BIDE_OK)
         return;
     bide_code code = bide_schedule_read(fact->key, fact->data, &schedule, &error);
     if (code == BIDE_OK)
@@ -62,8 +84,10 @@ static void visit_schedule(void *user, const struct bide_store_fact *fact)
 static void visit_difference(void *user, const struct bide_store_fact *fact)
 {
     struct listing *listing = user;
+    char name[BIDE_NAME_MAX + 1];
     size_t size = strcspn(fact->key, " ");
-    struct bide_schedule_row *row = find(&listing->list, fact->key, size);
+    snprintf(name, sizeof name, "%.*s", (int)size, fact->key);
+    struct bide_schedule_row *row = find(&listing->list, listing->list.n, name);
     if (listing->code != BIDE_OK || !row || !fact->key[size])
         return;
     const char *host = fact->key + size + 1;
@@ -91,25 +115,21 @@ static bide_code scan(struct listing *listing, struct bide_store *store, const c
 static bide_code add_declared(struct listing *listing, int64_t now_ms, bide_error *error)
 {
     const struct bide_config *config = listing->config;
+    size_t n = listing->list.n;
     bide_code code = BIDE_OK;
     for (size_t i = 0; i < config->n_schedules && code == BIDE_OK; i++) {
         struct bide_schedule schedule;
         const struct bide_schedule_config *declared = &config->schedules[i];
-        if (find(&listing->list, declared->name, strlen(declared->name)))
+        if (find(&listing->list, n, declared->name))
             continue;
         code = bide_schedule_declare(declared, now_ms, &schedule, error);
         if (code == BIDE_OK)
             add_row(listing, &schedule, false);
     }
+    sort(&listing->list);
     return code == BIDE_OK && listing->code != BIDE_OK
                ? bide_fail(error, listing->code, "%s", listing->error.text)
                : code;
-}
-
-static int compare(const void *one, const void *other)
-{
-    return strcmp(((const struct bide_schedule_row *)one)->schedule.is.name,
-        ((const struct bide_schedule_row *)other)->schedule.is.name);
 }
 
 bide_code bide_schedule_list_take(struct bide_store *store, const struct bide_config *config, int64_t now_ms,
@@ -117,6 +137,7 @@ bide_code bide_schedule_list_take(struct bide_store *store, const struct bide_co
 {
     struct listing listing = {.config = config};
     bide_code code = scan(&listing, store, BIDE_SCHEDULES, visit_schedule, error);
+    sort(&listing.list);
     if (code == BIDE_OK)
         code = add_declared(&listing, now_ms, error);
     if (code == BIDE_OK)
@@ -125,8 +146,6 @@ bide_code bide_schedule_list_take(struct bide_store *store, const struct bide_co
         bide_schedule_list_clear(&listing.list);
         return code;
     }
-    if (listing.list.n > 0)
-        qsort(listing.list.rows, listing.list.n, sizeof *listing.list.rows, compare);
     *ret_list = listing.list;
     return BIDE_OK;
 }
@@ -143,10 +162,14 @@ void bide_schedule_list_clear(struct bide_schedule_list *list)
 
 /* ---- a row ---- */
 
-const char *bide_schedule_row_state(const struct bide_schedule_row *row)
+const char *bide_schedule_row_state(const struct bide_schedule_row *row, int64_t now_ms)
 {
     if (row->schedule.paused)
         return "paused";
+    if (bide_schedule_check(&row->schedule, NULL) != BIDE_OK)
+        return "unusable";
+    if (bide_schedule_is_ahead(&row->schedule, now_ms))
+        return "ahead";
     return row->is_stored ? "active" : "new";
 }
 
@@ -175,7 +198,7 @@ void bide_schedule_row_report(const struct bide_schedule_row *row, int64_t now_m
     bide_buffer_init(&times);
     bide_schedule_add_times(&schedule->is, &times);
     bide_json_text(to, "name", schedule->is.name);
-    bide_json_text(to, "state", bide_schedule_row_state(row));
+    bide_json_text(to, "state", bide_schedule_row_state(row, now_ms));
     bide_json_text(to, "times", times.bytes);
     bide_json_text(to, "type", schedule->is.type);
     bide_json_text(to, "queue", schedule->is.queue);

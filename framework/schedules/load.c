@@ -1,5 +1,6 @@
 /* What a clock knows of the store: brings in what its configuration declares, and reads what there is. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -85,15 +86,40 @@ bide_code bide_schedules_declare(struct bide_schedules *schedules, bide_error *e
 struct loading {
     struct bide_schedules *schedules; /* those known before */
     struct bide_schedules found;
+    int64_t now_ms;
+    bool says;   /* which are ahead */
     bool failed; /* there is no memory */
 };
 
-static struct bide_scheduled *find(const struct bide_schedules *schedules, const char *name)
+static int compare_name(const void *name, const void *row)
 {
-    for (size_t i = 0; i < schedules->n; i++)
-        if (strcmp(schedules->rows[i].schedule.is.name, name) == 0)
-            return &schedules->rows[i];
-    return NULL;
+    return strcmp(name, ((const struct bide_scheduled *)row)->schedule.is.name);
+}
+
+static int compare(const void *one, const void *other)
+{
+    return compare_name(((const struct bide_scheduled *)one)->schedule.is.name, other);
+}
+
+/* Among the first n, which are sorted. */
+static struct bide_scheduled *find(const struct bide_schedules *schedules, size_t n, const char *name)
+{
+    return n ? bsearch(name, schedules->rows, n, sizeof *schedules->rows, compare_name) : NULL;
+}
+
+/* By name. A scan may visit a fact twice: one of the two stays. */
+static void sort(struct bide_schedules *schedules)
+{
+    size_t n = 0;
+    if (schedules->n > 0)
+        qsort(schedules->rows, schedules->n, sizeof *schedules->rows, compare);
+    for (size_t i = 0; i < schedules->n; i++) {
+        if (n > 0 && compare(&schedules->rows[n - 1], &schedules->rows[i]) == 0)
+            bide_schedule_clear(&schedules->rows[i].schedule);
+        else
+            schedules->rows[n++] = schedules->rows[i];
+    }
+    schedules->n = n;
 }
 
 static struct bide_scheduled *add_row(struct loading *loading)
@@ -111,7 +137,7 @@ static struct bide_scheduled *add_row(struct loading *loading)
 
 static void take_over(struct loading *loading, struct bide_schedule *schedule)
 {
-    const struct bide_scheduled *before = find(loading->schedules, schedule->is.name);
+    const struct bide_scheduled *before = find(loading->schedules, loading->schedules->n, schedule->is.name);
     struct bide_scheduled *row = add_row(loading);
     if (!row) {
         loading->failed = true;
@@ -127,6 +153,17 @@ static void take_over(struct loading *loading, struct bide_schedule *schedule)
     }
 }
 
+static void say_ahead(const struct loading *loading, const struct bide_schedule *schedule)
+{
+    if (loading->says && !schedule->paused && bide_schedule_is_ahead(schedule, loading->now_ms))
+        bide_log(BIDE_LOG_WARN,
+            "a schedule fires no more until a time that is too far away: the clock of some host was ahead, "
+            "or "
+            "this one's is behind; pause and resume it",
+            BIDE_STR("schedule", schedule->is.name),
+            BIDE_INT("minutes", (schedule->next_ms - loading->now_ms) / (60 * 1000)));
+}
+
 /* Only those that this host's file declares, and those that were added, are fired here. */
 static void visit(void *user, const struct bide_store_fact *fact)
 {
@@ -135,25 +172,29 @@ static void visit(void *user, const struct bide_store_fact *fact)
     bool declared = bide_config_schedule(config, fact->key) != NULL;
     struct bide_schedule schedule;
     bide_error error;
-    if (find(&loading->found, fact->key))
-        return; /* a scan may visit a fact twice */
     bide_code code = bide_schedule_read(fact->key, fact->data, &schedule, &error);
+    if (code == BIDE_OK && !declared && !schedule.added) {
+        bide_schedule_clear(&schedule);
+        return;
+    }
+    if (code == BIDE_OK) {
+        code = bide_schedule_check(&schedule, &error);
+        say_ahead(loading, &schedule);
+        take_over(loading, &schedule);
+    }
     if (code == BIDE_E_NOMEM)
         loading->failed = true;
     else if (code != BIDE_OK)
         bide_log(BIDE_LOG_ERROR, "a schedule cannot be used", BIDE_STR("why", error.text));
-    else if (declared || schedule.added)
-        take_over(loading, &schedule);
-    else
-        bide_schedule_clear(&schedule);
 }
 
 static void keep_lost(struct loading *loading)
 {
     struct bide_schedules *before = loading->schedules;
+    size_t n = loading->found.n;
     for (size_t i = 0; i < before->n && !loading->failed; i++) {
         struct bide_scheduled *row = &before->rows[i], *kept;
-        if (find(&loading->found, row->schedule.is.name) || !bide_schedules_keep_lost(before, row))
+        if (find(&loading->found, n, row->schedule.is.name) || !bide_schedules_keep_lost(before, row))
             continue;
         kept = add_row(loading);
         loading->failed = !kept;
@@ -163,16 +204,19 @@ static void keep_lost(struct loading *loading)
             row->schedule.is.name = kept->schedule.is.name; /* it is looked for by name until it is freed */
         }
     }
+    sort(&loading->found);
 }
 
-static bide_code load(struct bide_schedules *schedules, bide_error *error)
+static bide_code load(struct bide_schedules *schedules, bool says, bide_error *error)
 {
-    struct loading loading = {.schedules = schedules};
+    struct loading loading = {
+        .schedules = schedules, .says = says, .now_ms = bide_wall_ms(schedules->options.clock)};
     struct bide_store_cursor cursor = {0};
     bide_code code = BIDE_OK;
     while (code == BIDE_OK && !cursor.done && !loading.failed)
         code = bide_store_scan(
             schedules->options.store, BIDE_SCHEDULES, "", PAGE, &cursor, visit, &loading, error);
+    sort(&loading.found);
     if (code == BIDE_OK)
         keep_lost(&loading);
     if (code == BIDE_OK && loading.failed)
@@ -248,7 +292,7 @@ bide_code bide_schedules_look(struct bide_schedules *schedules, bide_error *erro
         return code;
     bool changed = !schedules->is_loaded || strcmp(mark, schedules->mark) != 0;
     if (changed || now_ms >= schedules->load_ms) {
-        code = load(schedules, error);
+        code = load(schedules, changed, error);
         schedules->load_ms = now_ms + AGAIN_MS;
     }
     if (code == BIDE_OK)

@@ -68,7 +68,10 @@ bide_code bide_schedule_remove(
             "schedule '%s' stands in %s: remove it there and send SIGHUP to the workers, or `bide cron pause "
             "%s`",
             name, config->path, name);
-    return code == BIDE_OK ? bide_schedule_take(store, name, NULL, 0, remove_it, NULL, error) : code;
+    if (code != BIDE_OK)
+        return code;
+    code = bide_schedule_take(store, name, NULL, 0, remove_it, NULL, error);
+    return code == BIDE_E_DATA ? bide_schedule_erase(store, name, error) : code;
 }
 
 struct pausing {
@@ -76,13 +79,19 @@ struct pausing {
     int64_t now_ms;
 };
 
-/* What a clock has claimed, it has about sent: the claim stays while it is paused. */
+/* One that is resumed goes on with the next slot, also where a clock that was ahead has moved it too far.
+ * What a clock has claimed, it has about sent: the claim stays while it is paused. */
 static bide_code pause_it(
     void *user, struct bide_schedule *schedule, enum bide_schedule_wish *ret_wish, bide_error *error)
 {
     const struct pausing *pausing = user;
-    (void)ret_wish, (void)error;
-    if (schedule->paused && !pausing->pauses && schedule->next_ms <= pausing->now_ms) {
+    bool resumes = schedule->paused && !pausing->pauses;
+    (void)ret_wish;
+    bide_code code = resumes ? bide_schedule_check(schedule, error) : BIDE_OK;
+    if (code != BIDE_OK)
+        return code;
+    if (resumes &&
+        (schedule->next_ms <= pausing->now_ms || bide_schedule_is_ahead(schedule, pausing->now_ms))) {
         schedule->next_ms = bide_recurrence_next(&schedule->recurrence, pausing->now_ms);
         *schedule->claim = '\0';
     }

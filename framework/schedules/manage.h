@@ -25,8 +25,9 @@ bide_code bide_schedule_list_take(struct bide_store *store, const struct bide_co
 void bide_schedule_list_clear(struct bide_schedule_list *list); /* also a zeroed one */
 /* Appends a row as members of a JSON object. now_ms: for how long it is overdue. */
 void bide_schedule_row_report(const struct bide_schedule_row *row, int64_t now_ms, struct bide_buffer *to);
-/* "active", "paused", or "new": no clock has begun with it. */
-const char *bide_schedule_row_state(const struct bide_schedule_row *row);
+/* "active", "paused", "new" (no clock has begun with it), "unusable" (bide_schedule_check), or "ahead"
+ * (bide_schedule_is_ahead). */
+const char *bide_schedule_row_state(const struct bide_schedule_row *row, int64_t now_ms);
 /* Do the clocks of this host fire it? */
 bool bide_schedule_row_is_ours(const struct bide_schedule_row *row);
 /* For how long the next slot has not fired; 0: it is not due, paused, or not this host's. */

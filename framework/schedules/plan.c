@@ -50,7 +50,7 @@ void bide_schedule_plan(
     plan->missed = 0;
     plan->n = 0;
     plan->next_ms = schedule->next_ms;
-    if (schedule->paused || schedule->next_ms == BIDE_NEVER)
+    if (schedule->paused || schedule->next_ms == BIDE_NEVER || bide_schedule_check(schedule, NULL) != BIDE_OK)
         return;
     if (schedule->next_ms - ahead_ms > now_ms) {
         plan->at_ms = schedule->next_ms - ahead_ms;
@@ -61,6 +61,12 @@ void bide_schedule_plan(
     plan->missed = count_slots(schedule, schedule->next_ms, plan->next_ms);
     take_slots(schedule, now_ms + ahead_ms, plan);
     plan->does = plan->n > 0 ? BIDE_SCHEDULE_FIRES : BIDE_SCHEDULE_MOVES;
+}
+
+bool bide_schedule_is_ahead(const struct bide_schedule *schedule, int64_t now_ms)
+{
+    return bide_schedule_check(schedule, NULL) == BIDE_OK &&
+           schedule->next_ms > bide_recurrence_next(&schedule->recurrence, now_ms + BIDE_ALWAYS_FIRES_MS);
 }
 
 /* ---- messages ---- */

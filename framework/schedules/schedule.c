@@ -30,6 +30,16 @@ bide_code bide_schedule_declare(const struct bide_schedule_config *declared, int
     return BIDE_OK;
 }
 
+bide_code bide_schedule_check(const struct bide_schedule *schedule, bide_error *error)
+{
+    if (!schedule->is.cron || schedule->recurrence.zone)
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_DATA,
+        "schedule '%.100s' cannot fire from this machine, which lacks its time zone '%.80s' (or does not "
+        "understand \"%.80s\"): install tzdata, or tzdata-legacy for old names, or declare it with another",
+        schedule->is.name, schedule->is.timezone, schedule->is.cron);
+}
+
 void bide_schedule_clear(struct bide_schedule *schedule)
 {
     bide_recurrence_clear(&schedule->recurrence);
@@ -173,11 +183,7 @@ static bide_code read_root(const char *name, struct bide_schedule *schedule, bid
     read_state(schedule->root, schedule);
     bide_code code = bide_recurrence_read(
         schedule->is.cron, schedule->is.timezone, schedule->is.every_ms, &schedule->recurrence, error);
-    if (code != BIDE_OK && code != BIDE_E_NOMEM) {
-        bide_fail_within(error, "schedule '%.100s'", name);
-        code = BIDE_E_DATA;
-    }
-    return code;
+    return code == BIDE_E_NOMEM ? code : BIDE_OK;
 }
 
 bide_code bide_schedule_read(

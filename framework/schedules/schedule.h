@@ -46,10 +46,13 @@ struct bide_schedule {
  * BIDE_E_NOMEM, BIDE_E_USAGE (its time zone is gone). */
 bide_code bide_schedule_declare(const struct bide_schedule_config *declared, int64_t now_ms,
     struct bide_schedule *ret_schedule, bide_error *error);
-/* From the data of its fact. BIDE_E_DATA: they are not a schedule's, or those of a newer version, or its time
- * zone is not on this machine; the text names the schedule. */
+/* From the data of its fact. BIDE_E_DATA: they are not a schedule's, or those of a newer version; the text
+ * names the schedule. */
 bide_code bide_schedule_read(
     const char *name, struct bide_slice data, struct bide_schedule *ret_schedule, bide_error *error);
+/* Can it fire here? One that was read may have a time zone that this machine does not have (any more): it can
+ * be looked at, removed and declared anew, but its recurrence is not to be used. BIDE_E_DATA says so. */
+bide_code bide_schedule_check(const struct bide_schedule *schedule, bide_error *error);
 void bide_schedule_clear(struct bide_schedule *schedule); /* also a zeroed one */
 
 /* Appends the data of its fact, which begin with its revision. */
@@ -72,6 +75,10 @@ struct bide_schedule_plan {
 
 void bide_schedule_plan(
     const struct bide_schedule *schedule, int64_t now_ms, struct bide_schedule_plan *ret_plan);
+
+/* Is the next slot later than a clock that is right, or wrong by a minute, would have set it? Then the clock
+ * of some host was ahead: the schedule does not fire until then, unless it is paused and resumed. */
+bool bide_schedule_is_ahead(const struct bide_schedule *schedule, int64_t now_ms);
 
 /* ---- its messages ---- */
 

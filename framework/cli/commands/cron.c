@@ -46,15 +46,15 @@ static const char *instant(int64_t ms, char to[BIDE_INSTANT_TEXT])
     return to;
 }
 
-static const char *state_text(const struct bide_schedule_row *row, char *to, size_t size)
+static const char *state_text(const struct bide_schedule_row *row, int64_t now_ms, char *to, size_t size)
 {
     const char *from = row->schedule.added ? ", added" : row->is_declared ? "" : ", another file's";
-    snprintf(to, size, "%s%s%s%s", bide_schedule_row_state(row), from, row->differ ? ", differs on " : "",
-        row->differ ? row->differ : "");
+    snprintf(to, size, "%s%s%s%s", bide_schedule_row_state(row, now_ms), from,
+        row->differ ? ", differs on " : "", row->differ ? row->differ : "");
     return to;
 }
 
-static void add_row(struct bide_cli_table *table, const struct bide_schedule_row *row)
+static void add_row(struct bide_cli_table *table, const struct bide_schedule_row *row, int64_t now_ms)
 {
     const struct bide_schedule *schedule = &row->schedule;
     char text[BIDE_INSTANT_TEXT], state[320];
@@ -69,11 +69,11 @@ static void add_row(struct bide_cli_table *table, const struct bide_schedule_row
     bide_cli_table_count(table, schedule->late);
     bide_cli_table_count(table, schedule->skipped);
     bide_cli_table_count(table, schedule->missed);
-    bide_cli_table_text(table, state_text(row, state, sizeof state));
+    bide_cli_table_text(table, state_text(row, now_ms, state, sizeof state));
     bide_buffer_release(&times);
 }
 
-static void print_table(const struct bide_schedule_list *list)
+static void print_table(const struct bide_schedule_list *list, int64_t now_ms)
 {
     static const char *const columns[] = {
         "NAME", "TIMES", "NEXT (UTC)", "LAST (UTC)", ">FIRED", ">LATE", ">SKIPPED", ">MISSED", "STATE", NULL};
@@ -84,7 +84,7 @@ static void print_table(const struct bide_schedule_list *list)
     }
     bide_cli_table_init(&table, columns);
     for (size_t i = 0; i < list->n; i++)
-        add_row(&table, &list->rows[i]);
+        add_row(&table, &list->rows[i], now_ms);
     bide_cli_table_flush(&table);
     bide_cli_table_release(&table);
 }
@@ -114,7 +114,7 @@ static bide_code list(struct bide_cli *cli, void *values, bide_error *error)
     if (code == BIDE_OK && cli->json)
         print_json(&schedules, cron.now_ms);
     else if (code == BIDE_OK)
-        print_table(&schedules);
+        print_table(&schedules, cron.now_ms);
     bide_schedule_list_clear(&schedules);
     bide_cli_cron_close(&cron);
     return code;
@@ -200,7 +200,7 @@ static bide_code find(
     code = bide_name_valid(name) ? bide_schedule_get(cron.store, name, ret_schedule, error)
                                  : bide_fail(error, BIDE_E_NOT_FOUND, "there is no schedule '%.100s'", name);
     bide_cli_cron_close(&cron);
-    return code;
+    return code == BIDE_OK ? bide_schedule_check(ret_schedule, error) : code;
 }
 
 static bide_code next(struct bide_cli *cli, void *values, bide_error *error)
@@ -221,10 +221,11 @@ const struct bide_cli_command bide_cli_cron_list = {
     .examples = "bide cron list\nbide cron list --json | jq -r 'select(.overdue_ms > 60000).name'",
     .summary = "The schedules: next and last slot, how many fired, were late, skipped, missed.",
     .details =
-        "STATE: active; paused; new (no worker has started with it yet); added (by `bide cron add`); another "
-        "file's (this\nconfiguration does not declare it); differs on HOSTS, whose files declare it in "
-        "another "
-        "way: the latest start or\nSIGHUP decided. Times are UTC.",
+        "STATE: active; paused; new (no worker has started with it yet); ahead (a host's clock was, and has "
+        "moved NEXT too far:\npause and resume it); unusable (its time zone is not on this machine); added "
+        "(by "
+        "`bide cron add`); another file's (this\nconfiguration does not declare it); differs on HOSTS, whose "
+        "files declare it in another way: the latest start or\nSIGHUP decided. Times are UTC.",
     .options = no_options,
     .log_level = BIDE_LOG_WARN,
     .run = list,
