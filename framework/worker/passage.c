@@ -99,9 +99,10 @@ static void count_back(struct bide_passage *passage, struct bide_job *job)
 static void end(struct bide_passage *passage, struct bide_job *job, const struct bide_gate_end *end)
 {
     bool commits = job->gates->commits || *job->delivery->message->generation;
-    if (commits && bide_gates_commit(&passage->gates, job, end))
+    if (commits && bide_gates_commit(&passage->gates, job, end)) {
         count_waiting(passage, job);
-    else
+        passage->prefetch[job->delivery->queue].ended++;
+    } else
         settle_decided(passage, job, end->kind, &end->decision);
 }
 
@@ -316,9 +317,10 @@ static void resume(
     struct bide_gate_end decided = {errand->decision, errand->kind};
     job->errand = errand;
     count_back(passage, job);
-    if (errand->ends)
+    if (errand->ends) {
+        passage->prefetch[job->delivery->queue].ended--;
         end(passage, job, &decided);
-    else
+    } else
         pass_gates(passage, job, wall_us, jobs);
 }
 

@@ -19,6 +19,7 @@ struct bide_prefetch {
     size_t limit;
     size_t told;             /* the limit that the receiver has been told; it may be lower */
     size_t held;             /* deliveries in hand that count */
+    size_t ended;            /* … of which so many have ended, and wait until the store knows */
     bool reached;            /* held came near the limit since the last adaptation */
     int64_t longest_wait_us; /* of what began to run since the last adaptation */
     int64_t next_us;         /* monotonic: not to be adapted again before */

@@ -1,5 +1,13 @@
 #include "worker/room.h"
 
+/* While the store is away, what waits for it must not keep others out. What needs the store does not run
+ * meanwhile, so there are at most as many as were in hand when it went. */
+static size_t limit_of(const struct bide_passage *passage, const struct bide_prefetch *prefetch)
+{
+    const struct bide_clerk *clerk = passage->site.clerk;
+    return prefetch->limit + (clerk && bide_clerk_is_away(clerk) ? prefetch->ended : 0);
+}
+
 void bide_passage_adapt_prefetch(struct bide_passage *passage, int64_t now_us)
 {
     bool dry = bide_pool_ran_dry(passage->pool);
@@ -17,7 +25,8 @@ void bide_passage_tell_limits(struct bide_passage *passage)
     struct bide_receiver *receiver = passage->settling.receiver;
     for (size_t i = 0; i < passage->site.config->n_queues; i++) {
         struct bide_prefetch *prefetch = &passage->prefetch[i];
-        size_t cap = passage->gates.queues[i].cap, limit = cap < prefetch->limit ? cap : prefetch->limit;
+        size_t cap = passage->gates.queues[i].cap, wanted = limit_of(passage, prefetch);
+        size_t limit = cap < wanted ? cap : wanted;
         if (limit != prefetch->told)
             receiver->ops->limit(receiver, i, limit);
         prefetch->told = limit;

@@ -27,7 +27,7 @@ def configurations_hold(project):
         (mounted,) = re.findall(r"- \./(\S+):/etc/bide/bide\.conf:ro", (DOCKER / name).read_text())
         text = (DOCKER / mounted).read_text()
         expect(re.search(rf'^broker = "{scheme}:', text, re.M) and 'listen = "127.0.0.1:9470"' in text, f"{name}: {text}")
-        here = text.replace("/var/lib/bide/", f"{project.dir}/")
+        here = text.replace("/var/lib/bide/", f"{project.dir}/").replace(":9470", f":{free_port()}")
         (project.dir / "docker.conf").write_text(f'plugin_dir = "{BUILD}/handlers";\nallow_unsafe_plugins = true;\n{here}')
         said = project.bide("check", "-c", "docker.conf", "--broker", "sqlite:other.db", env=SECRETS).stdout
         expect("/var/lib/bide/" in text and "handler receipt" in said, f"{mounted}: {said}")

@@ -100,14 +100,17 @@ def copies_do_not_run(project):
 
 
 def the_store_is_away(project):
-    """Nothing is lost, no attempt is burnt, others run on, and it goes on by itself."""
+    """Nothing is lost, no attempt is burnt, others run on (also where all places are taken by what ran and could not be
+    noted), and it goes on by itself."""
     with Store(project) as store:
         handlers = [project.probe(once="1h"), project.probe(type="plain")]
-        project.configure(handlers, threads=THREADS, store=store.url)
+        project.configure(handlers, threads=THREADS, worker={"prefetch": THREADS}, store=store.url)
         worker = project.worker()
-        sent = project.send({"type": "probe", "id": f"a{number:05d}", "body": {"sleep_ms": 1}} for number in range(IDS))
-        wait_until(lambda: project.journal_count() > 50, 30, "it runs")
+        sent = project.send({"type": "probe", "id": f"b{number}", "body": {"sleep_ms": 2000}} for number in range(THREADS))
+        console = LocalConsole(project, worker)
+        wait_until(lambda: console.metrics()[("bide_pool_threads_busy",)] == THREADS, 30, "all places are taken")
         store.take_away()
+        sent += project.send({"type": "probe", "id": f"a{number:05d}", "body": {"sleep_ms": 1}} for number in range(IDS // 4))
         wait_until(lambda: "the store is away" in worker.log_text(), 30, "it is noticed")
         plain = project.send({"type": "plain", "id": f"p{number:03d}", "body": {}} for number in range(100))
         wait_until(lambda: {line["id"] for line in project.journal()} >= set(plain), 20, "others run on")
@@ -115,12 +118,12 @@ def the_store_is_away(project):
         during = project.journal_count()
         store.bring_back()
         wait_until(lambda: project.all_ended(sent + plain), 60, lambda: f"everything has ended: {project.status()}")
-        metrics = LocalConsole(project, worker).metrics()
+        metrics = console.metrics()
         expect(worker.stop() == 0, worker.log_tail())
     expect(metrics[("bide_store_errors_total",)] > 0 and metrics[("bide_store_away",)] == 0, f"{metrics}")
-    expect(metrics[("bide_store_operations_total", "acquire")] >= IDS, f"{metrics}")
+    expect(metrics[("bide_store_operations_total", "acquire")] >= len(sent), f"{metrics}")
     runs = project.journal()
-    expect(len(runs) == IDS + len(plain), f"{len(runs)} runs of {IDS} + {len(plain)}: {Counter(r['id'] for r in runs).most_common(3)}")
+    expect(len(runs) == len(sent + plain), f"{len(runs)} runs of {len(sent)} + {len(plain)}: {Counter(r['id'] for r in runs).most_common(3)}")
     expect({run["attempt"] for run in runs} == {1}, "an attempt was burnt")
     expect(during < len(runs), "the store was away when nothing was left to do")
     said = [len(of_workers([worker], event)) for event in ("the store is away", "the store is back")]

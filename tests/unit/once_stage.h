@@ -23,7 +23,7 @@ static struct {
     struct bide_receiver receiver;
     struct bide_settlement last;
     bool acknowledged[DELIVERIES];
-    size_t n;
+    size_t n, limit; /* settlements; what the passage wants in hand */
 } broker;
 
 static struct {
@@ -68,6 +68,12 @@ static inline void settle(struct bide_receiver *receiver, const struct bide_sett
 static inline void forget(struct bide_receiver *receiver, struct bide_delivery *delivery)
 {
     (void)receiver, (void)delivery;
+}
+
+static inline void limit(struct bide_receiver *receiver, size_t queue, size_t wanted)
+{
+    (void)receiver, (void)queue;
+    broker.limit = wanted;
 }
 
 static inline void set_up_config(void)
@@ -145,7 +151,7 @@ static inline void end_process(void)
 
 static inline int set_up(void **state)
 {
-    static const struct bide_receiver_ops ops = {.settle = settle, .forget = forget};
+    static const struct bide_receiver_ops ops = {.settle = settle, .forget = forget, .limit = limit};
     char text[TEMP_DIR_PATH + 64];
     (void)state;
     memset(&stage, 0, sizeof stage);

@@ -145,6 +145,32 @@ static void test_while_the_store_is_away_messages_wait_in_the_broker(void **stat
     all_answers();
 }
 
+/* Those that have run wait for the store and fill all places; the other handler's messages go on. */
+static void test_what_has_ended_keeps_no_others_out(void **state)
+{
+    size_t limit = stage.passage.prefetch[0].limit;
+    struct bide_job *jobs[DELIVERIES];
+    (void)state;
+    for (size_t i = 0; i < DELIVERIES; i++) {
+        char id[2] = {(char)('1' + i), 0};
+        jobs[i] = take_in(i, id);
+    }
+    block_store();
+    for (size_t i = 0; i < DELIVERIES; i++)
+        ran(jobs[i], BIDE_DONE, false);
+    bide_passage_ask_gates(&stage.passage, 0);
+    assert_int_equal(broker.limit, limit);
+    await_away(true);
+    bide_passage_ask_gates(&stage.passage, 0);
+    assert_int_equal(broker.limit, limit + DELIVERIES);
+    unblock_store();
+    all_answers();
+    await_away(false);
+    bide_passage_ask_gates(&stage.passage, 0);
+    assert_int_equal(broker.limit, limit);
+    assert_int_equal(broker.n, DELIVERIES);
+}
+
 static void test_a_queue_takes_nothing_where_all_its_handlers_need_the_store(void **state)
 {
     (void)state;
@@ -304,6 +330,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_what_is_given_back_unrun_gives_its_permit_back),
     CASE(test_what_it_sends_is_there_before_the_store_knows),
     CASE(test_while_the_store_is_away_messages_wait_in_the_broker),
+    CASE(test_what_has_ended_keeps_no_others_out),
     CASE(test_a_queue_takes_nothing_where_all_its_handlers_need_the_store),
     CASE(test_a_worker_that_leaves_does_not_wait_for_the_store),
     CASE(test_what_is_asked_for_when_the_worker_drains_goes_back),
