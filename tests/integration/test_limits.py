@@ -11,7 +11,8 @@ import time
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.console import LocalConsole  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
-from bidetest.limiting import configure, most_at_once, rate_holds, wait_for  # noqa: E402
+from bidetest import too_much  # noqa: E402
+from bidetest.limiting import configure, most_at_once, rate_holds, store_of, wait_for  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 RATE, COUNT = 50, 100
@@ -91,9 +92,58 @@ def operators_look_at_them_and_set_them(project):
     expect(worker.stop() == 0, worker.log_tail())
 
 
+def check_says_who_shares_a_queue(project):
+    """`bide check`: a limit without a key wants a queue of its own; one with a key does not mind."""
+    if project.broker != "sqlite":
+        return
+    limits = [{"name": "api", "rate": "100/1m"}, {"name": "keyed", "rate": "5/1s", "key": "type"}]
+    rows = [project.probe(type="a", limited_by="api"), project.probe(type="b", limited_by="keyed")]
+    said = lambda: [row["text"] for row in map(json.loads, project.bide("check", "--json").stdout.splitlines())  # noqa: E731
+                    if row["severity"] == "warning" and "limit without a key" in row["text"]]
+    project.configure(rows, limits=limits)
+    expect(len(said()) == 1 and "shares queue default with b" in said()[0], f"{said()}")
+    project.configure([{**rows[0], "queue": "api"}, rows[1]], limits=limits, queues=[{"name": "default"}, {"name": "api"}])
+    expect(said() == [], f"{said()}")
+
+
+def who_is_told_too_much_waits_with_all_others(project):
+    """A webhook by Retry-After, programs by their SDKs: the tenant's messages of all three handlers and of both workers wait, those
+    of another tenant do not, and no attempt is burnt."""
+    kinds = ("hook", "python", "node")
+    target = too_much.Target()
+    project.configure(too_much.handlers(target), programs=too_much.programs(project),
+                      limits=[{"name": "api", "rate": "100/1s", "key": "header:T"}], **store_of(project))
+    send = lambda tenant, type, id: {"type": type, "id": id, "headers": {"T": tenant}}  # noqa: E731
+    runs = lambda prefix="": [line for line in too_much.runs(project, target) if line["id"].startswith(prefix)]  # noqa: E731
+    workers = [project.worker(), project.worker()]
+    project.send(send("nobody", kind, f"warm-{kind}-{number}") for kind in kinds for number in range(8))  # all processes run
+    wait_until(lambda: len(runs("warm")) >= 24, 40, lambda: f"{runs()} {workers[0].log_tail()}")
+    project.send(send(kind, kind, f"told-{kind}") for kind in kinds)
+    wait_until(lambda: len(runs("told")) >= 3, 20, lambda: f"{runs()} {workers[0].log_tail()}")
+    seen, began = set(), time.monotonic()
+    while not seen >= set(kinds) and time.monotonic() - began < too_much.WAIT_S:  # what comes now has no permit yet
+        rows = map(json.loads, project.bide("limits", "--json").stdout.splitlines())
+        seen |= {row["key"] for row in rows if row["wait_ms"] > 500}
+    told = {kind: runs(f"told-{kind}")[0]["started_s"] for kind in kinds}
+    project.send(send(tenant, kind, f"{tenant}-{kind}") for tenant in (*kinds, "free") for kind in kinds)
+    wait_until(lambda: len(runs("free")) == 3, 20, lambda: f"the other tenant waits, too: {runs()}")
+    wait_until(lambda: len(runs()) >= 24 + 6 + 12, 30, lambda: f"{runs()} {workers[0].log_tail()}")
+    for kind in kinds:
+        first, again = runs(f"told-{kind}")
+        expect((first["attempt"], again["attempt"]) == (1, 1), f"an attempt is burnt: {first} {again}")
+        for line in (again, *runs(f"{kind}-")):
+            expect(line["started_s"] - told[kind] >= too_much.WAIT_S, f"{line} ran {line['started_s'] - told[kind]:.2f} s after {first}")
+    free_s = max(line["started_s"] for line in runs("free")) - min(told.values())
+    print(f"  the other tenant's ran {free_s:.1f} s after the first 429, the tenants' that were told after {too_much.WAIT_S} s")
+    for worker in workers:
+        expect(worker.stop() == 0, worker.log_tail())
+
+
 main(
     a_rate_holds_without_a_key,
     a_rate_holds_by_key,
     no_more_at_once_than_places_and_a_killed_worker_leaves_its_own,
     operators_look_at_them_and_set_them,
+    check_says_who_shares_a_queue,
+    who_is_told_too_much_waits_with_all_others,
 )

@@ -128,4 +128,17 @@ def a_store_is_needed(project):
         expect("`schedules` needs a store" in said.stdout + said.stderr, f"{command}: {said.stdout}{said.stderr}")
 
 
-main(a_slot_is_a_message, operators_and_reloads, the_console, a_store_is_needed)
+def check_says_who_runs_them(project):
+    """`bide check`: when each fires next, and whether anybody here runs its messages."""
+    if project.broker != "sqlite":
+        return
+    configure(project, BEAT, NIGHTLY, {**BEAT, "name": "untaken", "queue": "elsewhere"}, {**BEAT, "name": "unknown", "type": "nosuch"})
+    found = [json.loads(line) for line in project.bide("check", "--json").stdout.splitlines()]
+    warned = {row["subject"]: row["text"] for row in found if row["severity"] == "warning" and row["subject"].startswith("schedule")}
+    expect(warned == {"schedule untaken": "its queue is not in `queues`",
+                      "schedule unknown": "no handler of this configuration runs its type"}, f"{warned}")
+    nightly = next(row["text"] for row in found if row["subject"] == "schedule nightly")
+    expect(nightly.startswith("30 2 * * * Europe/Berlin, next ") and nightly.endswith(":30:00.000Z, type journal, queue default"), nightly)
+
+
+main(a_slot_is_a_message, operators_and_reloads, the_console, a_store_is_needed, check_says_who_runs_them)
