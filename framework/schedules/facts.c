@@ -30,7 +30,7 @@ static void write_mark(struct bide_schedule_change *change)
 }
 
 bide_code bide_schedule_change_write(struct bide_schedule_change *change, const char *name,
-    const char *before, struct bide_schedule *next, bool tells, bide_error *error)
+    const char before[BIDE_REVISION_TEXT], struct bide_schedule *next, bool tells, bide_error *error)
 {
     memcpy(change->before, before, sizeof change->before);
     bide_store_letter_clear(&change->letter);
@@ -84,9 +84,10 @@ bide_code bide_schedule_get(
 
 bide_code bide_schedule_erase(struct bide_store *store, const char *name, bide_error *error)
 {
+    static const char whatever[BIDE_REVISION_TEXT];
     struct bide_schedule_change change;
     bide_schedule_change_init(&change);
-    bide_code code = bide_schedule_change_write(&change, name, "", NULL, true, error);
+    bide_code code = bide_schedule_change_write(&change, name, whatever, NULL, true, error);
     change.operations[0].turn.from = BIDE_STORE_ANY;
     if (code == BIDE_OK)
         code = bide_store_apply(store, &change.letter, 1, error);

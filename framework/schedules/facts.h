@@ -33,7 +33,7 @@ void bide_schedule_change_clear(struct bide_schedule_change *change);
 /* The schedule that has the revision `before` ("": there is none) becomes *next, which gets a new revision.
  * next NULL: it is removed. tells: clocks are to read the schedules again. BIDE_E_NOMEM. */
 bide_code bide_schedule_change_write(struct bide_schedule_change *change, const char *name,
-    const char *before, struct bide_schedule *next, bool tells, bide_error *error);
+    const char before[BIDE_REVISION_TEXT], struct bide_schedule *next, bool tells, bide_error *error);
 /* After it was applied: was it changed? Else see `answer` of the first operation. */
 bool bide_schedule_changed(const struct bide_schedule_change *change);
 
