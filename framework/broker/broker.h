@@ -39,9 +39,11 @@ struct bide_broker_options {
     const char *base_dir;      /* where relative paths in the URL start */
     const char *const *queues; /* the configured queues; declared by whoever opens first. A receiver serves */
     size_t n_queues;           /* exactly these, in this order; a sender and an admin may know none */
-    const char *client_name;   /* shown by the broker, e.g. "bide worker host:1234" */
-    int64_t timeout_ms;        /* for one send or admin call, reconnecting included */
-    size_t max_body;           /* of a message taken in; larger ones are handed out as oversized */
+    const char *const *subscriptions; /* others that a receiver joins when it is opened, and that an admin */
+    size_t n_subscriptions;           /* knows of (docs/topics.md) */
+    const char *client_name;          /* shown by the broker, e.g. "bide worker host:1234" */
+    int64_t timeout_ms;               /* for one send or admin call, reconnecting included */
+    size_t max_body;                  /* of a message taken in; larger ones are handed out as oversized */
     size_t
         max_in_flight; /* receiver: bytes of bodies in the user's hands and unsettled, one message that is */
                        /* larger excepted; 0: no bound */
@@ -336,6 +338,9 @@ struct bide_finding {
 };
 typedef void bide_finding_sink(void *user, const struct bide_finding *finding);
 
+/* Called for each, in the order of topics; false ends the walk. */
+typedef bool bide_subscription_visit(void *user, const char *subscription);
+
 struct bide_store;
 struct bide_admin {
     const struct bide_admin_ops *ops;
@@ -385,6 +390,16 @@ struct bide_admin_ops {
         struct bide_admin *admin, const struct bide_dead_letter *letters, size_t n, bide_error *error);
     /* Is the broker as a worker needs it? Changes nothing. BIDE_OK also when findings are errors. */
     bide_code (*verify)(struct bide_admin *admin, bide_finding_sink *sink, void *user, bide_error *error);
+    /* From now on the subscription gets what is sent to its topic; where it does so already, nothing
+     * happens. */
+    bide_code (*join)(struct bide_admin *admin, const char *subscription, bide_error *error);
+    /* The subscription gets nothing more. RabbitMQ: deletes its queue with what is in it; else what waits
+     * there stays, and a queue in which nothing waits is forgotten. Where it is no subscription, nothing
+     * happens. */
+    bide_code (*leave)(struct bide_admin *admin, const char *subscription, bide_error *error);
+    /* Calls visit for each subscription that somebody has joined. NULL: this broker cannot list them. */
+    bide_code (*subscriptions)(
+        struct bide_admin *admin, bide_subscription_visit *visit, void *user, bide_error *error);
     /* Deletes the namespace: messages, dead letters, queues (those of the options and those the broker can
      * list), and whatever keeps them. Nobody else may be using it. Nothing there is no failure; whoever opens
      * next makes it anew. */

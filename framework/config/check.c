@@ -34,27 +34,32 @@ static bide_code check_queues(
     return BIDE_OK;
 }
 
-/* ---- queues, if the file has none ---- */
+/* ---- queues that the file does not list ---- */
 
 static bide_code add_queue(const struct bide_reader *reader, struct bide_config *config, const char *name)
 {
     if (find_queue(config, name, config->n_queues))
         return BIDE_OK;
-    char *copy = bide_strdup(name);
-    if (!copy)
+    struct bide_queue_config *queues =
+        bide_realloc(config->queues, (config->n_queues + 1) * sizeof *config->queues);
+    if (!queues)
         return bide_reader_nomem(reader);
-    config->queues[config->n_queues++] = (struct bide_queue_config){copy, 1};
+    config->queues = queues;
+    if (!(queues[config->n_queues].name = bide_strdup(name)))
+        return bide_reader_nomem(reader);
+    queues[config->n_queues++].weight = 1;
     return BIDE_OK;
 }
 
-static bide_code default_queues(const struct bide_reader *reader, struct bide_config *config)
+/* Without `queues`, those that handlers name, and "default"; with them, only the handlers' subscriptions. */
+static bide_code add_queues(const struct bide_reader *reader, struct bide_config *config)
 {
-    if (!(config->queues = bide_calloc(config->n_handlers + 1, sizeof *config->queues)))
-        return bide_reader_nomem(reader);
+    bool listed = config->n_queues > 0;
     bide_code code = BIDE_OK;
     for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++)
-        code = add_queue(reader, config, config->handlers[i].queue);
-    return code == BIDE_OK ? add_queue(reader, config, "default") : code;
+        if (!listed || config->handlers[i].on)
+            code = add_queue(reader, config, config->handlers[i].queue);
+    return code == BIDE_OK && !listed ? add_queue(reader, config, "default") : code;
 }
 
 /* ---- handlers ---- */
@@ -231,6 +236,22 @@ static bide_code check_programs(
     return BIDE_OK;
 }
 
+/* Of one type there is a handler for each subscription, and one for all else. */
+static bide_code check_single(
+    const struct bide_reader *reader, const config_setting_t *at, const struct bide_config *config, size_t i)
+{
+    const struct bide_handler_config *handler = &config->handlers[i], *other = config->handlers;
+    for (; other < handler; other++) {
+        bool same = handler->on && other->on ? strcmp(handler->on, other->on) == 0 : handler->on == other->on;
+        if (same && strcmp(other->type, handler->type) == 0)
+            return bide_reader_fail(reader, at,
+                "type '%s' has a handler%s%s already, at %s:%d: one handler a type%s", handler->type,
+                handler->on ? " on " : "", handler->on ? handler->on : "", other->file, other->line,
+                handler->on ? " and subscription" : "");
+    }
+    return BIDE_OK;
+}
+
 static bide_code check_handler(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config, size_t i)
 {
@@ -239,18 +260,16 @@ static bide_code check_handler(
     const char *where = bide_source_file(reader->source, (int)config_setting_source_line(at), &handler->line);
     if (!(handler->file = bide_strdup(where)))
         return bide_reader_nomem(reader);
-    for (size_t j = 0; j < i; j++)
-        if (strcmp(config->handlers[j].type, handler->type) == 0)
-            return bide_reader_fail(reader, at,
-                "type '%s' has a handler already, at %s:%d: one handler a type", handler->type,
-                config->handlers[j].file, config->handlers[j].line);
+    bide_code code = check_single(reader, at, config, i);
+    if (code != BIDE_OK)
+        return code;
     if (handler->on_dead && strcmp(handler->on_dead, handler->type) == 0)
         return bide_reader_fail(reader, config_setting_get_member(at, "on_dead"),
             "on_dead of '%s' names its own type: name another one, whose handler tells somebody",
             handler->type);
     if (!find_queue(config, handler->queue, config->n_queues))
         return unlisted_queue(reader, at, config, i);
-    bide_code code = check_runner(reader, at, config, handler);
+    code = check_runner(reader, at, config, handler);
     if (code == BIDE_OK)
         code = check_limits(reader, at, handler);
     if (code == BIDE_OK)
@@ -345,11 +364,10 @@ bide_code bide_config_check(
         code = check_store(reader, file, config);
     if (code == BIDE_OK)
         code = check_http(reader, file, &config->http);
-    if (code == BIDE_OK && config->n_queues == 0) {
-        bide_free(config->queues);
-        config->queues = NULL;
-        code = default_queues(reader, config);
-    }
+    if (code == BIDE_OK)
+        code = bide_config_check_topics(reader, file, config);
+    if (code == BIDE_OK)
+        code = add_queues(reader, config);
     for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++)
         code = check_handler(reader, file, config, i);
     return code == BIDE_OK ? bide_config_check_schedules(reader, file, config) : code;

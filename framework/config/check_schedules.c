@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/names.h"
 #include "base/utf8.h"
 #include "calendar/recurrence.h"
 #include "config/read.h"
@@ -41,9 +42,9 @@ static bide_code check_times(
 static bide_code fill_queue(
     const struct bide_reader *reader, const struct bide_config *config, struct bide_schedule_config *schedule)
 {
-    const struct bide_handler_config *handler = bide_config_handler(config, schedule->type);
+    const char *address = bide_config_address(config, schedule->type);
     if (!schedule->queue)
-        schedule->queue = bide_strdup(handler ? handler->queue : "default");
+        schedule->queue = bide_strdup(address ? address : "default");
     return schedule->queue ? BIDE_OK : bide_reader_nomem(reader);
 }
 
@@ -59,7 +60,15 @@ static bide_code check_schedule(
             "body of schedule '%s' must be UTF-8 of at most %d bytes", schedule->name,
             BIDE_SCHEDULE_BODY_MAX);
     bide_code code = check_times(reader, at, schedule);
-    return code == BIDE_OK ? fill_queue(reader, config, schedule) : code;
+    if (code == BIDE_OK)
+        code = fill_queue(reader, config, schedule);
+    if (code == BIDE_OK && schedule->overlap == BIDE_OVERLAP_SKIP && bide_is_topic(schedule->queue))
+        return bide_reader_fail(reader, place(at, "overlap"),
+            "overlap of schedule '%s': a message to a topic ends once for each subscription, so `skip` has "
+            "no "
+            "meaning for it",
+            schedule->name);
+    return code;
 }
 
 bide_code bide_config_check_schedules(

@@ -64,6 +64,9 @@ static void add_value(struct bide_buffer *to, const struct bide_option *option, 
     case BIDE_OPTION_WORD:
     case BIDE_OPTION_TYPE:
     case BIDE_OPTION_QUEUE:
+    case BIDE_OPTION_ADDRESS:
+    case BIDE_OPTION_TOPIC:
+    case BIDE_OPTION_SUBSCRIPTION:
     case BIDE_OPTION_NAMESPACE:
         text = *(const char *const *)at;
         bide_buffer_text(to, text ? text : "");

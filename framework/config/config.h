@@ -94,10 +94,12 @@ enum { BIDE_LIMITED_BY_MAX = 4 };
 
 struct bide_handler_config {
     char *type;
-    char *plugin;      /* as in the file: a name or a path; with `program`, the program's name */
-    char *plugin_path; /* its file, absolute; need not exist; NULL with `program` */
-    char *program;     /* NULL: a plugin */
-    char *queue;
+    char *on;           /* "SUB@TOPIC": for messages of this subscription alone; NULL: of any queue */
+    char *name;         /* its type; with `on`, where another handler has the type too, "TYPE@SUB@TOPIC" */
+    char *plugin;       /* as in the file: a name or a path; with `program`, the program's name */
+    char *plugin_path;  /* its file, absolute; need not exist; NULL with `program` */
+    char *program;      /* NULL: a plugin */
+    char *queue;        /* that it serves: with `on`, the subscription */
     int concurrency;    /* 0: no own limit */
     int64_t timeout_ms; /* 0: none */
     int64_t kill_after_ms;
@@ -131,6 +133,12 @@ struct bide_schedule_config {
     int64_t jitter_ms;
     enum bide_catch_up catch_up;
     enum bide_overlap overlap;
+};
+
+/* docs/topics.md */
+struct bide_topic_config {
+    char *name;
+    char **subscriptions; /* "SUB", ended by NULL; NULL: none */
 };
 
 struct bide_queue_config {
@@ -191,15 +199,20 @@ struct bide_config {
     size_t n_programs;
     struct bide_shared_limit_config *limits;
     size_t n_limits;
-    struct bide_queue_config *queues; /* never empty: without `queues`, those of the handlers and "default" */
-    size_t n_queues;
+    struct bide_topic_config *topics;
+    size_t n_topics;
+    char **subscriptions; /* of `topics`: "SUB@TOPIC" */
+    size_t n_subscriptions;
+    struct bide_queue_config
+        *queues;     /* never empty: without `queues`, those of the handlers and "default"; */
+    size_t n_queues; /* always those that handlers are `on` */
     struct bide_handler_config *handlers;
     size_t n_handlers;
 };
 
 /* Reads a file. Errors carry file:line and, for an unknown key, the nearest known one. Checks all that can be
- * checked without plugins and broker: kinds, ranges, names, two handlers of one type, a handler's queue that
- * is not listed.
+ * checked without plugins and broker: kinds, ranges, names, two handlers for the same messages, a handler's
+ * queue that is not listed.
  * "${NAME}" in any string is replaced by a value from the environment or from `bide.env` beside the file
  * (config/environment.h), percent-encoded in the user part of `broker` and `store`; "$${" stands for a plain
  * "${". A variable that is not set is a failure; below `handlers`, `programs` and `http` it is one only in
@@ -217,8 +230,14 @@ void bide_config_destroy(struct bide_config *config);
 
 /* The schedule of a name, or NULL. */
 const struct bide_schedule_config *bide_config_schedule(const struct bide_config *config, const char *name);
-/* The handler of a type, or NULL. */
+/* The handler of a type, or NULL; of several the one that is on no subscription, or else the first. */
 const struct bide_handler_config *bide_config_handler(const struct bide_config *config, const char *type);
+/* Where a message of the type is sent when nobody says where: the queue of the type's handler, or the topic
+ * of the subscription that it is on; NULL: no handler has the type. */
+const char *bide_config_address(const struct bide_config *config, const char *type);
+/* The handler of such a `name`, or NULL. */
+const struct bide_handler_config *bide_config_handler_named(
+    const struct bide_config *config, const char *name);
 /* The limit of a name, or NULL. */
 const struct bide_shared_limit_config *bide_config_limit(const struct bide_config *config, const char *name);
 

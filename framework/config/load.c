@@ -170,7 +170,11 @@ void bide_config_destroy(struct bide_config *config)
     for (size_t i = 0; i < config->n_handlers; i++) {
         bide_free(config->handlers[i].file);
         bide_free(config->handlers[i].plugin_path);
+        bide_free(config->handlers[i].name);
     }
+    for (size_t i = 0; i < config->n_subscriptions; i++)
+        bide_free(config->subscriptions[i]);
+    bide_free(config->subscriptions);
     for (size_t i = 0; i < config->n_secrets; i++)
         bide_free(config->secrets[i]);
     bide_free(config->secrets);
@@ -204,8 +208,26 @@ const struct bide_schedule_config *bide_config_schedule(const struct bide_config
 
 const struct bide_handler_config *bide_config_handler(const struct bide_config *config, const char *type)
 {
+    const struct bide_handler_config *found = NULL;
     for (size_t i = 0; i < config->n_handlers; i++)
-        if (strcmp(config->handlers[i].type, type) == 0)
+        if (strcmp(config->handlers[i].type, type) == 0 && (!found || !config->handlers[i].on))
+            found = &config->handlers[i];
+    return found;
+}
+
+const char *bide_config_address(const struct bide_config *config, const char *type)
+{
+    const struct bide_handler_config *handler = bide_config_handler(config, type);
+    if (!handler)
+        return NULL;
+    return handler->on ? strchr(handler->on, '@') : handler->queue;
+}
+
+const struct bide_handler_config *bide_config_handler_named(
+    const struct bide_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_handlers; i++)
+        if (strcmp(config->handlers[i].name, name) == 0)
             return &config->handlers[i];
     return NULL;
 }

@@ -99,7 +99,21 @@ static const struct bide_option_section dead_section = {"dead", sizeof(struct bi
     "different bounds the tightest count.",
     dead_options};
 
-/* ---- queues ---- */
+/* ---- topics and queues ---- */
+
+#define TOPIC(member) AT(bide_topic_config, member)
+
+static const struct bide_option topic_options[] = {
+    {"name", BIDE_OPTION_TOPIC, TOPIC(name), .sample = "logs",
+        .help = "What senders call it: " BIDE_TOPIC_NAME_RULE "."},
+    {"subscriptions", BIDE_OPTION_STRINGS, TOPIC(subscriptions), .fallback = "", .sample = "geo",
+        .help = "Those that are joined when a worker starts, each a queue named SUB@TOPIC: `[\"geo\", "
+                "\"errors\"]`. Others are joined by `bide topic join`, or because a handler is `on` them."},
+    {0},
+};
+
+static const struct bide_option_section topic_section = {"topics", sizeof(struct bide_topic_config),
+    "Topics: each subscription gets a copy of what is sent (docs/topics.md).", topic_options};
 
 #define QUEUE(member) AT(bide_queue_config, member)
 
@@ -248,7 +262,11 @@ static const struct bide_option_section shared_limit_section = {"limits",
 
 static const struct bide_option handler_options[] = {
     {"type", BIDE_OPTION_TYPE, HANDLER(type), .sample = "receipt",
-        .help = "The message type it handles; one handler a type."},
+        .help = "The message type it handles; one handler a type, and one more for each subscription that it "
+                "is `on`."},
+    {"on", BIDE_OPTION_SUBSCRIPTION, HANDLER(on), .fallback = "",
+        .help = "It handles only what arrives on this subscription of a topic (docs/topics.md), which the "
+                "worker joins and serves. `bide send` puts messages of this type into the topic."},
     {"plugin", BIDE_OPTION_STRING, HANDLER(plugin), .fallback = "", .sample = "journal",
         .help = "Its code, unless `program` is given: the file `plugin_dir`/NAME.so, or with a '/' in it the "
                 "path of a file."},
@@ -311,8 +329,8 @@ static const struct bide_option schedule_options[] = {
         .help = "The time zone of `cron`, a name of the system's zone files (package tzdata)."},
     {"type", BIDE_OPTION_TYPE, SCHEDULE(type), .sample = "report", .help = "Type of its messages."},
     {"body", BIDE_OPTION_STRING, SCHEDULE(body), .fallback = "", .help = "Their body."},
-    {"queue", BIDE_OPTION_QUEUE, SCHEDULE(queue), .fallback = "", .sample = "default",
-        .help = "Their queue. Default: that of the type's handler, else `default`."},
+    {"queue", BIDE_OPTION_ADDRESS, SCHEDULE(queue), .fallback = "", .sample = "default",
+        .help = "Their queue, or `@TOPIC`. Default: that of the type's handler, else `default`."},
     {"jitter", BIDE_OPTION_DURATION, SCHEDULE(jitter_ms), .fallback = "0s", .min = 0, .max = DAY_MS,
         .help = "Each message is due at its slot or up to so long after it."},
     {"catch_up", BIDE_OPTION_CHOICE, SCHEDULE(catch_up), .fallback = "last", .choices = catch_ups,
@@ -383,6 +401,8 @@ static const struct bide_option root_options[] = {
         .help = "How often, and how many at once, handlers may run across all workers."},
     {"schedules", BIDE_OPTION_LIST, ROOT(schedules), offsetof(struct bide_config, n_schedules),
         .fallback = "", .section = &schedule_section, .max = 1000, .help = "Messages that recur."},
+    {"topics", BIDE_OPTION_LIST, ROOT(topics), offsetof(struct bide_config, n_topics), .fallback = "",
+        .section = &topic_section, .max = 1000, .help = "Topics and their subscriptions."},
     {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",
         .section = &queue_section, .max = 1000, .help = "The queues this worker serves."},
     {"handlers", BIDE_OPTION_LIST, ROOT(handlers), offsetof(struct bide_config, n_handlers), .fallback = "",

@@ -11,19 +11,22 @@
 #include "base/buffer.h"
 
 enum bide_option_kind {
-    BIDE_OPTION_STRING,    /* char *, never empty */
-    BIDE_OPTION_STRINGS,   /* char **, ended by NULL; one string, or a list of them; NULL: unset */
-    BIDE_OPTION_TYPE,      /* char *, a message type */
-    BIDE_OPTION_QUEUE,     /* char *, a queue's name */
-    BIDE_OPTION_NAMESPACE, /* char * */
-    BIDE_OPTION_INT,       /* int, min … max */
-    BIDE_OPTION_BOOL,      /* bool */
-    BIDE_OPTION_FRACTION,  /* double, 0 … 1 */
-    BIDE_OPTION_DURATION,  /* int64_t ms, min … max */
-    BIDE_OPTION_RATE,      /* struct bide_rate */
-    BIDE_OPTION_SIZE,      /* int64_t bytes, min … max */
-    BIDE_OPTION_CHOICE,    /* int or enum: the index in `choices` */
-    BIDE_OPTION_WORD,      /* char *, one of `choices`; NULL: unset */
+    BIDE_OPTION_STRING,       /* char *, never empty */
+    BIDE_OPTION_STRINGS,      /* char **, ended by NULL; one string, or a list of them; NULL: unset */
+    BIDE_OPTION_TYPE,         /* char *, a message type */
+    BIDE_OPTION_QUEUE,        /* char *, a queue's name */
+    BIDE_OPTION_ADDRESS,      /* char *, a queue's name, or "@TOPIC" */
+    BIDE_OPTION_TOPIC,        /* char *, a topic's name */
+    BIDE_OPTION_SUBSCRIPTION, /* char *, "SUB@TOPIC" */
+    BIDE_OPTION_NAMESPACE,    /* char * */
+    BIDE_OPTION_INT,          /* int, min … max */
+    BIDE_OPTION_BOOL,         /* bool */
+    BIDE_OPTION_FRACTION,     /* double, 0 … 1 */
+    BIDE_OPTION_DURATION,     /* int64_t ms, min … max */
+    BIDE_OPTION_RATE,         /* struct bide_rate */
+    BIDE_OPTION_SIZE,         /* int64_t bytes, min … max */
+    BIDE_OPTION_CHOICE,       /* int or enum: the index in `choices` */
+    BIDE_OPTION_WORD,         /* char *, one of `choices`; NULL: unset */
     BIDE_OPTION_BACKOFF,  /* a choice or a list of durations: backoff, list_ms, n_list of bide_retry_config */
     BIDE_OPTION_GROUP,    /* the struct of `section`, in place */
     BIDE_OPTION_LIST,     /* pointer to the structs of `section`; their number at `count_offset` */

@@ -153,6 +153,9 @@ void bide_section_release(const struct bide_option_section *section, void *from)
         case BIDE_OPTION_WORD:
         case BIDE_OPTION_TYPE:
         case BIDE_OPTION_QUEUE:
+        case BIDE_OPTION_ADDRESS:
+        case BIDE_OPTION_TOPIC:
+        case BIDE_OPTION_SUBSCRIPTION:
         case BIDE_OPTION_NAMESPACE:
             bide_free(*(char **)value);
             break;

@@ -43,6 +43,11 @@ void bide_settings_release(struct bide_handler_config *from);
 bide_code bide_config_check(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config);
 
+/* The same of `topics` and of the handlers that are `on` a subscription; makes config->subscriptions, and
+ * each handler's `queue` and `name`. */
+bide_code bide_config_check_topics(
+    const struct bide_reader *reader, const config_t *file, struct bide_config *config);
+
 /* The same of `schedules`; also fills in their queues. */
 bide_code bide_config_check_schedules(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config);

@@ -99,6 +99,21 @@ static bide_code read_queue(const struct value *value)
         BIDE_NAME_RULE ", and not unrouted, hold.*, *.landing, *.later or *.dead (bide's own)");
 }
 
+static bide_code read_address(const struct value *value)
+{
+    return read_name(value, bide_address_valid, "a queue's name, or @ and a topic's");
+}
+
+static bide_code read_topic(const struct value *value)
+{
+    return read_name(value, bide_topic_name_valid, BIDE_TOPIC_NAME_RULE);
+}
+
+static bide_code read_subscription(const struct value *value)
+{
+    return read_name(value, bide_subscription_valid, "SUB@TOPIC: " BIDE_TOPIC_RULE);
+}
+
 static bide_code read_namespace(const struct value *value)
 {
     return read_name(value, bide_namespace_valid,
@@ -315,6 +330,9 @@ static bide_code (*const kinds[])(const struct value *) = {
     [BIDE_OPTION_STRINGS] = read_strings,
     [BIDE_OPTION_TYPE] = read_type,
     [BIDE_OPTION_QUEUE] = read_queue,
+    [BIDE_OPTION_ADDRESS] = read_address,
+    [BIDE_OPTION_TOPIC] = read_topic,
+    [BIDE_OPTION_SUBSCRIPTION] = read_subscription,
     [BIDE_OPTION_NAMESPACE] = read_namespace,
     [BIDE_OPTION_INT] = read_int,
     [BIDE_OPTION_BOOL] = read_bool,

@@ -1,4 +1,4 @@
-/* dispatch/handler.h: the configured handlers, their plugins and states, and how a type finds its handler.
+/* dispatch/handler.h: the configured handlers, their plugins and states, and how a message finds its handler.
  *
  * Thread-safety: created and destroyed by the thread that owns the worker; finding is for any thread in
  * between. The fields marked (pool) are guarded by the pool's lock. */
@@ -63,7 +63,7 @@ struct bide_handler {
 };
 
 struct bide_handlers {
-    struct bide_handler *rows; /* sorted by type */
+    struct bide_handler *rows; /* sorted by type and subscription */
     size_t n;
     struct bide_zygote *zygote;     /* NULL where no handler is isolated */
     struct bide_programs *programs; /* NULL where there are none */
@@ -80,7 +80,10 @@ bide_code bide_handlers_builtin(const struct bide_config *config, const bide_plu
     void *state, struct bide_handlers *ret_handlers, bide_error *error);
 /* Closes and unloads all; no thread may be inside a handler. Also after a failed open. */
 void bide_handlers_close(struct bide_handlers *handlers);
-struct bide_handler *bide_handlers_find(const struct bide_handlers *handlers, const char *type);
+/* What handles a message of this type that arrived on this queue: the type's handler on that subscription,
+ * else the type's handler that is on none; NULL: nothing does. */
+struct bide_handler *bide_handlers_find(
+    const struct bide_handlers *handlers, const char *type, const char *queue);
 
 /* Lets the plugin open one more state of the handler. The error says which handler. */
 bide_code bide_handler_open_state(const struct bide_handler *handler, void **ret_state, bide_error *error);

@@ -17,10 +17,17 @@ static const struct bide_runner *runner_of(const struct bide_handler_config *con
     return config->isolation == BIDE_ISOLATION_PROCESS ? &bide_sandbox_runner : &bide_thread_runner;
 }
 
+static const char *subscription_of(const struct bide_handler *handler)
+{
+    return handler->config->on ? handler->config->on : "";
+}
+
+/* Of one type, the one that is on no subscription comes first. */
 static int by_type(const void *a, const void *b)
 {
     const struct bide_handler *left = a, *right = b;
-    return strcmp(left->config->type, right->config->type);
+    int order = strcmp(left->config->type, right->config->type);
+    return order ? order : strcmp(subscription_of(left), subscription_of(right));
 }
 
 static bide_code load_all(struct bide_handlers *handlers, const struct bide_config *config, bide_error *error)
@@ -113,18 +120,32 @@ bool bide_handlers_lost(const struct bide_handlers *handlers)
     return handlers->zygote && bide_zygote_is_lost(handlers->zygote);
 }
 
-struct bide_handler *bide_handlers_find(const struct bide_handlers *handlers, const char *type)
+/* The first of a type. */
+static size_t find_type(const struct bide_handlers *handlers, const char *type)
 {
     size_t low = 0, high = handlers->n;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        int order = strcmp(type, handlers->rows[middle].config->type);
-        if (order == 0)
-            return &handlers->rows[middle];
-        if (order < 0)
-            high = middle;
-        else
+        if (strcmp(type, handlers->rows[middle].config->type) > 0)
             low = middle + 1;
+        else
+            high = middle;
     }
-    return NULL;
+    return low;
+}
+
+struct bide_handler *bide_handlers_find(
+    const struct bide_handlers *handlers, const char *type, const char *queue)
+{
+    struct bide_handler *found = NULL;
+    for (size_t i = find_type(handlers, type); i < handlers->n; i++) {
+        struct bide_handler *handler = &handlers->rows[i];
+        if (strcmp(handler->config->type, type) != 0)
+            break;
+        if (handler->config->on && strcmp(handler->config->on, queue) == 0)
+            return handler;
+        if (!handler->config->on)
+            found = handler;
+    }
+    return found;
 }

@@ -102,6 +102,11 @@ static bide_code apply_on_conflict(const struct envelope *envelope, const json_t
     return apply_text(envelope, value, bide_message_set_on_conflict_named);
 }
 
+static bide_code apply_topic(const struct envelope *envelope, const json_t *value)
+{
+    return apply_text(envelope, value, bide_message_set_topic);
+}
+
 static bide_code apply_headers(const struct envelope *envelope, const json_t *value)
 {
     const char *name, *text;
@@ -187,6 +192,7 @@ static const struct {
 } keys[] = {
     {"body", apply_body, "body_base64"},
     {"body_base64", apply_body_base64, NULL},
+    {"topic", apply_topic, "queue"},
     {"delay", apply_delay, "at"},
     {"at", apply_at, NULL},
     {"headers", apply_headers, NULL},

@@ -1,6 +1,7 @@
 #include "message/message.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -88,12 +89,22 @@ bide_code bide_message_set_id(bide_message *message, const char *id, bide_error 
 
 bide_code bide_message_set_queue(bide_message *message, const char *queue, bide_error *error)
 {
-    if (!bide_queue_name_valid(queue))
+    if (!bide_address_valid(queue))
         return bide_fail(error, BIDE_E_DATA,
             "'%.100s' is not a queue name: letters, digits, '-', '_' and '.', not beginning with a digit or "
-            "a dot, at most %d bytes, and not unrouted, hold.*, *.landing, *.later or *.dead",
+            "a dot, at most %d bytes, and not unrouted, hold.*, *.landing, *.later or *.dead; only "
+            "subscriptions have an '@': SUB@TOPIC",
             queue, BIDE_NAME_MAX);
     return set_text(message, &message->queue, queue, error);
+}
+
+bide_code bide_message_set_topic(bide_message *message, const char *topic, bide_error *error)
+{
+    char address[BIDE_TOPIC_MAX + 2];
+    if (!bide_topic_name_valid(topic))
+        return bide_fail(error, BIDE_E_DATA, "'%.100s' is not a topic: " BIDE_TOPIC_NAME_RULE, topic);
+    snprintf(address, sizeof address, "@%s", topic);
+    return set_text(message, &message->queue, address, error);
 }
 
 bide_code bide_message_set_content_type(bide_message *message, const char *type, bide_error *error)
@@ -355,16 +366,6 @@ struct bide_message *bide_message_copy(const struct bide_message *message)
     return copy;
 }
 
-void bide_message_replay(const struct bide_message *dead, int64_t due_ms, struct bide_message *ret_again)
-{
-    *ret_again = *dead;
-    ret_again->due_ms = due_ms;
-    ret_again->attempt = 1;
-    ret_again->error = ret_again->failures = "";
-    if (ret_again->expires_ms <= due_ms)
-        ret_again->expires_ms = 0;
-}
-
 /* Due and sent are fixed together or not at all. */
 static bide_code stamp_times(struct bide_message *message, int64_t now_ms, bide_error *error)
 {
@@ -393,6 +394,11 @@ bide_code bide_message_stamp(struct bide_message *message, const char *default_q
     }
     if (code == BIDE_OK && !*message->queue)
         code = bide_message_set_queue(message, default_queue, error);
+    if (code == BIDE_OK && *message->unique && bide_is_topic(message->queue))
+        code = bide_fail(error, BIDE_E_DATA,
+            "a message with a unique key cannot go to a topic, where each subscription gets a copy of it: "
+            "send "
+            "it to a queue (docs/topics.md)");
     return code == BIDE_OK ? stamp_times(message, bide_wall_ms(clock), error) : code;
 }
 

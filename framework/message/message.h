@@ -76,6 +76,12 @@ struct bide_message *bide_message_copy(const struct bide_message *message);
  * then. Borrows from the letter; lives as long. */
 void bide_message_replay(const struct bide_message *dead, int64_t due_ms, struct bide_message *ret_again);
 
+/* A message to a topic without any subscription, as it is parked: it did not run, and its error says so.
+ * Borrows from both; lives as long. */
+enum { BIDE_UNROUTED_TEXT = 100 };
+void bide_message_park(
+    const struct bide_message *message, char text[BIDE_UNROUTED_TEXT], struct bide_message *ret_parked);
+
 /* Fixes what was left open, at the moment of sending: id, queue, sent, due, expires, attempt. Calling it
  * again changes nothing (a second try to send keeps id and due). */
 bide_code bide_message_stamp(struct bide_message *message, const char *default_queue,

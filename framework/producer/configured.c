@@ -17,10 +17,10 @@ static bide_code judge_size(const struct bide_config *config, const bide_message
 
 static bide_code choose_queue(const struct bide_config *config, bide_message *message, bide_error *error)
 {
-    const struct bide_handler_config *handler = bide_config_handler(config, bide_message_type(message));
-    if (*bide_message_queue(message) || !handler)
+    const char *address = bide_config_address(config, bide_message_type(message));
+    if (*bide_message_queue(message) || !address)
         return BIDE_OK;
-    return bide_message_set_queue(message, handler->queue, error);
+    return bide_message_set_queue(message, address, error);
 }
 
 bide_code bide_message_from_line(const struct bide_config *config, const char *text, size_t size,

@@ -15,9 +15,14 @@ static bide_code check_added(const struct bide_schedule_config *added, bide_erro
     if (!bide_name_valid(added->name))
         return bide_fail(
             error, BIDE_E_USAGE, "'%.100s' is no name for a schedule: %s", added->name, BIDE_NAME_RULE);
-    if (!bide_name_valid(added->type) || !bide_queue_name_valid(added->queue))
+    if (!bide_name_valid(added->type) || !bide_address_valid(added->queue))
         return bide_fail(error, BIDE_E_USAGE, "'%.100s' is no type, or '%.100s' no queue: %s", added->type,
             added->queue, BIDE_NAME_RULE);
+    if (added->overlap == BIDE_OVERLAP_SKIP && bide_is_topic(added->queue))
+        return bide_fail(error, BIDE_E_USAGE,
+            "--overlap skip: a message to a topic ends once for each subscription, so this has no meaning "
+            "for "
+            "it");
     if (!added->cron && (added->every_ms < 1000 || added->every_ms % 1000 != 0))
         return bide_fail(error, BIDE_E_USAGE, "every: whole seconds, one at least");
     if (size > BIDE_SCHEDULE_BODY_MAX || !bide_utf8_valid(added->body, size))

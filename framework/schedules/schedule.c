@@ -147,7 +147,7 @@ static bool read_declared(const json_t *root, struct bide_schedule_config *ret_d
         .body = text_of(root, "body"),
         .jitter_ms = number_of(root, "jitter_ms")};
     if (number_of(root, "version") != VERSION || !declared.type || !bide_name_valid(declared.type) ||
-        !declared.queue || !bide_queue_name_valid(declared.queue) || !declared.body ||
+        !declared.queue || !bide_address_valid(declared.queue) || !declared.body ||
         (declared.cron ? !declared.timezone : declared.every_ms < 1000) || declared.jitter_ms < 0 ||
         !read_choice(root, "catch_up", catch_ups, 3, &catch_up) ||
         !read_choice(root, "overlap", overlaps, 2, &overlap))

@@ -46,7 +46,7 @@ static bide_code fill_in(const struct bide_config *config, const struct bide_clo
     const struct bide_settlement *settlement, struct bide_message *to, bide_error *error)
 {
     const struct bide_message *died = settlement->delivery->message;
-    const struct bide_handler_config *served = bide_config_handler(config, to->type);
+    const char *address = bide_config_address(config, to->type);
     bide_code code = bide_message_set_header(to, BIDE_ON_DEAD_HEADER, died->id, error);
     if (code == BIDE_OK)
         code = bide_message_set_content_type(to, "application/json", error);
@@ -54,7 +54,7 @@ static bide_code fill_in(const struct bide_config *config, const struct bide_clo
         code = set_body(config, clock, settlement, to, error);
     bide_trace_pass_on(died, to);
     if (code == BIDE_OK)
-        code = bide_message_stamp(to, served ? served->queue : died->queue, clock, error);
+        code = bide_message_stamp(to, address ? address : died->queue, clock, error);
     return code;
 }
 

@@ -159,8 +159,9 @@ void bide_passage_take_in(
             &(struct bide_decision){.verdict = BIDE_VERDICT_RELEASE});
         return;
     }
-    *job = (struct bide_job){
-        .delivery = delivery, .handler = bide_handlers_find(passage->site.handlers, delivery->message->type)};
+    const struct bide_message *message = delivery->message;
+    *job = (struct bide_job){.delivery = delivery,
+        .handler = bide_handlers_find(passage->site.handlers, message->type, message->queue)};
     if (passage->draining) /* was under way when the broker was told to stop */
         release(passage, job);
     else

@@ -8,6 +8,8 @@ export type Body = Json | Uint8Array | undefined;
 export interface SendOptions {
   id?: string;
   queue?: string;
+  /** Instead of a queue: each subscription of the topic gets a copy. */
+  topic?: string;
   /** Run it after so long. */
   delay?: Duration;
   /** Run it at an instant; not together with delay. */

@@ -40,13 +40,14 @@ export function milliseconds(value) {
 }
 
 // A message as one object of `bide send --lines`.
-function envelope(type, body, {id, queue, delay, at, expires, headers, contentType, unique, uniqueFor, onConflict, maxWait} = {}) {
+function envelope(type, body, {id, queue, topic, delay, at, expires, headers, contentType, unique, uniqueFor, onConflict, maxWait} = {}) {
   if (delay !== undefined && at !== undefined) throw new TypeError('delay and at: give one of them');
   const row = {type};
   if (body instanceof Uint8Array) row.body_base64 = Buffer.from(body).toString('base64');
   else if (body !== undefined) row.body = body;
   if (id !== undefined) row.id = id;
   if (queue !== undefined) row.queue = queue;
+  if (topic !== undefined) row.topic = topic;
   if (delay !== undefined) row.delay = `${milliseconds(delay)}ms`;
   if (at !== undefined) row.at = at instanceof Date ? at.toISOString() : at;
   if (expires !== undefined) row.expires = `${milliseconds(expires)}ms`;

@@ -87,7 +87,7 @@ def _milliseconds(value: Duration) -> int:
     return round(total)
 
 
-def _envelope(type: str, body: Body = None, *, id: Optional[str] = None, queue: Optional[str] = None,
+def _envelope(type: str, body: Body = None, *, id: Optional[str] = None, queue: Optional[str] = None, topic: Optional[str] = None,
               delay: Optional[Duration] = None, at: Union[None, str, Any] = None, expires: Optional[Duration] = None,
               headers: Optional[Mapping[str, str]] = None, content_type: Optional[str] = None, unique: Optional[str] = None,
               unique_for: Optional[Duration] = None, on_conflict: Optional[str] = None, max_wait: Optional[Duration] = None) -> dict:
@@ -99,7 +99,7 @@ def _envelope(type: str, body: Body = None, *, id: Optional[str] = None, queue: 
         row["body_base64"] = base64.b64encode(bytes(body)).decode()
     elif body is not None:
         row["body"] = body
-    for key, value in (("id", id), ("queue", queue), ("content_type", content_type), ("unique", unique), ("on_conflict", on_conflict)):
+    for key, value in (("id", id), ("queue", queue), ("topic", topic), ("content_type", content_type), ("unique", unique), ("on_conflict", on_conflict)):
         if value is not None:
             row[key] = value
     for key, value in (("delay", delay), ("expires", expires), ("unique_for", unique_for), ("max_wait", max_wait)):
@@ -198,7 +198,7 @@ def _run() -> _Run:
 
 
 def send(type: str, body: Body = None, **options: Any) -> None:
-    """Inside a handler: a message that is sent if, and only if, this run ends well. Options: id, queue, delay, at, expires, headers,
+    """Inside a handler: a message that is sent if, and only if, this run ends well. Options: id, queue, topic, delay, at, expires, headers,
     content_type."""
     run = _run()
     run.write({"run": run.number, "send": _envelope(type, body, **options)})
@@ -512,7 +512,7 @@ class Client:
         return bool(poll.poll(0))
 
     def send(self, type: str, body: Body = None, **options: Any) -> str:
-        """Sends one message; returns its id once the broker has confirmed it. Options: id, queue, delay, at, expires, headers,
+        """Sends one message; returns its id once the broker has confirmed it. Options: id, queue, topic, delay, at, expires, headers,
         content_type, unique, unique_for, on_conflict, max_wait. Where the unique key is taken: the id of the message that has it."""
         status, text = self._post(_encode(_envelope(type, body, **options)), "application/json")
         if status != 200:

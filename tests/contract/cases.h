@@ -44,6 +44,7 @@ extern const struct case_group ownership_cases;
 extern const struct case_group validation_cases;
 extern const struct case_group erasing_cases;
 extern const struct case_group starving_cases;
+extern const struct case_group topic_cases;
 extern const struct case_group ledger_cases;
 
 /* How long a message that may run may take to be handed out, and how late after its due time: on a machine

@@ -23,6 +23,7 @@ static const struct case_group *const groups[] = {
     &dead_trim_cases,
     &changing_cases,
     &moving_cases,
+    &topic_cases,
     &stats_cases,
     &ownership_cases,
     &validation_cases,

@@ -86,7 +86,7 @@ void plugin_run_attempt(struct plugin_run *run, int attempt)
 
 bide_outcome plugin_run_handle(struct plugin_run *run)
 {
-    struct bide_handler *handler = bide_handlers_find(&run->handlers, "test");
+    struct bide_handler *handler = bide_handlers_find(&run->handlers, "test", "default");
     struct bide_delivery delivery = {.message = run->message};
     struct bide_job job = {.delivery = &delivery, .handler = handler};
     const struct bide_clock *clock = bide_clock_system();

@@ -89,15 +89,21 @@ static bool matches(const struct bide_dead_filter *filter, const struct bide_mem
     return bide_dead_matches(filter, &(struct bide_dead_letter){row->message, row->reason, row->died_ms});
 }
 
+/* Would a replay park it again at once? */
+static bool is_stranded(const struct bide_memory_store *store, const struct bide_message *message)
+{
+    return bide_is_topic(message->queue) && !bide_memory_has_subscription(store, message->queue + 1);
+}
+
 /* Those that match, in their order, into `to`: out of everybody's way until they are put somewhere. */
-static void choose(
-    struct bide_memory_admin *admin, const struct bide_dead_filter *filter, struct bide_memory_rows *to)
+static void choose(struct bide_memory_admin *admin, const struct bide_dead_filter *filter, bool replays,
+    struct bide_memory_rows *to)
 {
     size_t n = 0, most = filter->limit ? filter->limit : SIZE_MAX;
     struct bide_memory_row *next;
     for (struct bide_memory_row *row = TAILQ_FIRST(&admin->store->dead); row && n < most; row = next) {
         next = TAILQ_NEXT(row, link);
-        if (!matches(filter, row))
+        if (!matches(filter, row) || (replays && is_stranded(admin->store, row->message)))
             continue;
         TAILQ_REMOVE(&admin->store->dead, row, link);
         TAILQ_INSERT_TAIL(to, row, link);
@@ -159,14 +165,11 @@ typedef bool work_on(struct bide_memory_admin *admin, struct bide_memory_row *ro
 static bool revive(struct bide_memory_admin *admin, struct bide_memory_row *row, int64_t due_ms)
 {
     struct bide_message again;
+    const struct bide_message *const one[] = {&again};
     bide_message_replay(row->message, due_ms, &again);
-    struct bide_message *fresh = bide_message_copy(&again);
-    if (!fresh)
+    if (!bide_memory_send(admin->store, one, 1, bide_wall_ms(admin->clock)))
         return false;
-    bide_message_destroy(row->message);
-    row->message = fresh;
-    row->order = 0;
-    bide_memory_put(admin->store, row, bide_wall_ms(admin->clock));
+    bide_memory_row_destroy(row);
     return true;
 }
 
@@ -187,7 +190,7 @@ static bide_code work_on_each(struct bide_memory_admin *admin, const struct bide
     bide_code code = BIDE_OK;
     *ret_n = 0;
     bide_memory_lock();
-    choose(admin, filter, &chosen);
+    choose(admin, filter, work == revive, &chosen);
     uint64_t total = (uint64_t)length(&chosen);
     while (code == BIDE_OK && (row = TAILQ_LAST(&chosen, bide_memory_rows)) &&
            (!progress || progress(user, *ret_n, total))) {
@@ -392,6 +395,7 @@ static bide_code erase(struct bide_admin *base, bide_error *error)
     {
         clear(&queue->ready);
         clear(&queue->delayed);
+        queue->is_joined = false;
     }
     bide_memory_unlock();
     return BIDE_OK;
@@ -413,6 +417,9 @@ static const struct bide_admin_ops ops = {
     .export_each = export_each,
     .dead_add = dead_add,
     .verify = verify,
+    .join = bide_memory_join,
+    .leave = bide_memory_leave,
+    .subscriptions = bide_memory_subscriptions,
     .same_place = same_place,
     .erase = erase,
     .destroy = destroy,

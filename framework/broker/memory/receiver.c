@@ -147,23 +147,10 @@ static bool change(struct bide_memory_row *row, const struct bide_settlement *se
     return true;
 }
 
-/* All or none of them. */
 static bool send_on(struct bide_memory_store *store, const struct bide_settlement *settlement, int64_t now_ms)
 {
-    struct bide_memory_rows rows = TAILQ_HEAD_INITIALIZER(rows);
-    struct bide_memory_row *row = NULL;
-    size_t n = 0;
-    for (; n < settlement->n_sends && (row = bide_memory_row(store, settlement->sends[n])); n++)
-        TAILQ_INSERT_TAIL(&rows, row, link);
-    bool complete = n == settlement->n_sends;
-    while ((row = TAILQ_FIRST(&rows))) {
-        TAILQ_REMOVE(&rows, row, link);
-        if (complete)
-            bide_memory_put(store, row, now_ms);
-        else
-            bide_memory_row_destroy(row);
-    }
-    return complete;
+    const struct bide_message *const *sends = (const struct bide_message *const *)settlement->sends;
+    return bide_memory_send(store, sends, settlement->n_sends, now_ms);
 }
 
 /* False where there is no memory. */
@@ -374,8 +361,13 @@ bide_code bide_memory_open_receiver(
         return code;
     }
     bide_memory_lock();
-    for (size_t i = 0; i < options->n_queues; i++)
-        receiver->served[i].queue = bide_memory_queue(receiver->store, options->queues[i]);
+    for (size_t i = 0; i < options->n_queues; i++) {
+        struct bide_memory_queue *queue = bide_memory_queue(receiver->store, options->queues[i]);
+        queue->is_joined |= bide_queue_topic(queue->name) != NULL;
+        receiver->served[i].queue = queue;
+    }
+    for (size_t i = 0; i < options->n_subscriptions; i++)
+        bide_memory_queue(receiver->store, options->subscriptions[i])->is_joined = true;
     TAILQ_INSERT_TAIL(&receiver->store->receivers, receiver, link);
     bide_memory_unlock();
     *ret_receiver = &receiver->base;

@@ -14,12 +14,11 @@ static bide_code send_all(struct bide_sender *base, struct bide_message *const *
     bide_code code = BIDE_OK;
     bide_memory_lock();
     for (size_t i = 0; i < n && code == BIDE_OK; i++) {
-        struct bide_memory_row *row = bide_memory_row(sender->store, messages[i]);
-        if (!row)
+        const struct bide_message *const one[] = {messages[i]};
+        bool sent = bide_memory_send(sender->store, one, 1, bide_wall_ms(sender->clock));
+        if (!sent)
             code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
-        else
-            bide_memory_put(sender->store, row, bide_wall_ms(sender->clock));
-        results[i] = row ? BIDE_SENT_OK : BIDE_SENT_UNKNOWN;
+        results[i] = sent ? BIDE_SENT_OK : BIDE_SENT_UNKNOWN;
     }
     bide_memory_unlock();
     return code;

@@ -71,6 +71,8 @@ bide_code bide_memory_store_open(
     bool complete = store != NULL;
     for (size_t i = 0; complete && i < options->n_queues; i++)
         complete = bide_memory_queue(store, options->queues[i]) != NULL;
+    for (size_t i = 0; complete && i < options->n_subscriptions; i++)
+        complete = bide_memory_queue(store, options->subscriptions[i]) != NULL;
     bide_memory_unlock();
     if (!complete)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");

@@ -40,6 +40,7 @@ struct bide_memory_queue {
     struct bide_memory_rows delayed; /* by due */
     int64_t held;
     int64_t cancelled;
+    bool is_joined; /* as a subscription of its topic */
 };
 
 struct bide_memory_store {
@@ -72,6 +73,16 @@ void bide_memory_put(struct bide_memory_store *store, struct bide_memory_row *ro
 /* From no list to the dead letters. */
 void bide_memory_bury(
     struct bide_memory_store *store, struct bide_memory_row *row, enum bide_reason reason, int64_t died_ms);
+/* Copies of the messages, all or none of them: to their queues, and of what is addressed to a topic one to
+ * each subscription, or to the dead letters. False where there is no memory. */
+bool bide_memory_send(
+    struct bide_memory_store *store, const struct bide_message *const *messages, size_t n, int64_t now_ms);
+bool bide_memory_has_subscription(const struct bide_memory_store *store, const char *topic);
+bide_code bide_memory_join(struct bide_admin *admin, const char *subscription, bide_error *error);
+bide_code bide_memory_leave(struct bide_admin *admin, const char *subscription, bide_error *error);
+bide_code bide_memory_subscriptions(
+    struct bide_admin *admin, bide_subscription_visit *visit, void *user, bide_error *error);
+
 /* What has fallen due becomes ready. */
 void bide_memory_promote(struct bide_memory_store *store, struct bide_memory_queue *queue, int64_t now_ms);
 

@@ -4,14 +4,15 @@
 
 #include "broker/rabbitmq/publisher.h"
 
-/* An address and the memory of its key. */
+/* An address and the memory of its key. Do not copy it. */
 struct bide_rmq_route {
     struct bide_rmq_address address;
+    char end[BIDE_TOPIC_MAX + 3]; /* "@.TOPIC" */
     char key[BIDE_RMQ_PATH + BIDE_NAME_MAX + 1];
 };
 
 /* The address for a message to be run when it is due: the work queue, the landing queue, or the ladder first.
- * `queue` is borrowed. */
+ * `queue` is borrowed; it may be a topic's address. */
 void bide_rmq_route_due(struct bide_rmq_route *route, const struct bide_rmq_settings *settings,
     const char *queue, const struct bide_message *message);
 /* The same for a message that its worker may not run now and holds back: it stays on the ladder for all but a

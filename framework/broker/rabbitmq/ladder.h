@@ -44,6 +44,9 @@ enum {
 
 enum { BIDE_RMQ_PATH = 24 };
 
+/* What is for the topic T has "@.T" in its routing key where other messages have their queue's name. */
+#define BIDE_RMQ_TOPIC_WORD "@."
+
 struct bide_rmq_climb {
     int first; /* the first rung, or BIDE_RMQ_RUNGS: so short that it goes straight to the landing queue */
     int numbers[BIDE_RMQ_RUNGS]; /* by rung */

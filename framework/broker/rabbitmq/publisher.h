@@ -33,7 +33,7 @@ struct bide_rmq_in_flight {
     bool returned;
 };
 
-enum { BIDE_RMQ_DENIALS = BIDE_RMQ_RUNGS + 4 }; /* exchanges that are published to */
+enum { BIDE_RMQ_DENIALS = BIDE_RMQ_RUNGS + 5 }; /* exchanges that are published to */
 
 struct bide_rmq_publisher {
     const struct bide_rmq_settings *settings;

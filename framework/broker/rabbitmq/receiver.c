@@ -405,6 +405,7 @@ bide_code bide_rmq_open_receiver(
     bide_code code = bide_rmq_settings_create(options, &settings, error);
     if (code != BIDE_OK)
         return code;
+    settings->joins = true;
     struct bide_rmq_receiver *receiver = bide_calloc(1, sizeof *receiver);
     if (!receiver) {
         bide_rmq_settings_destroy(settings);

@@ -52,6 +52,42 @@ static const char *name_rung(struct bide_arena *arena, const char *name_space, i
     return join(arena, name_space, "hold.rung.", bide_rmq_rung_text(rung, 1, text));
 }
 
+static bool add_queue(struct bide_rmq_settings *settings, const char *name)
+{
+    struct bide_arena *arena = &settings->arena;
+    const char *ns = settings->name_space;
+    struct bide_rmq_queue *queue = &settings->queues[settings->n_known++];
+    *queue = (struct bide_rmq_queue){.name = keep(arena, name),
+        .work = join(arena, ns, name, ""),
+        .landing = join(arena, ns, name, ".landing"),
+        .later = join(arena, ns, name, ".later"),
+        .dead = join(arena, ns, name, ".dead")};
+    return queue->name && queue->work && queue->landing && queue->later && queue->dead;
+}
+
+static bool is_known(const struct bide_rmq_settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->n_known; i++)
+        if (strcmp(settings->queues[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+bool bide_rmq_settings_name_queues(struct bide_rmq_settings *settings, const char *const *queues,
+    size_t n_queues, const char *const *others, size_t n_others)
+{
+    settings->queues =
+        bide_arena_alloc(&settings->arena, (n_queues + n_others + 1) * sizeof *settings->queues);
+    bool complete = settings->queues != NULL;
+    settings->n_known = 0;
+    for (size_t i = 0; complete && i < n_queues; i++)
+        complete = add_queue(settings, queues[i]);
+    settings->n_queues = settings->n_known;
+    for (size_t i = 0; complete && i < n_others; i++)
+        complete = is_known(settings, others[i]) || add_queue(settings, others[i]);
+    return complete;
+}
+
 static bool name_everything(struct bide_rmq_settings *settings, const struct bide_broker_options *options)
 {
     struct bide_arena *arena = &settings->arena;
@@ -61,28 +97,17 @@ static bool name_everything(struct bide_rmq_settings *settings, const struct bid
     settings->work_exchange = join(arena, ns, "work", "");
     settings->landing_exchange = join(arena, ns, "landing", "");
     settings->due_exchange = join(arena, ns, "due", "");
+    settings->topic_exchange = join(arena, ns, "topic", "");
     settings->unrouted = join(arena, ns, "unrouted", "");
     settings->later_exchange = join(arena, ns, "later", "");
     settings->unrouted_later = join(arena, ns, "unrouted", ".later");
     bool complete = settings->work_exchange && settings->landing_exchange && settings->due_exchange &&
-                    settings->unrouted && settings->later_exchange && settings->unrouted_later;
+                    settings->topic_exchange && settings->unrouted && settings->later_exchange &&
+                    settings->unrouted_later;
     for (int rung = 0; rung < BIDE_RMQ_RUNGS; rung++)
         complete &= (settings->hold_exchange[rung] = name_rung(arena, ns, rung)) != NULL;
-    settings->queues = bide_arena_alloc(arena, (options->n_queues + 1) * sizeof *settings->queues);
-    if (!settings->queues)
-        return false;
-    for (size_t i = 0; i < options->n_queues; i++) {
-        const char *name = options->queues[i];
-        struct bide_rmq_queue *queue = &settings->queues[i];
-        *queue = (struct bide_rmq_queue){.name = keep(arena, name),
-            .work = join(arena, ns, name, ""),
-            .landing = join(arena, ns, name, ".landing"),
-            .later = join(arena, ns, name, ".later"),
-            .dead = join(arena, ns, name, ".dead")};
-        complete &= queue->name && queue->work && queue->landing && queue->later && queue->dead;
-    }
-    settings->n_queues = options->n_queues;
-    return complete;
+    return complete && bide_rmq_settings_name_queues(settings, options->queues, options->n_queues,
+                           options->subscriptions, options->n_subscriptions);
 }
 
 /* ---- the URL ---- */

@@ -51,12 +51,15 @@ struct bide_rmq_settings {
 
     const char *name_space;
     const char *work_exchange, *landing_exchange, *due_exchange;
-    const char *unrouted; /* exchange and queue */
+    const char *topic_exchange; /* docs/topics.md */
+    const char *unrouted;       /* exchange and queue */
     const char *later_exchange;
     const char *unrouted_later; /* exchange and queue: from the later exchange to the unrouted one */
     const char *hold_exchange[BIDE_RMQ_RUNGS];
-    struct bide_rmq_queue *queues;
+    struct bide_rmq_queue *queues; /* those that are served, then other subscriptions */
     size_t n_queues;
+    size_t n_known; /* with these */
+    bool joins;     /* declares subscriptions: a receiver */
     struct bide_arena arena;
 };
 
@@ -64,6 +67,9 @@ struct bide_rmq_settings {
 bide_code bide_rmq_settings_create(
     const struct bide_broker_options *options, struct bide_rmq_settings **ret_settings, bide_error *error);
 void bide_rmq_settings_destroy(struct bide_rmq_settings *settings);
+/* Composes the names of these queues, for new settings. False: there is no memory. */
+bool bide_rmq_settings_name_queues(struct bide_rmq_settings *settings, const char *const *queues,
+    size_t n_queues, const char *const *others, size_t n_others);
 
 /* The queue of a worker's channel: the parts of queue 0, of queue 1, … */
 static inline const char *bide_rmq_queue_of_channel(const struct bide_rmq_settings *settings, size_t channel)

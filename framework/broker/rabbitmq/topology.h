@@ -29,6 +29,7 @@ struct bide_rmq_row {
 struct bide_rmq_topology {
     struct bide_rmq_row *rows; /* a row stands behind the rows that it refers to */
     size_t n_rows;
+    size_t n_ladder; /* the last so many are the ladder's */
     struct bide_arena arena;
 };
 
@@ -60,5 +61,13 @@ bide_code bide_rmq_topology_declare_possible(struct bide_rmq_link *link, amqp_ch
 /* Deletes all rows with the messages in them. A missing row is no failure. On an open channel; an error
  * closes it. */
 bide_code bide_rmq_topology_delete(struct bide_rmq_link *link, amqp_channel_t channel, bide_error *error);
+
+/* Declares the queues of a subscription, and binds them to its topic. On an open channel, like leave; an
+ * error closes it. */
+bide_code bide_rmq_topology_join(
+    struct bide_rmq_link *link, amqp_channel_t channel, const char *subscription, bide_error *error);
+/* Deletes them with what is in them. */
+bide_code bide_rmq_topology_leave(
+    struct bide_rmq_link *link, amqp_channel_t channel, const char *subscription, bide_error *error);
 
 #endif

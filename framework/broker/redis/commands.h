@@ -49,6 +49,7 @@ enum bide_redis_kind {
     ROW(BIDE_REDIS_XREADGROUP, "XREADGROUP", QUEUE)                                                          \
     ROW(BIDE_REDIS_WAIT, "WAIT", WAIT)                                                                       \
     ROW(BIDE_REDIS_SMEMBERS, "SMEMBERS", ADMIN)                                                              \
+    ROW(BIDE_REDIS_SISMEMBER, "SISMEMBER", ADMIN)                                                            \
     ROW(BIDE_REDIS_HKEYS, "HKEYS", ADMIN)                                                                    \
     ROW(BIDE_REDIS_SREM, "SREM", KEEP)                                                                       \
     ROW(BIDE_REDIS_PING, "PING", ADMIN)                                                                      \

@@ -183,16 +183,12 @@ static struct bide_redis_taker taker_of(struct bide_redis_keeper *keeper)
 /* ---- making links ---- */
 
 /* A worker that serves goes on without a queue that is refused. */
-static bide_code declare_queue(
-    struct bide_redis_keeper *keeper, struct bide_redis_link *link, const char *queue, bide_error *error)
+static bide_code declare_queue(struct bide_redis_keeper *keeper, struct bide_redis_link *link,
+    const char *queue, bool joins, bide_error *error)
 {
     const char *name_space = keeper->settings->name_space;
     struct bide_redis_args *args = &keeper->args;
-    bide_redis_link_script(link, args, BIDE_REDIS_DECLARE, 3);
-    bide_redis_args_format(args, "{%s}:q:%s:ready", name_space, queue);
-    bide_redis_keys_one(args, name_space, "workers");
-    bide_redis_keys_one(args, name_space, "queues");
-    bide_redis_args_text(args, queue);
+    bide_redis_link_declare(link, args, name_space, queue, joins);
     redisReply *reply = NULL;
     enum bide_redis_action action = BIDE_REDIS_RECONNECT;
     bide_code code = bide_redis_link_call(link, args, "declaring a queue", &reply, &action, error);
@@ -211,10 +207,12 @@ static bide_code declare_queues(
     bide_code code = BIDE_OK;
     bide_error why = {0};
     for (size_t i = 0; code == BIDE_OK && i < keeper->settings->n_queues; i++) {
-        code = declare_queue(keeper, link, keeper->settings->queues[i], error);
+        code = declare_queue(keeper, link, keeper->settings->queues[i], false, error);
         if (beat_between(keeper, &why) != BIDE_OK)
             drop_beat(keeper, &why);
     }
+    for (char **join = keeper->settings->joins; code == BIDE_OK && join && *join; join++)
+        code = declare_queue(keeper, link, *join, true, error);
     return code;
 }
 

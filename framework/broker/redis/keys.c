@@ -1,5 +1,7 @@
 #include "broker/redis/keys.h"
 
+#include "base/names.h"
+
 void bide_redis_keys_queue(struct bide_redis_args *args, const char *name_space, const char *queue)
 {
     static const char *const parts[BIDE_REDIS_QUEUE_KEYS] = {"ready", "delayed", "held", "waiting", "alarm"};
@@ -18,6 +20,11 @@ void bide_redis_keys_claimed(
     struct bide_redis_args *args, const char *name_space, const char *queue, const char *worker)
 {
     bide_redis_args_format(args, "{%s}:q:%s:claimed:%s", name_space, queue, worker);
+}
+
+void bide_redis_keys_subscriptions(struct bide_redis_args *args, const char *name_space, const char *queue)
+{
+    bide_redis_args_format(args, "{%s}:q:@%s:subscriptions", name_space, bide_queue_topic(queue));
 }
 
 void bide_redis_keys_one(struct bide_redis_args *args, const char *name_space, const char *name)

@@ -8,6 +8,7 @@
  *   {ns}:q:Q:claimed:W       zset     token -> due ms in worker W's hands
  *   {ns}:q:Q:waiting         set      workers to be woken for this queue: each claims, or passes it on
  *   {ns}:q:Q:alarm           string   the waiting worker that claims when the earliest delayed one is near
+ *   {ns}:q:@T:subscriptions  set      of topic T: the queues SUB@T that get a copy of what is sent to it
  *   {ns}:workers             hash     worker -> what it calls itself; who is in here owns what it claimed
  *   {ns}:alive:W             string   Unix ms of W's last heartbeat; expires when W stops beating
  *   {ns}:lost                set      workers whose messages are being taken over
@@ -36,6 +37,8 @@ void bide_redis_keys_queue(struct bide_redis_args *args, const char *name_space,
 void bide_redis_keys_dead(struct bide_redis_args *args, const char *name_space);
 void bide_redis_keys_claimed(
     struct bide_redis_args *args, const char *name_space, const char *queue, const char *worker);
+/* Of the topic of "SUB@TOPIC" or "@TOPIC". */
+void bide_redis_keys_subscriptions(struct bide_redis_args *args, const char *name_space, const char *queue);
 /* {ns}:<name> */
 void bide_redis_keys_one(struct bide_redis_args *args, const char *name_space, const char *name);
 /* What a worker's name is put behind: "{ns}:wake:". */

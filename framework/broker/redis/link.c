@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "broker/redis/keys.h"
 #include "broker/redis/tls.h"
 
 struct bide_redis_link {
@@ -394,4 +395,16 @@ void bide_redis_link_destroy(struct bide_redis_link *link)
     if (link->context)
         redisFree(link->context);
     bide_free(link);
+}
+
+void bide_redis_link_declare(struct bide_redis_link *link, struct bide_redis_args *args,
+    const char *name_space, const char *queue, bool joins)
+{
+    bide_redis_link_script(link, args, BIDE_REDIS_DECLARE, joins ? 4 : 3);
+    bide_redis_args_format(args, "{%s}:q:%s:ready", name_space, queue);
+    bide_redis_keys_one(args, name_space, "workers");
+    bide_redis_keys_one(args, name_space, "queues");
+    if (joins)
+        bide_redis_keys_subscriptions(args, name_space, queue);
+    bide_redis_args_text(args, queue);
 }

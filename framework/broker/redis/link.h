@@ -45,6 +45,10 @@ bide_code bide_redis_link_reply(struct bide_redis_link *link, redisReply **ret_r
 bide_code bide_redis_link_call(struct bide_redis_link *link, const struct bide_redis_args *args,
     const char *doing, redisReply **ret_reply, enum bide_redis_action *ret_action, bide_error *error);
 
+/* The script that declares a queue, as a subscription that joins its topic, too, in `args`. */
+void bide_redis_link_declare(struct bide_redis_link *link, struct bide_redis_args *args,
+    const char *name_space, const char *queue, bool joins);
+
 /* From now on the link does not wait. */
 bide_code bide_redis_link_unblock(struct bide_redis_link *link, bide_error *error);
 int bide_redis_link_fd(const struct bide_redis_link *link);

@@ -1,3 +1,4 @@
+#include "broker/joins.h"
 #include "broker/redis/receiver.h"
 
 #include <string.h>
@@ -385,6 +386,9 @@ static bide_code set_up(
     bide_code code = bide_redis_settings_create(options, &receiver->settings, error);
     if (code != BIDE_OK)
         return code;
+    receiver->settings->joins = bide_joins(options);
+    if (!receiver->settings->joins)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     receiver->queues = bide_calloc(receiver->settings->n_queues + 1, sizeof *receiver->queues);
     if (!receiver->queues)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");

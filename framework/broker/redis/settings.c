@@ -1,3 +1,4 @@
+#include "broker/joins.h"
 #include "broker/redis/settings.h"
 
 #include <math.h>
@@ -169,5 +170,6 @@ void bide_redis_settings_destroy(struct bide_redis_settings *settings)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         bide_free(texts[i]);
     bide_free(settings->queues);
+    bide_joins_free(settings->joins);
     bide_free(settings);
 }

@@ -39,6 +39,7 @@ struct bide_redis_settings {
     char *client_name;
     char **queues;
     size_t n_queues;
+    char **joins;            /* of a receiver: subscriptions, ended by NULL; else NULL */
     int64_t call_timeout_ms; /* for one send or admin call */
     size_t max_body;
     size_t max_in_flight;

@@ -3,7 +3,9 @@
 #include "base/killpoint.h"
 #include "base/alloc.h"
 #include "bide/log.h"
+#include "broker/joins.h"
 #include "broker/sqlite/sqlite.h"
+#include "broker/sqlite/topic.h"
 #include "broker/sqlite/workers.h"
 
 enum {
@@ -23,6 +25,8 @@ static bide_code connect(struct bide_sqlite_receiver *receiver, bide_error *erro
     if (code != BIDE_OK)
         return code;
     code = bide_sqlite_worker_register(file, receiver->name, TURN_US, &receiver->worker, error);
+    if (code == BIDE_OK)
+        code = bide_sqlite_join(file, receiver->joins, TURN_US, error);
     if (code == BIDE_OK)
         code = bide_sqlite_watch_files(&receiver->watch, file->path, file->lock_path, error);
     if (code != BIDE_OK) {
@@ -335,6 +339,7 @@ static void receiver_destroy(struct bide_receiver *base)
     for (size_t i = 0; i < receiver->n_queues; i++)
         bide_free(receiver->queues[i].name);
     bide_free(receiver->queues);
+    bide_joins_free(receiver->joins);
     bide_free(receiver->name);
     bide_heap_release(&receiver->early);
     bide_buffer_release(&receiver->scratch);
@@ -359,7 +364,8 @@ static bide_code set_up(
     receiver->max_in_flight = options->max_in_flight ? options->max_in_flight : SIZE_MAX;
     receiver->name = bide_strdup(options->client_name ? options->client_name : "bide worker");
     receiver->queues = bide_calloc(options->n_queues ? options->n_queues : 1, sizeof *receiver->queues);
-    if (!receiver->name || !receiver->queues)
+    receiver->joins = bide_joins(options);
+    if (!receiver->name || !receiver->queues || !receiver->joins)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     for (size_t i = 0; i < options->n_queues; i++) {
         receiver->queues[i].name = bide_strdup(options->queues[i]);

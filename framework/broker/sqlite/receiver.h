@@ -67,6 +67,7 @@ struct bide_sqlite_receiver {
     struct bide_sqlite_file file;
     struct bide_sqlite_watch watch;
     char *name;
+    char **joins;        /* subscriptions, ended by NULL */
     int64_t worker;      /* this worker's number in the file */
     uint64_t generation; /* counts up when the earlier claims are no longer this worker's */
     struct bide_sqlite_queue *queues;

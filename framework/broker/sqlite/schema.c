@@ -5,8 +5,9 @@
 /* message: every message that is not dead. waiting: the place in line of those that no worker holds, by due
  * time; to claim a message, a worker deletes its row here. Rows of waiting and claim are small beside the
  * bodies, so that claiming and settling write few pages (docs/decisions/0002). dead: `seq` counts up in order
- * of death. count: see counts.h; it is made last, so where it exists, all tables do. A field that is newer
- * than these texts (message/fields.h) becomes a column behind them: see add_columns. */
+ * of death. subscription: who gets a copy of what is sent to a topic. count: see counts.h; it is made last,
+ * so where it exists, all tables do. A field that is newer than these texts (message/fields.h) becomes a
+ * column behind them: see add_columns. */
 static const char tables[] =
     "CREATE TABLE IF NOT EXISTS {message}(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, "
     "queue TEXT NOT NULL, due_ms INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 1, sent_ms INTEGER, "
@@ -24,6 +25,8 @@ static const char tables[] =
     "CREATE INDEX IF NOT EXISTS {dead_queue} ON {dead}(queue);"
     "CREATE INDEX IF NOT EXISTS {dead_type} ON {dead}(type);"
     "CREATE INDEX IF NOT EXISTS {dead_reason} ON {dead}(reason);"
+    "CREATE TABLE IF NOT EXISTS {subscription}(topic TEXT NOT NULL, queue TEXT NOT NULL, "
+    "PRIMARY KEY(topic, queue)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS {count}(queue TEXT PRIMARY KEY, waiting INTEGER NOT NULL, "
     "ready INTEGER NOT NULL, due_ms INTEGER NOT NULL, seq INTEGER NOT NULL, dead INTEGER NOT NULL) "
     "WITHOUT ROWID;";
@@ -125,7 +128,8 @@ static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *r
             file->path, (long long)version, BIDE_SQLITE_VERSION);
     }
     code = bide_sqlite_number(file,
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('{=message}', '{=count}')",
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('{=message}', '{=count}', "
+        "'{=subscription}')",
         &present, error);
     if (code == BIDE_OK)
         code = bide_sqlite_number(file,
@@ -135,7 +139,7 @@ static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *r
             &columns, error);
     if (code == BIDE_OK)
         *ret_schema = present == 0 ? BIDE_SQLITE_ABSENT
-                      : present == 2 && version == BIDE_SQLITE_VERSION && columns == 2 * BIDE_N_FIELDS
+                      : present == 3 && version == BIDE_SQLITE_VERSION && columns == 2 * BIDE_N_FIELDS
                           ? BIDE_SQLITE_CURRENT
                           : BIDE_SQLITE_OLD;
     return code;
@@ -201,7 +205,7 @@ bide_code bide_sqlite_schema_drop(struct bide_sqlite_file *file, bide_error *err
     code = bide_sqlite_exec(file,
         "DROP TABLE IF EXISTS {message}; DROP TABLE IF EXISTS {waiting}; DROP TABLE IF EXISTS {claim};"
         "DROP TABLE IF EXISTS {worker}; DROP TABLE IF EXISTS {dead}; DROP TABLE IF EXISTS {cancelled};"
-        "DROP TABLE IF EXISTS {count}",
+        "DROP TABLE IF EXISTS {subscription}; DROP TABLE IF EXISTS {count}",
         error);
     if (code == BIDE_OK)
         return bide_sqlite_commit(file, error);

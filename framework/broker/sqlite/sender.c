@@ -2,7 +2,7 @@
 
 #include "base/killpoint.h"
 #include "base/alloc.h"
-#include "broker/sqlite/row.h"
+#include "broker/sqlite/topic.h"
 
 struct sender {
     struct bide_sender base;
@@ -18,7 +18,7 @@ static bide_code send_once(struct sender *sender, struct bide_message *const *me
     if (code != BIDE_OK)
         return code;
     for (size_t i = 0; code == BIDE_OK && i < n; i++)
-        code = bide_sqlite_insert(&sender->file, messages[i], &sender->scratch, error);
+        code = bide_sqlite_send(&sender->file, messages[i], &sender->scratch, error);
     BIDE_KILL_POINT("send/sqlite-inserted");
     if (code == BIDE_OK)
         code = bide_sqlite_commit(&sender->file, error);

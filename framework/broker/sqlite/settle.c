@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "broker/sqlite/row.h"
+#include "broker/sqlite/topic.h"
 
 void bide_sqlite_settle_add(struct bide_sqlite_receiver *receiver, const struct bide_settlement *settlement)
 {
@@ -36,7 +36,7 @@ static bide_code send_on(
 {
     bide_code code = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < settlement->n_sends; i++)
-        code = bide_sqlite_insert(&receiver->file, settlement->sends[i], &receiver->scratch, error);
+        code = bide_sqlite_send(&receiver->file, settlement->sends[i], &receiver->scratch, error);
     receiver->waits |= settlement->n_sends > 0;
     return code;
 }

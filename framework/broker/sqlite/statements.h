@@ -28,6 +28,13 @@
     /* sending */                                                                                            \
     ROW(BIDE_SQL_INSERT_MESSAGE, "INSERT INTO {message}({all #}, headers, body) VALUES({all ?}, ?, ?)")      \
     ROW(BIDE_SQL_INSERT_WAITING, "INSERT INTO {waiting}(queue, due_ms, seq) VALUES(?1, ?2, ?3)")             \
+    /* topics */                                                                                             \
+    ROW(BIDE_SQL_SUBSCRIPTIONS, "SELECT queue FROM {subscription} WHERE topic = ?1 ORDER BY queue")          \
+    ROW(BIDE_SQL_JOIN, "INSERT OR IGNORE INTO {subscription}(topic, queue) VALUES(?1, ?2)")                  \
+    ROW(BIDE_SQL_UNJOIN, "DELETE FROM {subscription} WHERE topic = ?1 AND queue = ?2")                       \
+    ROW(BIDE_SQL_ALL_SUBSCRIPTIONS, "SELECT queue FROM {subscription} ORDER BY topic, queue")                \
+    ROW(BIDE_SQL_DEAD_FOR_TOPIC, "SELECT " BIDE_SQLITE_LETTER " FROM {dead} d WHERE d.seq = ?1 AND "         \
+                                 "substr(d.queue, 1, 1) = '@'")                                              \
     /* claiming */                                                                                           \
     ROW(BIDE_SQL_NEXT_DUE, "SELECT due_ms FROM {waiting} WHERE queue = ?1 ORDER BY due_ms LIMIT 1")          \
     /* of a body that is too large, the size is returned */                                                  \

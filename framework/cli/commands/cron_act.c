@@ -60,10 +60,10 @@ static const struct bide_cli_option add_options[] = {
 static const char *queue_of(
     const struct bide_config *config, const struct add_values *values, const char *type)
 {
-    const struct bide_handler_config *handler = bide_config_handler(config, type);
+    const char *address = bide_config_address(config, type);
     if (values->queue)
         return values->queue;
-    return handler ? handler->queue : "default";
+    return address ? address : "default";
 }
 
 static bide_code add(struct bide_cli *cli, void *given, bide_error *error)

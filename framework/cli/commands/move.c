@@ -76,6 +76,12 @@ static void warn_of_workers(const struct bide_cli *cli, const struct bide_broker
             cli->command->name, stats->n_workers, stats->n_workers == 1 ? " serves" : "s serve");
 }
 
+/* Where there is no memory for a name, its queue is known by what is in it. */
+static bool add_subscription(void *user, const char *subscription)
+{
+    return bide_cli_names_add(user, subscription, NULL) == BIDE_OK;
+}
+
 /* Looks at the source: which queues the destination has to have, and how much there is. */
 static bide_code look(
     struct bide_cli *cli, struct ends *ends, const char *queue, uint64_t *ret_total, bide_error *error)
@@ -91,6 +97,20 @@ static bide_code look(
     if (code == BIDE_OK)
         *ret_total = bide_cli_backlog(&stats, queue);
     bide_broker_stats_clear(&stats);
+    if (code == BIDE_OK && ends->from_admin->ops->subscriptions)
+        code = ends->from_admin->ops->subscriptions(ends->from_admin, add_subscription, &ends->queues, error);
+    return code;
+}
+
+/* The subscriptions of what is moved get at the destination what is sent there from now on. */
+static bide_code join_topics(struct ends *ends, const char *queue, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < ends->queues.n; i++) {
+        const char *name = ends->queues.items[i];
+        if (bide_subscription_valid(name) && (!queue || strcmp(queue, name) == 0))
+            code = ends->to_admin->ops->join(ends->to_admin, name, error);
+    }
     return code;
 }
 
@@ -123,6 +143,8 @@ static bide_code open_ends(struct bide_cli *cli, const struct values *values, st
     code = ends->to.broker.adapter->open_admin(&ends->to.broker.options, &ends->to_admin, error);
     if (code == BIDE_OK)
         code = refuse_same_place(ends, error);
+    if (code == BIDE_OK)
+        code = join_topics(ends, values->queue, error);
     if (code == BIDE_OK)
         code = ends->to.broker.adapter->open_sender(&ends->to.broker.options, &ends->sender, error);
     return code;

@@ -15,7 +15,7 @@
 struct values {
     bool lines, strict;
     int64_t delay_ms, at_ms, expires_ms, unique_for_ms, max_wait_ms;
-    const char *queue, *id, *content_type, *unique, *on_conflict;
+    const char *queue, *topic, *id, *content_type, *unique, *on_conflict;
     struct bide_cli_list headers;
 };
 
@@ -29,6 +29,8 @@ static const struct bide_cli_option options[] = {
                 "means at once."},
     {"queue", BIDE_CLI_TEXT, AT(queue), .value = "QUEUE",
         .help = "Default: the queue of the type's handler in the configuration, else `default`."},
+    {"topic", BIDE_CLI_TEXT, AT(topic), .value = "TOPIC",
+        .help = "Instead of a queue: each subscription of the topic gets a copy."},
     {"id", BIDE_CLI_TEXT, AT(id), .value = "ID", .help = "At most 255 bytes (default: a new one)."},
     {"header", BIDE_CLI_LIST, AT(headers), .value = "NAME=VALUE",
         .help = "A header; may be given several times."},
@@ -108,6 +110,7 @@ static bide_code set_texts(bide_message *message, const struct values *values, b
         bide_code (*set)(bide_message *message, const char *value, bide_error *error);
     } rows[] = {
         {"--queue", values->queue, bide_message_set_queue},
+        {"--topic", values->topic, bide_message_set_topic},
         {"--id", values->id, bide_message_set_id},
         {"--content-type", values->content_type, bide_message_set_content_type},
         {"--unique", values->unique, bide_message_set_unique},
@@ -152,8 +155,8 @@ static bide_code set_times(bide_message *message, const struct values *values, b
 static bide_code fill(
     bide_message *message, const struct values *values, const struct bide_config *config, bide_error *error)
 {
-    const struct bide_handler_config *handler = bide_config_handler(config, bide_message_type(message));
-    bide_code code = handler ? bide_message_set_queue(message, handler->queue, error) : BIDE_OK;
+    const char *address = bide_config_address(config, bide_message_type(message));
+    bide_code code = address ? bide_message_set_queue(message, address, error) : BIDE_OK;
     if (code == BIDE_OK)
         code = set_texts(message, values, error);
     for (size_t i = 0; i < values->headers.n && code == BIDE_OK; i++)
@@ -222,7 +225,7 @@ static bide_code send_one(const struct bide_cli *cli, const struct values *value
 static bide_code check_usage(const struct bide_cli *cli, const struct values *values, bide_error *error)
 {
     bool one = values->delay_ms != BIDE_CLI_UNSET || values->at_ms != BIDE_CLI_UNSET || values->queue ||
-               values->expires_ms != BIDE_CLI_UNSET || values->id || values->content_type ||
+               values->topic || values->expires_ms != BIDE_CLI_UNSET || values->id || values->content_type ||
                values->headers.n || cli->arguments.n || values->unique;
     if (values->lines && one)
         return bide_fail(error, BIDE_E_USAGE,
@@ -235,6 +238,8 @@ static bide_code check_usage(const struct bide_cli *cli, const struct values *va
                                values->max_wait_ms != BIDE_CLI_UNSET))
         return bide_fail(error, BIDE_E_USAGE,
             "--unique-for, --on-conflict and --max-wait have no meaning without --unique");
+    if (values->queue && values->topic)
+        return bide_fail(error, BIDE_E_USAGE, "--queue and --topic: give one of them");
     if (values->delay_ms != BIDE_CLI_UNSET && values->at_ms != BIDE_CLI_UNSET)
         return bide_fail(error, BIDE_E_USAGE, "--delay and --at: give one of them");
     return BIDE_OK;
@@ -263,7 +268,7 @@ const struct bide_cli_command bide_cli_send = {
     .examples = "bide send mail '{\"to\":\"ann@example.org\"}'\nbide send mail @letter.json --delay 1h30m "
                 "--id order-42\nbide send report --at 2026-12-24T18:00:00Z --expires 1d\nbide send --lines "
                 "--strict < orders.ndjson\nbide send report --delay 10m --unique report:7 --on-conflict "
-                "replace --max-wait 30m",
+                "replace --max-wait 30m\nbide send line @access.log --topic logs",
     .summary = "Sends a message, or one for each line of JSON.",
     .details =
         "BODY is text, @FILE, or - for standard input. Prints the id once the broker has confirmed "
@@ -272,7 +277,8 @@ const struct bide_cli_command bide_cli_send = {
         "With --lines, each line of standard input is an object; ids are printed in its order:\n"
         "  {\"type\":\"probe\",\"body\":{…} or \"text\" or \"body_base64\":\"…\",\"delay\":\"1.5s\" "
         "or \"at\":\"…\",\n"
-        "   \"queue\":\"…\",\"id\":\"…\",\"headers\":{…},\"expires\":\"…\",\"content_type\":\"…\",\n"
+        "   \"queue\":\"…\" or "
+        "\"topic\":\"…\",\"id\":\"…\",\"headers\":{…},\"expires\":\"…\",\"content_type\":\"…\",\n"
         "   \"unique\":\"…\",\"unique_for\":\"1h\",\"on_conflict\":\"replace\",\"max_wait\":\"30m\"}\n"
         "A bad line is reported with its number, the good ones are sent, and the exit status is 65.",
     .options = options,

@@ -41,6 +41,9 @@ BIDE_API void bide_message_destroy(bide_message *message); /* NULL is fine */
 BIDE_API bide_code bide_message_set_id(bide_message *message, const char *id, bide_error *error);
 /* Without a queue: that of the type's handler in the producer's configuration, else "default". */
 BIDE_API bide_code bide_message_set_queue(bide_message *message, const char *queue, bide_error *error);
+/* Instead of a queue: each subscription of the topic gets a copy (docs/topics.md). At most 49 bytes. The
+ * message's queue is "@TOPIC" then, and "SUB@TOPIC" in each copy. */
+BIDE_API bide_code bide_message_set_topic(bide_message *message, const char *topic, bide_error *error);
 /* At most 255 bytes, no control characters; "" unsets. */
 BIDE_API bide_code bide_message_set_content_type(bide_message *message, const char *type, bide_error *error);
 BIDE_API bide_code bide_message_set_body(

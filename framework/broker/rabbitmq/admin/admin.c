@@ -85,10 +85,37 @@ static bide_code erase(struct bide_admin *base, bide_error *error)
 {
     struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
     bide_code code = bide_rmq_admin_ready(admin, error);
+    admin->settings->joins = true; /* subscriptions are deleted, too */
     if (code == BIDE_OK)
         code = bide_rmq_topology_delete(&admin->link, BIDE_RMQ_QUESTIONS, error);
     if (code == BIDE_OK && admin->holding.has_old)
         code = bide_rmq_old_ladder_delete(admin, error);
+    admin->settings->joins = false;
+    if (code != BIDE_OK)
+        bide_rmq_link_drop(&admin->link);
+    return code;
+}
+
+/* ---- topics ---- */
+
+static bide_code join(struct bide_admin *base, const char *subscription, bide_error *error)
+{
+    struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
+    bide_code code = bide_rmq_admin_ready(admin, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_topology_join(&admin->link, BIDE_RMQ_QUESTIONS, subscription, error);
+    if (code != BIDE_OK)
+        bide_rmq_link_drop(&admin->link);
+    return code;
+}
+
+/* What waits on the ladder for another try comes to the unrouted messages. */
+static bide_code leave(struct bide_admin *base, const char *subscription, bide_error *error)
+{
+    struct bide_rmq_admin *admin = (struct bide_rmq_admin *)base;
+    bide_code code = bide_rmq_admin_ready(admin, error);
+    if (code == BIDE_OK)
+        code = bide_rmq_topology_leave(&admin->link, BIDE_RMQ_QUESTIONS, subscription, error);
     if (code != BIDE_OK)
         bide_rmq_link_drop(&admin->link);
     return code;
@@ -120,6 +147,8 @@ static const struct bide_admin_ops ops = {
     .dead_add = bide_rmq_dead_add,
     .same_place = bide_rmq_same_place,
     .verify = bide_rmq_admin_verify,
+    .join = join,
+    .leave = leave,
     .erase = erase,
     .destroy = destroy,
 };
@@ -145,6 +174,7 @@ bide_code bide_rmq_open_admin(
     }
     admin->base.ops = &ops;
     admin->settings = settings;
+    settings->n_queues = settings->n_known; /* it looks at all of them */
     admin->largest = FIRST_LARGEST;
     bide_buffer_init(&admin->scratch.text);
     bide_rmq_publisher_init(&admin->publisher, settings, NULL, NULL);

@@ -157,7 +157,8 @@ bide_code bide_rmq_dead_drop(struct bide_admin *base, const struct bide_dead_fil
 
 /* ---- replaying ---- */
 
-/* An unrouted letter is replayed only if its queue exists now: otherwise it would come back at once. */
+/* An unrouted letter is replayed only if its queue exists now: otherwise it would come back at once. A
+ * topic's does so where the topic still has no subscription: AMQP cannot be asked. */
 static bide_code has_home(
     struct walk *walk, const struct bide_rmq_letter *letter, bool *ret_has, bide_error *error)
 {
@@ -165,7 +166,7 @@ static bide_code has_home(
     char name[2 * BIDE_NAME_MAX + 2];
     int64_t depth = 0;
     *ret_has = true;
-    if (letter->source < walk->admin->settings->n_queues)
+    if (letter->source < walk->admin->settings->n_queues || bide_is_topic(queue))
         return BIDE_OK;
     if (strcmp(queue, walk->known_queue) != 0) {
         snprintf(name, sizeof name, "%s.%s", walk->admin->settings->name_space, queue);

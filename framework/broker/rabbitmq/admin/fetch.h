@@ -32,7 +32,8 @@ struct bide_rmq_fetch {
         amqp_frame_t head;
         uint64_t body_left;
     } now;
-    struct bide_buffer body; /* stays empty for a filter without bodies */
+    char topic[BIDE_NAME_MAX]; /* the address of the letter's topic */
+    struct bide_buffer body;   /* stays empty for a filter without bodies */
     /* the consumer */
     bool has_begun, is_ending, has_ended; /* the broker's answers, and what was sent */
     bool asks_depth;                      /* the answer is on its way */

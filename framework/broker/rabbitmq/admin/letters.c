@@ -22,22 +22,35 @@ static struct bide_slice after_numbers(amqp_bytes_t key)
     return (struct bide_slice){text + at, key.len - at};
 }
 
+/* A topic's key as its address: "@.logs", "@logs". */
+static struct bide_slice address_of(struct bide_rmq_fetch *fetch, struct bide_slice name)
+{
+    const size_t word = strlen(BIDE_RMQ_TOPIC_WORD);
+    if (name.size < word || name.size - word >= sizeof fetch->topic ||
+        memcmp(name.bytes, BIDE_RMQ_TOPIC_WORD, word) != 0)
+        return name;
+    fetch->topic[0] = '@';
+    memcpy(fetch->topic + 1, name.bytes + word, name.size - word);
+    return (struct bide_slice){fetch->topic, name.size - word + 1};
+}
+
 /* The queue to which an unrouted message was sent: its routing key where it came from the work or the landing
  * exchange, or by dead-lettering from the later one. If it came through the ladder, that is the key without
  * its numbers. */
-static struct bide_slice wanted_queue(const struct bide_rmq_fetch *fetch, struct bide_slice said)
+static struct bide_slice wanted_queue(struct bide_rmq_fetch *fetch, struct bide_slice said)
 {
     const struct bide_rmq_settings *settings = fetch->admin->settings;
     amqp_bytes_t key = fetch->now.key;
     const char *name = fetch->admin->sources.items[fetch->source].name;
     if (name)
         return (struct bide_slice){name, strlen(name)};
-    if (bide_rmq_bytes_are(fetch->now.exchange, settings->work_exchange) ||
-        bide_rmq_bytes_are(fetch->now.exchange, settings->landing_exchange) ||
-        bide_rmq_bytes_are(fetch->now.exchange, settings->unrouted))
-        return (struct bide_slice){key.bytes, key.len};
     struct bide_slice queue = after_numbers(key);
-    return queue.size > 0 ? queue : said;
+    if (queue.size == 0 && (bide_rmq_bytes_are(fetch->now.exchange, settings->work_exchange) ||
+                               bide_rmq_bytes_are(fetch->now.exchange, settings->landing_exchange) ||
+                               bide_rmq_bytes_are(fetch->now.exchange, settings->topic_exchange) ||
+                               bide_rmq_bytes_are(fetch->now.exchange, settings->unrouted)))
+        queue = (struct bide_slice){key.bytes, key.len};
+    return queue.size > 0 ? address_of(fetch, queue) : said;
 }
 
 /* A message that a worker declared dead says the reason and the number of its runs. Any other letter tells

@@ -26,6 +26,9 @@ bide_code bide_redis_open_admin(
         .dead_add = bide_redis_admin_dead_add,
         .same_place = bide_redis_admin_same_place,
         .verify = bide_redis_admin_verify,
+        .join = bide_redis_admin_join,
+        .leave = bide_redis_admin_leave,
+        .subscriptions = bide_redis_admin_subscriptions,
         .erase = bide_redis_admin_erase,
         .destroy = admin_destroy,
     };

@@ -41,6 +41,10 @@ bide_code bide_redis_admin_dead_add(
 bide_code bide_redis_admin_verify(
     struct bide_admin *admin, bide_finding_sink *sink, void *user, bide_error *error);
 bide_code bide_redis_admin_erase(struct bide_admin *admin, bide_error *error);
+bide_code bide_redis_admin_join(struct bide_admin *base, const char *subscription, bide_error *error);
+bide_code bide_redis_admin_leave(struct bide_admin *base, const char *subscription, bide_error *error);
+bide_code bide_redis_admin_subscriptions(
+    struct bide_admin *base, bide_subscription_visit *visit, void *user, bide_error *error);
 bide_code bide_redis_admin_dead_trim(struct bide_admin *base, const struct bide_dead_bounds *bounds,
     bide_progress *progress, void *user, uint64_t *ret_n, bide_error *error);
 bide_code bide_redis_admin_find(struct bide_admin *base, const bide_selection *selection,

@@ -201,7 +201,7 @@ static bool mark(void *user, const char *token, const struct bide_redis_wire *wi
     struct mark *one = &marks->items[marks->n++];
     snprintf(one->token, sizeof one->token, "%s", token);
     snprintf(one->queue, sizeof one->queue, "%s", text_of(wire->parts.queue));
-    one->no_queue = !bide_queue_name_valid(one->queue);
+    one->no_queue = !bide_address_valid(one->queue);
     return true;
 }
 
@@ -329,10 +329,11 @@ static bide_code retry_batch(
     if (code != BIDE_OK)
         return code;
     bide_redis_link_script(
-        admin->link, args, BIDE_REDIS_REPLAY, BIDE_REDIS_QUEUE_KEYS + BIDE_REDIS_DEAD_KEYS + 1);
+        admin->link, args, BIDE_REDIS_REPLAY, BIDE_REDIS_QUEUE_KEYS + BIDE_REDIS_DEAD_KEYS + 2);
     bide_redis_keys_queue(args, name_space, queue);
     bide_redis_keys_dead(args, name_space);
     bide_redis_keys_one(args, name_space, "seq");
+    bide_redis_keys_one(args, name_space, "queues");
     bide_redis_args_text(args, marks[0].queue);
     bide_redis_keys_wake(args, name_space);
     bide_redis_link_mark(admin->link, args);

@@ -9,6 +9,8 @@ static bide_code erase_queue(struct bide_redis_admin *admin, const struct bide_b
     redisReply *reply = NULL;
     bide_redis_args_begin(&admin->args, BIDE_REDIS_DEL);
     bide_redis_keys_queue(&admin->args, name_space, queue);
+    if (bide_queue_topic(queue))
+        bide_redis_keys_subscriptions(&admin->args, name_space, queue);
     for (size_t i = 0; i < stats->n_workers; i++)
         bide_redis_keys_claimed(&admin->args, name_space, queue, stats->workers[i].name);
     bide_code code = bide_redis_admin_call(admin, "deleting a queue", &reply, error);

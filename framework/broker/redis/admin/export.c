@@ -370,7 +370,7 @@ static void add_letter(
     bide_buffer_add(text, message->body, message->body_size);
     args->bytes.failed |= text->failed;
     bide_redis_args_text(args, message->queue);
-    bide_redis_args_text(args, bide_queue_name_valid(message->queue) ? "1" : "0");
+    bide_redis_args_text(args, bide_address_valid(message->queue) ? "1" : "0");
     bide_redis_args_int(args, letter->died_ms);
     bide_redis_args_add(args, text->bytes, text->size);
 }

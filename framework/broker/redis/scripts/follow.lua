@@ -5,7 +5,7 @@
 -- each of these: name of its queue, due ('' now), message. Returns 1. Returns -1 when others have taken over the
 -- worker's messages (then nothing was done). Doing it again, because its answer was lost, does nothing the second
 -- time.
--- parts: wake token hold take send_one
+-- parts: wake token hold topic take send_one
 if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end
 redis.call('PERSIST', KEYS[6])
 local at, i = 10, 4

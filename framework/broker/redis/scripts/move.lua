@@ -9,7 +9,7 @@
 -- A retry gets a new token: a command that arrives late from a lost connection cannot touch it. A message whose body
 -- is gone, because somebody deleted the stream's entry or the key, becomes a dead letter without one. Returns 1 plus
 -- the number of these.
--- parts: wake token hold body take send_one
+-- parts: wake token hold topic body take send_one
 if redis.call('HEXISTS', KEYS[6], ARGV[1]) == 0 then return -1 end
 redis.call('PERSIST', KEYS[6])
 -- Returns false when the body is gone.

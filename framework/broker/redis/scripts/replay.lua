@@ -1,32 +1,36 @@
--- Queues dead letters of one queue again.
+-- Queues dead letters of one queue again, or sends those of a topic to it again, if it has a subscription now.
 --
--- KEYS: the queue's five, dead, dead:held, dead:count, seq. ARGV: queue, wake channel, mark of tokens, then token, due
+-- KEYS: the queue's five, dead, dead:held, dead:count, seq, queues. ARGV: queue, wake channel, mark of tokens, then token, due
 -- ms or '' (now), new lines … Returns how many there still were.
--- parts: wake token hold body
+-- parts: wake token hold topic body
 redis.call('PERSIST', KEYS[6])
-local ready, later, held = 0, {}, {}
-
-local function remove(token)
-  redis.call('ZREM', KEYS[6], token)
-  redis.call('HDEL', KEYS[7], token)
-end
+local now, later, tokens = {}, {}, {}
 
 for i = 4, #ARGV, 3 do
   local token, due = ARGV[i], ARGV[i + 1]
   local text = redis.call('HGET', KEYS[7], token)
   if text and redis.call('ZSCORE', KEYS[6], token) then
     text = ARGV[i + 2] .. body_of(text)
+    tokens[#tokens + 1] = token
     if due == '' then
-      redis.call('XADD', KEYS[1], '*', 'm', text)
-      remove(token)
-      ready = ready + 1
+      now[#now + 1] = text
     else
-      held[#held + 1], later[#later + 1], later[#later + 2] = token, due, text
+      later[#later + 1], later[#later + 2] = due, text
     end
   end
 end
-hold(1, KEYS[9], ARGV[3], ARGV[2], ARGV[1], later)
-for _, token in ipairs(held) do remove(token) end
-redis.call('HINCRBY', KEYS[8], ARGV[1], -ready - #held)
-wake(KEYS[4], ARGV[2], ARGV[1], ready)
-return ready + #held
+if is_topic(ARGV[1]) then
+  if publish(KEYS[1], ARGV[1], KEYS[9], ARGV[2], ARGV[3], now, later) == 0 then return 0 end
+else
+  for _, text in ipairs(now) do redis.call('XADD', KEYS[1], '*', 'm', text) end
+  hold(1, KEYS[9], ARGV[3], ARGV[2], ARGV[1], later)
+end
+for _, token in ipairs(tokens) do
+  redis.call('ZREM', KEYS[6], token)
+  redis.call('HDEL', KEYS[7], token)
+end
+if redis.call('HINCRBY', KEYS[8], ARGV[1], -#tokens) <= 0 and is_topic(ARGV[1]) then
+  redis.call('SREM', KEYS[10], ARGV[1])
+end
+wake(KEYS[4], ARGV[2], ARGV[1], #now)
+return #tokens

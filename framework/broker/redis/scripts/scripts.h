@@ -45,6 +45,7 @@ extern const struct bide_redis_script_set bide_redis_broker_scripts;
     ROW(BIDE_REDIS_RELEASE, "release", bide_redis_lua_release, SETTLE)                                       \
     ROW(BIDE_REDIS_KEEP, "keep", bide_redis_lua_keep, QUEUE)                                                 \
     ROW(BIDE_REDIS_DECLARE, "declare", bide_redis_lua_declare, QUEUE)                                        \
+    ROW(BIDE_REDIS_TOPIC_LEAVE, "leave a topic", bide_redis_lua_topic_leave, ADMIN)                          \
     ROW(BIDE_REDIS_JOIN, "join", bide_redis_lua_join, JOIN)                                                  \
     ROW(BIDE_REDIS_BEAT, "beat", bide_redis_lua_beat, KEEP)                                                  \
     ROW(BIDE_REDIS_LEAVE, "leave", bide_redis_lua_leave, KEEP)                                               \

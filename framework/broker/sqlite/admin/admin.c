@@ -368,6 +368,9 @@ static const struct bide_admin_ops admin_ops = {
     .dead_add = bide_sqlite_dead_add,
     .same_place = admin_same_place,
     .verify = bide_sqlite_verify,
+    .join = bide_sqlite_admin_join,
+    .leave = bide_sqlite_admin_leave,
+    .subscriptions = bide_sqlite_admin_subscriptions,
     .erase = admin_erase,
     .destroy = admin_destroy,
 };

@@ -37,6 +37,12 @@ bide_code bide_sqlite_find(struct bide_admin *base, const bide_selection *select
 bide_code bide_sqlite_change(struct bide_admin *base, const bide_selection *selection,
     const struct bide_change *change, bide_error *error);
 
+/* subscriptions.c */
+bide_code bide_sqlite_admin_join(struct bide_admin *base, const char *subscription, bide_error *error);
+bide_code bide_sqlite_admin_leave(struct bide_admin *base, const char *subscription, bide_error *error);
+bide_code bide_sqlite_admin_subscriptions(
+    struct bide_admin *base, bide_subscription_visit *visit, void *user, bide_error *error);
+
 /* The next name of a queue in which messages wait, behind `name` ("": the first). */
 bide_code bide_sqlite_next_queue(
     struct bide_sqlite_file *file, char name[BIDE_NAME_MAX + 1], bool *ret_found, bide_error *error);

@@ -7,7 +7,7 @@
 
 #include "base/killpoint.h"
 #include "broker/sqlite/admin/admin.h"
-#include "broker/sqlite/row.h"
+#include "broker/sqlite/topic.h"
 
 enum { BATCH = 256 };
 
@@ -211,19 +211,66 @@ struct batch {
     bool more;
 };
 
-/* What is done with the letter `after` within a transaction, before that letter is deleted. */
-typedef bide_code letter_fate(struct bide_sqlite_file *file, const struct batch *batch, bide_error *error);
+/* What is done with the letter `after` within a transaction, before that letter is deleted, unless it
+ * stays. */
+typedef bide_code letter_fate(
+    struct bide_sqlite_file *file, const struct batch *batch, bool *ret_stays, bide_error *error);
 
-static bide_code queue_again(struct bide_sqlite_file *file, const struct batch *batch, bide_error *error)
+/* A letter that was sent to a topic without any subscription. *ret_message: NULL where it is another one. */
+static bide_code read_unrouted(struct bide_sqlite_file *file, const struct batch *batch,
+    struct bide_message **ret_message, bide_error *error)
+{
+    sqlite3_stmt *read;
+    enum bide_reason reason;
+    int64_t died_ms;
+    bool row;
+    *ret_message = NULL;
+    bide_code code = bide_sqlite_use(file, BIDE_SQL_DEAD_FOR_TOPIC, &read, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_int64(read, 1, batch->after);
+    code = bide_sqlite_step(file, read, &row, error);
+    if (code != BIDE_OK || !row)
+        return code;
+    *ret_message = bide_sqlite_read_dead(read, &reason, &died_ms);
+    sqlite3_reset(read);
+    return *ret_message ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
+static bide_code fan_out_again(struct bide_sqlite_file *file, const struct bide_message *dead, int64_t due_ms,
+    bool *ret_stays, bide_error *error)
+{
+    struct bide_buffer scratch;
+    struct bide_message again;
+    size_t n;
+    bide_buffer_init(&scratch);
+    bide_message_replay(dead, due_ms, &again);
+    bide_code code = bide_sqlite_fan_out(file, &again, &scratch, &n, error);
+    *ret_stays = n == 0;
+    bide_buffer_release(&scratch);
+    return code;
+}
+
+static bide_code queue_again(
+    struct bide_sqlite_file *file, const struct batch *batch, bool *ret_stays, bide_error *error)
 {
     sqlite3_stmt *copy, *wait;
-    bide_code code = bide_sqlite_use(file, BIDE_SQL_DEAD_RETRY, &copy, error);
+    struct bide_message *unrouted;
+    int64_t due_ms = bide_dead_due_ms(batch->spread, batch->n, bide_wall_ms(file->clock));
+    bide_code code = read_unrouted(file, batch, &unrouted, error);
+    if (unrouted) {
+        code = fan_out_again(file, unrouted, due_ms, ret_stays, error);
+        bide_message_destroy(unrouted);
+        return code;
+    }
+    if (code == BIDE_OK)
+        code = bide_sqlite_use(file, BIDE_SQL_DEAD_RETRY, &copy, error);
     if (code == BIDE_OK)
         code = bide_sqlite_use(file, BIDE_SQL_RELEASE, &wait, error);
     if (code != BIDE_OK)
         return code;
     sqlite3_bind_int64(copy, 1, batch->after);
-    sqlite3_bind_int64(copy, 2, bide_dead_due_ms(batch->spread, batch->n, bide_wall_ms(file->clock)));
+    sqlite3_bind_int64(copy, 2, due_ms);
     code = bide_sqlite_run(file, copy, error);
     if (code != BIDE_OK || sqlite3_changes(file->db) == 0)
         return code;
@@ -231,10 +278,12 @@ static bide_code queue_again(struct bide_sqlite_file *file, const struct batch *
     return bide_sqlite_run_waiting(file, wait, error);
 }
 
-static bide_code drop(struct bide_sqlite_file *file, const struct batch *batch, bide_error *error)
+static bide_code drop(
+    struct bide_sqlite_file *file, const struct batch *batch, bool *ret_stays, bide_error *error)
 {
     (void)file;
     (void)batch;
+    (void)ret_stays;
     (void)error;
     return BIDE_OK;
 }
@@ -248,7 +297,10 @@ static bide_code treat(
     struct bide_sqlite_file *file, struct batch *batch, letter_fate *fate, bide_error *error)
 {
     sqlite3_stmt *remove;
-    bide_code code = fate(file, batch, error);
+    bool stays = false;
+    bide_code code = fate(file, batch, &stays, error);
+    if (stays)
+        return code;
     if (code == BIDE_OK)
         code = bide_sqlite_use(file, BIDE_SQL_DEAD_DELETE, &remove, error);
     if (code != BIDE_OK)
