@@ -95,7 +95,7 @@ static void prepare(struct path *path, const struct bide_adapter *adapter,
     check(bide_intake_init(intake, config, &path->handlers, path->clock, error), error);
     check(
         bide_board_init(&path->board, config->queues, config->n_queues, config->worker.order, error), error);
-    bide_prefetch_init(&intake->passage.prefetch[0], BIDE_BATCH, 1);
+    bide_prefetch_init(&intake->passage.prefetch[0], BIDE_BATCH, 1, 1);
     check(bide_passage_begin(&intake->passage, error), error);
     bide_context_init(&path->context, path->clock);
     check(adapter->open_receiver(options, &receiver, error), error);

@@ -90,7 +90,7 @@ struct bide_shared_limit_config {
     char *key;       /* NULL: one for all; "type", "queue", "header:NAME", "json:/POINTER" */
 };
 
-enum { BIDE_LIMITED_BY_MAX = 4 };
+enum { BIDE_LIMITED_BY_MAX = 4, BIDE_BATCH_MAX = 10000 };
 
 struct bide_handler_config {
     char *type;
@@ -101,7 +101,9 @@ struct bide_handler_config {
     char *program;      /* NULL: a plugin */
     char *queue;        /* that it serves: with `on`, the subscription */
     int concurrency;    /* 0: no own limit */
-    int64_t timeout_ms; /* 0: none */
+    int batch;          /* the most messages in one call; 1: each has its own */
+    int64_t batch_wait_ms;
+    int64_t timeout_ms; /* of a call; 0: none */
     int64_t kill_after_ms;
     enum bide_isolation isolation;
     struct bide_limits_config limits; /* all 0 but for BIDE_ISOLATION_PROCESS */

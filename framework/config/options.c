@@ -276,9 +276,18 @@ static const struct bide_option handler_options[] = {
         .help = "Where `bide send` puts messages of this type. One that arrives on another queue runs all "
                 "the same."},
     {"concurrency", BIDE_OPTION_INT, HANDLER(concurrency), .fallback = "0", .min = 0, .max = 1024,
-        .help = "The most runs at once in one process; 0: no limit of its own."},
+        .help = "The most runs at once in one process; 0: no limit of its own. A batch is one run."},
+    {"batch", BIDE_OPTION_INT, HANDLER(batch), .fallback = "1", .sample = "1000", .min = 1,
+        .max = BIDE_BATCH_MAX,
+        .help = "The most messages that are given to the handler in one call, each with its own outcome: "
+                "docs/batches.md. 1: each has its own call."},
+    {"batch_wait", BIDE_OPTION_DURATION, HANDLER(batch_wait_ms), .fallback = "200ms", .min = 0,
+        .max = 60 * 1000,
+        .help = "How long the first message of a batch waits for others; then the call is made with what is "
+                "there."},
     {"timeout", BIDE_OPTION_DURATION, HANDLER(timeout_ms), .fallback = "30s", .min = 0, .max = LONGEST_MS,
-        .help = "A run that takes longer is cancelled and counts as failed; 0: none."},
+        .help = "A run that takes longer is cancelled and counts as failed (of a batch: the whole call); 0: "
+                "none."},
     {"kill_after", BIDE_OPTION_DURATION, HANDLER(kill_after_ms), .fallback = "5s", .min = 0, .max = DAY_MS,
         .help = "How long after `timeout` a run that ignores its cancellation is given up by force."},
     {"isolation", BIDE_OPTION_CHOICE, HANDLER(isolation), .fallback = "thread", .choices = isolations,

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/bug.h"
+#include "dispatch/filling.h"
 
 bide_code bide_board_init(struct bide_board *board, const struct bide_queue_config *queues, size_t n_queues,
     enum bide_order order, bide_error *error)
@@ -30,12 +31,23 @@ static void count_landed(struct bide_board *board, int64_t due_us)
     board->n_landed++;
 }
 
-static void add_landed(struct bide_board *board, struct bide_job *job)
+void bide_board_make_ready(struct bide_board *board, struct bide_job *job, bool landed)
 {
-    job->landed = true;
-    bide_job_append(&board->queues[job->delivery->queue].due, job);
+    struct bide_board_queue *queue = &board->queues[job->delivery->queue];
+    job->landed = landed;
+    bide_job_append(landed ? &queue->due : &queue->ready, job);
     board->n_ready++;
-    count_landed(board, job->landing.due_us);
+    if (landed)
+        count_landed(board, job->landing.due_us);
+}
+
+/* It could run now. early: its due time has come while it was in hand. */
+static void add_due(struct bide_board *board, struct bide_job *job, bool early, int64_t now_mono_us)
+{
+    if (bide_filling_takes(job, now_mono_us))
+        bide_filling_add(board, job, now_mono_us);
+    else
+        bide_board_make_ready(board, job, early);
 }
 
 bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
@@ -48,12 +60,8 @@ bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_
     job->landing = (struct bide_heap_node){.due_us = due_us};
     if (due_us > now_wall_us)
         return bide_heap_insert(&board->landing, &job->landing);
-    if (job->early) { /* it fell due before it came here */
-        add_landed(board, job);
-        return true;
-    }
-    bide_job_append(&board->queues[job->delivery->queue].ready, job);
-    board->n_ready++;
+    add_due(board, job, job->early, now_mono_us); /* early: it fell due before it came here */
+    bide_filling_ripen(board, now_wall_us, now_mono_us);
     return true;
 }
 
@@ -64,8 +72,9 @@ static void land_what_is_due(struct bide_board *board, int64_t now_wall_us, int6
         struct bide_job *job = bide_job_of_landing(node);
         bide_heap_remove(&board->landing, node);
         job->ready_us = now_mono_us - (now_wall_us - node->due_us);
-        add_landed(board, job);
+        add_due(board, job, true, now_mono_us);
     }
+    bide_filling_ripen(board, now_wall_us, now_mono_us);
 }
 
 static bool waiting(const struct bide_board_queue *queue)
@@ -182,6 +191,7 @@ struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, 
             if (job->handler->share)
                 job->handler->share->running++;
             board->n_landed -= job->landed;
+            bide_filling_taken(board, job, now_wall_us, now_mono_us);
             return job;
         }
         block(board, job);
@@ -216,6 +226,14 @@ int64_t bide_board_next_due_us(const struct bide_board *board)
     return node ? node->due_us : -1;
 }
 
+int64_t bide_board_next_us(const struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
+{
+    int64_t due_us = bide_board_next_due_us(board), next_us = bide_filling_next_us(board);
+    if (due_us >= 0 && now_mono_us + due_us - now_wall_us < next_us)
+        next_us = now_mono_us + due_us - now_wall_us;
+    return next_us == INT64_MAX ? -1 : next_us > 0 ? next_us : 0;
+}
+
 /* ---- taking out jobs that have not begun ---- */
 
 static void recount_landed(struct bide_board *board, const struct bide_job_list *list)
@@ -225,9 +243,16 @@ static void recount_landed(struct bide_board *board, const struct bide_job_list 
             count_landed(board, job->landing.due_us);
 }
 
+/* The first that was put behind `last`. */
+static struct bide_job *after(const struct bide_job_list *list, struct bide_job *last)
+{
+    return last ? last->next : list->first;
+}
+
 static void pick_from_lists(struct bide_board *board, struct bide_handlers *handlers, bide_job_test *test,
     const void *user, struct bide_job_list *to)
 {
+    struct bide_job *last = to->last;
     board->n_landed = 0;
     for (size_t i = 0; i < board->n_queues; i++) {
         struct bide_board_queue *queue = &board->queues[i];
@@ -239,6 +264,8 @@ static void pick_from_lists(struct bide_board *board, struct bide_handlers *hand
         board->n_blocked -= bide_job_pick(&handlers->rows[i].blocked, test, user, to);
         recount_landed(board, &handlers->rows[i].blocked);
     }
+    if (board->fillings)
+        bide_filling_withdrawn(board, to, after(to, last));
 }
 
 static void take_from_heap(struct bide_board *board, int64_t limit_wall_us, struct bide_job_list *to)
@@ -280,5 +307,7 @@ void bide_board_withdraw(struct bide_board *board, struct bide_handlers *handler
     const void *user, struct bide_job_list *to)
 {
     pick_from_lists(board, handlers, test, user, to);
+    for (struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next)
+        bide_job_pick(&handler->filling.jobs, test, user, to);
     pick_from_heap(board, test, user, to);
 }

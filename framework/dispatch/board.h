@@ -6,7 +6,8 @@
  * takes the first one that has a job; `weighted` takes them in proportion to their weights (smooth weighted
  * round robin, as nginx balances upstreams: each waiting queue gains its weight as credit, the one with most
  * credit is served and pays the sum). So many jobs in one queue never starve another. A job whose handler is
- * at its concurrency waits with the handler.
+ * at its concurrency waits with the handler. Jobs of a handler with `batch` gather first
+ * (dispatch/filling.h); to the board a call of many messages is one job.
  *
  * Thread-safety: under the pool's lock. Ownership: the board holds a job from add until take. */
 #ifndef BIDE_DISPATCH_BOARD_H
@@ -35,10 +36,11 @@ struct bide_board {
     struct bide_board_queue *queues;
     size_t n_queues;
     struct bide_heap landing;
-    size_t n_ready;          /* in the lists of the queues */
-    size_t n_blocked;        /* waiting with their handlers */
-    size_t n_landed;         /* of both: jobs that fell due in the landing heap and have not begun */
-    int64_t landed_first_us; /* wall: the earliest due time among these, or an earlier one */
+    struct bide_handler *fillings; /* the handlers with `batch` that have had a job, linked by filling.next */
+    size_t n_ready;                /* in the lists of the queues */
+    size_t n_blocked;              /* waiting with their handlers */
+    size_t n_landed;               /* of both: jobs that fell due in the landing heap and have not begun */
+    int64_t landed_first_us;       /* wall: the earliest due time among these, or an earlier one */
 };
 
 bide_code bide_board_init(struct bide_board *board, const struct bide_queue_config *queues, size_t n_queues,
@@ -49,7 +51,8 @@ void bide_board_clear(struct bide_board *board); /* must be empty of jobs */
  * added. */
 bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us);
 
-/* Takes the next job to run and counts its handler as running; NULL if no job can run now. */
+/* Takes the next job to run, with its mates, and counts its handler as running once; NULL if no job can run
+ * now. */
 struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us);
 /* Called after a run: a job that waited for its handler may run now. */
 void bide_board_finished(struct bide_board *board, struct bide_handler *handler);
@@ -59,6 +62,9 @@ void bide_board_set_share(struct bide_board *board, struct bide_share *share, in
 
 /* The due time (wall µs) of the earliest landing job, or -1. */
 int64_t bide_board_next_due_us(const struct bide_board *board);
+/* When the board has something to do by itself, a job that lands or a batch that waits for no more (monotonic
+ * µs); -1: nothing. */
+int64_t bide_board_next_us(const struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us);
 
 /* Takes out early jobs that fell due before `limit_wall_us` and have not begun, wherever they wait. */
 void bide_board_withdraw_overdue(struct bide_board *board, struct bide_handlers *handlers,
@@ -66,5 +72,8 @@ void bide_board_withdraw_overdue(struct bide_board *board, struct bide_handlers 
 /* Takes out all jobs that pass the test, early ones too. */
 void bide_board_withdraw(struct bide_board *board, struct bide_handlers *handlers, bide_job_test *test,
     const void *user, struct bide_job_list *to);
+
+/* For dispatch/filling.c: the job waits in the lists of its queue, as one that has landed or not. */
+void bide_board_make_ready(struct bide_board *board, struct bide_job *job, bool landed);
 
 #endif

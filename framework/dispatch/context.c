@@ -166,12 +166,16 @@ int64_t bide_remaining_ms(const bide_context *context)
 
 bool bide_cancelled(const bide_context *context)
 {
+    if (context->first)
+        context = context->first;
     return atomic_load(&context->cancelled) || bide_mono_us(context->clock) >= context->deadline_us ||
            (context->sandboxed && bide_wakeup_is_signalled(&context->cancel));
 }
 
 int bide_cancel_fd(bide_context *context)
 {
+    if (context->first)
+        context = context->first;
     if (!atomic_load(&context->has_cancel_fd)) {
         if (bide_wakeup_init(&context->cancel, NULL) != BIDE_OK)
             return -1;

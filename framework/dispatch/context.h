@@ -18,6 +18,7 @@ enum { BIDE_CONTEXT_SENDS_MAX = 1000 };
 
 struct bide_context {
     const struct bide_clock *clock;
+    struct bide_context *first; /* of a batch's first message: this one ends with it; NULL: by itself */
     const struct bide_job *job;
     struct bide_run *run; /* receives the result */
     int64_t deadline_us;  /* monotonic; INT64_MAX: none */

@@ -1,7 +1,10 @@
 #include "dispatch/handler.h"
 
+#include <unistd.h>
+
 #include "base/alloc.h"
 #include "base/killpoint.h"
+#include "dispatch/call.h"
 #include "dispatch/settings.h"
 #include "shared/slot.h"
 
@@ -32,6 +35,17 @@ static bide_code open_states(
     return code;
 }
 
+bide_code bide_handler_check_batch(
+    const struct bide_handler_config *config, bool takes_batches, bide_error *error)
+{
+    if (config->batch <= 1 || takes_batches)
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_CONFIG,
+        "%s:%d: %s '%s' takes no batches of the type '%s': remove `batch`, or give it a batch handler "
+        "(docs/batches.md)",
+        config->file, config->line, config->program ? "program" : "plugin", config->plugin, config->type);
+}
+
 bide_code bide_handler_load_plugin(
     struct bide_handler *handler, const struct bide_config *config, bide_error *error)
 {
@@ -42,6 +56,10 @@ bide_code bide_handler_load_plugin(
         return code;
     }
     const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
+    code = bide_handler_check_batch(handler->config, plugin->handle_batch, error);
+    if (code != BIDE_OK)
+        return code;
+    handler->batches = handler->config->batch > 1 || !plugin->handle;
     handler->per_thread = (plugin->flags & BIDE_PLUGIN_STATE_PER_THREAD) != 0;
     return bide_settings_create(
         handler->config, plugin->settings, handler->config->file, config->dir, &handler->settings, error);
@@ -62,7 +80,8 @@ static bide_outcome run_here(const struct bide_handler *handler, size_t thread,
 {
     const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
     if (slot)
-        bide_slot_begin(slot, message, plugin->name, handler->plugin->build, bide_started_us(context) / 1000);
+        bide_slot_begin(
+            slot, message, 1, plugin->name, handler->plugin->build, bide_started_us(context) / 1000);
     bide_outcome outcome =
         plugin->handle(handler->states[handler->per_thread ? thread : 0], message, context);
     if (slot)
@@ -71,5 +90,34 @@ static bide_outcome run_here(const struct bide_handler *handler, size_t thread,
     return outcome;
 }
 
-const struct bide_runner bide_thread_runner = {
-    .load = bide_handler_load_plugin, .open = open_states, .close = close_states, .run = run_here};
+/* Notes the messages of a batch, in case it ends this process, or that they are done with. */
+static void note_batch(const struct bide_call *call, bool begins)
+{
+    int pid = getpid();
+    for (size_t i = 0; call->apart && call->n > 1 && i < call->n; i++)
+        (begins ? bide_apart_add : bide_apart_remove)(call->apart, bide_message_id(call->messages[i]), pid);
+}
+
+static void run_batch_here(
+    const struct bide_handler *handler, size_t thread, struct bide_call *call, struct bide_slot *slot)
+{
+    const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
+    if (slot) {
+        note_batch(call, true);
+        bide_slot_begin(slot, call->messages[0], call->n, plugin->name, handler->plugin->build,
+            bide_started_us(call->contexts[0]) / 1000);
+    }
+    plugin->handle_batch(handler->states[handler->per_thread ? thread : 0], call->messages, call->contexts,
+        call->n, call->outcomes);
+    if (slot) {
+        bide_slot_end(slot);
+        note_batch(call, false);
+    }
+    BIDE_KILL_POINT("worker/ran");
+}
+
+const struct bide_runner bide_thread_runner = {.load = bide_handler_load_plugin,
+    .open = open_states,
+    .close = close_states,
+    .run = run_here,
+    .run_batch = run_batch_here};

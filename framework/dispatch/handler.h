@@ -11,6 +11,7 @@
 #include "dispatch/loader.h"
 #include "shared/metrics.h"
 
+struct bide_call;
 struct bide_context;
 struct bide_handler;
 struct bide_handlers;
@@ -31,6 +32,10 @@ struct bide_runner {
      * notes the message if the run can end this process. NULL: use `begin`. */
     bide_outcome (*run)(const struct bide_handler *handler, size_t thread, const struct bide_message *message,
         struct bide_context *context, struct bide_slot *slot);
+    /* The same for the messages of a call, whose outcomes it sets. Used with `batch`, also for one message.
+     */
+    void (*run_batch)(
+        const struct bide_handler *handler, size_t thread, struct bide_call *call, struct bide_slot *slot);
     /* Pool thread: takes the job over; bide_pool_finish hands it back. NULL: use `run`. */
     void (*begin)(struct bide_handler *handler, struct bide_job *job);
     /* Any thread: can the handler run nothing now, so that its messages should wait in the broker? NULL: it
@@ -43,6 +48,15 @@ struct bide_runner {
  * (dispatch/program/). */
 extern const struct bide_runner bide_thread_runner, bide_sandbox_runner, bide_program_runner;
 
+/* The messages that wait for the next call of a handler with `batch`: see dispatch/filling.h. */
+struct bide_filling {
+    struct bide_job_list jobs; /* without the lead */
+    struct bide_job *lead;     /* the one that waits for a thread, for all of them; NULL: none does yet */
+    int64_t ripe_us;           /* monotonic: it waits for others until then */
+    struct bide_handler *next; /* of the board's list */
+    bool listed;               /* it is in there */
+};
+
 struct bide_handler {
     const struct bide_runner *runner;
     const struct bide_handler_config *config;
@@ -52,12 +66,14 @@ struct bide_handler {
     void **states;   /* in this process: one, or one for each pool thread */
     size_t n_states; /* the open ones */
     bool per_thread;
+    bool batches; /* its messages run by run_batch (a program's: by lines with "batch") */
     struct bide_type_metrics *metrics; /* counters of its type; NULL: not counted */
 
     struct bide_share *share;           /* (pool) shared with the other handlers of its program; NULL: none */
     struct bide_handler *next_in_share; /* (pool) */
     int running;                        /* (pool) */
     struct bide_job_list blocked;       /* (pool) jobs that wait until `running` is below the concurrency */
+    struct bide_filling filling;        /* (pool) with `batch`: what waits for the next call */
     int64_t last_us;                    /* (pool) run time of the latest run */
     int64_t mean_us; /* (pool) mean of recent run times; starts high: an unknown handler counts as slow */
 };
@@ -87,6 +103,10 @@ struct bide_handler *bide_handlers_find(
 
 /* Lets the plugin open one more state of the handler. The error says which handler. */
 bide_code bide_handler_open_state(const struct bide_handler *handler, void **ret_state, bide_error *error);
+
+/* Fails, and says where, if it has `batch` and its code takes no batches. */
+bide_code bide_handler_check_batch(
+    const struct bide_handler_config *config, bool takes_batches, bide_error *error);
 
 /* For handlers whose code is a plugin: loads it and checks the settings. */
 bide_code bide_handler_load_plugin(

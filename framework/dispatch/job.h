@@ -28,6 +28,8 @@ struct bide_run {
     bool timed_out;
     bool crashed;    /* the run ended its sandbox or program (a signal, exit …); `error` says how */
     bool near_death; /* its process ended while it ran several: a suspect; the attempt does not count */
+    bool batch_died; /* its process ended, or it did not return, in a call of several messages: nobody is to
+                        blame yet; the attempt does not count, and it runs again apart */
     bool spared; /* RETRY, but this process lacked memory or the like to run it: the attempt does not count */
     bool ran;    /* false: handed back without a run */
     bool expired;       /* its expiry passed before it could run */
@@ -38,15 +40,23 @@ struct bide_run {
     int64_t took_us;
 };
 
+struct bide_job_list {
+    struct bide_job *first, *last;
+    size_t n;
+};
+
 struct bide_job {
     struct bide_heap_node landing; /* due_us: wall; `place` says whether it is in the landing heap */
     struct bide_job *next;
     struct bide_delivery *delivery;
     struct bide_handler *handler;
-    int64_t ready_us;   /* monotonic: when it was submitted or fell due, the later of the two */
-    bool suspect;       /* it was running when a process crashed: see shared/crashes.h */
-    int deaths;         /* of a suspect: in how many crashes it was running */
-    bool probe;         /* of a circuit that is half-open: see outcome/breaker.h */
+    int64_t ready_us;  /* monotonic: when it was submitted or fell due, the later of the two */
+    bool suspect;      /* it was running when a process crashed: see shared/crashes.h */
+    int deaths;        /* of a suspect: in how many crashes it was running */
+    bool apart;        /* it runs in a call of its own, because a batch that it was in ended its process */
+    bool call_goes_on; /* (program) it has ended, and others of its call have not */
+    struct bide_job_list mates; /* of the first job of a call: the others */
+    bool probe;                 /* of a circuit that is half-open: see outcome/breaker.h */
     bool early;         /* (intake) not due when it was submitted: does not count toward the queue's limit */
     bool submitted;     /* (intake) counted as in the pool's hands */
     bool landed;        /* (board) it waited in the landing heap and fell due there */
@@ -70,12 +80,6 @@ static inline struct bide_job *bide_job_of_landing(struct bide_heap_node *node)
 }
 
 /* First in, first out. A zeroed list is empty. */
-struct bide_job_list {
-    struct bide_job *first;
-    struct bide_job *last;
-    size_t n;
-};
-
 static inline void bide_job_append(struct bide_job_list *list, struct bide_job *job)
 {
     job->next = NULL;
@@ -135,6 +139,25 @@ static inline size_t bide_job_pick(
         bide_job_append(test(user, job) ? to : &others, job);
     *from = others;
     return to->n - before;
+}
+
+/* The same for the jobs of a call, its first job and that one's mates. Returns the first of what is left;
+ * NULL: nothing. */
+static inline struct bide_job *bide_job_pick_from_call(
+    struct bide_job *first, bide_job_test *test, const void *user, struct bide_job_list *to)
+{
+    struct bide_job_list left = first->mates;
+    first->mates = (struct bide_job_list){0};
+    if (left.n > 0)
+        bide_job_pick(&left, test, user, to);
+    if (test(user, first))
+        bide_job_append(to, first);
+    else
+        bide_job_prepend(&left, first);
+    first = bide_job_pop(&left);
+    if (first)
+        first->mates = left;
+    return first;
 }
 
 #endif

@@ -62,12 +62,12 @@ static void kill_at(int64_t cpu_ms)
         timer_settime(timer, TIMER_ABSTIME, &at, NULL);
 }
 
-void bide_limits_begin_message(const struct bide_limits_config *limits)
+void bide_limits_begin_call(const struct bide_limits_config *limits, size_t n)
 {
     struct rlimit both;
     if (limits->cpu_ms == 0 || getrlimit(RLIMIT_CPU, &both) != 0)
         return;
-    rlim_t seconds = (rlim_t)((used_ms() + limits->cpu_ms + 999) / 1000);
+    rlim_t seconds = (rlim_t)((used_ms() + limits->cpu_ms * (int64_t)n + 999) / 1000);
     both.rlim_cur = seconds < both.rlim_max ? seconds : both.rlim_max;
     setrlimit(RLIMIT_CPU, &both);
     kill_at((int64_t)both.rlim_cur * 1000 + GRACE_MS);

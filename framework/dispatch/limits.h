@@ -3,13 +3,15 @@
 #ifndef BIDE_DISPATCH_LIMITS_H
 #define BIDE_DISPATCH_LIMITS_H
 
+#include <stddef.h>
+
 #include "bide/error.h"
 #include "config/config.h"
 
 /* Called once, before the handler is opened. Fails if this user may not have so much. */
 bide_code bide_limits_apply(const struct bide_limits_config *limits, bide_error *error);
-/* Called before each message: the CPU limit counts from here, although the kernel counts from the start of
- * the process. */
-void bide_limits_begin_message(const struct bide_limits_config *limits);
+/* Called before each call, of n messages: the CPU limit counts from here, although the kernel counts from the
+ * start of the process. */
+void bide_limits_begin_call(const struct bide_limits_config *limits, size_t n);
 
 #endif

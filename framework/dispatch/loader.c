@@ -70,7 +70,7 @@ static bide_code copy_descriptor(struct bide_plugin *plugin, bide_error *error)
         return refuse(plugin, error, "its descriptor is too small to be one");
     memcpy(&plugin->descriptor, found, size);
     plugin->abi_minor = found->abi_minor;
-    if (!plugin->descriptor.handle)
+    if (!plugin->descriptor.handle && !plugin->descriptor.handle_batch)
         return refuse(plugin, error, "its descriptor has no handle function");
     if (!plugin->descriptor.name || strcmp(plugin->descriptor.name, plugin->name) != 0)
         return refuse(plugin, error, "its descriptor carries another name than the file");

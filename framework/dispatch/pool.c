@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "dispatch/filling.h"
 #include "dispatch/pool_inside.h"
 #include "dispatch/program/host.h"
 
@@ -43,6 +44,7 @@ static bide_code start_thread(struct bide_pool *pool, pthread_attr_t *attributes
     thread->slot = pool->slots ? &pool->slots[thread->index] : NULL;
     init_cond(&thread->wake);
     bide_context_init(&thread->context, pool->clock);
+    thread->call.apart = thread->slot ? pool->apart : NULL;
     int failed = pthread_create(&thread->id, attributes, bide_pool_thread_main, thread);
     if (failed) {
         pthread_cond_destroy(&thread->wake);
@@ -86,6 +88,7 @@ bide_code bide_pool_create(
     pool->wakeup = options->wakeup;
     pool->clock = options->clock;
     pool->slots = options->slots;
+    pool->apart = options->apart;
     pool->metrics = options->metrics;
     pool->next_deadline_us = INT64_MAX;
     bide_code code = bide_board_init(&pool->board, options->queues, options->n_queues, options->order, error);
@@ -135,6 +138,7 @@ void bide_pool_destroy(struct bide_pool *pool)
         return;
     for (size_t i = 0; i < pool->n_threads; i++) {
         bide_context_close(&pool->threads[i].context);
+        bide_call_release(&pool->threads[i].call);
         pthread_cond_destroy(&pool->threads[i].wake);
     }
     bide_board_clear(&pool->board);
@@ -154,17 +158,17 @@ void bide_pool_submit(struct bide_pool *pool, struct bide_job_list *jobs, struct
     if (!jobs->first)
         return;
     pthread_mutex_lock(&pool->lock);
-    int64_t due_before_us = bide_board_next_due_us(&pool->board);
+    int64_t next_before_us = bide_board_next_us(&pool->board, wall_us, mono_us);
     while ((job = bide_job_pop(jobs))) {
         if (!slowest || job->handler->mean_us > slowest->mean_us)
             slowest = job->handler;
         if (!bide_board_add(&pool->board, job, wall_us, mono_us))
             bide_job_append(refused, job);
     }
-    int64_t due_us = bide_board_next_due_us(&pool->board);
-    if (due_us != due_before_us && pool->lander) /* the lander must look again */
+    int64_t next_us = bide_board_next_us(&pool->board, wall_us, mono_us);
+    if (next_us != next_before_us && pool->lander) /* the lander must look again */
         called = bide_pool_call_lander(pool);
-    else if (due_us >= 0 && !pool->lander && pool->waking == 0)
+    else if (next_us >= 0 && !pool->lander && pool->waking == 0)
         called = bide_pool_call_one(pool);
     else
         called = bide_pool_call_for_ready(pool, slowest);
@@ -172,14 +176,25 @@ void bide_pool_submit(struct bide_pool *pool, struct bide_job_list *jobs, struct
     bide_pool_wake(called);
 }
 
+/* Jobs were taken out of the board: a batch whose lead is gone needs another. */
+static struct bide_pool_thread *call_for_fillings(struct bide_pool *pool, const struct bide_job_list *taken)
+{
+    bool looks = taken->n > 0 && bide_filling_next_us(&pool->board) != INT64_MAX;
+    return looks && pool->waking == 0 ? bide_pool_call_one(pool) : NULL;
+}
+
 void bide_pool_collect(struct bide_pool *pool, int64_t grace_us, struct bide_job_list *to)
 {
     int64_t limit_us = bide_wall_us(pool->clock) - grace_us;
     pthread_mutex_lock(&pool->lock);
     pool->intake_sleeps = false;
+    struct bide_job_list overdue = {0};
+    bide_board_withdraw_overdue(&pool->board, pool->handlers, limit_us, &overdue);
+    struct bide_pool_thread *called = call_for_fillings(pool, &overdue);
     bide_job_append_all(to, &pool->done);
-    bide_board_withdraw_overdue(&pool->board, pool->handlers, limit_us, to);
+    bide_job_append_all(to, &overdue);
     pthread_mutex_unlock(&pool->lock);
+    bide_pool_wake(called);
 }
 
 static bool any_job(const void *user, const struct bide_job *job)
@@ -192,15 +207,16 @@ void bide_pool_withdraw(
     struct bide_pool *pool, bide_job_test *test, const void *user, struct bide_job_list *to)
 {
     pthread_mutex_lock(&pool->lock);
-    bide_board_withdraw(&pool->board, pool->handlers, test ? test : any_job, user, to);
-    struct bide_job_list handed_over = {0};
+    struct bide_job_list waiting = {0}, handed_over = {0};
+    bide_board_withdraw(&pool->board, pool->handlers, test ? test : any_job, user, &waiting);
+    struct bide_pool_thread *called = call_for_fillings(pool, &waiting);
     bide_programs_withdraw(pool->handlers->programs, test ? test : any_job, user, &handed_over);
-    for (struct bide_job *job = handed_over.first; job; job = job->next) {
-        bide_pool_count_running(pool, job->handler, bide_pool_is_quick(job->handler), -1);
-        bide_board_finished(&pool->board, job->handler);
-    }
+    for (struct bide_job *job = handed_over.first; job; job = job->next)
+        bide_pool_take_from_program(pool, job);
+    bide_job_append_all(to, &waiting);
     bide_job_append_all(to, &handed_over);
     pthread_mutex_unlock(&pool->lock);
+    bide_pool_wake(called);
 }
 
 /* Cancels runs beyond their timeout. Returns when to look again, for the next timeout or the end of a
@@ -297,7 +313,7 @@ size_t bide_pool_find_hung(struct bide_pool *pool)
     for (size_t i = 0; i < pool->n_threads; i++) {
         struct bide_pool_thread *thread = &pool->threads[i];
         if (thread->inside && now_us >= thread->context.kill_us)
-            n += bide_slot_give_up(thread->slot);
+            n += bide_slot_give_up(thread->slot) ? thread->inside : 0;
     }
     pthread_mutex_unlock(&pool->lock);
     return n;

@@ -34,6 +34,7 @@ struct bide_pool_options {
     const struct bide_clock *clock;
     struct bide_metrics *metrics; /* whose `busy` the pool updates; NULL: none */
     struct bide_slot *slots; /* one for each thread, in memory shared with the supervisor; NULL without one */
+    struct bide_apart *apart; /* there, too: where threads note the batches that they run */
 };
 
 /* Starts the threads. Signals are blocked in all of them, so that the caller's thread gets them. */
@@ -61,8 +62,8 @@ bool bide_pool_ran_dry(struct bide_pool *pool);
 
 struct bide_pool_stats {
     size_t threads;
-    size_t running; /* runs inside a handler */
-    size_t ready;   /* jobs that could run */
+    size_t running; /* runs inside a handler; a batch is one */
+    size_t ready;   /* jobs that could run; a batch is one, and none while it fills */
     size_t blocked; /* jobs that wait for their handler's concurrency */
     size_t landing; /* early jobs */
 };
@@ -72,14 +73,17 @@ void bide_pool_stats(struct bide_pool *pool, struct bide_pool_stats *ret_stats);
 void bide_pool_cancel(struct bide_pool *pool);
 
 /* Marks the slots of runs that went on for kill_after after tick had cancelled them, as hung. Returns how
- * many there are; always 0 without slots. */
+ * many messages they run; always 0 without slots. */
 size_t bide_pool_find_hung(struct bide_pool *pool);
 
 /* For a job that a program has run (dispatch/program/host.h). Called by the host's thread. */
 void bide_pool_finish(struct bide_pool *pool, struct bide_job *job);
-/* A message expires if it has not begun to run by then. Called right before it runs. */
-bool bide_pool_has_expired(const struct bide_job *job, int64_t wall_us);
-/* Its permit's time is not now. Called right before it runs. */
+/* Called right before a call (its first job, with its mates): takes out what does not run after all, because
+ * it has expired or its permit's time is not now, and says so in its run. Returns the first job of what is
+ * left; NULL: nothing. */
+struct bide_job *bide_pool_drop(
+    struct bide_job *job, const struct bide_clock *clock, int64_t wall_us, struct bide_job_list *ret_dropped);
+/* Is its permit's time not now? */
 bool bide_pool_is_late(const struct bide_job *job, int64_t mono_us);
 void bide_pool_set_share(struct bide_pool *pool, struct bide_share *share, int most);
 

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "dispatch/board.h"
+#include "dispatch/call.h"
 #include "dispatch/context.h"
 #include "dispatch/pool.h"
 
@@ -19,11 +20,12 @@ struct bide_pool_thread {
     pthread_t id;
     pthread_cond_t wake; /* on the monotonic clock */
     struct bide_pool_thread *next_idle;
-    bool idle;   /* asleep, and not woken yet */
-    bool inside; /* inside a handler */
+    bool idle;     /* asleep, and not woken yet */
+    size_t inside; /* how many messages it runs now, inside a handler */
     bool ended;
     struct bide_slot *slot; /* NULL without a supervisor */
     struct bide_context context;
+    struct bide_call call; /* with `batch` */
 };
 
 /* `lock` guards all fields but the constant ones. */
@@ -35,6 +37,7 @@ struct bide_pool {
     const struct bide_wakeup *wakeup;
     const struct bide_clock *clock;
     struct bide_slot *slots;
+    struct bide_apart *apart;
     struct bide_metrics *metrics;
     struct bide_job_list done;
     struct bide_pool_thread *idle;   /* a stack: the last one wakes first, while its caches are warm */
@@ -62,12 +65,16 @@ struct bide_pool_thread *bide_pool_call_one(struct bide_pool *pool);
 /* Takes a thread if there are more ready jobs than the threads that are awake will soon run, if a job takes
  * as long as this handler's do. */
 struct bide_pool_thread *bide_pool_call_for_ready(struct bide_pool *pool, const struct bide_handler *handler);
+/* A job that was handed over to a program is back: it has ended, or has not begun. */
+void bide_pool_take_from_program(struct bide_pool *pool, struct bide_job *job);
 /* Called without the lock. NULL is fine. */
 void bide_pool_wake(struct bide_pool_thread *thread);
 /* Do the handler's latest runs end before another thread would be awake? */
 bool bide_pool_is_quick(const struct bide_handler *handler);
-/* Counts n (1 or -1) runs of the handler. `quick` must be the same for both. */
-void bide_pool_count_running(struct bide_pool *pool, const struct bide_handler *handler, bool quick, int n);
+/* Counts n (1 or -1) calls of a handler. `quick` must be the same for both. */
+void bide_pool_count_calls(struct bide_pool *pool, bool quick, int n);
+/* Counts messages that it runs, for the metrics. */
+void bide_pool_count_messages(const struct bide_handler *handler, int n);
 /* Passed to pthread_create with a struct bide_pool_thread: what the thread does all its life. Takes the lock
  * itself. */
 void *bide_pool_thread_main(void *user);

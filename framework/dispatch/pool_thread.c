@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 
+#include "base/alloc.h"
 #include "dispatch/pool_inside.h"
 
 /* Waking another thread takes longer than a run of a handler with a mean below QUICK_US. Still, another
@@ -48,20 +49,22 @@ static void wake_intake(struct bide_pool *pool)
     bide_wakeup_signal(pool->wakeup);
 }
 
-/* Sleeps as the lander until the next due time, or as an idle thread until it is woken. */
+/* Sleeps as the lander until the board has something to do by itself, or as an idle thread until it is woken.
+ */
 static void sleep_until_needed(struct bide_pool *pool, struct bide_pool_thread *thread)
 {
-    int64_t due_us = bide_board_next_due_us(&pool->board);
-    bool lands = due_us >= 0 && !pool->lander;
+    int64_t mono_us = bide_mono_us(pool->clock);
+    int64_t next_us = bide_board_next_us(&pool->board, bide_wall_us(pool->clock), mono_us);
+    bool lands = next_us >= 0 && !pool->lander;
     struct timespec until;
     thread->idle = true;
     if (lands) {
         pool->lander = thread;
-        bide_pool_fill_until(&until, bide_mono_us(pool->clock) + due_us - bide_wall_us(pool->clock));
+        bide_pool_fill_until(&until, next_us);
         pthread_cond_timedwait(&thread->wake, &pool->lock, &until);
         if (pool->lander == thread)
             pool->lander = NULL;
-        if (thread->idle) /* the due time has come, and nobody woke it */
+        if (thread->idle) /* the time has come, and nobody woke it */
             thread->idle = false;
         else
             pool->waking--;
@@ -94,20 +97,59 @@ struct bide_pool_thread *bide_pool_call_for_ready(struct bide_pool *pool, const 
  * handler usually takes. */
 static struct bide_pool_thread *call_for_help(struct bide_pool *pool, const struct bide_handler *handler)
 {
-    if (!pool->lander && pool->idle && bide_board_next_due_us(&pool->board) >= 0)
+    if (!pool->lander && pool->idle && bide_board_next_us(&pool->board, 0, 0) >= 0)
         return bide_pool_call_one(pool);
     return bide_pool_call_for_ready(pool, handler);
 }
 
-void bide_pool_count_running(struct bide_pool *pool, const struct bide_handler *handler, bool quick, int n)
+void bide_pool_count_messages(const struct bide_handler *handler, int n)
+{
+    if (handler->metrics)
+        bide_metrics_gauge_add(&handler->metrics->running, n);
+}
+
+void bide_pool_count_calls(struct bide_pool *pool, bool quick, int n)
 {
     pool->running += (size_t)n;
     if (quick)
         pool->running_quick += (size_t)n;
     if (pool->metrics)
         bide_metrics_gauge_add(&pool->metrics->busy, n);
-    if (handler->metrics)
-        bide_metrics_gauge_add(&handler->metrics->running, n);
+}
+
+static void spare(struct bide_job *job)
+{
+    job->run =
+        (struct bide_run){.outcome = BIDE_RETRY, .delay_ms = BIDE_BY_POLICY, .ran = true, .spared = true};
+    job->run.error = bide_strdup("out of memory");
+}
+
+/* Prepares the thread's context or contexts. False without memory: then the jobs are spared. */
+static bool begin_run(struct bide_pool_thread *thread, struct bide_job *job, int64_t wall_us, int64_t mono_us)
+{
+    if (!job->handler->batches) {
+        bide_context_begin(&thread->context, job, wall_us, mono_us);
+        return true;
+    }
+    if (bide_call_begin(&thread->call, &thread->context, job, wall_us, mono_us))
+        return true;
+    spare(job);
+    for (struct bide_job *mate = job->mates.first; mate; mate = mate->next)
+        spare(mate);
+    return false;
+}
+
+/* Called without the lock. Returns when the run ended (monotonic). */
+static int64_t run(struct bide_pool_thread *thread, struct bide_job *job)
+{
+    const struct bide_handler *handler = job->handler;
+    if (handler->batches) {
+        handler->runner->run_batch(handler, thread->index, &thread->call, thread->slot);
+        return bide_call_end(&thread->call);
+    }
+    bide_outcome outcome =
+        handler->runner->run(handler, thread->index, job->delivery->message, &thread->context, thread->slot);
+    return bide_context_end(&thread->context, job, outcome);
 }
 
 /* Returns when the run ended (monotonic). */
@@ -116,13 +158,16 @@ static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, 
 {
     struct bide_handler *handler = job->handler;
     bool quick = bide_pool_is_quick(handler);
-    bide_context_begin(&thread->context, job, wall_us, mono_us);
+    size_t n = job->mates.n + 1;
+    if (!begin_run(thread, job, wall_us, mono_us))
+        return mono_us;
     if (thread->context.deadline_us < pool->next_deadline_us) {
         pool->next_deadline_us = thread->context.deadline_us;
         wake_intake(pool); /* rare: next_deadline_us stays when runs end before their deadline */
     }
-    thread->inside = true;
-    bide_pool_count_running(pool, handler, quick, 1);
+    thread->inside = n;
+    bide_pool_count_calls(pool, quick, 1);
+    bide_pool_count_messages(handler, (int)n);
     pool->taken++;
     struct bide_pool_thread *helper = call_for_help(pool, handler);
     if (!quick && pool->done.first)
@@ -130,13 +175,12 @@ static int64_t run_job(struct bide_pool *pool, struct bide_pool_thread *thread, 
     pthread_mutex_unlock(&pool->lock);
     bide_pool_wake(helper);
 
-    bide_outcome outcome =
-        handler->runner->run(handler, thread->index, job->delivery->message, &thread->context, thread->slot);
-    int64_t ended_us = bide_context_end(&thread->context, job, outcome);
+    int64_t ended_us = run(thread, job);
 
     pthread_mutex_lock(&pool->lock);
-    thread->inside = false;
-    bide_pool_count_running(pool, handler, quick, -1);
+    thread->inside = 0;
+    bide_pool_count_calls(pool, quick, -1);
+    bide_pool_count_messages(handler, -(int)n);
     return ended_us;
 }
 
@@ -153,9 +197,12 @@ static void learn(struct bide_handler *handler, int64_t took_us)
 static void finish_job(struct bide_pool *pool, struct bide_job *job)
 {
     struct bide_handler *handler = job->handler;
+    struct bide_job_list mates = job->mates;
     learn(handler, job->run.took_us);
     bide_board_finished(&pool->board, handler);
+    job->mates = (struct bide_job_list){0};
     bide_job_append(&pool->done, job);
+    bide_job_append_all(&pool->done, &mates);
     if (!bide_pool_is_quick(handler) || pool->done.n >= BIDE_POOL_COLLECT_BATCH)
         wake_intake(pool);
 }
@@ -163,7 +210,8 @@ static void finish_job(struct bide_pool *pool, struct bide_job *job)
 /* The runner's own processes run the job; this thread takes the next one. */
 static void hand_over(struct bide_pool *pool, struct bide_job *job)
 {
-    bide_pool_count_running(pool, job->handler, false, 1);
+    bide_pool_count_calls(pool, false, 1);
+    bide_pool_count_messages(job->handler, (int)job->mates.n + 1);
     pool->taken++;
     struct bide_pool_thread *helper = call_for_help(pool, job->handler);
     pthread_mutex_unlock(&pool->lock);
@@ -172,11 +220,21 @@ static void hand_over(struct bide_pool *pool, struct bide_job *job)
     pthread_mutex_lock(&pool->lock);
 }
 
+void bide_pool_take_from_program(struct bide_pool *pool, struct bide_job *job)
+{
+    bool goes_on = job->call_goes_on;
+    job->call_goes_on = false;
+    bide_pool_count_messages(job->handler, -1);
+    if (goes_on)
+        return;
+    bide_pool_count_calls(pool, false, -1);
+    bide_board_finished(&pool->board, job->handler);
+}
+
 void bide_pool_finish(struct bide_pool *pool, struct bide_job *job)
 {
     pthread_mutex_lock(&pool->lock);
-    bide_pool_count_running(pool, job->handler, false, -1);
-    bide_board_finished(&pool->board, job->handler);
+    bide_pool_take_from_program(pool, job);
     bide_job_append(&pool->done, job);
     if (pool->done.n == 1 || pool->done.n >= BIDE_POOL_COLLECT_BATCH)
         wake_intake(pool);
@@ -195,7 +253,7 @@ void bide_pool_set_share(struct bide_pool *pool, struct bide_share *share, int m
     bide_pool_wake(called);
 }
 
-bool bide_pool_has_expired(const struct bide_job *job, int64_t wall_us)
+static bool has_expired(const struct bide_job *job, int64_t wall_us)
 {
     int64_t expires_ms = job->delivery->message->expires_ms;
     return expires_ms > 0 && wall_us > expires_ms * 1000;
@@ -206,22 +264,44 @@ bool bide_pool_is_late(const struct bide_job *job, int64_t mono_us)
     return job->begin_by_us > 0 && (mono_us > job->begin_by_us || mono_us < job->begin_from_us);
 }
 
-/* Does the job not run after all? Checked at the last moment. */
-static bool drops(struct bide_pool *pool, struct bide_job *job, int64_t wall_us)
+struct moment {
+    const struct bide_clock *clock;
+    int64_t wall_us;
+};
+
+static bool cannot_run(const void *user, const struct bide_job *job)
 {
-    job->run.expired = bide_pool_has_expired(job, wall_us);
-    job->run.late =
-        !job->run.expired && job->begin_by_us > 0 && bide_pool_is_late(job, bide_mono_us(pool->clock));
-    return job->run.expired || job->run.late;
+    const struct moment *now = user;
+    return has_expired(job, now->wall_us) ||
+           (job->begin_by_us > 0 && bide_pool_is_late(job, bide_mono_us(now->clock)));
 }
 
-/* Hands the job back: it belongs to the intake from here on. */
-static void drop(struct bide_pool *pool, struct bide_job *job)
+struct bide_job *bide_pool_drop(
+    struct bide_job *job, const struct bide_clock *clock, int64_t wall_us, struct bide_job_list *ret_dropped)
 {
-    if (job->run.late)
-        wake_intake(pool);
-    bide_board_finished(&pool->board, job->handler);
-    bide_job_append(&pool->done, job);
+    const struct moment now = {clock, wall_us};
+    job = bide_job_pick_from_call(job, cannot_run, &now, ret_dropped);
+    for (struct bide_job *dropped = ret_dropped->first; dropped; dropped = dropped->next) {
+        dropped->run.expired = has_expired(dropped, wall_us);
+        dropped->run.late = !dropped->run.expired;
+    }
+    return job;
+}
+
+/* Hands back what does not run after all: it belongs to the intake from here on. Returns the first job of
+ * what is left; NULL: nothing. */
+static struct bide_job *drop_some(struct bide_pool *pool, struct bide_job *job, int64_t wall_us)
+{
+    struct bide_job_list dropped = {0};
+    struct bide_handler *handler = job->handler;
+    job = bide_pool_drop(job, pool->clock, wall_us, &dropped);
+    if (!job)
+        bide_board_finished(&pool->board, handler);
+    for (const struct bide_job *one = dropped.first; one; one = one->next)
+        if (one->run.late)
+            wake_intake(pool);
+    bide_job_append_all(&pool->done, &dropped);
+    return job;
 }
 
 static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
@@ -230,10 +310,8 @@ static void serve(struct bide_pool *pool, struct bide_pool_thread *thread)
     while (!pool->stopping) {
         int64_t wall_us = bide_wall_us(pool->clock);
         struct bide_job *job = bide_board_take(&pool->board, wall_us, mono_us);
-        if (job && drops(pool, job, wall_us)) {
-            drop(pool, job);
+        if (job && !(job = drop_some(pool, job, wall_us)))
             continue;
-        }
         if (job && job->handler->runner->begin) {
             hand_over(pool, job);
             mono_us = bide_mono_us(pool->clock);

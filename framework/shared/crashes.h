@@ -5,7 +5,7 @@
  * decide() say what becomes of it. Where none is known to be at fault (SIGKILL, out of memory), all that were
  * running are suspects: each is then run while no other suspect runs, and the more deaths it was near, the
  * longer alone (worker/gates/quarantine.h). Only deaths in which nothing else ran make it guilty, and none
- * that somebody caused by hand.
+ * that somebody caused by hand. Of a batch nobody is at fault yet: its messages run again apart (apart.h).
  *
  * Thread-safety: every call takes the table's robust, process-shared lock; with an empty table the questions
  * cost one atomic read. Bounded: the oldest record makes room for a new one. */
@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "message/message.h"
+#include "shared/apart.h"
 #include "shared/dying.h"
 
 enum { BIDE_CRASH_RECORDS = 1024, BIDE_CRASH_TEXT = 200, BIDE_CRASH_TYPES = 256 };
@@ -39,6 +40,7 @@ struct bide_crash_record {
 struct bide_crashes {
     pthread_mutex_t lock;
     struct bide_dying dying; /* what is about to be noted */
+    struct bide_apart apart; /* what ran, or runs, in a batch */
     _Atomic int n;
     _Atomic int types[BIDE_CRASH_TYPES]; /* by the hash of the type's name: deaths less successes, weighted */
     uint64_t next_order;

@@ -29,9 +29,10 @@ static void copy_text(char *to, size_t room, const char *from)
     to[size] = '\0';
 }
 
-void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const char *plugin,
+void bide_slot_begin(struct bide_slot *slot, const bide_message *message, size_t n, const char *plugin,
     const char *build, int64_t now_ms)
 {
+    slot->n = (int)n;
     copy_text(slot->id, sizeof slot->id, bide_message_id(message));
     copy_text(slot->type, sizeof slot->type, bide_message_type(message));
     copy_text(slot->plugin, sizeof slot->plugin, plugin);
@@ -62,7 +63,8 @@ static bool note_fault(void)
         /* In this order: another thread's fault may end the process in between, and the supervisor takes away
          * what stands in a slot that says so. */
         atomic_store(&watched.slot->state, BIDE_SLOT_FAULTED);
-        bide_dying_add(dying_of, watched.slot->id);
+        if (watched.slot->n == 1) /* what ran in a batch runs again at once, apart */
+            bide_dying_add(dying_of, watched.slot->id);
     }
     return state != BIDE_SLOT_IDLE;
 }

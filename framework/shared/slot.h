@@ -30,6 +30,7 @@ struct bide_slot {
     _Atomic int
         state; /* enum bide_slot_state; written last, so that the rest is whole when it says RUNNING */
     int attempt;
+    int n;              /* how many messages run; of several the rest is about the first one */
     int64_t started_ms; /* Unix */
     char id[BIDE_ID_MAX + 1];
     char type[BIDE_NAME_MAX + 1];
@@ -37,7 +38,8 @@ struct bide_slot {
     char build[BIDE_BUILD_ID_TEXT]; /* of the plugin */
 };
 
-void bide_slot_begin(struct bide_slot *slot, const bide_message *message, const char *plugin,
+/* n: messages of the call, of which `message` is the first. */
+void bide_slot_begin(struct bide_slot *slot, const bide_message *message, size_t n, const char *plugin,
     const char *build, int64_t now_ms);
 void bide_slot_end(struct bide_slot *slot);
 /* Intake thread: the run has gone on for too long. False where it has just returned. */

@@ -10,7 +10,7 @@
 
 enum { END_TEXT = 96 };
 
-static void blame(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
+static void note_crash(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
 {
     char text[BIDE_CRASH_TEXT];
     snprintf(text, sizeof text, "%s while plugin '%s' ran it", what, slot->plugin);
@@ -19,6 +19,16 @@ static void blame(struct supervisor *supervisor, const struct bide_slot *slot, c
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
         BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build), BIDE_INT("attempt", slot->attempt),
         BIDE_STR("how", what));
+}
+
+static void blame(struct supervisor *supervisor, const struct bide_slot *slot, const char *what)
+{
+    if (slot->n == 1)
+        note_crash(supervisor, slot, what);
+    else
+        bide_log(BIDE_LOG_ERROR, "handler crashed in a batch: each of its messages runs again apart",
+            BIDE_STR("first", slot->id), BIDE_INT("messages", slot->n), BIDE_STR("type", slot->type),
+            BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build), BIDE_STR("how", what));
     if (bide_crashes_type_died(&supervisor->shared->crashes, slot->type))
         bide_log(BIDE_LOG_ERROR, "handler keeps crashing: its messages run one at a time, with pauses",
             BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin));
@@ -27,6 +37,8 @@ static void blame(struct supervisor *supervisor, const struct bide_slot *slot, c
 static void suspect(struct supervisor *supervisor, const struct bide_slot *slot, bool alone, const char *what)
 {
     char text[BIDE_CRASH_TEXT];
+    if (slot->n > 1) /* its messages run again apart, unless a person has killed the process */
+        return;
     snprintf(
         text, sizeof text, "%s, again, while plugin '%s' ran it and nothing else ran", what, slot->plugin);
     bide_crashes_suspect(&supervisor->shared->crashes, slot->id, slot->attempt, alone, text);
@@ -70,7 +82,7 @@ static bool find_guilty(
             blame(supervisor, &slot, what);
         else if (state == BIDE_SLOT_RUNNING && faulted == 0 && !expected)
             suspect(supervisor, &slot, running == 1 && !by_hand, what);
-        else if (state == BIDE_SLOT_HUNG && !returned)
+        else if (state == BIDE_SLOT_HUNG && !returned && slot.n == 1)
             bide_crashes_note(&supervisor->shared->crashes, slot.id, slot.attempt, true, BIDE_CRASH_HUNG);
     }
     return faulted > 0 || (running > 0 && !expected && !by_hand);
@@ -122,6 +134,8 @@ static void bury(struct supervisor *supervisor, size_t place, int status)
     child->pid = 0;
     bide_metrics_end(child->metrics);
     bool by_hand = describe_end(supervisor, status, what);
+    if (by_hand) /* its batches are not to blame, and run again as batches */
+        bide_apart_forget(&supervisor->shared->crashes.apart, pid);
     if (!*child->process->failure)
         snprintf(child->process->failure, BIDE_ERROR_SIZE, "%s", what);
     const struct bide_end end = {

@@ -181,7 +181,7 @@ void bide_ending_report_hung(const struct bide_passage *passage)
     const struct bide_supervised *supervised = passage->site.supervised;
     for (int i = 0; supervised && i < passage->site.config->worker.threads; i++) {
         const struct bide_slot *slot = &supervised->process->slots[i];
-        if (atomic_load(&slot->state) == BIDE_SLOT_HUNG)
+        if (atomic_load(&slot->state) == BIDE_SLOT_HUNG && slot->n == 1)
             bide_crashes_note(supervised->crashes, slot->id, slot->attempt, true, BIDE_CRASH_HUNG);
     }
 }

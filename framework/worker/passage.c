@@ -15,15 +15,10 @@ enum {
 
 bide_code bide_passage_init(struct bide_passage *passage, const struct bide_site *site, bide_error *error)
 {
-    const struct bide_worker_config *worker = &site->config->worker;
-    size_t n_queues = site->config->n_queues;
     passage->site = *site;
     passage->settling.site = passage->gates.site = &passage->site;
     bide_arena_init(&passage->jobs);
-    passage->prefetch = bide_calloc(n_queues, sizeof *passage->prefetch);
-    for (size_t i = 0; passage->prefetch && i < n_queues; i++)
-        bide_prefetch_init(&passage->prefetch[i], worker->prefetch, (size_t)worker->threads);
-    return passage->prefetch ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    return bide_passage_init_prefetch(passage) ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }
 
 bide_code bide_passage_begin(struct bide_passage *passage, bide_error *error)
@@ -194,7 +189,7 @@ static void settle_run(struct bide_passage *passage, struct bide_job *job)
         .attempt = job->delivery->message->attempt,
         .crashes = run->crashed,
         .spared_ms = run->spared ? LACKING_PAUSE_MS : 0,
-        .handed_back = was_cut_short(passage, run),
+        .handed_back = was_cut_short(passage, run) || run->batch_died,
     };
     if (run->crashed)
         log_crash(job);

@@ -9,9 +9,10 @@ enum {
     SHRINK_EVERY_US = 200 * 1000,
 };
 
-void bide_prefetch_init(struct bide_prefetch *prefetch, int configured, size_t threads)
+void bide_prefetch_init(struct bide_prefetch *prefetch, int configured, size_t threads, size_t batch)
 {
-    size_t base = configured > 0 ? (size_t)configured : threads * 2;
+    size_t most = batch > threads ? batch : threads;
+    size_t base = configured > 0 ? (size_t)configured : most * 2;
     *prefetch = (struct bide_prefetch){.base = base, .limit = base, .fixed = configured > 0};
 }
 

@@ -7,6 +7,8 @@
 
 #include "worker/passage.h"
 
+/* Enough for the handlers' batches, too. False without memory. */
+bool bide_passage_init_prefetch(struct bide_passage *passage);
 /* Asks whether the pool ran dry, once. */
 void bide_passage_adapt_prefetch(struct bide_passage *passage, int64_t now_us);
 /* The receiver is told what has changed. */

@@ -200,6 +200,7 @@ static bide_code start_pool(struct bide_worker *worker, bide_error *error)
         .clock = worker->clock,
         .metrics = supervised ? supervised->metrics : NULL,
         .slots = supervised ? supervised->process->slots : NULL,
+        .apart = supervised ? &supervised->crashes->apart : NULL,
     };
     return bide_pool_create(&options, &worker->intake.passage.pool, error);
 }

@@ -1,7 +1,8 @@
 /* probe: does to itself what the body tells, and then appends the line of `journal`. For tests and drills.
  *
  * First what takes time (alloc_mb, spin_ms, sleep_ms), then what never returns (crash, exit, hang; their line
- * is written before), then the verdict: retry while attempt <= fail, else dead, else done. */
+ * is written before), then the verdict: retry while attempt <= fail, else dead, else done. A batch does all
+ * the messages say before the first line is written, as a handler does that writes once. */
 #include <bide/handler.h>
 #include <poll.h>
 #include <signal.h>
@@ -87,26 +88,51 @@ static bide_outcome verdict(const struct orders *orders, const bide_message *mes
     return BIDE_DONE;
 }
 
-static bide_outcome handle(void *state, const bide_message *message, bide_context *context)
+/* What the message says before the verdict. False: `ret_outcome` is the outcome. */
+static bool obey(struct journal *journal, const bide_message *message, bide_context *context,
+    struct orders *orders, bide_outcome *ret_outcome)
 {
-    struct orders orders;
     bide_error error;
     size_t size;
     const void *body = bide_message_body(message, &size);
-    if (orders_parse(body, size, &orders, &error) != BIDE_OK)
-        return finish(state, message, context, bide_dead(context, "%s", error.text));
-    void *memory = take_memory(orders.alloc_mb);
-    if (orders.alloc_mb && !memory)
-        return finish(state, message, context,
-            bide_retry(context, BIDE_BY_POLICY, "probe: no %lld MiB to be had", (long long)orders.alloc_mb));
-    spin_for(orders.spin_ms, context);
-    sleep_for(orders.sleep_ms, context);
-    if (orders.crash || orders.exit || orders.hang) {
-        journal_write(state, message, context, "started", &error);
-        leave_for_good(&orders);
+    if (orders_parse(body, size, orders, &error) != BIDE_OK) {
+        *ret_outcome = bide_dead(context, "%s", error.text);
+        return false;
+    }
+    void *memory = take_memory(orders->alloc_mb);
+    if (orders->alloc_mb && !memory) {
+        *ret_outcome =
+            bide_retry(context, BIDE_BY_POLICY, "probe: no %lld MiB to be had", (long long)orders->alloc_mb);
+        return false;
+    }
+    spin_for(orders->spin_ms, context);
+    sleep_for(orders->sleep_ms, context);
+    if (orders->crash || orders->exit || orders->hang) {
+        journal_write(journal, message, context, "started", &error);
+        leave_for_good(orders);
     }
     free(memory);
-    return finish(state, message, context, verdict(&orders, message, context));
+    return true;
+}
+
+static bide_outcome handle(void *state, const bide_message *message, bide_context *context)
+{
+    struct orders orders;
+    bide_outcome outcome;
+    if (obey(state, message, context, &orders, &outcome))
+        outcome = verdict(&orders, message, context);
+    return finish(state, message, context, outcome);
+}
+
+static void handle_batch(void *state, const bide_message *const messages[], bide_context *const contexts[],
+    size_t n, bide_outcome outcomes[])
+{
+    struct orders orders;
+    for (size_t i = 0; i < n; i++)
+        if (obey(state, messages[i], contexts[i], &orders, &outcomes[i]))
+            outcomes[i] = verdict(&orders, messages[i], contexts[i]);
+    for (size_t i = 0; i < n; i++)
+        outcomes[i] = finish(state, messages[i], contexts[i], outcomes[i]);
 }
 
 static bide_code open_handler(const bide_settings *settings, void **ret_state, bide_error *error)
@@ -127,4 +153,5 @@ static const bide_setting_spec settings_table[] = {JOURNAL_PATH_SETTING, {0}};
 
 const bide_plugin_descriptor bide_plugin = {BIDE_PLUGIN_HEAD, .name = "probe", .version = "1.0.0",
     .summary = "does what its JSON body tells it: sleep, fail, crash, hang; for tests",
-    .settings = settings_table, .open = open_handler, .handle = handle, .close = close_handler};
+    .settings = settings_table, .open = open_handler, .handle = handle, .close = close_handler,
+    .handle_batch = handle_batch};

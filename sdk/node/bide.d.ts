@@ -60,15 +60,24 @@ export class Message {
   readonly signal: AbortSignal;
   readonly cancelled: boolean;
   readonly remainingMs: number;
+  /** A message that is sent if, and only if, the run of this one ends well. */
+  send(type: string, body?: Body, options?: SendOptions): void;
+  /** A line in bide's log that carries this message's id. */
+  log(level: 'debug' | 'info' | 'warn' | 'error', text: string, fields?: Record<string, Json>): void;
 }
 
 export type Handler = (message: Message) => unknown | Promise<unknown>;
+/** Returns nothing, all are done, or a list with an entry for each message, in order: an Error is its failure, anything else its result.
+ * What it throws holds for all of them. */
+export type BatchHandler = (messages: Message[]) => unknown[] | void | Promise<unknown[] | void>;
 
 /** Registers the handler of a message type. */
 export function handler(type: string, run: Handler): Handler;
-/** Inside a handler: a message that is sent if, and only if, this run ends well. */
+/** Registers a handler that gets many messages in one call (`batch` of the configuration says how many). */
+export function batchHandler(type: string, run: BatchHandler): BatchHandler;
+/** Inside a handler (of batches: message.send): a message that is sent if, and only if, this run ends well. */
 export function send(type: string, body?: Body, options?: SendOptions): void;
-/** Inside a handler: a line in bide's log that carries the message's id. */
+/** Inside a handler (of batches: message.log): a line in bide's log that carries the message's id. */
 export function log(level: 'debug' | 'info' | 'warn' | 'error', text: string, fields?: Record<string, Json>): void;
 /** Inside a handler: how far this run is. */
 export function progress(done: number, total: number): void;
@@ -105,4 +114,9 @@ export const testing: {
     cancelled?: boolean; id?: string; type?: string; queue?: string; attempt?: number; attempts?: number;
     headers?: Record<string, string>; content_type?: string; timeout_ms?: number;
   }): Promise<Outcome>;
+  /** Runs a batch handler once, without bide, with a message for each body. */
+  runBatch(handle: BatchHandler, bodies: Body[], fields?: {
+    type?: string; queue?: string; attempt?: number; attempts?: number; headers?: Record<string, string>;
+    content_type?: string; timeout_ms?: number;
+  }): Promise<Outcome[]>;
 };

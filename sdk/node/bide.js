@@ -64,8 +64,10 @@ function envelope(type, body, {id, queue, topic, delay, at, expires, headers, co
 export class Message {
   #abort = new AbortController();
   #deadline;
+  #run;
 
-  constructor(row) {
+  constructor(row, run) {
+    this.#run = run;
     this.id = row.id;
     this.type = row.type;
     this.queue = row.queue ?? '';
@@ -85,10 +87,15 @@ export class Message {
   get signal() { return this.#abort.signal; } // aborted when the timeout has passed, or the worker must leave: for fetch and its like
   get cancelled() { return this.signal.aborted; }
   get remainingMs() { return Math.max(0, this.#deadline - Date.now()); }
+  // A message that is sent if, and only if, the run of this one ends well.
+  send(type, body, options) { this.#run.write({run: this.#run.number, send: envelope(type, body, options)}); }
+  // A line in bide's log that carries this message's id.
+  log(level, text, fields = {}) { this.#run.write({run: this.#run.number, log: level, text, fields}); }
   cancel() { this.#abort.abort(new Retry('cancelled')); }
 }
 
 const handlers = new Map();
+const batchTypes = new Set(); // those of handlers that take batches
 const current = new AsyncLocalStorage();
 
 export function handler(type, run) {
@@ -98,9 +105,18 @@ export function handler(type, run) {
   return run;
 }
 
+// Registers a function that gets a list of messages in one call (docs/batches.md; `batch` of the configuration says how many). It returns
+// nothing, all are done, or a list with an entry for each message, in order: an Error (new Dead('…'), new Retry('…'), any other) is its
+// failure, anything else its result. What it throws holds for all of them.
+export function batchHandler(type, run) {
+  handler(type, run);
+  batchTypes.add(type);
+  return run;
+}
+
 function write(line) {
   const run = current.getStore();
-  if (!run) throw new Error('this works inside a handler only; elsewhere send with Client');
+  if (!run) throw new Error('this works inside a handler only (of batches: message.send, message.log); elsewhere send with Client');
   run.write({run: run.number, ...line});
 }
 
@@ -120,7 +136,8 @@ export function onceSqlite(db, message, work) {
     db.exec('CREATE TABLE IF NOT EXISTS bide_once (type TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, ' +
       'PRIMARY KEY (type, id)) WITHOUT ROWID');
     const insert = db.prepare("INSERT INTO bide_once VALUES (?, ?, strftime('%s', 'now')) ON CONFLICT DO NOTHING");
-    const isNew = Number(insert.run(message.type, message.id).changes) === 1;
+    const effect = message.queue?.includes('@') ? `${message.type}@${message.queue}` : message.type; // of each subscription its own
+    const isNew = Number(insert.run(effect, message.id).changes) === 1;
     if (isNew && work() instanceof Promise) throw new TypeError('onceSqlite: the work must not be async');
     db.exec('COMMIT');
     return isNew;
@@ -142,11 +159,26 @@ function failure(error) {
   return {retry: text, trace: String(error?.stack ?? text).slice(-TRACE_CHARACTERS)};
 }
 
+const done = (result) => result === undefined ? {done: {}} : {done: {result}};
+
+// What a batch handler does, as an answer for each message.
+async function batchOutcomes(run, messages) {
+  try {
+    if (!run) throw new Dead(`this program has no handler for the type ${messages[0].type}`);
+    const results = await run(messages) ?? messages.map(() => undefined);
+    if (!Array.isArray(results) || results.length !== messages.length) {
+      throw new TypeError(`a batch handler returns nothing or a list with an entry for each of its ${messages.length} messages`);
+    }
+    return results.map((result) => result instanceof Error ? failure(result) : done(result ?? undefined));
+  } catch (error) {
+    return messages.map(() => failure(error));
+  }
+}
+
 async function outcome(run, message) {
   try {
     if (!run) throw new Dead(`this program has no handler for the type ${message.type}`);
-    const result = await run(message);
-    return result === undefined ? {done: {}} : {done: {result}};
+    return done(await run(message));
   } catch (error) {
     return failure(error);
   }
@@ -173,16 +205,33 @@ export function serve({concurrency = CONCURRENCY} = {}) {
     out = '';
     if (leaving && running.size === 0) channel.end(() => process.exit(0));
   };
-  const begin = async (line) => {
-    const message = new Message(line), run = {number: line.run, write: writeLine};
-    running.set(line.run, message);
-    const answer = await current.run(run, outcome, handlers.get(line.type), message);
+  let batch = [], batchSize = 0; // the runs of a batch so far
+  const end = ({line}, answer) => {
     running.delete(line.run);
     try {
       writeLine({run: line.run, ...answer});
     } catch (error) { // a circle, a BigInt
       writeLine({run: line.run, retry: `the result cannot be written as JSON: ${error.message}`});
     }
+  };
+  const beginBatch = async (runs) => {
+    const answers = await current.run(undefined, batchOutcomes, handlers.get(runs[0].line.type), runs.map(({message}) => message));
+    runs.forEach((run, at) => end(run, answers[at]));
+  };
+  const begin = async (line) => {
+    const run = {number: line.run, write: writeLine}, message = new Message(line, run);
+    running.set(line.run, message);
+    batchSize = line.batch ?? batchSize;
+    if (batchSize === 0) {
+      end({line}, await current.run(run, outcome, handlers.get(line.type), message));
+      return;
+    }
+    batch.push({line, message});
+    if (batch.length < batchSize) return;
+    const whole = batch;
+    batch = [];
+    batchSize = 0;
+    await beginBatch(whole);
   };
   const take = (line) => {
     if (line.run !== undefined) begin(line);
@@ -200,7 +249,8 @@ export function serve({concurrency = CONCURRENCY} = {}) {
   });
   channel.on('end', () => process.exit(0)); // bide has gone; what ran is handed out again
   channel.on('error', () => process.exit(0));
-  writeLine({bide: 1, types: [...handlers.keys()].sort(), concurrency, sdk: `node ${version}`});
+  writeLine({bide: 1, types: [...handlers.keys()].sort(), concurrency, sdk: `node ${version}`,
+    batch: batchTypes.size ? [...batchTypes].sort() : undefined});
 }
 
 // ---- producing from anywhere: POST /send of a console ----
@@ -263,24 +313,38 @@ export class Client {
 
 // ---- testing handlers without bide ----
 
+function testMessage(body, number, fields) {
+  const lines = [], run = {number, write: (line) => lines.push(line)};
+  const row = {id: number === 1 ? 'test' : `test-${number}`, type: 'test', queue: 'default', attempts: 25, ...fields};
+  if (body instanceof Uint8Array) row.body_base64 = Buffer.from(body).toString('base64');
+  else row.body = typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body);
+  return {message: new Message(row, run), run, lines};
+}
+
+function whatItDid(answer, lines) {
+  const kind = ['done', 'retry', 'dead'].find((key) => key in answer);
+  return {
+    outcome: kind,
+    result: kind === 'done' && answer.done.result !== undefined ? JSON.parse(JSON.stringify(answer.done.result)) : undefined,
+    error: kind === 'done' ? '' : answer[kind],
+    afterMs: answer.after_ms,
+    trace: answer.trace ?? '',
+    sent: lines.filter((line) => line.send).map((line) => line.send),
+    logged: lines.filter((line) => line.log).map((line) => [line.log, line.text]),
+  };
+}
+
 export const testing = {
   // Runs a handler once, here: {outcome, result, error, afterMs, trace, sent, logged}.
   async run(handle, body, {cancelled = false, ...fields} = {}) {
-    const lines = [], row = {id: 'test', type: 'test', queue: 'default', attempts: 25, ...fields};
-    if (body instanceof Uint8Array) row.body_base64 = Buffer.from(body).toString('base64');
-    else row.body = typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body);
-    const message = new Message(row);
+    const {message, run, lines} = testMessage(body, 1, fields);
     if (cancelled) message.cancel();
-    const answer = await current.run({number: 1, write: (line) => lines.push(line)}, outcome, handle, message);
-    const kind = ['done', 'retry', 'dead'].find((key) => key in answer);
-    return {
-      outcome: kind,
-      result: kind === 'done' && answer.done.result !== undefined ? JSON.parse(JSON.stringify(answer.done.result)) : undefined,
-      error: kind === 'done' ? '' : answer[kind],
-      afterMs: answer.after_ms,
-      trace: answer.trace ?? '',
-      sent: lines.filter((line) => line.send).map((line) => line.send),
-      logged: lines.filter((line) => line.log).map((line) => [line.log, line.text]),
-    };
+    return whatItDid(await current.run(run, outcome, handle, message), lines);
+  },
+  // Runs a batch handler once, here, with a message for each body; resolves to what became of each.
+  async runBatch(handle, bodies, fields = {}) {
+    const rows = bodies.map((body, at) => testMessage(body, at + 1, fields));
+    const answers = await current.run(undefined, batchOutcomes, handle, rows.map(({message}) => message));
+    return rows.map(({lines}, at) => whatItDid(answers[at], lines));
   },
 };

@@ -38,7 +38,7 @@ from typing import Any, Callable, Iterable, Mapping, Optional, Union
 from urllib.parse import urlsplit
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Dead", "Message", "Retry", "SendError", "handler", "log", "once_sqlite", "progress", "send", "serve", "testing"]
+__all__ = ["Client", "Dead", "Message", "Retry", "SendError", "batch_handler", "handler", "log", "once_sqlite", "progress", "send", "serve", "testing"]
 
 Body = Union[None, bytes, str, Mapping[str, Any], list]
 Duration = Union[str, int, float]  # "90s", or a number of seconds
@@ -158,8 +158,17 @@ class Message:
         """Seconds until the timeout; None without one."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
+    def send(self, type: str, body: Body = None, **options: Any) -> None:
+        """A message that is sent if, and only if, the run of this one ends well. Options as of bide.send."""
+        self._run.write({"run": self._run.number, "send": _envelope(type, body, **options)})
+
+    def log(self, level: str, text: str, **fields: Any) -> None:
+        """A line in bide's log that carries this message's id. Levels: debug, info, warn, error."""
+        self._run.write({"run": self._run.number, "log": level, "text": text, "fields": fields})
+
 
 _handlers: dict = {}
+_batch_types: set = set()  # those of _handlers that take batches
 _current: contextvars.ContextVar = contextvars.ContextVar("bide_run")
 
 
@@ -173,6 +182,19 @@ def handler(type: str) -> Callable:
         return function
 
     return register
+
+
+def batch_handler(type: str) -> Callable:
+    """Registers a function, sync or async, that gets a list of messages in one call (docs/batches.md; `batch` of the configuration says
+    how many). It returns None, all are done, or a list with an entry for each message, in order: an exception (bide.Dead("…"),
+    bide.Retry("…"), any other) is its failure, anything else its result. What it raises holds for all of them."""
+    register = handler(type)
+
+    def register_batch(function: Callable) -> Callable:
+        _batch_types.add(type)
+        return register(function)
+
+    return register_batch
 
 
 class _Run:
@@ -191,10 +213,10 @@ class _Run:
 
 
 def _run() -> _Run:
-    try:
-        return _current.get()
-    except LookupError:
-        raise RuntimeError("this works inside a handler only; elsewhere send with bide.Client") from None
+    run = _current.get(None)
+    if run is None:
+        raise RuntimeError("this works inside a handler only (of batches: message.send, message.log); elsewhere send with bide.Client")
+    return run
 
 
 def send(type: str, body: Body = None, **options: Any) -> None:
@@ -220,16 +242,19 @@ def progress(done: int, total: int) -> None:
 
 
 @contextlib.contextmanager
-def once_sqlite(connection: Any, message: Message):
+def once_sqlite(connection: Any, message: Union[Message, list]):
     """A transaction of a sqlite3 connection in which the message's id is written, so that its work takes effect exactly once:
 
         with bide.once_sqlite(db, message) as is_new:
             if is_new:                      # else it has been done
                 db.execute("UPDATE …")      # no commit of your own
 
+    With a list of messages, for a batch handler: yields those of them that are new.
+
     A connection with autocommit=False (Python 3.12) always has an open transaction: that one is used.
     """
-    if not message.id:
+    messages = message if isinstance(message, list) else [message]
+    if not all(one.id for one in messages):
         raise ValueError("once_sqlite: the message has no id, so it cannot be told from others")
     always_open = getattr(connection, "autocommit", None) is False
     if not always_open:
@@ -237,14 +262,28 @@ def once_sqlite(connection: Any, message: Message):
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS bide_once (type TEXT NOT NULL, id TEXT NOT NULL, "
                            "at INTEGER NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID")
-        inserted = connection.execute("INSERT INTO bide_once VALUES (?, ?, strftime('%s', 'now')) ON CONFLICT DO NOTHING",
-                                      (message.type, message.id))
-        yield inserted.rowcount == 1
+        sql = "INSERT INTO bide_once VALUES (?, ?, strftime('%s', 'now')) ON CONFLICT DO NOTHING"
+        new = [one for one in messages if connection.execute(sql, (_effect(one), one.id)).rowcount == 1]
+        yield new if isinstance(message, list) else bool(new)
         connection.commit()
     except BaseException:
         if connection.in_transaction:
             connection.rollback()
         raise
+
+
+def _effect(message: Message) -> str:
+    """Of the copies of subscriptions (SUB@TOPIC) each has its own effect."""
+    return f"{message.type}@{message.queue}" if "@" in message.queue else message.type
+
+
+def _batch_answers(result: Any, n: int) -> list:
+    """What a batch handler returned, as an answer for each message."""
+    if result is None:
+        return [_done(None)] * n
+    if not isinstance(result, (list, tuple)) or len(result) != n:
+        raise TypeError(f"a batch handler returns None or a list with an entry for each of its {n} messages, not {result!r:.60}")
+    return [_failed(one) if isinstance(one, BaseException) else _done(one) for one in result]
 
 
 def _done(result: Any) -> dict:
@@ -283,6 +322,9 @@ class _Server:
     def __init__(self, channel: socket.socket, concurrency: int):
         self.channel, self.buffer, self.pending = channel, bytearray(), collections.deque()
         self.runs: dict = {}
+        self.n_calls = 0  # under way; a batch is one
+        self.batch: list = []  # its messages so far
+        self.batch_size = 0
         self.lock = threading.Lock()
         self.leaving = False
         self.most = concurrency
@@ -363,18 +405,31 @@ class _Server:
             self.note_cancel(line)
 
     def begin(self, line: Mapping[str, Any]) -> None:
-        function = _handlers.get(line["type"])
         inline = self.most == 1
         run = _Run(line["run"], self.write, self.look if inline else None)
         message = Message(line, run)
         self.runs[run.number] = run
-        if message.type in self.coroutines:
-            self.new_tasks.append((function, message))
-        elif inline:
-            self.run_sync(function, message)
+        self.batch_size = line.get("batch", self.batch_size)
+        if self.batch_size == 0:
+            self.call(message.type, [message], None)
+            return
+        self.batch.append(message)
+        if len(self.batch) == self.batch_size:
+            batch, self.batch, self.batch_size = self.batch, [], 0
+            self.call(message.type, batch, batch)
+
+    def call(self, type: str, messages: list, batch: Optional[list]) -> None:
+        """batch: None where the handler takes a single message."""
+        job = (_handlers.get(type), messages, batch)
+        with self.lock:
+            self.n_calls += 1
+        if type in self.coroutines:
+            self.new_tasks.append(job)
+        elif self.most == 1:
+            self.run_sync(*job)
         else:
-            self.jobs.put((function, message))
-            if self.n_threads < min(self.most, len(self.runs)):
+            self.jobs.put(job)
+            if self.n_threads < min(self.most, self.n_calls):
                 self.n_threads += 1
                 threading.Thread(target=self.work, name="bide handler", daemon=True).start()
 
@@ -382,52 +437,58 @@ class _Server:
         while True:
             self.run_sync(*self.jobs.get())
 
-    def run_sync(self, function: Optional[Callable], message: Message) -> None:
-        token = _current.set(message._run)
+    def run_sync(self, function: Optional[Callable], messages: list, batch: Optional[list]) -> None:
+        token = _current.set(messages[0]._run if batch is None else None)
         try:
             if function is None:
-                raise Dead(f"this program has no handler for the type {message.type}")
-            answer = _done(function(message))
+                raise Dead(f"this program has no handler for the type {messages[0].type}")
+            answers = [_done(function(messages[0]))] if batch is None else _batch_answers(function(batch), len(batch))
         except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is the message's failure
-            answer = _failed(error)
+            answers = [_failed(error)] * len(messages)
         finally:
             _current.reset(token)
-        self.end(message._run, answer)
+        self.end(messages, answers)
 
     def start_tasks(self, tasks: list) -> None:
-        for function, message in tasks:
-            self.start_task(function, message)
+        for function, messages, batch in tasks:
+            self.start_task(function, messages, batch)
 
-    def start_task(self, function: Callable, message: Message) -> None:
-        run, context = message._run, contextvars.copy_context()
+    def start_task(self, function: Callable, messages: list, batch: Optional[list]) -> None:
+        run, context = messages[0]._run, contextvars.copy_context()
         if run.cancel:
-            self.end(run, {"retry": "cancelled"})
+            self.end(messages, [{"retry": "cancelled"}] * len(messages))
             return
-        context.run(_current.set, run)
+        context.run(_current.set, run if batch is None else None)
         assert self.loop
-        run.task = context.run(self.loop.create_task, self.run_async(function, message))
+        run.task = context.run(self.loop.create_task, self.run_async(function, messages, batch))
         if run.cancel:  # it came a moment ago; a task that has not begun would end without an answer
             self.loop.call_soon(run.task.cancel)
 
-    async def run_async(self, function: Callable, message: Message) -> None:
+    async def run_async(self, function: Callable, messages: list, batch: Optional[list]) -> None:
         try:
-            answer = _done(await function(message))
+            answers = [_done(await function(messages[0]))] if batch is None else _batch_answers(await function(batch), len(batch))
         except asyncio.CancelledError:
-            answer = {"retry": "cancelled"}
+            answers = [{"retry": "cancelled"}] * len(messages)
         except (Exception, SystemExit) as error:  # noqa: BLE001
-            answer = _failed(error)
-        self.end(message._run, answer)
+            answers = [_failed(error)] * len(messages)
+        self.end(messages, answers)
 
-    def end(self, run: _Run, answer: dict) -> None:
-        try:
-            data = _encode({"run": run.number, **answer})
-        except (TypeError, ValueError) as error:
-            data = _encode({"run": run.number, "retry": f"the result cannot be written as JSON: {error}"})
+    def end(self, messages: list, answers: list) -> None:
+        data = b"".join(self.encode_answer(message._run, answer) for message, answer in zip(messages, answers))
         with self.idle:
-            del self.runs[run.number]
+            for message in messages:
+                del self.runs[message._run.number]
+            self.n_calls -= 1
             self.channel.sendall(data)
             if self.leaving:
                 self.idle.notify_all()
+
+    @staticmethod
+    def encode_answer(run: _Run, answer: dict) -> bytes:
+        try:
+            return _encode({"run": run.number, **answer})
+        except (TypeError, ValueError) as error:
+            return _encode({"run": run.number, "retry": f"the result cannot be written as JSON: {error}"})
 
 
 def serve(concurrency: int = _CONCURRENCY) -> None:
@@ -445,7 +506,10 @@ def serve(concurrency: int = _CONCURRENCY) -> None:
         if not server.read_lines(wait=True):
             return
     greeting = server.pending.popleft()
-    server.write({"bide": 1, "types": sorted(_handlers), "concurrency": concurrency, "sdk": f"python {__version__}"})
+    hello: dict = {"bide": 1, "types": sorted(_handlers), "concurrency": concurrency, "sdk": f"python {__version__}"}
+    if _batch_types:
+        hello["batch"] = sorted(_batch_types)
+    server.write(hello)
     try:
         server.serve(greeting)
     except (BrokenPipeError, ConnectionResetError):
@@ -578,15 +642,9 @@ class testing:
     @staticmethod
     def run(function: Callable, body: Body = None, *, cancelled: bool = False, **fields: Any) -> _Outcome:
         """Runs a handler once, here. `fields`: type, id, queue, attempt, attempts, headers, content_type, timeout_ms."""
-        lines: list = []
-        run = _Run(1, lines.append)
-        run.cancel = cancelled
-        row = {"id": "test", "type": "test", "queue": "default", "attempts": 25, **fields}
-        if isinstance(body, (bytes, bytearray)):
-            row["body_base64"] = base64.b64encode(body).decode()
-        else:
-            row["body"] = body if isinstance(body, str) else "" if body is None else json.dumps(body)
-        message, token = Message(row, run), _current.set(run)
+        message, lines = testing._message(body, 1, fields)
+        run = message._run
+        run.cancel, token = cancelled, _current.set(run)
         try:
             result = asyncio.run(function(message)) if inspect.iscoroutinefunction(function) else function(message)
             answer = _done(json.loads(json.dumps(result)) if result is not None else None)
@@ -595,3 +653,25 @@ class testing:
         finally:
             _current.reset(token)
         return _Outcome(answer, lines)
+
+    @staticmethod
+    def run_batch(function: Callable, bodies: Iterable[Body], **fields: Any) -> list:
+        """Runs a batch handler once, here, with a message for each body; returns what became of each."""
+        rows = [testing._message(body, at, fields) for at, body in enumerate(bodies, 1)]
+        messages = [message for message, _ in rows]
+        try:
+            result = asyncio.run(function(messages)) if inspect.iscoroutinefunction(function) else function(messages)
+            answers = _batch_answers(result, len(messages))
+        except Exception as error:  # noqa: BLE001
+            answers = [_failed(error)] * len(messages)
+        return [_Outcome(answer, lines) for answer, (_, lines) in zip(answers, rows)]
+
+    @staticmethod
+    def _message(body: Body, number: int, fields: Mapping[str, Any]) -> tuple:
+        lines: list = []
+        row = {"id": "test" if number == 1 else f"test-{number}", "type": "test", "queue": "default", "attempts": 25, **fields}
+        if isinstance(body, (bytes, bytearray)):
+            row["body_base64"] = base64.b64encode(body).decode()
+        else:
+            row["body"] = body if isinstance(body, str) else "" if body is None else json.dumps(body)
+        return Message(row, _Run(number, lines.append)), lines

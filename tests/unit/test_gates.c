@@ -271,6 +271,30 @@ static void test_one_of_several_in_a_dead_program_runs_alone(void **state)
     assert_int_equal(broker.n, 1);
 }
 
+/* The batch that it was in ended its process: it is handed back, and comes back apart until it has run. */
+static void test_one_of_a_dead_batch_runs_apart(void **state)
+{
+    (void)state;
+    stage.handlers[PLAIN].batch = 10;
+    for (int supervised = 0; supervised < 2; supervised++) {
+        if (supervised)
+            bide_passage_clear(&stage.passage);
+        memset(&stage.passage, 0, sizeof stage.passage);
+        begin(supervised);
+        struct bide_job *job = take_in("a", FIRST, 0);
+        assert_false(job->apart);
+        job->run = (struct bide_run){.ran = true, .batch_died = true, .outcome = BIDE_RETRY};
+        bide_passage_settle(&stage.passage, job);
+        bide_settle_flush(&stage.passage.settling);
+        assert_int_equal(broker.last.verdict, BIDE_VERDICT_RELEASE);
+        job = take_in("a", FIRST, 0);
+        assert_true(job->apart);
+        assert_false(job->suspect);
+        end(job, BIDE_DONE);
+        assert_false(take_in("a", FIRST, 0)->apart);
+    }
+}
+
 static bool open_and_close(void *user)
 {
     struct bide_site site = {.config = &stage.config, .clock = &stage.clock.clock, .handlers = &stage.all};
@@ -305,6 +329,7 @@ static const struct CMUnitTest tests[] = {
     ON_STAGE(test_a_probe_that_fails_burns_no_attempt),
     ON_STAGE(test_what_is_cut_short_is_handed_back),
     ON_STAGE(test_one_of_several_in_a_dead_program_runs_alone),
+    ON_STAGE(test_one_of_a_dead_batch_runs_apart),
     ON_STAGE(test_without_memory_nothing_is_left),
 };
 

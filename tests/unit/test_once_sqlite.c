@@ -1,5 +1,6 @@
 /* bide/once_sqlite.h: the id and the work are there, or neither. */
 #include "bide/once_sqlite.h"
+#include "message/message.h"
 #include "unit/unit.h"
 
 static sqlite3 *db;
@@ -57,6 +58,41 @@ static void test_the_work_is_done_once(void **state)
     assert_int_not_equal(sqlite3_get_autocommit(db), 0);
 }
 
+/* A batch with one that is done already, and with a copy; the work fails once. */
+static void test_a_batch_is_done_once(void **state)
+{
+    (void)state;
+    bide_message *other;
+    bool is_done[3];
+    assert_int_equal(work(BIDE_OK), BIDE_OK);
+    assert_int_equal(bide_message_create("pay", &other, NULL), BIDE_OK);
+    assert_int_equal(bide_message_set_id(other, "2", NULL), BIDE_OK);
+    const bide_message *batch[] = {message, other, other};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(bide_once_sqlite_begin_many(db, batch, 3, is_done, NULL), BIDE_OK);
+        assert_true(is_done[0] && is_done[2]);
+        assert_int_equal(is_done[1], i == 2);
+        assert_int_equal(bide_once_sqlite_end(db, i == 0 ? BIDE_E_BROKER : BIDE_OK, NULL),
+            i == 0 ? BIDE_E_BROKER : BIDE_OK);
+    }
+    assert_int_equal(rows_of("bide_once"), 2);
+    bide_message_destroy(other);
+}
+
+/* The copies that two subscriptions get of one message. */
+static void test_each_subscription_does_the_work(void **state)
+{
+    (void)state;
+    bool is_done[3];
+    struct bide_message geo = *message, errors = *message;
+    geo.queue = (char[]){"geo@logs"};
+    errors.queue = (char[]){"errors@logs"};
+    const bide_message *batch[] = {&geo, &errors, &geo};
+    assert_int_equal(bide_once_sqlite_begin_many(db, batch, 3, is_done, NULL), BIDE_OK);
+    assert_true(!is_done[0] && !is_done[1] && is_done[2]);
+    assert_int_equal(bide_once_sqlite_end(db, BIDE_OK, NULL), BIDE_OK);
+}
+
 /* As a row that another program wrote may be. Two such messages are not one. */
 static void test_a_message_without_an_id_is_refused(void **state)
 {
@@ -86,6 +122,8 @@ static void test_old_ids_are_forgotten(void **state)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 static const struct CMUnitTest tests[] = {
     CASE(test_the_work_is_done_once),
+    CASE(test_a_batch_is_done_once),
+    CASE(test_each_subscription_does_the_work),
     CASE(test_a_message_without_an_id_is_refused),
     CASE(test_old_ids_are_forgotten),
 };

@@ -9,7 +9,7 @@ static void test_prefetch_grows_and_shrinks(void **state)
     (void)state;
     struct bide_prefetch prefetch;
     int64_t now_us = 0;
-    bide_prefetch_init(&prefetch, 0, 4);
+    bide_prefetch_init(&prefetch, 0, 4, 1);
     assert_int_equal(prefetch.limit, 8);
     for (int round = 0; round < 20; round++) { /* dry, at the limit, short waits: grows to the maximum */
         size_t n = prefetch.limit;
@@ -32,7 +32,7 @@ static void test_prefetch_configured_stays(void **state)
 {
     (void)state;
     struct bide_prefetch prefetch;
-    bide_prefetch_init(&prefetch, 3, 4);
+    bide_prefetch_init(&prefetch, 3, 4, 1);
     bide_prefetch_took(&prefetch, 3);
     assert_false(bide_prefetch_adapt(&prefetch, true, 1000000));
     assert_int_equal(prefetch.limit, 3);

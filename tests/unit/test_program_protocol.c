@@ -19,7 +19,7 @@ static void test_run_line(void **state)
     message->attempt = 2;
     message->due_ms = 7;
     bide_buffer_init(&line);
-    bide_program_say_run(&line, 17, message, 25, 30000);
+    bide_program_say_run(&line, 17, 0, message, 25, 30000);
     assert_string_equal(line.bytes,
         "{\"run\":17,\"id\":\"a\\\"b\",\"type\":\"thumb\",\"queue\":\"default\",\"attempt\":2,\"attempts\":"
         "25,"
@@ -27,7 +27,8 @@ static void test_run_line(void **state)
         "\"body\":\"line\\n\"}\n");
     bide_buffer_clear(&line);
     assert_ok(bide_message_set_body(message, "\xff", 1, &error), &error);
-    bide_program_say_run(&line, 18, message, 1, 0);
+    bide_program_say_run(&line, 18, 3, message, 1, 0);
+    assert_int_equal(strncmp(line.bytes, "{\"run\":18,\"batch\":3,\"id\":", 25), 0);
     assert_null(strstr(line.bytes, "timeout_ms"));
     assert_non_null(strstr(line.bytes, "\"body_base64\":\"/w==\"}\n"));
     bide_buffer_release(&line);

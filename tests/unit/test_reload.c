@@ -39,7 +39,7 @@ static void crash_with_m1(const struct bide_supervised *shared)
     const struct rlimit no_core = {0};
     setrlimit(RLIMIT_CORE, &no_core);
     atomic_store(&shared->process->serving, 1);
-    bide_slot_begin(&shared->process->slots[0], &m1, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[0], &m1, 1, "p", "b", 0);
     atomic_store(&shared->process->slots[0].state, BIDE_SLOT_FAULTED);
     raise(SIGKILL);
 }

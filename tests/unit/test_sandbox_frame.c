@@ -28,7 +28,7 @@ static void add_answer(struct bide_buffer *to, struct bide_message *message)
 /* One frame of each kind. */
 static void add_frame(struct bide_buffer *to, enum bide_frame_kind kind, struct bide_message *message)
 {
-    static const struct bide_frame_times times = {1, 2};
+    static const struct bide_frame_times times = {1, 2, 3};
     const bide_log_field fields[] = {
         BIDE_STR("s", "text"), BIDE_STR("none", NULL), BIDE_INT("i", -1), BIDE_NUM("n", 0.5), {0}};
     if (kind == BIDE_FRAME_RUN)

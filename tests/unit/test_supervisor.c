@@ -29,8 +29,8 @@ static void run_two(const struct bide_supervised *shared)
     if (bide_slot_watch_faults(&shared->crashes->dying, &error) != BIDE_OK ||
         bide_slot_watch_thread(&shared->process->slots[0], &error) != BIDE_OK)
         _exit(99);
-    bide_slot_begin(&shared->process->slots[0], &m1, "p", "b", 0);
-    bide_slot_begin(&shared->process->slots[1], &m2, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[0], &m1, 1, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[1], &m2, 1, "p", "b", 0);
     atomic_store(&shared->process->serving, 1);
 }
 
@@ -119,8 +119,8 @@ static int fail_while_two_run(struct stage *stage, const struct bide_supervised 
     static const struct bide_message m2 = {.id = "m2", .type = "t", .attempt = 1};
     (void)stage;
     atomic_store(&shared->process->serving, 1);
-    bide_slot_begin(&shared->process->slots[0], &m1, "p", "b", 0);
-    bide_slot_begin(&shared->process->slots[1], &m2, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[0], &m1, 1, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[1], &m2, 1, "p", "b", 0);
     return 69;
 }
 

@@ -43,6 +43,15 @@ static void open_and_close(struct answer *answer, const struct bide_handler *han
     }
 }
 
+static bool refuses_batches(struct answer *answer, const struct bide_handler_config *row, bool takes_batches)
+{
+    bide_error error;
+    if (bide_handler_check_batch(row, takes_batches, &error) == BIDE_OK)
+        return false;
+    fail(answer, &error, "a worker would not start with it");
+    return true;
+}
+
 /* In the child: the program is started once, and must know the type. */
 static void look_at_program(
     struct answer *answer, const struct bide_config *config, const struct bide_handler_config *row)
@@ -59,6 +68,10 @@ static void look_at_program(
     if (code == BIDE_OK && !bide_program_announces(bide_programs_find(programs, row->program), row->type))
         code = bide_fail(
             &error, BIDE_E_CONFIG, "program '%s' has no handler for the type '%s'", row->program, row->type);
+    if (code == BIDE_OK &&
+        refuses_batches(
+            answer, row, bide_program_takes_batches(bide_programs_find(programs, row->program), row->type)))
+        return;
     if (code != BIDE_OK) {
         bide_fail_within(&error, "%s:%d", row->file, row->line);
         fail(answer, &error,
@@ -83,6 +96,8 @@ static void look_at_plugin(
         return;
     }
     const bide_plugin_descriptor *descriptor = &handler.plugin->descriptor;
+    if (refuses_batches(answer, row, descriptor->handle_batch))
+        return;
     snprintf(answer->text, sizeof answer->text, "plugin %s %s, queue %s", handler.plugin->name,
         descriptor->version, row->queue);
     if (bide_settings_create(row, descriptor->settings, row->file, config->dir, &handler.settings, &error) !=
@@ -170,6 +185,19 @@ static void check_patience(
                     "raise retry.attempts, retry.base or retry.cap (the defaults go on for 13 hours)"});
 }
 
+/* With a fixed prefetch that is smaller, a batch never fills. */
+static void check_batch(struct bide_cli_report *report, const char *subject, const struct bide_config *config,
+    const struct bide_handler_config *handler)
+{
+    char text[120];
+    if (handler->batch <= 1 || config->worker.prefetch == 0 || config->worker.prefetch >= handler->batch)
+        return;
+    snprintf(text, sizeof text, "batch is %d, and a worker holds only %d messages of a queue", handler->batch,
+        config->worker.prefetch);
+    bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_WARNING, subject, text,
+                                    "raise worker.prefetch, or remove it: it is then as large as is needed"});
+}
+
 static void check_on_dead(struct bide_cli_report *report, const char *subject,
     const struct bide_config *config, const struct bide_handler_config *handler)
 {
@@ -194,5 +222,6 @@ void bide_cli_check_handler(struct bide_cli_report *report, const struct bide_co
         bide_cli_report_failure(report, subject, &error, *answer.remedy ? answer.remedy : NULL);
     }
     check_patience(report, subject, handler);
+    check_batch(report, subject, config, handler);
     check_on_dead(report, subject, config, handler);
 }

@@ -34,17 +34,31 @@ struct bide_program *bide_programs_find(const struct bide_programs *programs, co
     return NULL;
 }
 
-bool bide_program_announces(const struct bide_program *program, const char *type)
+static bool contains(const json_t *types, const char *type)
 {
     size_t i;
     json_t *name;
-    bool found = false;
-    pthread_mutex_lock(&program->host->lock);
-    json_array_foreach(program->types, i, name)
+    json_array_foreach(types, i, name)
     {
         const char *text = json_string_value(name);
-        found |= text && strcmp(text, type) == 0;
+        if (text && strcmp(text, type) == 0)
+            return true;
     }
+    return false;
+}
+
+bool bide_program_announces(const struct bide_program *program, const char *type)
+{
+    pthread_mutex_lock(&program->host->lock);
+    bool found = contains(program->types, type);
+    pthread_mutex_unlock(&program->host->lock);
+    return found;
+}
+
+bool bide_program_takes_batches(const struct bide_program *program, const char *type)
+{
+    pthread_mutex_lock(&program->host->lock);
+    bool found = contains(program->batch_types, type);
     pthread_mutex_unlock(&program->host->lock);
     return found;
 }
@@ -75,6 +89,23 @@ void bide_programs_attach(
     bide_wakeup_signal(&programs->wakeup);
 }
 
+/* Of a call that loses only some of its messages the others stay. */
+static void withdraw_calls(
+    struct bide_job_list *backlog, bide_job_test *test, const void *user, struct bide_job_list *to)
+{
+    struct bide_job_list calls = *backlog;
+    struct bide_job *call;
+    *backlog = (struct bide_job_list){0};
+    while ((call = bide_job_pop(&calls))) {
+        struct bide_job_list picked = {0};
+        if ((call = bide_job_pick_from_call(call, test, user, &picked)))
+            bide_job_append(backlog, call);
+        for (struct bide_job *job = picked.first; job; job = job->next)
+            job->call_goes_on = call || job->next;
+        bide_job_append_all(to, &picked);
+    }
+}
+
 void bide_programs_withdraw(
     struct bide_programs *programs, bide_job_test *test, const void *user, struct bide_job_list *to)
 {
@@ -82,7 +113,7 @@ void bide_programs_withdraw(
         return;
     pthread_mutex_lock(&programs->lock);
     for (size_t i = 0; i < programs->n; i++)
-        bide_job_pick(&programs->rows[i].backlog, test, user, to);
+        withdraw_calls(&programs->rows[i].backlog, test, user, to);
     pthread_mutex_unlock(&programs->lock);
 }
 
@@ -333,7 +364,7 @@ void bide_programs_destroy(struct bide_programs *programs)
     if (!programs)
         return;
     for (size_t i = 0; i < programs->n; i++)
-        json_decref(programs->rows[i].types);
+        json_decref(programs->rows[i].types), json_decref(programs->rows[i].batch_types);
     bide_wakeup_close(&programs->wakeup);
     pthread_cond_destroy(&programs->changed);
     pthread_mutex_destroy(&programs->lock);

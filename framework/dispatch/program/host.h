@@ -35,10 +35,11 @@ struct bide_program {
     const struct bide_program_config *config;
     struct bide_programs *host;
     struct bide_share share;      /* guarded by the pool's lock */
-    _Atomic int room;             /* runs that its processes can take at once; 0: no process serves */
+    _Atomic int room;             /* calls that its processes can take at once; 0: no process serves */
     _Atomic bool down;            /* no process serves, and the last start failed */
     struct bide_job_list backlog; /* (lock) jobs that were handed over and have not begun */
     json_t *types;                /* (lock) types in its last greeting */
+    json_t *batch_types;          /* (lock) … of which it takes batches; or NULL */
     bool refused;                 /* (lock) its last start failed; `last_error` says why */
     bide_error last_error;        /* (lock) */
     /* the members below belong to the host thread */
@@ -78,8 +79,10 @@ void bide_programs_stop(struct bide_programs *programs);
 void bide_programs_destroy(struct bide_programs *programs); /* after bide_programs_stop */
 
 struct bide_program *bide_programs_find(const struct bide_programs *programs, const char *name);
-/* Did the program say in its last greeting that it runs this type? Valid after the start. */
+/* Did the program say in its last greeting that it runs this type, or that it takes batches of it? Valid
+ * after the start. */
 bool bide_program_announces(const struct bide_program *program, const char *type);
+bool bide_program_takes_batches(const struct bide_program *program, const char *type);
 
 /* Called before the first job: sets the pool that gets finished jobs back, and the counters of programs (or
  * NULL). */

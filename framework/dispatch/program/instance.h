@@ -32,10 +32,17 @@ struct bide_spawned {
 bide_code bide_program_spawn(const struct bide_program_config *program, const char *dir,
     struct bide_spawned *ret_spawned, bide_error *error);
 
+/* The runs of a process that it was given at once: a batch, or a single one. */
+struct bide_program_call {
+    int n;    /* how many it had at the start */
+    int left; /* how many are under way */
+};
+
 /* A run under way in a process. */
 struct bide_program_run {
     struct bide_program_run *next;
-    struct bide_job *job; /* owned until bide_pool_finish */
+    struct bide_program_call *call; /* owned together with the other runs of it */
+    struct bide_job *job;           /* owned until bide_pool_finish */
     uint64_t number;
     bool told;        /* the cancellation has been written to the process */
     bool lost_send;   /* a message that it wanted to send is invalid */
@@ -66,7 +73,8 @@ struct bide_instance {
     struct bide_buffer tail;     /* the last bytes of standard error */
     struct bide_program_run *runs;
     int n_runs;
-    int most;          /* how many runs it takes at once */
+    int n_calls;       /* in which they are */
+    int most;          /* how many calls it takes at once */
     bool exclusive;    /* it runs a suspect, which may crash it: no other run may begin */
     uint64_t last_run; /* number of the latest run */
     uint64_t n_ended;  /* runs that it has answered */

@@ -21,10 +21,12 @@ void bide_program_say_greeting(struct bide_buffer *to, const char *program, int 
     bide_buffer_text(to, "}\n");
 }
 
-void bide_program_say_run(struct bide_buffer *to, uint64_t run, const struct bide_message *message,
-    int attempts, int64_t timeout_ms)
+void bide_program_say_run(struct bide_buffer *to, uint64_t run, size_t batch,
+    const struct bide_message *message, int attempts, int64_t timeout_ms)
 {
     bide_buffer_format(to, "{\"run\":%" PRIu64, run);
+    if (batch > 0)
+        bide_json_int(to, "batch", (int64_t)batch);
     bide_json_text(to, "id", message->id);
     bide_json_text(to, "type", message->type);
     bide_json_text(to, "queue", message->queue);
@@ -63,12 +65,15 @@ static void read_hello(struct bide_program_said *said, json_t *value)
     json_int_t most = concurrency ? json_integer_value(concurrency) : 1;
     said->kind = BIDE_SAID_HELLO;
     said->types = json_object_get(said->root, "types");
+    said->batch_types = json_object_get(said->root, "batch");
     const char *sdk = json_string_value(json_object_get(said->root, "sdk"));
     said->text = sdk ? sdk : "";
     if (json_integer_value(value) != 1)
         nonsense(said, "it speaks another version of the protocol than 1");
     else if (!json_is_array(said->types))
         nonsense(said, "its first line has no \"types\": [\"…\"]");
+    else if (said->batch_types && !json_is_array(said->batch_types))
+        nonsense(said, "its \"batch\" is no list of types");
     else if (most < 1 || most > CONCURRENCY_MAX)
         nonsense(said, "its \"concurrency\" is no number from 1 to 100000");
     said->concurrency = (int)most;

@@ -14,9 +14,10 @@
 /* ---- what bide writes; each function appends one line with its end ---- */
 
 void bide_program_say_greeting(struct bide_buffer *to, const char *program, int concurrency, size_t max_line);
-/* timeout_ms: 0 means none. */
-void bide_program_say_run(struct bide_buffer *to, uint64_t run, const struct bide_message *message,
-    int attempts, int64_t timeout_ms);
+/* batch: so many runs, of which this is the first one, are one batch; 0: it is in none, or not the first.
+ * timeout_ms: 0 means none. */
+void bide_program_say_run(struct bide_buffer *to, uint64_t run, size_t batch,
+    const struct bide_message *message, int attempts, int64_t timeout_ms);
 void bide_program_say_cancel(struct bide_buffer *to, uint64_t run);
 void bide_program_say_leave(struct bide_buffer *to);
 
@@ -45,6 +46,7 @@ struct bide_program_said {
     bide_log_level level; /* LOG */
     int concurrency;      /* HELLO */
     json_t *types;        /* HELLO: an array of strings; borrowed from root */
+    json_t *batch_types;  /* HELLO: likewise, or NULL */
     json_t *send;         /* SEND: an object; borrowed */
     json_t *fields;       /* LOG: an object, or NULL; borrowed */
     json_t *root;

@@ -25,6 +25,10 @@ static bide_code join_program(
     if (!bide_program_announces(program, handler->config->type))
         return bide_fail(error, BIDE_E_CONFIG, "%s:%d: program '%s' has no handler for the type '%s'",
             handler->config->file, handler->config->line, handler->config->program, handler->config->type);
+    handler->batches = bide_program_takes_batches(program, handler->config->type);
+    bide_code code = bide_handler_check_batch(handler->config, handler->batches, error);
+    if (code != BIDE_OK)
+        return code;
     handler->where = program;
     handler->share = &program->share;
     handler->next_in_share = program->share.members;

@@ -20,11 +20,23 @@ enum { FIELDS_MAX = 12, FIELD_NAME = 64, SHOWN_BYTES = 100 };
 
 /* ---- its beginning ---- */
 
-/* Hands the job back as one that never ran. */
+/* Hands back a job of a call. */
+static void give_back(struct bide_program *program, struct bide_job *job, bool call_goes_on)
+{
+    job->call_goes_on = call_goes_on;
+    bide_pool_finish(program->host->pool, job);
+}
+
+/* Hands the jobs back as ones that never ran. */
 static void return_unrun(struct bide_program *program, struct bide_job *job)
 {
-    job->run = (struct bide_run){.outcome = BIDE_RETRY, .delay_ms = BIDE_BY_POLICY};
-    bide_pool_finish(program->host->pool, job);
+    struct bide_job_list all = job->mates;
+    job->mates = (struct bide_job_list){0};
+    bide_job_prepend(&all, job);
+    while ((job = bide_job_pop(&all))) {
+        job->run = (struct bide_run){.outcome = BIDE_RETRY, .delay_ms = BIDE_BY_POLICY};
+        give_back(program, job, all.n > 0);
+    }
 }
 
 /* The process with fewest runs; for a suspect, a process without any. NULL: no process has room. */
@@ -33,30 +45,79 @@ static struct bide_instance *choose(const struct bide_program *program, const st
     struct bide_instance *best = NULL;
     for (struct bide_instance *process = program->processes; process; process = process->next) {
         bool has_room = process->state == BIDE_INSTANCE_SERVING && !process->killed && !process->exclusive &&
-                        bide_instance_hears(process) && process->n_runs < (job->suspect ? 1 : process->most);
-        if (has_room && (!best || process->n_runs < best->n_runs))
+                        bide_instance_hears(process) && process->n_calls < (job->suspect ? 1 : process->most);
+        if (has_room && (!best || process->n_calls < best->n_calls))
             best = process;
     }
     return best;
 }
 
-static bool begin(struct bide_instance *process, struct bide_job *job, int64_t now_us)
+static struct bide_program_run *new_run(
+    const struct bide_clock *clock, struct bide_program_call *call, struct bide_job *job, int64_t now_us)
 {
-    const struct bide_clock *clock = process->program->host->clock;
     struct bide_program_run *run = bide_calloc(1, sizeof *run);
     if (!run)
-        return false;
+        return NULL;
     bide_context_init(&run->context, clock);
     bide_context_begin(&run->context, job, bide_wall_us(clock), now_us);
     run->job = job;
-    run->number = ++process->last_run;
-    bide_program_say_run(&process->to, run->number, job->delivery->message,
-        job->handler->config->retry.attempts, job->handler->config->timeout_ms);
+    run->call = call;
+    call->n++;
+    call->left++;
+    return run;
+}
+
+static void free_runs(struct bide_program_call *call, struct bide_program_run *runs)
+{
+    for (struct bide_program_run *next; runs; runs = next) {
+        next = runs->next;
+        bide_context_close(&runs->context);
+        bide_free(runs);
+    }
+    bide_free(call);
+}
+
+/* The runs of a job and its mates, in order; NULL without memory. */
+static struct bide_program_run *new_runs(
+    const struct bide_clock *clock, struct bide_job *job, int64_t now_us, struct bide_program_run **ret_last)
+{
+    struct bide_program_call *call = bide_calloc(1, sizeof *call);
+    struct bide_program_run *first = call ? new_run(clock, call, job, now_us) : NULL, *last = first;
+    for (struct bide_job *mate = job->mates.first; mate && last; mate = mate->next)
+        last = last->next = new_run(clock, call, mate, now_us);
+    if (!last) {
+        free_runs(call, first);
+        return NULL;
+    }
+    *ret_last = last;
+    return first;
+}
+
+static void say_runs(struct bide_instance *process, struct bide_program_run *first)
+{
+    const struct bide_handler *handler = first->job->handler;
+    for (struct bide_program_run *run = first; run; run = run->next) {
+        size_t batch = run == first && handler->batches ? (size_t)run->call->n : 0;
+        run->number = ++process->last_run;
+        bide_program_say_run(&process->to, run->number, batch, run->job->delivery->message,
+            handler->config->retry.attempts, handler->config->timeout_ms);
+    }
     if (process->to.failed) /* no memory: lines to be written before are lost too */
         bide_instance_kill(process, NULL);
-    run->next = process->runs;
-    process->runs = run;
-    process->n_runs++;
+}
+
+static bool begin(struct bide_instance *process, struct bide_job *job, int64_t now_us)
+{
+    struct bide_program_run *last;
+    struct bide_program_run *first = new_runs(process->program->host->clock, job, now_us, &last);
+    if (!first)
+        return false;
+    job->mates = (struct bide_job_list){0};
+    say_runs(process, first);
+    last->next = process->runs; /* in order: the answers mostly come so, too */
+    process->runs = first;
+    process->n_runs += first->call->n;
+    process->n_calls++;
     process->exclusive = job->suspect;
     return true;
 }
@@ -72,12 +133,16 @@ static struct bide_job *next_job(struct bide_program *program, struct bide_insta
     return job;
 }
 
-/* It expired, or its permit's time passed, while it waited for a process. */
-static bool drops(const struct bide_program *program, struct bide_job *job)
+/* Gives back what expired, or whose permit's time passed, while it waited for a process. Returns the first
+ * job of what is left of the call; NULL: nothing. */
+static struct bide_job *drop_some(struct bide_program *program, struct bide_job *job)
 {
-    job->run.expired = bide_pool_has_expired(job, bide_wall_us(program->host->clock));
-    job->run.late = !job->run.expired && bide_pool_is_late(job, bide_mono_us(program->host->clock));
-    return job->run.expired || job->run.late;
+    struct bide_job_list dropped = {0};
+    const struct bide_clock *clock = program->host->clock;
+    struct bide_job *left = bide_pool_drop(job, clock, bide_wall_us(clock), &dropped);
+    while ((job = bide_job_pop(&dropped)))
+        give_back(program, job, left || dropped.n > 0);
+    return left;
 }
 
 void bide_program_feed(struct bide_program *program, int64_t now_us)
@@ -85,9 +150,7 @@ void bide_program_feed(struct bide_program *program, int64_t now_us)
     struct bide_instance *process;
     struct bide_job *job;
     while ((job = next_job(program, &process)))
-        if (drops(program, job))
-            bide_pool_finish(program->host->pool, job);
-        else if (!begin(process, job, now_us))
+        if ((job = drop_some(program, job)) && !begin(process, job, now_us))
             return_unrun(program, job);
 }
 
@@ -95,11 +158,16 @@ void bide_program_feed(struct bide_program *program, int64_t now_us)
 
 static void finish(struct bide_instance *process, struct bide_program_run *run)
 {
-    const struct bide_program *program = process->program;
+    struct bide_program *program = process->program;
+    bool call_goes_on = --run->call->left > 0;
+    if (!call_goes_on) {
+        process->n_calls--;
+        bide_free(run->call);
+    }
     bide_instance_remove(process, run);
     if (program->metrics)
         bide_metrics_add(&program->metrics->runs, 1);
-    bide_pool_finish(program->host->pool, run->job);
+    give_back(program, run->job, call_goes_on);
     bide_context_close(&run->context);
     bide_free(run->send_error);
     bide_free(run);
@@ -254,7 +322,9 @@ static void greet(
     snprintf(program->sdk, sizeof program->sdk, "%s", said->text);
     pthread_mutex_lock(&program->host->lock);
     json_decref(program->types);
+    json_decref(program->batch_types);
     program->types = json_incref(said->types);
+    program->batch_types = json_incref(said->batch_types);
     program->refused = false;
     pthread_mutex_unlock(&program->host->lock);
     bide_program_serves(process);
@@ -275,17 +345,41 @@ void bide_program_obey(struct bide_instance *process, const char *line, size_t s
 
 /* ---- when it does not end by itself ---- */
 
+/* It was one of several runs, of which nobody knows which is to blame: each runs again apart. */
+static void set_apart(struct bide_instance *process, struct bide_program_run *run)
+{
+    bide_context_end(&run->context, run->job, BIDE_RETRY);
+    run->job->run.batch_died = true;
+    finish(process, run);
+}
+
+/* All of a batch, of which some may have been answered. */
+static void set_batch_apart(struct bide_instance *process, const struct bide_program_call *call)
+{
+    for (struct bide_program_run *run = process->runs, *next; run; run = next) {
+        next = run->next;
+        if (run->call == call)
+            set_apart(process, run);
+    }
+}
+
+/* The run, and a batch that it is in, is to end with its process. */
 static void give_up(struct bide_instance *process, struct bide_program_run *run)
 {
     char after[BIDE_DURATION_TEXT];
     bide_log(BIDE_LOG_ERROR, "program does not end a run: its process is replaced",
         BIDE_STR("program", process->program->config->name), BIDE_INT("pid", process->pid),
-        BIDE_STR("id", run->job->delivery->message->id), BIDE_STR("type", run->job->delivery->message->type));
-    bide_outcome outcome =
-        bide_retry(&run->context, BIDE_BY_POLICY, "killed: it did not return within %s of its cancellation",
+        BIDE_STR("id", run->job->delivery->message->id), BIDE_STR("type", run->job->delivery->message->type),
+        BIDE_INT("messages", run->call->left));
+    if (run->call->n > 1) {
+        set_batch_apart(process, run->call);
+    } else {
+        bide_outcome outcome = bide_retry(&run->context, BIDE_BY_POLICY,
+            "killed: it did not return within %s of its cancellation",
             bide_format_duration(run->job->handler->config->kill_after_ms, after));
-    bide_context_end(&run->context, run->job, outcome);
-    finish(process, run);
+        bide_context_end(&run->context, run->job, outcome);
+        finish(process, run);
+    }
     bide_instance_kill(process, NULL);
 }
 
@@ -299,14 +393,15 @@ static void tell(struct bide_instance *process, struct bide_program_run *run, in
 int64_t bide_program_watch_runs(struct bide_instance *process, bool all, int64_t now_us)
 {
     int64_t next_us = INT64_MAX;
-    for (struct bide_program_run *run = process->runs, *next; run; run = next) {
-        next = run->next;
+    for (struct bide_program_run *run = process->runs; run; run = run->next) {
         if (!run->told && (all || now_us >= run->context.deadline_us))
             tell(process, run, now_us);
         int64_t then_us = run->told ? run->context.kill_us : run->context.deadline_us;
-        if (run->told && now_us >= then_us && !process->killed)
+        if (run->told && now_us >= then_us && !process->killed) {
             give_up(process, run);
-        else if (then_us < next_us && !process->killed)
+            return next_us; /* the process is killed, and the other runs with it */
+        }
+        if (then_us < next_us && !process->killed)
             next_us = then_us;
     }
     return next_us;
@@ -365,6 +460,8 @@ void bide_program_blame(struct bide_instance *process, int status)
         struct bide_program_run *run = process->runs;
         if (nobody)
             spare(process, run);
+        else if (run->call->n > 1)
+            set_apart(process, run);
         else if (one)
             blame_one(process, run, how);
         else

@@ -5,11 +5,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dispatch/context.h"
+#include "base/alloc.h"
+#include "dispatch/call.h"
 #include "dispatch/handler.h"
 #include "dispatch/limits.h"
 #include "dispatch/sandbox/frame.h"
@@ -21,8 +23,10 @@ struct child {
     int fd;
     pthread_mutex_t sending; /* a plugin's own threads may log */
     struct bide_buffer in;
+    size_t in_read; /* bytes of `in` that were taken */
     struct bide_buffer out;
     struct bide_context context;
+    struct bide_call call; /* of batches */
     void *state;
 };
 
@@ -54,15 +58,28 @@ static void log_to_worker(void *user, bide_log_level level, const char *text, co
     errno = kept_errno;
 }
 
-/* False if the worker has gone, or has closed the socket. */
+/* The frames of a batch come together: what follows the one that was taken stays. */
+static void forget_read(struct child *child)
+{
+    struct bide_buffer *in = &child->in;
+    if (child->in_read == in->size) {
+        bide_buffer_clear(in);
+    } else if (child->in_read > 0) {
+        memmove(in->bytes, in->bytes + child->in_read, in->size - child->in_read);
+        in->size -= child->in_read;
+    }
+    child->in_read = 0;
+}
+
+/* False if the worker has gone, or has closed the socket. The frame is valid until the next call. */
 static bool receive_frame(struct child *child, struct bide_frame *ret_frame)
 {
-    size_t offset = 0;
-    bide_buffer_clear(&child->in);
     for (;;) {
-        enum bide_frame_found found = bide_frame_next(child->in.bytes, child->in.size, &offset, ret_frame);
+        enum bide_frame_found found =
+            bide_frame_next(child->in.bytes, child->in.size, &child->in_read, ret_frame);
         if (found != BIDE_FRAME_NONE)
             return found == BIDE_FRAME_WHOLE;
+        forget_read(child);
         size_t room = bide_frame_lacks(child->in.bytes, child->in.size);
         room = room > READ_AHEAD ? room : READ_AHEAD;
         char *to = bide_buffer_reserve(&child->in, room);
@@ -75,17 +92,25 @@ static bool receive_frame(struct child *child, struct bide_frame *ret_frame)
 
 /* ---- a message ---- */
 
-static bool answer(struct child *child, bide_outcome outcome, const struct bide_run *run)
+/* Appends an answer to `out`. Without memory: one that says so. */
+static void add_answer(struct child *child, bide_outcome outcome, const struct bide_run *run)
 {
     static char no_memory[] = "out of memory in the sandbox, after the handler had returned";
-    bide_buffer_clear(&child->out);
+    size_t before = child->out.size;
     bide_frame_add_answer(&child->out, outcome, run);
-    if (child->out.failed) { /* uses only memory that was allocated at the start */
-        const struct bide_run failure = {.delay_ms = BIDE_BY_POLICY, .error = no_memory};
-        bide_buffer_clear(&child->out);
-        bide_frame_add_answer(&child->out, BIDE_RETRY, &failure);
-    }
-    return !child->out.failed && send_all(child, &child->out);
+    if (!child->out.failed)
+        return;
+    const struct bide_run failure = {.delay_ms = BIDE_BY_POLICY, .error = no_memory};
+    child->out.failed = false;
+    child->out.size = before;
+    bide_frame_add_answer(&child->out, BIDE_RETRY, &failure);
+}
+
+static bool send_answers(struct child *child)
+{
+    bool sent = !child->out.failed && send_all(child, &child->out);
+    bide_buffer_clear(&child->out);
+    return sent;
 }
 
 static void let_go_of_much(struct bide_buffer *buffer)
@@ -96,33 +121,111 @@ static void let_go_of_much(struct bide_buffer *buffer)
     bide_buffer_reserve(buffer, ANSWER_BYTES);
 }
 
-static bool run_message(
-    struct child *child, struct bide_message *message, const struct bide_frame_times *times)
+/* The messages of a call, of which the first has come with these times. */
+struct received {
+    size_t n;
+    struct bide_delivery *deliveries;
+    struct bide_job *jobs;
+    bool failed; /* no memory, or a frame that cannot be read */
+};
+
+static void forget(struct received *received)
 {
+    for (size_t i = 0; i < received->n; i++) {
+        bide_run_release(&received->jobs[i].run);
+        bide_message_destroy(received->deliveries[i].message);
+    }
+    bide_free(received->deliveries);
+    bide_free(received->jobs);
+}
+
+static void take(struct received *received, struct bide_message *message, struct bide_handler *handler)
+{
+    size_t i = received->n;
+    if (!message) {
+        received->failed = true;
+        return;
+    }
+    received->deliveries[i] = (struct bide_delivery){.message = message};
+    received->jobs[i] = (struct bide_job){.delivery = &received->deliveries[i], .handler = handler};
+    if (i > 0)
+        bide_job_append(&received->jobs[0].mates, &received->jobs[i]);
+    received->n++;
+}
+
+/* Reads the rest of the call. False if the worker has gone. */
+static bool receive_rest(
+    struct child *child, struct received *received, struct bide_handler *handler, int64_t more)
+{
+    struct bide_frame frame;
+    struct bide_frame_times times;
+    for (; more > 0; more--) {
+        if (!receive_frame(child, &frame))
+            return false;
+        struct bide_message *message =
+            frame.kind == BIDE_FRAME_RUN && !received->failed ? bide_frame_read_run(&frame, &times) : NULL;
+        take(received, message, handler);
+    }
+    return true;
+}
+
+static void run_call(struct child *child, struct received *received, const struct bide_frame_times *times)
+{
+    const bide_plugin_descriptor *plugin = &child->handler->plugin->descriptor;
     struct bide_context *context = &child->context;
-    struct bide_handler handler = *child->handler;
-    struct bide_delivery delivery = {.message = message};
-    struct bide_job job = {.delivery = &delivery, .handler = &handler};
-    bide_limits_begin_message(&handler.config->limits);
-    bide_context_begin(context, &job, times->started_us, 0);
-    context->deadline_us = times->deadline_us;
-    bide_outcome outcome = handler.plugin->descriptor.handle(child->state, message, context);
-    bool answered = answer(child, outcome, &job.run);
-    bide_run_release(&job.run);
-    return answered;
+    struct bide_job *job = received->jobs;
+    if (!child->handler->batches) {
+        bide_context_begin(context, job, times->started_us, 0);
+        context->deadline_us = times->deadline_us;
+        add_answer(child, plugin->handle(child->state, job->delivery->message, context), &job->run);
+        return;
+    }
+    struct bide_call *call = &child->call;
+    if (!bide_call_begin(call, context, job, times->started_us, 0)) {
+        received->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < call->n; i++)
+        call->contexts[i]->deadline_us = times->deadline_us;
+    plugin->handle_batch(child->state, call->messages, call->contexts, call->n, call->outcomes);
+    for (size_t i = 0; i < call->n; i++)
+        add_answer(child, call->outcomes[i], &call->jobs[i]->run);
+}
+
+/* Answers each message of the call in the same way. */
+static bool refuse(struct child *child, int64_t n)
+{
+    char no_memory[] = "out of memory in the sandbox: the handler has not run";
+    for (int64_t i = 0; i < n; i++)
+        add_answer(child, BIDE_RETRY, &(struct bide_run){.delay_ms = BIDE_BY_POLICY, .error = no_memory});
+    return send_answers(child);
 }
 
 static bool run_frame(struct child *child, const struct bide_frame *frame)
 {
-    struct bide_frame_times times;
+    struct bide_frame_times times = {0};
+    struct bide_handler handler = *child->handler;
     struct bide_message *message = frame->kind == BIDE_FRAME_RUN ? bide_frame_read_run(frame, &times) : NULL;
-    if (!message) {
-        char no_memory[] = "out of memory in the sandbox: the handler has not run";
-        return answer(child, BIDE_RETRY, &(struct bide_run){.delay_ms = BIDE_BY_POLICY, .error = no_memory});
+    if (!message)
+        return refuse(child, 1);
+    struct received received = {
+        .deliveries = bide_calloc((size_t)times.more + 1, sizeof *received.deliveries),
+        .jobs = bide_calloc((size_t)times.more + 1, sizeof *received.jobs)};
+    received.failed = !received.deliveries || !received.jobs;
+    if (received.failed)
+        bide_message_destroy(message);
+    else
+        take(&received, message, &handler);
+    bool goes_on = receive_rest(child, &received, &handler, times.more);
+    if (goes_on && !received.failed) {
+        bide_limits_begin_call(&handler.config->limits, received.n);
+        run_call(child, &received, &times);
     }
-    bool answered = run_message(child, message, &times);
-    bide_message_destroy(message);
-    let_go_of_much(&child->in);
+    bool answered = goes_on && (received.failed ? refuse(child, times.more + 1) : send_answers(child));
+    forget(&received);
+    forget_read(child);
+    if (child->in.size == 0)
+        let_go_of_much(&child->in);
     let_go_of_much(&child->out);
     return answered;
 }
@@ -159,7 +262,7 @@ static bool get_ready(struct child *child)
     else
         code = bide_handler_open_state(child->handler, &child->state, &error);
     bide_frame_add_ready(&child->out, code, error.text);
-    return send_all(child, &child->out) && code == BIDE_OK;
+    return send_answers(child) && code == BIDE_OK;
 }
 
 _Noreturn void bide_sandbox_child_main(const struct bide_handler *handler, pid_t parent, int fd, int cancel)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "config/config.h"
 #include "dispatch/context.h"
 
 enum { LOG_FIELDS_MAX = 64 };
@@ -256,6 +257,10 @@ struct bide_message *bide_frame_read_run(const struct bide_frame *frame, struct 
         return NULL;
     }
     memcpy(&times, bytes, sizeof times);
+    if (times.more < 0 || times.more >= BIDE_BATCH_MAX) {
+        bide_message_destroy(message);
+        return NULL;
+    }
     *ret_times = times;
     return message;
 }

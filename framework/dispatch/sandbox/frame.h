@@ -1,9 +1,9 @@
 /* dispatch/sandbox/frame.h: the bytes that a worker and its sandbox children send to each other.
  *
- *     worker -> child   RUN     a message to be handled
+ *     worker -> child   RUN     a message to be handled, or one of a batch
  *     child  -> worker  READY   the handler is open (once, first), or why not
  *                       LOG     a log line
- *                       ANSWER  the result of the run
+ *                       ANSWER  the result of the run; of a batch one for each message, in order
  *
  * A frame is a head and `size` bytes. Both ends are the same program on the same machine, so numbers are sent
  * as they are in memory. But a child whose memory a handler has damaged may send anything, so the reader
@@ -39,10 +39,11 @@ struct bide_frame {
     size_t size;
 };
 
-/* The times of a run. The monotonic clock is the same in all processes. */
+/* The times of a run, and its place in a batch. The monotonic clock is the same in all processes. */
 struct bide_frame_times {
     int64_t started_us;  /* wall */
     int64_t deadline_us; /* monotonic */
+    int64_t more;        /* so many RUN frames of the same batch follow */
 };
 
 /* Each appends a whole frame. */

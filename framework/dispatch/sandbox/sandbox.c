@@ -1,4 +1,4 @@
-/* The runner of isolation = "process": a handler that runs in child processes, one message at a time.
+/* The runner of isolation = "process": a handler that runs in child processes, one call at a time.
  *
  * A pool thread hands the message to a child, waits for the answer, and passes on cancellation. If a child
  * dies or does not return, only its own message fails; the next message gets another child. Children are kept
@@ -15,7 +15,7 @@
 #include "base/alloc.h"
 #include "base/ending.h"
 #include "base/units.h"
-#include "dispatch/context.h"
+#include "dispatch/call.h"
 #include "dispatch/handler.h"
 #include "dispatch/sandbox/inside.h"
 
@@ -138,6 +138,14 @@ static bide_code open_sandbox(
 
 /* ---- a run ---- */
 
+/* The child is idle again. */
+static void rest(struct bide_sandbox *sandbox, struct bide_errand *errand)
+{
+    if (errand->told) /* the next message must not be cancelled */
+        bide_wakeup_drain(&errand->cell->cancel);
+    push_idle(sandbox, errand->cell);
+}
+
 static bide_outcome after_answer(
     struct bide_sandbox *sandbox, struct bide_errand *errand, const struct bide_frame *frame)
 {
@@ -147,9 +155,7 @@ static bide_outcome after_answer(
         bide_cell_bury(errand->cell, sandbox->zygote, &status);
         return bide_retry(errand->context, BIDE_BY_POLICY, "the sandbox gave an answer that cannot be read");
     }
-    if (errand->told) /* the next message must not be cancelled */
-        bide_wakeup_drain(&errand->cell->cancel);
-    push_idle(sandbox, errand->cell);
+    rest(sandbox, errand);
     return outcome;
 }
 
@@ -222,6 +228,40 @@ static bide_outcome fail_to_start(
     return bide_retry(errand->context, BIDE_BY_POLICY, "%s", error->text);
 }
 
+/* The child did not answer. */
+static bide_outcome after_end(
+    struct bide_sandbox *sandbox, struct bide_errand *errand, enum bide_cell_ending ending)
+{
+    if (ending == BIDE_CELL_DIED)
+        return after_death(sandbox, errand);
+    return ending == BIDE_CELL_HUNG ? after_hang(sandbox, errand) : after_nonsense(sandbox, errand);
+}
+
+/* Finds or makes a child and writes the frames of the call. False: `ret_outcome` is that of the first
+ * message, and of all others. */
+static bool hand_over(struct bide_sandbox *sandbox, struct bide_errand *errand,
+    const struct bide_message *const *messages, size_t n, bide_outcome *ret_outcome)
+{
+    bide_error error = {0};
+    struct bide_context *context = errand->context;
+    struct bide_cell *cell = errand->cell = find_idle(sandbox);
+    if (!cell && open_cell(sandbox, errand, &error) != BIDE_OK) {
+        *ret_outcome = fail_to_start(sandbox, errand, &error);
+        return false;
+    }
+    cell = errand->cell;
+    bide_buffer_clear(&cell->out);
+    cell->out_sent = 0;
+    for (size_t i = 0; i < n; i++)
+        bide_frame_add_run(&cell->out, messages[i],
+            &(struct bide_frame_times){context->run->started_us, context->deadline_us, (int64_t)(n - 1 - i)});
+    if (!cell->out.failed)
+        return true;
+    push_idle(sandbox, cell);
+    *ret_outcome = spare(context, "out of memory");
+    return false;
+}
+
 /* If the child dies, the run is `crashed`. If it does not return within kill_after after its timeout (or
  * cancellation), it is killed. If no more children can be made (bide_handlers_lost), the run is handed back
  * as one that never ran. The slot stays empty: the run cannot end this process. */
@@ -233,34 +273,83 @@ static bide_outcome run_in_child(const struct bide_handler *handler, size_t thre
     struct bide_sandbox *sandbox = handler->where;
     struct bide_errand errand = errand_of(sandbox, context);
     struct bide_frame frame;
-    bide_error error = {0};
-    errand.cell = find_idle(sandbox);
-    if (!errand.cell && open_cell(sandbox, &errand, &error) != BIDE_OK)
-        return fail_to_start(sandbox, &errand, &error);
-    const struct bide_frame_times times = {context->run->started_us, context->deadline_us};
-    struct bide_cell *cell = errand.cell;
-    bide_buffer_clear(&cell->out);
-    cell->out_sent = 0;
-    bide_frame_add_run(&cell->out, message, &times);
-    if (cell->out.failed) {
-        push_idle(sandbox, cell);
-        return spare(context, "out of memory");
+    bide_outcome outcome;
+    if (!hand_over(sandbox, &errand, &message, 1, &outcome))
+        return outcome;
+    enum bide_cell_ending ending = bide_cell_await(&errand, BIDE_FRAME_ANSWER, &frame);
+    if (ending != BIDE_CELL_SAID)
+        return after_end(sandbox, &errand, ending);
+    return after_answer(sandbox, &errand, &frame);
+}
+
+/* ---- a batch ---- */
+
+/* None of them has run. */
+static void follow_first(struct bide_call *call, bide_outcome outcome)
+{
+    const struct bide_run *first = call->contexts[0]->run;
+    call->outcomes[0] = outcome;
+    for (size_t i = 1; i < call->n; i++) {
+        struct bide_run *run = call->contexts[i]->run;
+        call->outcomes[i] =
+            bide_retry(call->contexts[i], BIDE_BY_POLICY, "%s", first->error ? first->error : "");
+        run->ran = first->ran;
+        run->spared = first->spared;
     }
-    switch (bide_cell_await(&errand, BIDE_FRAME_ANSWER, &frame)) {
-    case BIDE_CELL_SAID:
-        return after_answer(sandbox, &errand, &frame);
-    case BIDE_CELL_DIED:
-        return after_death(sandbox, &errand);
-    case BIDE_CELL_HUNG:
-        return after_hang(sandbox, &errand);
-    case BIDE_CELL_GARBLED:
-        break;
+}
+
+/* The child ended, or was killed, before it answered for message `from` and those after it. Nobody knows
+ * which of them is to blame: each runs again apart. */
+static void after_end_in_batch(struct bide_sandbox *sandbox, struct bide_errand *errand,
+    struct bide_call *call, size_t from, enum bide_cell_ending ending)
+{
+    errand->context = call->contexts[from];
+    call->outcomes[from] = after_end(sandbox, errand, ending);
+    const struct bide_run *died = call->contexts[from]->run;
+    if (call->n == 1)
+        return;
+    bide_log(BIDE_LOG_ERROR, "handler crashed in a batch: each of its messages runs again apart",
+        BIDE_STR("first", call->messages[from]->id), BIDE_INT("messages", call->n - from),
+        BIDE_STR("type", sandbox->handler->config->type),
+        BIDE_STR("plugin", sandbox->handler->config->plugin), BIDE_STR("how", died->error));
+    for (size_t i = from; i < call->n; i++) {
+        struct bide_run *run = call->contexts[i]->run;
+        run->ran = died->ran;
+        run->crashed = false;
+        run->batch_died = true;
+        call->outcomes[i] = BIDE_RETRY;
     }
-    return after_nonsense(sandbox, &errand);
+}
+
+static void run_batch_in_child(
+    const struct bide_handler *handler, size_t thread, struct bide_call *call, struct bide_slot *slot)
+{
+    (void)thread;
+    (void)slot;
+    struct bide_sandbox *sandbox = handler->where;
+    struct bide_errand errand = errand_of(sandbox, call->contexts[0]);
+    struct bide_frame frame;
+    bide_outcome outcome;
+    if (!hand_over(sandbox, &errand, call->messages, call->n, &outcome)) {
+        follow_first(call, outcome);
+        return;
+    }
+    for (size_t i = 0; i < call->n; i++) {
+        enum bide_cell_ending ending = bide_cell_await(&errand, BIDE_FRAME_ANSWER, &frame);
+        if (ending == BIDE_CELL_SAID &&
+            !bide_frame_read_answer(&frame, &call->outcomes[i], call->contexts[i]->run))
+            ending = BIDE_CELL_GARBLED;
+        if (ending != BIDE_CELL_SAID) {
+            after_end_in_batch(sandbox, &errand, call, i, ending);
+            return;
+        }
+    }
+    rest(sandbox, &errand);
 }
 
 const struct bide_runner bide_sandbox_runner = {.load = bide_handler_load_plugin,
     .open = open_sandbox,
     .close = close_sandbox,
     .run = run_in_child,
+    .run_batch = run_batch_in_child,
     .kills = true};

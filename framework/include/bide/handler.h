@@ -9,7 +9,7 @@
  *  - open: once, by the thread that starts the worker, before any message (with
  *    BIDE_PLUGIN_STATE_PER_THREAD: once for each pool thread).
  *  - handle: for each message, on any pool thread; several at once unless `concurrency = 1` is configured or
- *    the state is per thread.
+ *    the state is per thread. With `batch` configured: handle_batch, for many messages in one call.
  *  - close: when no thread is inside handle any more; once for each open that succeeded.
  *
  * With isolation = "process" this is the life of each child process, which has one thread and one state.
@@ -76,7 +76,7 @@ BIDE_API bide_code bide_settings_open(
 
 /* ---- the run of one message ---------------------------------------------------------------------------- */
 
-/* Valid during handle, on its thread (bide_cancelled: any thread). */
+/* Valid during handle or handle_batch, on its thread (bide_cancelled: any thread). */
 typedef struct bide_context bide_context;
 
 typedef enum bide_outcome {
@@ -143,8 +143,15 @@ typedef struct bide_plugin_descriptor {
     const bide_setting_spec *settings; /* NULL: takes none */
     /* *ret_state may stay unset: handle then gets NULL. A failure keeps the worker from starting. */
     bide_code (*open)(const bide_settings *settings, void **ret_state, bide_error *error); /* may be NULL */
+    /* One message. May be NULL where there is a handle_batch, which then gets batches of one. */
     bide_outcome (*handle)(void *state, const bide_message *message, bide_context *context);
     void (*close)(void *state); /* may be NULL */
+    /* With `batch` configured: n messages (1 or more) in one call, each with its context and its outcome:
+     * outcomes[i] is of messages[i], and bide_retry, bide_dead, bide_context_send and bide_context_log with
+     * contexts[i] are about that message. Timeout and cancellation are those of the call, the same by each
+     * context. An outcome that is not set is a retry. NULL: the plugin takes no batches. Since ABI 1.1. */
+    void (*handle_batch)(void *state, const bide_message *const messages[], bide_context *const contexts[],
+        size_t n, bide_outcome outcomes[]);
 } bide_plugin_descriptor;
 
 /* The exported descriptor, at file scope:

@@ -16,6 +16,8 @@
  *         return code == BIDE_OK ? BIDE_DONE : bide_retry(context, BIDE_BY_POLICY, "%s", error.text);
  *     }
  *
+ * handle_batch does the same with bide_once_sqlite_begin_many, for all its messages at once.
+ *
  * Ids are kept in the table bide_once until bide_once_sqlite_forget drops the old ones. Thread-safety: a
  * database connection is one thread's (`per_thread` of the plugin, or a lock of its own). Set
  * sqlite3_busy_timeout where others write into the file. */
@@ -24,6 +26,7 @@
 
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include <bide/error.h>
 #include <bide/message.h>
@@ -51,24 +54,30 @@ static inline bide_code bide_once_sqlite_make_table(sqlite3 *db, bide_error *err
         error);
 }
 
-/* Inserts the message's type and id. */
-static inline bide_code bide_once_sqlite_insert(
-    sqlite3 *db, const bide_message *message, bool *ret_is_new, bide_error *error)
+static inline bide_code bide_once_sqlite_prepare(sqlite3 *db, sqlite3_stmt **ret_insert, bide_error *error)
 {
-    sqlite3_stmt *insert = NULL;
-    if (!*bide_message_id(message))
-        return bide_fail(error, BIDE_E_DATA, "the message has no id, so it cannot be told from others");
     int status = sqlite3_prepare_v2(db,
         "INSERT INTO bide_once (type, id, at) VALUES (?1, ?2, strftime('%s', 'now')) ON CONFLICT DO NOTHING",
-        -1, &insert, NULL);
-    if (status == SQLITE_OK)
-        status = sqlite3_bind_text(insert, 1, bide_message_type(message), -1, SQLITE_STATIC);
+        -1, ret_insert, NULL);
+    return status == SQLITE_OK ? BIDE_OK : bide_once_sqlite_failed(db, error);
+}
+
+/* Inserts the message's type and id. Of the copies of subscriptions (SUB@TOPIC) each has its own effect. */
+static inline bide_code bide_once_sqlite_insert(
+    sqlite3 *db, sqlite3_stmt *insert, const bide_message *message, bool *ret_is_new, bide_error *error)
+{
+    const char *queue = bide_message_queue(message), *type = bide_message_type(message);
+    if (!*bide_message_id(message))
+        return bide_fail(error, BIDE_E_DATA, "the message has no id, so it cannot be told from others");
+    int status = strchr(queue, '@')
+                     ? sqlite3_bind_text(insert, 1, sqlite3_mprintf("%s@%s", type, queue), -1, sqlite3_free)
+                     : sqlite3_bind_text(insert, 1, type, -1, SQLITE_STATIC);
     if (status == SQLITE_OK)
         status = sqlite3_bind_text(insert, 2, bide_message_id(message), -1, SQLITE_STATIC);
     if (status == SQLITE_OK)
         status = sqlite3_step(insert);
     bide_code code = status == SQLITE_DONE ? BIDE_OK : bide_once_sqlite_failed(db, error);
-    sqlite3_finalize(insert);
+    sqlite3_reset(insert);
     if (code == BIDE_OK)
         *ret_is_new = sqlite3_changes(db) > 0;
     return code;
@@ -85,21 +94,38 @@ static inline bide_code bide_once_sqlite_end(sqlite3 *db, bide_code code, bide_e
     return code;
 }
 
-/* Begins a transaction in which the message's id is inserted. *ret_is_done: it was there: the work has been
- * done, and no transaction is open. On failure none is open either; BIDE_E_DATA: the message has no id. */
-static inline bide_code bide_once_sqlite_begin(
-    sqlite3 *db, const bide_message *message, bool *ret_is_done, bide_error *error)
+/* Begins a transaction in which the ids of the messages of a batch are inserted. is_done[i] is of
+ * messages[i]: its id was there, the work has been done; of two copies in one batch, the second one is. The
+ * transaction is open also where all of them are done. On failure none is open; BIDE_E_DATA: a message has no
+ * id. */
+static inline bide_code bide_once_sqlite_begin_many(
+    sqlite3 *db, const bide_message *const *messages, size_t n, bool *ret_is_done, bide_error *error)
 {
-    bool is_new = false;
+    sqlite3_stmt *insert = NULL;
     bide_code code = bide_once_sqlite_run(db, "BEGIN IMMEDIATE", error);
     if (code == BIDE_OK)
         code = bide_once_sqlite_make_table(db, error);
     if (code == BIDE_OK)
-        code = bide_once_sqlite_insert(db, message, &is_new, error);
-    if (code != BIDE_OK || !is_new)
-        code = bide_once_sqlite_end(db, code, error);
+        code = bide_once_sqlite_prepare(db, &insert, error);
+    for (size_t i = 0; i < n && code == BIDE_OK; i++) {
+        bool is_new = false;
+        code = bide_once_sqlite_insert(db, insert, messages[i], &is_new, error);
+        ret_is_done[i] = !is_new;
+    }
+    sqlite3_finalize(insert);
+    return code == BIDE_OK ? BIDE_OK : bide_once_sqlite_end(db, code, error);
+}
+
+/* The same for one message. *ret_is_done: then no transaction is open. */
+static inline bide_code bide_once_sqlite_begin(
+    sqlite3 *db, const bide_message *message, bool *ret_is_done, bide_error *error)
+{
+    bool is_done = false;
+    bide_code code = bide_once_sqlite_begin_many(db, &message, 1, &is_done, error);
+    if (code == BIDE_OK && is_done)
+        code = bide_once_sqlite_end(db, BIDE_OK, error);
     if (code == BIDE_OK)
-        *ret_is_done = !is_new;
+        *ret_is_done = is_done;
     return code;
 }
 

@@ -9,6 +9,7 @@
 static const struct bide_gate_kind *const table[] = {
     &bide_gate_fit,
     &bide_gate_crash,
+    &bide_gate_apart,
     &bide_gate_pause,
     &bide_gate_runner,
     &bide_gate_circuit,

@@ -9,8 +9,15 @@ import test from 'node:test';
 import {Client, Dead, Retry, SendError, milliseconds, onceSqlite, send, testing} from '../bide.js';
 
 const PROGRAM = `
-import {handler, serve, send, log, progress, Dead, Retry} from ${JSON.stringify(new URL('../bide.js', import.meta.url).href)};
+import {batchHandler, handler, serve, send, log, progress, Dead, Retry} from ${JSON.stringify(new URL('../bide.js', import.meta.url).href)};
 handler('echo', (message) => { send('mail', {to: 1}, {delay: '90s'}); log('info', 'seen', {n: 1}); progress(1, 2); return message.json(); });
+if (process.env.WITH_BATCH) batchHandler('many', async (messages) => {
+  if (messages[0].text === 'all') throw new Retry('none of them');
+  if (messages[0].text === 'long') return [1];
+  if (messages[0].text === 'inside') send('mail');
+  messages.filter(({text}) => text === 'send').forEach((message) => { message.send('mail'); message.log('info', 'sent'); });
+  return messages[0].text === 'nothing' ? undefined : messages.map(({text}) => text === 'dead' ? new Dead('no') : text);
+});
 handler('dead', () => { throw new Dead('no such picture'); });
 handler('later', () => { throw new Retry('soon', {after: '1.5s'}); });
 handler('bug', () => { null.x; });
@@ -22,10 +29,10 @@ serve({concurrency: 7});
 `;
 
 // A running program; lines() resolves with the next n lines it writes.
-function program(t) {
+function program(t, more = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'bide-sdk-'));
   writeFileSync(join(folder, 'tasks.mjs'), PROGRAM);
-  const child = spawn(process.execPath, [join(folder, 'tasks.mjs')], {stdio: ['ignore', 'inherit', 'inherit', 'pipe'], env: {...process.env, BIDE_FD: '3'}});
+  const child = spawn(process.execPath, [join(folder, 'tasks.mjs')], {stdio: ['ignore', 'inherit', 'inherit', 'pipe'], env: {...process.env, BIDE_FD: '3', ...more}});
   t.after(() => child.kill('SIGKILL'));
   const channel = child.stdio[3], found = [], waiting = [];
   let rest = '';
@@ -75,6 +82,26 @@ test('greets, runs, and leaves', async (t) => {
   assert.deepEqual(await lines(1), [{run: 8, done: {result: ['\ufffd', '\\ud800', 'a\0b', '\u{1f600}']}}]);
   write({leave: true});
   assert.equal(await ended, 0);
+});
+
+test('each message of a batch has its outcome', async (t) => {
+  const {lines, write, run} = program(t, {WITH_BATCH: '1'});
+  write({bide: 1, program: 'tasks', concurrency: 3, max_line: 1000});
+  assert.deepEqual((await lines(1))[0].batch, ['many']);
+  let number = 0;
+  const ask = (...texts) => {
+    texts.forEach((body, at) => run(++number, 'many', {body, batch: at === 0 ? texts.length : undefined}));
+    return lines(texts.length + (texts.includes('send') ? 2 : 0));
+  };
+  assert.deepEqual(await ask('a', 'dead'), [{run: 1, done: {result: 'a'}}, {run: 2, dead: 'no'}]);
+  assert.deepEqual(await ask('nothing'), [{run: 3, done: {}}]);
+  assert.deepEqual(await ask('a', 'send'), [{run: 5, send: {type: 'mail'}}, {run: 5, log: 'info', text: 'sent', fields: {}},
+    {run: 4, done: {result: 'a'}}, {run: 5, done: {result: 'send'}}]);
+  assert.deepEqual(await ask('all', 'b'), [{run: 6, retry: 'none of them'}, {run: 7, retry: 'none of them'}]);
+  assert.match((await ask('long', 'b'))[1].retry, /returns nothing or a list/);
+  assert.match((await ask('inside'))[0].retry, /of batches: message.send/);
+  const [one, two] = await testing.runBatch((messages) => { messages[1].send('mail'); return [undefined, new Retry('later', {after: 2})]; }, [{a: 1}, 'x']);
+  assert.deepEqual([one.outcome, two.outcome, two.afterMs, two.sent], ['done', 'retry', 2000, [{type: 'mail'}]]);
 });
 
 test('a cancelled run ends, and leaving waits for it', async (t) => {

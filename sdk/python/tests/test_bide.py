@@ -69,6 +69,26 @@ def wait(message):
         time.sleep(0.01)
     raise bide.Retry("cancelled in time")
 
+if os.environ.get("WITH_BATCH"):
+    def outcomes(messages):
+        for message in messages:
+            if message.text == "all":
+                raise bide.Retry("none of them")
+            if message.text == "send":
+                message.send("mail")
+            if message.text == "inside":
+                bide.send("mail")
+        return [bide.Dead("no") if message.text == "dead" else message.text for message in messages]
+
+    @bide.batch_handler("many")
+    def many(messages):
+        return None if len(messages) == 1 else outcomes(messages) + [1] * (messages[0].text == "long")
+
+    @bide.batch_handler("many-async")
+    async def many_async(messages):
+        await asyncio.sleep(0)
+        return outcomes(messages)
+
 if os.environ.get("WITH_ASYNC"):
     @bide.handler("sleep")
     async def sleep(message):
@@ -339,6 +359,59 @@ class Sending(unittest.TestCase):
             with sqlite3.connect(folder + "/once.db") as other:
                 self.assertEqual(other.execute("SELECT id FROM work ORDER BY id").fetchall(), [("a",), ("b",)])
             other.close()
+
+
+class Batches(unittest.TestCase):
+    def check(self, program, type, first=1):
+        def ask(*bodies):
+            nonlocal first
+            for at, body in enumerate(bodies):
+                line = {"run": first + at, "id": f"i{first + at}", "type": type, "queue": "q", "attempt": 1, "attempts": 25, "body": body}
+                program.write({"run": line.pop("run"), **({"batch": len(bodies)} if at == 0 else {}), **line})
+            first += len(bodies)
+            return [{key: value for key, value in line.items() if key != "trace"} for line in program.read(len(bodies) + ("send" in bodies))]
+
+        n = first
+        self.assertEqual(ask("a", "dead", "b"), [{"run": n, "done": {"result": "a"}}, {"run": n + 1, "dead": "no"}, {"run": n + 2, "done": {"result": "b"}}])
+        self.assertEqual(ask("send", "b"), [{"run": n + 3, "send": {"type": "mail"}}, {"run": n + 3, "done": {"result": "send"}},
+                                            {"run": n + 4, "done": {"result": "b"}}])
+        self.assertEqual(ask("a", "all"), [{"run": n + 5, "retry": "none of them"}, {"run": n + 6, "retry": "none of them"}])
+        self.assertIn("of batches: message.send", ask("inside", "b")[1]["retry"])
+        return n + 9
+
+    def test_outcomes(self):
+        for concurrency in (1, 2):
+            with Program(concurrency, WITH_BATCH="1") as program:
+                self.assertEqual(program.hello["batch"], ["many", "many-async"])
+                n = self.check(program, "many")
+                n = self.check(program, "many-async", n)
+                program.write({"run": n, "batch": 1, "id": "i", "type": "many", "body": "x"})
+                self.assertEqual(program.read(1), [{"run": n, "done": {}}])
+                for at in range(2):
+                    program.write({"run": n + 1 + at, **({} if at else {"batch": 2}), "id": "i", "type": "many", "body": "long"})
+                self.assertIn("returns None or a list", program.read(2)[1]["retry"])
+
+    def test_without_bide(self):
+        def work(messages):
+            messages[1].send("mail")
+            return [None, bide.Retry("later", after=2)]
+
+        first, second = bide.testing.run_batch(work, [{"a": 1}, "x"])
+        self.assertEqual((first.outcome, second.outcome, second.after_ms, second.sent), ("done", "retry", 2000, [{"type": "mail"}]))
+        self.assertEqual([one.outcome for one in bide.testing.run_batch(lambda messages: 1, ["a", "b"])], ["retry"] * 2)
+
+    def test_once_sqlite(self):
+        db, seen = sqlite3.connect(":memory:", isolation_level=None), []
+
+        def work(messages):
+            with bide.once_sqlite(db, messages) as new:
+                seen.append([message.id for message in new])
+
+        bide.testing.run_batch(work, ["a"])
+        bide.testing.run_batch(work, ["a", "b"])
+        bide.testing.run_batch(work, ["a", "b"])
+        self.assertEqual(seen, [["test"], ["test-2"], []])
+        db.close()
 
 
 class AlwaysOpen(sqlite3.Connection):

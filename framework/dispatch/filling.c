@@ -1,0 +1,136 @@
+#include "dispatch/filling.h"
+
+enum { PERMIT_MARGIN_US = 20 * 1000 }; /* between a ripe filling and its call, for a permit's time */
+
+static size_t most(const struct bide_handler *handler)
+{
+    return (size_t)handler->config->batch;
+}
+
+bool bide_filling_takes(const struct bide_job *job, int64_t now_mono_us)
+{
+    if (job->handler->config->batch <= 1 || job->suspect || job->probe || job->apart)
+        return false;
+    return job->begin_by_us == 0 || job->begin_by_us >= now_mono_us; /* else it comes back as late */
+}
+
+static void wait_no_longer_than(struct bide_filling *filling, const struct bide_job *job)
+{
+    int64_t until_us = job->ready_us + job->handler->config->batch_wait_ms * 1000;
+    if (job->begin_by_us > 0 && job->begin_by_us - PERMIT_MARGIN_US < until_us)
+        until_us = job->begin_by_us - PERMIT_MARGIN_US;
+    if (until_us < filling->ripe_us)
+        filling->ripe_us = until_us;
+}
+
+static void list_handler(struct bide_board *board, struct bide_handler *handler)
+{
+    if (handler->filling.listed)
+        return;
+    handler->filling.listed = true;
+    handler->filling.next = board->fillings;
+    board->fillings = handler;
+}
+
+void bide_filling_add(struct bide_board *board, struct bide_job *job, int64_t now_mono_us)
+{
+    struct bide_filling *filling = &job->handler->filling;
+    list_handler(board, job->handler);
+    if (job->ready_us > now_mono_us)
+        job->ready_us = now_mono_us;
+    if (filling->jobs.n == 0)
+        filling->ripe_us = INT64_MAX;
+    bide_job_append(&filling->jobs, job);
+    wait_no_longer_than(filling, job);
+}
+
+/* ---- the lead ---- */
+
+static bool is_early(const void *user, const struct bide_job *job)
+{
+    (void)user;
+    return job->early;
+}
+
+/* One that landed where there is one: it is due, and goes back when it is overdue. */
+static struct bide_job *choose(struct bide_job_list *jobs)
+{
+    struct bide_job_list passed = {0};
+    struct bide_job *job = jobs->first;
+    while (job && !job->early)
+        job = job->next;
+    if (!job || job == jobs->first)
+        return bide_job_pop(jobs);
+    while (jobs->first != job)
+        bide_job_append(&passed, bide_job_pop(jobs));
+    bide_job_pop(jobs);
+    bide_job_append_all(&passed, jobs);
+    *jobs = passed;
+    return job;
+}
+
+static void ripen_one(
+    struct bide_board *board, struct bide_handler *handler, int64_t now_wall_us, int64_t now_mono_us)
+{
+    struct bide_filling *filling = &handler->filling;
+    if (filling->lead || filling->jobs.n == 0 ||
+        (filling->jobs.n < most(handler) && now_mono_us < filling->ripe_us))
+        return;
+    struct bide_job *job = filling->lead = choose(&filling->jobs);
+    job->ready_us = now_mono_us; /* the wait for others is no wait for a thread */
+    job->landing.due_us = now_wall_us;
+    bide_board_make_ready(board, job, job->early);
+}
+
+void bide_filling_ripen(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
+{
+    for (struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next)
+        ripen_one(board, handler, now_wall_us, now_mono_us);
+}
+
+int64_t bide_filling_next_us(const struct bide_board *board)
+{
+    int64_t next_us = INT64_MAX;
+    for (const struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next)
+        if (!handler->filling.lead && handler->filling.jobs.n > 0 && handler->filling.ripe_us < next_us)
+            next_us = handler->filling.ripe_us;
+    return next_us;
+}
+
+static void look_again(struct bide_filling *filling)
+{
+    filling->ripe_us = INT64_MAX;
+    for (const struct bide_job *job = filling->jobs.first; job; job = job->next)
+        wait_no_longer_than(filling, job);
+}
+
+void bide_filling_taken(
+    struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
+{
+    struct bide_filling *filling = &job->handler->filling;
+    if (filling->lead != job)
+        return;
+    filling->lead = NULL;
+    while (filling->jobs.n > 0 && job->mates.n + 1 < most(job->handler)) {
+        struct bide_job *mate = bide_job_pop(&filling->jobs);
+        if (mate->ready_us < job->ready_us)
+            mate->ready_us = job->ready_us;
+        bide_job_append(&job->mates, mate);
+    }
+    look_again(filling);
+    ripen_one(board, job->handler, now_wall_us, now_mono_us);
+}
+
+void bide_filling_withdrawn(struct bide_board *board, struct bide_job_list *to, struct bide_job *first)
+{
+    for (struct bide_job *job = first; job; job = job->next) {
+        struct bide_filling *filling = &job->handler->filling;
+        if (filling->lead != job)
+            continue;
+        filling->lead = NULL;
+        if (job->landed)
+            bide_job_pick(&filling->jobs, is_early, NULL, to);
+    }
+    for (struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next)
+        look_again(&handler->filling);
+}
