@@ -94,14 +94,14 @@ enum { BIDE_LIMITED_BY_MAX = 4, BIDE_BATCH_MAX = 10000 };
 
 struct bide_handler_config {
     char *type;
-    char *on;           /* "SUB@TOPIC": for messages of this subscription alone; NULL: of any queue */
-    char *name;         /* its type; with `on`, where another handler has the type too, "TYPE@SUB@TOPIC" */
-    char *plugin;       /* as in the file: a name or a path; with `program`, the program's name */
-    char *plugin_path;  /* its file, absolute; need not exist; NULL with `program` */
-    char *program;      /* NULL: a plugin */
-    char *queue;        /* that it serves: with `on`, the subscription */
-    int concurrency;    /* 0: no own limit */
-    int batch;          /* the most messages in one call; 1: each has its own */
+    char *on;          /* "SUB@TOPIC": for messages of this subscription alone; NULL: of any queue */
+    char *name;        /* its type; with `on`, where another handler has the type too, "TYPE@SUB@TOPIC" */
+    char *plugin;      /* as in the file: a name or a path; with `program`, the program's name */
+    char *plugin_path; /* its file, absolute; need not exist; NULL with `program` */
+    char *program;     /* NULL: a plugin */
+    char *queue;       /* that it serves: with `on`, the subscription */
+    int concurrency;   /* 0: no own limit */
+    int batch;         /* the most messages in one call; 1: each has its own */
     int64_t batch_wait_ms;
     int64_t timeout_ms; /* of a call; 0: none */
     int64_t kill_after_ms;
