@@ -48,6 +48,17 @@ static bide_code fail_at(const struct reader *reader, const char *at, const char
         reader->field->name, (int)(at - reader->text) + 1, what);
 }
 
+/* What other crons know, and this one does not. */
+static bool is_foreign(char c)
+{
+    return c && strchr("?LWH#~", c);
+}
+
+static bide_code foreign(const struct reader *reader, const char *at)
+{
+    return fail_at(reader, at, "'?', L, W, #, H and ~ are not known here; for '?' write '*'");
+}
+
 static bide_code out_of_range(const struct reader *reader, const char *at)
 {
     return bide_fail(reader->error, BIDE_E_USAGE,
@@ -77,6 +88,8 @@ static bide_code read_value(struct reader *reader, int *ret_number)
     const char *from = reader->at;
     if (read_name(reader, ret_number))
         return BIDE_OK;
+    if (is_foreign(*from))
+        return foreign(reader, from);
     if (!is_digit(*from))
         return fail_at(reader, from,
             reader->field->names ? "a number, a name of three letters or '*' is missing"
@@ -147,6 +160,8 @@ static bide_code read_field(struct reader *reader, uint64_t *ret_bits)
         for (int i = from; code == BIDE_OK && i <= to; i += step)
             *ret_bits |= UINT64_C(1) << i;
     } while (code == BIDE_OK && *reader->at == ',' && reader->at++);
+    if (code == BIDE_OK && is_foreign(*reader->at))
+        return foreign(reader, reader->at);
     if (code == BIDE_OK && !is_end(*reader->at))
         return fail_at(reader, reader->at, "',', '-', '/' or a blank is wanted here");
     return code;

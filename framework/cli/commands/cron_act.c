@@ -146,16 +146,17 @@ static bide_code run_resume(struct bide_cli *cli, void *values, bide_error *erro
 
 /* ---- run ---- */
 
-static bide_code run_now(struct bide_cli_cron *cron, const char *name, const void *values, bide_error *error)
+static bide_code run_now(struct bide_cli_cron *cron, const char *name, const void *cli, bide_error *error)
 {
     bide_producer *producer;
     char id[BIDE_ID_MAX + 1];
-    (void)values;
     bide_code code = bide_producer_open_configured(cron->config, &producer, error);
     if (code != BIDE_OK)
         return code;
     code = bide_schedule_run(cron->store, cron->config, name, cron->now_ms, producer, id, error);
-    if (code == BIDE_OK)
+    if (code == BIDE_OK && ((const struct bide_cli *)cli)->json)
+        printf("{\"schedule\":\"%s\",\"result\":\"sent\",\"id\":\"%s\"}\n", name, id);
+    else if (code == BIDE_OK)
         puts(id);
     bide_producer_close(producer);
     return code;
@@ -163,7 +164,8 @@ static bide_code run_now(struct bide_cli_cron *cron, const char *name, const voi
 
 static bide_code run_run(struct bide_cli *cli, void *values, bide_error *error)
 {
-    return with_store(cli, run_now, values, error);
+    (void)values;
+    return with_store(cli, run_now, cli, error);
 }
 
 /* ---- the rows ---- */
