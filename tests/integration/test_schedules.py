@@ -67,6 +67,7 @@ def operators_and_reloads(project):
     cron(project, "add", "poll", "journal", "{}", "--every", "1s", "--overlap", "skip")
     cron(project, "add", "poll", "journal", "--every", "1s", expect=65)
     cron(project, "add", "bad", "journal", "--cron", "99 * * * *", expect=64)
+    cron(project, "add", "bad", "journal", "--every", "1s", "--timezone", "Europe/Berlin", expect=64)
     wait_until(lambda: len(slots(project, "poll")) >= 2, 20, lambda: worker.log_tail())
     cron(project, "pause", "poll")
     expect(listed(project)["poll"]["state"] == "paused", "poll is paused")

@@ -73,6 +73,8 @@ static bide_code add(struct bide_cli *cli, void *given, bide_error *error)
     struct bide_cli_cron cron;
     if (!values->cron == !values->every_ms)
         return bide_fail(error, BIDE_E_USAGE, "when? Give --cron or --every, one of the two");
+    if (values->every_ms && values->timezone)
+        return bide_fail(error, BIDE_E_USAGE, "--every counts from 1970 (UTC) and has no --timezone");
     bide_code code = bide_cli_cron_open(cli, &cron, error);
     if (code != BIDE_OK)
         return code;
