@@ -387,6 +387,7 @@ static void add_row(struct chunk *chunk, size_t at)
     row->message = chunk->messages[at];
     row->at = at;
     row->stage = WAITS;
+    row->blind = false; /* after its first step the view is what was written or read */
     row->claim = claim_of(chunk, row->message);
     row->own.count = 0;
     bide_generation_read(row->message->generation, &row->own);
