@@ -18,6 +18,10 @@ static const struct bide_route routes[] = {
     {"POST", "/pause/*", BIDE_RIGHT_OPERATE, bide_serve_pause, false},
     {"POST", "/resume/*", BIDE_RIGHT_OPERATE, bide_serve_resume, false},
     {"POST", "/send", BIDE_RIGHT_SEND, bide_serve_send, true},
+    {"POST", "/streams", BIDE_RIGHT_SEND, bide_serve_stream_send, true},
+    {"GET", "/streams", BIDE_RIGHT_READ, bide_serve_streams, false},
+    {"GET", "/streams/*", BIDE_RIGHT_SEND, bide_serve_stream, false}, /* whoever knows the id may ask */
+    {"POST", "/streams/*/cancel", BIDE_RIGHT_SEND, bide_serve_stream_cancel, false},
     {"GET", "/messages", BIDE_RIGHT_READ, bide_serve_messages, false},
     {"GET", "/messages/*", BIDE_RIGHT_READ, bide_serve_message, false},
     {"POST", "/messages/cancel", BIDE_RIGHT_OPERATE, bide_serve_cancel, true},

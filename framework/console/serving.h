@@ -70,7 +70,8 @@ bide_endpoint bide_serve_metrics, bide_serve_health, bide_serve_ready, bide_serv
     bide_serve_resume, bide_serve_quiet, bide_serve_unquiet, bide_serve_events, bide_serve_page,
     bide_serve_send, bide_serve_messages, bide_serve_message, bide_serve_cancel, bide_serve_reschedule,
     bide_serve_limits, bide_serve_limit_set, bide_serve_schedules, bide_serve_schedule_pause,
-    bide_serve_schedule_resume, bide_serve_schedule_run;
+    bide_serve_schedule_resume, bide_serve_schedule_run, bide_serve_stream_send, bide_serve_streams,
+    bide_serve_stream, bide_serve_stream_cancel;
 
 /* A parameter of the query, or NULL; borrowed. */
 const char *bide_request_query(const struct bide_request *request, const char *name);

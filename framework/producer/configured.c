@@ -1,8 +1,10 @@
 #include "producer/configured.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/clock.h"
+#include "broker/configured.h"
 #include "message/envelope.h"
 
 static bide_code judge_size(const struct bide_config *config, const bide_message *message, bide_error *error)
@@ -39,5 +41,37 @@ bide_code bide_message_from_line(const struct bide_config *config, const char *t
         *ret_message = message;
     else
         bide_message_destroy(message);
+    return code;
+}
+
+static bide_code join_all(struct bide_admin *admin, const char *topic, const char *const *subscriptions,
+    size_t n, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; i < n && code == BIDE_OK; i++) {
+        char name[2 * BIDE_NAME_MAX];
+        snprintf(name, sizeof name, "%s@%s", subscriptions[i], topic);
+        code = bide_subscription_valid(name)
+                   ? admin->ops->join(admin, name, error)
+                   : bide_fail(error, BIDE_E_DATA,
+                         "'%.100s' is not a subscription SUB@TOPIC: " BIDE_TOPIC_RULE, name);
+    }
+    return code;
+}
+
+bide_code bide_join_configured(const struct bide_config *config, const char *topic,
+    const char *const *subscriptions, size_t n, bide_error *error)
+{
+    struct bide_configured_broker broker;
+    struct bide_admin *admin;
+    bide_code code = bide_broker_configure(config, "producer", &broker, error);
+    if (code != BIDE_OK)
+        return code;
+    code = broker.adapter->open_admin(&broker.options, &admin, error);
+    if (code == BIDE_OK) {
+        code = join_all(admin, topic, subscriptions, n, error);
+        bide_admin_destroy(admin);
+    }
+    bide_configured_broker_clear(&broker);
     return code;
 }

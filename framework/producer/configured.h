@@ -10,6 +10,11 @@
 bide_code bide_producer_open_configured(
     const struct bide_config *config, bide_producer **ret_producer, bide_error *error);
 
+/* Joins these subscriptions of a topic, so that what is sent from now on arrives there. BIDE_E_DATA: not a
+ * name. */
+bide_code bide_join_configured(const struct bide_config *config, const char *topic,
+    const char *const *subscriptions, size_t n, bide_error *error);
+
 /* Turns one line (message/envelope.h) into a message that is ready to be sent: stamped, and with the queue of
  * its type's handler if it names none. Fails where sending would refuse the message. BIDE_E_DATA,
  * BIDE_E_NOMEM. */

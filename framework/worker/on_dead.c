@@ -78,15 +78,15 @@ void bide_tell_of_death(const struct bide_config *config, const struct bide_cloc
     bide_error error = {0};
     if (!type || bide_message_header(died, BIDE_ON_DEAD_HEADER))
         return;
-    struct bide_message **sends = bide_calloc(1, sizeof *sends);
-    bide_code code = sends ? make(config, clock, type, settlement, &sends[0], &error)
+    size_t n = settlement->n_sends;
+    struct bide_message **sends = bide_realloc(settlement->sends, (n + 1) * sizeof *sends);
+    settlement->sends = sends ? sends : settlement->sends;
+    bide_code code = sends ? make(config, clock, type, settlement, &sends[n], &error)
                            : bide_fail(&error, BIDE_E_NOMEM, "out of memory");
     if (code == BIDE_OK) {
-        settlement->sends = sends;
-        settlement->n_sends = 1;
+        settlement->n_sends++;
         return;
     }
-    bide_free(sends);
     bide_log(BIDE_LOG_ERROR, "the message that tells of a dead letter cannot be made",
         BIDE_STR("id", died->id), BIDE_STR("on_dead", type), BIDE_STR("error", error.text));
 }

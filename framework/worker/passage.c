@@ -5,6 +5,7 @@
 #include "base/killpoint.h"
 #include "dispatch/context.h"
 #include "message/trace.h"
+#include "streams/stream.h"
 #include "worker/room.h"
 
 enum {
@@ -93,10 +94,13 @@ static void count_back(struct bide_passage *passage, struct bide_job *job)
 /* Settled, once the store knows what it has to know of it. */
 static void end(struct bide_passage *passage, struct bide_job *job, const struct bide_gate_end *end)
 {
-    bool commits = job->gates->commits || *job->delivery->message->generation;
+    const struct bide_message *message = job->delivery->message;
+    bool commits = job->gates->commits || *message->generation || bide_stream_may_be(message->id);
     if (commits && bide_gates_commit(&passage->gates, job, end)) {
         count_waiting(passage, job);
         passage->prefetch[job->delivery->queue].ended++;
+    } else if (job->uncommitted) {
+        release(passage, job);
     } else
         settle_decided(passage, job, end->kind, &end->decision);
 }

@@ -96,6 +96,31 @@ export class Client {
   /** Resolves to the id once the broker has confirmed the message; where its unique key is taken, to the id of the message that has it. */
   send(type: string, body?: Body, options?: SendOptions): Promise<string>;
   sendMany(rows: Iterable<{type: string; body?: Body} & SendOptions>): Promise<string[]>;
+  /** Sends each body, a line of text or JSON, as a member of a stream with an end; resolves to the stream's id. */
+  sendStream(type: string, bodies: Iterable<string | object>, options: StreamOptions): Promise<string>;
+  stream(id: string): Promise<Stream>;
+  /** Members that have not begun to run are dropped. */
+  cancelStream(id: string): Promise<void>;
+}
+
+export interface StreamOptions {
+  queue?: string;
+  topic?: string;
+  /** Of the topic: those that are waited for. */
+  subscriptions?: string[];
+  name?: string;
+  onEnd?: string;
+  deadline?: Duration;
+}
+
+export interface Stream {
+  stream: string;
+  name: string;
+  state: 'sending' | 'running' | 'complete' | 'failed' | 'cancelling' | 'cancelled';
+  on_end: string | null;
+  sent_ms: number;
+  left_ms: number;
+  queues: Array<{queue: string; total: number | null; done: number; dead: number; dropped: number; complete: boolean; took_ms: number | null}>;
 }
 
 export interface Outcome {

@@ -281,12 +281,12 @@ export class Client {
     this.place = parts.protocol === 'unix:' ? {socketPath: parts.pathname} : {host: parts.hostname.replace(/^\[|\]$/g, ''), port: parts.port || undefined};
   }
 
-  post(body, kind) {
+  post(body, kind, method = 'POST', path = '/send') {
     const headers = {'Content-Type': kind, 'Content-Length': Buffer.byteLength(body)};
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
     return new Promise((resolve, reject) => {
       const failed = (error) => reject(new SendError(`${this.url}: ${error.message}`));
-      const request = this.request({...this.place, method: 'POST', path: '/send', headers, timeout: this.timeoutMs}, (answer) => {
+      const request = this.request({...this.place, method, path, headers, timeout: this.timeoutMs}, (answer) => {
         let text = '';
         answer.setEncoding('utf8').on('data', (part) => { text += part; }).on('error', failed).on('end', () => resolve({status: answer.statusCode, text}));
       });
@@ -308,6 +308,35 @@ export class Client {
     const ids = text.split('\n').filter((line) => line).map(idOf);
     if (status !== 200) throw new SendError(errorOf(status, text), ids.filter((line) => !/^\{"(line|error)":/.test(line)));
     return ids;
+  }
+
+  async ask(method, path, body = '') {
+    const {status, text} = await this.post(body, 'application/x-ndjson', method, path);
+    if (status !== 200) throw new SendError(errorOf(status, text));
+    return JSON.parse(text);
+  }
+
+  // Sends each body, a line of text or JSON, as a member of a stream with an end; resolves to the stream's id. To a queue, or to a topic, of
+  // which these subscriptions are waited for.
+  async sendStream(type, bodies, {queue, topic, subscriptions = [], name, onEnd, deadline} = {}) {
+    const query = {type, queue, topic, for: subscriptions.join(',') || undefined, name, on_end: onEnd, deadline: deadline === undefined ? undefined : `${milliseconds(deadline)}ms`};
+    const lines = Array.from(bodies, (body) => {
+      const line = typeof body === 'string' ? body : JSON.stringify(body);
+      if (line.includes('\n')) throw new TypeError('a member of a stream is one line');
+      return wellFormed(line) + '\n';
+    }).join('');
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    return (await this.ask('POST', `/streams?${new URLSearchParams(given)}`, lines)).stream;
+  }
+
+  // What has become of a stream: {state, queues: [{queue, total, done, dead, dropped, …}], …}.
+  stream(id) {
+    return this.ask('GET', `/streams/${encodeURIComponent(id)}`);
+  }
+
+  // Members that have not begun to run are dropped.
+  async cancelStream(id) {
+    await this.ask('POST', `/streams/${encodeURIComponent(id)}/cancel`);
   }
 }
 

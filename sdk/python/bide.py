@@ -35,7 +35,7 @@ import threading
 import time
 import traceback
 from typing import Any, Callable, Iterable, Mapping, Optional, Union
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 __version__ = "0.1.0"
 __all__ = ["Client", "Dead", "Message", "Retry", "SendError", "batch_handler", "handler", "log", "once_sqlite", "progress", "send", "serve", "testing"]
@@ -313,6 +313,15 @@ def _encode(line: Mapping[str, Any]) -> bytes:
     return _json_text(line).encode(errors="replace") + b"\n"
 
 
+def _line(body: Body) -> bytes:
+    """A body as a line of a stream."""
+    raw = bytes(body) if isinstance(body, (bytes, bytearray, memoryview)) else body.encode() if isinstance(body, str) else None
+    line = raw if raw is not None else b"" if body is None else _json_text(body).encode(errors="replace")
+    if b"\n" in line:
+        raise ValueError("a member of a stream is one line")
+    return line + b"\n"
+
+
 # ---- serving ----
 
 
@@ -549,7 +558,7 @@ class Client:
             raise ValueError(f"{self.url!r} is no URL such as http://127.0.0.1:9470 or unix:/run/bide/send.sock")
         return kinds[parts.scheme](parts.hostname, parts.port, timeout=self.timeout)
 
-    def _post(self, body: bytes, kind: str) -> tuple:
+    def _post(self, body: bytes, kind: str, method: str = "POST", path: str = "/send") -> tuple:
         headers = {"Content-Type": kind}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -557,7 +566,7 @@ class Client:
             self.close()
         self._connection = self._connection or self._connect()
         try:  # never twice: the first request may have been obeyed, and its answer lost
-            self._connection.request("POST", "/send", body, headers)
+            self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
             return answer.status, answer.read().decode()
         except (OSError, http.client.HTTPException) as error:
@@ -591,6 +600,32 @@ class Client:
         if status != 200:
             raise SendError(_error_of(status, text), [line for line in ids if not line.startswith(('{"line":', '{"error":'))])
         return ids
+
+    def send_stream(self, type: str, bodies: Iterable[Body], *, queue: Optional[str] = None, topic: Optional[str] = None,
+                    subscriptions: Iterable[str] = (), name: Optional[str] = None, on_end: Optional[str] = None,
+                    deadline: Optional[Duration] = None) -> str:
+        """Sends each body, a line of text or JSON, as a member of a stream with an end; returns the stream's id. To a queue, or to a
+        topic, of which these subscriptions are waited for."""
+        query = {"type": type, "queue": queue, "topic": topic, "for": ",".join(subscriptions), "name": name, "on_end": on_end,
+                 "deadline": None if deadline is None else f"{_milliseconds(deadline)}ms"}
+        lines = b"".join(_line(body) for body in bodies)
+        path = "/streams?" + urlencode({key: value for key, value in query.items() if value})
+        return str(self._ask("POST", path, lines)["stream"])
+
+    def stream(self, id: str) -> dict:
+        """What has become of a stream: state ("sending", "running", "complete", "failed", "cancelling", "cancelled") and, for each
+        of its queues, total, done, dead, dropped."""
+        return self._ask("GET", f"/streams/{quote(id)}")
+
+    def cancel_stream(self, id: str) -> None:
+        """Members that have not begun to run are dropped."""
+        self._ask("POST", f"/streams/{quote(id)}/cancel")
+
+    def _ask(self, method: str, path: str, body: bytes = b"") -> dict:
+        status, text = self._post(body, "application/x-ndjson", method, path)
+        if status != 200:
+            raise SendError(_error_of(status, text))
+        return dict(json.loads(text))
 
     def close(self) -> None:
         if self._connection:

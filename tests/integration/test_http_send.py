@@ -44,6 +44,17 @@ console.log((await client.sendMany(rows)).join(' '));
 process.exit(0);
 """
 
+NODE_STREAM = """
+import { Client } from '%s/sdk/node/bide.js';
+const client = new Client({ url: process.env.URL_, token: process.env.TOKEN });
+const id = await client.sendStream('probe', [{}, { dead: true }, '{}'], { queue: 'default', name: 'node', deadline: 3600 });
+let stream;
+while ((stream = await client.stream(id)).state !== 'complete') await new Promise(resolve => setTimeout(resolve, 20));
+console.log(stream.name, stream.queues[0].done, stream.queues[0].dead);
+await client.cancelStream('stream-0').catch(error => console.log(error.message));
+process.exit(0);
+"""
+
 
 class Sending:
     """A worker whose console takes what is sent."""
@@ -118,6 +129,33 @@ def a_duplicate_is_answered_with_the_holder(project):
     node = subprocess.run(["node", "--input-type=module", "-e", NODE_DUPLICATES % ROOT], env=env, capture_output=True, text=True, timeout=60)
     expect(node.stdout.splitlines() == ["first", "first node-n"], f"Node: {node.stdout}{node.stderr}")
     expect(sending.console.metrics()[("bide_sent_total",)] == 4, "bide_sent_total")
+    sending.end()
+
+
+def streams_by_every_client(project):
+    """POST /streams, GET /streams/ID (docs/streams.md)."""
+    sending = Sending(project, **({"store": "sqlite:store.db"} if project.broker == "rabbitmq" else {}))
+    status, said = sending.curl("{}\n{}", where="/streams?type=probe&queue=default&name=curl")
+    expect(status == 200 and json.loads(said[0])["total"] == 2, f"{status} {said}")
+    for query, text in (("queue=default", "type"), ("type=probe", "topic"), ("type=no+type&queue=default", "no type"), ("type=probe&queue=default&deadline=1", "duration")):
+        status, said = sending.curl("{}", where="/streams?" + query)
+        expect(status == 400 and text in said[0], f"{query}: {status} {said}")
+    with sending.client() as client:
+        identity = client.send_stream("probe", ["{}", {"dead": True}, b"{}"], queue="default", name="python", deadline="1h")
+        wait_until(lambda: client.stream(identity)["state"] == "complete", 20, lambda: f"{client.stream(identity)}")
+        part = client.stream(identity)["queues"][0]
+        expect((part["total"], part["done"], part["dead"]) == (3, 2, 1), part)
+        client.cancel_stream(identity)
+        expect(client.stream(identity)["state"] == "cancelled", client.stream(identity))
+        try:
+            client.stream("stream-0")
+            expect(False, "a stream that is none")
+        except bide.SendError as error:
+            expect("stream-0" in str(error), str(error))
+    env = {**os.environ, "URL_": sending.url, "TOKEN": SEND}
+    node = subprocess.run(["node", "--input-type=module", "-e", NODE_STREAM % ROOT], env=env, capture_output=True, text=True, timeout=60)
+    said = node.stdout.splitlines()
+    expect(said[:1] == ["node 2 1"] and "stream-0" in said[1], f"Node: {node.stdout}{node.stderr}")
     sending.end()
 
 
@@ -243,4 +281,4 @@ def a_host_that_only_sends(project):
     expect("http.send_socket" in project.bide("worker", expect=78).stderr, "neither handlers nor http")
 
 
-main(every_client, a_duplicate_is_answered_with_the_holder, a_sender_may_send_and_nothing_else, too_much_waits, what_is_answered_is_there, a_host_that_only_sends)
+main(every_client, a_duplicate_is_answered_with_the_holder, streams_by_every_client, a_sender_may_send_and_nothing_else, too_much_waits, what_is_answered_is_there, a_host_that_only_sends)

@@ -23,7 +23,9 @@ static struct {
     struct bide_receiver receiver;
     struct bide_settlement last;
     bool acknowledged[DELIVERIES];
-    size_t n, limit; /* settlements; what the passage wants in hand */
+    size_t n, limit;                   /* settlements; what the passage wants in hand */
+    char sent_id[600], sent_body[600]; /* of the last message that went with a settlement */
+    size_t n_sent;
 } broker;
 
 static struct {
@@ -53,6 +55,16 @@ static struct {
     size_t n_headers;
 } stage;
 
+static inline void note_sends(const struct bide_settlement *settlement)
+{
+    for (size_t i = 0; i < settlement->n_sends; i++) {
+        snprintf(broker.sent_id, sizeof broker.sent_id, "%s", bide_message_id(settlement->sends[i]));
+        snprintf(broker.sent_body, sizeof broker.sent_body, "%s",
+            (const char *)bide_message_body(settlement->sends[i], NULL));
+        broker.n_sent++;
+    }
+}
+
 static inline void settle(struct bide_receiver *receiver, const struct bide_settlement *settlements, size_t n)
 {
     (void)receiver;
@@ -61,6 +73,7 @@ static inline void settle(struct bide_receiver *receiver, const struct bide_sett
     for (size_t i = 0; i < n; i++) {
         if (settlements[i].verdict == BIDE_VERDICT_ACK)
             broker.acknowledged[settlements[i].delivery - stage.deliveries] = true;
+        note_sends(&settlements[i]);
         bide_settlement_release(&settlements[i]);
     }
 }

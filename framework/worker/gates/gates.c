@@ -4,9 +4,10 @@
 
 #include "base/alloc.h"
 
-/* What comes in passes them from the first to the last. The limit is the last one: what it gives is used at
- * once, and a run that is late comes back to it. */
+/* What comes in passes them from the first to the last; an end is committed from the last to the first. The
+ * limit is the last one: what it gives is used at once, and a run that is late comes back to it. */
 static const struct bide_gate_kind *const table[] = {
+    &bide_gate_stream,
     &bide_gate_fit,
     &bide_gate_crash,
     &bide_gate_apart,

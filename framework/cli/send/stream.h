@@ -1,0 +1,28 @@
+/* cli/send/stream.h: what the commands `bide stream …` share. One thread. */
+#ifndef BIDE_CLI_SEND_STREAM_H
+#define BIDE_CLI_SEND_STREAM_H
+
+#include "bide/stream.h"
+#include "cli/core/command.h"
+#include "cli/core/output.h"
+
+/* A producer for the configuration's broker and store. */
+bide_code bide_cli_stream_open(struct bide_cli *cli, bide_producer **ret_producer, bide_error *error);
+
+/* A stream's queues as rows of a table, or its JSON as a line. */
+struct bide_cli_stream_report {
+    bool json;
+    struct bide_buffer line;
+    struct bide_cli_table table;
+};
+void bide_cli_stream_report_init(struct bide_cli_stream_report *report, bool json);
+void bide_cli_stream_report_add(void *report, const bide_stream_view *view); /* a bide_stream_visit */
+/* Prints what is left. */
+void bide_cli_stream_report_end(struct bide_cli_stream_report *report);
+
+/* Waits until a stream is over; its report is added. BIDE_E_TIMEOUT: it has failed at its deadline.
+ * ret_is_done: each member is done, everywhere. */
+bide_code bide_cli_stream_wait(bide_producer *producer, const char *id, struct bide_cli_stream_report *report,
+    bool *ret_is_done, bide_error *error);
+
+#endif
