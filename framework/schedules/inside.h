@@ -12,6 +12,7 @@ struct bide_scheduled {
     char mine[BIDE_REVISION_TEXT]; /* this clock's own claim; "": none */
     int64_t seen_ms;               /* monotonic: since when the claim of another is known */
     bool is_gone;                  /* from the store */
+    bool was_ahead;                /* bide_schedule_is_ahead, when it was read last */
 };
 
 struct bide_schedules {

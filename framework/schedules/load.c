@@ -87,7 +87,6 @@ struct loading {
     struct bide_schedules *schedules; /* those known before */
     struct bide_schedules found;
     int64_t now_ms;
-    bool says;   /* which are ahead */
     bool failed; /* there is no memory */
 };
 
@@ -135,6 +134,19 @@ static struct bide_scheduled *add_row(struct loading *loading)
     return &found->rows[found->n++];
 }
 
+/* Says it once. before: NULL, or what was known of it. */
+static void look_ahead(
+    const struct loading *loading, const struct bide_scheduled *before, struct bide_scheduled *row)
+{
+    row->was_ahead = !row->schedule.paused && bide_schedule_is_ahead(&row->schedule, loading->now_ms);
+    if (row->was_ahead && !(before && before->was_ahead))
+        bide_log(BIDE_LOG_WARN,
+            "a schedule fires no more until a time that is too far away: the clock of some host was "
+            "ahead, or this one's is behind; pause and resume it",
+            BIDE_STR("schedule", row->schedule.is.name),
+            BIDE_INT("minutes", (row->schedule.next_ms - loading->now_ms) / (60 * 1000)));
+}
+
 static void take_over(struct loading *loading, struct bide_schedule *schedule)
 {
     const struct bide_scheduled *before = find(loading->schedules, loading->schedules->n, schedule->is.name);
@@ -146,22 +158,12 @@ static void take_over(struct loading *loading, struct bide_schedule *schedule)
     }
     row->schedule = *schedule;
     row->seen_ms = bide_mono_ms(loading->schedules->options.clock);
+    look_ahead(loading, before, row);
     if (before) {
         memcpy(row->mine, before->mine, sizeof row->mine);
         if (strcmp(before->schedule.claim, schedule->claim) == 0)
             row->seen_ms = before->seen_ms;
     }
-}
-
-static void say_ahead(const struct loading *loading, const struct bide_schedule *schedule)
-{
-    if (loading->says && !schedule->paused && bide_schedule_is_ahead(schedule, loading->now_ms))
-        bide_log(BIDE_LOG_WARN,
-            "a schedule fires no more until a time that is too far away: the clock of some host was ahead, "
-            "or "
-            "this one's is behind; pause and resume it",
-            BIDE_STR("schedule", schedule->is.name),
-            BIDE_INT("minutes", (schedule->next_ms - loading->now_ms) / (60 * 1000)));
 }
 
 /* Only those that this host's file declares, and those that were added, are fired here. */
@@ -179,7 +181,6 @@ static void visit(void *user, const struct bide_store_fact *fact)
     }
     if (code == BIDE_OK) {
         code = bide_schedule_check(&schedule, &error);
-        say_ahead(loading, &schedule);
         take_over(loading, &schedule);
     }
     if (code == BIDE_E_NOMEM)
@@ -207,10 +208,9 @@ static void keep_lost(struct loading *loading)
     sort(&loading->found);
 }
 
-static bide_code load(struct bide_schedules *schedules, bool says, bide_error *error)
+static bide_code load(struct bide_schedules *schedules, bide_error *error)
 {
-    struct loading loading = {
-        .schedules = schedules, .says = says, .now_ms = bide_wall_ms(schedules->options.clock)};
+    struct loading loading = {.schedules = schedules, .now_ms = bide_wall_ms(schedules->options.clock)};
     struct bide_store_cursor cursor = {0};
     bide_code code = BIDE_OK;
     while (code == BIDE_OK && !cursor.done && !loading.failed)
@@ -292,7 +292,7 @@ bide_code bide_schedules_look(struct bide_schedules *schedules, bide_error *erro
         return code;
     bool changed = !schedules->is_loaded || strcmp(mark, schedules->mark) != 0;
     if (changed || now_ms >= schedules->load_ms) {
-        code = load(schedules, changed, error);
+        code = load(schedules, error);
         schedules->load_ms = now_ms + AGAIN_MS;
     }
     if (code == BIDE_OK)
