@@ -49,6 +49,8 @@ struct bide_broker_options {
                        /* larger excepted; 0: no bound */
     size_t early_max;  /* receiver: of a queue, what is handed out early to be landed, at most; 0: as the */
                        /* adapter thinks. It may be less, by the limit */
+    bool ahead; /* receiver: hands out what waits however far off its due time is, not only what is nearly */
+                /* due. SQLite; other adapters leave it in the broker */
     const struct bide_clock *clock;
 };
 

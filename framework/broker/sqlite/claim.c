@@ -4,6 +4,8 @@
 #include "broker/sqlite/row.h"
 #include "broker/sqlite/sqlite.h"
 
+#define AHEAD_MS (2 * BIDE_DELAY_MAX_MS)
+
 /* ---- counting ---- */
 
 static struct bide_sqlite_delivery *of_node(struct bide_heap_node *node)
@@ -94,7 +96,9 @@ static size_t early_room(const struct bide_sqlite_queue *queue)
 
 static int64_t lead_ms(const struct bide_sqlite_receiver *receiver, const struct bide_sqlite_queue *queue)
 {
-    return may_be_early(receiver) && early_room(queue) > 0 ? BIDE_SQLITE_LEAD_MIN_MS : 0;
+    if (!may_be_early(receiver) || early_room(queue) == 0)
+        return 0;
+    return receiver->ahead ? AHEAD_MS : BIDE_SQLITE_LEAD_MIN_MS;
 }
 
 static bide_code look_at(
@@ -142,7 +146,8 @@ int64_t bide_sqlite_claim_wait_us(const struct bide_sqlite_receiver *receiver, i
             continue;
         if (queue->stale)
             return 0;
-        if (queue->next_due_ms > (now_us + wait_us) / 1000 + BIDE_LANDING_MS)
+        if (queue->next_due_ms == BIDE_SQLITE_NEVER ||
+            queue->next_due_ms - lead_ms(receiver, queue) > (now_us + wait_us) / 1000 + BIDE_LANDING_MS)
             continue;
         int64_t left_us = (queue->next_due_ms - lead_ms(receiver, queue)) * 1000 - now_us;
         if (left_us < wait_us)
@@ -163,9 +168,9 @@ void bide_sqlite_claim_forget_queues(struct bide_sqlite_receiver *receiver)
 struct claim {
     struct bide_sqlite_delivery **deliveries;
     size_t max, n;
-    int64_t now_ms;
-    size_t bytes; /* room for so many bytes of bodies; the last message may exceed it */
-    size_t early; /* room for so many early messages, and bytes of their bodies */
+    int64_t now_ms, last_ms; /* what is due later is not claimed */
+    size_t bytes;            /* room for so many bytes of bodies; the last message may exceed it */
+    size_t early;            /* room for so many early messages, and bytes of their bodies */
     size_t early_bytes;
     size_t room;       /* room in the present queue for messages that are due */
     size_t early_room; /* and for early ones */
@@ -196,8 +201,7 @@ static bool fits(const struct claim *claim, int64_t due_ms)
         return false;
     if (due_ms <= claim->now_ms)
         return claim->room > 0;
-    return due_ms <= claim->now_ms + BIDE_SQLITE_LEAD_MAX_MS && claim->early > 0 && claim->early_bytes > 0 &&
-           claim->early_room > 0;
+    return due_ms <= claim->last_ms && claim->early > 0 && claim->early_bytes > 0 && claim->early_room > 0;
 }
 
 static void count(struct claim *claim, const struct bide_message *message)
@@ -273,10 +277,12 @@ bide_code bide_sqlite_claim(struct bide_sqlite_receiver *receiver, struct bide_s
     size_t max, size_t *ret_n, bide_error *error)
 {
     bool early = may_be_early(receiver);
+    int64_t now_ms = bide_wall_ms(receiver->file.clock);
     struct claim claim = {
         .deliveries = deliveries,
         .max = max,
-        .now_ms = bide_wall_ms(receiver->file.clock),
+        .now_ms = now_ms,
+        .last_ms = now_ms + (receiver->ahead ? AHEAD_MS : BIDE_SQLITE_LEAD_MAX_MS),
         .bytes =
             receiver->in_flight < receiver->max_in_flight ? receiver->max_in_flight - receiver->in_flight : 0,
         .early = early ? BIDE_SQLITE_EARLY_MAX - receiver->early.size : 0,

@@ -361,6 +361,7 @@ static bide_code set_up(
     struct bide_sqlite_receiver *receiver, const struct bide_broker_options *options, bide_error *error)
 {
     receiver->max_body = options->max_body;
+    receiver->ahead = options->ahead;
     receiver->max_in_flight = options->max_in_flight ? options->max_in_flight : SIZE_MAX;
     receiver->name = bide_strdup(options->client_name ? options->client_name : "bide worker");
     receiver->queues = bide_calloc(options->n_queues ? options->n_queues : 1, sizeof *receiver->queues);

@@ -82,6 +82,7 @@ struct bide_sqlite_receiver {
     int64_t check_us; /* monotonic: when to look for dead workers and at the file next */
     int rechecks;     /* so many more checks soon: a killed process drops its locks after the event */
     int64_t dead;     /* number of a dead worker, whose claims the next transaction gives back; 0: none */
+    bool ahead;       /* as in the options */
     bool stopped;
     bool waits;               /* the last transaction made messages wait that other workers may claim */
     int64_t failing_since_us; /* 0: all is well */
