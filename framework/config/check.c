@@ -370,5 +370,7 @@ bide_code bide_config_check(
         code = add_queues(reader, config);
     for (size_t i = 0; i < config->n_handlers && code == BIDE_OK; i++)
         code = check_handler(reader, file, config, i);
+    if (code == BIDE_OK)
+        code = bide_config_check_relays(reader, file, config);
     return code == BIDE_OK ? bide_config_check_schedules(reader, file, config) : code;
 }

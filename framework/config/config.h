@@ -143,11 +143,19 @@ struct bide_topic_config {
     char **subscriptions; /* "SUB", ended by NULL; NULL: none */
 };
 
+/* Messages that are carried from elsewhere to a broker: docs/outbox.md. */
+struct bide_relay_config {
+    char *name;
+    char *from, *to; /* URLs */
+    char *queue;     /* of this one only; NULL: of all */
+};
+
 struct bide_queue_config {
     char *name;
     int weight;
 };
 
+enum { BIDE_RELAYS_MAX = 16 };
 enum { BIDE_THREADS_MAX = 256, BIDE_PROCESSES_MAX = 64 };
 
 enum bide_order { BIDE_ORDER_WEIGHTED, BIDE_ORDER_STRICT };
@@ -197,6 +205,8 @@ struct bide_config {
     struct bide_dead_config dead;
     struct bide_schedule_config *schedules; /* NULL: there is no such key, and no clock process */
     size_t n_schedules;
+    struct bide_relay_config *relays;
+    size_t n_relays;
     struct bide_program_config *programs;
     size_t n_programs;
     struct bide_shared_limit_config *limits;

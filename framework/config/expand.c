@@ -134,6 +134,15 @@ static const char *key_of(const config_setting_t *at)
     return config_setting_name(at) ? config_setting_name(at) : "";
 }
 
+static bool is_url(const char *key)
+{
+    static const char *const keys[] = {"broker", "store", "from", "to"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return false;
+}
+
 static bide_code expand_string(
     const struct bide_reader *reader, config_setting_t *at, bool deferred, struct bide_config *config)
 {
@@ -142,7 +151,7 @@ static bide_code expand_string(
         .reader = reader, .at = at, .key = key_of(at), .user = text, .deferred = deferred, .config = config};
     if (!strstr(text, "${"))
         return BIDE_OK;
-    if (strcmp(expansion.key, "broker") == 0 || strcmp(expansion.key, "store") == 0)
+    if (is_url(expansion.key))
         expansion.user = user_end(text);
     bide_buffer_init(&expansion.text);
     bide_code code = expand_text(&expansion, text);
@@ -170,7 +179,11 @@ static bide_code expand_tree(
 static bool is_for_workers(const config_setting_t *at)
 {
     const char *name = config_setting_name(at);
-    return strcmp(name, "handlers") == 0 || strcmp(name, "programs") == 0 || strcmp(name, "http") == 0;
+    static const char *const names[] = {"handlers", "programs", "http", "relays"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 bide_code bide_config_expand(

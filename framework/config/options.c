@@ -356,6 +356,31 @@ static const struct bide_option_section schedule_section = {"schedules", sizeof(
     "that `bide cron add` adds.",
     schedule_options};
 
+/* ---- relays ---- */
+
+#define RELAY(member) AT(bide_relay_config, member)
+
+static const struct bide_option relay_options[] = {
+    {"name", BIDE_OPTION_TYPE, RELAY(name), .fallback = "", .sample = "orders",
+        .help =
+            "What the log, `bide status` and metrics call it. Default: `relay1`, `relay2`, … by its place."},
+    {"from", BIDE_OPTION_STRING, RELAY(from), .sample = "outbox+sqlite:shop.db",
+        .help = "Where it takes messages from: `outbox+sqlite:FILE`, the table bide_outbox of an "
+                "application's own "
+                "database, or the URL of a broker."},
+    {"to", BIDE_OPTION_STRING, RELAY(to), .sample = "amqp://user:password@rabbit/shop",
+        .help = "URL of the broker that it brings them to."},
+    {"queue", BIDE_OPTION_QUEUE, RELAY(queue), .fallback = "", .sample = "default",
+        .help = "Only messages of this queue. Default: all."},
+    {0},
+};
+
+static const struct bide_option_section relay_section = {"relays", sizeof(struct bide_relay_config),
+    "Messages that are carried to a broker (docs/outbox.md), each list entry by a process of its own beside "
+    "the "
+    "workers.",
+    relay_options};
+
 /* ---- top level ---- */
 
 #define ROOT(member) AT(bide_config, member)
@@ -412,6 +437,8 @@ static const struct bide_option root_options[] = {
         .fallback = "", .section = &schedule_section, .max = 1000, .help = "Messages that recur."},
     {"topics", BIDE_OPTION_LIST, ROOT(topics), offsetof(struct bide_config, n_topics), .fallback = "",
         .section = &topic_section, .max = 1000, .help = "Topics and their subscriptions."},
+    {"relays", BIDE_OPTION_LIST, ROOT(relays), offsetof(struct bide_config, n_relays), .fallback = "",
+        .section = &relay_section, .max = BIDE_RELAYS_MAX, .help = "Messages that are carried to a broker."},
     {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",
         .section = &queue_section, .max = 1000, .help = "The queues this worker serves."},
     {"handlers", BIDE_OPTION_LIST, ROOT(handlers), offsetof(struct bide_config, n_handlers), .fallback = "",

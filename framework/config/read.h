@@ -52,6 +52,10 @@ bide_code bide_config_check_topics(
 bide_code bide_config_check_schedules(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config);
 
+/* The same of `relays`; names those that have no name. */
+bide_code bide_config_check_relays(
+    const struct bide_reader *reader, const config_t *file, struct bide_config *config);
+
 /* Replaces ${NAME} in every string of the tree, before it is read, and fills config->secrets. Below
  * `handlers`, `programs` and `http`, a variable that is not set stays as it is, and config->unset names the
  * first. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "console/prometheus.h"
 #include "console/serving.h"
 #include "console/totals.h"
 
@@ -173,7 +174,7 @@ static void seconds(struct bide_buffer *to, enum family family, uint64_t us)
 }
 
 /* Writes {name="text", escaped as the format wants it. */
-static void label(struct bide_buffer *to, const char *name, const char *text)
+void bide_prometheus_label(struct bide_buffer *to, const char *name, const char *text)
 {
     bide_buffer_char(to, to->size && to->bytes[to->size - 1] == '"' ? ',' : '{');
     bide_buffer_format(to, "%s=\"", name);
@@ -191,7 +192,7 @@ static void labelled(
     struct bide_buffer *to, enum family family, const char *name, const char *text, int64_t value)
 {
     bide_buffer_text(to, families[family].name);
-    label(to, name, text);
+    bide_prometheus_label(to, name, text);
     bide_buffer_format(to, "} %" PRId64 "\n", value);
 }
 
@@ -203,22 +204,21 @@ static void messages(struct bide_buffer *to, const struct bide_totals *totals)
     for (size_t i = 0; i < totals->n_types; i++)
         for (size_t kind = 0; kind < BIDE_COUNTS; kind++) {
             bide_buffer_text(to, families[MESSAGES].name);
-            label(to, "type", totals->types[i].row->type);
-            label(to, "outcome", bide_outcome_kind_name((enum bide_outcome_kind)kind));
+            bide_prometheus_label(to, "type", totals->types[i].row->type);
+            bide_prometheus_label(to, "outcome", bide_outcome_kind_name((enum bide_outcome_kind)kind));
             bide_buffer_format(to, "} %" PRIu64 "\n", totals->types[i].counts[kind]);
         }
 }
 
-/* name, text: of its label; text NULL: it has none. */
-static void one_histogram(struct bide_buffer *to, enum family family, const char *name, const char *text,
+void bide_prometheus_histogram(struct bide_buffer *to, const char *metric, const char *name, const char *text,
     const struct bide_histogram_sum *sum)
 {
     uint64_t n = 0;
     for (size_t i = 0; i <= BIDE_HISTOGRAM_BOUNDS; i++) {
         n += sum->counts[i];
-        bide_buffer_format(to, "%s_bucket", families[family].name);
+        bide_buffer_format(to, "%s_bucket", metric);
         if (text)
-            label(to, name, text);
+            bide_prometheus_label(to, name, text);
         bide_buffer_text(to, text ? ",le=\"" : "{le=\"");
         if (i == BIDE_HISTOGRAM_BOUNDS)
             bide_buffer_text(to, "+Inf");
@@ -228,9 +228,9 @@ static void one_histogram(struct bide_buffer *to, enum family family, const char
     }
     static const char *const suffixes[] = {"sum", "count"};
     for (size_t i = 0; i < 2; i++) {
-        bide_buffer_format(to, "%s_%s", families[family].name, suffixes[i]);
+        bide_buffer_format(to, "%s_%s", metric, suffixes[i]);
         if (text)
-            label(to, name, text);
+            bide_prometheus_label(to, name, text);
         bide_buffer_text(to, text ? "} " : " ");
         if (i == 0)
             add_seconds(to, sum->sum_us);
@@ -252,7 +252,8 @@ static void histograms(struct bide_buffer *to, const struct bide_totals *totals)
         head(to, kinds[k].family);
         for (size_t i = 1; i < totals->n_types; i++) { /* row 0 has no runs */
             const void *sum = (const char *)&totals->types[i] + kinds[k].offset;
-            one_histogram(to, kinds[k].family, "type", totals->types[i].row->type, sum);
+            bide_prometheus_histogram(
+                to, families[kinds[k].family].name, "type", totals->types[i].row->type, sum);
         }
     }
 }
@@ -286,7 +287,7 @@ static void limits(struct bide_buffer *to, const struct bide_totals *totals)
             const struct bide_limit_total *limit = &totals->limits[i];
             const uint64_t values[] = {limit->allowed, limit->moved, limit->throttled};
             if (family == LIMIT_WAIT)
-                one_histogram(to, family, "limit", limit->name, &limit->wait);
+                bide_prometheus_histogram(to, families[family].name, "limit", limit->name, &limit->wait);
             else
                 labelled(to, family, "limit", limit->name, (int64_t)values[family - LIMIT_ALLOWED]);
         }
@@ -355,7 +356,7 @@ static void store(struct bide_buffer *to, const struct bide_totals *totals)
     integer(to, STORE_BATCHES, (int64_t)totals->store.batches);
     integer(to, STORE_ERRORS, (int64_t)totals->store.errors);
     head(to, STORE_LATENCY);
-    one_histogram(to, STORE_LATENCY, NULL, NULL, &totals->store.latency);
+    bide_prometheus_histogram(to, families[STORE_LATENCY].name, NULL, NULL, &totals->store.latency);
     integer(to, STORE_AWAY, totals->store.away);
 }
 
@@ -399,8 +400,8 @@ static void one_queue(struct bide_buffer *to, const struct bide_queue_stats *que
         if (states[i].n == BIDE_UNKNOWN_COUNT)
             continue;
         bide_buffer_text(to, families[QUEUE].name);
-        label(to, "queue", queue->name);
-        label(to, "state", states[i].state);
+        bide_prometheus_label(to, "queue", queue->name);
+        bide_prometheus_label(to, "state", states[i].state);
         bide_buffer_format(to, "} %" PRId64 "\n", states[i].n);
     }
 }
@@ -412,7 +413,7 @@ static void oldest_ready(struct bide_buffer *to, const struct bide_broker_stats 
         if (stats->queues[i].oldest_ready_ms == BIDE_UNKNOWN_COUNT)
             continue;
         bide_buffer_text(to, families[OLDEST].name);
-        label(to, "queue", stats->queues[i].name);
+        bide_prometheus_label(to, "queue", stats->queues[i].name);
         bide_buffer_text(to, "} ");
         add_seconds(to, (uint64_t)stats->queues[i].oldest_ready_ms * 1000);
         bide_buffer_char(to, '\n');
@@ -427,7 +428,7 @@ static void cancelled(struct bide_buffer *to, const struct bide_broker_stats *st
         if (stats->queues[i].cancelled == BIDE_UNKNOWN_COUNT)
             continue;
         bide_buffer_text(to, families[CANCELLED].name);
-        label(to, "queue", stats->queues[i].name);
+        bide_prometheus_label(to, "queue", stats->queues[i].name);
         bide_buffer_format(to, "} %" PRId64 "\n", stats->queues[i].cancelled);
     }
 }
@@ -445,7 +446,7 @@ static void queues(struct bide_buffer *to, struct bide_console *console)
         if (stats->queues[i].workers == BIDE_UNKNOWN_COUNT)
             continue;
         bide_buffer_text(to, families[TAKERS].name);
-        label(to, "queue", stats->queues[i].name);
+        bide_prometheus_label(to, "queue", stats->queues[i].name);
         bide_buffer_format(to, "} %" PRId64 "\n", stats->queues[i].workers);
     }
     oldest_ready(to, stats);
@@ -484,6 +485,7 @@ void bide_serve_metrics(
     pauses(to, &shared->controls);
     integer(to, SENT, (int64_t)atomic_load(&shared->sent));
     integer(to, DEAD_DROPPED, (int64_t)atomic_load(&shared->dead_dropped));
+    bide_prometheus_relays(to, console);
     schedules(to, console);
     queues(to, console);
     head(to, BUILD);

@@ -119,6 +119,35 @@ static void add_handler(struct bide_buffer *to, const struct bide_config *config
     bide_buffer_char(to, '}');
 }
 
+static void add_relay(struct bide_buffer *to, struct bide_console *console, size_t i)
+{
+    const struct bide_relay_metrics *relay = &console->options->shared->relays[i];
+    int64_t since_ms = atomic_load(&relay->oldest_ms), now_ms = bide_wall_ms(console->clock);
+    bool source_away = atomic_load(&relay->source_away), target_away = atomic_load(&relay->target_away);
+    struct bide_histogram_sum lag = {0};
+    bide_histogram_read(&relay->lag, &lag);
+    bide_json_open(to, NULL, '{');
+    bide_json_text(to, "name", console->options->config->relays[i].name);
+    bide_json_text(to, "state",
+        source_away                   ? "source away"
+        : target_away                 ? "target away"
+        : atomic_load(&relay->active) ? "carries"
+                                      : "waits");
+    bide_json_int(to, "carried", (int64_t)atomic_load(&relay->carried));
+    bide_json_int(to, "refused", (int64_t)atomic_load(&relay->refused));
+    bide_json_int(to, "oldest_ms", since_ms > 0 && now_ms > since_ms ? now_ms - since_ms : 0);
+    add_quantile(to, "lag_p99_ms", &lag, 0.99);
+    bide_buffer_char(to, '}');
+}
+
+static void add_relays(struct bide_buffer *to, struct bide_console *console)
+{
+    bide_json_open(to, "relays", '[');
+    for (size_t i = 0; i < console->options->config->n_relays; i++)
+        add_relay(to, console, i);
+    bide_buffer_char(to, ']');
+}
+
 static void add_programs(struct bide_buffer *to, const struct bide_shared *shared)
 {
     struct bide_program_total totals[BIDE_METRICS_PROGRAMS];
@@ -157,6 +186,7 @@ static void add_worker(struct bide_buffer *to, struct bide_console *console, con
         add_handler(to, console->options->config, &totals->types[i], &recent->types[i]);
     bide_buffer_char(to, ']');
     add_programs(to, shared);
+    add_relays(to, console);
     bide_json_text(to, "config", console->options->config->path);
     bide_buffer_char(to, '}');
 }

@@ -9,6 +9,7 @@
 #include "shared/controls.h"
 #include "shared/crashes.h"
 #include "shared/metrics.h"
+#include "shared/relays.h"
 
 enum { BIDE_DEATH_SIGNALS = 65 };
 
@@ -40,11 +41,12 @@ struct bide_shared {
     struct bide_circuits circuits;
     struct bide_deaths deaths;
     struct bide_past past;
-    _Atomic uint64_t sent;         /* by POST /send: the console's */
-    _Atomic uint64_t dead_dropped; /* dead letters that might not stay: likewise */
-    int64_t started_ms;            /* of the supervisor; constant */
-    pid_t supervisor;              /* constant */
-    size_t n_places;               /* constant */
+    struct bide_relay_metrics relays[BIDE_RELAYS_MAX]; /* by their place in the configuration */
+    _Atomic uint64_t sent;                             /* by POST /send: the console's */
+    _Atomic uint64_t dead_dropped;                     /* dead letters that might not stay: likewise */
+    int64_t started_ms;                                /* of the supervisor; constant */
+    pid_t supervisor;                                  /* constant */
+    size_t n_places;                                   /* constant */
     struct bide_metrics places[];
 };
 

@@ -38,7 +38,7 @@ static _Noreturn void become_child(
     if (getppid() != parent) /* the supervisor died before the line above */
         _exit(EXIT_FAILURE);
     arrange_signals();
-    exit(attendant->is.run(attendant->user, shared));
+    exit(attendant->is.run(attendant->user, attendant->is.number, shared));
 }
 
 /* Forks with SIGUSR2 blocked: the supervisor may tell the child to end before the child waits for that
@@ -74,7 +74,8 @@ int64_t bide_attendant_tend(
     int64_t left_ms = attendant->start_again_ms - bide_mono_ms(clock);
     if (attendant->pid > 0)
         return end_renewal(attendant, bide_mono_ms(clock));
-    if (!attendant->is.run || (attendant->is.is_wanted && !attendant->is.is_wanted(attendant->user)))
+    if (!attendant->is.run ||
+        (attendant->is.is_wanted && !attendant->is.is_wanted(attendant->user, attendant->is.number)))
         return -1;
     if (left_ms > 0)
         return left_ms;
@@ -85,8 +86,8 @@ int64_t bide_attendant_tend(
         attendant->pid = pid;
         return -1;
     }
-    bide_log(BIDE_LOG_ERROR, "cannot start the console or the clock", BIDE_STR("which", attendant->is.name),
-        BIDE_STR("error", strerror(errno)));
+    bide_log(BIDE_LOG_ERROR, "cannot start the console, the clock or a relay",
+        BIDE_STR("which", attendant->is.name), BIDE_STR("error", strerror(errno)));
     attendant->start_again_ms = bide_mono_ms(clock) + PAUSE_MS;
     return PAUSE_MS;
 }
@@ -103,7 +104,7 @@ bool bide_attendant_bury(
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
     attendant->start_again_ms += PAUSE_MS;
-    bide_log(BIDE_LOG_ERROR, "console or clock died", BIDE_STR("which", attendant->is.name),
+    bide_log(BIDE_LOG_ERROR, "console, clock or relay died", BIDE_STR("which", attendant->is.name),
         BIDE_INT("pid", pid), BIDE_STR("how", bide_ending(status, what)));
     return true;
 }

@@ -64,8 +64,8 @@ int64_t bide_notify_tell(struct bide_notify *notify, const struct bide_notify_ne
 
 /* ---- attendant.c ---- */
 
-/* A process that the supervisor keeps alive beside the workers: the console, which serves HTTP (console/), or
- * the clock, which fires schedules (schedules/).
+/* A process that the supervisor keeps alive beside the workers: the console, which serves HTTP (console/),
+ * the clock, which fires schedules (schedules/), or a relay (relay/).
  *
  * It runs no message, so its death disturbs no worker. It is started again: after a second, or at once if it
  * ended by itself with 0 (SIGUSR2 makes it do that). Thread-safety: the supervisor's. */

@@ -38,16 +38,18 @@
 typedef int bide_supervised_main(void *user, const struct bide_supervised *shared);
 
 /* Runs in a child until SIGUSR2, which is blocked; returns its exit status. It ignores the signals that a
- * terminal or a service manager sends to every process of a group: the supervisor decides when it ends. */
-typedef int bide_attendant_main(void *user, struct bide_shared *shared);
+ * terminal or a service manager sends to every process of a group: the supervisor decides when it ends.
+ * number: as in struct bide_attending. */
+typedef int bide_attendant_main(void *user, size_t number, struct bide_shared *shared);
 
 /* A process beside the workers. */
 struct bide_attending {
     const char *name; /* "console", for the log */
     bide_attendant_main *run;
-    bool (*is_wanted)(void *user); /* with the configuration in use; NULL: always */
+    bool (*is_wanted)(void *user, size_t number); /* with the configuration in use; NULL: always */
+    size_t number;                                /* among those of the same kind */
 };
-enum { BIDE_ATTENDANTS_MAX = 2 };
+enum { BIDE_ATTENDANTS_MAX = 2 + BIDE_RELAYS_MAX };
 
 struct bide_supervisor_options {
     struct bide_workforce force;

@@ -86,6 +86,11 @@ export function progress(done: number, total: number): void;
 export function onceSqlite(
   db: {exec(sql: string): unknown; prepare(sql: string): {run(...values: string[]): {changes: number | bigint}}},
   message: Message, work: () => void): boolean;
+/** Inserts a message into the table bide_outbox of an open database of node:sqlite or better-sqlite3, in its transaction: it is sent
+ * if, and only if, that commits. Returns its id. */
+export function outboxSend(
+  db: {exec(sql: string): unknown; prepare(sql: string): {run(...values: any[]): unknown; get(...values: any[]): unknown}},
+  type: string, body?: Body, options?: {id?: string; delay?: Duration; queue?: string; headers?: Record<string, string>}): string;
 /** Runs handlers until bide says that this process may leave. */
 export function serve(options?: {concurrency?: number}): void;
 

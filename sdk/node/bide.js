@@ -1,6 +1,7 @@
 // Handlers and producers for bide, the framework for messages that run later or again. See README.md; types are in bide.d.ts.
 // Node 18 and newer, no dependencies. The protocol stands in docs/program-protocol.md.
 import {AsyncLocalStorage} from 'node:async_hooks';
+import {randomUUID} from 'node:crypto';
 import {request as httpRequest} from 'node:http';
 import {request as httpsRequest} from 'node:https';
 import {Socket} from 'node:net';
@@ -118,6 +119,36 @@ function write(line) {
   const run = current.getStore();
   if (!run) throw new Error('this works inside a handler only (of batches: message.send, message.log); elsewhere send with Client');
   run.write({run: run.number, ...line});
+}
+
+// ---- the outbox: docs/outbox.md ----
+
+const NOW_MS = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)";
+// As `bide schema sqlite` prints it.
+const OUTBOX = `CREATE TABLE IF NOT EXISTS bide_outbox (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),
+  type TEXT NOT NULL,
+  queue TEXT,
+  body BLOB,
+  content_type TEXT,
+  headers TEXT,
+  due_ms INTEGER,
+  expires_ms INTEGER,
+  sent_ms INTEGER NOT NULL DEFAULT (${NOW_MS}),
+  refused TEXT
+)`;
+
+// Inserts a message into the table bide_outbox of an open database (node:sqlite or better-sqlite3), in its transaction: it is sent
+// if, and only if, that commits. `bide relay --from outbox+sqlite:FILE` carries it to the broker. Returns the message's id.
+export function outboxSend(db, type, body, {id = randomUUID(), delay, queue, headers} = {}) {
+  if (!type) throw new TypeError('outboxSend: a message needs a type');
+  const bytes = body === undefined ? null : body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
+  if (!db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'bide_outbox'").get()) db.exec(OUTBOX);
+  db.prepare('INSERT INTO bide_outbox (id, type, queue, body, headers, due_ms, sent_ms) ' +
+    `SELECT ?, ?, ?, ?, ?, now + ?, now FROM (SELECT ${NOW_MS} AS now)`)
+    .run(id, type, queue ?? null, bytes, headers ? JSON.stringify(headers) : null, delay === undefined ? null : milliseconds(delay));
+  return id;
 }
 
 // Inside a handler: a message that is sent if, and only if, this run ends well.

@@ -34,11 +34,12 @@ import sys
 import threading
 import time
 import traceback
+import uuid
 from typing import Any, Callable, Iterable, Mapping, Optional, Union
 from urllib.parse import quote, urlencode, urlsplit
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Dead", "Message", "Retry", "SendError", "batch_handler", "handler", "log", "once_sqlite", "progress", "send", "serve", "testing"]
+__all__ = ["Client", "Dead", "Message", "Retry", "SendError", "batch_handler", "handler", "log", "once_sqlite", "outbox_send", "progress", "send", "serve", "testing"]
 
 Body = Union[None, bytes, str, Mapping[str, Any], list]
 Duration = Union[str, int, float]  # "90s", or a number of seconds
@@ -284,6 +285,50 @@ def _batch_answers(result: Any, n: int) -> list:
     if not isinstance(result, (list, tuple)) or len(result) != n:
         raise TypeError(f"a batch handler returns None or a list with an entry for each of its {n} messages, not {result!r:.60}")
     return [_failed(one) if isinstance(one, BaseException) else _done(one) for one in result]
+
+
+# ---- the outbox: docs/outbox.md ----
+
+_NOW_MS = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+# As `bide schema sqlite` prints it.
+_OUTBOX = f"""CREATE TABLE IF NOT EXISTS bide_outbox (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),
+  type TEXT NOT NULL,
+  queue TEXT,
+  body BLOB,
+  content_type TEXT,
+  headers TEXT,
+  due_ms INTEGER,
+  expires_ms INTEGER,
+  sent_ms INTEGER NOT NULL DEFAULT ({_NOW_MS}),
+  refused TEXT
+)"""
+
+
+def outbox_send(connection: Any, type: str, body: Body = None, id: Optional[str] = None, delay: Optional[Duration] = None,
+                queue: Optional[str] = None, headers: Optional[Mapping[str, str]] = None) -> str:
+    """Inserts a message into the table bide_outbox of an open sqlite3 connection, in its transaction: it is sent if, and only if, that
+    commits. Commits nothing itself. `bide relay --from outbox+sqlite:FILE` carries it to the broker. Returns the message's id.
+
+        with db:                                          # a transaction of sqlite3
+            db.execute("INSERT INTO orders …")
+            bide.outbox_send(db, "payment", {"order": 42})
+    """
+    if not type:
+        raise ValueError("outbox_send: a message needs a type")
+    id = id or uuid.uuid4().hex
+    if isinstance(body, (bytearray, memoryview)):
+        body = bytes(body)
+    elif body is not None and not isinstance(body, bytes):
+        body = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    row = (id, type, queue, body, json.dumps(dict(headers)) if headers else None, _milliseconds(delay) if delay is not None else None)
+    insert = ("INSERT INTO bide_outbox (id, type, queue, body, headers, due_ms, sent_ms) "
+              "SELECT ?, ?, ?, ?, ?, now + ?, now FROM (SELECT " + _NOW_MS + " AS now)")
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'bide_outbox'").fetchone():
+        connection.execute(_OUTBOX)
+    connection.execute(insert, row)
+    return id
 
 
 def _done(result: Any) -> dict:

@@ -31,7 +31,7 @@ def points(project, command):
         found |= set(re.findall(r'BIDE_KILL_POINT\("([^"]+)"\)', path.read_text()))
     found = {name for name in found if not re.search("/(key|stream)-", name)}
     stores = "".join(path.read_text() for path in (ROOT / "tests" / "contract_store").glob("*.c"))
-    walked = ("send", "worker", "replay", "change", "clock")
+    walked = ("send", "worker", "replay", "change", "clock", "relay")
     strangers = [name for name in found if name.split("/")[0] not in walked and f'"{name}"' not in stores]
     expect(not strangers, f"nobody walks through {strangers}")
     others = tuple(f"{command}/{broker}-" for broker in BROKERS if broker != project.broker)
@@ -186,10 +186,34 @@ def a_clock_is_killed(project):
         return sorted(int(line["id"].split("@")[1]) for line in project.journal() if "@" in line["id"])
     wait_until(lambda: slots() and slots()[-1] > died_ms + 6000, 30, lambda: f"{slots()}; {workers[0].log_tail()}")
     for worker in workers:
-        expect("console or clock died" in worker.log_text(), f"nobody was killed: {worker.log_tail()}")
+        expect("console, clock or relay died" in worker.log_text(), f"nobody was killed: {worker.log_tail()}")
         expect(worker.stop() == 0, worker.log_tail())
     ran = slots()
     expect(ran == list(range(ran[0], ran[-1] + 1000, 1000)), f"{ran}")
 
 
-main(a_sender_is_killed, a_worker_is_killed, a_replay_is_killed, a_change_is_killed, a_clock_is_killed)
+def a_relay_is_killed(project):
+    """What its application committed runs; at most what a relay had in hand runs twice."""
+    from bidetest.outbox import Shop
+    shop = Shop(project)
+    project.configure([project.journal_handler()], threads=THREADS)
+    worker, seen = project.worker(), 0
+    for number, name in enumerate(points(project, "relay")):
+        env, reached = environment(project, name, 1)
+        ids = [shop.order(k, prefix=f"{number}-") for k in range(MESSAGES)]
+        killed = shop.relay("--to", project.url, env=env)
+        wait_until(reached.exists, 20, lambda: f"{name} was not reached: {killed.log_tail()}")
+        expect(killed.wait(20) == -9, f"{name}: nobody was killed")
+        second = shop.relay("--to", project.url)
+        wait_until(lambda: set(ids) <= {line["id"] for line in project.journal()}, 20, lambda: f"{name}: {second.log_tail()}")
+        wait_until(lambda: "relay carries" in second.log_text() and shop.waiting() == 0, 20, lambda: f"{name}: {second.log_tail()}")
+        expect(second.stop() == 0, second.log_tail())
+        seen += MESSAGES
+    wait_until(lambda: project.left() == 0, 20, project.status)
+    runs = [line["id"] for line in project.journal()]
+    expect(len(set(runs)) == seen and len(runs) <= 2 * seen, f"{len(runs)} runs of {seen}")
+    expect(worker.stop() == 0, worker.log_tail())
+    shop.close()
+
+
+main(a_sender_is_killed, a_worker_is_killed, a_replay_is_killed, a_change_is_killed, a_clock_is_killed, a_relay_is_killed)

@@ -150,7 +150,7 @@ def a_reload_moves_the_console(project):
         said = reload(project, worker, "new configuration refused", http=http)
         expect("http.listen" in said["error"], f"{said}")
         expect(new.answers(), "the console is gone after a refused file")
-    expect("console or clock died" not in worker.log_text(), worker.log_tail())
+    expect("console, clock or relay died" not in worker.log_text(), worker.log_tail())
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 

@@ -109,12 +109,12 @@ static int child_main(void *user, const struct bide_supervised *shared)
 }
 
 /* As console/console.h: until SIGUSR2, which is blocked. */
-static int console_main(void *user, struct bide_shared *shared)
+static int console_main(void *user, size_t number, struct bide_shared *shared)
 {
     static const struct timespec round = {.tv_nsec = 1000000};
     struct stage *stage = user;
     sigset_t signals;
-    (void)shared;
+    (void)number, (void)shared;
     sigemptyset(&signals);
     sigaddset(&signals, SIGUSR2);
     atomic_store(&stage->console, getpid());

@@ -9,22 +9,22 @@
 #include "support/fake_clock.h"
 #include "unit/unit.h"
 
-static int go_on_for_ever(void *user, struct bide_shared *shared)
+static int go_on_for_ever(void *user, size_t number, struct bide_shared *shared)
 {
-    (void)user, (void)shared;
+    (void)user, (void)number, (void)shared;
     while (pause() != 0) {
     }
     return 0;
 }
 
-static int make_way(void *user, struct bide_shared *shared)
+static int make_way(void *user, size_t number, struct bide_shared *shared)
 {
     sigset_t signals;
-    int number;
-    (void)user, (void)shared;
+    int came;
+    (void)user, (void)number, (void)shared;
     sigemptyset(&signals);
     sigaddset(&signals, SIGUSR2);
-    return sigwait(&signals, &number);
+    return sigwait(&signals, &came);
 }
 
 /* Waits for its death, and returns whether it was this one's. */

@@ -101,7 +101,7 @@ static void check_config(struct bide_cli_report *report, const struct bide_confi
         bide_cli_report_failure(
             report, "configuration", &error, "`bide.env` beside the configuration holds NAME=value lines");
     if (bide_cli_only_sends(config))
-        add_ok(report, "handlers", "none: the worker only sends, by POST /send and schedules");
+        add_ok(report, "handlers", "none: the worker only sends, by POST /send, schedules and relays");
     else if (config->n_handlers == 0)
         bide_cli_report_add(
             report, &(struct bide_finding){BIDE_FINDING_ERROR, "handlers",
@@ -110,6 +110,7 @@ static void check_config(struct bide_cli_report *report, const struct bide_confi
     for (size_t i = 0; i < config->n_handlers; i++)
         bide_cli_check_handler(report, config, i);
     bide_cli_check_schedules(report, config);
+    bide_cli_check_relays(report, config);
     bide_cli_check_listen(report, config);
     report_retention(report, &config->dead);
 }

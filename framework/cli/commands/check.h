@@ -31,6 +31,9 @@ void bide_cli_check_limits(struct bide_cli_report *report, const struct bide_con
 /* When each schedule fires next, and whether this configuration runs its messages. */
 void bide_cli_check_schedules(struct bide_cli_report *report, const struct bide_config *config);
 
+/* Whether each relay can read its source and reach its target. */
+void bide_cli_check_relays(struct bide_cli_report *report, const struct bide_config *config);
+
 /* Binds the console's address for a moment. */
 void bide_cli_check_listen(struct bide_cli_report *report, const struct bide_config *config);
 

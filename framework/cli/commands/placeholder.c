@@ -11,7 +11,8 @@ enum { BEAT_S = 1 };
 
 bool bide_cli_only_sends(const struct bide_config *config)
 {
-    return config->n_handlers == 0 && (config->http.listen || config->http.send_socket || config->schedules);
+    return config->n_handlers == 0 &&
+           (config->http.listen || config->http.send_socket || config->schedules || config->n_relays > 0);
 }
 
 static void begin(const struct bide_supervised *supervised)
@@ -21,7 +22,7 @@ static void begin(const struct bide_supervised *supervised)
     atomic_store(&supervised->process->serving, 1);
     if (getppid() == supervised->supervisor)
         kill(supervised->supervisor, SIGUSR1);
-    bide_log(BIDE_LOG_INFO, "no handlers: this worker only sends, by POST /send and schedules");
+    bide_log(BIDE_LOG_INFO, "no handlers: this worker only sends, by POST /send, schedules and relays");
 }
 
 void bide_cli_placeholder_run(const struct bide_supervised *supervised)

@@ -13,13 +13,13 @@ static void print_json(const struct bide_cli_session *session, const struct bide
     bide_buffer_init(&text);
     bide_buffer_char(&text, '{');
     bide_report_stats(&text, stats, session->broker.url.redacted, session->config->name_space);
+    bide_cli_relays_json(session->config, &text);
     bide_buffer_char(&text, '}');
     bide_cli_print_line(&text);
     bide_buffer_release(&text);
 }
 
-/* Nobody wants the milliseconds of a day. */
-static int64_t coarse(int64_t ms)
+int64_t bide_cli_coarse_ms(int64_t ms)
 {
     int64_t step_ms = ms < 1000 ? 1 : ms < 60 * 1000 ? 100 : 1000;
     return ms / step_ms * step_ms;
@@ -40,7 +40,8 @@ static void print_queues(const struct bide_broker_stats *stats)
         bide_cli_table_count(&table, queue->in_flight);
         bide_cli_table_count(&table, queue->dead);
         bide_cli_table_text(&table,
-            queue->oldest_ready_ms > 0 ? bide_format_duration(coarse(queue->oldest_ready_ms), age) : "-");
+            queue->oldest_ready_ms > 0 ? bide_format_duration(bide_cli_coarse_ms(queue->oldest_ready_ms), age)
+                                       : "-");
     }
     bide_cli_table_flush(&table);
     bide_cli_table_release(&table);
@@ -128,6 +129,12 @@ static void print_tables(const struct bide_broker_stats *stats)
     print_unserved(stats);
 }
 
+static void print_all(const struct bide_cli_session *session, const struct bide_broker_stats *stats)
+{
+    print_tables(stats);
+    bide_cli_print_relays(session->config);
+}
+
 static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
 {
     struct bide_cli_session session;
@@ -141,7 +148,7 @@ static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
     if (code == BIDE_OK && cli->json)
         print_json(&session, &stats);
     else if (code == BIDE_OK)
-        print_tables(&stats);
+        print_all(&session, &stats);
     bide_broker_stats_clear(&stats);
     bide_admin_destroy(admin);
     bide_cli_session_close(&session);
@@ -155,7 +162,10 @@ const struct bide_cli_command bide_cli_status = {
     .summary = "Shows what is ready, delayed, in flight and dead, per queue, and the workers.",
     .details = "OLDEST READY: for how long a message has been due and nobody has taken it (JSON: "
                "oldest_ready_ms, 0 where none is ready).\n"
-               "'-' (null in JSON) is what this broker cannot tell per queue.",
+               "'-' (null in JSON) is what this broker cannot tell per queue.\n"
+               "Of each of the configuration's `relays`: what waits in its source, for how long, and what "
+               "the target "
+               "has refused.",
     .log_level = BIDE_LOG_WARN,
     .run = run,
 };

@@ -15,6 +15,7 @@
 #include "cli/commands/worker.h"
 #include "cli/core/session.h"
 #include "console/console.h"
+#include "relay/process.h"
 #include "schedules/process.h"
 #include "worker/supervised.h"
 
@@ -255,9 +256,10 @@ static bide_code serve_console(struct start *start, struct bide_shared *shared, 
     return code;
 }
 
-static int console_main(void *user, struct bide_shared *shared)
+static int console_main(void *user, size_t number, struct bide_shared *shared)
 {
     struct start *start = user;
+    (void)number;
     bide_error error = {0};
     bide_code code = serve_console(start, shared, &error);
     if (code != BIDE_OK)
@@ -267,24 +269,49 @@ static int console_main(void *user, struct bide_shared *shared)
 
 /* ---- the clock ---- */
 
-static bool wants_clock(void *user)
+static bool wants_clock(void *user, size_t number)
 {
     const struct start *start = user;
+    (void)number;
     return start->now.config->schedules != NULL;
 }
 
-static int clock_main(void *user, struct bide_shared *shared)
+static int clock_main(void *user, size_t number, struct bide_shared *shared)
 {
     struct start *start = user;
     struct bide_cli_session session;
     bide_error error = {0};
-    (void)shared;
+    (void)number, (void)shared;
     bide_listeners_close(&start->listeners);
     bide_code code = open_session(start, &session, &error);
     if (code == BIDE_OK) {
         code = bide_schedules_run(session.config, &error);
         bide_cli_session_close(&session);
     }
+    if (code != BIDE_OK)
+        bide_cli_print_error(start->cli, &error);
+    return bide_code_exit(code);
+}
+
+/* ---- relays ---- */
+
+static bool wants_relay(void *user, size_t number)
+{
+    const struct start *start = user;
+    return number < start->now.config->n_relays;
+}
+
+static int relay_main(void *user, size_t number, struct bide_shared *shared)
+{
+    struct start *start = user;
+    const struct bide_config *config = start->now.config;
+    bide_error error = {0};
+    sigset_t stops;
+    bide_listeners_close(&start->listeners);
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGUSR2);
+    bide_code code =
+        bide_relay_run(config, &config->relays[number], &shared->relays[number], &stops, NULL, &error);
     if (code != BIDE_OK)
         bide_cli_print_error(start->cli, &error);
     return bide_code_exit(code);
@@ -311,17 +338,20 @@ static bide_code supervise(struct start *start, bide_error *error)
         return code;
     set_log_level(start, start->now.config);
     warn_of_risk(start);
-    const struct bide_attending attend[] = {
+    struct bide_attending attend[BIDE_ATTENDANTS_MAX] = {
         {.name = "console", .run = console_main},
         {.name = "clock", .run = clock_main, .is_wanted = wants_clock},
     };
+    for (size_t i = 0; i < BIDE_RELAYS_MAX; i++)
+        attend[2 + i] = (struct bide_attending){
+            .name = "relay", .run = relay_main, .is_wanted = wants_relay, .number = i};
     const struct bide_supervisor_options supervision = {
         .force = force_of(start, start->now.config),
         .run = child_main,
         .prepare = prepare,
         .conclude = conclude,
         .attend = attend,
-        .n_attend = sizeof attend / sizeof attend[0],
+        .n_attend = BIDE_ATTENDANTS_MAX,
         .user = start,
     };
     signal(SIGPIPE, SIG_IGN); /* the supervisor's log may go to a pipe, too */
@@ -365,8 +395,10 @@ const struct bide_cli_command bide_cli_worker = {
         "configuration and the plugins again, without\nlosing a message; what is wrong with them is "
         "logged, and the old ones stay in use. SIGTSTP: begins nothing new, until SIGCONT.\n"
         "A broker that is out of reach at the start is waited for (not with --no-wait).\n"
-        "With `schedules` it has a clock, which fires them (docs/schedules.md). Without handlers, but with "
-        "schedules,\nhttp.listen or http.send_socket, it only sends (docs/sending.md).\n"
+        "With `schedules` it has a clock, which fires them (docs/schedules.md), with `relays` a process for "
+        "each, "
+        "which carries\nmessages (docs/outbox.md). Without handlers, but with one of these, http.listen or "
+        "http.send_socket, it only sends\n(docs/sending.md).\n"
         "Exit status: 0 when it was told to stop, or idle; else why its first process could not start.",
     .options = options,
     .values_size = sizeof(struct values),

@@ -37,6 +37,8 @@ static const struct bide_cli_command *const commands[] = {
     &bide_cli_limits_set,
     &bide_cli_limits_reset,
     &bide_cli_move,
+    &bide_cli_relay,
+    &bide_cli_schema,
     &bide_cli_pause,
     &bide_cli_resume,
     &bide_cli_tail,

@@ -39,6 +39,20 @@ const programsTable = makeTable(byId("programs-table"), {
   ],
 });
 
+const relaysTable = makeTable(byId("relays-table"), {
+  label: "Relays",
+  key: (relay) => relay.name,
+  empty: "",
+  columns: [
+    {name: "name", label: "Relay", kind: "title", text: (relay) => relay.name},
+    {name: "state", label: "State", kind: "text", hint: "waits: it does not run, or another one carries", text: (relay) => relay.state, alarm: (relay) => relay.state.endsWith("away")},
+    figureColumn("carried", "Carried"),
+    figureColumn("refused", "Refused", {hint: "stay in the source, marked", alarm: (relay) => relay.refused > 0}),
+    {name: "oldest", label: "Oldest", kind: "number", hint: "for how long the oldest one in hand has waited", text: (relay) => milliseconds(relay.oldest_ms), alarm: (relay) => relay.oldest_ms > MINUTE},
+    {name: "lag", label: "Lag p99", kind: "number", text: (relay) => milliseconds(relay.lag_p99_ms)},
+  ],
+});
+
 const peersTable = makeTable(byId("peers-table"), {
   label: "All workers the broker knows",
   key: (worker) => worker.name,
@@ -75,6 +89,8 @@ function showWorker({worker}) {
   processesTable.update(worker.processes);
   programsTable.update(worker.programs);
   byId("programs-title").hidden = worker.programs.length === 0;
+  relaysTable.update(worker.relays);
+  byId("relays-title").hidden = worker.relays.length === 0;
   quiet = worker.quiet;
   byId("quiet").disabled = false;
   setText(byId("quiet"), quiet ? "End quiet" : "Go quiet");

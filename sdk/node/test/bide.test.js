@@ -6,7 +6,7 @@ import {createServer as createHttp} from 'node:http';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'node:test';
-import {Client, Dead, Retry, SendError, milliseconds, onceSqlite, send, testing} from '../bide.js';
+import {Client, Dead, Retry, SendError, milliseconds, onceSqlite, outboxSend, send, testing} from '../bide.js';
 
 const PROGRAM = `
 import {batchHandler, handler, serve, send, log, progress, Dead, Retry} from ${JSON.stringify(new URL('../bide.js', import.meta.url).href)};
@@ -153,6 +153,23 @@ test('the client sends, and says what was refused', async (t) => {
   assert.equal(await client.send('a', undefined, {id: '{a}'}), '{a}');
   assert.deepEqual(await client.sendMany([{type: 'a'}, {type: 'b'}]), [' b', '{"c']);
   await assert.rejects(new Client({url: 'http://127.0.0.1:1'}).send('a'), SendError);
+});
+
+test('a message goes into the outbox, in the transaction that is open', () => {
+  const ran = [], tables = [], db = { // as much of a database as outboxSend asks for
+    exec: (sql) => tables.push(sql),
+    prepare: (sql) => ({get: () => tables[0], run: (...values) => ran.push([sql, values])}),
+  };
+  const made = outboxSend(db, 'mail', {to: 1}, {delay: '1.5s', queue: 'q', headers: {a: 'b'}});
+  assert.equal(outboxSend(db, 'mail', new Uint8Array([0]), {id: 'mine'}), 'mine');
+  outboxSend(db, 'mail');
+  assert.equal(tables.length, 1); // made once
+  assert.match(tables[0], /^CREATE TABLE IF NOT EXISTS bide_outbox/);
+  assert.match(ran[0][0], /^INSERT INTO bide_outbox /);
+  assert.deepEqual(ran[0][1], [made, 'mail', 'q', Buffer.from('{"to":1}'), '{"a":"b"}', 1500]);
+  assert.deepEqual(ran[1][1], ['mine', 'mail', null, new Uint8Array([0]), null, null]);
+  assert.equal(ran[2][1][3], null);
+  assert.throws(() => outboxSend(db, ''), TypeError);
 });
 
 test('the id is written with the work or not at all', () => {

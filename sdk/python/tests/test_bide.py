@@ -360,6 +360,42 @@ class Sending(unittest.TestCase):
                 self.assertEqual(other.execute("SELECT id FROM work ORDER BY id").fetchall(), [("a",), ("b",)])
             other.close()
 
+    def test_outbox_send(self):
+        """The message is there with the transaction, or not at all; it works together with once_sqlite."""
+        with tempfile.TemporaryDirectory() as folder:
+            for connection in ({}, {"isolation_level": None}):
+                db = sqlite3.connect(folder + f"/{len(connection)}.db", **connection)
+                db.execute("CREATE TABLE work (n)")
+                db.execute("BEGIN")
+                bide.outbox_send(db, "gone")
+                db.rollback()
+                db.execute("BEGIN")
+                made = bide.outbox_send(db, "mail", {"to": "ü"}, delay="1.5s", queue="q", headers={"a": "b"})
+                self.assertEqual(bide.outbox_send(db, "mail", b"\0", id="mine"), "mine")
+                self.assertTrue(db.in_transaction)
+                db.commit()
+                rows = db.execute("SELECT id, type, queue, body, headers, due_ms - sent_ms, refused FROM bide_outbox ORDER BY seq").fetchall()
+                self.assertEqual(rows, [(made, "mail", "q", '{"to":"ü"}'.encode(), '{"a": "b"}', 1500, None),
+                                        ("mine", "mail", None, b"\0", None, None, None)])
+                age_ms = time.time() * 1000 - db.execute("SELECT max(sent_ms) FROM bide_outbox").fetchone()[0]
+                self.assertTrue(-1000 < age_ms < 60000, age_ms)
+                with self.assertRaises(ValueError):
+                    bide.outbox_send(db, "")
+                db.close()
+            db = sqlite3.connect(folder + "/both.db", isolation_level=None)
+
+            def work(message):
+                with bide.once_sqlite(db, message) as is_new:
+                    if is_new:
+                        bide.outbox_send(db, "next", id=message.id + "-next")
+                        if message.attempt == 1:
+                            raise RuntimeError("after its work")
+
+            for attempt in (1, 2, 3):
+                bide.testing.run(work, id="a", attempt=attempt)
+            self.assertEqual(db.execute("SELECT id FROM bide_outbox").fetchall(), [("a-next",)])
+            db.close()
+
 
 class Batches(unittest.TestCase):
     def check(self, program, type, first=1):

@@ -1,0 +1,70 @@
+/* The relays of `bide check`: can each of them read its source, and is its target as a sender needs it? */
+#include <stdio.h>
+
+#include "cli/commands/check.h"
+#include "relay/process.h"
+#include "relay/source.h"
+
+enum { TIMEOUT_MS = 5 * 1000 };
+
+static void add_ok(struct bide_cli_report *report, const char *subject, const char *text)
+{
+    bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_OK, subject, text, NULL});
+}
+
+static void check_source(struct bide_cli_report *report, const struct bide_config *config,
+    const struct bide_relay_config *relay, const char *subject)
+{
+    struct bide_source_depth depth = {0};
+    char text[160];
+    bide_error error;
+    if (bide_relay_look(config, relay, &depth, &error) != BIDE_OK) {
+        bide_cli_report_failure(report, subject, &error, NULL);
+        return;
+    }
+    snprintf(text, sizeof text, "its source can be read: %lld wait", (long long)depth.waiting);
+    add_ok(report, subject, text);
+    snprintf(text, sizeof text, "%lld message%s refused by the target and stayed in the source",
+        (long long)depth.refused, depth.refused == 1 ? " was" : "s were");
+    if (depth.refused > 0 && bide_source_is_outbox(relay->from))
+        bide_cli_report_add(
+            report, &(struct bide_finding){BIDE_FINDING_WARNING, subject, text,
+                        "SELECT id, refused FROM bide_outbox WHERE refused IS NOT NULL says why "
+                        "(docs/outbox.md)"});
+}
+
+/* The target that is the configuration's own broker is looked at elsewhere. */
+static void check_target(struct bide_cli_report *report, const struct bide_config *config,
+    const struct bide_relay_config *relay, const char *subject)
+{
+    struct bide_relay_end end;
+    struct bide_broker_stats stats = {0};
+    struct bide_admin *admin = NULL;
+    bide_error error;
+    bide_code code = bide_relay_end_open(config, relay->to, &end, &error);
+    if (code != BIDE_OK) {
+        bide_cli_report_failure(report, subject, &error, NULL);
+        return;
+    }
+    end.broker.options.timeout_ms = TIMEOUT_MS;
+    code = end.broker.adapter->open_admin(&end.broker.options, &admin, &error);
+    if (code == BIDE_OK)
+        code = admin->ops->stats(admin, &stats, &error);
+    if (code == BIDE_OK || code == BIDE_E_NOT_FOUND)
+        add_ok(report, subject, "its target answers");
+    else
+        bide_cli_report_failure(report, subject, &error, NULL);
+    bide_broker_stats_clear(&stats);
+    bide_admin_destroy(admin);
+    bide_relay_end_close(&end);
+}
+
+void bide_cli_check_relays(struct bide_cli_report *report, const struct bide_config *config)
+{
+    for (size_t i = 0; i < config->n_relays; i++) {
+        char subject[BIDE_NAME_MAX + 16];
+        snprintf(subject, sizeof subject, "relay %s", config->relays[i].name);
+        check_source(report, config, &config->relays[i], subject);
+        check_target(report, config, &config->relays[i], subject);
+    }
+}

@@ -1,0 +1,19 @@
+/* console/prometheus.h: what the files that write GET /metrics share. Any thread. */
+#ifndef BIDE_CONSOLE_PROMETHEUS_H
+#define BIDE_CONSOLE_PROMETHEUS_H
+
+#include "base/buffer.h"
+#include "shared/histogram.h"
+
+struct bide_console;
+
+/* Writes {name="text" or, behind another label, ,name="text"; the text escaped as the format wants it. */
+void bide_prometheus_label(struct bide_buffer *to, const char *name, const char *text);
+/* The rows of a histogram. name, text: of its label; text NULL: it has none. */
+void bide_prometheus_histogram(struct bide_buffer *to, const char *metric, const char *name, const char *text,
+    const struct bide_histogram_sum *sum);
+
+/* The metrics of relays; nothing where the configuration has none. */
+void bide_prometheus_relays(struct bide_buffer *to, const struct bide_console *console);
+
+#endif

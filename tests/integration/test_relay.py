@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+# brokers: sqlite rabbitmq redis
+# seconds: 120
+"""What an application commits with its own data is run, and nothing else; relays beside the workers and by themselves."""
+
+import os
+import re
+import signal
+import sys
+import time
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.console import Console, free_port  # noqa: E402
+from bidetest.harness import expect, main  # noqa: E402
+from bidetest.outbox import Shop, bide  # noqa: E402
+from bidetest.project import ROOT  # noqa: E402
+from bidetest.waiting import wait_until  # noqa: E402
+
+
+def ran(project):
+    return [line["id"] for line in project.journal()]
+
+
+def one_table(project):
+    """What `bide schema` prints is what the SDKs make."""
+    printed = project.bide("schema", "sqlite").stdout
+    expect(printed == f"{bide._OUTBOX};\n", "the table of sdk/python is another one")
+    text = (ROOT / "sdk" / "node" / "bide.js").read_text()
+    now, table = (re.search(rf"^const {name} = ([\"`])(.*?)\1;$", text, re.S | re.M).group(2) for name in ("NOW_MS", "OUTBOX"))
+    expect(printed == table.replace("${NOW_MS}", now) + ";\n", "the table of sdk/node is another one")
+
+
+def beside_the_workers(project):
+    """`relays` of the configuration: killed, it is started again; status, metrics and check tell of it."""
+    shop, port = Shop(project), free_port()
+    project.configure([project.journal_handler()], http={"listen": f"127.0.0.1:{port}"},
+                      relays=[{"name": "orders", "from": shop.url, "to": project.url}])
+    early = [shop.order(number, commits=number % 5 != 4) for number in range(20)]
+    shown = project.status()["relays"][0]
+    expect((shown["name"], shown["waiting"], shown["refused"]) == ("orders", 16, 0), f"{shown}")
+    expect("its source can be read: 16 wait" in project.bide("check", expect=None).stdout, "check says nothing of it")
+    worker, console = project.worker(), Console(port)
+    wait_until(lambda: len(ran(project)) == 16, 20, lambda: f"{ran(project)}: {worker.log_tail()}")
+    os.kill(worker.named("bide-relay")[0], signal.SIGKILL)
+    late = shop.order(20, delay="1s", headers={"a": "b"})
+    due_ms = time.time() * 1000 + 1000
+    bide.outbox_send(shop.db, "journal", queue="9", id="bad")
+    shop.db.commit()
+    wait_until(lambda: late in ran(project), 20, lambda: f"{worker.log_tail()}")
+    run = next(line for line in project.journal() if line["id"] == late)
+    expect(run["started_us"] / 1000 > due_ms - 1000 and run["lateness_us"] >= 0, f"{run}")
+    wait_until(lambda: project.status()["relays"][0]["refused"] == 1, 10, lambda: f"{project.status()}")
+    expect(set(ran(project)) == shop.committed() and early[4] not in ran(project), f"{ran(project)}")
+    expect("relay died" in worker.log_text(), worker.log_tail())
+
+    def told():
+        text = console.ask("GET", "/metrics")[1]
+        return 'bide_relay_refused_total{relay="orders"} 1' in text and 'bide_relay_active{relay="orders"} 1' in text
+    wait_until(told, 10, lambda: console.ask("GET", "/metrics")[1])
+    row = console.read_json("/status")["worker"]["relays"][0]
+    expect((row["name"], row["state"], row["oldest_ms"]) == ("orders", "carries", 0), f"{row}")
+    expect(worker.stop() == 0, worker.log_tail())
+    shop.close()
+
+
+def another_takes_over(project):
+    """Of two relays one carries; the other one does as soon as that is killed. SIGTERM ends one."""
+    shop = Shop(project, mode="DELETE")
+    project.configure([project.journal_handler()])
+    first = shop.relay("--to", project.url)
+    wait_until(lambda: "relay carries" in first.log_text(), 20, lambda: first.log_tail())
+    second, worker = shop.relay("--to", project.url), project.worker()
+    wait_until(lambda: "relay waits for its turn" in second.log_text(), 20, lambda: second.log_tail())
+    shop.order(1)
+    wait_until(lambda: len(ran(project)) == 1, 20, lambda: f"{first.log_tail()}")
+    first.kill()
+    killed_s = time.monotonic()
+    wait_until(lambda: "relay carries" in second.log_text(), 20, lambda: second.log_tail())
+    print(f"took over after {(time.monotonic() - killed_s) * 1000:.0f} ms")
+    shop.order(2)
+    wait_until(lambda: len(ran(project)) == 2, 20, lambda: f"{second.log_tail()}")
+    expect(second.stop() == 0, second.log_tail())
+    expect(worker.stop() == 0, worker.log_tail())
+    shop.close()
+
+
+def wrong_usage(project):
+    project.configure()
+    expect("--from" in project.bide("relay", expect=64).stderr, "says what is missing")
+    expect("the same" in project.bide("relay", "--from", "sqlite:x.db", "--to", "sqlite:x.db", expect=64).stderr, "the same")
+    expect("names no file" in project.bide("relay", "--from", "outbox+sqlite:", expect=78).stderr, "no file")
+    expect("there is sqlite" in project.bide("schema", "oracle", expect=64).stderr, "unknown database")
+
+
+main(one_table, beside_the_workers, another_takes_over, wrong_usage)
