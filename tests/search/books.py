@@ -49,7 +49,7 @@ class Books:
 
     def strangers(self):
         known = set(self.work.sent) | {f"{name}-next" for name in self.work.sent}
-        return sorted((self.done | set(self.dead)) - known)
+        return sorted(name for name in (self.done | set(self.dead)) - known if not name.startswith("stream-"))
 
     def early(self):
         return [line for line in self.journal if line["lateness_us"] < 0]

@@ -9,7 +9,7 @@ from bidetest.waiting import TooLate, wait_until
 
 import worker_faults
 from books import Books
-from workload import Errands, Sending, Work, batches, prepare
+from workload import Errands, Sending, Streams, Work, batches, prepare
 
 STARTED_S, ENDED_S, STOPPED_S, ERRANDS_S = 60, 25, 30, 15
 IDLE_S = 1.0
@@ -34,6 +34,8 @@ class Seed:
         started, seconds = time.monotonic(), self.plan.until()
         threads = [Sending(self.project, self.work, batches(self.plan, n, seconds), started) for n in (1, 2)]
         errands = Errands(self.project, self.plan, self.work, started)
+        self.streams = Streams(self.project, self.plan, self.work, started)
+        threads.append(self.streams)
         for thread in (*threads, errands, self.pace):
             thread.start()
         self.strike(started)
@@ -65,6 +67,7 @@ class Seed:
         counts = self.counts()
         if not stuck:
             self.look_idle()
+            self.findings += self.streams.findings(self.broker.forgiven)
         self.look_at_workers()
         books = self.books(counts)
         print(f"books: {books.summary()}", flush=True)

@@ -62,6 +62,7 @@ class Work:
     failed_moves: int = 0  # a batch of each may have arrived although it stayed, too
     drops: int = 0  # of letters of those that crash
     send_s: list = field(default_factory=list)  # how long each sending took
+    streams: list = field(default_factory=list)  # ids of those that were sent to their end
     complaints: list = field(default_factory=list)
 
     def confirmed(self):
@@ -139,10 +140,11 @@ def prepare(project, second_url=None):
     ]
     queues = [{"name": name, "weight": 2} for name in QUEUES]
     usual, url = project.config, project.url
+    store = {} if project.url.startswith("sqlite") else {"store": "sqlite:store.db"}  # what is looked for are faults of brokers
     for name, prefetch in (("second.conf", 0), ("bide.conf", PREFETCH)):
         project.config, project.url = project.dir / name, second_url if second_url and prefetch == 0 else url
         project.configure(handlers, THREADS, worker={"prefetch": prefetch, "drain": "8s"}, queues=queues,
-                          plugin_dir=str(plugins), allow_unsafe_plugins=True)
+                          plugin_dir=str(plugins), allow_unsafe_plugins=True, **store)
     project.config = usual
 
 
@@ -201,6 +203,47 @@ class Sending(threading.Thread):
             process.stdout.close()
             errors.seek(0)
             return said, code, errors.read().strip()[-300:]
+
+
+class Streams(threading.Thread):
+    """Streams with an end (docs/streams.md): each is complete once all of its members are done. One whose sender fails is no
+    stream; what was sent of it may run."""
+
+    def __init__(self, project, plan, work, started):
+        super().__init__(daemon=True)
+        self.project, self.work, self.started = project, work, started
+        draw = plan.stream("streams")
+        self.made = sorted((draw.uniform(0, plan.seconds), [{"fail": 1} if draw.random() < 0.1 else {} for _ in range(draw.randrange(1, 60))])
+                           for _ in range(draw.randrange(3)))
+
+    def run(self):
+        for at, bodies in self.made:
+            time.sleep(max(0, self.started + at - time.monotonic()))
+            try:
+                self.send(bodies)
+            except Exception as failure:
+                self.work.complaints.append(f"a stream failed: {failure!r}")
+
+    def send(self, bodies):
+        began, text = time.time(), "".join(json.dumps(body) + "\n" for body in bodies)
+        done = self.project.bide("stream", "send", "--queue", "side", "--type", "probe", expect=None, text=text, seconds=60)
+        if done.returncode not in (0, *FAILED):
+            self.work.complaints.append(f"stream send: exit {done.returncode}: {done.stderr.strip()[-300:]}")
+        if done.returncode != 0:
+            return
+        identity = done.stdout.strip()
+        self.work.streams.append(identity)
+        for number, body in enumerate(bodies, 1):
+            row = {"type": "probe", "id": f"{identity}:{number}", "body": body}
+            self.work.sent[row["id"]] = Sent(row, "stream", fails_of(body), began, time.time())
+
+    def findings(self, forgiven):
+        """After all has ended. Where a broker has lost what it had, members are lost with it, and what the store has of them."""
+        for identity in self.work.streams if not forgiven else ():
+            row = json.loads(self.project.bide("stream", "show", identity, "--json", seconds=60).stdout)
+            part = row["queues"][0]
+            if row["state"] != "complete" or part["done"] != part["total"]:
+                yield f"a stream whose members have ended is {row['state']}: {part}"
 
 
 class Errands(threading.Thread):
