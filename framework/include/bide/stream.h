@@ -13,10 +13,9 @@
  *         errx(1, "%s", error.text);
  *     bide_stream_close(stream);
  *
- * The subscriptions have to be there already (docs/topics.md). Each member ends done, dead, or dropped
- * (expired, cancelled), for each of them; what a store remembers
- * of that is how `bide_stream_show` and the end messages know. So a stream needs a store, the one of the
- * workers (bide_producer_open_with_store). docs/streams.md tells all.
+ * The subscriptions have to be there already (docs/topics.md). For each of them, each member ends done, dead,
+ * or dropped (expired, cancelled). A store counts that, so a stream needs the store of the workers
+ * (bide_producer_open_with_store). docs/streams.md tells all.
  *
  * A sender that dies before bide_stream_end leaves a stream that fails at its deadline. Thread-safety: a
  * stream by one thread at a time; its producer may be used by others meanwhile. */
