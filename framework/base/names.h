@@ -18,7 +18,10 @@ bool bide_namespace_valid(const char *name);
     "letters, digits, '-', '_' and '.', not beginning with a digit or a dot, at most 49 bytes, and not "     \
     "unrouted, hold.*, *.landing, *.later or *.dead"
 #define BIDE_TOPIC_RULE "of SUB and TOPIC each: " BIDE_TOPIC_NAME_RULE
-enum { BIDE_TOPIC_MAX = 49 }; /* bytes of a topic's name, and of a subscription's before the '@' */
+enum {
+    BIDE_TOPIC_MAX = 49,         /* bytes of a topic's name, and of a subscription's before the '@' */
+    BIDE_HANDLER_NAME_MAX = 200, /* of what a handler is called: TYPE or TYPE@SUB@TOPIC */
+};
 
 /* A name of a queue, "SUB@TOPIC" among them, that the framework itself does not use. */
 bool bide_queue_name_valid(const char *name);

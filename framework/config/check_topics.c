@@ -110,8 +110,9 @@ static bide_code name_handler(
     size_t n = 0;
     for (size_t i = 0; i < config->n_handlers; i++)
         n += strcmp(config->handlers[i].type, handler->type) == 0;
-    handler->name = handler->on && n > 1 ? bide_asprintf("%s@%s", handler->type, handler->on)
-                                         : bide_strdup(handler->type);
+    if (!handler->on || n == 1)
+        return BIDE_OK;
+    handler->name = bide_asprintf("%s@%s", handler->type, handler->on);
     return handler->name ? BIDE_OK : bide_reader_nomem(reader);
 }
 

@@ -95,7 +95,7 @@ enum { BIDE_LIMITED_BY_MAX = 4, BIDE_BATCH_MAX = 10000 };
 struct bide_handler_config {
     char *type;
     char *on;          /* "SUB@TOPIC": for messages of this subscription alone; NULL: of any queue */
-    char *name;        /* its type; with `on`, where another handler has the type too, "TYPE@SUB@TOPIC" */
+    char *name;        /* "TYPE@SUB@TOPIC", with `on` where another handler has the type, too; else NULL */
     char *plugin;      /* as in the file: a name or a path; with `program`, the program's name */
     char *plugin_path; /* its file, absolute; need not exist; NULL with `program` */
     char *program;     /* NULL: a plugin */
@@ -247,7 +247,12 @@ const struct bide_handler_config *bide_config_handler(const struct bide_config *
 /* Where a message of the type is sent when nobody says where: the queue of the type's handler, or the topic
  * of the subscription that it is on; NULL: no handler has the type. */
 const char *bide_config_address(const struct bide_config *config, const char *type);
-/* The handler of such a `name`, or NULL. */
+/* What people call it: in metrics, for pausing, in circuits and crashes. */
+static inline const char *bide_handler_name(const struct bide_handler_config *handler)
+{
+    return handler->name ? handler->name : handler->type;
+}
+/* The handler of such a name, or NULL. */
 const struct bide_handler_config *bide_config_handler_named(
     const struct bide_config *config, const char *name);
 /* The limit of a name, or NULL. */

@@ -227,7 +227,7 @@ const struct bide_handler_config *bide_config_handler_named(
     const struct bide_config *config, const char *name)
 {
     for (size_t i = 0; i < config->n_handlers; i++)
-        if (strcmp(config->handlers[i].name, name) == 0)
+        if (strcmp(bide_handler_name(&config->handlers[i]), name) == 0)
             return &config->handlers[i];
     return NULL;
 }

@@ -14,7 +14,7 @@ static bool is_known(const struct bide_config *config, const char *name)
     for (size_t i = 0; i < config->n_queues; i++)
         if (strcmp(config->queues[i].name, name) == 0)
             return true;
-    return bide_config_handler(config, name) != NULL;
+    return bide_config_handler(config, name) || bide_config_handler_named(config, name);
 }
 
 /* Names the nearest queue or type in the error. */
@@ -26,7 +26,7 @@ static void refuse_unknown(const struct bide_config *config, const char *name, s
     for (size_t i = 0; i < config->n_queues && n < KNOWN_MAX; i++)
         known[n++] = config->queues[i].name;
     for (size_t i = 0; i < config->n_handlers && n < KNOWN_MAX; i++)
-        known[n++] = config->handlers[i].type;
+        known[n++] = bide_handler_name(&config->handlers[i]);
     snprintf(text, sizeof text, "neither a queue nor a type of this worker's configuration%s",
         bide_suggest(name, known, hint));
     bide_reply_error(reply, 404, text);

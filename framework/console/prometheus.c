@@ -313,7 +313,7 @@ static void deaths(struct bide_buffer *to, const struct bide_deaths *counts)
 
 static void pauses(struct bide_buffer *to, const struct bide_controls *controls)
 {
-    char name[BIDE_NAME_MAX + 1];
+    char name[BIDE_HANDLER_NAME_MAX + 1];
     integer(to, QUIET, bide_controls_is_quiet(controls));
     head(to, PAUSED);
     for (size_t i = 0; i < BIDE_PAUSED_MAX; i++)

@@ -73,7 +73,7 @@ static void add_processes(struct bide_buffer *to, const struct bide_shared *shar
 
 static void add_paused(struct bide_buffer *to, const struct bide_controls *controls)
 {
-    char name[BIDE_NAME_MAX + 1];
+    char name[BIDE_HANDLER_NAME_MAX + 1];
     bide_json_open(to, "paused", '[');
     for (size_t i = 0; i < BIDE_PAUSED_MAX; i++)
         if (bide_controls_paused_name(controls, i, name))
@@ -100,7 +100,7 @@ static void add_counts(struct bide_buffer *to, const struct bide_type_total *tot
 static void add_handler(struct bide_buffer *to, const struct bide_config *config,
     const struct bide_type_total *total, const struct bide_type_total *recent)
 {
-    const struct bide_handler_config *handler = bide_config_handler(config, total->row->type);
+    const struct bide_handler_config *handler = bide_config_handler_named(config, total->row->type);
     bide_json_open(to, NULL, '{');
     bide_json_text(to, "type", total->row->type);
     bide_json_text(to, "plugin", total->row->plugin);

@@ -80,8 +80,8 @@ static bide_outcome run_here(const struct bide_handler *handler, size_t thread,
 {
     const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
     if (slot)
-        bide_slot_begin(
-            slot, message, 1, plugin->name, handler->plugin->build, bide_started_us(context) / 1000);
+        bide_slot_begin(slot, message, 1, bide_handler_name(handler->config), plugin->name,
+            handler->plugin->build, bide_started_us(context) / 1000);
     bide_outcome outcome =
         plugin->handle(handler->states[handler->per_thread ? thread : 0], message, context);
     if (slot)
@@ -94,8 +94,10 @@ static bide_outcome run_here(const struct bide_handler *handler, size_t thread,
 static void note_batch(const struct bide_call *call, bool begins)
 {
     int pid = getpid();
+    char text[BIDE_CRASH_KEY];
     for (size_t i = 0; call->apart && call->n > 1 && i < call->n; i++)
-        (begins ? bide_apart_add : bide_apart_remove)(call->apart, bide_message_id(call->messages[i]), pid);
+        (begins ? bide_apart_add : bide_apart_remove)(
+            call->apart, bide_crash_key(call->messages[i], text), pid);
 }
 
 static void run_batch_here(
@@ -104,8 +106,8 @@ static void run_batch_here(
     const bide_plugin_descriptor *plugin = &handler->plugin->descriptor;
     if (slot) {
         note_batch(call, true);
-        bide_slot_begin(slot, call->messages[0], call->n, plugin->name, handler->plugin->build,
-            bide_started_us(call->contexts[0]) / 1000);
+        bide_slot_begin(slot, call->messages[0], call->n, bide_handler_name(handler->config), plugin->name,
+            handler->plugin->build, bide_started_us(call->contexts[0]) / 1000);
     }
     plugin->handle_batch(handler->states[handler->per_thread ? thread : 0], call->messages, call->contexts,
         call->n, call->outcomes);

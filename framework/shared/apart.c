@@ -3,9 +3,9 @@
 #include "base/hash.h"
 
 /* Never 0, which marks a free cell. */
-static uint32_t hash(const char *id)
+static uint32_t hash(const char *key)
 {
-    uint32_t value = bide_hash_text(id);
+    uint32_t value = bide_hash_text(key);
     return value ? value : 1;
 }
 
@@ -19,9 +19,9 @@ static _Atomic uint64_t *set_of(const struct bide_apart *apart, uint32_t hash)
     return ((struct bide_apart *)(uintptr_t)apart)->cells[hash % BIDE_APART_SETS];
 }
 
-void bide_apart_add(struct bide_apart *apart, const char *id, int pid)
+void bide_apart_add(struct bide_apart *apart, const char *key, int pid)
 {
-    uint32_t wanted = hash(id);
+    uint32_t wanted = hash(key);
     _Atomic uint64_t *set = set_of(apart, wanted);
     for (int i = 0; i < BIDE_APART_WAYS; i++) {
         uint64_t found = 0;
@@ -37,9 +37,9 @@ static void drop(_Atomic uint64_t *cell, uint64_t found)
     atomic_compare_exchange_strong(cell, &found, 0);
 }
 
-void bide_apart_remove(struct bide_apart *apart, const char *id, int pid)
+void bide_apart_remove(struct bide_apart *apart, const char *key, int pid)
 {
-    uint32_t wanted = hash(id);
+    uint32_t wanted = hash(key);
     _Atomic uint64_t *set = set_of(apart, wanted);
     for (int i = 0; i < BIDE_APART_WAYS; i++) {
         uint64_t found = atomic_load_explicit(&set[i], memory_order_relaxed);
@@ -48,9 +48,9 @@ void bide_apart_remove(struct bide_apart *apart, const char *id, int pid)
     }
 }
 
-bool bide_apart_has(const struct bide_apart *apart, const char *id)
+bool bide_apart_has(const struct bide_apart *apart, const char *key)
 {
-    uint32_t wanted = hash(id);
+    uint32_t wanted = hash(key);
     const _Atomic uint64_t *set = set_of(apart, wanted);
     for (int i = 0; i < BIDE_APART_WAYS; i++)
         if (atomic_load_explicit(&set[i], memory_order_relaxed) >> 32 == wanted)

@@ -19,15 +19,15 @@ static void lock(struct bide_circuits *circuits)
     bide_process_lock(&circuits->lock);
 }
 
-struct bide_circuit_row *bide_circuits_find(struct bide_circuits *circuits, const char *type)
+struct bide_circuit_row *bide_circuits_find(struct bide_circuits *circuits, const char *name)
 {
     struct bide_circuit_row *found = NULL;
     lock(circuits);
     for (size_t i = 0; i < BIDE_CIRCUITS_MAX && !found; i++) {
         struct bide_circuit_row *circuit = &circuits->rows[i];
-        if (!circuit->type[0])
-            snprintf(circuit->type, sizeof circuit->type, "%s", type);
-        if (strcmp(circuit->type, type) == 0)
+        if (!circuit->name[0])
+            snprintf(circuit->name, sizeof circuit->name, "%s", name);
+        if (strcmp(circuit->name, name) == 0)
             found = circuit;
     }
     bide_process_unlock(&circuits->lock);
@@ -54,7 +54,7 @@ enum bide_admission bide_circuits_admit(struct bide_circuits *circuits, struct b
     bide_process_unlock(&circuits->lock);
     if (admission == BIDE_ADMIT_PROBE)
         bide_log(BIDE_LOG_INFO, "circuit half-open: one message is run as a probe",
-            BIDE_STR("type", handler->type), BIDE_INT("open_ms", open_ms));
+            BIDE_STR("type", bide_handler_name(handler)), BIDE_INT("open_ms", open_ms));
     return admission;
 }
 
@@ -65,14 +65,16 @@ static void log_change(enum bide_breaker_change change, const struct bide_handle
     bide_breaker_count(breaker, &runs, &failures);
     if (change == BIDE_BREAKER_OPENED)
         bide_log(BIDE_LOG_WARN, "circuit opened: messages of this type wait in the broker",
-            BIDE_STR("type", handler->type), BIDE_INT("failures", failures), BIDE_INT("runs", runs),
-            BIDE_INT("window_ms", handler->breaker.window_ms), BIDE_INT("pause_ms", breaker->pause_ms));
+            BIDE_STR("type", bide_handler_name(handler)), BIDE_INT("failures", failures),
+            BIDE_INT("runs", runs), BIDE_INT("window_ms", handler->breaker.window_ms),
+            BIDE_INT("pause_ms", breaker->pause_ms));
     else if (change == BIDE_BREAKER_REOPENED)
-        bide_log(BIDE_LOG_WARN, "circuit stays open: the probe failed", BIDE_STR("type", handler->type),
-            BIDE_INT("open_ms", now_ms - breaker->opened_ms), BIDE_INT("pause_ms", breaker->pause_ms));
+        bide_log(BIDE_LOG_WARN, "circuit stays open: the probe failed",
+            BIDE_STR("type", bide_handler_name(handler)), BIDE_INT("open_ms", now_ms - breaker->opened_ms),
+            BIDE_INT("pause_ms", breaker->pause_ms));
     else if (change == BIDE_BREAKER_CLOSED)
-        bide_log(BIDE_LOG_INFO, "circuit closed: the probe succeeded", BIDE_STR("type", handler->type),
-            BIDE_INT("open_ms", now_ms - breaker->opened_ms));
+        bide_log(BIDE_LOG_INFO, "circuit closed: the probe succeeded",
+            BIDE_STR("type", bide_handler_name(handler)), BIDE_INT("open_ms", now_ms - breaker->opened_ms));
 }
 
 bool bide_circuits_report(struct bide_circuits *circuits, struct bide_circuit_row *circuit,

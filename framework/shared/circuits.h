@@ -1,8 +1,8 @@
 /* shared/circuits.h: the circuit breakers of a worker's handlers, shared by its processes.
  *
- * A table by message type, in memory shared with the supervisor (or the worker's own, where there is none),
- * so that what one process has found out about a downstream spares the others' messages. The rules are
- * outcome/breaker.h; here are the lock, the table and the log.
+ * A table by handlers' names (bide_handler_name), in memory shared with the supervisor (or the worker's own,
+ * where there is none), so that what one process has found out about a downstream spares the others'
+ * messages. The rules are outcome/breaker.h; here are the lock, the table and the log.
  *
  * Thread-safety: each call takes the table's robust, process-shared lock; a state is read without it. Times
  * are monotonic ms. */
@@ -18,8 +18,8 @@
 enum { BIDE_CIRCUITS_MAX = 256 };
 
 struct bide_circuit_row {
-    char type[BIDE_NAME_MAX + 1]; /* "": free */
-    _Atomic int state;            /* enum bide_circuit */
+    char name[BIDE_HANDLER_NAME_MAX + 1]; /* "": free */
+    _Atomic int state;                    /* enum bide_circuit */
     struct bide_breaker breaker;
 };
 
@@ -31,9 +31,9 @@ struct bide_circuits {
 /* In zeroed memory, before any fork. */
 void bide_circuits_init(struct bide_circuits *circuits);
 
-/* The circuit of a type, added where it is new; NULL where the table is full: that type has no breaker. It
+/* The circuit of a handler, added where it is new; NULL where the table is full: that one has no breaker. It
  * stays where it is. */
-struct bide_circuit_row *bide_circuits_find(struct bide_circuits *circuits, const char *type);
+struct bide_circuit_row *bide_circuits_find(struct bide_circuits *circuits, const char *name);
 
 /* May a message of this handler run? Logs where this begins to probe. */
 enum bide_admission bide_circuits_admit(struct bide_circuits *circuits, struct bide_circuit_row *circuit,

@@ -83,11 +83,12 @@ bool bide_controls_is_paused(const struct bide_controls *controls, const char *n
            find(controls, name) < BIDE_PAUSED_MAX;
 }
 
-bool bide_controls_paused_name(const struct bide_controls *controls, size_t place, char to[BIDE_NAME_MAX + 1])
+bool bide_controls_paused_name(
+    const struct bide_controls *controls, size_t place, char to[BIDE_HANDLER_NAME_MAX + 1])
 {
     if (!atomic_load_explicit(&controls->paused[place].used, memory_order_acquire))
         return false;
-    memcpy(to, controls->paused[place].name, BIDE_NAME_MAX + 1);
-    to[BIDE_NAME_MAX] = '\0';
+    memcpy(to, controls->paused[place].name, BIDE_HANDLER_NAME_MAX + 1);
+    to[BIDE_HANDLER_NAME_MAX] = '\0';
     return true;
 }

@@ -1,7 +1,7 @@
 /* shared/controls.h: what an operator has told all processes of a worker, in memory they share.
  *
- * A pause holds a queue or a type by its name; quiet holds everything. Both mean: nothing new is begun, what
- * runs finishes. They outlive a crashed process and end with the supervisor.
+ * A pause holds a queue, a type or a handler by its name; quiet holds everything. Both mean: nothing new is
+ * begun, what runs finishes. They outlive a crashed process and end with the supervisor.
  *
  * How it is obeyed: whoever sets something calls bide_shared_wake (memory.h) afterwards. Each worker process
  * compares `changes` with what it saw last, once a round of its intake; where it differs, it asks again.
@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bide/message.h"
+#include "base/names.h"
 
 enum { BIDE_PAUSED_MAX = 256 };
 
@@ -30,7 +30,7 @@ struct bide_controls {
     _Atomic int n_paused;
     struct {
         _Atomic int used;
-        char name[BIDE_NAME_MAX + 1];
+        char name[BIDE_HANDLER_NAME_MAX + 1];
     } paused[BIDE_PAUSED_MAX];
 };
 
@@ -44,11 +44,11 @@ bool bide_controls_pause(struct bide_controls *controls, const char *name);
 /* False where it was not paused. */
 bool bide_controls_resume(struct bide_controls *controls, const char *name);
 
-/* Of a queue or a type. With nothing paused it costs one read. */
+/* Of a queue, a type or a handler. With nothing paused it costs one read. */
 bool bide_controls_is_paused(const struct bide_controls *controls, const char *name);
 /* The paused name at a place below BIDE_PAUSED_MAX, copied to `to`; false where that place is free. */
 bool bide_controls_paused_name(
-    const struct bide_controls *controls, size_t place, char to[BIDE_NAME_MAX + 1]);
+    const struct bide_controls *controls, size_t place, char to[BIDE_HANDLER_NAME_MAX + 1]);
 
 static inline bool bide_controls_is_quiet(const struct bide_controls *controls)
 {

@@ -27,11 +27,11 @@ static void lock(struct bide_crashes *crashes)
 }
 
 /* Each message is looked for while there is any record: the hashes lie together, so that it takes little. */
-static struct bide_crash_record *find(struct bide_crashes *crashes, const char *id)
+static struct bide_crash_record *find(struct bide_crashes *crashes, const char *key)
 {
-    uint32_t wanted = bide_hash_text(id);
+    uint32_t wanted = bide_hash_text(key);
     for (size_t i = 0; i < BIDE_CRASH_RECORDS; i++)
-        if (crashes->hashes[i] == wanted && strcmp(crashes->records[i].id, id) == 0)
+        if (crashes->hashes[i] == wanted && strcmp(crashes->records[i].key, key) == 0)
             return &crashes->records[i];
     return NULL;
 }
@@ -39,22 +39,22 @@ static struct bide_crash_record *find(struct bide_crashes *crashes, const char *
 static struct bide_crash_record *oldest_or_free(struct bide_crashes *crashes)
 {
     struct bide_crash_record *best = &crashes->records[0];
-    for (size_t i = 0; i < BIDE_CRASH_RECORDS && best->id[0]; i++)
-        if (!crashes->records[i].id[0] || crashes->records[i].order < best->order)
+    for (size_t i = 0; i < BIDE_CRASH_RECORDS && best->key[0]; i++)
+        if (!crashes->records[i].key[0] || crashes->records[i].order < best->order)
             best = &crashes->records[i];
     return best;
 }
 
-static struct bide_crash_record *find_or_add(struct bide_crashes *crashes, const char *id)
+static struct bide_crash_record *find_or_add(struct bide_crashes *crashes, const char *key)
 {
-    struct bide_crash_record *record = find(crashes, id);
+    struct bide_crash_record *record = find(crashes, key);
     if (!record) {
         record = oldest_or_free(crashes);
-        if (!record->id[0])
+        if (!record->key[0])
             atomic_fetch_add(&crashes->n, 1);
         *record = (struct bide_crash_record){0};
-        snprintf(record->id, sizeof record->id, "%s", id);
-        crashes->hashes[record - crashes->records] = bide_hash_text(record->id);
+        snprintf(record->key, sizeof record->key, "%s", key);
+        crashes->hashes[record - crashes->records] = bide_hash_text(record->key);
     }
     record->order = ++crashes->next_order;
     return record;
@@ -69,18 +69,19 @@ static void blame(struct bide_crash_record *record, int attempt, bool hung, cons
     snprintf(record->text, sizeof record->text, "%s", text);
 }
 
-void bide_crashes_note(struct bide_crashes *crashes, const char *id, int attempt, bool hung, const char *text)
+void bide_crashes_note(
+    struct bide_crashes *crashes, const char *key, int attempt, bool hung, const char *text)
 {
     lock(crashes);
-    blame(find_or_add(crashes, id), attempt, hung, text);
+    blame(find_or_add(crashes, key), attempt, hung, text);
     bide_process_unlock(&crashes->lock);
 }
 
 void bide_crashes_suspect(
-    struct bide_crashes *crashes, const char *id, int attempt, bool alone, const char *text)
+    struct bide_crashes *crashes, const char *key, int attempt, bool alone, const char *text)
 {
     lock(crashes);
-    struct bide_crash_record *record = find_or_add(crashes, id);
+    struct bide_crash_record *record = find_or_add(crashes, key);
     record->suspicions++;
     record->alone += alone;
     if (alone && record->alone >= DEATHS_ALONE) {
@@ -122,8 +123,10 @@ bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *m
 {
     if (atomic_load_explicit(&crashes->n, memory_order_relaxed) == 0)
         return false;
+    char text[BIDE_CRASH_KEY];
+    const char *key = bide_crash_key(message, text);
     lock(crashes);
-    struct bide_crash_record *record = find(crashes, message->id);
+    struct bide_crash_record *record = find(crashes, key);
     if (record && is_stale(record, message, bide_mono_ms(clock))) {
         forget(crashes, record);
         record = NULL;
@@ -134,23 +137,23 @@ bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *m
     return record != NULL;
 }
 
-void bide_crashes_forget(struct bide_crashes *crashes, const char *id)
+void bide_crashes_forget(struct bide_crashes *crashes, const char *key)
 {
     if (atomic_load_explicit(&crashes->n, memory_order_relaxed) == 0)
         return;
     lock(crashes);
-    struct bide_crash_record *record = find(crashes, id);
+    struct bide_crash_record *record = find(crashes, key);
     if (record)
         forget(crashes, record);
     bide_process_unlock(&crashes->lock);
 }
 
-void bide_crashes_end(struct bide_crashes *crashes, const char *id, int64_t now_ms)
+void bide_crashes_end(struct bide_crashes *crashes, const char *key, int64_t now_ms)
 {
     if (atomic_load_explicit(&crashes->n, memory_order_relaxed) == 0)
         return;
     lock(crashes);
-    struct bide_crash_record *record = find(crashes, id);
+    struct bide_crash_record *record = find(crashes, key);
     if (record)
         record->end_ms = now_ms;
     bide_process_unlock(&crashes->lock);

@@ -26,7 +26,7 @@ enum { BIDE_CRASH_RECORDS = 1024, BIDE_CRASH_TEXT = 200, BIDE_CRASH_TYPES = 256 
 #define BIDE_CRASH_HUNG "did not return after its timeout"
 
 struct bide_crash_record {
-    char id[BIDE_ID_MAX + 1]; /* "": free */
+    char key[BIDE_CRASH_KEY]; /* "": free */
     char text[BIDE_CRASH_TEXT];
     uint64_t order; /* of the last change: the lowest makes room */
     int crashes;    /* runs known to have ended a process by this message's fault */
@@ -44,7 +44,7 @@ struct bide_crashes {
     _Atomic int n;
     _Atomic int types[BIDE_CRASH_TYPES]; /* by the hash of the type's name: deaths less successes, weighted */
     uint64_t next_order;
-    uint32_t hashes[BIDE_CRASH_RECORDS]; /* of the records' ids */
+    uint32_t hashes[BIDE_CRASH_RECORDS]; /* of the records' keys */
     struct bide_crash_record records[BIDE_CRASH_RECORDS];
 };
 
@@ -63,19 +63,23 @@ void bide_crashes_init(struct bide_crashes *crashes);
 
 /* A run of this message, its attempt'th, ended (or hung) its process. */
 void bide_crashes_note(
-    struct bide_crashes *crashes, const char *id, int attempt, bool hung, const char *text);
+    struct bide_crashes *crashes, const char *key, int attempt, bool hung, const char *text);
 /* It was running when a process died. alone: nothing else was, and nobody else ended the process. */
 void bide_crashes_suspect(
-    struct bide_crashes *crashes, const char *id, int attempt, bool alone, const char *text);
+    struct bide_crashes *crashes, const char *key, int attempt, bool alone, const char *text);
 
 /* False where nothing is known of the message. Changes nothing that matters: a settlement lost with the next
  * crash is asked for again. now_ms: monotonic. */
 bool bide_crashes_ask(struct bide_crashes *crashes, const struct bide_message *message,
     const struct bide_clock *clock, struct bide_crash *ret_crash);
+static inline bool bide_crashes_any(const struct bide_crashes *crashes)
+{
+    return atomic_load_explicit(&crashes->n, memory_order_relaxed) > 0;
+}
 /* It is done: forgotten. */
-void bide_crashes_forget(struct bide_crashes *crashes, const char *id);
+void bide_crashes_forget(struct bide_crashes *crashes, const char *key);
 /* It is settled as dead: forgotten soon, so that a replay starts anew. */
-void bide_crashes_end(struct bide_crashes *crashes, const char *id, int64_t now_ms);
+void bide_crashes_end(struct bide_crashes *crashes, const char *key, int64_t now_ms);
 
 /* ---- types that keep crashing; no lock ---- */
 

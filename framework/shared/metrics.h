@@ -24,6 +24,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/names.h"
 #include "bide/error.h"
 #include "shared/histogram.h"
 #include "shared/process.h"
@@ -38,8 +39,8 @@ enum { BIDE_METRICS_PROGRAMS = 64, BIDE_METRICS_PROGRAM_PIDS = 96 };
 #define BIDE_METRICS_OTHER "(other)" /* the name of row 0; no type can have it */
 
 struct bide_type_metrics {
-    char type[BIDE_NAME_MAX + 1];
-    char plugin[BIDE_NAME_MAX + 1]; /* of its handler now; may be read while it changes; always ended */
+    char type[BIDE_HANDLER_NAME_MAX + 1]; /* or what its handler is called: bide_handler_name */
+    char plugin[BIDE_NAME_MAX + 1];       /* of its handler now; may be read while it changes; always ended */
     char version[BIDE_METRICS_BUILD];
     char build[BIDE_METRICS_BUILD];
     _Atomic uint64_t counts[BIDE_COUNTS]; /* by enum bide_outcome_kind */

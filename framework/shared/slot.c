@@ -29,12 +29,15 @@ static void copy_text(char *to, size_t room, const char *from)
     to[size] = '\0';
 }
 
-void bide_slot_begin(struct bide_slot *slot, const bide_message *message, size_t n, const char *plugin,
-    const char *build, int64_t now_ms)
+void bide_slot_begin(struct bide_slot *slot, const bide_message *message, size_t n, const char *handler,
+    const char *plugin, const char *build, int64_t now_ms)
 {
     slot->n = (int)n;
     copy_text(slot->id, sizeof slot->id, bide_message_id(message));
-    copy_text(slot->type, sizeof slot->type, bide_message_type(message));
+    const char *key = bide_crash_key(message, slot->key);
+    if (key != slot->key)
+        copy_text(slot->key, sizeof slot->key, key);
+    copy_text(slot->type, sizeof slot->type, handler);
     copy_text(slot->plugin, sizeof slot->plugin, plugin);
     copy_text(slot->build, sizeof slot->build, build);
     slot->attempt = bide_message_attempt(message);
@@ -64,7 +67,7 @@ static bool note_fault(void)
          * what stands in a slot that says so. */
         atomic_store(&watched.slot->state, BIDE_SLOT_FAULTED);
         if (watched.slot->n == 1) /* what ran in a batch runs again at once, apart */
-            bide_dying_add(dying_of, watched.slot->id);
+            bide_dying_add(dying_of, watched.slot->key);
     }
     return state != BIDE_SLOT_IDLE;
 }

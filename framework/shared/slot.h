@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/build_id.h"
+#include "base/names.h"
 #include "bide/error.h"
 #include "bide/message.h"
 #include "shared/dying.h"
@@ -33,14 +34,15 @@ struct bide_slot {
     int n;              /* how many messages run; of several the rest is about the first one */
     int64_t started_ms; /* Unix */
     char id[BIDE_ID_MAX + 1];
-    char type[BIDE_NAME_MAX + 1];
+    char key[BIDE_CRASH_KEY];
+    char type[BIDE_HANDLER_NAME_MAX + 1]; /* what its handler is called */
     char plugin[BIDE_NAME_MAX + 1];
     char build[BIDE_BUILD_ID_TEXT]; /* of the plugin */
 };
 
 /* n: messages of the call, of which `message` is the first. */
-void bide_slot_begin(struct bide_slot *slot, const bide_message *message, size_t n, const char *plugin,
-    const char *build, int64_t now_ms);
+void bide_slot_begin(struct bide_slot *slot, const bide_message *message, size_t n, const char *handler,
+    const char *plugin, const char *build, int64_t now_ms);
 void bide_slot_end(struct bide_slot *slot);
 /* Intake thread: the run has gone on for too long. False where it has just returned. */
 bool bide_slot_give_up(struct bide_slot *slot);

@@ -14,8 +14,8 @@ static void note_crash(struct supervisor *supervisor, const struct bide_slot *sl
 {
     char text[BIDE_CRASH_TEXT];
     snprintf(text, sizeof text, "%s while plugin '%s' ran it", what, slot->plugin);
-    bide_crashes_note(&supervisor->shared->crashes, slot->id, slot->attempt, false, text);
-    bide_dying_remove(&supervisor->shared->crashes.dying, slot->id);
+    bide_crashes_note(&supervisor->shared->crashes, slot->key, slot->attempt, false, text);
+    bide_dying_remove(&supervisor->shared->crashes.dying, slot->key);
     bide_log(BIDE_LOG_ERROR, "handler crashed", BIDE_STR("id", slot->id), BIDE_STR("type", slot->type),
         BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build), BIDE_INT("attempt", slot->attempt),
         BIDE_STR("how", what));
@@ -41,7 +41,7 @@ static void suspect(struct supervisor *supervisor, const struct bide_slot *slot,
         return;
     snprintf(
         text, sizeof text, "%s, again, while plugin '%s' ran it and nothing else ran", what, slot->plugin);
-    bide_crashes_suspect(&supervisor->shared->crashes, slot->id, slot->attempt, alone, text);
+    bide_crashes_suspect(&supervisor->shared->crashes, slot->key, slot->attempt, alone, text);
     bide_log(BIDE_LOG_WARN, "message was running when its process died", BIDE_STR("id", slot->id),
         BIDE_STR("type", slot->type), BIDE_STR("plugin", slot->plugin), BIDE_STR("build", slot->build),
         BIDE_INT("attempt", slot->attempt));
@@ -52,8 +52,8 @@ static struct bide_slot read_slot(const struct bide_slot *slot)
 {
     struct bide_slot copy;
     memcpy(&copy, slot, sizeof copy);
-    copy.build[sizeof copy.build - 1] = copy.id[sizeof copy.id - 1] = copy.type[sizeof copy.type - 1] =
-        copy.plugin[sizeof copy.plugin - 1] = '\0';
+    copy.build[sizeof copy.build - 1] = copy.id[sizeof copy.id - 1] = copy.key[sizeof copy.key - 1] =
+        copy.type[sizeof copy.type - 1] = copy.plugin[sizeof copy.plugin - 1] = '\0';
     return copy;
 }
 
@@ -83,7 +83,7 @@ static bool find_guilty(
         else if (state == BIDE_SLOT_RUNNING && faulted == 0 && !expected)
             suspect(supervisor, &slot, running == 1 && !by_hand, what);
         else if (state == BIDE_SLOT_HUNG && !returned && slot.n == 1)
-            bide_crashes_note(&supervisor->shared->crashes, slot.id, slot.attempt, true, BIDE_CRASH_HUNG);
+            bide_crashes_note(&supervisor->shared->crashes, slot.key, slot.attempt, true, BIDE_CRASH_HUNG);
     }
     return faulted > 0 || (running > 0 && !expected && !by_hand);
 }

@@ -182,6 +182,6 @@ void bide_ending_report_hung(const struct bide_passage *passage)
     for (int i = 0; supervised && i < passage->site.config->worker.threads; i++) {
         const struct bide_slot *slot = &supervised->process->slots[i];
         if (atomic_load(&slot->state) == BIDE_SLOT_HUNG && slot->n == 1)
-            bide_crashes_note(supervised->crashes, slot->id, slot->attempt, true, BIDE_CRASH_HUNG);
+            bide_crashes_note(supervised->crashes, slot->key, slot->attempt, true, BIDE_CRASH_HUNG);
     }
 }

@@ -7,7 +7,7 @@ void bide_measure_handlers(const struct bide_handlers *handlers, struct bide_met
     bide_metrics_type(metrics, NULL);
     for (size_t i = 0; i < handlers->n; i++) {
         struct bide_handler *handler = &handlers->rows[i];
-        handler->metrics = bide_metrics_type(metrics, handler->config->type);
+        handler->metrics = bide_metrics_type(metrics, bide_handler_name(handler->config));
         bide_metrics_describe(handler->metrics, handler->config->plugin, handler->plugin->descriptor.version,
             handler->plugin->build);
     }

@@ -65,7 +65,7 @@ static void catch_signals(struct stage *stage)
 
 static void ask(const struct bide_supervised *shared, const char *id, struct bide_crash *to)
 {
-    const struct bide_message message = {.id = id, .attempt = 1};
+    const struct bide_message message = {.id = id, .queue = "default", .attempt = 1};
     *to = (struct bide_crash){0};
     bide_crashes_ask(shared->crashes, &message, bide_clock_system(), to);
 }

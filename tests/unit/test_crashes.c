@@ -30,7 +30,7 @@ static bool ask(
 {
     char copy[BIDE_ID_MAX + 1];
     snprintf(copy, sizeof copy, "%s", id);
-    const struct bide_message message = {.id = copy, .attempt = attempt};
+    const struct bide_message message = {.id = copy, .queue = "default", .attempt = attempt};
     struct fake_clock clock;
     fake_clock_init(&clock, 0);
     fake_clock_advance_ms(&clock, now_ms - bide_mono_ms(&clock.clock));
@@ -47,6 +47,22 @@ static void test_nothing_is_known(void **state)
     bide_crashes_forget(*state, "a");
     bide_crashes_end(*state, "a", 1);
     assert_true(ask(*state, "b", 1, 0, &crash));
+}
+
+/* All copies of a message to a topic have its id. */
+static void test_copies_are_told_apart(void **state)
+{
+    struct bide_crashes *crashes = *state;
+    const struct bide_message geo = {.id = "m", .queue = "geo@logs", .attempt = 1};
+    const struct bide_message errors = {.id = "m", .queue = "errors@logs", .attempt = 1};
+    char text[BIDE_CRASH_KEY];
+    struct bide_crash crash;
+    bide_crashes_note(crashes, bide_crash_key(&geo, text), 1, false, "SIGSEGV");
+    assert_true(bide_crashes_ask(crashes, &geo, bide_clock_system(), &crash));
+    assert_int_equal(crash.crashes, 1);
+    assert_false(bide_crashes_ask(crashes, &errors, bide_clock_system(), &crash));
+    bide_crashes_forget(crashes, bide_crash_key(&errors, text));
+    assert_true(bide_crashes_ask(crashes, &geo, bide_clock_system(), &crash));
 }
 
 static void test_who_is_dying(void **state)
@@ -274,6 +290,7 @@ static void test_rare_deaths_are_no_trouble(void **state)
 
 static const struct CMUnitTest tests[] = {
     WITH_TABLE(test_nothing_is_known),
+    WITH_TABLE(test_copies_are_told_apart),
     WITH_TABLE(test_who_is_dying),
     WITH_TABLE(test_more_are_dying_than_there_is_room_for),
     WITH_TABLE(test_a_crash_is_counted_once),

@@ -80,7 +80,7 @@ static void test_types_have_rows(void **state)
 {
     struct bide_shared *shared = *state;
     struct bide_metrics *metrics = &shared->places[0];
-    char name[BIDE_NAME_MAX + 2];
+    char name[BIDE_HANDLER_NAME_MAX + 2];
     assert_null(bide_metrics_type(NULL, "mail"));
     struct bide_type_metrics *mail = bide_metrics_type(metrics, "mail");
     assert_string_equal(mail->type, "mail");
@@ -101,7 +101,7 @@ static void test_types_have_rows(void **state)
 static void test_programs_have_rows(void **state)
 {
     struct bide_metrics *metrics = &((struct bide_shared *)*state)->places[0];
-    char name[BIDE_NAME_MAX + 2];
+    char name[BIDE_HANDLER_NAME_MAX + 2];
     assert_null(bide_metrics_program(NULL, "tasks"));
     struct bide_program_metrics *tasks = bide_metrics_program(metrics, "tasks");
     assert_string_equal(tasks->name, "tasks");
@@ -251,7 +251,7 @@ static void test_texts_are_cut_between_characters(void **state)
 static void test_pausing(void **state)
 {
     struct bide_controls *controls = &((struct bide_shared *)*state)->controls;
-    char name[BIDE_NAME_MAX + 2] = "";
+    char name[BIDE_HANDLER_NAME_MAX + 2] = "";
     uint32_t before = bide_controls_changes(controls);
     assert_false(bide_controls_is_paused(controls, "mail"));
     assert_true(bide_controls_pause(controls, "mail"));

@@ -31,7 +31,7 @@ static void on_term(int number)
     atomic_fetch_add(&terms, 1);
 }
 
-static const struct bide_message m1 = {.id = "m1", .type = "t", .attempt = 1};
+static const struct bide_message m1 = {.id = "m1", .type = "t", .queue = "default", .attempt = 1};
 
 /* It serves, and is dead before the supervisor looks. */
 static void crash_with_m1(const struct bide_supervised *shared)
@@ -39,7 +39,7 @@ static void crash_with_m1(const struct bide_supervised *shared)
     const struct rlimit no_core = {0};
     setrlimit(RLIMIT_CORE, &no_core);
     atomic_store(&shared->process->serving, 1);
-    bide_slot_begin(&shared->process->slots[0], &m1, 1, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[0], &m1, 1, m1.type, "p", "b", 0);
     atomic_store(&shared->process->slots[0].state, BIDE_SLOT_FAULTED);
     raise(SIGKILL);
 }

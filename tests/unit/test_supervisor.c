@@ -23,14 +23,14 @@ static int serve_and_fail(struct stage *stage, const struct bide_supervised *sha
 /* The calling thread runs m1 in slot 0, and another one, as it were, m2 in slot 1. */
 static void run_two(const struct bide_supervised *shared)
 {
-    static const struct bide_message m1 = {.id = "m1", .type = "t", .attempt = 1};
-    static const struct bide_message m2 = {.id = "m2", .type = "t", .attempt = 1};
+    static const struct bide_message m1 = {.id = "m1", .type = "t", .queue = "default", .attempt = 1};
+    static const struct bide_message m2 = {.id = "m2", .type = "t", .queue = "default", .attempt = 1};
     bide_error error;
     if (bide_slot_watch_faults(&shared->crashes->dying, &error) != BIDE_OK ||
         bide_slot_watch_thread(&shared->process->slots[0], &error) != BIDE_OK)
         _exit(99);
-    bide_slot_begin(&shared->process->slots[0], &m1, 1, "p", "b", 0);
-    bide_slot_begin(&shared->process->slots[1], &m2, 1, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[0], &m1, 1, m1.type, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[1], &m2, 1, m2.type, "p", "b", 0);
     atomic_store(&shared->process->serving, 1);
 }
 
@@ -115,12 +115,12 @@ static int hang_and_leave(struct stage *stage, const struct bide_supervised *sha
 /* Its broker failed for good while two handlers ran. */
 static int fail_while_two_run(struct stage *stage, const struct bide_supervised *shared)
 {
-    static const struct bide_message m1 = {.id = "m1", .type = "t", .attempt = 1};
-    static const struct bide_message m2 = {.id = "m2", .type = "t", .attempt = 1};
+    static const struct bide_message m1 = {.id = "m1", .type = "t", .queue = "default", .attempt = 1};
+    static const struct bide_message m2 = {.id = "m2", .type = "t", .queue = "default", .attempt = 1};
     (void)stage;
     atomic_store(&shared->process->serving, 1);
-    bide_slot_begin(&shared->process->slots[0], &m1, 1, "p", "b", 0);
-    bide_slot_begin(&shared->process->slots[1], &m2, 1, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[0], &m1, 1, m1.type, "p", "b", 0);
+    bide_slot_begin(&shared->process->slots[1], &m2, 1, m2.type, "p", "b", 0);
     return 69;
 }
 

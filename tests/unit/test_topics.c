@@ -10,6 +10,7 @@
 #include "producer/unserved.h"
 #include "support/test.h"
 #include "unit/config_folder.h"
+#include "unit/unit.h"
 
 #define B49 "a123456789b123456789c123456789d123456789e12345678"
 
@@ -86,7 +87,7 @@ static void test_configured(void **state)
     static const char *const names[] = {"line@geo@logs", "line@errors@logs", "line", "alone"};
     static const char *const queues[] = {"mail", "geo@logs", "errors@logs", "x@other"};
     for (size_t i = 0; i < 4; i++) {
-        assert_string_equal(config->handlers[i].name, names[i]);
+        assert_string_equal(bide_handler_name(&config->handlers[i]), names[i]);
         assert_string_equal(config->queues[i].name, queues[i]);
     }
     assert_int_equal(config->n_queues, 4);
@@ -160,15 +161,13 @@ static void test_found_by_queue_and_type(void **state)
     assert_ptr_equal(bide_handlers_find(&handlers, "a", "geo@logs"), &rows[0]);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_a_message_to_a_topic),
-        cmocka_unit_test(test_topic_in_lines),
-        cmocka_unit_test_setup_teardown(test_configured, enter_folder, leave_folder),
-        cmocka_unit_test_setup_teardown(test_refused, enter_folder, leave_folder),
-        cmocka_unit_test(test_found_by_queue_and_type),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_names),
+    cmocka_unit_test(test_a_message_to_a_topic),
+    cmocka_unit_test(test_topic_in_lines),
+    cmocka_unit_test_setup_teardown(test_configured, enter_folder, leave_folder),
+    cmocka_unit_test_setup_teardown(test_refused, enter_folder, leave_folder),
+    cmocka_unit_test(test_found_by_queue_and_type),
+};
+
+UNIT_MAIN(tests)

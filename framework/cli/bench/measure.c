@@ -81,10 +81,9 @@ static bide_code add_handler(struct bide_config *config, bide_error *error)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     config->n_handlers = 1;
     config->handlers[0].type = bide_strdup(TYPE);
-    config->handlers[0].name = bide_strdup(TYPE);
     config->handlers[0].queue = bide_strdup(config->queues[0].name);
     config->handlers[0].retry.attempts = 1;
-    return config->handlers[0].type && config->handlers[0].name && config->handlers[0].queue
+    return config->handlers[0].type && config->handlers[0].queue
                ? BIDE_OK
                : bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }

@@ -1,16 +1,32 @@
 /* bide pause, bide resume: a queue or a type, in the workers of this configuration on this host. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/names.h"
 #include "bide/message.h"
 #include "cli/core/live.h"
 
+/* Of a queue or a type, or a handler's, TYPE@SUB@TOPIC. */
+static bool is_name(const char *name)
+{
+    char type[BIDE_NAME_MAX + 1];
+    const char *at = strchr(name, '@');
+    if (!at || bide_subscription_valid(name))
+        return bide_queue_name_valid(name) || bide_name_valid(name);
+    size_t size = (size_t)(at - name);
+    if (size >= sizeof type)
+        return false;
+    memcpy(type, name, size);
+    type[size] = '\0';
+    return bide_name_valid(type) && bide_subscription_valid(at + 1);
+}
+
 static bide_code steer(struct bide_cli *cli, const char *action, const char *done, bide_error *error)
 {
     struct bide_cli_live live;
-    char path[BIDE_NAME_MAX + 32];
+    char path[BIDE_HANDLER_NAME_MAX + 32];
     const char *name = cli->arguments.items[0];
-    if (!bide_name_valid(name))
+    if (!is_name(name))
         return bide_fail(error, BIDE_E_USAGE, "'%.100s' is no name of a queue or a type", name);
     bide_code code = bide_cli_live_open(cli, &live, error);
     if (code != BIDE_OK)

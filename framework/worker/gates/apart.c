@@ -33,18 +33,22 @@ static void close_gate(struct bide_gate *base)
 
 static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, struct bide_gate_answer *answer)
 {
+    char text[BIDE_CRASH_KEY];
     (void)answer;
-    job->apart = bide_apart_has(((struct apart_gate *)base)->apart, job->delivery->message->id);
+    job->apart =
+        bide_apart_has(((struct apart_gate *)base)->apart, bide_crash_key(job->delivery->message, text));
     return BIDE_GATE_PASS;
 }
 
 static void report(struct bide_gate *base, struct bide_job *job, struct bide_run_result *result)
 {
     struct bide_apart *apart = ((struct apart_gate *)base)->apart;
+    char text[BIDE_CRASH_KEY];
+    const char *key = bide_crash_key(job->delivery->message, text);
     if (result && job->run.batch_died)
-        bide_apart_add(apart, job->delivery->message->id, 0);
+        bide_apart_add(apart, key, 0);
     else if (result && job->apart && !result->handed_back)
-        bide_apart_remove(apart, job->delivery->message->id, BIDE_APART_ANYBODY);
+        bide_apart_remove(apart, key, BIDE_APART_ANYBODY);
 }
 
 const struct bide_gate_kind bide_gate_apart = {.size = sizeof(struct apart_gate),

@@ -52,7 +52,7 @@ static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, st
     const struct bide_handler_config *handler = job->handler->config;
     struct bide_circuit_row **row = &gate->rows[bide_gate_row(base->site, job->handler)];
     (void)answer;
-    if (!*row && !(*row = bide_circuits_find(gate->circuits, handler->type)))
+    if (!*row && !(*row = bide_circuits_find(gate->circuits, bide_handler_name(handler))))
         return BIDE_GATE_PASS;
     enum bide_admission admission =
         bide_circuits_admit(gate->circuits, *row, handler, bide_mono_ms(base->site->clock));

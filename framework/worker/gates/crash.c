@@ -38,18 +38,26 @@ static enum bide_gate_says settle_crashed(struct bide_gate *gate, struct bide_jo
     return BIDE_GATE_SETTLE;
 }
 
+/* The key is made only while a process dies. */
+static bool is_dying(const struct bide_crashes *crashes, const struct bide_message *message)
+{
+    char key[BIDE_CRASH_KEY];
+    return atomic_load_explicit(&crashes->dying.n, memory_order_relaxed) > 0 &&
+           bide_dying_has(&crashes->dying, bide_crash_key(message, key));
+}
+
 static enum bide_gate_says look(struct bide_gate *gate, struct bide_job *job, struct bide_gate_answer *answer)
 {
     struct bide_crashes *crashes = table_of(gate);
     const struct bide_message *message = job->delivery->message;
     struct bide_crash crash = {0};
-    if (bide_dying_has(&crashes->dying, message->id)) {
+    if (is_dying(crashes, message)) {
         answer->hold_ms = pause_ms(gate, 1);
         return BIDE_GATE_HOLD;
     }
     if (bide_crashes_ask(crashes, message, gate->site->clock, &crash) && crash.uncounted)
         return settle_crashed(gate, job, &crash, answer);
-    int trouble = bide_crashes_type_trouble(crashes, message->type);
+    int trouble = bide_crashes_type_trouble(crashes, bide_handler_name(job->handler->config));
     if (!crash.suspect && trouble == 0)
         return BIDE_GATE_PASS;
     job->deaths = crash.suspicions;
@@ -65,14 +73,16 @@ static void report(struct bide_gate *gate, struct bide_job *job, struct bide_run
     const struct bide_message *message = job->delivery->message;
     const char *how = job->run.error;
     struct bide_crash crash = {.crashes = 1};
-    if (!result)
+    if (!result || !(job->run.near_death || job->run.crashed))
         return;
+    char text[BIDE_CRASH_KEY];
+    const char *key = bide_crash_key(message, text);
     if (job->run.near_death) {
         bide_crashes_suspect(
-            crashes, message->id, message->attempt, false, how ? how : "a process ended that it ran in");
+            crashes, key, message->attempt, false, how ? how : "a process ended that it ran in");
         result->handed_back = true;
-    } else if (job->run.crashed) {
-        bide_crashes_note(crashes, message->id, message->attempt, false, how ? how : "ended its sandbox");
+    } else {
+        bide_crashes_note(crashes, key, message->attempt, false, how ? how : "ended its sandbox");
         bide_crashes_ask(crashes, message, gate->site->clock, &crash);
         result->crashes = crash.crashes;
     }
@@ -81,12 +91,17 @@ static void report(struct bide_gate *gate, struct bide_job *job, struct bide_run
 static void decided(struct bide_gate *gate, const struct bide_job *job, const struct bide_decision *decision)
 {
     struct bide_crashes *crashes = table_of(gate);
-    const struct bide_message *message = job->delivery->message;
-    if (decision->verdict == BIDE_VERDICT_ACK) {
-        bide_crashes_forget(crashes, message->id);
-        bide_crashes_type_did_well(crashes, message->type);
-    } else if (decision->verdict == BIDE_VERDICT_DEAD)
-        bide_crashes_end(crashes, message->id, bide_mono_ms(gate->site->clock));
+    if (decision->verdict == BIDE_VERDICT_ACK)
+        bide_crashes_type_did_well(crashes, bide_handler_name(job->handler->config));
+    bool ends = decision->verdict == BIDE_VERDICT_ACK || decision->verdict == BIDE_VERDICT_DEAD;
+    if (!ends || !bide_crashes_any(crashes))
+        return;
+    char text[BIDE_CRASH_KEY];
+    const char *key = bide_crash_key(job->delivery->message, text);
+    if (decision->verdict == BIDE_VERDICT_ACK)
+        bide_crashes_forget(crashes, key);
+    else
+        bide_crashes_end(crashes, key, bide_mono_ms(gate->site->clock));
 }
 
 const struct bide_gate_kind bide_gate_crash = {

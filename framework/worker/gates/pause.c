@@ -1,4 +1,5 @@
-/* What an operator has paused (shared/controls.h): a type, a queue, or everything. Nothing of it begins. */
+/* What an operator has paused (shared/controls.h): a type, a handler, a queue, or everything. Nothing of it
+ * begins. */
 #include "base/alloc.h"
 #include "worker/gates/gate.h"
 
@@ -60,7 +61,8 @@ static bool read_controls(struct pause_gate *gate, const struct bide_controls *c
         begins |= pause_or_not(gate, &gate->queues[i], is_paused(controls, site->config->queues[i].name));
     for (size_t i = 0; i < site->handlers->n; i++) {
         const struct bide_handler_config *handler = site->handlers->rows[i].config;
-        bool paused = is_paused(controls, handler->type) || is_paused(controls, handler->queue);
+        bool paused = is_paused(controls, handler->type) || is_paused(controls, handler->queue) ||
+                      (handler->name && is_paused(controls, handler->name));
         begins |= pause_or_not(gate, &gate->handlers[i], paused);
     }
     return begins;
