@@ -227,6 +227,65 @@ def what_amqp_treats_specially(project):
     expect(not left and properties.headers["own"] == "kept", f"{properties.headers}")
 
 
+def subscriber(project, key):
+    """A foreign program's own queue, bound to the topics' exchange."""
+    foreign = Foreign(project)
+    queue = foreign.channel.queue_declare("", exclusive=True).method.queue
+    foreign.channel.queue_bind(queue, foreign.name("topic"), key)
+    return foreign, queue
+
+
+def messages_in(foreign, queue, n):
+    """n messages, by id."""
+    got = {}
+
+    def more():
+        while (message := foreign.channel.basic_get(queue, auto_ack=True))[0]:
+            got[message[1].message_id] = message
+        return len(got) >= n
+
+    wait_until(more, 15, lambda: f"{n} messages: {list(got)}")
+    return got
+
+
+def a_topic_with_a_subscriber_of_its_own(project):
+    """It gets what is sent now and what is delayed, shortly or by the ladder, and so does a subscription of bide's."""
+    project.name_space = NAME_SPACE
+    project.configure(handlers=[project.probe(on="geo@logs", type="line")])
+    worker = project.worker()
+    wait_until(lambda: "worker started" in worker.log_text(), 30, "the subscription is there")
+    foreign, all_of_it = subscriber(project, "#.@.logs")
+    now, only_now = subscriber(project, "@.logs")
+    delays = {"at-once": "0s", "shortly": "700ms", "ladder": "2500ms"}
+    project.send([{"type": "line", "topic": "logs", "id": name, "delay": delay, "body": {}} for name, delay in delays.items()])
+    project.send([{"type": "line", "topic": "other", "id": "other", "body": {}}])
+    got = messages_in(foreign, all_of_it, 3)
+    expect(set(got) == set(delays), f"{list(got)}")
+    early_ms = got["ladder"][1].headers["bide-due"] - 1000 * time.time()
+    expect(got["at-once"][1].type == "line" and early_ms <= 1900, f"{got['at-once']}, early by {early_ms} ms")
+    expect(set(messages_in(now, only_now, 1)) == {"at-once"}, "one is not delayed")
+    for name in delays:
+        line, = done(project, name)
+        expect(line["queue"] == "geo@logs", f"{line}")
+    for client in (foreign, now):
+        client.connection.close()
+
+
+def a_topic_with_a_sender_of_its_own(project):
+    """To bide.topic what runs at once, to bide.later what is delayed: each subscription gets it."""
+    project.name_space = NAME_SPACE
+    project.configure(handlers=[project.probe(on="geo@news"), project.probe(on="errors@news")])
+    worker = project.worker()
+    wait_until(lambda: "worker started" in worker.log_text(), 30, "the subscriptions are there")
+    with Foreign(project) as foreign:
+        foreign.publish("@.news", exchange="topic", type="probe", message_id="now")
+        foreign.publish("@.news", exchange="later", type="probe", message_id="soon", headers={"bide-due": int(1000 * time.time()) + 600})
+    for name in ("now", "soon"):
+        lines = done(project, name, 2)
+        expect({line["queue"] for line in lines} == {"geo@news", "errors@news"}, f"{lines}")
+    expect(all(line["lateness_us"] >= 0 for line in project.journal()), f"{project.journal()}")
+
+
 main(sent_at_once, sent_without_an_id, sent_delayed, a_priority_holds_up_nobody, a_due_time_that_is_none,
      headers_that_fill_a_frame, dead_letter_is_understood, body_is_bytes, no_type_and_unknown_type,
-     what_amqp_treats_specially)
+     what_amqp_treats_specially, a_topic_with_a_subscriber_of_its_own, a_topic_with_a_sender_of_its_own)

@@ -2,33 +2,46 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/units.h"
+#include "cli/commands/topic.h"
 #include "cli/core/output.h"
-#include "cli/core/session.h"
 #include "keys/admin.h"
 
 /* The session, its admin, and the names of subscriptions. */
 struct topics {
     struct bide_cli_session session;
+    struct bide_cli_topic_record record;
     struct bide_admin *admin;
-    const char **known; /* what the options name; the texts are the configuration's or the command line's */
-    char **listed;      /* found at the broker, else NULL; owned */
-    size_t n_listed;
-    bool no_memory;
+    struct bide_cli_names known;  /* what the options name */
+    struct bide_cli_names listed; /* found at the broker, or the known ones */
 };
 
 static void close_topics(struct topics *topics)
 {
     bide_admin_close(topics->admin);
+    bide_cli_topic_record_close(&topics->record);
     bide_cli_session_close(&topics->session);
-    for (size_t i = 0; i < topics->n_listed; i++)
-        bide_free(topics->listed[i]);
-    bide_free(topics->listed);
-    bide_free(topics->known);
+    bide_cli_names_clear(&topics->known);
+    bide_cli_names_clear(&topics->listed);
 }
 
-/* subscription: one that the admin is to know of, beside those of the configuration; or NULL. */
+/* Those of the configuration and of the record, and the one that the command is about (or NULL). */
+static bide_code know(struct topics *topics, const char *subscription, bide_error *error)
+{
+    const struct bide_config *config = topics->session.config;
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; code == BIDE_OK && i < config->n_subscriptions; i++)
+        code = bide_cli_names_add(&topics->known, config->subscriptions[i], error);
+    for (size_t i = 0; code == BIDE_OK && i < config->n_queues; i++)
+        if (bide_queue_topic(config->queues[i].name))
+            code = bide_cli_names_add(&topics->known, config->queues[i].name, error);
+    if (code == BIDE_OK && subscription)
+        code = bide_cli_names_add(&topics->known, subscription, error);
+    if (code == BIDE_OK && !topics->session.broker.adapter->creates_queues)
+        code = bide_cli_topic_record_read(&topics->record, config, &topics->known, error);
+    return code;
+}
+
 static bide_code open_topics(
     struct bide_cli *cli, const char *subscription, struct topics *topics, bide_error *error)
 {
@@ -36,20 +49,14 @@ static bide_code open_topics(
     bide_code code = bide_cli_session_open(cli, &topics->session, error);
     if (code != BIDE_OK)
         return code;
-    const struct bide_config *config = topics->session.config;
     struct bide_broker_options *options = &topics->session.broker.options;
-    if (!(topics->known = bide_calloc(config->n_subscriptions + 1, sizeof *topics->known)))
-        code = bide_fail(error, BIDE_E_NOMEM, "out of memory");
-    for (size_t i = 0; code == BIDE_OK && i < config->n_subscriptions; i++)
-        topics->known[i] = config->subscriptions[i];
-    if (code == BIDE_OK && subscription)
-        topics->known[config->n_subscriptions] = subscription;
-    options->subscriptions = topics->known;
-    options->n_subscriptions = config->n_subscriptions + (subscription != NULL);
+    code = know(topics, subscription, error);
+    options->subscriptions = (const char *const *)topics->known.items;
+    options->n_subscriptions = topics->known.n;
     if (code == BIDE_OK)
         code = topics->session.broker.adapter->open_admin(options, &topics->admin, error);
     if (code == BIDE_OK)
-        bide_admin_take_store(topics->admin, config);
+        bide_admin_take_store(topics->admin, topics->session.config);
     else
         close_topics(topics);
     return code;
@@ -87,37 +94,21 @@ static int64_t lag_of(const struct bide_queue_stats *stats)
 
 /* ---- listing ---- */
 
+/* Where there is no memory for a name, the walk ends, and the list is short. */
 static bool add_name(void *user, const char *subscription)
 {
-    struct topics *topics = user;
-    for (size_t i = 0; i < topics->n_listed; i++)
-        if (strcmp(topics->listed[i], subscription) == 0)
-            return true;
-    char **grown = bide_realloc(topics->listed, (topics->n_listed + 1) * sizeof *grown);
-    if (grown)
-        topics->listed = grown;
-    char *copy = grown ? bide_strdup(subscription) : NULL;
-    if (copy)
-        grown[topics->n_listed++] = copy;
-    topics->no_memory = !copy;
-    return copy != NULL;
+    return bide_cli_names_add(user, subscription, NULL) == BIDE_OK;
 }
 
-/* Where the broker cannot tell, those that the options name. */
+/* Where the broker cannot tell, those that are known. */
 static bide_code find_names(struct topics *topics, bide_error *error)
 {
-    const struct bide_broker_options *options = &topics->session.broker.options;
+    if (topics->admin->ops->subscriptions)
+        return topics->admin->ops->subscriptions(topics->admin, add_name, &topics->listed, error);
     bide_code code = BIDE_OK;
-    bool more = true;
-    if (topics->admin->ops->subscriptions) {
-        code = topics->admin->ops->subscriptions(topics->admin, add_name, topics, error);
-    } else {
-        for (size_t i = 0; more && i < options->n_queues; i++)
-            more = !bide_queue_topic(options->queues[i]) || add_name(topics, options->queues[i]);
-        for (size_t i = 0; more && i < options->n_subscriptions; i++)
-            more = add_name(topics, options->subscriptions[i]);
-    }
-    return code == BIDE_OK && topics->no_memory ? bide_fail(error, BIDE_E_NOMEM, "out of memory") : code;
+    for (size_t i = 0; code == BIDE_OK && i < topics->known.n; i++)
+        code = bide_cli_names_add(&topics->listed, topics->known.items[i], error);
+    return code;
 }
 
 static void print_json(const char *subscription, const struct bide_queue_stats *stats)
@@ -157,12 +148,12 @@ static void print_all(
     static const char *const columns[] = {"SUBSCRIPTION", ">LAG", ">DEAD", ">OLDEST READY", NULL};
     struct bide_cli_table table;
     bide_cli_table_init(&table, columns);
-    for (size_t i = 0; i < topics->n_listed; i++) {
-        struct bide_queue_stats row = stats_of(stats, topics->listed[i]);
+    for (size_t i = 0; i < topics->listed.n; i++) {
+        struct bide_queue_stats row = stats_of(stats, topics->listed.items[i]);
         if (cli->json)
-            print_json(topics->listed[i], &row);
+            print_json(topics->listed.items[i], &row);
         else
-            add_row(&table, topics->listed[i], &row);
+            add_row(&table, topics->listed.items[i], &row);
     }
     if (!cli->json)
         bide_cli_table_flush(&table);
@@ -209,6 +200,8 @@ static bide_code join(struct bide_cli *cli, void *values, bide_error *error)
     if (code != BIDE_OK)
         return code;
     code = topics.admin->ops->join(topics.admin, name, error);
+    if (code == BIDE_OK)
+        code = bide_cli_topic_record_set(&topics.record, name, true, error);
     if (code == BIDE_OK)
         print_done(cli, "joined", name, "gets what is sent to its topic from now on");
     close_topics(&topics);
@@ -285,6 +278,8 @@ static bide_code leave(struct bide_cli *cli, void *given, bide_error *error)
         code = topics.admin->ops->leave(topics.admin, name, error);
     if (code == BIDE_OK)
         code = empty(topics.admin, name, error);
+    if (code == BIDE_OK)
+        code = bide_cli_topic_record_set(&topics.record, name, false, error);
     if (code == BIDE_OK) {
         warn_of_configuration(topics.session.config, name);
         print_done(cli, "left", name, "gets nothing more; what waited there is deleted");
@@ -304,7 +299,9 @@ const struct bide_cli_command bide_cli_topic_list = {
     .examples = "bide topic list\nbide topic list --json | jq 'select(.lag > 1000)'",
     .summary = "Shows the subscriptions of topics: how many messages wait, and for how long.",
     .details = "LAG: what is ready or delayed there. OLDEST READY: for how long a message has been due and "
-               "nobody has taken it.\nRabbitMQ: the subscriptions of the configuration; what waits on the "
+               "nobody has taken it.\nRabbitMQ: the subscriptions of the configuration, and, with a `store`, "
+               "those that `bide topic join` has "
+               "recorded there; what waits on the "
                "ladder is not counted, and the age is unknown ('-').",
     .options = no_options,
     .log_level = BIDE_LOG_WARN,
