@@ -37,6 +37,7 @@ static struct {
     struct bide_configured_broker broker;
     struct bide_store_metrics metrics;
     struct bide_wakeup wakeup;
+    const char *queue; /* of what comes in; NULL: the first */
     struct bide_queue_config queues[1];
     struct bide_handler_config handlers[HANDLERS];
     struct bide_handler rows[HANDLERS];
@@ -204,7 +205,7 @@ static inline struct bide_job *take_in_as(size_t i, const char *type, const char
     snprintf(names[i][1], sizeof names[i][1], "%s", id);
     stage.messages[i] = (struct bide_message){.id = names[i][1],
         .type = names[i][0],
-        .queue = queue_name,
+        .queue = stage.queue ? stage.queue : queue_name,
         .failures = none,
         .headers = stage.headers,
         .n_headers = stage.n_headers,

@@ -49,6 +49,18 @@ static void a_copy_that_comes_again_runs(void **state)
     assert_int_equal(stage.passage.settling.counts[BIDE_COUNT_DUPLICATE], 0);
 }
 
+/* The slot's message was sent to a topic, twice: each subscription runs one, whichever comes first. */
+static void of_each_subscription_one_runs(void **state)
+{
+    (void)state;
+    stage.queue = "geo@logs";
+    end(take_copy(0, "1000", "first"), BIDE_DONE);
+    stage.queue = "errors@logs";
+    end(take_copy(1, "1000", "second"), BIDE_DONE);
+    assert_null(take_copy(2, "1000", "first"));
+    assert_true(broker.acknowledged[2]);
+}
+
 /* A later slot may well begin before an earlier one, which then still runs. */
 static void slots_are_apart(void **state)
 {
@@ -89,6 +101,7 @@ static void other_messages_never_meet_the_store(void **state)
 static const struct CMUnitTest tests[] = {
     CASE(the_second_copy_is_a_duplicate),
     CASE(a_copy_that_comes_again_runs),
+    CASE(of_each_subscription_one_runs),
     CASE(slots_are_apart),
     CASE(it_waits_for_a_store_that_is_away),
     CASE(other_messages_never_meet_the_store),

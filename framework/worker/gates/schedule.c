@@ -29,7 +29,9 @@ static bool read_marks(
     *ret_copy = slot ? bide_message_header(message, BIDE_COPY_HEADER) : NULL;
     if (!*ret_copy || !**ret_copy)
         return false;
-    int size = snprintf(key, BIDE_STORE_KEY_MAX + 1, "%s@%s", schedule, slot);
+    bool is_copy = bide_queue_topic(message->queue); /* each subscription has its own */
+    int size = snprintf(key, BIDE_STORE_KEY_MAX + 1, "%s@%s%s%s", schedule, slot, is_copy ? " " : "",
+        is_copy ? message->queue : "");
     return size > 0 && size <= BIDE_STORE_KEY_MAX;
 }
 

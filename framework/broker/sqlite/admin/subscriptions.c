@@ -14,7 +14,25 @@ bide_code bide_sqlite_admin_join(struct bide_admin *base, const char *subscripti
     return code;
 }
 
-/* In `count` there may be a row of the queue: with the next message it is used again. */
+/* How many were cancelled there is forgotten, too: so the queue is not listed any more. The table is made
+ * with the first message that is cancelled. */
+static bide_code forget_cancelled(struct bide_sqlite_file *file, const char *subscription, bide_error *error)
+{
+    sqlite3_stmt *statement;
+    int64_t there;
+    bide_code code = bide_sqlite_number(
+        file, "SELECT count(*) FROM sqlite_master WHERE name = '{=cancelled}'", &there, error);
+    if (code != BIDE_OK || !there)
+        return code;
+    code = bide_sqlite_prepare(file, "DELETE FROM {cancelled} WHERE queue = ?1", &statement, error);
+    if (code != BIDE_OK)
+        return code;
+    sqlite3_bind_text(statement, 1, subscription, -1, SQLITE_STATIC);
+    code = bide_sqlite_run(file, statement, error);
+    sqlite3_finalize(statement);
+    return code;
+}
+
 bide_code bide_sqlite_admin_leave(struct bide_admin *base, const char *subscription, bide_error *error)
 {
     struct bide_sqlite_admin *admin = (struct bide_sqlite_admin *)base;
@@ -23,6 +41,8 @@ bide_code bide_sqlite_admin_leave(struct bide_admin *base, const char *subscript
     if (code != BIDE_OK || empty)
         return code;
     code = bide_sqlite_unjoin(&admin->file, subscription, admin->timeout_us, error);
+    if (code == BIDE_OK)
+        code = forget_cancelled(&admin->file, subscription, error);
     bide_sqlite_file_close(&admin->file);
     return code;
 }
