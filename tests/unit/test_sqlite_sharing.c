@@ -120,9 +120,9 @@ static void test_order(void **state)
     struct bide_sender *sender = open_sender(place);
     struct bide_receiver *receiver = open_receiver(place);
     struct bide_delivery *deliveries[4];
-    send_ok(sender, "later", 200);
+    send_ok(sender, "later", 1500);
     send_ok(sender, "a", 0);
-    send_ok(sender, "sooner", 150);
+    send_ok(sender, "sooner", 1000);
     send_ok(sender, "b", 0);
     static const char *const expected[] = {"a", "b", "sooner", "later"};
     assert_int_equal(take(receiver, deliveries, 4, SOON_MS), 4);
