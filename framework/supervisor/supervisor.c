@@ -241,6 +241,9 @@ bide_code bide_supervise(const struct bide_supervisor_options *options, int *ret
         watch(supervisor);
         log_left_behind(supervisor);
         for (size_t i = 0; i < BIDE_ATTENDANTS_MAX; i++)
+            if (supervisor->attendants[i].pid > 0)
+                kill(supervisor->attendants[i].pid, SIGUSR2); /* all at once; then each has its second */
+        for (size_t i = 0; i < BIDE_ATTENDANTS_MAX; i++)
             bide_attendant_end(&supervisor->attendants[i]);
         bide_notify_close(&supervisor->notify);
         *ret_status = supervisor->states.status;
