@@ -289,7 +289,10 @@ bide_code bide_sqlite_claim(struct bide_sqlite_receiver *receiver, struct bide_s
         .early_bytes = early ? BIDE_SQLITE_EARLY_BYTES - receiver->early_bytes : 0,
     };
     bide_code code = BIDE_OK;
-    for (size_t i = 0; code == BIDE_OK && i < receiver->n_queues && claim.n < max; i++) {
+    size_t first =
+        receiver->turn++; /* so that one with much room, for batches, leaves the others their turn */
+    for (size_t k = 0; code == BIDE_OK && k < receiver->n_queues && claim.n < max; k++) {
+        size_t i = (first + k) % receiver->n_queues;
         struct bide_sqlite_queue *queue = &receiver->queues[i];
         if (!has_room(receiver, queue) ||
             (!queue->stale && queue->next_due_ms > claim.now_ms + lead_ms(receiver, queue)))

@@ -72,6 +72,7 @@ struct bide_sqlite_receiver {
     uint64_t generation; /* counts up when the earlier claims are no longer this worker's */
     struct bide_sqlite_queue *queues;
     size_t n_queues;
+    size_t turn; /* the queue with which the next claim begins, modulo n_queues */
     size_t max_body;
     struct bide_heap early;
     size_t early_bytes;
