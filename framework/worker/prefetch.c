@@ -11,8 +11,8 @@ enum {
 
 void bide_prefetch_init(struct bide_prefetch *prefetch, int configured, size_t threads, size_t batch)
 {
-    size_t most = batch > threads ? batch : threads;
-    size_t base = configured > 0 ? (size_t)configured : most * 2;
+    size_t least = batch > 1 && batch * 4 > threads * 2 ? batch * 4 : threads * 2;
+    size_t base = configured > 0 ? (size_t)configured : least;
     *prefetch = (struct bide_prefetch){.base = base, .limit = base, .fixed = configured > 0};
 }
 

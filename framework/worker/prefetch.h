@@ -1,9 +1,9 @@
 /* worker/prefetch.h: how many deliveries of each queue a worker holds. Intake thread; no clock, no broker.
  *
  * Enough that the pool never waits for the broker, few enough that nothing waits long behind a slow handler:
- * a message held here cannot be run by another worker. It begins at twice the threads or the largest batch;
- * doubles when the pool ran dry although the queue was at its limit and waits are short; halves when waits
- * grow long. A configured number stays as it is. */
+ * a message held here cannot be run by another worker. It begins at twice the threads, or four times the
+ * largest batch; doubles when the pool ran dry although the queue was at its limit and waits are short;
+ * halves when waits grow long. A configured number stays as it is. */
 #ifndef BIDE_WORKER_PREFETCH_H
 #define BIDE_WORKER_PREFETCH_H
 
@@ -26,7 +26,7 @@ struct bide_prefetch {
 };
 
 /* configured: 0 for automatic. batch: the largest of the queue's handlers, of which one can then fill while
- * another runs; 1: they have none. */
+ * one runs and others are being settled; 1: they have none. */
 void bide_prefetch_init(struct bide_prefetch *prefetch, int configured, size_t threads, size_t batch);
 void bide_prefetch_took(struct bide_prefetch *prefetch, size_t n);          /* deliveries in */
 void bide_prefetch_gave(struct bide_prefetch *prefetch, int64_t waited_us); /* one out; -1: it did not run */

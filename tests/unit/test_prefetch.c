@@ -32,7 +32,9 @@ static void test_prefetch_configured_stays(void **state)
 {
     (void)state;
     struct bide_prefetch prefetch;
-    bide_prefetch_init(&prefetch, 3, 4, 1);
+    bide_prefetch_init(&prefetch, 0, 4, 1000); /* one batch runs, one fills, two are settled */
+    assert_int_equal(prefetch.limit, 4000);
+    bide_prefetch_init(&prefetch, 3, 4, 1000);
     bide_prefetch_took(&prefetch, 3);
     assert_false(bide_prefetch_adapt(&prefetch, true, 1000000));
     assert_int_equal(prefetch.limit, 3);
