@@ -167,6 +167,8 @@ def make_plan(seed, modules, without=(), only=("*",), options=None):
     draw, plan = begin_plan(seed)
     if options:
         plan.options = options(plan.stream("options"), plan)
+    if plan.stream("batches").random() < 0.3:
+        plan.options["batches"] = True
     for module in modules:
         possible = [kind for kind in module.KINDS if plan.gentle <= (kind.allows == NOTHING) and not kind.alone]
         possible += [kind for kind in module.KINDS if kind.alone and kind.name in plan.options.get("alone", ())]

@@ -200,7 +200,7 @@ def run(plan, module):
     with Project() as project:
         with module.start(project, plan) as server:
             project.url = server.url
-            prepare(project, getattr(server, "second_url", None))
+            prepare(project, plan, getattr(server, "second_url", None))
             seed = Seed(plan, project, server)
             try:
                 seed.run()

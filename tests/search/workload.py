@@ -125,7 +125,7 @@ def batches(plan, sender, seconds):
 # ---- configuration ----
 
 
-def prepare(project, second_url=None):
+def prepare(project, plan, second_url=None):
     """Two configurations of one system; the second worker fetches as it likes, and may know the broker by another URL."""
     plugins = project.dir / "plugins"
     plugins.mkdir()
@@ -133,8 +133,9 @@ def prepare(project, second_url=None):
         (plugins / shipped.name).symlink_to(shipped)
     build_plugin(CHAIN, plugins / "chain.so")
     retry = {"attempts": 4, "crash_attempts": 2, "backoff": "fixed", "base": "150ms", "jitter": 0.0}
+    batches = {"batch": 4, "batch_wait": "30ms"} if plan.options.get("batches") else {}
     handlers = [
-        project.probe(retry=retry),
+        project.probe(retry=retry, **batches),
         project.probe(type="rough", queue="side", isolation="process", retry=retry),
         {"type": "chain", "plugin": "chain", "retry": retry},
     ]
