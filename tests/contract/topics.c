@@ -228,6 +228,31 @@ static void nowhere_without_any(void **state)
     expect_unrouted(fixture, address, 0);
 }
 
+/* How many queues of the broker's figures are called like the topic. */
+static size_t count_as_queue(struct fixture *fixture, const char *address)
+{
+    struct bide_broker_stats stats;
+    bide_error error;
+    size_t n = 0;
+    struct bide_admin *admin = fixture_admin(fixture);
+    assert_ok(admin->ops->stats(admin, &stats, &error), &error);
+    for (size_t i = 0; i < stats.n_queues; i++)
+        n += strcmp(stats.queues[i].name, address) == 0;
+    bide_broker_stats_clear(&stats);
+    return n;
+}
+
+static void no_queue_once_its_letters_are_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *address = make_topic(fixture);
+    fixture->options.n_queues = 0;
+    publish(fixture, 0, 0);
+    expect_unrouted(fixture, address, 1);
+    assert_int_equal(drop_dead(fixture, (struct bide_dead_filter){.queue = address}), 1);
+    assert_int_equal(count_as_queue(fixture, address), 0);
+}
+
 /* A handler's message goes to the topic with the end of its run. */
 static void what_a_handler_sends(void **state)
 {
@@ -298,6 +323,7 @@ static const struct CMUnitTest cases[] = {
     CASE("topics/what-is-sent-after-a-join", what_is_sent_after_a_join),
     CASE("topics/nothing-after-a-leave", nothing_after_a_leave),
     CASE("topics/nowhere-without-any", nowhere_without_any),
+    CASE("topics/no-queue-once-its-letters-are-dropped", no_queue_once_its_letters_are_dropped),
     CASE("topics/what-a-handler-sends", what_a_handler_sends),
     CASE("topics/listed-while-joined", listed_while_joined),
 };

@@ -56,4 +56,23 @@ def workers_are_noticed(project):
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
-main(round_all_brokers, one_queue_only, refusals, workers_are_noticed)
+def subscriptions_that_were_left_stay_left(project):
+    """What is left of b@logs goes along; nothing that is sent to the topic afterwards goes there."""
+    home, other = Table(project, "home.db"), Table(project, "other.db")
+    project.url = home.url
+    project.configure()
+    for name in ("a@logs", "b@logs"):
+        project.bide("topic", "join", name)
+    project.bide("topic", "leave", "b@logs", "--force")
+    project.bide("send", "probe", "{}", "--queue", "b@logs")
+    project.bide("send", "probe", "{}", "--topic", "logs")
+    expect(move(project, home.url, other.url)["moved"] == 2, "not all went")
+    project.url = other.url
+    project.configure()
+    project.bide("send", "probe", "{}", "--topic", "logs")
+    expect(sorted(row[2] for row in other.messages()) == ["a@logs", "a@logs", "b@logs"], other.messages())
+
+
+main(
+    round_all_brokers, one_queue_only, refusals, workers_are_noticed, subscriptions_that_were_left_stay_left
+)

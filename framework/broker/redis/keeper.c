@@ -206,13 +206,15 @@ static bide_code declare_queues(
 {
     bide_code code = BIDE_OK;
     bide_error why = {0};
-    for (size_t i = 0; code == BIDE_OK && i < keeper->settings->n_queues; i++) {
-        code = declare_queue(keeper, link, keeper->settings->queues[i], false, error);
+    size_t n_queues = keeper->settings->n_queues;
+    char **joins = keeper->settings->joins;
+    for (size_t i = 0; code == BIDE_OK && (i < n_queues || (joins && joins[i - n_queues])); i++) {
+        bool is_join = i >= n_queues;
+        code = declare_queue(
+            keeper, link, is_join ? joins[i - n_queues] : keeper->settings->queues[i], is_join, error);
         if (beat_between(keeper, &why) != BIDE_OK)
             drop_beat(keeper, &why);
     }
-    for (char **join = keeper->settings->joins; code == BIDE_OK && join && *join; join++)
-        code = declare_queue(keeper, link, *join, true, error);
     return code;
 }
 

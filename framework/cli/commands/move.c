@@ -26,6 +26,8 @@ struct ends {
     struct bide_admin *from_admin, *to_admin;
     struct bide_sender *sender;
     struct bide_cli_names queues; /* all that either end has to know */
+    struct bide_cli_names
+        joined; /* the subscriptions of topics; from a broker that cannot list them: queues */
 };
 
 static bide_code check_values(const struct values *values, bide_error *error)
@@ -76,10 +78,33 @@ static void warn_of_workers(const struct bide_cli *cli, const struct bide_broker
             cli->command->name, stats->n_workers, stats->n_workers == 1 ? " serves" : "s serve");
 }
 
-/* Where there is no memory for a name, its queue is known by what is in it. */
-static bool add_subscription(void *user, const char *subscription)
+struct joined {
+    struct ends *ends;
+    bide_code code;
+    bide_error *error;
+};
+
+static bool add_joined(void *user, const char *subscription)
 {
-    return bide_cli_names_add(user, subscription, NULL) == BIDE_OK;
+    struct joined *joined = user;
+    joined->code = bide_cli_names_add(&joined->ends->queues, subscription, joined->error);
+    if (joined->code == BIDE_OK)
+        joined->code = bide_cli_names_add(&joined->ends->joined, subscription, joined->error);
+    return joined->code == BIDE_OK;
+}
+
+/* A queue that is called like a subscription may be one that was left. */
+static bide_code list_joined(struct ends *ends, bide_error *error)
+{
+    struct joined joined = {ends, BIDE_OK, error};
+    bide_code code = BIDE_OK;
+    if (ends->from_admin->ops->subscriptions)
+        code = ends->from_admin->ops->subscriptions(ends->from_admin, add_joined, &joined, error);
+    else
+        for (size_t i = 0; i < ends->queues.n && joined.code == BIDE_OK; i++)
+            if (bide_queue_topic(ends->queues.items[i]))
+                add_joined(&joined, ends->queues.items[i]);
+    return code == BIDE_OK ? joined.code : code;
 }
 
 /* Looks at the source: which queues the destination has to have, and how much there is. */
@@ -97,18 +122,16 @@ static bide_code look(
     if (code == BIDE_OK)
         *ret_total = bide_cli_backlog(&stats, queue);
     bide_broker_stats_clear(&stats);
-    if (code == BIDE_OK && ends->from_admin->ops->subscriptions)
-        code = ends->from_admin->ops->subscriptions(ends->from_admin, add_subscription, &ends->queues, error);
-    return code;
+    return code == BIDE_OK ? list_joined(ends, error) : code;
 }
 
 /* The subscriptions of what is moved get at the destination what is sent there from now on. */
 static bide_code join_topics(struct ends *ends, const char *queue, bide_error *error)
 {
     bide_code code = BIDE_OK;
-    for (size_t i = 0; code == BIDE_OK && i < ends->queues.n; i++) {
-        const char *name = ends->queues.items[i];
-        if (bide_subscription_valid(name) && (!queue || strcmp(queue, name) == 0))
+    for (size_t i = 0; code == BIDE_OK && i < ends->joined.n; i++) {
+        const char *name = ends->joined.items[i];
+        if (!queue || strcmp(queue, name) == 0)
             code = ends->to_admin->ops->join(ends->to_admin, name, error);
     }
     return code;
@@ -158,6 +181,7 @@ static void close_ends(struct ends *ends)
     bide_cli_session_close(&ends->to);
     bide_cli_session_close(&ends->from);
     bide_cli_names_clear(&ends->queues);
+    bide_cli_names_clear(&ends->joined);
 }
 
 /* ---- the result ---- */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/names.h"
 #include "broker/redis/admin/admin.h"
 #include "broker/redis/keys.h"
 
@@ -237,6 +238,16 @@ static bide_code count_queue(struct bide_redis_admin *admin, struct bide_broker_
     return code;
 }
 
+/* A topic is among the queues from its first unrouted letter on, and of interest while there is one. */
+static void leave_out_topics(struct bide_broker_stats *stats)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < stats->n_queues; i++)
+        if (!bide_is_topic(stats->queues[i].name) || stats->queues[i].dead > 0)
+            stats->queues[n++] = stats->queues[i];
+    stats->n_queues = n;
+}
+
 bide_code bide_redis_admin_stats(
     struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error)
 {
@@ -251,6 +262,7 @@ bide_code bide_redis_admin_stats(
         code = count_queue(admin, &stats, &stats.queues[i], error);
         stats.delayed_total += stats.queues[i].delayed;
     }
+    leave_out_topics(&stats);
     if (code == BIDE_OK)
         *ret_stats = stats;
     else
