@@ -72,9 +72,12 @@ static bide_code get_stats(struct bide_admin *base, struct bide_broker_stats *re
     if (stats.queues)
         TAILQ_FOREACH(queue, &admin->store->queues, link)
         {
-            fill_row(admin, queue, &stats.queues[i]);
-            stats.delayed_total += stats.queues[i++].delayed;
+            struct bide_queue_stats *row = &stats.queues[i];
+            fill_row(admin, queue, row);
+            stats.delayed_total += row->delayed;
+            i += !bide_is_topic(row->name) || row->dead > 0;
         }
+    stats.n_queues = i;
     bide_memory_unlock();
     if (!stats.queues)
         return no_memory(error);
