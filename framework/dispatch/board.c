@@ -265,7 +265,7 @@ static void pick_from_lists(struct bide_board *board, struct bide_handlers *hand
         recount_landed(board, &handlers->rows[i].blocked);
     }
     if (board->fillings)
-        bide_filling_withdrawn(board, to, after(to, last));
+        bide_filling_withdrawn(after(to, last));
 }
 
 static void take_from_heap(struct bide_board *board, int64_t limit_wall_us, struct bide_job_list *to)
@@ -286,6 +286,7 @@ void bide_board_withdraw_overdue(
     struct bide_board *board, struct bide_handlers *handlers, int64_t limit_wall_us, struct bide_job_list *to)
 {
     take_from_heap(board, limit_wall_us, to);
+    bide_filling_withdraw_overdue(board, limit_wall_us, to);
     if (board->n_landed > 0 && board->landed_first_us < limit_wall_us)
         pick_from_lists(board, handlers, is_overdue, &limit_wall_us, to);
 }
@@ -307,7 +308,6 @@ void bide_board_withdraw(struct bide_board *board, struct bide_handlers *handler
     const void *user, struct bide_job_list *to)
 {
     pick_from_lists(board, handlers, test, user, to);
-    for (struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next)
-        bide_job_pick(&handler->filling.jobs, test, user, to);
+    bide_filling_withdraw(board, test, user, to);
     pick_from_heap(board, test, user, to);
 }

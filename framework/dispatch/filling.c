@@ -14,13 +14,22 @@ bool bide_filling_takes(const struct bide_job *job, int64_t now_mono_us)
     return job->begin_by_us == 0 || job->begin_by_us >= now_mono_us; /* else it comes back as late */
 }
 
-static void wait_no_longer_than(struct bide_filling *filling, const struct bide_job *job)
+static void note(struct bide_filling *filling, const struct bide_job *job)
 {
     int64_t until_us = job->ready_us + job->handler->config->batch_wait_ms * 1000;
     if (job->begin_by_us > 0 && job->begin_by_us - PERMIT_MARGIN_US < until_us)
         until_us = job->begin_by_us - PERMIT_MARGIN_US;
     if (until_us < filling->ripe_us)
         filling->ripe_us = until_us;
+    if (job->early && job->landing.due_us < filling->landed_us)
+        filling->landed_us = job->landing.due_us;
+}
+
+static void look_again(struct bide_filling *filling)
+{
+    filling->ripe_us = filling->landed_us = INT64_MAX;
+    for (const struct bide_job *job = filling->jobs.first; job; job = job->next)
+        note(filling, job);
 }
 
 static void list_handler(struct bide_board *board, struct bide_handler *handler)
@@ -39,18 +48,12 @@ void bide_filling_add(struct bide_board *board, struct bide_job *job, int64_t no
     if (job->ready_us > now_mono_us)
         job->ready_us = now_mono_us;
     if (filling->jobs.n == 0)
-        filling->ripe_us = INT64_MAX;
+        look_again(filling);
     bide_job_append(&filling->jobs, job);
-    wait_no_longer_than(filling, job);
+    note(filling, job);
 }
 
 /* ---- the lead ---- */
-
-static bool is_early(const void *user, const struct bide_job *job)
-{
-    (void)user;
-    return job->early;
-}
 
 /* One that landed where there is one: it is due, and goes back when it is overdue. */
 static struct bide_job *choose(struct bide_job_list *jobs)
@@ -97,13 +100,6 @@ int64_t bide_filling_next_us(const struct bide_board *board)
     return next_us;
 }
 
-static void look_again(struct bide_filling *filling)
-{
-    filling->ripe_us = INT64_MAX;
-    for (const struct bide_job *job = filling->jobs.first; job; job = job->next)
-        wait_no_longer_than(filling, job);
-}
-
 void bide_filling_taken(
     struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
 {
@@ -121,16 +117,37 @@ void bide_filling_taken(
     ripen_one(board, job->handler, now_wall_us, now_mono_us);
 }
 
-void bide_filling_withdrawn(struct bide_board *board, struct bide_job_list *to, struct bide_job *first)
+/* ---- taking out ---- */
+
+static bool fell_due_before(const void *limit_wall_us, const struct bide_job *job)
 {
-    for (struct bide_job *job = first; job; job = job->next) {
-        struct bide_filling *filling = &job->handler->filling;
-        if (filling->lead != job)
+    return job->early && job->landing.due_us < *(const int64_t *)limit_wall_us;
+}
+
+void bide_filling_withdraw_overdue(struct bide_board *board, int64_t limit_wall_us, struct bide_job_list *to)
+{
+    for (struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next) {
+        struct bide_filling *filling = &handler->filling;
+        if (!filling->lead || filling->lead->landing.due_us >= limit_wall_us ||
+            filling->landed_us >= limit_wall_us)
             continue;
-        filling->lead = NULL;
-        if (job->landed)
-            bide_job_pick(&filling->jobs, is_early, NULL, to);
+        bide_job_pick(&filling->jobs, fell_due_before, &limit_wall_us, to);
+        look_again(filling);
     }
-    for (struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next)
+}
+
+void bide_filling_withdraw(
+    struct bide_board *board, bide_job_test *test, const void *user, struct bide_job_list *to)
+{
+    for (struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next) {
+        bide_job_pick(&handler->filling.jobs, test, user, to);
         look_again(&handler->filling);
+    }
+}
+
+void bide_filling_withdrawn(struct bide_job *first)
+{
+    for (struct bide_job *job = first; job; job = job->next)
+        if (job->handler->filling.lead == job)
+            job->handler->filling.lead = NULL;
 }

@@ -26,8 +26,12 @@ void bide_filling_taken(
 /* When the next filling is ripe (monotonic); INT64_MAX: none waits for that. */
 int64_t bide_filling_next_us(const struct bide_board *board);
 
-/* Jobs were taken out of the board, from `first` on: a filling may have lost its lead. Where that went back
- * because it was overdue, the others that landed go with it. */
-void bide_filling_withdrawn(struct bide_board *board, struct bide_job_list *to, struct bide_job *first);
+/* Takes out what landed before `limit_wall_us` and has waited since then with a lead that no thread took. */
+void bide_filling_withdraw_overdue(struct bide_board *board, int64_t limit_wall_us, struct bide_job_list *to);
+/* Takes out what passes the test, but for leads: those are in the lists of the board. */
+void bide_filling_withdraw(
+    struct bide_board *board, bide_job_test *test, const void *user, struct bide_job_list *to);
+/* Jobs were taken out of the board's lists, from `first` on: a filling may have lost its lead. */
+void bide_filling_withdrawn(struct bide_job *first);
 
 #endif

@@ -53,6 +53,7 @@ struct bide_filling {
     struct bide_job_list jobs; /* without the lead */
     struct bide_job *lead;     /* the one that waits for a thread, for all of them; NULL: none does yet */
     int64_t ripe_us;           /* monotonic: it waits for others until then */
+    int64_t landed_us;         /* wall: the earliest due time of those that landed; INT64_MAX: none */
     struct bide_handler *next; /* of the board's list */
     bool listed;               /* it is in there */
 };
