@@ -200,7 +200,7 @@ async function batchOutcomes(run, messages) {
     if (!Array.isArray(results) || results.length !== messages.length) {
       throw new TypeError(`a batch handler returns nothing or a list with an entry for each of its ${messages.length} messages`);
     }
-    return results.map((result) => result instanceof Error ? failure(result) : done(result ?? undefined));
+    return Array.from(results, (result) => result instanceof Error ? failure(result) : done(result ?? undefined)); // holes, too
   } catch (error) {
     return messages.map(() => failure(error));
   }

@@ -15,6 +15,7 @@ if (process.env.WITH_BATCH) batchHandler('many', async (messages) => {
   if (messages[0].text === 'all') throw new Retry('none of them');
   if (messages[0].text === 'long') return [1];
   if (messages[0].text === 'inside') send('mail');
+  if (messages[0].text === 'sparse') { const outcomes = new Array(messages.length); outcomes[1] = new Dead('no'); return outcomes; }
   messages.filter(({text}) => text === 'send').forEach((message) => { message.send('mail'); message.log('info', 'sent'); });
   return messages[0].text === 'nothing' ? undefined : messages.map(({text}) => text === 'dead' ? new Dead('no') : text);
 });
@@ -100,6 +101,7 @@ test('each message of a batch has its outcome', async (t) => {
   assert.deepEqual(await ask('all', 'b'), [{run: 6, retry: 'none of them'}, {run: 7, retry: 'none of them'}]);
   assert.match((await ask('long', 'b'))[1].retry, /returns nothing or a list/);
   assert.match((await ask('inside'))[0].retry, /of batches: message.send/);
+  assert.deepEqual(await ask('sparse', 'b', 'c'), [{run: 11, done: {}}, {run: 12, dead: 'no'}, {run: 13, done: {}}]);
   const [one, two] = await testing.runBatch((messages) => { messages[1].send('mail'); return [undefined, new Retry('later', {after: 2})]; }, [{a: 1}, 'x']);
   assert.deepEqual([one.outcome, two.outcome, two.afterMs, two.sent], ['done', 'retry', 2000, [{type: 'mail'}]]);
 });
