@@ -13,8 +13,10 @@ void sandbox_rig_init(
 
 bide_code sandbox_open(struct sandbox_rig *rig, bide_error *error)
 {
-    rig->handler =
-        (struct bide_handler){.runner = &bide_sandbox_runner, .config = &rig->config, .plugin = &rig->plugin};
+    rig->handler = (struct bide_handler){.runner = &bide_sandbox_runner,
+        .config = &rig->config,
+        .plugin = &rig->plugin,
+        .batches = rig->plugin.descriptor.handle_batch != NULL};
     bide_code code = bide_zygote_start(&rig->zygote, error);
     if (code == BIDE_OK)
         code =

@@ -192,12 +192,10 @@ static void run_call(struct child *child, struct received *received, const struc
         add_answer(child, call->outcomes[i], &call->jobs[i]->run);
 }
 
-/* Answers each message of the call in the same way. */
-static bool refuse(struct child *child, int64_t n)
+static bool refuse(struct child *child)
 {
     char no_memory[] = "out of memory in the sandbox: the handler has not run";
-    for (int64_t i = 0; i < n; i++)
-        add_answer(child, BIDE_RETRY, &(struct bide_run){.delay_ms = BIDE_BY_POLICY, .error = no_memory});
+    add_answer(child, BIDE_RETRY, &(struct bide_run){.delay_ms = BIDE_BY_POLICY, .error = no_memory});
     return send_answers(child);
 }
 
@@ -207,7 +205,7 @@ static bool run_frame(struct child *child, const struct bide_frame *frame)
     struct bide_handler handler = *child->handler;
     struct bide_message *message = frame->kind == BIDE_FRAME_RUN ? bide_frame_read_run(frame, &times) : NULL;
     if (!message)
-        return refuse(child, 1);
+        return refuse(child);
     struct received received = {
         .deliveries = bide_calloc((size_t)times.more + 1, sizeof *received.deliveries),
         .jobs = bide_calloc((size_t)times.more + 1, sizeof *received.jobs)};
@@ -221,8 +219,12 @@ static bool run_frame(struct child *child, const struct bide_frame *frame)
         bide_limits_begin_call(&handler.config->limits, received.n);
         run_call(child, &received, &times);
     }
-    bool answered = goes_on && (received.failed ? refuse(child, times.more + 1) : send_answers(child));
+    bool too_many = goes_on && received.failed && times.more > 0;
+    bool answered = goes_on && !too_many && (received.failed ? refuse(child) : send_answers(child));
     forget(&received);
+    if (too_many) /* this process ends: so each of them runs again, apart, and may have memory enough */
+        bide_log(BIDE_LOG_ERROR, "the messages of a batch are more than the memory of their sandbox holds",
+            BIDE_INT("messages", times.more + 1));
     forget_read(child);
     if (child->in.size == 0)
         let_go_of_much(&child->in);
