@@ -134,7 +134,7 @@ static void bury(struct supervisor *supervisor, size_t place, int status)
     child->pid = 0;
     bide_metrics_end(child->metrics);
     bool by_hand = describe_end(supervisor, status, what);
-    if (by_hand) /* its batches are not to blame, and run again as batches */
+    if (by_hand && count_slots(child, BIDE_SLOT_HUNG) == 0) /* its batches run again as batches */
         bide_apart_forget(&supervisor->shared->crashes.apart, pid);
     if (!*child->process->failure)
         snprintf(child->process->failure, BIDE_ERROR_SIZE, "%s", what);

@@ -40,6 +40,7 @@ struct stage {
     _Atomic int starts, ready, stopped, terms, hurries, release;
     _Atomic(int64_t) started_ms[STARTS_MAX];
     struct bide_crash first, second; /* what a serving child is told of the messages m1 and m2 */
+    bool first_apart;                /* m1 was in a batch that may be to blame */
 };
 
 static struct stage *here; /* for the signal handlers of a child */
@@ -74,6 +75,7 @@ static void be_ready(struct stage *stage, const struct bide_supervised *shared)
 {
     ask(shared, "m1", &stage->first);
     ask(shared, "m2", &stage->second);
+    stage->first_apart = bide_apart_has(&shared->crashes->apart, "m1");
     atomic_store(&shared->process->serving, 1);
     atomic_store(&stage->child, getpid());
     atomic_fetch_add(&stage->ready, 1);

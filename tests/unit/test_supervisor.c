@@ -61,6 +61,30 @@ ACT(call_exit_at_once, _exit(0))
 ACT(hang_and_be_killed,
     (bide_slot_end(&shared->process->slots[1]), bide_slot_give_up(shared->process->slots), raise(SIGKILL)))
 
+/* As they are after the beginning of a batch of three, in slot 0. */
+static int run_a_batch(const struct bide_supervised *shared, bool hangs)
+{
+    run_two(shared);
+    bide_slot_end(&shared->process->slots[1]);
+    shared->process->slots[0].n = 3;
+    bide_apart_add(&shared->crashes->apart, "m1", getpid());
+    if (hangs)
+        bide_slot_give_up(shared->process->slots);
+    return raise(SIGKILL);
+}
+
+static int be_killed_in_a_batch(struct stage *stage, const struct bide_supervised *shared)
+{
+    (void)stage;
+    return run_a_batch(shared, false);
+}
+
+static int hang_in_a_batch_and_be_killed(struct stage *stage, const struct bide_supervised *shared)
+{
+    (void)stage;
+    return run_a_batch(shared, true);
+}
+
 static void run_one(const struct bide_supervised *shared)
 {
     run_two(shared);
@@ -309,6 +333,23 @@ static void test_a_hung_one_that_dies_is_blamed(void **state)
     assert_false(stage->second.suspect || stage->second.uncounted);
 }
 
+/* Who kills what hangs does not make it innocent: it would run in a batch again, and hang again. */
+static void test_a_hung_batch_that_is_killed_runs_apart(void **state)
+{
+    struct stage *stage = *state;
+    run_until_served(stage, hang_in_a_batch_and_be_killed);
+    assert_true(stage->first_apart);
+    assert_false(stage->first.hung || stage->first.uncounted);
+}
+
+static void test_a_batch_that_a_person_killed_is_one_again(void **state)
+{
+    struct stage *stage = *state;
+    run_until_served(stage, be_killed_in_a_batch);
+    assert_false(stage->first_apart);
+    assert_false(stage->first.suspect || stage->first.uncounted);
+}
+
 static bool is_in_state(pid_t pid, char state)
 {
     char path[64], now = 0;
@@ -369,6 +410,8 @@ static const struct CMUnitTest tests[] = {
     ON_STAGE(test_a_childs_fault_is_nobodys),
     ON_STAGE(test_a_hung_one_gets_a_successor),
     ON_STAGE(test_a_hung_one_that_dies_is_blamed),
+    ON_STAGE(test_a_hung_batch_that_is_killed_runs_apart),
+    ON_STAGE(test_a_batch_that_a_person_killed_is_one_again),
     ON_STAGE(test_one_that_hung_and_ended_unseen_is_replaced),
     ON_STAGE(test_what_ran_at_an_orderly_end_is_no_suspect),
 };
