@@ -174,6 +174,26 @@ static void sends_must_be_sendable(void **state)
     bide_message_destroy(message);
 }
 
+/* To a queue, to a topic, to a subscription alone. */
+static void what_a_handler_may_send_passes(void **state)
+{
+    static const char *const queues[] = {"default", "@logs", "geo@logs"};
+    struct bide_message *message = new_message();
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(queues); i++) {
+        struct bide_buffer buffer;
+        struct bide_frame frame;
+        size_t offset = 0;
+        assert_int_equal(bide_message_set_queue(message, queues[i], NULL), BIDE_OK);
+        bide_buffer_init(&buffer);
+        add_answer(&buffer, message);
+        assert_int_equal(bide_frame_next(buffer.bytes, buffer.size, &offset, &frame), BIDE_FRAME_WHOLE);
+        assert_true(read_frame(&frame));
+        bide_buffer_release(&buffer);
+    }
+    bide_message_destroy(message);
+}
+
 static bool read_with_little_memory(void *user)
 {
     const struct bide_frame *frame = user;
@@ -205,6 +225,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frames_come_in_pieces),
     cmocka_unit_test(heads_that_are_none),
     cmocka_unit_test(sends_must_be_sendable),
+    cmocka_unit_test(what_a_handler_may_send_passes),
     cmocka_unit_test(no_memory_for_an_answer),
 };
 

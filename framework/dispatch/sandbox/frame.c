@@ -318,7 +318,7 @@ static bool is_sendable(const struct bide_message *message)
         if (ms < 0 || ms > LATEST_MS)
             return false;
     }
-    return *message->id && bide_name_valid(message->type) && bide_queue_name_valid(message->queue);
+    return *message->id && bide_name_valid(message->type) && bide_address_valid(message->queue);
 }
 
 static bool take_sends(struct reader *reader, struct bide_run *run)
