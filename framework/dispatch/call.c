@@ -1,8 +1,5 @@
 #include "dispatch/call.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "base/alloc.h"
 
 /* Contexts that were used once keep what they have, so they are not moved: the others are allocated anew. */
@@ -75,15 +72,4 @@ int64_t bide_call_end(struct bide_call *call)
         ended_us = bide_context_end(call->contexts[i], call->jobs[i], outcome);
     }
     return ended_us;
-}
-
-void bide_call_fail(struct bide_call *call, const char *format, ...)
-{
-    char text[BIDE_ERROR_SIZE];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    for (size_t i = 0; i < call->n; i++)
-        call->outcomes[i] = bide_retry(call->contexts[i], BIDE_BY_POLICY, "%s", text);
 }

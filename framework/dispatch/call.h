@@ -30,7 +30,4 @@ bool bide_call_begin(struct bide_call *call, struct bide_context *first, struct 
 int64_t bide_call_end(struct bide_call *call);
 void bide_call_release(struct bide_call *call);
 
-/* No outcome of its own: all of them are to be retried, each with this text. */
-void bide_call_fail(struct bide_call *call, const char *format, ...) BIDE_PRINTF(2, 3);
-
 #endif
