@@ -33,6 +33,8 @@ static const char *arrive_defect(const struct bide_store_operation *operation)
     const struct bide_store_arrive *arrive = &operation->arrive;
     bool fine = arrive->member >= BIDE_STORE_NO_MEMBER && arrive->member < BIDE_STORE_MEMBERS_MAX &&
                 arrive->total >= 0 && arrive->total <= BIDE_STORE_MEMBERS_MAX;
+    if (fine && arrive->unless)
+        return name_defect(arrive->unless);
     return fine ? NULL : "a set has no such member or total";
 }
 

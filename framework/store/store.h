@@ -79,12 +79,14 @@ struct bide_store_turn {
 };
 enum { BIDE_STORE_ANY = 0xFF };
 
-/* ARRIVE. Adds a member (0, 1, …) to the set; BIDE_STORE_NO_MEMBER adds none. `total`: how many members make
- * it complete; 0: not known yet. The first total that is given stays. Sets last as long as their scope;
- * lasts_ms makes the scope last at least so long; in an unknown scope without lasts_ms nothing is written. */
+/* ARRIVE. Adds a member (0, 1, …) to the set, unless it is in the set `unless` of its scope already;
+ * BIDE_STORE_NO_MEMBER adds none. `total`: how many members make it complete; 0: not known yet. The first
+ * total that is given stays. Sets last as long as their scope; lasts_ms makes the scope last at least so
+ * long; in an unknown scope without lasts_ms nothing is written. */
 struct bide_store_arrive {
     int64_t member;
     int64_t total;
+    const char *unless; /* the key of a set; NULL: none */
 };
 enum { BIDE_STORE_NO_MEMBER = -1 };
 

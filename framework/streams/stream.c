@@ -164,13 +164,16 @@ void bide_stream_write_end(struct bide_stream_names *names, enum bide_stream_end
         .turn = {.from = 1 << BIDE_STREAM_OPEN, .to = end, .data = {names->mark, (size_t)size}}};
 }
 
-/* The set that the member adds to beside that of all comes first, so that what is complete counts it. */
+/* The set that the member adds to beside that of all comes first, so that what is complete counts it. A
+ * member that has ended before adds to none: it is counted as it ended first. */
 void bide_stream_arrive(struct bide_stream_names *names, int64_t member, enum bide_stream_how how,
     int64_t now_ms, struct bide_store_operation operations[BIDE_STREAM_OPERATIONS])
 {
     size_t n = 0;
-    if (how != BIDE_STREAM_DONE)
-        operations[n++] = arrival(names, how, member);
+    if (how != BIDE_STREAM_DONE) {
+        operations[n] = arrival(names, how, member);
+        operations[n++].arrive.unless = names->sets[BIDE_STREAM_DONE];
+    }
     operations[n] = arrival(names, BIDE_STREAM_DONE, member);
     operations[n++].stop = true;
     for (enum bide_stream_how other = BIDE_STREAM_DEAD; other < BIDE_STREAM_N_HOW; other++)

@@ -55,6 +55,22 @@ static void members_lie_on_many_pages(void **state)
     assert_true(apply(fixture_other(fixture), arrive("set", 4096, 0))->ok);
 }
 
+static void members_of_another_set_are_kept_out(void **state)
+{
+    static const int64_t members[] = {0, 9, 4096, 100000};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        struct bide_store_operation operation = arrive("these", members[i], 0);
+        operation.arrive.unless = "others";
+        assert_true(apply(fixture->store, operation)->changed); /* the other set has others */
+        assert_true(apply(fixture->store, arrive("others", members[i] + 1, 0))->changed);
+        operation.arrive.member++;
+        const struct bide_store_answer *answer = apply(fixture->store, operation);
+        assert_false(answer->changed);
+        assert_int_equal(answer->count, i + 1);
+    }
+}
+
 static void needs_a_scope(void **state)
 {
     struct fixture *fixture = *state;
@@ -122,6 +138,7 @@ static const struct CMUnitTest cases[] = {
     CASE("arrive/is-complete-with-all-members", is_complete_with_all_members),
     CASE("arrive/total-may-come-last", total_may_come_last),
     CASE("arrive/total-may-come-first", total_may_come_first),
+    CASE("arrive/members-of-another-set-are-kept-out", members_of_another_set_are_kept_out),
     CASE("arrive/members-lie-on-many-pages", members_lie_on_many_pages),
     CASE("arrive/needs-a-scope", needs_a_scope),
     CASE("arrive/after-lapse-it-is-empty", after_lapse_it_is_empty),

@@ -116,6 +116,7 @@ static void write_own(struct bide_redis_args *to, const struct bide_store_operat
         bide_redis_args_int(to, operation->lasts_ms);
         bide_redis_args_int(to, operation->arrive.member);
         bide_redis_args_int(to, operation->arrive.total);
+        bide_redis_args_text(to, operation->arrive.unless ? operation->arrive.unless : "");
         break;
     case BIDE_STORE_METER:
         bide_redis_args_text(to, operation->key);

@@ -76,6 +76,25 @@ static bide_code add_elsewhere(struct bide_sqlite_store *store, const struct bid
     return *ret_new ? write_page(store, operation->key, number, &page, error) : BIDE_OK;
 }
 
+static bool has_member(const struct page *page, int64_t member)
+{
+    return page->bits[member % PAGE_BITS / 8] >> member % 8 & 1;
+}
+
+/* Is it in the set that keeps it out of this one? */
+static bide_code is_kept_out(
+    struct bide_sqlite_store *store, const struct bide_store_arrive *arrive, bool *ret_is, bide_error *error)
+{
+    struct page page;
+    bide_code code = BIDE_OK;
+    *ret_is = false;
+    if (!arrive->unless || arrive->member < 0)
+        return code;
+    code = read_page(store, arrive->unless, arrive->member / PAGE_BITS, &page, error);
+    *ret_is = has_member(&page, arrive->member);
+    return code;
+}
+
 static bool is_complete(const struct page *page)
 {
     return page->total > 0 && page->members >= page->total;
@@ -87,14 +106,18 @@ bide_code bide_store_sqlite_arrive(
     const struct bide_store_arrive *arrive = &operation->arrive;
     struct bide_store_answer *answer = &operation->answer;
     struct page first;
+    bool kept_out;
     bide_code code = bide_store_scope_last(store, operation->scope, operation->lasts_ms, error);
     if (code != BIDE_OK || !store->scope.number)
         return code;
-    code = read_page(store, operation->key, 0, &first, error);
+    code = is_kept_out(store, arrive, &kept_out, error);
+    if (code == BIDE_OK)
+        code = read_page(store, operation->key, 0, &first, error);
     bool was_complete = code == BIDE_OK && is_complete(&first), is_new = false;
-    if (code == BIDE_OK && arrive->member >= PAGE_BITS)
+    bool adds = code == BIDE_OK && arrive->member >= 0 && !kept_out;
+    if (adds && arrive->member >= PAGE_BITS)
         code = add_elsewhere(store, operation, &is_new, error);
-    else if (code == BIDE_OK && arrive->member >= 0)
+    else if (adds)
         is_new = add_member(&first, arrive->member);
     if (code != BIDE_OK)
         return code;

@@ -197,20 +197,28 @@ function kinds.m(i, scope)
   return answer(wait == 0 and 1 or 0, granted, wait, digits(now_us))
 end
 
--- key, ms to last, member (-1: none), total
+-- Where a member of a set is: field of its page, the page, the byte's place there (from 0), the byte, the bit's worth.
+local function page_of(scope, key, member)
+  local field = 'b' .. digits(math.floor(member / 4096)) .. ':' .. key
+  local bits, at = redis.call('HGET', scope.key, field) or '', math.floor(member % 4096 / 8)
+  return field, bits, at, bits:byte(at + 1) or 0, 2 ^ (member % 8)
+end
+
+-- key, ms to last, member (-1: none), total, set that keeps it out ('': none)
 function kinds.a(i, scope)
-  local key = ARGV[i]
+  local key, unless = ARGV[i], ARGV[i + 4]
   local member, total = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
   lengthen(scope, tonumber(ARGV[i + 1]))
   if scope.left < 0 then return answer(0, 0, 0) end
   local members, known = (redis.call('HGET', scope.key, 't' .. key) or '0 0'):match('^(%d+) (%d+)$')
   members, known = tonumber(members) or 0, tonumber(known) or 0
-  local was_complete, field, bits = known > 0 and members >= known, nil, nil
+  local was_complete, field, bits, byte_at, byte, bit = known > 0 and members >= known
+  if member >= 0 and unless ~= '' then
+    local _, _, _, has, worth = page_of(scope, unless, member)
+    if math.floor(has / worth) % 2 == 1 then member = -1 end
+  end
   if member >= 0 then
-    field = 'b' .. digits(math.floor(member / 4096)) .. ':' .. key
-    bits = redis.call('HGET', scope.key, field) or ''
-    local byte_at, bit = math.floor(member % 4096 / 8), 2 ^ (member % 8)
-    local byte = bits:byte(byte_at + 1) or 0
+    field, bits, byte_at, byte, bit = page_of(scope, key, member)
     if math.floor(byte / bit) % 2 == 1 then
       field = nil
     else
@@ -275,7 +283,7 @@ function kinds.c(i, scope)
 end
 
 -- How many arguments of its own a kind has, and where the first one is the key of a fact.
-local own, names_fact = {t = 6, g = 1, m = 4, a = 4, q = 3, r = 1, c = 1}, {t = true, g = true, m = true}
+local own, names_fact = {t = 6, g = 1, m = 4, a = 5, q = 3, r = 1, c = 1}, {t = true, g = true, m = true}
 local plain, scope_of = {}, {}
 for kind in pairs(own) do plain[kind], plain[kind:upper()] = kind, kind end
 local i = 4
