@@ -63,6 +63,7 @@ struct bide_job {
     unsigned asked;     /* (intake) how many of its gates have answered */
     unsigned committed; /* (intake) how many of its gates have nothing more to write before it is settled */
     bool uncommitted;   /* (intake) what its end needs in the store cannot be had: it is handed back */
+    bool refused;       /* (intake) the broker refuses what its run has sent: that goes with the settlement */
     bool waited;        /* (intake) counted as in hand while the clerk has it */
     const struct bide_gate_list *gates;
     struct bide_errand *errand; /* (intake) the answer that it waited for; NULL: none */

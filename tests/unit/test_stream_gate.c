@@ -1,5 +1,6 @@
 /* worker/gates/stream.c: the store is told how members of streams end, before they are settled; and who tells
  * of the end. */
+#include "base/hash.h"
 #include "streams/manage.h"
 #include "unit/once_stage.h"
 
@@ -146,6 +147,26 @@ static void test_what_comes_again_after_the_end(void **state)
     assert_int_equal(broker.n_sent, 0);
 }
 
+/* Killed before it was settled, it comes again and ends otherwise; or its dead letter is replayed. */
+static void test_how_a_member_ended_first_counts(void **state)
+{
+    (void)state;
+    record(queue_name, 3);
+    run_member(0, 1, BIDE_DONE);
+    run_member(0, 1, BIDE_DEAD);
+    expect_counts(1, 0, 0);
+    run_member(1, 2, BIDE_DEAD);
+    run_member(1, 2, BIDE_DONE);
+    expect_counts(1, 1, 0);
+    cancel_stream();
+    end_process();
+    begin();
+    assert_null(meet(1, plain_type, id_of(2)));
+    expect_counts(1, 1, 0);
+    assert_null(meet(2, plain_type, id_of(3)));
+    expect_end("\"done\":1,\"dead\":1,\"dropped\":1");
+}
+
 static void test_what_a_run_has_sent_is_in_the_broker_first(void **state)
 {
     (void)state;
@@ -155,6 +176,66 @@ static void test_what_a_run_has_sent_is_in_the_broker_first(void **state)
     all_answers();
     assert_true(broker.acknowledged[0]);
     expect_end("\"done\":1"); /* alone: the clerk has sent the other one */
+}
+
+static bide_code refuse_all(struct bide_sender *sender, struct bide_message *const *messages, size_t n,
+    enum bide_sent *results, bide_error *error)
+{
+    (void)sender, (void)messages;
+    for (size_t i = 0; i < n; i++)
+        results[i] = BIDE_SENT_REFUSED;
+    return bide_fail(error, BIDE_E_DATA, "refused");
+}
+
+static void keep(struct bide_sender *sender)
+{
+    (void)sender;
+}
+
+static bide_code open_refusing(
+    const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error)
+{
+    static const struct bide_sender_ops ops = {.send = refuse_all, .destroy = keep};
+    static struct bide_sender sender = {.ops = &ops};
+    (void)options, (void)error;
+    *ret_sender = &sender;
+    return BIDE_OK;
+}
+
+/* So many streams of the same row (worker/gates/stream.c) that what the process knew of this one is gone. */
+static void meet_other_streams(size_t i)
+{
+    enum { SAME_ROW = 12 };
+    for (int other = 0, found = 0; found < SAME_ROW; other++) {
+        char stream[48], id[64];
+        snprintf(stream, sizeof stream, "stream-0193f9c1-7a55-7c3e-9a10-%012x", other);
+        if (bide_hash_text(stream) % 1024 != bide_hash_text(STREAM) % 1024)
+            continue;
+        snprintf(id, sizeof id, "%s:1", stream);
+        assert_null(take_in_as(i, "unknown", id));
+        found++;
+    }
+}
+
+/* The receiver goes on with what was refused, as it does without a stream. */
+static void test_a_member_whose_messages_are_refused_ends(void **state)
+{
+    static const struct bide_adapter refusing = {.name = "refusing", .open_sender = open_refusing};
+    (void)state;
+    record(queue_name, 2);
+    stage.broker.adapter = &refusing;
+    for (int i = 0; i < 2; i++) {
+        struct bide_job *job = meet(0, plain_type, id_of(i + 1));
+        ran(job, BIDE_DONE, true);
+        size_t before = broker.n;
+        if (i == 1)
+            meet_other_streams(1);
+        all_answers();
+        assert_true(broker.n > before);
+        expect_counts(i + 1, 0, 0);
+    }
+    assert_true(broker.acknowledged[0]);
+    assert_int_equal(broker.n_sent, 3); /* with the end message */
 }
 
 static void test_a_member_of_a_handler_with_once(void **state)
@@ -259,6 +340,20 @@ static void test_the_deadline_tells_of_the_end_where_nobody_has(void **state)
     assert_int_equal(broker.n_sent, 0);
 }
 
+/* A worker that has written the failure and dies before it is told: the members that end meanwhile change
+ * nothing. */
+static void test_a_failure_is_told_though_the_rest_has_ended_since(void **state)
+{
+    (void)state;
+    record(queue_name, 1);
+    assert_null(meet(0, plain_type, STREAM ":deadline@first"));
+    broker.n_sent = 0; /* it was not settled */
+    run_member(1, 1, BIDE_DONE);
+    assert_int_equal(broker.n_sent, 0);
+    assert_null(meet(0, plain_type, STREAM ":deadline@first"));
+    expect_end("\"state\":\"failed\",\"total\":1,\"done\":1");
+}
+
 static void test_the_deadline_of_a_complete_stream_is_nothing(void **state)
 {
     (void)state;
@@ -323,7 +418,9 @@ static const struct CMUnitTest tests[] = {
     CASE(test_the_last_one_tells_of_the_end_with_the_counts),
     CASE(test_a_retry_is_no_end),
     CASE(test_what_comes_again_after_the_end),
+    CASE(test_how_a_member_ended_first_counts),
     CASE(test_what_a_run_has_sent_is_in_the_broker_first),
+    CASE(test_a_member_whose_messages_are_refused_ends),
     CASE(test_a_member_of_a_handler_with_once),
     CASE(test_a_member_that_no_handler_takes_is_dead),
     CASE(test_a_member_that_expires_is_dropped),
@@ -332,6 +429,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_a_stream_that_does_not_wait_for_this_queue),
     CASE(test_an_end_message_is_as_any_other),
     CASE(test_the_deadline_tells_of_the_end_where_nobody_has),
+    CASE(test_a_failure_is_told_though_the_rest_has_ended_since),
     CASE(test_the_deadline_of_a_complete_stream_is_nothing),
     CASE(test_members_are_held_while_the_store_is_away),
     CASE(test_a_worker_that_leaves_without_the_store_hands_its_members_back),

@@ -14,11 +14,14 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "base/killpoint.h"
 #include "bide/log.h"
 #include "worker/gates/gate.h"
 
-enum { SEEN_MS = 1000, SEEN = 64, HELD_WITHOUT_STORE_MS = 10 * 1000 };
+/* What is kept of streams: far more than there are messages in hand, so that each finds its stream still
+ * there when it ends. A stream has its place in one of the rows, where the oldest one makes room. */
+enum { SEEN_MS = 1000, ROWS = 1024, SEEN_OF_ROW = 8, HELD_WITHOUT_STORE_MS = 10 * 1000 };
 
 /* A stream, as the store last said. */
 struct seen {
@@ -31,9 +34,9 @@ struct seen {
 
 struct stream_gate {
     struct bide_gate gate;
-    struct seen seen[SEEN];
-    struct seen *last; /* found; NULL: none yet */
-    unsigned next;     /* the place that is used anew */
+    struct seen seen[ROWS * SEEN_OF_ROW];
+    unsigned char next[ROWS]; /* the place that is used anew */
+    struct seen *last;        /* met; NULL: none yet */
     bool complained;
     bool has_cancelled; /* since `obey` was called */
 };
@@ -59,9 +62,10 @@ static struct seen *find(struct stream_gate *gate, const char *id)
 {
     if (gate->last && strcmp(gate->last->id, id) == 0)
         return gate->last;
-    for (size_t i = 0; i < SEEN; i++)
-        if (strcmp(gate->seen[i].id, id) == 0)
-            return gate->last = &gate->seen[i];
+    struct seen *row = &gate->seen[bide_hash_text(id) % ROWS * SEEN_OF_ROW];
+    for (size_t i = 0; i < SEEN_OF_ROW; i++)
+        if (strcmp(row[i].id, id) == 0)
+            return gate->last = &row[i];
     return NULL;
 }
 
@@ -70,11 +74,12 @@ static struct seen *make_place(struct stream_gate *gate, const char *id)
     struct seen *seen = find(gate, id);
     if (seen)
         return seen;
-    seen = &gate->seen[gate->next++ % SEEN];
+    size_t row = bide_hash_text(id) % ROWS;
+    seen = &gate->seen[row * SEEN_OF_ROW + gate->next[row]++ % SEEN_OF_ROW];
     bide_stream_info_clear(&seen->info);
     *seen = (struct seen){0};
     snprintf(seen->id, sizeof seen->id, "%s", id);
-    return seen;
+    return gate->last = seen;
 }
 
 static void ask_for(struct bide_errand *errand, const char *stream)
@@ -175,7 +180,8 @@ static enum bide_gate_says write_end(
         bide_free(counts);
         return bide_gate_drop(job, BIDE_COUNT_SUPERSEDED, answer);
     }
-    counts->end = bide_stream_is_whole(counts) ? BIDE_STREAM_COMPLETE : BIDE_STREAM_FAILED;
+    if (counts->end == BIDE_STREAM_OPEN) /* else it has failed, and who wrote that may not have sent it */
+        counts->end = bide_stream_is_whole(counts) ? BIDE_STREAM_COMPLETE : BIDE_STREAM_FAILED;
     job->errand = NULL;
     errand = bide_errand_again(errand);
     errand->memory = counts;
@@ -342,7 +348,7 @@ static struct bide_errand *arrive(struct stream_gate *gate, const struct seen *s
     bide_stream_arrive(
         names_of(errand), member, how_of(end), bide_wall_ms(gate->gate.site->clock), errand->operations);
     errand->must = true;
-    errand->sends = end->decision.verdict == BIDE_VERDICT_ACK && job->run.n_sends > 0;
+    errand->sends = !job->refused && end->decision.verdict == BIDE_VERDICT_ACK && job->run.n_sends > 0;
     errand->letter.lax = gate->gate.site->is_store; /* on disk before the settlement */
     BIDE_KILL_POINT("worker/stream-ran");
     return errand;
@@ -360,11 +366,15 @@ static struct bide_errand *begin_to_end(struct stream_gate *gate, const char *st
     struct bide_job *job, const struct bide_gate_end *end)
 {
     const struct seen *seen = find(gate, stream);
-    struct bide_errand *errand = bide_clerk_errand(gate->gate.site->clerk);
+    struct bide_errand *errand = job->errand ? job->errand : bide_clerk_errand(gate->gate.site->clerk);
     if (!errand)
         return hand_back(job);
     if (seen && seen->seen_us > 0)
         return arrive(gate, seen, member, job, end, errand);
+    if (job->errand) { /* others took the place of its stream meanwhile */
+        job->errand = NULL;
+        errand = bide_errand_again(errand);
+    }
     return ask_again(errand, stream);
 }
 
@@ -403,8 +413,8 @@ static struct bide_errand *commit(
     if (errand->letter.code != BIDE_OK) {
         if (errand->must)
             return hand_back(job);
-        /* what the run has sent was refused: it goes with the settlement, as it does without a stream */
-        return arrive(gate, find(gate, stream), member, job, end, errand);
+        job->refused = true;
+        return begin_to_end(gate, stream, member, job, end);
     }
     return asked_for(errand) ? arrive(gate, take_answer(gate, errand), member, job, end, errand)
                              : arrived(gate, stream, job);
@@ -413,8 +423,9 @@ static struct bide_errand *commit(
 static void close(struct bide_gate *base)
 {
     struct stream_gate *gate = (struct stream_gate *)base;
-    for (size_t i = 0; i < SEEN; i++)
-        bide_stream_info_clear(&gate->seen[i].info);
+    for (size_t i = 0; gate->last && i < (size_t)ROWS * SEEN_OF_ROW; i++)
+        if (gate->seen[i].info.root)
+            bide_stream_info_clear(&gate->seen[i].info);
 }
 
 const struct bide_gate_kind bide_gate_stream = {.size = sizeof(struct stream_gate),
