@@ -29,8 +29,8 @@
 #include "message/message.h"
 
 /* How early a delivery is handed out at most, where the broker finds messages by their due time. Other
- * adapters say their own `landing_ms`. */
-enum { BIDE_LANDING_MS = 500 };
+ * adapters say their own `landing_ms`, which is at most the other one. */
+enum { BIDE_LANDING_MS = 500, BIDE_LANDING_MAX_MS = 2000 };
 
 /* What all three objects are opened with. All is borrowed until open returns, except `clock`: for ever. */
 struct bide_broker_options {

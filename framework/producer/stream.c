@@ -10,7 +10,8 @@
 
 enum {
     BATCH = 500,
-    LOOK_EVERY_MS = 1000, /* whether it was cancelled */
+    BYTES_MAX = 4 * 1024 * 1024, /* of bodies waiting; the last two may be more */
+    LOOK_EVERY_MS = 1000,        /* whether it was cancelled */
     DEFAULT_DEADLINE_MS = 24 * 3600 * 1000,
 };
 #define DEADLINE_MAX_MS (INT64_C(366) * 24 * 3600 * 1000)
@@ -21,9 +22,10 @@ struct bide_stream {
     struct bide_buffer texts;  /* of the info: each with a NUL behind it */
     int64_t began_ms, look_ms; /* monotonic: when it began, when to look next */
     int64_t count;
-    bool is_cancelled, is_broken; /* something is not confirmed */
+    bool is_cancelled, is_ended;
+    bool is_broken;               /* something is not confirmed */
     bide_message *waiting[BATCH]; /* to be sent */
-    size_t n_waiting;
+    size_t n_waiting, bytes;      /* of their bodies */
 };
 
 /* ---- beginning ---- */
@@ -36,6 +38,10 @@ static bide_code check(const bide_stream_options *options, bide_error *error)
         (options->n_subscriptions == 0 || options->n_subscriptions > BIDE_STREAM_QUEUES_MAX))
         return bide_fail(error, BIDE_E_USAGE, "name the 1 to %d subscriptions whose end is waited for",
             BIDE_STREAM_QUEUES_MAX);
+    for (size_t i = 1; options->topic && i < options->n_subscriptions; i++)
+        for (size_t other = 0; other < i; other++)
+            if (strcmp(options->subscriptions[i], options->subscriptions[other]) == 0)
+                return bide_fail(error, BIDE_E_USAGE, "'%.100s' is named twice", options->subscriptions[i]);
     if (options->on_end && !bide_name_valid(options->on_end))
         return bide_fail(error, BIDE_E_DATA, "'%.100s' is not a type: " BIDE_NAME_RULE, options->on_end);
     if (options->deadline_ms < 0 || options->deadline_ms > DEADLINE_MAX_MS)
@@ -95,7 +101,8 @@ static bide_code send_other(struct bide_stream *stream, bide_message *message, b
     return code;
 }
 
-/* To be found at the deadline by whoever serves the queue. */
+/* To be found by whoever serves the queue, a little after the deadline: workers look at what they get, and
+ * brokers hand it out early. */
 static bide_code send_deadline(struct bide_stream *stream, const char *queue, bide_error *error)
 {
     char id[BIDE_STREAM_MESSAGE_ID];
@@ -108,7 +115,7 @@ static bide_code send_deadline(struct bide_stream *stream, const char *queue, bi
     if (code == BIDE_OK)
         code = bide_message_set_queue(message, queue, error);
     if (code == BIDE_OK)
-        code = bide_message_set_delay_ms(message, stream->info.deadline_ms, error);
+        code = bide_message_set_delay_ms(message, stream->info.deadline_ms + BIDE_LANDING_MAX_MS, error);
     if (code == BIDE_OK)
         return send_other(stream, message, error);
     bide_message_destroy(message);
@@ -177,6 +184,13 @@ bool bide_stream_is_cancelled(const bide_stream *stream)
 
 /* ---- members ---- */
 
+static size_t body_size(const bide_message *message)
+{
+    size_t size;
+    bide_message_body(message, &size);
+    return size;
+}
+
 /* The first n of those that wait. */
 static bide_code flush(struct bide_stream *stream, size_t n, bide_error *error)
 {
@@ -185,8 +199,10 @@ static bide_code flush(struct bide_stream *stream, size_t n, bide_error *error)
         stream->is_broken = true;
         return code;
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        stream->bytes -= body_size(stream->waiting[i]);
         bide_message_destroy(stream->waiting[i]);
+    }
     stream->n_waiting -= n;
     memmove(stream->waiting, stream->waiting + n, stream->n_waiting * sizeof *stream->waiting);
     return BIDE_OK;
@@ -215,6 +231,9 @@ static bide_code prepare(struct bide_stream *stream, bide_message *message, bide
     if (stream->is_broken)
         return bide_fail(
             error, BIDE_E_BROKER, "stream %s has members that were not confirmed", stream->info.id);
+    if (stream->is_ended)
+        return bide_fail(
+            error, BIDE_E_USAGE, "stream %s has been ended: it takes no more members", stream->info.id);
     if (stream->count == BIDE_STORE_MEMBERS_MAX)
         return bide_fail(error, BIDE_E_DATA, "a stream has at most %d members", BIDE_STORE_MEMBERS_MAX);
     if (*bide_message_unique(message))
@@ -234,9 +253,10 @@ bide_code bide_stream_add(bide_stream *stream, bide_message *message, bide_error
     }
     stream->count++;
     stream->waiting[stream->n_waiting++] = message;
-    if (stream->n_waiting < BATCH)
+    stream->bytes += body_size(message);
+    if (stream->n_waiting < BATCH && (stream->n_waiting == 1 || stream->bytes < BYTES_MAX))
         return BIDE_OK;
-    code = flush(stream, BATCH - 1, error);
+    code = flush(stream, stream->n_waiting - 1, error);
     return code == BIDE_OK ? look_if_cancelled(stream, error) : code;
 }
 
@@ -261,6 +281,7 @@ bide_code bide_stream_end(bide_stream *stream, bide_error *error)
 {
     const struct bide_clock *clock = stream->producer->clock;
     bide_code code = BIDE_OK;
+    stream->is_ended = true;
     if (stream->is_broken)
         return bide_fail(
             error, BIDE_E_BROKER, "stream %s has members that were not confirmed", stream->info.id);

@@ -43,7 +43,7 @@ def a_stream_ends_when_each_member_is_done_or_dead(project):
 def a_stream_that_does_not_end_fails_at_its_deadline(project):
     streams = Streams(project)
     worker = project.worker()
-    done = streams.send([{"sleep_ms": 1200}], options=("--wait", "--deadline", "300ms"), expect_exit=69)
+    done = streams.send([{"sleep_ms": 4000}], options=("--wait", "--deadline", "300ms"), expect_exit=69)
     expect("deadline" in done.stderr and '"failed"' in done.stdout, done)
     wait_until(lambda: streams.ends(), 20, lambda: worker.log_tail())
     end = streams.ends()[0]

@@ -3,7 +3,7 @@
 #include "sqlite_place.h"
 #include "streams/stream.h"
 
-enum { MAX_BODY = 300 };
+enum { MAX_BODY = 3 * 1024 * 1024 };
 
 static bide_producer *open_producer(const struct place *place)
 {
@@ -100,6 +100,47 @@ static void test_the_last_member_is_kept_back_until_the_total_is_known(void **st
     bide_producer_close(producer);
 }
 
+/* Long lines do not wait for as many others. */
+static void test_large_members_do_not_gather(void **state)
+{
+    struct place *place = *state;
+    bide_producer *producer = open_producer(place);
+    bide_stream *stream = begin(producer, NULL);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(add(stream, MAX_BODY), BIDE_OK);
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_message"), 3);
+    end(stream);
+    assert_int_equal(ask(place, "SELECT count(*) FROM bide_message"), 4);
+    bide_stream_close(stream);
+    bide_producer_close(producer);
+}
+
+/* A member that comes behind the total would make the set complete before the others have ended. */
+static void test_an_ended_stream_takes_no_more_members(void **state)
+{
+    bide_producer *producer = open_producer(*state);
+    bide_stream *stream = begin(producer, NULL);
+    assert_int_equal(add(stream, 1), BIDE_OK);
+    end(stream);
+    assert_int_equal(add(stream, 1), BIDE_E_USAGE);
+    end(stream);
+    expect(producer, bide_stream_id(stream), "running", 1);
+    bide_stream_close(stream);
+    bide_producer_close(producer);
+}
+
+/* A worker looks at it when it gets it, which may be early. */
+static void test_the_deadline_is_not_met_early(void **state)
+{
+    struct place *place = *state;
+    bide_producer *producer = open_producer(place);
+    bide_stream *stream = begin(producer, "ended");
+    assert_int_equal(
+        ask(place, "SELECT due_ms - sent_ms FROM bide_message"), 24 * 3600 * 1000 + BIDE_LANDING_MAX_MS);
+    bide_stream_close(stream);
+    bide_producer_close(producer);
+}
+
 static void test_a_stream_with_end_messages_sends_its_deadlines_first(void **state)
 {
     struct place *place = *state;
@@ -134,9 +175,10 @@ static void test_a_cancelled_stream_is_noticed_and_ended(void **state)
 
 static void test_what_makes_no_stream_is_refused(void **state)
 {
-    static const char *const subscriptions[] = {"a"};
+    static const char *const subscriptions[] = {"a", "b", "a"};
     static const bide_stream_options bad[] = {{0}, {.queue = "mail", .topic = "logs"}, {.topic = "logs"},
         {.topic = "no topic", .subscriptions = subscriptions, .n_subscriptions = 1}, {.queue = "no queue"},
+        {.topic = "logs", .subscriptions = subscriptions, .n_subscriptions = 3},
         {.queue = "mail", .on_end = "no type"}, {.queue = "mail", .deadline_ms = -1}};
     bide_producer *producer = open_producer(*state);
     bide_stream *stream;
@@ -155,6 +197,9 @@ static void test_what_makes_no_stream_is_refused(void **state)
 static const struct CMUnitTest tests[] = {
     CASE(test_members_are_numbered),
     CASE(test_the_last_member_is_kept_back_until_the_total_is_known),
+    CASE(test_large_members_do_not_gather),
+    CASE(test_an_ended_stream_takes_no_more_members),
+    CASE(test_the_deadline_is_not_met_early),
     CASE(test_a_stream_with_end_messages_sends_its_deadlines_first),
     CASE(test_a_cancelled_stream_is_noticed_and_ended),
     CASE(test_what_makes_no_stream_is_refused),

@@ -4,6 +4,8 @@
 
 static const char *const beside_url[] = {"queue_type", "ladder_shards", NULL};
 
+_Static_assert((int)BIDE_RMQ_LANDING_MS <= (int)BIDE_LANDING_MAX_MS, "broker.h promises that");
+
 const struct bide_adapter bide_rabbitmq_adapter = {
     .name = "rabbitmq",
     .schemes = {"amqp", "amqps", NULL},

@@ -53,7 +53,8 @@ BIDE_API bide_code bide_stream_add(bide_stream *stream, bide_message *message, b
 BIDE_API int64_t bide_stream_count(const bide_stream *stream); /* members so far */
 /* Somebody has cancelled it (looked at now and then): add no more, but end it. */
 BIDE_API bool bide_stream_is_cancelled(const bide_stream *stream);
-/* No more members. Returns when the broker has all of them and the store knows how many. */
+/* No more members: none is taken after it. Returns when the broker has all of them and the store knows how
+ * many. */
 BIDE_API bide_code bide_stream_end(bide_stream *stream, bide_error *error);
 BIDE_API void bide_stream_close(bide_stream *stream); /* NULL is fine */
 
