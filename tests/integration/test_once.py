@@ -106,8 +106,8 @@ def the_store_is_away(project):
         handlers = [project.probe(once="1h"), project.probe(type="plain")]
         project.configure(handlers, threads=THREADS, worker={"prefetch": THREADS}, store=store.url)
         worker = project.worker()
-        sent = project.send({"type": "probe", "id": f"b{number}", "body": {"sleep_ms": 2000}} for number in range(THREADS))
         console = LocalConsole(project, worker)
+        sent = project.send({"type": "probe", "id": f"b{number}", "body": {"sleep_ms": 2000}} for number in range(THREADS))
         wait_until(lambda: console.metrics()[("bide_pool_threads_busy",)] == THREADS, 30, "all places are taken")
         store.take_away()
         sent += project.send({"type": "probe", "id": f"a{number:05d}", "body": {"sleep_ms": 1}} for number in range(IDS // 4))
@@ -159,8 +159,8 @@ def a_lost_acknowledgement_runs_nothing_twice(project):
         project.configure(threads=THREADS)
         worker = project.worker()
         project.url = direct
-        sent = project.send({"type": "probe", "id": f"l{number}", "body": {"sleep_ms": 500}} for number in range(THREADS))
         console = LocalConsole(project, worker)
+        sent = project.send({"type": "probe", "id": f"l{number}", "body": {"sleep_ms": 2000}} for number in range(THREADS))
         wait_until(lambda: (console.handler("probe") or {}).get("running") == THREADS, 20, "they run")
         proxy.freeze()
         proxy.cut()
