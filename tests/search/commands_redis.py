@@ -42,6 +42,8 @@ COMMANDS = {
     "EVALSHA held": ("admin", ASKING),
     "EVALSHA cancel": ("admin", "the command fails with exit 69 after what it has reported; an answer lost: done, and not reported"),
     "EVALSHA reschedule": ("admin", "the command fails with exit 69 after what it has reported; an answer lost: done, and not reported"),
+    "EVALSHA leave a topic": ("admin", ASKING + "; an answer lost: left, and what waits there stays until the command is given again"),
+    "SISMEMBER": ("admin", ASKING),
     "EVALSHA trim": ("console", "said in the log; the next round, a minute later, does it again"),
     "EVALSHA oldest": ("admin", ASKING),
     "EVALSHA export": ("admin", ASKING),
@@ -67,7 +69,8 @@ COMMANDS = {
 }
 
 RARE = ("EXISTS", "DEL", "XPENDING", "SET", "EVALSHA bury", "EVALSHA trim", "EVALSHA cancel", "EVALSHA reschedule", "EVALSHA entries",
-        "EVALSHA held")
+        "EVALSHA held", "EVALSHA leave a topic", "SISMEMBER")
+OF_TOPICS = ("EVALSHA leave a topic", "SISMEMBER")  # they go by with --topics
 HOT = ("CLIENT SETNAME", "ROLE", "SCRIPT LOAD", "EVALSHA send", "EVALSHA claim", "EVALSHA ack", "EVALSHA move", "WAIT",
        "EVALSHA follow", "EVALSHA beat", "EVALSHA declare", "EVALSHA release", "AUTH", "SELECT")
 SELDOM = ("SREM", "EVALSHA export", "EVALSHA drop", "ZRANGE", "HGET", "SCARD", "HLEN", "ZCOUNT", "EVALSHA replay")

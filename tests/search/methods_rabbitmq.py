@@ -95,6 +95,7 @@ RARE = {
 }
 OPERATIONS = tuple(dict.fromkeys(name for name in (*(operation(*name.split()) for name in METHODS), *ANSWERS)
                                  if name not in RARE))
+OF_TOPICS = ("admin queue.delete",)  # they go by with --topics
 # They go by often in each seed.
 HOT = ("intake <basic.deliver", "intake basic.ack", "courier basic.publish", "courier <basic.ack", "sender basic.publish",
        "command queue.declare", "command queue.bind", "admin basic.consume", "admin <basic.deliver", "command <queue.declare-ok")

@@ -12,7 +12,7 @@ from pathlib import Path
 from bidetest.project import BUILD, ROOT
 from bidetest.redis import Server
 
-from commands_redis import COMMANDS, HOT, OPERATIONS, SELDOM  # noqa: F401  (part of the interface)
+from commands_redis import COMMANDS, HOT, OF_TOPICS, OPERATIONS, SELDOM  # noqa: F401  (part of the interface)
 from faults import DUPLICATES, Kind, in_turn
 from resp_proxy import RespProxy, script_names
 from worker_faults import Undoing, tell

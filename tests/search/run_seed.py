@@ -7,6 +7,7 @@ import time
 from bidetest.project import Project
 from bidetest.waiting import TooLate, wait_until
 
+import topics
 import worker_faults
 from books import Books
 from workload import Errands, Sending, Streams, Work, batches, prepare
@@ -21,6 +22,7 @@ class Seed:
     def __init__(self, plan, project, broker):
         self.plan, self.project, self.broker = plan, project, broker
         self.work, self.findings = Work(), []
+        self.topics = None
         self.workers = worker_faults.Workers(project)
         self.pace = Pace(self.workers)
 
@@ -36,6 +38,9 @@ class Seed:
         errands = Errands(self.project, self.plan, self.work, started)
         self.streams = Streams(self.project, self.plan, self.work, started)
         threads.append(self.streams)
+        if self.plan.topics:
+            self.topics = topics.Topics(self.project, self.plan, self.work, started, self.workers, self.broker)
+            threads += [self.topics, Sending(self.project, self.topics.sends, topics.batches(self.plan, seconds), started)]
         for thread in (*threads, errands, self.pace):
             thread.start()
         self.strike(started)
@@ -48,6 +53,8 @@ class Seed:
             if thread.is_alive():
                 self.findings.append(f"{type(thread).__name__} did not end within 90 s after all was healed")
         errands.bring_back()
+        if self.topics:
+            self.topics.settle()
         self.close()
 
     def strike(self, started):
@@ -69,9 +76,12 @@ class Seed:
             self.look_idle()
             self.findings += self.streams.findings(self.broker.forgiven)
         self.look_at_workers()
-        books = self.books(counts)
+        books, others = self.books(counts)
         print(f"books: {books.summary()}", flush=True)
+        for name, one in others:
+            print(f"books of {name}: {one.summary()}", flush=True)
         self.findings += [*books.findings(), *self.workers.complaints, *self.pace.findings]
+        self.findings += self.topics.findings(others) if self.topics else []
         self.findings += self.broker.complaints() if hasattr(self.broker, "complaints") else []
         if stuck:
             self.findings.append(stuck)
@@ -81,7 +91,15 @@ class Seed:
             self.findings.append(f"went by and stands in no table: {', '.join(sorted(unknown))}")
 
     def books(self, counts):
-        return Books(self.work, self.project.journal(), self.project.dead(), self.plan, counts, self.broker)
+        """-> (those of what is always sent, [(place, those of what is sent there)]: with topics)"""
+        journal, letters = self.project.journal(), self.project.dead()
+        mine = [[one for one in rows if not topics.is_of_topics(one["queue"])] for rows in (journal, letters)]
+        others = self.topics.books(journal, letters, counts) if self.topics else []
+        return Books(self.work, *mine, self.plan, counts, self.broker), others
+
+    def missing(self):
+        books, others = self.books({})
+        return books.missing() + [f"{identity} in {name}" for name, one in others for identity in one.missing()]
 
     def look_at_senders(self):
         """A busy machine makes all sendings slow; what is looked for makes a few slow."""
@@ -105,7 +123,7 @@ class Seed:
             said["left"] = self.project.left()
             if said["left"] or self.project.left():  # a second look: between two places, or just claimed
                 return False
-            said["missing"] = self.books({}).missing()
+            said["missing"] = self.missing()
             return not said["missing"]
 
         bound = getattr(self.broker, "ended_s", ENDED_S)
@@ -133,9 +151,10 @@ class Seed:
         before = sum(self.broker.seen().values())
         cpu, lines = worker_faults.quiet_figures(self.workers.current, IDLE_S)
         commands = (sum(self.broker.seen().values()) - before) / IDLE_S
+        pairs = len(self.workers.current) / 2
         return [f"spins: {value:.1f} {what} a second with nothing to do"
                 for what, value, most in (("CPU seconds", cpu, MOST_CPU), ("log lines", lines, MOST_LINES),
-                                          ("commands", commands, MOST_COMMANDS)) if value > most]
+                                          ("commands", commands, MOST_COMMANDS)) if value > most * pairs]
 
     def look_at_workers(self):
         self.workers.closed = True
@@ -200,7 +219,7 @@ def run(plan, module):
     with Project() as project:
         with module.start(project, plan) as server:
             project.url = server.url
-            prepare(project, plan, getattr(server, "second_url", None))
+            prepare(project, plan, getattr(server, "second_url", None), topics if plan.topics else None)
             seed = Seed(plan, project, server)
             try:
                 seed.run()

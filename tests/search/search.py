@@ -35,6 +35,7 @@ def parse():
     parser.add_argument("--jobs", type=int, default=4, help="seeds at once: each waits most of the time")
     parser.add_argument("--without", default="", metavar="KIND,…", help="leave these kinds, groups or options (globs) out")
     parser.add_argument("--only", default="*", metavar="KIND,…", help="only these kinds or groups of faults (globs)")
+    parser.add_argument("--topics", action="store_true", help="topics, and a handler of batches, too")
     parser.add_argument("--build", help="the build folder (default: BIDE_BUILD, or build/release)")
     parser.add_argument("--plan", action="store_true", help="only print the decisions")
     parser.add_argument("--table", action="store_true", help="print how often each kind struck each operation")
@@ -52,15 +53,23 @@ def modules_of(broker):
 
 def plan_of(arguments):
     from faults import make_plan
+    import topics
     adapter, workers = modules_of(arguments.broker)
     without, only = ([pattern for pattern in text.split(",") if pattern] for text in (arguments.without, arguments.only))
-    return make_plan(arguments.seed, (adapter, workers), without, only, adapter.options)
+    plan = make_plan(arguments.seed, (adapter, workers), without, only, adapter.options)
+    if arguments.topics:
+        plan.topics = True
+        topics.add_rules(plan, adapter, without, only)
+    return plan
 
 
 def one_seed(arguments):
     from run_seed import run
+    import topics
     plan = plan_of(arguments)
     print(plan.table(), flush=True)
+    if plan.topics:
+        print(topics.table(plan), flush=True)
     if arguments.plan:
         return 0
     findings, figures = run(plan, modules_of(arguments.broker)[0])
@@ -79,6 +88,7 @@ def one_seed(arguments):
 
 def this_seed(arguments):
     said = f"--broker {arguments.broker} --seed {arguments.seed}"
+    said += " --topics" if arguments.topics else ""
     said += f" --without '{arguments.without}'" if arguments.without else ""
     return said + (f" --only '{arguments.only}'" if arguments.only != "*" else "")
 
@@ -111,6 +121,7 @@ class Many:
             counts = Path(folder) / "counts.json"
             command = [sys.executable, __file__, "--broker", self.arguments.broker, "--seed", str(seed), "--counts", str(counts)]
             command += ["--without", self.arguments.without, "--only", self.arguments.only]
+            command += ["--topics"] if self.arguments.topics else []
             said, status, took = self.call(command)
             self.take(seed, said, status, took, json.loads(counts.read_text()) if counts.exists() else {})
 

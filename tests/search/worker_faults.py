@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 from faults import DUPLICATES, Kind, in_turn
 from workload import FAILED
@@ -64,12 +65,14 @@ class Undoing:
 
 
 class Workers(Undoing):
-    """Two workers; each fault names one of them."""
+    """Two workers, or more (`add`); each fault names one of them."""
 
     def __init__(self, project):
         super().__init__()
         self.project, self.injected = project, Counter()
         self.lock = threading.Lock()
+        self.configs = list(CONFIGS)
+        self.starter = ThreadPoolExecutor(1)  # its thread stays: a worker is killed when the thread that started it ends
         self.current = [self.start(place) for place in range(len(CONFIGS))]
         self.ended = []  # those that were told to end
         self.complaints = []
@@ -77,7 +80,13 @@ class Workers(Undoing):
         self.closed = False  # they were stopped for good
 
     def start(self, place):
-        return self.project.worker("-c", CONFIGS[place], env={"BIDE_SEARCH_WORKER": str(place)})
+        return self.project.worker("-c", self.configs[place], env={"BIDE_SEARCH_WORKER": str(place)})
+
+    def add(self, config):
+        """Another one, which faults may name from now on."""
+        with self.lock:
+            self.configs.append(config)
+            self.current.append(self.starter.submit(self.start, len(self.current)).result())
 
     def serving(self):
         return all(map(has_started, self.current))

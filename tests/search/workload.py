@@ -125,8 +125,9 @@ def batches(plan, sender, seconds):
 # ---- configuration ----
 
 
-def prepare(project, plan, second_url=None):
-    """Two configurations of one system; the second worker fetches as it likes, and may know the broker by another URL."""
+def prepare(project, plan, second_url=None, topics=None):
+    """Two configurations of one system; the second worker fetches as it likes, and may know the broker by another URL. `topics`:
+    the module, where they are wanted."""
     plugins = project.dir / "plugins"
     plugins.mkdir()
     for shipped in (BUILD / "handlers").glob("*.so"):
@@ -141,11 +142,16 @@ def prepare(project, plan, second_url=None):
     ]
     queues = [{"name": name, "weight": 2} for name in QUEUES]
     usual, url = project.config, project.url
-    store = {} if project.url.startswith("sqlite") else {"store": "sqlite:store.db"}  # what is looked for are faults of brokers
+    common = {"plugin_dir": str(plugins), "allow_unsafe_plugins": True}
+    if not url.startswith("sqlite"):
+        common["store"] = "sqlite:store.db"  # what is looked for are faults of brokers
+    if topics:
+        topics.prepare(project, retry, common)
+        handlers += topics.handlers(project, retry)
+        queues += [{"name": name} for name in (topics.BULK, *topics.LISTED)]
     for name, prefetch in (("second.conf", 0), ("bide.conf", PREFETCH)):
         project.config, project.url = project.dir / name, second_url if second_url and prefetch == 0 else url
-        project.configure(handlers, THREADS, worker={"prefetch": prefetch, "drain": "8s"}, queues=queues,
-                          plugin_dir=str(plugins), allow_unsafe_plugins=True, **store)
+        project.configure(handlers, THREADS, worker={"prefetch": prefetch, "drain": "8s"}, queues=queues, **common)
     project.config = usual
 
 
@@ -277,8 +283,9 @@ class Errands(threading.Thread):
         """An operator tries again, twice: what one command refuses keeps no other from being reached."""
         for pause in (0.2, 0.4, 0):
             if self.called(*words):
-                return
+                return True
             time.sleep(pause)
+        return False
 
     def called(self, *words):
         done = self.project.bide(*words, expect=None, seconds=60)
