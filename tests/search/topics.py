@@ -104,7 +104,7 @@ def prepare(project, retry, common):
 
 class Copies(Books):
     """RabbitMQ (3.10.8) ends the connection of who publishes to a queue that is being deleted: 541, a crash of its channel. So
-    what is sent to a topic while a subscription leaves may be sent again, and come twice to the others."""
+    what is sent while a subscription leaves may be sent again: copies of a topic, and what the same sender sends to queues."""
 
     sent_while_leaving = frozenset()
 
@@ -196,7 +196,7 @@ class Topics(Errands):
                 for identity, one in list(self.sends.sent.items()) if (one.row.get("queue") == BULK) == (name == BULK)}
         work = Work(sent=sent, drops=self.work.drops, failed_moves=self.work.failed_moves)
         books = Copies(work, journal, letters, self.plan, counts, self.broker)
-        if self.is_rabbitmq and name != BULK and self.leaving:
+        if self.is_rabbitmq and self.leaving:
             books.sent_while_leaving = self.sent_while_leaving()
         if forgiven:  # the subscriptions were away with the rest
             books.reasons = {*books.reasons, "unrouted"}
