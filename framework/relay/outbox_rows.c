@@ -27,10 +27,9 @@ static bide_code set_id(sqlite3_stmt *row, bide_message *message, bide_error *er
 static bide_code set_queue(
     sqlite3_stmt *row, const struct bide_config *config, bide_message *message, bide_error *error)
 {
-    const struct bide_handler_config *handler = bide_config_handler(config, message->type);
     const char *queue = text_at(row, QUEUE);
-    if (!queue && handler)
-        queue = handler->queue;
+    if (!queue)
+        queue = bide_config_address(config, message->type);
     if (queue && *queue == '@')
         return bide_message_set_topic(message, queue + 1, error);
     return queue ? bide_message_set_queue(message, queue, error) : BIDE_OK;

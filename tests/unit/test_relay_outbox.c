@@ -76,6 +76,20 @@ static void all_that_a_row_says(void **state)
     bide_relay_destroy(relay);
 }
 
+/* A row without a queue goes where `bide send` puts its type: to the topic, where its handler has a
+ * subscription. Every other subscription gets it, too. */
+static void a_handler_that_is_on_a_topic(void **state)
+{
+    struct stage *stage = *state;
+    bide_config_destroy(stage->config);
+    stage->config = load("handlers = ( { type = \"mail\"; plugin = \"p\"; on = \"geo@logs\"; } );");
+    struct bide_relay *relay = make_relay(stage, OUTBOX);
+    put(stage, "a", "x");
+    go_until(relay, 1);
+    assert_string_equal(target.seen[0].queue, "@logs");
+    bide_relay_destroy(relay);
+}
+
 static void text_of_an_utf16_database(void **state)
 {
     struct stage *stage = *state;
@@ -416,6 +430,7 @@ static void urls_that_are_none(void **state)
 static const struct CMUnitTest tests[] = {
     CASE(only_what_was_committed),
     CASE(all_that_a_row_says),
+    CASE(a_handler_that_is_on_a_topic),
     CASE(text_of_an_utf16_database),
     CASE(bad_rows_stay_with_a_reason),
     CASE(what_the_target_refuses_blocks_nothing),
