@@ -14,6 +14,7 @@ enum {
     PATIENCE_US =
         10 * 1000 * 1000, /* an application's transaction may keep its database locked for so long */
     LONGEST_US = 10 * 1000 * 1000,
+    LAST_US = 5 * 1000 * 1000, /* as long a relay that ends waits for the application's transaction */
 };
 
 /* An end that may be away: the source, or the target. */
@@ -186,21 +187,25 @@ static void refuse(const struct bide_relay *relay, struct bide_taken *item, cons
     log_refusal(relay, item);
 }
 
-/* Why was this one refused? With others beside it, only sending it alone tells. */
-static void refuse_alone(struct bide_relay *relay, struct bide_taken *item)
+/* Why was this one refused? With others beside it, only sending it alone tells. Fails where the target does
+ * not answer. */
+static bide_code refuse_alone(struct bide_relay *relay, struct bide_taken *item, bide_error *error)
 {
     bide_sent result = BIDE_SENT_UNKNOWN;
-    bide_error why = {0};
-    if (bide_sender_send(relay->sender, &item->message, 1, &result, &why) == BIDE_OK)
+    bide_code code = bide_sender_send(relay->sender, &item->message, 1, &result, error);
+    if (code == BIDE_OK)
         item->end = BIDE_TAKEN_DONE;
     else if (result == BIDE_SENT_REFUSED)
-        refuse(relay, item, why.text);
+        refuse(relay, item, error->text);
+    return item->end == BIDE_TAKEN_OPEN ? code : BIDE_OK;
 }
 
-static void note_results(struct bide_relay *relay, struct bide_taken *const *sent, const bide_sent *results,
-    size_t n, const bide_error *why)
+/* Those whose reason nobody tells any more stay open, and are sent again. */
+static bide_code note_results(struct bide_relay *relay, struct bide_taken *const *sent,
+    const bide_sent *results, size_t n, bide_error *why)
 {
     size_t n_refused = 0;
+    bide_code code = BIDE_OK;
     for (size_t i = 0; i < n; i++)
         n_refused += results[i] == BIDE_SENT_REFUSED;
     for (size_t i = 0; i < n; i++) {
@@ -208,19 +213,21 @@ static void note_results(struct bide_relay *relay, struct bide_taken *const *sen
             sent[i]->end = BIDE_TAKEN_DONE;
         else if (results[i] == BIDE_SENT_REFUSED && n_refused == 1)
             refuse(relay, sent[i], why->text);
-        else if (results[i] == BIDE_SENT_REFUSED)
-            refuse_alone(relay, sent[i]);
+        else if (results[i] == BIDE_SENT_REFUSED && code == BIDE_OK)
+            code = refuse_alone(relay, sent[i], why);
     }
+    return code;
 }
 
-/* Sends what is still open, in its order. */
+/* Sends what is still open, in its order. A target that did not answer gets one message until it does: it may
+ * store all that comes, and each try would store the batch once more. */
 static bide_code send_open(struct bide_relay *relay, bide_error *error)
 {
     struct bide_message *messages[BIDE_RELAY_BATCH];
     struct bide_taken *sent[BIDE_RELAY_BATCH];
     bide_sent results[BIDE_RELAY_BATCH] = {BIDE_SENT_UNKNOWN};
-    size_t n = 0;
-    for (size_t i = 0; i < relay->n; i++)
+    size_t n = 0, max = relay->target.is_away ? 1 : BIDE_RELAY_BATCH;
+    for (size_t i = 0; i < relay->n && n < max; i++)
         if (relay->items[i].end == BIDE_TAKEN_OPEN) {
             sent[n] = &relay->items[i];
             messages[n++] = relay->items[i].message;
@@ -230,9 +237,14 @@ static bide_code send_open(struct bide_relay *relay, bide_error *error)
     if (n && code == BIDE_OK) {
         code = bide_sender_send(relay->sender, messages, n, results, &failure);
         BIDE_KILL_POINT("relay/sent");
-        note_results(relay, sent, results, n, &failure);
+        bide_error why = failure;
+        bide_code asked = note_results(relay, sent, results, n, &why);
+        if (code == BIDE_OK || code == BIDE_E_DATA) {
+            code = asked;
+            failure = why;
+        }
     }
-    return code == BIDE_OK || code == BIDE_E_DATA ? BIDE_OK : bide_fail(error, code, "%s", failure.text);
+    return code == BIDE_OK ? BIDE_OK : bide_fail(error, code, "%s", failure.text);
 }
 
 /* Brings those that have ended to the front; the order of the others stays. Returns how many have ended. */
@@ -367,6 +379,16 @@ void bide_relay_step(struct bide_relay *relay, struct bide_wait *ret_wait)
 
 /* ---- life ---- */
 
+/* What is confirmed and stays in the source would be carried twice. */
+static void settle_last(struct bide_relay *relay)
+{
+    int64_t end_us = bide_mono_us(relay->options.clock) + LAST_US;
+    bide_error error;
+    while (relay->n > 0 && settle_ended(relay, &error) == BIDE_E_TIMEOUT &&
+           bide_mono_us(relay->options.clock) < end_us)
+        ;
+}
+
 bide_code bide_relay_create(
     const struct bide_relay_options *options, struct bide_relay **ret_relay, bide_error *error)
 {
@@ -386,6 +408,7 @@ void bide_relay_destroy(struct bide_relay *relay)
 {
     if (!relay)
         return;
+    settle_last(relay);
     relay->options.source->ops->destroy(relay->options.source, relay->items, relay->n);
     close_sender(relay);
     bide_free(relay);

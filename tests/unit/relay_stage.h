@@ -31,11 +31,13 @@ struct seen {
 struct target {
     struct seen seen[SEEN_MAX];
     size_t n;
+    int answered;        /* so many calls do well before what follows begins */
     int away;            /* so many calls fail; none is stored */
     int halved;          /* so many calls store the first half, confirm that, and fail */
     int lost_answers;    /* so many calls store all, and fail */
     const char *refused; /* messages with this body */
     size_t n_queues;     /* that the sender was opened with */
+    size_t calls;        /* of send */
 };
 
 static struct target target;
@@ -69,8 +71,10 @@ static bide_code target_send(struct bide_sender *sender, struct bide_message *co
     enum bide_sent *results, bide_error *error)
 {
     (void)sender;
-    bool halved = counts_down(&target.halved), refused = false;
-    if (counts_down(&target.away))
+    bool fails = !counts_down(&target.answered), refused = false;
+    bool halved = fails && counts_down(&target.halved);
+    target.calls++;
+    if (fails && counts_down(&target.away))
         return bide_fail(error, BIDE_E_BROKER, "away");
     for (size_t i = 0; i < (halved ? n / 2 : n); i++) {
         results[i] = is_refused(messages[i]) ? BIDE_SENT_REFUSED : BIDE_SENT_OK;
@@ -78,7 +82,7 @@ static bide_code target_send(struct bide_sender *sender, struct bide_message *co
         if (results[i] == BIDE_SENT_OK)
             note_seen(messages[i]);
     }
-    if (counts_down(&target.lost_answers)) {
+    if (fails && counts_down(&target.lost_answers)) {
         for (size_t i = 0; i < n; i++)
             results[i] = BIDE_SENT_UNKNOWN;
         return bide_fail(error, BIDE_E_TIMEOUT, "no answer");
@@ -99,7 +103,7 @@ static bide_code target_open(
     const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error)
 {
     static struct bide_sender sender = {.ops = &target_ops};
-    if (counts_down(&target.away))
+    if (target.answered == 0 && counts_down(&target.away))
         return bide_fail(error, BIDE_E_BROKER, "away");
     target.n_queues = options->n_queues;
     *ret_sender = &sender;

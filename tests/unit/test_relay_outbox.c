@@ -1,5 +1,7 @@
 /* An outbox and its relay: what was committed is carried, whatever becomes of the database and of the target.
  */
+#include <pthread.h>
+
 #include "unit/relay_stage.h"
 
 #define OUTBOX "outbox+sqlite:shop.db"
@@ -205,6 +207,52 @@ static void answers_that_are_lost(void **state)
     bide_relay_destroy(relay);
 }
 
+/* A target that stores and does not answer (an alarm, a line that is cut) gets a batch once, then one message
+ * at a time until it answers again. */
+static void answers_that_are_lost_for_long(void **state)
+{
+    struct stage *stage = *state;
+    struct bide_relay *relay = make_relay(stage, OUTBOX);
+    char id[16];
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof id, "%03d", i);
+        put(stage, id, "x");
+    }
+    target.lost_answers = 5;
+    go_until(relay, 50 + 4 + 50);
+    for (size_t i = 50; i < 55; i++)
+        assert_string_equal(target.seen[i].id, "000");
+    for (size_t i = 55; i < 104; i++) {
+        snprintf(id, sizeof id, "%03zu", i - 54);
+        assert_string_equal(target.seen[i].id, id); /* in their order */
+    }
+    go_until_rows(relay, stage, 0, "1");
+    assert_int_equal(target.n, 104);
+    bide_relay_destroy(relay);
+}
+
+/* Why each of them was refused is asked of a target that answers. */
+static void away_while_it_refuses(void **state)
+{
+    struct stage *stage = *state;
+    struct bide_relay *relay = make_relay(stage, OUTBOX);
+    char id[16];
+    target.refused = "no";
+    target.answered = 2; /* the batch, and the first of those that are refused */
+    target.away = 100;
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof id, "%03d", i);
+        put(stage, id, "no");
+    }
+    go(relay, 0);
+    assert_int_equal(target.calls, 3); /* each may last for the whole timeout */
+    assert_int_equal(atomic_load(&stage->metrics.target_away), 1);
+    target.away = 0;
+    go_until_rows(relay, stage, 50, "refused IS NOT NULL");
+    assert_int_equal(target.n, 0);
+    bide_relay_destroy(relay);
+}
+
 /* ---- a database that changes ---- */
 
 static void neither_file_nor_table_yet(void **state)
@@ -275,6 +323,30 @@ static void a_long_transaction(void **state)
     go_until_rows(relay, stage, 0, "1");
     assert_string_equal(target.seen[1].id, "b");
     bide_relay_destroy(relay);
+}
+
+/* A relay that is told to end removes what is confirmed, as soon as it can. */
+static void *commits_soon(void *base)
+{
+    struct stage *stage = base;
+    poll(NULL, 0, 300);
+    sql(stage, "COMMIT");
+    return NULL;
+}
+
+static void ends_while_the_database_is_locked(void **state)
+{
+    struct stage *stage = *state;
+    struct bide_relay *relay = make_relay(stage, OUTBOX);
+    pthread_t application;
+    sql(stage, "PRAGMA journal_mode = WAL");
+    put(stage, "a", "x");
+    sql(stage, "BEGIN IMMEDIATE");
+    go_until(relay, 1);
+    assert_int_equal(pthread_create(&application, NULL, commits_soon, stage), 0);
+    bide_relay_destroy(relay);
+    pthread_join(application, NULL);
+    assert_int_equal(rows(stage, "1"), 0);
 }
 
 static void no_database_at_all(void **state)
@@ -436,9 +508,12 @@ static const struct CMUnitTest tests[] = {
     CASE(what_the_target_refuses_blocks_nothing),
     CASE(a_target_that_is_away),
     CASE(answers_that_are_lost),
+    CASE(answers_that_are_lost_for_long),
+    CASE(away_while_it_refuses),
     CASE(neither_file_nor_table_yet),
     CASE(replaced_and_dropped),
     CASE(a_long_transaction),
+    CASE(ends_while_the_database_is_locked),
     CASE(no_database_at_all),
     CASE(a_number_that_is_given_again),
     CASE(another_relay_takes_over),
