@@ -5,12 +5,25 @@
 
 #include "base/alloc.h"
 
-enum { BYTE = 1, SOON = 8, FIRST_US = 1000, FALLBACK_US = 1000 * 1000, KEEP_US = 1000 * 1000 };
+enum { SOON = 8, FIRST_US = 1000, FALLBACK_US = 1000 * 1000, KEEP_US = 1000 * 1000 };
+
+#define BYTES (INT64_C(1) << 40)
+
+/* FNV-1a. Two queues with the same byte would only take turns. */
+static int64_t byte_of(const char *queue)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (; *queue; queue++)
+        hash = (hash ^ (unsigned char)*queue) * UINT64_C(1099511628211);
+    return (int64_t)(hash % BYTES);
+}
 
 bide_code bide_turn_init(struct bide_turn *turn, const char *file, const char *queue, bide_error *error)
 {
     *turn = (struct bide_turn){.lock = {-1}, .watch = -1, .file = bide_strdup(file)};
-    turn->path = queue ? bide_asprintf("%s-relay-%s", file, queue) : bide_asprintf("%s-relay", file);
+    turn->path = bide_asprintf("%s-relay", file);
+    turn->first = queue ? byte_of(queue) : 0;
+    turn->n = queue ? 1 : BYTES;
     if (turn->file && turn->path)
         return BIDE_OK;
     bide_turn_release(turn);
@@ -47,7 +60,8 @@ static void watch(struct bide_turn *turn)
     turn->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (turn->watch >= 0 && inotify_add_watch(turn->watch, turn->path, IN_CLOSE_WRITE | IN_ATTRIB) < 0)
         close_watch(turn);
-    turn->tries = SOON; /* it may have been dropped before the watch was there */
+    if (turn->watch >= 0)
+        turn->tries = SOON; /* it may have been dropped before the watch was there */
 }
 
 static void note_events(struct bide_turn *turn)
@@ -80,7 +94,7 @@ bide_code bide_turn_take(struct bide_turn *turn, int64_t now_us, bool *ret_mine,
         turn->kept_us = now_us;
     }
     note_events(turn);
-    turn->is_mine = bide_sqlite_lock_try(&turn->lock, BYTE);
+    turn->is_mine = bide_sqlite_lock_try_all(&turn->lock, turn->first, turn->n);
     if (turn->is_mine)
         close_watch(turn);
     else

@@ -1,7 +1,9 @@
 /* An outbox and its relay: what was committed is carried, whatever becomes of the database and of the target.
  */
 #include <pthread.h>
+#include <sys/resource.h>
 
+#include "relay/turn.h"
 #include "unit/relay_stage.h"
 
 #define OUTBOX "outbox+sqlite:shop.db"
@@ -404,6 +406,78 @@ static void another_relay_takes_over(void **state)
     bide_relay_destroy(second);
 }
 
+static struct bide_source *make_source_of(struct stage *stage, const char *queue)
+{
+    const struct bide_source_options options = {.config = stage->config,
+        .url = OUTBOX,
+        .queue = queue,
+        .clock = bide_clock_system(),
+        .timeout_ms = SOON_MS};
+    struct bide_source *source = NULL;
+    assert_int_equal(bide_source_create(&options, &source, NULL), BIDE_OK);
+    return source;
+}
+
+static bool claims(struct bide_source *source)
+{
+    bool mine = false;
+    assert_int_equal(source->ops->claim(source, &mine, NULL), BIDE_OK);
+    return mine;
+}
+
+/* A relay of all queues and one of a single queue would carry that queue's rows twice. */
+static void one_of_a_queue_and_one_of_all(void **state)
+{
+    struct stage *stage = *state;
+    struct bide_source *all = make_source_of(stage, NULL), *mail = make_source_of(stage, "mail"),
+                       *same = make_source_of(stage, "mail"), *logs = make_source_of(stage, "logs");
+    put(stage, "a", "x");
+    assert_true(claims(all));
+    assert_false(claims(mail));
+    all->ops->destroy(all, NULL, 0);
+    assert_true(claims(mail));
+    assert_true(claims(logs));
+    assert_false(claims(same));
+    all = make_source_of(stage, NULL);
+    assert_false(claims(all));
+    mail->ops->destroy(mail, NULL, 0);
+    assert_true(claims(same));
+    assert_false(claims(all));
+    same->ops->destroy(same, NULL, 0);
+    logs->ops->destroy(logs, NULL, 0);
+    assert_true(claims(all));
+    all->ops->destroy(all, NULL, 0);
+}
+
+/* Where there is no inotify any more, the turn is asked for once a second. */
+static void a_turn_that_nobody_sees_end(void **state)
+{
+    struct stage *stage = *state;
+    struct bide_turn first, second;
+    struct rlimit before, tight;
+    struct bide_wait wait;
+    bool mine = false;
+    put(stage, "a", "x");
+    assert_int_equal(bide_turn_init(&first, "shop.db", NULL, NULL), BIDE_OK);
+    assert_int_equal(bide_turn_init(&second, "shop.db", NULL, NULL), BIDE_OK);
+    assert_int_equal(bide_turn_take(&first, 0, &mine, NULL), BIDE_OK);
+    assert_true(mine);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)dup(0) + 1; /* for the lock alone */
+    assert_int_equal(close((int)tight.rlim_cur - 1), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(bide_turn_take(&second, 0, &mine, NULL), BIDE_OK);
+    bide_turn_wait(&second, &wait);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_false(mine);
+    assert_int_equal(wait.n_fds, 0);
+    assert_true(wait.timeout_us >= 500 * 1000);
+    bide_turn_release(&second);
+    bide_turn_release(&first);
+}
+
 static void a_lock_file_that_is_removed(void **state)
 {
     struct stage *stage = *state;
@@ -517,6 +591,8 @@ static const struct CMUnitTest tests[] = {
     CASE(no_database_at_all),
     CASE(a_number_that_is_given_again),
     CASE(another_relay_takes_over),
+    CASE(one_of_a_queue_and_one_of_all),
+    CASE(a_turn_that_nobody_sees_end),
     CASE(a_lock_file_that_is_removed),
     CASE(it_looks_seldom),
     CASE(no_memory),

@@ -73,9 +73,10 @@ void bide_sqlite_lock_close(struct bide_sqlite_lock *lock)
     lock->fd = -1;
 }
 
-static int change(const struct bide_sqlite_lock *lock, int64_t byte, int command, short type, short *ret_type)
+static int change(
+    const struct bide_sqlite_lock *lock, int64_t first, int64_t n, int command, short type, short *ret_type)
 {
-    struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = first, .l_len = n};
     int result = fcntl(lock->fd, command, &range);
     if (ret_type)
         *ret_type = range.l_type;
@@ -84,18 +85,23 @@ static int change(const struct bide_sqlite_lock *lock, int64_t byte, int command
 
 bool bide_sqlite_lock_try(const struct bide_sqlite_lock *lock, int64_t byte)
 {
-    return change(lock, byte, F_OFD_SETLK, F_WRLCK, NULL) == 0;
+    return bide_sqlite_lock_try_all(lock, byte, 1);
+}
+
+bool bide_sqlite_lock_try_all(const struct bide_sqlite_lock *lock, int64_t first, int64_t n)
+{
+    return change(lock, first, n, F_OFD_SETLK, F_WRLCK, NULL) == 0;
 }
 
 void bide_sqlite_lock_release(const struct bide_sqlite_lock *lock, int64_t byte)
 {
-    (void)change(lock, byte, F_OFD_SETLK, F_UNLCK, NULL);
+    (void)change(lock, byte, 1, F_OFD_SETLK, F_UNLCK, NULL);
 }
 
 bool bide_sqlite_lock_is_held(const struct bide_sqlite_lock *lock, int64_t byte)
 {
     short type = F_UNLCK;
-    return lock->fd >= 0 && change(lock, byte, F_OFD_GETLK, F_WRLCK, &type) == 0 && type != F_UNLCK;
+    return lock->fd >= 0 && change(lock, byte, 1, F_OFD_GETLK, F_WRLCK, &type) == 0 && type != F_UNLCK;
 }
 
 bool bide_sqlite_lock_is_gone(const struct bide_sqlite_lock *lock, const char *path)

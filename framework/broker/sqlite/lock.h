@@ -48,6 +48,8 @@ void bide_sqlite_lock_close(struct bide_sqlite_lock *lock);
 
 /* False where another object holds the byte. Never waits. */
 bool bide_sqlite_lock_try(const struct bide_sqlite_lock *lock, int64_t byte);
+/* All of n bytes, or none: false where another object holds one of them. */
+bool bide_sqlite_lock_try_all(const struct bide_sqlite_lock *lock, int64_t first, int64_t n);
 void bide_sqlite_lock_release(const struct bide_sqlite_lock *lock, int64_t byte);
 /* Does another object than this one hold the byte? */
 bool bide_sqlite_lock_is_held(const struct bide_sqlite_lock *lock, int64_t byte);
