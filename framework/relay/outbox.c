@@ -11,6 +11,8 @@
 enum {
     TURN_US = 100 * 1000,           /* one call waits so long for other writers; the relay calls again */
     PATIENCE_US = 10 * 1000 * 1000, /* a database that is locked for less is not reported */
+    COMMIT_US = 20 * 1000, /* a commit that waits for readers keeps new ones out, where there is no WAL */
+    REST_US = 100 * 1000,  /* and these are let in before the next try */
     NAP_US = 500,
     BATCH_BYTES = 8 * 1024 * 1024,
 };
@@ -275,16 +277,24 @@ static bide_code settle_one(struct outbox *outbox, const struct bide_taken *item
     return run(outbox, statement, error);
 }
 
+static bide_code commit(struct outbox *outbox, bide_error *error)
+{
+    outbox->busy_until_us = bide_mono_us(outbox->options.clock) + COMMIT_US;
+    return run_alone(outbox, COMMIT, error);
+}
+
 static bide_code settle_all(
     struct outbox *outbox, const struct bide_taken *items, size_t n, bide_error *error)
 {
-    bide_code code = run_alone(outbox, BEGIN, error);
+    bide_code code = run_alone(outbox, BEGIN, error), committed = BIDE_OK;
     for (size_t i = 0; code == BIDE_OK && i < n; i++)
         code = settle_one(outbox, &items[i], error);
     if (code == BIDE_OK)
-        code = run_alone(outbox, COMMIT, error);
+        code = committed = commit(outbox, error);
     if (code != BIDE_OK && !sqlite3_get_autocommit(outbox->db))
         sqlite3_exec(outbox->db, "ROLLBACK", NULL, NULL, NULL);
+    if (committed == BIDE_E_TIMEOUT)
+        usleep(REST_US);
     return code;
 }
 

@@ -6,6 +6,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 
@@ -84,6 +85,32 @@ def another_takes_over(project):
     shop.close()
 
 
+READER = """
+import sqlite3
+for _ in range(3):
+    db = sqlite3.connect("shop.db", timeout=3)
+    db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    db.close()
+"""
+
+
+def a_long_reader(project):
+    """Without write-ahead logging, whoever waits for a reader to end keeps new ones out: the relay lets them in between."""
+    shop = Shop(project, mode="DELETE")
+    project.configure([project.journal_handler()])
+    shop.order(1)
+    reading = shop.db.execute("SELECT type FROM bide_outbox UNION ALL SELECT 'more'")
+    reading.fetchone()
+    relay, worker = shop.relay("--to", project.url), project.worker()
+    wait_until(lambda: len(ran(project)) == 1, 20, lambda: relay.log_tail())
+    reader = subprocess.run([sys.executable, "-c", READER], cwd=project.dir, capture_output=True, text=True)
+    expect(reader.returncode == 0, f"{reader.stderr}{relay.log_tail()}")
+    reading.close()
+    wait_until(lambda: shop.waiting() == 0, 20, lambda: relay.log_tail())
+    expect(relay.stop() == 0 and worker.stop() == 0 and len(ran(project)) == 1, f"{ran(project)}: {relay.log_tail()}")
+    shop.close()
+
+
 def wrong_usage(project):
     project.configure()
     expect("--from" in project.bide("relay", expect=64).stderr, "says what is missing")
@@ -92,4 +119,4 @@ def wrong_usage(project):
     expect("there is sqlite" in project.bide("schema", "oracle", expect=64).stderr, "unknown database")
 
 
-main(one_table, beside_the_workers, another_takes_over, wrong_usage)
+main(one_table, beside_the_workers, another_takes_over, a_long_reader, wrong_usage)
