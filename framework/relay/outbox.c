@@ -21,12 +21,12 @@ enum statement { READ, BEGIN, DELETE, REFUSE, COMMIT, N_STATEMENTS };
 
 static const char *const texts[N_STATEMENTS] = {
     [READ] = "SELECT " BIDE_OUTBOX_COLUMNS " FROM bide_outbox WHERE refused IS NULL AND "
-             "(?3 IS NULL OR queue = ?3) ORDER BY seq LIMIT ?1",
+             "(?3 IS NULL OR queue = ?3) ORDER BY rowid LIMIT ?1",
     [BEGIN] = "BEGIN IMMEDIATE",
     /* A number may be given again once its row is deleted: so the id and the time must be the same, too. */
     [DELETE] =
-        "DELETE FROM bide_outbox WHERE seq = ?1 AND " BIDE_OUTBOX_SENT " = ?2 AND CAST(id AS TEXT) = ?3",
-    [REFUSE] = "UPDATE bide_outbox SET refused = ?3 WHERE seq = ?1 AND " BIDE_OUTBOX_SENT " = ?2",
+        "DELETE FROM bide_outbox WHERE rowid = ?1 AND " BIDE_OUTBOX_SENT " = ?2 AND CAST(id AS TEXT) = ?3",
+    [REFUSE] = "UPDATE bide_outbox SET refused = ?3 WHERE rowid = ?1 AND " BIDE_OUTBOX_SENT " = ?2",
     [COMMIT] = "COMMIT",
 };
 

@@ -43,12 +43,13 @@ void bide_outbox_watch_wait(
 
 /* ---- outbox_rows.c ---- */
 
-/* Together with seq and id it says which row is meant: a number may be given again once its row is deleted.
+/* Together with the row's number and id it says which row is meant: a number may be given again once its row
+ * is deleted. The number is `seq` in the table that bide makes, but may be another one in an application's.
  */
 #define BIDE_OUTBOX_SENT "coalesce(CAST(sent_ms AS INTEGER), 0)"
 /* Columns of the statement that reads. */
 #define BIDE_OUTBOX_COLUMNS                                                                                  \
-    "seq, CAST(id AS TEXT), type, queue, CASE WHEN length(body) <= ?2 THEN body END, length(body), "         \
+    "rowid, CAST(id AS TEXT), type, queue, CASE WHEN length(body) <= ?2 THEN body END, length(body), "       \
     "content_type, headers, due_ms, expires_ms, " BIDE_OUTBOX_SENT
 
 /* The item of the present row. A row that can be no message is REFUSED, with the reason. BIDE_E_NOMEM. */

@@ -88,8 +88,8 @@ static void count(struct bide_relay *relay, const struct bide_taken *item, int64
     if (!metrics)
         return;
     bide_metrics_add(done ? &metrics->carried : &metrics->refused, 1);
-    if (done)
-        bide_histogram_add(&metrics->lag, (now_ms - item->since_ms) * 1000);
+    if (done) /* a row may say that it was sent in the future */
+        bide_histogram_add(&metrics->lag, item->since_ms < now_ms ? (now_ms - item->since_ms) * 1000 : 0);
 }
 
 static void log_refusal(const struct bide_relay *relay, const struct bide_taken *item)

@@ -384,6 +384,36 @@ static void a_number_that_is_given_again(void **state)
     source->ops->destroy(source, NULL, 0);
 }
 
+/* A migration of the application's own made the table, and its key is not the rows' number. */
+static void a_table_of_ones_own(void **state)
+{
+    struct stage *stage = *state;
+    struct bide_relay *relay = make_relay(stage, OUTBOX);
+    sql(stage,
+        "CREATE TABLE bide_outbox (seq BIGINT PRIMARY KEY, id VARCHAR(99), type TEXT, queue TEXT, body BLOB, "
+        "content_type TEXT, headers TEXT, due_ms BIGINT, expires_ms BIGINT, sent_ms BIGINT, refused TEXT)");
+    sql(stage, "INSERT INTO bide_outbox (id, type) VALUES ('a', 'ping'), ('b', 'no type'), ('c', 'ping')");
+    go_until(relay, 2);
+    go_until_rows(relay, stage, 0, "refused IS NULL");
+    assert_int_equal(rows(stage, "id = 'b'"), 1);
+    assert_string_equal(target.seen[0].id, "a");
+    assert_string_equal(target.seen[1].id, "c");
+    assert_int_equal(target.n, 2);
+    bide_relay_destroy(relay);
+}
+
+/* Times that an application made up: 292 million years ahead. */
+static void a_time_of_sending_that_is_none(void **state)
+{
+    struct stage *stage = *state;
+    struct bide_relay *relay = make_relay(stage, OUTBOX);
+    assert_int_equal(bide_outbox_sqlite_make_table(stage->db), SQLITE_OK);
+    sql(stage, "INSERT INTO bide_outbox (type, due_ms, sent_ms) VALUES ('ping', 1, 9223372036854775807)");
+    go_until(relay, 1);
+    go_until_rows(relay, stage, 0, "1");
+    bide_relay_destroy(relay);
+}
+
 /* ---- whose turn it is ---- */
 
 static void another_relay_takes_over(void **state)
@@ -590,6 +620,8 @@ static const struct CMUnitTest tests[] = {
     CASE(ends_while_the_database_is_locked),
     CASE(no_database_at_all),
     CASE(a_number_that_is_given_again),
+    CASE(a_table_of_ones_own),
+    CASE(a_time_of_sending_that_is_none),
     CASE(another_relay_takes_over),
     CASE(one_of_a_queue_and_one_of_all),
     CASE(a_turn_that_nobody_sees_end),
