@@ -319,7 +319,7 @@ static bide_code outbox_claim(struct bide_source *base, bool *ret_mine, bide_err
 {
     struct outbox *outbox = of(base);
     int64_t now_us = bide_mono_us(outbox->options.clock);
-    if (access(outbox->path, F_OK) == 0 || outbox->turn.lock.fd >= 0)
+    if (access(outbox->path, F_OK) == 0 || errno != ENOENT || outbox->turn.lock.fd >= 0)
         return bide_turn_take(&outbox->turn, now_us, ret_mine, error);
     const bide_error absent = {.code = BIDE_E_NOT_FOUND, .text = "there is no such file"};
     note_absence(outbox, true, &absent);

@@ -363,6 +363,18 @@ static void no_database_at_all(void **state)
     bide_relay_destroy(relay);
 }
 
+/* A path that cannot be followed (a loop here; a folder that this user may not enter) is a failure, and no
+ * database that is not there yet. */
+static void a_path_that_cannot_be_followed(void **state)
+{
+    struct stage *stage = *state;
+    assert_int_equal(symlink("loop.db", "loop.db"), 0);
+    struct bide_relay *relay = make_relay(stage, "outbox+sqlite:loop.db");
+    go(relay, 0);
+    assert_int_equal(atomic_load(&stage->metrics.source_away), 1);
+    bide_relay_destroy(relay);
+}
+
 /* A number is given again once its row is deleted: a row that came in its place must not go with it. */
 static void a_number_that_is_given_again(void **state)
 {
@@ -619,6 +631,7 @@ static const struct CMUnitTest tests[] = {
     CASE(a_long_transaction),
     CASE(ends_while_the_database_is_locked),
     CASE(no_database_at_all),
+    CASE(a_path_that_cannot_be_followed),
     CASE(a_number_that_is_given_again),
     CASE(a_table_of_ones_own),
     CASE(a_time_of_sending_that_is_none),
