@@ -32,6 +32,7 @@ struct bide_relay {
     size_t n_queues;
     struct bide_taken items[BIDE_RELAY_BATCH]; /* in hand: those that are settled come first */
     size_t n;
+    size_t window;              /* so many are sent at once */
     int64_t held_us;            /* monotonic: since when there is something in hand */
     bool is_active, knows_turn; /* whose turn it is, and that was logged */
     uint64_t carried, refused;
@@ -219,15 +220,15 @@ static bide_code note_results(struct bide_relay *relay, struct bide_taken *const
     return code;
 }
 
-/* Sends what is still open, in its order. A target that did not answer gets one message until it does: it may
- * store all that comes, and each try would store the batch once more. */
+/* Sends what is still open, in its order. A target that did not answer may have stored all that came, and
+ * each try would store the batch once more: so it gets one message, then twice as many with each answer. */
 static bide_code send_open(struct bide_relay *relay, bide_error *error)
 {
     struct bide_message *messages[BIDE_RELAY_BATCH];
     struct bide_taken *sent[BIDE_RELAY_BATCH];
     bide_sent results[BIDE_RELAY_BATCH] = {BIDE_SENT_UNKNOWN};
-    size_t n = 0, max = relay->target.is_away ? 1 : BIDE_RELAY_BATCH;
-    for (size_t i = 0; i < relay->n && n < max; i++)
+    size_t n = 0;
+    for (size_t i = 0; i < relay->n && n < relay->window; i++)
         if (relay->items[i].end == BIDE_TAKEN_OPEN) {
             sent[n] = &relay->items[i];
             messages[n++] = relay->items[i].message;
@@ -243,6 +244,9 @@ static bide_code send_open(struct bide_relay *relay, bide_error *error)
             code = asked;
             failure = why;
         }
+        relay->window = code != BIDE_OK                        ? 1
+                        : 2 * relay->window < BIDE_RELAY_BATCH ? 2 * relay->window
+                                                               : BIDE_RELAY_BATCH;
     }
     return code == BIDE_OK ? BIDE_OK : bide_fail(error, code, "%s", failure.text);
 }
@@ -398,6 +402,7 @@ bide_code bide_relay_create(
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     }
     relay->options = *options;
+    relay->window = BIDE_RELAY_BATCH;
     relay->source.name = "source";
     relay->target.name = "target";
     *ret_relay = relay;

@@ -229,6 +229,30 @@ static void answers_that_are_lost_for_long(void **state)
     bide_relay_destroy(relay);
 }
 
+/* RabbitMQ with an alarm takes the first message of a connection, and confirms that one alone. */
+static void answers_once_and_no_more(void **state)
+{
+    struct stage *stage = *state;
+    struct bide_relay *relay = make_relay(stage, OUTBOX);
+    struct deadline soon = deadline_in_ms(SOON_MS);
+    char id[16];
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof id, "%03d", i);
+        put(stage, id, "x");
+    }
+    target.lost_answers = 1;
+    go(relay, 0);
+    assert_int_equal(target.n, 50);
+    target.answered = 1;
+    target.lost_answers = 1;
+    while (target.calls < 3 && !deadline_passed(&soon))
+        go(relay, deadline_left_us(&soon));
+    assert_int_equal(target.n, 50 + 1 + 2);
+    go_until(relay, 50 + 1 + 2 + 49);
+    go_until_rows(relay, stage, 0, "1");
+    bide_relay_destroy(relay);
+}
+
 /* Why each of them was refused is asked of a target that answers. */
 static void away_while_it_refuses(void **state)
 {
@@ -340,6 +364,7 @@ static const struct CMUnitTest tests[] = {
     CASE(a_target_that_is_away),
     CASE(answers_that_are_lost),
     CASE(answers_that_are_lost_for_long),
+    CASE(answers_once_and_no_more),
     CASE(away_while_it_refuses),
     CASE(it_looks_seldom),
     CASE(no_memory),
