@@ -305,4 +305,43 @@ static inline void expect_held(void)
     assert_true(broker.last.due_ms >= bide_wall_ms(stage.passage.site.clock) + BIDE_GATE_SHORTEST_MS / 2);
 }
 
+/* ---- a sender that refuses all, and the store as others see it ---- */
+
+static inline bide_code refuse_all(struct bide_sender *sender, struct bide_message *const *messages, size_t n,
+    enum bide_sent *results, bide_error *error)
+{
+    (void)sender, (void)messages;
+    for (size_t i = 0; i < n; i++)
+        results[i] = BIDE_SENT_REFUSED;
+    return bide_fail(error, BIDE_E_DATA, "refused");
+}
+
+static inline void keep(struct bide_sender *sender)
+{
+    (void)sender;
+}
+
+static inline bide_code open_refusing(
+    const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error)
+{
+    static const struct bide_sender_ops ops = {.send = refuse_all, .destroy = keep};
+    static struct bide_sender sender = {.ops = &ops};
+    (void)options, (void)error;
+    *ret_sender = &sender;
+    return BIDE_OK;
+}
+
+static inline struct bide_store *open_store(void)
+{
+    struct bide_store *store;
+    const struct bide_store_options options = {.url = &stage.url,
+        .name_space = "bide",
+        .base_dir = "/",
+        .client_name = "test",
+        .timeout_ms = SOON_MS,
+        .clock = stage.clock ? stage.clock : bide_clock_system()};
+    assert_int_equal(bide_store_open(&options, &store, NULL), BIDE_OK);
+    return store;
+}
+
 #endif

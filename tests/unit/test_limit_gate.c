@@ -173,19 +173,6 @@ static void test_a_throttled_key_voids_its_tickets(void **state)
     all_answers();
 }
 
-static struct bide_store *open_store(void)
-{
-    struct bide_store *store;
-    struct bide_store_options options = {.url = &stage.url,
-        .name_space = "bide",
-        .base_dir = "/",
-        .client_name = "test",
-        .timeout_ms = SOON_MS,
-        .clock = stage.clock};
-    assert_int_equal(bide_store_open(&options, &store, NULL), BIDE_OK);
-    return store;
-}
-
 static void set_terms(const struct bide_limit_terms *terms)
 {
     char text[BIDE_LIMIT_TERMS_TEXT];

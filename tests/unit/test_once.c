@@ -279,30 +279,6 @@ static void test_it_is_held_longer_the_longer_the_store_is_away(void **state)
     assert_int_equal(bide_clerk_away_ms(stage.clerk), 0);
 }
 
-static bide_code refuse_all(struct bide_sender *sender, struct bide_message *const *messages, size_t n,
-    enum bide_sent *results, bide_error *error)
-{
-    (void)sender, (void)messages;
-    for (size_t i = 0; i < n; i++)
-        results[i] = BIDE_SENT_REFUSED;
-    return bide_fail(error, BIDE_E_DATA, "refused");
-}
-
-static void keep(struct bide_sender *sender)
-{
-    (void)sender;
-}
-
-static bide_code open_refusing(
-    const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error)
-{
-    static const struct bide_sender_ops ops = {.send = refuse_all, .destroy = keep};
-    static struct bide_sender sender = {.ops = &ops};
-    (void)options, (void)error;
-    *ret_sender = &sender;
-    return BIDE_OK;
-}
-
 /* The receiver goes on with what was refused. A copy does not wait for a permit that nobody gives back. */
 static void test_a_permit_ends_with_a_run_whose_messages_are_refused(void **state)
 {

@@ -7,19 +7,6 @@
 #define STREAM "stream-0193f9c1-7a55-7c3e-9a10-1f2e3d4c5b6a"
 #define END STREAM ":end@first"
 
-static struct bide_store *open_store(void)
-{
-    struct bide_store *store;
-    const struct bide_store_options options = {.url = &stage.url,
-        .name_space = "bide",
-        .base_dir = "/",
-        .client_name = "test",
-        .timeout_ms = SOON_MS,
-        .clock = bide_clock_system()};
-    assert_int_equal(bide_store_open(&options, &store, NULL), BIDE_OK);
-    return store;
-}
-
 /* A stream of so many members, all sent to `queue`. */
 static void record(const char *queue, int64_t total)
 {
@@ -176,30 +163,6 @@ static void test_what_a_run_has_sent_is_in_the_broker_first(void **state)
     all_answers();
     assert_true(broker.acknowledged[0]);
     expect_end("\"done\":1"); /* alone: the clerk has sent the other one */
-}
-
-static bide_code refuse_all(struct bide_sender *sender, struct bide_message *const *messages, size_t n,
-    enum bide_sent *results, bide_error *error)
-{
-    (void)sender, (void)messages;
-    for (size_t i = 0; i < n; i++)
-        results[i] = BIDE_SENT_REFUSED;
-    return bide_fail(error, BIDE_E_DATA, "refused");
-}
-
-static void keep(struct bide_sender *sender)
-{
-    (void)sender;
-}
-
-static bide_code open_refusing(
-    const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error)
-{
-    static const struct bide_sender_ops ops = {.send = refuse_all, .destroy = keep};
-    static struct bide_sender sender = {.ops = &ops};
-    (void)options, (void)error;
-    *ret_sender = &sender;
-    return BIDE_OK;
 }
 
 /* So many streams of the same row (worker/gates/stream.c) that what the process knew of this one is gone. */

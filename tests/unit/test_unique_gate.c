@@ -7,19 +7,6 @@
 
 #define LIFE 0xABC
 
-static struct bide_store *open_store(void)
-{
-    struct bide_store *store;
-    const struct bide_store_options options = {.url = &stage.url,
-        .name_space = "bide",
-        .base_dir = "/",
-        .client_name = "test",
-        .timeout_ms = SOON_MS,
-        .clock = bide_clock_system()};
-    assert_int_equal(bide_store_open(&options, &store, NULL), BIDE_OK);
-    return store;
-}
-
 /* The key as senders leave it: `count` copies were sent, each in the place of the one before. The last one is
  * what is taken in from now on. */
 static void hold_key(uint64_t count)
