@@ -144,8 +144,7 @@ static void be_started_badly(const struct stage *stage)
         signal(SIGCHLD, SIG_IGN);
         sigprocmask(SIG_BLOCK, &term, NULL);
     }
-    if (stage->nohup)
-        signal(SIGHUP, SIG_IGN);
+    signal(SIGHUP, stage->nohup ? SIG_IGN : SIG_DFL); /* whatever started the tests ignores */
 }
 
 static void supervise(void *user)

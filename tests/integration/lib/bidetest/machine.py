@@ -5,7 +5,9 @@ import multiprocessing
 from bidetest.harness import expect
 from bidetest.process import wakeup_lateness_us
 
-LATE_MS = 5  # beyond what the machine itself is late
+# Beyond what the machine itself is late: this finds a message in a wrong rung of the ladder. test_lateness.py, which
+# runs alone, measures how late messages are.
+LATE_MS = 100
 
 
 def measure_machine(seconds, pipe):
@@ -20,7 +22,7 @@ class Machine:
         multiprocessing.get_context("fork").Process(target=measure_machine, args=(seconds, theirs), daemon=True).start()
 
     def on_time(self, late_ms):
-        """Lateness by name: none is early, none later than the machine at its worst and a few milliseconds more.
+        """Lateness by name: none is early, none later than the machine at its worst and LATE_MS more.
 
         A hop that waits for a thread of the broker meets the machine's delays several times: each counts thrice."""
         worst = self.pipe.recv()
