@@ -24,20 +24,63 @@ static bide_code check_url(
     return code == BIDE_OK ? BIDE_OK : bide_reader_fail(reader, place(at, key), "%s: %s", key, why.text);
 }
 
+/* Of the messages of two relays, which do both carry? *queue: NULL for all. False: none. */
+static bool narrow(const char **queue, const struct bide_relay_config *to)
+{
+    if (!*queue)
+        *queue = to->queue;
+    return !*queue || !to->queue || strcmp(*queue, to->queue) == 0;
+}
+
+/* Do messages of this queue (NULL: of all) come from `at` to where `first` takes them? */
+static bool comes_back(const struct bide_config *config, const struct bide_relay_config *first,
+    const char *at, const char *queue, size_t steps)
+{
+    if (strcmp(at, first->from) == 0)
+        return true;
+    for (size_t i = 0; steps > 0 && i < config->n_relays; i++) {
+        const struct bide_relay_config *next = &config->relays[i];
+        const char *both = queue;
+        if (strcmp(next->from, at) == 0 && narrow(&both, next) &&
+            comes_back(config, first, next->to, both, steps - 1))
+            return true;
+    }
+    return false;
+}
+
+/* Against the ones before it: each message has one relay, and is carried on, but never back. */
+static bide_code check_together(const struct bide_reader *reader, const config_setting_t *at,
+    const struct bide_config *config, const struct bide_relay_config *relay)
+{
+    for (const struct bide_relay_config *other = config->relays; other < relay; other++) {
+        const char *both = relay->queue;
+        if (strcmp(other->name, relay->name) == 0)
+            return bide_reader_fail(reader, at, "relay '%s' is listed twice", relay->name);
+        if (strcmp(other->from, relay->from) == 0 && narrow(&both, other))
+            return bide_reader_fail(reader, place(at, "from"),
+                "relays '%s' and '%s' would carry the same messages: give each a `queue` of its own",
+                other->name, relay->name);
+    }
+    if (strcmp(relay->from, relay->to) == 0)
+        return bide_reader_fail(
+            reader, place(at, "to"), "relay '%s' would carry messages to where they are", relay->name);
+    if (comes_back(config, relay, relay->to, relay->queue, config->n_relays))
+        return bide_reader_fail(reader, place(at, "to"),
+            "what relay '%s' carries would come back by others, for ever: give each a `queue` of its own",
+            relay->name);
+    return BIDE_OK;
+}
+
 static bide_code check_relay(
     const struct bide_reader *reader, const config_setting_t *at, struct bide_config *config, size_t i)
 {
     struct bide_relay_config *relay = &config->relays[i];
     if (!relay->name && !(relay->name = bide_asprintf("relay%zu", i + 1)))
         return bide_reader_nomem(reader);
-    for (size_t j = 0; j < i; j++)
-        if (strcmp(config->relays[j].name, relay->name) == 0)
-            return bide_reader_fail(reader, at, "relay '%s' is listed twice", relay->name);
-    if (strcmp(relay->from, relay->to) == 0)
-        return bide_reader_fail(
-            reader, place(at, "to"), "relay '%s' would carry messages to where they are", relay->name);
     bide_code code = check_url(reader, at, "from", relay->from);
-    return code == BIDE_OK ? check_url(reader, at, "to", relay->to) : code;
+    if (code == BIDE_OK)
+        code = check_url(reader, at, "to", relay->to);
+    return code == BIDE_OK ? check_together(reader, at, config, relay) : code;
 }
 
 bide_code bide_config_check_relays(

@@ -323,8 +323,7 @@ static bide_code outbox_claim(struct bide_source *base, bool *ret_mine, bide_err
         return bide_turn_take(&outbox->turn, now_us, ret_mine, error);
     const bide_error absent = {.code = BIDE_E_NOT_FOUND, .text = "there is no such file"};
     note_absence(outbox, true, &absent);
-    *ret_mine = false;
-    return BIDE_OK;
+    return bide_fail(error, BIDE_E_NOT_FOUND, "outbox %s: %s", outbox->path, absent.text);
 }
 
 static void outbox_wait(struct bide_source *base, struct bide_wait *ret_wait)

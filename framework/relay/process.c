@@ -72,9 +72,9 @@ static bide_code carry(const struct bide_config *config, const struct bide_relay
     code = open_relay(&from, &to, what, metrics, &relay, error);
     if (code == BIDE_OK) {
         go_round(relay, signals);
+        uint64_t carried = bide_relay_destroy(relay);
         if (ret_carried)
-            *ret_carried = bide_relay_carried(relay);
-        bide_relay_destroy(relay);
+            *ret_carried = carried;
     }
     bide_relay_end_close(&to);
     return code;

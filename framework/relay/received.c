@@ -40,15 +40,14 @@ static bide_code add_queue(struct received *received, const char *name, bide_err
         if (strcmp(received->queues[i], name) == 0)
             return BIDE_OK;
     char **queues = bide_realloc(received->queues, (received->n_queues + 1) * sizeof *queues);
-    if (queues)
-        received->queues = queues;
-    if (!queues || !(queues[received->n_queues] = bide_strdup(name)))
+    if (!queues)
+        return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    received->queues = queues;
+    received->base.queues = received->end.broker.options.queues = (const char *const *)queues;
+    if (!(queues[received->n_queues] = bide_strdup(name)))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     received->n_queues++;
-    received->base.queues = (const char *const *)queues;
-    received->base.n_queues = received->n_queues;
-    received->end.broker.options.queues = received->base.queues;
-    received->end.broker.options.n_queues = received->n_queues;
+    received->base.n_queues = received->end.broker.options.n_queues = received->n_queues;
     return BIDE_OK;
 }
 
@@ -282,13 +281,16 @@ static bide_code received_look(
         if (received->options.queue && strcmp(queue->name, received->options.queue) != 0)
             continue;
         depth.waiting += queue->ready > 0 ? queue->ready : 0;
-        depth.waiting += queue->delayed > 0 ? queue->delayed : 0;
+        if (received->options.queue) /* RabbitMQ does not tell it for one queue */
+            depth.waiting += queue->delayed > 0 ? queue->delayed : 0;
         depth.refused += queue->dead > 0 ? queue->dead : 0;
         if (queue->oldest_ready_ms > depth.oldest_ms)
             depth.oldest_ms = queue->oldest_ready_ms;
         if (queue->oldest_ready_ms == BIDE_UNKNOWN_COUNT)
             depth.oldest_ms = BIDE_UNKNOWN_COUNT;
     }
+    if (!received->options.queue)
+        depth.waiting += stats.delayed_total;
     bide_broker_stats_clear(&stats);
     if (code != BIDE_OK && code != BIDE_E_NOT_FOUND)
         return code;

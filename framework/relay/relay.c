@@ -300,17 +300,18 @@ static bool is_mine(struct bide_relay *relay)
     bide_error error;
     if (!is_due(relay, &relay->source))
         return false;
-    if (relay->options.source->ops->claim(relay->options.source, &mine, &error) != BIDE_OK) {
+    bide_code code = relay->options.source->ops->claim(relay->options.source, &mine, &error);
+    if (code != BIDE_OK && code != BIDE_E_NOT_FOUND) {
         fail_end(relay, &relay->source, &error);
         return false;
     }
-    if (mine != relay->is_active || !relay->knows_turn)
+    if (code == BIDE_OK && (mine != relay->is_active || !relay->knows_turn))
         bide_log(BIDE_LOG_INFO, mine ? "relay carries" : "relay waits for its turn: another one carries",
             BIDE_STR("relay", relay->options.name));
     if (!mine && relay->n > 0)
         release_all(relay);
     relay->is_active = mine;
-    relay->knows_turn = true;
+    relay->knows_turn = code == BIDE_OK;
     return mine;
 }
 
@@ -409,17 +410,14 @@ bide_code bide_relay_create(
     return BIDE_OK;
 }
 
-void bide_relay_destroy(struct bide_relay *relay)
+uint64_t bide_relay_destroy(struct bide_relay *relay)
 {
     if (!relay)
-        return;
+        return 0;
     settle_last(relay);
+    uint64_t carried = relay->carried;
     relay->options.source->ops->destroy(relay->options.source, relay->items, relay->n);
     close_sender(relay);
     bide_free(relay);
-}
-
-uint64_t bide_relay_carried(const struct bide_relay *relay)
-{
-    return relay->carried;
+    return carried;
 }

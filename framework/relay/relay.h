@@ -27,14 +27,12 @@ struct bide_relay;
 /* Opens nothing yet. BIDE_E_NOMEM. */
 bide_code bide_relay_create(
     const struct bide_relay_options *options, struct bide_relay **ret_relay, bide_error *error);
-/* Gives back what it has in hand. NULL is fine. */
-void bide_relay_destroy(struct bide_relay *relay);
+/* Settles what is confirmed, for which it may wait five seconds, and gives back what else it has in hand.
+ * Returns how many it has carried. NULL is fine. */
+uint64_t bide_relay_destroy(struct bide_relay *relay);
 
 /* One round: takes, sends, settles what there is. It may take as long as the target's timeout. ret_wait: what
  * to wait for before the next one. Does not fail: what goes wrong is logged, and tried again. */
 void bide_relay_step(struct bide_relay *relay, struct bide_wait *ret_wait);
-
-/* What it has carried so far. */
-uint64_t bide_relay_carried(const struct bide_relay *relay);
 
 #endif

@@ -47,8 +47,9 @@ struct bide_source {
 };
 
 struct bide_source_ops {
-    /* Becomes the relay that carries. *ret_mine false: another relay of this host does; wait says what to
-     * wait for. Called again at any time. A source that several may serve at once says true. */
+    /* Becomes the relay that carries. *ret_mine false: another relay of this host does; BIDE_E_NOT_FOUND: the
+     * source is not there yet; wait says what to wait for. Called again at any time. A source that several
+     * may serve at once says true. */
     bide_code (*claim)(struct bide_source *source, bool *ret_mine, bide_error *error);
     /* Hands out up to max messages (at most BIDE_RELAY_BATCH); does not wait for any. Those that cannot be
      * carried come as REFUSED. max 0: only looks after its connection. */

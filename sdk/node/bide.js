@@ -140,12 +140,13 @@ const OUTBOX = `CREATE TABLE IF NOT EXISTS bide_outbox (
 )`;
 
 // Inserts a message into the table bide_outbox of an open database (node:sqlite or better-sqlite3), in its transaction: it is sent
-// if, and only if, that commits. `bide relay --from outbox+sqlite:FILE` carries it to the broker. Returns the message's id.
+// if, and only if, that commits. The table is in the connection's main database, whatever else is attached to it.
+// `bide relay --from outbox+sqlite:FILE` carries it to the broker. Returns the message's id.
 export function outboxSend(db, type, body, {id = randomUUID(), delay, queue, headers} = {}) {
   if (!type) throw new TypeError('outboxSend: a message needs a type');
   const bytes = body === undefined ? null : body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
-  if (!db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'bide_outbox'").get()) db.exec(OUTBOX);
-  db.prepare('INSERT INTO bide_outbox (id, type, queue, body, headers, due_ms, sent_ms) ' +
+  if (!db.prepare("SELECT 1 FROM main.sqlite_master WHERE name = 'bide_outbox'").get()) db.exec(OUTBOX);
+  db.prepare('INSERT INTO main.bide_outbox (id, type, queue, body, headers, due_ms, sent_ms) ' +
     `SELECT ?, ?, ?, ?, ?, now + ?, now FROM (SELECT ${NOW_MS} AS now)`)
     .run(id, type, queue ?? null, bytes, headers ? JSON.stringify(headers) : null, delay === undefined ? null : milliseconds(delay));
   return id;

@@ -309,7 +309,8 @@ _OUTBOX = f"""CREATE TABLE IF NOT EXISTS bide_outbox (
 def outbox_send(connection: Any, type: str, body: Body = None, id: Optional[str] = None, delay: Optional[Duration] = None,
                 queue: Optional[str] = None, headers: Optional[Mapping[str, str]] = None) -> str:
     """Inserts a message into the table bide_outbox of an open sqlite3 connection, in its transaction: it is sent if, and only if, that
-    commits. Commits nothing itself. `bide relay --from outbox+sqlite:FILE` carries it to the broker. Returns the message's id.
+    commits. Commits nothing itself. The table is in the connection's main database, whatever else is attached to it.
+    `bide relay --from outbox+sqlite:FILE` carries it to the broker. Returns the message's id.
 
         with db:                                          # a transaction of sqlite3
             db.execute("INSERT INTO orders …")
@@ -323,9 +324,9 @@ def outbox_send(connection: Any, type: str, body: Body = None, id: Optional[str]
     elif body is not None and not isinstance(body, bytes):
         body = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     row = (id, type, queue, body, json.dumps(dict(headers)) if headers else None, _milliseconds(delay) if delay is not None else None)
-    insert = ("INSERT INTO bide_outbox (id, type, queue, body, headers, due_ms, sent_ms) "
+    insert = ("INSERT INTO main.bide_outbox (id, type, queue, body, headers, due_ms, sent_ms) "
               "SELECT ?, ?, ?, ?, ?, now + ?, now FROM (SELECT " + _NOW_MS + " AS now)")
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'bide_outbox'").fetchone():
+    if not connection.execute("SELECT 1 FROM main.sqlite_master WHERE name = 'bide_outbox'").fetchone():
         connection.execute(_OUTBOX)
     connection.execute(insert, row)
     return id

@@ -166,6 +166,19 @@ static void a_table_of_ones_own(void **state)
     bide_relay_destroy(relay);
 }
 
+/* Messages go into the connection's main database, also where another one with it has such a table. */
+static void an_attached_database(void **state)
+{
+    struct stage *stage = *state;
+    struct bide_relay *relay = make_relay(stage, OUTBOX);
+    sql(stage, "ATTACH 'other.db' AS other");
+    sql(stage, "CREATE TABLE other.bide_outbox (id)");
+    sql(stage, "CREATE TEMP TABLE bide_outbox (id)");
+    put(stage, "a", "x");
+    go_until(relay, 1);
+    bide_relay_destroy(relay);
+}
+
 /* Times that an application made up: 292 million years ahead. */
 static void a_time_of_sending_that_is_none(void **state)
 {
@@ -299,6 +312,7 @@ static const struct CMUnitTest tests[] = {
     CASE(a_path_that_cannot_be_followed),
     CASE(a_number_that_is_given_again),
     CASE(a_table_of_ones_own),
+    CASE(an_attached_database),
     CASE(a_time_of_sending_that_is_none),
     CASE(another_relay_takes_over),
     CASE(one_of_a_queue_and_one_of_all),

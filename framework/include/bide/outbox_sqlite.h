@@ -82,10 +82,10 @@ static inline int bide_outbox_sqlite_make_table(sqlite3 *db)
 /* The statement that inserts; makes the table where there is none yet. */
 static inline int bide_outbox_sqlite_prepare(sqlite3 *db, sqlite3_stmt **ret_insert)
 {
-    static const char sql[] =
-        "INSERT INTO bide_outbox (id, type, queue, body, content_type, headers, due_ms, expires_ms, sent_ms) "
-        "SELECT ?1, ?2, ?3, ?4, ?5, ?6, now + ?7, now + coalesce(?7, 0) + ?8, now "
-        "FROM (SELECT " BIDE_OUTBOX_SQLITE_NOW " AS now)";
+    static const char sql[] = "INSERT INTO main.bide_outbox (id, type, queue, body, content_type, headers, "
+                              "due_ms, expires_ms, sent_ms) "
+                              "SELECT ?1, ?2, ?3, ?4, ?5, ?6, now + ?7, now + coalesce(?7, 0) + ?8, now "
+                              "FROM (SELECT " BIDE_OUTBOX_SQLITE_NOW " AS now)";
     int status = sqlite3_prepare_v2(db, sql, -1, ret_insert, NULL);
     if (status != SQLITE_ERROR) /* "no such table" is one */
         return status;
@@ -99,7 +99,8 @@ static inline int bide_outbox_sqlite_bind_ms(sqlite3_stmt *insert, int at, int64
 }
 
 /* Inserts the message in the transaction that is open; without one it is a transaction of its own. Begins,
- * commits and rolls back nothing. ret_id (may be NULL): the id that was made, or "" where the message has
+ * commits and rolls back nothing. The table is that of the connection's main database, whatever else is
+ * attached to it. ret_id (may be NULL): the id that was made, or "" where the message has
  * one. Returns SQLITE_OK, or SQLite's code: sqlite3_errmsg says why. */
 static inline int bide_outbox_sqlite_send(
     sqlite3 *db, const bide_outbox_message *message, char ret_id[BIDE_OUTBOX_ID_SIZE])

@@ -167,7 +167,7 @@ test('a message goes into the outbox, in the transaction that is open', () => {
   outboxSend(db, 'mail');
   assert.equal(tables.length, 1); // made once
   assert.match(tables[0], /^CREATE TABLE IF NOT EXISTS bide_outbox/);
-  assert.match(ran[0][0], /^INSERT INTO bide_outbox /);
+  assert.match(ran[0][0], /^INSERT INTO main\.bide_outbox /);
   assert.deepEqual(ran[0][1], [made, 'mail', 'q', Buffer.from('{"to":1}'), '{"a":"b"}', 1500]);
   assert.deepEqual(ran[1][1], ['mine', 'mail', null, new Uint8Array([0]), null, null]);
   assert.equal(ran[2][1][3], null);

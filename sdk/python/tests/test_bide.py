@@ -391,9 +391,11 @@ class Sending(unittest.TestCase):
                         if message.attempt == 1:
                             raise RuntimeError("after its work")
 
+            db.execute("ATTACH ? AS other", (folder + "/other.db",))
+            db.execute("CREATE TABLE other.bide_outbox (id)")
             for attempt in (1, 2, 3):
                 bide.testing.run(work, id="a", attempt=attempt)
-            self.assertEqual(db.execute("SELECT id FROM bide_outbox").fetchall(), [("a-next",)])
+            self.assertEqual(db.execute("SELECT id FROM main.bide_outbox").fetchall(), [("a-next",)])
             db.close()
 
 
