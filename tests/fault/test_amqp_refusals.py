@@ -5,6 +5,7 @@
 
 import json
 import sys
+import threading
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/integration/lib")
 from bidetest.foreign import Foreign  # noqa: E402
@@ -33,6 +34,51 @@ def ran(project):
     for line in project.journal():
         counts[line["id"]] = counts.get(line["id"], 0) + 1
     return counts
+
+
+class Publishing(threading.Thread):
+    """Publishes to a topic, each message on a channel of its own, until it is told to stop; `failure`: what ended it."""
+
+    def __init__(self, project):
+        super().__init__(daemon=True)
+        self.foreign, self.stopping, self.failure, self.sent = Foreign(project), threading.Event(), None, 0
+
+    def run(self):
+        try:
+            while not self.stopping.is_set():
+                self.foreign.open_channel()
+                self.foreign.publish("@.logs", exchange="topic", type="line")
+                self.foreign.channel.close()
+                self.sent += 1
+        except Exception as failure:
+            self.failure = failure
+
+    def stop(self):
+        self.stopping.set()
+        self.join(20)
+        self.foreign.__exit__()
+
+
+def a_leave_closes_no_connections(project):
+    """RabbitMQ 3.10 ends the connection of who publishes its first message to a queue that is being deleted, with 541: a queue
+    is unbound first. Nothing comes twice to the others."""
+    configure(project, topics=[{"name": "logs", "subscriptions": ["geo"]}])
+    project.bide("topic", "join", "geo@logs")
+    senders = [Publishing(project) for _ in range(3)]
+    for sender in senders:
+        sender.start()
+    for _ in range(4):
+        project.bide("topic", "join", "brief@logs")
+        so_far = [sender.sent for sender in senders]
+        wait_until(lambda: all(one.failure or one.sent > n for one, n in zip(senders, so_far)), 20, "all of them send")
+        project.bide("topic", "leave", "brief@logs", "--force")
+    with Foreign(project) as foreign:
+        expect(foreign.depth("brief@logs") is None, "what was left is still there")
+    for sender in senders:
+        sender.stop()
+    expect(not any(sender.failure for sender in senders), f"{[sender.failure for sender in senders]}")
+    sent = sum(sender.sent for sender in senders)
+    wait_until(lambda: project.queue("geo@logs")["ready"] == sent, 20, lambda: f"{sent} are sent: {project.queue('geo@logs')}")
 
 
 class CutAtAcknowledgement(Proxy):
@@ -344,4 +390,4 @@ with SERVER:
     main(exchange_deleted_under_retries, right_taken_away, large_bodies_refused, no_right_to_land, no_right_to_read_later,
          refused_while_it_leaves, no_right_to_bury, one_queue_cannot_be_declared,
          runs_longer_than_the_broker_waits, is_taken_away_while_it_runs, oversized_bodies,
-         link_lost_between_acknowledgements)
+         link_lost_between_acknowledgements, a_leave_closes_no_connections)

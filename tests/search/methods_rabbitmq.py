@@ -50,6 +50,7 @@ METHODS = {
     "admin basic.nack": "not answered; lost with the connection: it goes back all the same",
     "admin channel.close": GOODBYE,
     "admin queue.delete": f"{NOWAIT}; {ADMIN}",
+    "admin queue.unbind": f"of `topic leave`: {ADMIN}; leaving again unbinds what is left, and deletes",
     "admin exchange.delete": f"{NOWAIT}; {ADMIN}",
     "replay confirm.select": ADMIN,
     "replay basic.publish": "nacked or unconfirmed: the letter stays dead, and may live twice",
@@ -87,7 +88,7 @@ ANSWERS = (
 
 # They stand above, but the workload meets them only by chance: no rule has to strike them.
 RARE = {
-    "admin basic.publish", "admin queue.delete", "admin exchange.delete", "admin <channel.close-ok",
+    "admin basic.publish", "admin queue.delete", "admin queue.unbind", "admin exchange.delete", "admin <channel.close-ok",
     "dead-letters confirm.select", "dead-letters basic.publish",
     "intake heartbeat", "courier heartbeat", "courier exchange.bind", "courier <queue.declare-ok",
     "intake connection.close", "courier connection.close",
@@ -95,7 +96,7 @@ RARE = {
 }
 OPERATIONS = tuple(dict.fromkeys(name for name in (*(operation(*name.split()) for name in METHODS), *ANSWERS)
                                  if name not in RARE))
-OF_TOPICS = ("admin queue.delete",)  # they go by with --topics
+OF_TOPICS = ("admin queue.delete", "admin queue.unbind")  # they go by with --topics
 # They go by often in each seed.
 HOT = ("intake <basic.deliver", "intake basic.ack", "courier basic.publish", "courier <basic.ack", "sender basic.publish",
        "command queue.declare", "command queue.bind", "admin basic.consume", "admin <basic.deliver", "command <queue.declare-ok")

@@ -99,19 +99,6 @@ def prepare(project, retry, common):
     project.config = usual
 
 
-# ---- books of a place ----
-
-
-class Copies(Books):
-    """RabbitMQ (3.10.8) ends the connection of who publishes to a queue that is being deleted: 541, a crash of its channel. So
-    what is sent while a subscription leaves may be sent again: copies of a topic, and what the same sender sends to queues."""
-
-    sent_while_leaving = frozenset()
-
-    def repeats(self):
-        return {name: more for name, more in super().repeats().items() if name not in self.sent_while_leaving}
-
-
 # ---- joining and leaving ----
 
 
@@ -127,7 +114,6 @@ class Topics(Errands):
         self.last = {event[2]: event for event in self.events if event[2]}
         self.undone = set(self.last)  # whose last event has not succeeded
         self.joined = dict.fromkeys((BULK, *LISTED), 0.0)  # when the last join had returned; what was left is not here
-        self.leaving = []  # [(since, until)]
         self.has_left, self.emptied = False, None  # `brief`; when its join after that began
 
     def run(self):
@@ -163,10 +149,7 @@ class Topics(Errands):
 
     def leaves(self, name):
         """Whether it returned well."""
-        began = time.time()
-        good = self.call("topic", "leave", name, "--force")
-        self.leaving.append((began, time.time()))
-        if not good:
+        if not self.call("topic", "leave", name, "--force"):
             return False
         self.joined.pop(name, None)
         self.has_left = True
@@ -195,17 +178,10 @@ class Topics(Errands):
         sent = {identity: one if one.began >= joined and not void else replace(one, confirmed=0.0)
                 for identity, one in list(self.sends.sent.items()) if (one.row.get("queue") == BULK) == (name == BULK)}
         work = Work(sent=sent, drops=self.work.drops, failed_moves=self.work.failed_moves)
-        books = Copies(work, journal, letters, self.plan, counts, self.broker)
-        if self.is_rabbitmq and self.leaving:
-            books.sent_while_leaving = self.sent_while_leaving()
+        books = Books(work, journal, letters, self.plan, counts, self.broker)
         if forgiven:  # the subscriptions were away with the rest
             books.reasons = {*books.reasons, "unrouted"}
         return books
-
-    def sent_while_leaving(self):
-        """Nobody knows when what was not confirmed was sent."""
-        return {identity for identity, one in list(self.sends.sent.items()) if not one.began or any(
-            one.began <= until and since <= one.confirmed for since, until in self.leaving)}
 
     def findings(self, books):
         yield from self.sends.complaints

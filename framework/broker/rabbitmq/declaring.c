@@ -288,9 +288,12 @@ static struct bide_rmq_settings *settings_of(const struct bide_rmq_settings *all
     return NULL;
 }
 
-/* Acts on the rows before the ladder's. */
+typedef bide_code subscription_action(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, size_t n, bide_error *error);
+
+/* Acts on the n rows before the ladder's. */
 static bide_code act_on_subscription(struct bide_rmq_link *link, amqp_channel_t channel,
-    const char *subscription, row_action *act, const char *doing, bide_error *error)
+    const char *subscription, subscription_action *act, bide_error *error)
 {
     struct bide_rmq_topology topology;
     struct bide_rmq_settings *one = settings_of(link->settings, subscription);
@@ -298,29 +301,64 @@ static bide_code act_on_subscription(struct bide_rmq_link *link, amqp_channel_t 
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     bide_code code = bide_rmq_topology_init(&topology, one, error);
     if (code == BIDE_OK) {
-        size_t n = topology.n_rows - topology.n_ladder;
-        code = act_on_rows(link, channel, &topology, n, act, doing, error);
+        code = act(link, channel, &topology, topology.n_rows - topology.n_ladder, error);
         bide_rmq_topology_clear(&topology);
     }
     bide_rmq_settings_destroy(one);
     return code;
 }
 
+static bide_code declare_subscription(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, size_t n, bide_error *error)
+{
+    return act_on_rows(link, channel, topology, n, declare_at_once, "joining a topic", error);
+}
+
 bide_code bide_rmq_topology_join(
     struct bide_rmq_link *link, amqp_channel_t channel, const char *subscription, bide_error *error)
 {
-    return act_on_subscription(link, channel, subscription, declare_at_once, "joining a topic", error);
+    return act_on_subscription(link, channel, subscription, declare_subscription, error);
+}
+
+static const char leaving[] = "leaving a topic";
+
+static bool is_of_subscription(const struct bide_rmq_row *row, enum bide_rmq_row_kind kind)
+{
+    return row->kind == kind && bide_queue_topic(row->name);
 }
 
 static int delete_if_subscription(
     struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row)
 {
-    bool is_its = row->kind == BIDE_RMQ_QUEUE && bide_queue_topic(row->name);
+    bool is_its = is_of_subscription(row, BIDE_RMQ_QUEUE);
     return is_its ? delete_at_once(link, channel, row) : AMQP_STATUS_OK;
+}
+
+static bide_code unbind_queue(
+    struct bide_rmq_link *link, amqp_channel_t channel, const struct bide_rmq_row *row, bide_error *error)
+{
+    amqp_queue_unbind(link->amqp, channel, bide_rmq_text(row->name), bide_rmq_text(row->source),
+        bide_rmq_text(row->key), amqp_empty_table);
+    return bide_rmq_check(link->settings, amqp_get_rpc_reply(link->amqp), leaving, error);
+}
+
+/* Nothing may be routed to a queue while it is deleted: the broker (3.10) ends the connection of who
+ * publishes its first message to one then, with 541, and what that had unconfirmed is sent again to all
+ * subscriptions. To unbind what is not bound, or not there, is no failure: who was killed in between leaves
+ * again. */
+static bide_code delete_subscription(struct bide_rmq_link *link, amqp_channel_t channel,
+    const struct bide_rmq_topology *topology, size_t n, bide_error *error)
+{
+    bide_code code = BIDE_OK;
+    for (size_t i = 0; i < n && code == BIDE_OK; i++)
+        if (is_of_subscription(&topology->rows[i], BIDE_RMQ_BIND_QUEUE))
+            code = unbind_queue(link, channel, &topology->rows[i], error);
+    return code == BIDE_OK ? act_on_rows(link, channel, topology, n, delete_if_subscription, leaving, error)
+                           : code;
 }
 
 bide_code bide_rmq_topology_leave(
     struct bide_rmq_link *link, amqp_channel_t channel, const char *subscription, bide_error *error)
 {
-    return act_on_subscription(link, channel, subscription, delete_if_subscription, "leaving a topic", error);
+    return act_on_subscription(link, channel, subscription, delete_subscription, error);
 }
