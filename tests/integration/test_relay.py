@@ -14,7 +14,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest.console import Console, free_port  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.outbox import Shop, bide  # noqa: E402
-from bidetest.project import ROOT  # noqa: E402
+from bidetest.project import BUILD, ROOT  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 
@@ -29,6 +29,27 @@ def one_table(project):
     text = (ROOT / "sdk" / "node" / "bide.js").read_text()
     now, table = (re.search(rf"^const {name} = ([\"`])(.*?)\1;$", text, re.S | re.M).group(2) for name in ("NOW_MS", "OUTBOX"))
     expect(printed == table.replace("${NOW_MS}", now) + ";\n", "the table of sdk/node is another one")
+
+
+def the_example_of_the_docs(project):
+    """docs/outbox.md, exactly as printed; only the plugins are this build's."""
+    if project.broker != "sqlite":
+        return
+    text = (ROOT / "docs" / "outbox.md").read_text().split("## A complete example")[1].split("## Sending")[0]
+    program, config, commands = re.findall(r"```\w*\n(.*?)```", text, re.S)[:3]
+    (project.dir / "shop.py").write_text(program)
+    plugins = 'plugin_dir = "build/release/handlers";'
+    expect(plugins in config, f"another plugin_dir: {config}")
+    project.write_config(config.replace(plugins, f'plugin_dir = "{BUILD}/handlers"; allow_unsafe_plugins = true;'))
+    shop, worker, status = (line.split("#")[0].split() for line in commands.splitlines())
+    subprocess.run(shop, cwd=project.dir, check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "sdk" / "python")})
+    expect(worker[:2] == ["bide", "worker"] and status[:2] == ["bide", "status"], f"{commands}")
+    running = project.worker(*worker[2:])
+    wait_until(lambda: project.journal_count("receipts.ndjson") == 1, 60, running.log_tail)
+    receipt = project.journal("receipts.ndjson")[0]
+    expect((receipt["type"], receipt["outcome"]) == ("receipt", "done") and receipt["lateness_us"] >= 0, f"{receipt}")
+    expect(re.search(r"^RELAY +WAITING.*\n *shop +0 ", project.bide(*status[1:]).stdout, re.M), project.bide(*status[1:]).stdout)
+    expect(running.stop() == 0, running.log_tail())
 
 
 def beside_the_workers(project):
@@ -119,4 +140,4 @@ def wrong_usage(project):
     expect("there is sqlite" in project.bide("schema", "oracle", expect=64).stderr, "unknown database")
 
 
-main(one_table, beside_the_workers, another_takes_over, a_long_reader, wrong_usage)
+main(one_table, the_example_of_the_docs, beside_the_workers, another_takes_over, a_long_reader, wrong_usage)
