@@ -154,8 +154,10 @@ static struct bide_taken item_of(struct bide_delivery *delivery, int64_t now_ms)
     struct bide_taken item = {.message = delivery->message, .delivery = delivery};
     item.since_ms =
         message->due_ms > now_ms || message->sent_ms > message->due_ms ? message->sent_ms : message->due_ms;
-    if (delivery->defect != BIDE_REASON_NONE)
+    if (delivery->defect != BIDE_REASON_NONE) {
         item.end = BIDE_TAKEN_REFUSED;
+        item.why = bide_strdup(delivery->defect_text); /* NULL without memory: refused all the same */
+    }
     return item;
 }
 
@@ -197,9 +199,7 @@ static struct bide_settlement settlement_of(struct bide_taken *item)
         .verdict = verdicts[item->end],
         .reason = defect ? delivery->defect : BIDE_REASON_REJECTED,
         .attempt = delivery->message->attempt - 1, /* it has not been run here */
-        .error = item->why ? item->why
-                 : defect  ? bide_strdup(delivery->defect_text)
-                           : NULL,
+        .error = item->why,
     };
 }
 
