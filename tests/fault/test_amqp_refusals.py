@@ -81,6 +81,21 @@ def a_leave_closes_no_connections(project):
     wait_until(lambda: project.queue("geo@logs")["ready"] == sent, 20, lambda: f"{sent} are sent: {project.queue('geo@logs')}")
 
 
+def a_returned_copy_is_its_own(project):
+    """Dead letters of two subscriptions have one id. Where the queue of one's is gone, that one's come back, and only they."""
+    project.url = SERVER.urls[0]
+    project.configure([handler(project, type="line", on=f"{name}@logs") for name in ("geo", "errors")], 8)
+    worker = project.worker()
+    wait_until(lambda: "worker started" in worker.log_text(), 20, worker.log_tail)
+    with Foreign(project) as foreign:
+        foreign.delete_queue("errors@logs.dead")
+        ids = project.send({"type": "line", "topic": "logs", "id": f"h{n:02d}", "body": {"dead": True}} for n in range(30))
+        wait_until(lambda: (foreign.depth("errors@logs.dead") or 0) >= len(ids), 30, worker.log_tail)
+    letters = sorted((row["queue"], row["id"]) for row in project.dead())
+    expect(letters == sorted((f"{name}@logs", id_) for name in ("geo", "errors") for id_ in ids), f"{letters}")
+    expect(worker.stop() == 0, worker.log_tail())
+
+
 class CutAtAcknowledgement(Proxy):
     """Cuts everything before the client's so many-th acknowledgement of a letter (channel 2) goes through."""
 
@@ -390,4 +405,5 @@ with SERVER:
     main(exchange_deleted_under_retries, right_taken_away, large_bodies_refused, no_right_to_land, no_right_to_read_later,
          refused_while_it_leaves, no_right_to_bury, one_queue_cannot_be_declared,
          runs_longer_than_the_broker_waits, is_taken_away_while_it_runs, oversized_bodies,
-         link_lost_between_acknowledgements, a_leave_closes_no_connections)
+         link_lost_between_acknowledgements, a_leave_closes_no_connections,
+         a_returned_copy_is_its_own)

@@ -113,9 +113,14 @@ static void forget_all(struct bide_rmq_publisher *publisher)
     bide_rmq_wire_init(&publisher->wire, &publisher->link);
 }
 
-static uint32_t hash(amqp_bytes_t bytes)
+static uint32_t mark_more(uint32_t mark, amqp_bytes_t bytes)
 {
-    return bide_hash_more(BIDE_HASH_BEGIN, bytes.bytes, bytes.len);
+    return bide_hash_more(mark, bytes.bytes, bytes.len);
+}
+
+static uint32_t mark_of_address(amqp_bytes_t exchange, amqp_bytes_t key)
+{
+    return mark_more(mark_more(BIDE_HASH_BEGIN, exchange), key);
 }
 
 /* ---- connecting ---- */
@@ -199,8 +204,10 @@ bide_code bide_rmq_publisher_put(struct bide_rmq_publisher *publisher, const str
         &draft->properties, bide_rmq_bytes(body.bytes, body.size), error);
     if (code != BIDE_OK)
         return code;
-    *slot_of(publisher, publisher->next++) = (struct bide_rmq_in_flight){
-        .item = item, .exchange = address->exchange, .id_hash = hash(draft->properties.message_id)};
+    *slot_of(publisher, publisher->next++) = (struct bide_rmq_in_flight){.item = item,
+        .exchange = address->exchange,
+        .mark =
+            mark_more(mark_of_address(publish.exchange, publish.routing_key), draft->properties.message_id)};
     publisher->n_waiting++;
     if (bide_rmq_wire_waiting(&publisher->wire) >= FLUSH_BYTES)
         bide_rmq_wire_flush(&publisher->wire, 0); /* a lost connection shows in the next call of serve */
@@ -222,13 +229,14 @@ void bide_rmq_publisher_ask(struct bide_rmq_publisher *publisher, const char *qu
 
 /* ---- reading ---- */
 
-/* The broker returns a message before it confirms it, so the item is still in flight. */
+/* The broker returns a message before it confirms it, so the item is still in flight. Copies of a message
+ * that was sent to a topic have one id, and their dead letters different addresses. */
 static void note_returned(struct bide_rmq_publisher *publisher, const amqp_basic_properties_t *properties)
 {
-    uint32_t id_hash = hash(properties->message_id);
+    uint32_t mark = mark_more(publisher->return_mark, properties->message_id);
     for (uint64_t tag = publisher->first; tag < publisher->next; tag++) {
         struct bide_rmq_in_flight *slot = slot_of(publisher, tag);
-        if (slot->item && !slot->returned && slot->id_hash == id_hash) {
+        if (slot->item && !slot->returned && slot->mark == mark) {
             slot->returned = true;
             return;
         }
@@ -301,9 +309,12 @@ static bide_code on_method(struct bide_rmq_publisher *publisher, const amqp_fram
         tell_confirm(publisher, nack->delivery_tag, nack->multiple, BIDE_RMQ_REFUSED);
         return BIDE_OK;
     }
-    case AMQP_BASIC_RETURN_METHOD:
+    case AMQP_BASIC_RETURN_METHOD: {
+        const amqp_basic_return_t *returned = method.decoded;
         publisher->expects_return_head = true;
+        publisher->return_mark = mark_of_address(returned->exchange, returned->routing_key);
         return BIDE_OK;
+    }
     case AMQP_CONNECTION_BLOCKED_METHOD:
     case AMQP_CONNECTION_UNBLOCKED_METHOD:
         publisher->link.blocked = method.id == AMQP_CONNECTION_BLOCKED_METHOD;

@@ -29,7 +29,7 @@ typedef void bide_rmq_outcome_sink(void *owner, void *item, enum bide_rmq_outcom
 struct bide_rmq_in_flight {
     void *item; /* NULL: the owner knows its outcome */
     const char *exchange;
-    uint32_t id_hash; /* by which a returned message finds its item */
+    uint32_t mark; /* by which a returned message finds its item */
     bool returned;
 };
 
@@ -45,6 +45,7 @@ struct bide_rmq_publisher {
     uint64_t first, next;
     size_t n_waiting; /* items whose outcome the owner does not know */
     bool expects_return_head;
+    uint32_t return_mark;     /* of the address of the message whose head is expected */
     bool is_asking;           /* a question about a queue waits for its answer */
     bool has_answer;          /* the last question was answered: */
     int64_t answer;           /* messages ready, or -1: there is no such queue */
