@@ -78,7 +78,7 @@ static bool is_due(const struct bide_relay *relay, const struct end *end)
     return bide_reconnect_is_due(&end->retry, bide_mono_us(relay->options.clock));
 }
 
-static void count(struct bide_relay *relay, const struct bide_taken *item, int64_t now_ms)
+static void count(struct bide_relay *relay, const struct bide_taken *item)
 {
     struct bide_relay_metrics *metrics = relay->options.metrics;
     bool done = item->end == BIDE_TAKEN_DONE;
@@ -90,7 +90,8 @@ static void count(struct bide_relay *relay, const struct bide_taken *item, int64
         return;
     bide_metrics_add(done ? &metrics->carried : &metrics->refused, 1);
     if (done) /* a row may say that it was sent in the future */
-        bide_histogram_add(&metrics->lag, item->since_ms < now_ms ? (now_ms - item->since_ms) * 1000 : 0);
+        bide_histogram_add(&metrics->lag,
+            item->since_ms < item->confirmed_ms ? (item->confirmed_ms - item->since_ms) * 1000 : 0);
 }
 
 static void log_refusal(const struct bide_relay *relay, const struct bide_taken *item)
@@ -206,6 +207,7 @@ static bide_code note_results(struct bide_relay *relay, struct bide_taken *const
     const bide_sent *results, size_t n, bide_error *why)
 {
     size_t n_refused = 0;
+    int64_t now_ms = bide_wall_ms(relay->options.clock);
     bide_code code = BIDE_OK;
     for (size_t i = 0; i < n; i++)
         n_refused += results[i] == BIDE_SENT_REFUSED;
@@ -216,6 +218,7 @@ static bide_code note_results(struct bide_relay *relay, struct bide_taken *const
             refuse(relay, sent[i], why->text);
         else if (results[i] == BIDE_SENT_REFUSED && code == BIDE_OK)
             code = refuse_alone(relay, sent[i], why);
+        sent[i]->confirmed_ms = now_ms;
     }
     return code;
 }
@@ -273,9 +276,8 @@ static bide_code settle_ended(struct bide_relay *relay, bide_error *error)
     if (code != BIDE_OK)
         return code;
     BIDE_KILL_POINT("relay/settled");
-    int64_t now_ms = bide_wall_ms(relay->options.clock);
     for (size_t i = 0; i < n; i++)
-        count(relay, &relay->items[i], now_ms);
+        count(relay, &relay->items[i]);
     relay->n -= n;
     memmove(relay->items, relay->items + n, relay->n * sizeof relay->items[0]);
     return BIDE_OK;

@@ -29,6 +29,7 @@ struct bide_taken {
     char *why;                    /* REFUSED: the reason; owned (bide_free); settle frees it */
     enum bide_taken_end end;
     int64_t since_ms;               /* Unix ms: since when it could have been carried */
+    int64_t confirmed_ms;           /* Unix ms: when the target answered */
     int64_t seq;                    /* outbox: the row's number */
     struct bide_delivery *delivery; /* broker */
 };
