@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <string.h>
 
 /* One row a key: `{"sleep_ms": 250}` or `{"dead": true}`. */
 static const struct order_key {
@@ -37,6 +38,15 @@ static bide_code take(
     return BIDE_OK;
 }
 
+static bide_code take_until(const json_t *value, struct orders *orders, bide_error *error)
+{
+    if (!json_is_string(value) || json_string_length(value) >= sizeof orders->until)
+        return bide_fail(error, BIDE_E_DATA, "the body's \"until\" must be a path of less than %zu bytes",
+            sizeof orders->until);
+    memcpy(orders->until, json_string_value(value), json_string_length(value) + 1);
+    return BIDE_OK;
+}
+
 static bide_code take_all(const json_t *root, struct orders *orders, bide_error *error)
 {
     if (!json_is_object(root))
@@ -44,6 +54,12 @@ static bide_code take_all(const json_t *root, struct orders *orders, bide_error 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const json_t *value = json_object_get(root, keys[i].name);
         bide_code code = value ? take(value, &keys[i], orders, error) : BIDE_OK;
+        if (code != BIDE_OK)
+            return code;
+    }
+    const json_t *until = json_object_get(root, "until");
+    if (until) {
+        bide_code code = take_until(until, orders, error);
         if (code != BIDE_OK)
             return code;
     }

@@ -13,6 +13,7 @@ struct orders {
     int64_t fail;           /* the first so many attempts */
     int64_t retry_after_ms; /* the delay those failures ask for; BIDE_BY_POLICY: none */
     int64_t dead, crash, exit, hang;
+    char until[1024]; /* a file that is waited for; empty: none */
 };
 
 /* An empty body orders nothing. Keys nobody knows are left alone: a ledger keeps its own notes there. */

@@ -1,8 +1,8 @@
 /* probe: does to itself what the body tells, and then appends the line of `journal`. For tests and drills.
  *
- * First what takes time (alloc_mb, spin_ms, sleep_ms), then what never returns (crash, exit, hang; their line
- * is written before), then the verdict: retry while attempt <= fail, else dead, else done. A batch does all
- * the messages say before the first line is written, as a handler does that writes once. */
+ * First what takes time (alloc_mb, spin_ms, sleep_ms, until), then what never returns (crash, exit, hang;
+ * their line is written before), then the verdict: retry while attempt <= fail, else dead, else done. A batch
+ * does all the messages say before the first line is written, as a handler does that writes once. */
 #include <bide/handler.h>
 #include <poll.h>
 #include <signal.h>
@@ -33,6 +33,14 @@ static void sleep_for(int64_t ms, bide_context *context)
         int64_t nap = timeout_ms < longest ? timeout_ms + 1 : longest;
         poll(&cancel, 1, (int)(left < nap ? left : nap));
     }
+}
+
+/* Until there is such a file or the run is cancelled. */
+static void wait_for_file(const char *path, bide_context *context)
+{
+    enum { LOOK_MS = 5 };
+    while (path[0] != '\0' && access(path, F_OK) != 0 && !bide_cancelled(context))
+        sleep_for(LOOK_MS, context);
 }
 
 static void spin_for(int64_t ms, const bide_context *context)
@@ -107,6 +115,7 @@ static bool obey(struct journal *journal, const bide_message *message, bide_cont
     }
     spin_for(orders->spin_ms, context);
     sleep_for(orders->sleep_ms, context);
+    wait_for_file(orders->until, context);
     if (orders->crash || orders->exit || orders->hang) {
         journal_write(journal, message, context, "started", &error);
         leave_for_good(orders);

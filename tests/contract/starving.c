@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "contract/cases.h"
 
-enum { MOST = 300, HUNGRY_MS = 400, AGAIN_MS = 10000, ROOM = 16 };
+enum { MOST = 300, HUNGRY_MS = 400, AGAIN_MS = 60000, ROOM = 16 };
 
 /* Counted by all threads of the adapter. */
 struct hunger {

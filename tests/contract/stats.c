@@ -83,7 +83,7 @@ static void oldest_that_was_delayed(void **state)
 {
     struct fixture *fixture = *state;
     bide_error error;
-    enum { DELAY_MS = 1500 }; /* time enough to see that it is delayed */
+    enum { DELAY_MS = 3000 }; /* time enough to see that it is delayed */
     int64_t due_ms = now_ms() + DELAY_MS;
     fixture_fill(fixture, 0, 0, 1, DELAY_MS);
     fixture_expect_counts(fixture, 0, 0, 1, 0, 0);

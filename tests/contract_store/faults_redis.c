@@ -115,7 +115,6 @@ static void the_server_comes_back_without_its_last_writes(void **state)
 static void holders_survive_a_restart(void **state)
 {
     struct fixture *fixture = *state;
-    struct deadline deadline = deadline_in_ms(2500);
     int64_t wait_ms;
     bide_error error;
     assert_true(apply(fixture->store, acquire("k", "a", 1))->ok);
@@ -124,6 +123,7 @@ static void holders_survive_a_restart(void **state)
     for (struct deadline away = deadline_in_ms(3500); !deadline_passed(&away);)
         deadline_nap(&away);
     server(fixture, "restart");
+    struct deadline deadline = deadline_in_ms(1500);
     while (!deadline_passed(&deadline)) {
         assert_false(apply(fixture_other(fixture), acquire("k", "b", 1))->ok);
         deadline_nap(&deadline);

@@ -142,7 +142,7 @@ def refused_publisher(project):
     sender.stdin.write(json.dumps({"type": "probe", "id": "elsewhere", "delay": "1h"}).encode() + b"\n")
     sender.stdin.flush()
     confirmed = lambda: (project.dir / "send.out").read_text().split()  # noqa: E731
-    wait_until(lambda: confirmed() == ["elsewhere"], 20, "the sender runs")
+    wait_until(lambda: confirmed() == ["elsewhere"], 60, "the sender runs")
     with SERVER.frozen_node(third):
         SERVER.kill_node(node)  # nobody can elect another leader yet
         sender.stdin.write(json.dumps({"type": "probe", "id": "waits"}).encode() + b"\n")
@@ -150,7 +150,7 @@ def refused_publisher(project):
         time.sleep(1.5)  # it is refused meanwhile, again and again
         expect(confirmed() == ["elsewhere"], f"{confirmed()}")
     wait_until(lambda: "waits" in confirmed(), BACK_S, lambda: (project.dir / "send.log").read_text()[-2000:])
-    expect(sender.wait(20) == 0, (project.dir / "send.log").read_text()[-2000:])
+    expect(sender.wait(60) == 0, (project.dir / "send.log").read_text()[-2000:])
     SERVER.start_node(node)
 
 

@@ -66,7 +66,7 @@ def connection_frozen(project):
         worker = project.worker()
         reaches(project, worker, 2000)
         proxy.freeze()
-        wait_until(lambda: re.search("heartbeat[^=]|no answer", worker.log_text()), 15,
+        wait_until(lambda: re.search("heartbeat[^=]|no answer", worker.log_text()), 60,
                    lambda: f"the worker notices: {worker.log_tail()}")
         proxy.resume()
         goes_on(project, worker, "freeze")
@@ -108,7 +108,7 @@ def queue_deleted_under_a_consumer(project):
     worker = project.worker()
     project.send([{"type": "probe", "id": "before"}])
     reaches(project, worker, 1)
-    wait_until(lambda: project.left() == 0, 10, "acknowledged")
+    wait_until(lambda: project.left() == 0, 60, "acknowledged")
     for round_, queue in enumerate(("default", "default.landing"), 1):
         with Foreign(project) as foreign:
             foreign.delete_queue(queue)
@@ -129,10 +129,10 @@ def memory_alarm(project):
     reaches(project, worker, 200)
     SERVER.ctl("set_vm_memory_high_watermark", "0.0000001")
     try:
-        done = project.bide("send", "probe", "{}", "--id", "refused", expect=69, seconds=60)
+        done = project.bide("send", "probe", "{}", "--id", "refused", expect=69, seconds=120)
         print(f"while the alarm is on: {done.stderr.strip()}")
         expect(re.search("alarm|memory", done.stderr), f"{done.stderr}")
-        wait_until(lambda: sum(line["outcome"] == "done" for line in project.journal()) >= 1990, 30,
+        wait_until(lambda: sum(line["outcome"] == "done" for line in project.journal()) >= 1990, 60,
                    lambda: f"consuming goes on: {project.journal_count()}: {worker.log_tail()}")
         expect(worker.running(), worker.log_tail())
     finally:
@@ -158,11 +158,11 @@ def handler_longer_than_the_heartbeat(project):
     configure(project, SERVER.urls[0] + "?heartbeat=2")
     worker = project.worker()
     project.send({"type": "probe", "id": f"slow{n}", "body": {"sleep_ms": 8000}} for n in range(THREADS))
-    wait_until(lambda: project.queue("default")["ready"] == 0, 20, "all are taken")
-    before = wait_until(connections, 10, "the worker's connections are listed")
+    wait_until(lambda: project.queue("default")["ready"] == 0, 60, "all are taken")
+    before = wait_until(connections, 60, "the worker's connections are listed")
     reaches(project, worker, THREADS, 20)
     expect(connections() == before, f"a connection was replaced: {before} became {connections()}")
-    wait_until(lambda: project.left() == 0, 10, "acknowledged")
+    wait_until(lambda: project.left() == 0, 60, "acknowledged")
     expect(worker.stop() == 0, worker.log_tail())
     runs = sorted((line["id"], line["attempt"], line["outcome"]) for line in project.journal())
     expect(runs == [(f"slow{n}", 1, "done") for n in range(THREADS)], f"{runs}")

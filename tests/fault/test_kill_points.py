@@ -78,7 +78,7 @@ def close(project, prefix, sent, most, name):
     def books():
         runs = [line for line in project.journal() if line["id"].startswith(prefix)]
         return ledger.close(sent, runs, [row for row in project.dead() if row["id"].startswith(prefix)])
-    wait_until(lambda: project.left() == 0 and not books().lost, 20, lambda: f"{name}: {books()}; {project.status()}")
+    wait_until(lambda: project.left() == 0 and not books().lost, 60, lambda: f"{name}: {books()}; {project.status()}")
     found = books()
     expect(found.balanced(), f"{name}: {found}")
     expect(found.duplicate_ends() <= most, f"{name}: more than {most} ended twice: {found}")
@@ -123,7 +123,7 @@ def a_worker_is_killed(project):
         os.environ.update(env)
         worker = project.worker()
         os.environ.pop("BIDE_KILL_AT")
-        wait_until(reached.exists, 20, lambda: f"{name} was not reached: {worker.log_tail()}")
+        wait_until(reached.exists, 60, lambda: f"{name} was not reached: {worker.log_tail()}")
         close(project, f"w{number}-", sent, PREFETCH + THREADS + MESSAGES // 6 + FOREIGN, name)
         expect("SIGKILL" in worker.log_text(), f"{name}: nobody was killed: {worker.log_tail()}")
         expect(worker.stop() == 0, worker.log_tail())
@@ -136,13 +136,14 @@ def a_replay_is_killed(project):
     for number, (name, spread) in enumerate(ways):
         env, reached = environment(project, name, 1)
         sent = project.send({"type": "probe", "id": f"r{number}-{k:03d}", "body": {"dead": True}} for k in range(MESSAGES))
-        project.bide("worker", "--exit-idle", "300ms")
+        all_dead = lambda: {row["id"] for row in project.dead()} == set(sent) and project.left() == 0  # noqa: E731
+        project.work_off(all_dead)
         done = project.bide("dead", "retry", "--all", *spread, expect=None, env=env)
         expect(reached.exists() and done.returncode == -9, f"{name} was not reached: {done.returncode} {done.stderr}")
-        project.bide("worker", "--exit-idle", "300ms")
+        project.work_off(all_dead)
         close(project, f"r{number}-", sent, MESSAGES, name)
         project.bide("dead", "retry", "--all")
-        project.bide("worker", "--exit-idle", "300ms")
+        project.work_off(all_dead)
         close(project, f"r{number}-", sent, MESSAGES, f"{name}, again")
         project.bide("dead", "drop", "--all")
         reached.unlink()
@@ -179,12 +180,12 @@ def a_clock_is_killed(project):
     environments = [environment(project, name, 1) for name in points(project, "clock")]
     workers = [project.worker(env=env) for env, _ in environments]  # each dies at a point of its own
     for env, reached in environments:
-        wait_until(reached.exists, 30, lambda: f"{env} was not reached: {[worker.log_tail() for worker in workers]}")
+        wait_until(reached.exists, 60, lambda: f"{env} was not reached: {[worker.log_tail() for worker in workers]}")
     died_ms = int(time.time() * 1000)
 
     def slots():
         return sorted(int(line["id"].split("@")[1]) for line in project.journal() if "@" in line["id"])
-    wait_until(lambda: slots() and slots()[-1] > died_ms + 6000, 30, lambda: f"{slots()}; {workers[0].log_tail()}")
+    wait_until(lambda: slots() and slots()[-1] > died_ms + 6000, 60, lambda: f"{slots()}; {workers[0].log_tail()}")
     for worker in workers:
         expect("console, clock or relay died" in worker.log_text(), f"nobody was killed: {worker.log_tail()}")
         expect(worker.stop() == 0, worker.log_tail())
@@ -202,14 +203,14 @@ def a_relay_is_killed(project):
         env, reached = environment(project, name, 1)
         ids = [shop.order(k, prefix=f"{number}-") for k in range(MESSAGES)]
         killed = shop.relay("--to", project.url, env=env)
-        wait_until(reached.exists, 20, lambda: f"{name} was not reached: {killed.log_tail()}")
-        expect(killed.wait(20) == -9, f"{name}: nobody was killed")
+        wait_until(reached.exists, 60, lambda: f"{name} was not reached: {killed.log_tail()}")
+        expect(killed.wait(60) == -9, f"{name}: nobody was killed")
         second = shop.relay("--to", project.url)
-        wait_until(lambda: set(ids) <= {line["id"] for line in project.journal()}, 20, lambda: f"{name}: {second.log_tail()}")
-        wait_until(lambda: "relay carries" in second.log_text() and shop.waiting() == 0, 20, lambda: f"{name}: {second.log_tail()}")
+        wait_until(lambda: set(ids) <= {line["id"] for line in project.journal()}, 60, lambda: f"{name}: {second.log_tail()}")
+        wait_until(lambda: "relay carries" in second.log_text() and shop.waiting() == 0, 60, lambda: f"{name}: {second.log_tail()}")
         expect(second.stop() == 0, second.log_tail())
         seen += MESSAGES
-    wait_until(lambda: project.left() == 0, 20, project.status)
+    wait_until(lambda: project.left() == 0, 60, project.status)
     runs = [line["id"] for line in project.journal()]
     expect(len(set(runs)) == seen and len(runs) <= 2 * seen, f"{len(runs)} runs of {seen}")
     expect(worker.stop() == 0, worker.log_tail())

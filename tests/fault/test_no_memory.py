@@ -45,7 +45,7 @@ def what_it_was_given_ends(project):
     memory = Memory(project)
     configure(project, project.url)
     worker = project.worker(env=memory.env)
-    wait_until(lambda: "worker started" in worker.log_text(), 20, worker.log_tail)
+    wait_until(lambda: "worker started" in worker.log_text(), 60, worker.log_tail)
     memory.fails_one_in(ONE_IN[project.broker])
     sent = project.send(mix(MESSAGES))
     reaches(project, worker, HUNGRY, 150)

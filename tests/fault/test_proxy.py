@@ -59,7 +59,7 @@ class Scene:
             if cut < 3:
                 self.proxy.truncate_after(self.draw.randrange(LONGEST))
             text = "".join(faults.line(row) for row in left)
-            done = self.project.bide("send", "--lines", text=text, expect=None, seconds=60)
+            done = self.project.bide("send", "--lines", text=text, expect=None, seconds=120)
             expect(done.returncode in (0, 69), f"exit {done.returncode}: {done.stderr[-500:]}")
             confirmed = done.stdout.split()
             sent += confirmed
@@ -108,7 +108,7 @@ def steps_of_a_sending(project):
             resume = threading.Timer(FROZEN_S, proxy.resume)
             resume.start()
             identity = f"{what}{piece}"
-            done = project.bide("send", "probe", "{}", "--id", identity, "--broker", through, expect=None, seconds=60)
+            done = project.bide("send", "probe", "{}", "--id", identity, "--broker", through, expect=None, seconds=120)
             resume.cancel()
             expect(done.returncode in (0, 69), f"{identity}: exit {done.returncode}: {done.stderr[-500:]}")
             return identity, done.returncode, proxy.pieces
@@ -139,8 +139,8 @@ def cut_while_working(project):
         for cut in range(1, 9):
             reaches(project, worker, 300 * cut)
             scene.proxy.truncate_after(scene.draw.randrange(LONGEST))
-            wait_until(lambda: scene.proxy.truncated == cut, 15, lambda: f"cut {cut} happens: {worker.log_tail()}")
-            goes_on(project, worker, f"cut {cut}", 15)
+            wait_until(lambda: scene.proxy.truncated == cut, 60, lambda: f"cut {cut} happens: {worker.log_tail()}")
+            goes_on(project, worker, f"cut {cut}", 60)
         scene.close_books([worker], sent, 8 * IN_FLIGHT)
 
 
@@ -150,19 +150,19 @@ def cut_while_replaying(project):
         scene.configure(scene.direct)
         sent = project.send({"type": "probe", "id": f"r{n:04d}", "body": {"dead": True}} for n in range(400))
         worker = project.worker()
-        wait_until(lambda: project.left() == 0 and len(project.dead()) == len(sent), 40, "all are dead")
+        wait_until(lambda: project.left() == 0 and len(project.dead()) == len(sent), 60, "all are dead")
         expect(worker.stop() == 0, worker.log_tail())
         failed = 0
         for _ in range(6):
             scene.configure(scene.through)
             scene.proxy.truncate_after(scene.draw.randrange(LONGEST))
-            done = project.bide("dead", "retry", "--all", expect=None, seconds=60)
+            done = project.bide("dead", "retry", "--all", expect=None, seconds=120)
             expect(done.returncode in (0, 69), f"exit {done.returncode}: {done.stderr[-500:]}")
             failed += done.returncode != 0
             scene.proxy.allowed = None
             scene.configure(scene.direct)
             worker = project.worker()
-            wait_until(lambda: project.left() == 0 and len(project.dead()) >= len(sent), 40,
+            wait_until(lambda: project.left() == 0 and len(project.dead()) >= len(sent), 60,
                        lambda: f"all are dead again: {project.status()}")
             expect(worker.stop() == 0, worker.log_tail())
         print(f"{failed} of 6 replays ended early, {scene.proxy.truncated} cuts")
@@ -179,9 +179,9 @@ def frozen_and_slow(project):
         reaches(project, worker, 300)
         scene.proxy.freeze()
         words = {"rabbitmq": "heartbeat", "redis": "no answer"}[project.broker]
-        wait_until(lambda: words in worker.log_text(), 15, lambda: f"the worker notices: {worker.log_tail()}")
+        wait_until(lambda: words in worker.log_text(), 60, lambda: f"the worker notices: {worker.log_tail()}")
         scene.proxy.resume()
-        goes_on(project, worker, "freeze", 15)
+        goes_on(project, worker, "freeze", 60)
         scene.proxy.delay = 0.03
         sent += scene.send(mix(100, "slow"))
         scene.proxy.allowed = None

@@ -33,10 +33,10 @@ def nobody_wakes_it(project):
         worker = project.worker()
         first = project.send([{"type": "probe", "id": "first"}])
         waiting = "{%s}:q:default:waiting" % project.name_space
-        wait_until(lambda: project.all_ended(first) and server.ask("SCARD", waiting) == "1", 20, lambda: f"it waits: {worker.log_tail()}")
+        wait_until(lambda: project.all_ended(first) and server.ask("SCARD", waiting) == "1", 60, lambda: f"it waits: {worker.log_tail()}")
         expect(server.ask("DEL", waiting) == "1", "there was nothing to delete")
         sent = first + project.send([{"type": "probe", "id": "second"}])
-        wait_until(lambda: project.all_ended(sent), 40, lambda: f"{project.status()} {worker.log_tail()}")
+        wait_until(lambda: project.all_ended(sent), 60, lambda: f"{project.status()} {worker.log_tail()}")
         close_books(project, [worker], sent, 0)
 
 

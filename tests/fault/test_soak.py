@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # brokers: sqlite rabbitmq redis
 # seconds: 300
-"""Faults at random for 45 s, or BIDE_SOAK_MINUTES: workers, their processes and brokers are killed, messages are delayed,
+"""Faults at random for 30 s, or BIDE_SOAK_MINUTES: workers, their processes and brokers are killed, messages are delayed,
 fail, crash, hang, are replayed. Then: sent = done or dead, duplicates within what was in flight, memory flat.
 BIDE_SOAK_SEED repeats a run's choices."""
 

@@ -80,7 +80,7 @@ def many_pushes_one_run(project):
     last = project.send([{**push, "body": "y" * 2000, "delay": "2s"}])
     bounded = project.send([{**push, "unique": "bounded", "max_wait": "2s", "delay": f"{delay}s"} for delay in (1, 60, 90)])
     worker = project.worker()
-    wait_until(lambda: len(project.journal()) == 2, 20, lambda: f"two have run: {project.journal()} {worker.log_tail()}")
+    wait_until(lambda: len(project.journal()) == 2, 60, lambda: f"two have run: {project.journal()} {worker.log_tail()}")
     done = {line["id"]: line for line in project.journal()}
     expect(set(done) == {last[0], bounded[-1]}, f"not the latest ran: {done}")
     expect(done[last[0]]["body_bytes"] == 2000, f"not the latest body: {done}")
@@ -92,31 +92,32 @@ def what_was_replaced_never_runs(project):
     """The copies lie in the broker until they are due; each is acknowledged then."""
     configure(project)
     push = {"type": "probe", "unique": "k", "on_conflict": "replace", "body": {}}
-    project.send({**push, "delay": f"{delay}ms"} for delay in range(3000, 3020))
-    last = project.send([{**push, "delay": "5s"}, {**push, "delay": "100ms"}])[-1]
+    project.send({**push, "delay": f"{delay}ms"} for delay in range(500, 520))
+    last = project.send([{**push, "delay": "1s"}, {**push, "delay": "100ms"}])[-1]
     expect([line["id"] for line in run_all(project, [last])] == [last], f"{project.journal()}")
 
 
 def extending_keeps_the_message(project):
     configure(project)
     first = project.send([{"type": "probe", "unique": "k", "delay": "500ms", "body": {}}])
+    begun = time.time()
     second = project.bide("send", "probe", "--unique", "k", "--on-conflict", "extend", "--delay", "3s")
     expect(second.stdout.split() == first and "duplicate" in second.stderr, f"{second}")
-    begun = time.time()
     lines = run_all(project, first)
     expect([line["id"] for line in lines] == first, f"{lines}")
-    expect(lines[0]["started_us"] / 1e6 - begun > 2, f"it was not moved: {lines}")
+    expect(lines[0]["started_us"] / 1e6 - begun >= 2.99, f"it was not moved: {lines}")
 
 
 def a_trigger_meanwhile_is_one_more_run(project):
     configure(project)
-    first = project.send([{"type": "probe", "unique": "k", "body": {"sleep_ms": 2500}}])
+    first = project.send([{"type": "probe", "unique": "k", "body": {"until": "go"}}])
     worker = project.worker()
     console = LocalConsole(project, worker)
-    wait_until(lambda: console.is_ready() and console.handler("probe")["running"] == 1, 20, "it runs")
-    trigger = {"type": "probe", "unique": "k", "on_conflict": "replace", "delay": "3s", "body": {}}
+    wait_until(lambda: console.is_ready() and console.handler("probe")["running"] == 1, 60, "it runs")
+    trigger = {"type": "probe", "unique": "k", "on_conflict": "replace", "delay": "1s", "body": {}}
     more = project.send([trigger] * 3)
-    wait_until(lambda: have_run(project, [first[0], more[-1]]), 20, lambda: f"both ran: {project.status()}")
+    project.release()
+    wait_until(lambda: have_run(project, [first[0], more[-1]]), 60, lambda: f"both ran: {project.status()}")
     expect([line["id"] for line in project.journal()] == [first[0], more[-1]], f"{project.journal()}")
     expect(worker.stop() == 0, worker.log_tail())
 
@@ -130,7 +131,7 @@ def cancelled_and_moved_by_key(project):
     expect(project.bide("cancel", "--key", "nobody", expect=65).stdout.split() == ["nobody", "unknown"], "of no key")
     earlier = project.bide("reschedule", "--key", "c", "--delay", "0s", expect=78 if project.broker == "rabbitmq" else 0)
     expect(("replace" in earlier.stderr) == (project.broker == "rabbitmq"), f"{earlier}")
-    again = project.send([{**row, "unique": "a"}])
+    again = project.send([{**row, "unique": "a", "delay": "500ms"}])
     begun = time.time()
     ran = {line["id"]: line["started_us"] / 1e6 - begun for line in run_all(project, [ids["b"], ids["c"], *again])}
     expect(set(ran) == {ids["b"], ids["c"], again[0]}, f"{ran} of {ids} and {again}")
@@ -140,8 +141,7 @@ def cancelled_and_moved_by_key(project):
 def a_dead_letter_frees_its_key(project):
     configure(project)
     dead = project.send([{"type": "probe", "unique": "k", "body": {"dead": True}}, {"type": "nobody", "unique": "n", "body": {}}])
-    project.bide("worker", "--exit-idle", "1s")
-    expect(sorted(row["id"] for row in project.dead()) == sorted(dead), f"{project.dead()}")
+    project.work_until(lambda: sorted(row["id"] for row in project.dead()) == sorted(dead) and project.left() == 0)
     later = project.send([{"type": "probe", "unique": key, "delay": "1h", "body": {}} for key in ("k", "n")])
     expect(not set(later) & set(dead), "the key of a dead letter is taken")
 
@@ -153,8 +153,7 @@ def a_retried_letter_takes_its_key_again(project):
     sent = project.send([{"type": "probe", "unique": "k", "body": {"dead": True}}, {"type": "probe", "unique": "n", "body": {"dead": True}},
                          {"type": "probe", "body": {"dead": True}}, {**push, "delay": "1h"}, push])
     dead = [*sent[:3], sent[4]]
-    project.bide("worker", "--exit-idle", "1s")
-    expect(sorted(row["id"] for row in project.dead()) == sorted(dead), f"{project.dead()}")
+    project.work_until(lambda: sorted(row["id"] for row in project.dead()) == sorted(dead))
     waits = {"type": "probe", "delay": "1h", "body": {}}
     holder = project.send([{**waits, "unique": "k"}, {**waits, "unique": "pushed"}])
     done = project.bide("dead", "retry", "--all", "--spread", "1s", "--json", expect=65)
@@ -166,8 +165,7 @@ def a_retried_letter_takes_its_key_again(project):
     project.bide("cancel", "--key", "pushed")
     project.bide("dead", "retry", sent[4])
     expect(project.send([{**waits, "unique": "pushed"}]) == [sent[4]], "the letter has no key")
-    project.bide("worker", "--exit-idle", "2s")
-    expect(sorted(row["id"] for row in project.dead()) == sorted(dead), f"{project.dead()}")
+    project.work_until(lambda: sorted(row["id"] for row in project.dead()) == sorted(dead))
     free = project.send([{**waits, "unique": key} for key in ("n", "pushed")])
     expect(not set(free) & set(sent), "a letter that died again keeps its key")
 
@@ -186,7 +184,7 @@ def cancelling_frees_the_key(project):
     project.bide("cancel", "--all", "--type", "other")
     worker = project.worker()
     console = LocalConsole(project, worker)
-    wait_until(console.is_ready, 20, "the console answers")
+    wait_until(console.is_ready, 60, "the console answers")
     said = console.post("/messages/cancel", {"ids": [sent[2]]})
     expect(json.loads(said[1]) == [{"id": sent[2], "result": "cancelled"}], f"{said}")
     said = console.post("/messages/cancel", {"key": "h"})
@@ -224,14 +222,14 @@ def a_key_for_a_time(project):
     first = project.send([{**row, "unique": "done"}, {**row, "unique": "waits", "delay": "5s"}])
     since = time.monotonic()
     worker = project.worker()
-    wait_until(lambda: len(project.journal()) == 1, 10, lambda: f"one is done: {project.status()}")
+    wait_until(lambda: len(project.journal()) == 1, 60, lambda: f"one is done: {project.status()}")
     again = [{**row, "unique": "done"}, {**row, "unique": "waits"}]
     if time.monotonic() - since < 3:
         expect(project.send(again) == first, "a key was free before its time")
-    wait_until(lambda: time.monotonic() - since > 4.2, 10, lambda: "the time is over")
+    wait_until(lambda: time.monotonic() - since > 4.2, 60, lambda: "the time is over")
     second = project.send(again)
     expect(not set(second) & set(first), "a key was taken after its time")
-    wait_until(lambda: have_run(project, first + second), 20, lambda: f"all ran: {project.status()}")
+    wait_until(lambda: have_run(project, first + second), 60, lambda: f"all ran: {project.status()}")
     expect(sorted(line["id"] for line in project.journal()) == sorted(first + second), f"{project.journal()}")
     expect(worker.stop() == 0, worker.log_tail())
 
@@ -267,7 +265,7 @@ def a_worker_is_killed(project):
         row = {"type": "probe", "unique": step, "body": {}}
         sent = project.send([row])
         worker = project.worker(env=env)
-        wait_until(lambda: reached.exists() and project.left() == left and project.journal(), 30, lambda: f"{step}: {project.status()} {worker.log_tail()}")
+        wait_until(lambda: reached.exists() and project.left() == left and project.journal(), 60, lambda: f"{step}: {project.status()} {worker.log_tail()}")
         expect("SIGKILL" in worker.log_text(), f"{step}: nobody was killed: {worker.log_tail()}")
         runs = sum(line["id"] == sent[0] for line in project.journal())
         most = 1 if step == "worker/key-runs" else 2

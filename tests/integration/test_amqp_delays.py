@@ -27,7 +27,7 @@ def running(project, queue, **changes):
     project.configure(handlers=[project.probe(queue=queue, **changes)], queues=[{"name": queue, "weight": 1}])
     worker = project.worker()
     project.send([{"type": "probe", "id": "ready"}])
-    wait_until(lambda: project.journal_count() == 1, 30, "the worker runs")
+    wait_until(lambda: project.journal_count() == 1, 60, "the worker runs")
     return worker
 
 
@@ -36,41 +36,60 @@ def lines_of(project, identity):
 
 
 DELAYS_MS = (50, 99, 100, 101, 999, 1000, 1819, 1820, 1821, 2399, 2000, 9950, 10_000)
+ROUNDS = 5
 LARGE = "x" * 5000  # a body that is held in tenths of a second first
 
 
+TENTH_MS = 60  # late by so much, a message has been in a wrong tenth of a second
+
+
+def sent_again(project, rows, number):
+    """One round of these; how late each was, in ms."""
+    have, name = project.journal_count(), lambda size, delay: f"{size}-{delay}-{number}"
+    project.send([{"type": "probe", "id": name(size, delay), "delay": f"{delay}ms", "body": {"pad": LARGE if size == "large" else ""}}
+                  for size, delay in rows])
+    wait_until(lambda: project.journal_count() == have + len(rows), 60, lambda: f"all have run: {project.journal()}")
+    late = {}
+    for size, delay in rows:
+        line, = lines_of(project, name(size, delay))
+        expect(line["due_ms"] - line["sent_ms"] == delay, f"{line}: held for another time than {delay} ms")
+        late[size, delay] = line["lateness_us"] / 1000
+    return late
+
+
 def each_delay_on_time(project):
-    """On both sides of each border: below the ladder, its lowest rung, the next one; large bodies, by way of the tenths."""
+    """On both sides of each border: below the ladder, its lowest rung, the next one; large bodies, by way of the tenths. What is
+    late is sent again: a wrong rung makes it late each time, a busy machine does not."""
     running(project, "each")
-    machine = Machine(11)
-    project.send([{"type": "probe", "id": f"{size}-{delay}", "delay": f"{delay}ms", "body": {"pad": pad}}
-                  for delay in DELAYS_MS for size, pad in (("small", ""), ("large", LARGE))])
-    wait_until(lambda: project.journal_count() == 2 * len(DELAYS_MS) + 1, 30, lambda: f"all have run: {project.journal()}")
-    lines = [line for line in project.journal() if line["id"] != "ready"]
-    for line in lines:
-        wanted = int(line["id"].split("-")[1])
-        expect(line["due_ms"] - line["sent_ms"] == wanted, f"{line}: held for another time than {wanted} ms")
-    machine.on_time({line["id"]: line["lateness_us"] / 1000 for line in lines})
+    rows = [(size, delay) for delay in DELAYS_MS for size in ("small", "large")]
+    for number in range(ROUNDS):
+        late = sent_again(project, rows, number)
+        print(f"round {number + 1}: {late}")
+        expect(min(late.values()) >= 0, f"early: {late}")
+        rows = [row for row, ms in late.items() if ms > TENTH_MS]
+        if not rows:
+            return
+    raise AssertionError(f"late in each of {ROUNDS} rounds: {late}")
 
 
 def short_behind_long(project):
     """A queue expires at its head only: were 30 s and 1 s in one queue, the short one would be 29 s late."""
     running(project, "behind")
-    machine = Machine(2)
+    machine = Machine()
     project.bide("send", "probe", "{}", "--delay", "30s", "--id", "long")
     project.bide("send", "probe", "{}", "--delay", "1s", "--id", "short")
-    wait_until(lambda: lines_of(project, "short"), 10, "the short one has run")
+    wait_until(lambda: lines_of(project, "short"), 60, "the short one has run")
     expect(not lines_of(project, "long"), f"{project.journal()}")
-    machine.on_time({"short": lines_of(project, "short")[0]["lateness_us"] / 1000})
+    machine.on_time({"short": lines_of(project, "short")[0]["lateness_us"] / 1000}, 5000)
 
 
 def gaps_between_retries(project):
     """1 s, 2 s, 4 s: counted from the end of an attempt (written to the journal last) to the start of the next."""
     retry = {"attempts": 4, "backoff": "exponential", "base": "1s", "cap": "10m", "jitter": 0.0}
     running(project, "gaps", retry=retry)
-    machine = Machine(8)
+    machine = Machine()
     project.bide("send", "probe", '{"fail": 3}', "--id", "again")
-    wait_until(lambda: len(lines_of(project, "again")) == 4, 20, lambda: f"four attempts: {project.journal()}")
+    wait_until(lambda: len(lines_of(project, "again")) == 4, 60, lambda: f"four attempts: {project.journal()}")
     lines = lines_of(project, "again")
     expect([line["attempt"] for line in lines] == [1, 2, 3, 4], f"{lines}")
     late = {}
@@ -91,8 +110,8 @@ def ten_rounds(project):
     with Foreign(project) as foreign:
         foreign.publish("rounds", b'{"fail": 99, "pad": "%s"}' % LARGE.encode(), headers, type="probe", message_id="round")
         foreign.publish("rounds", b'{"fail": 10, "pad": "%s"}' % LARGE.encode(), headers, type="probe", message_id="last")
-        properties, _ = foreign.take("rounds.dead", 30)
-    wait_until(lambda: len(lines_of(project, "last")) == 11, 10, lambda: f"{lines_of(project, 'last')}")
+        properties, _ = foreign.take("rounds.dead", 60)
+    wait_until(lambda: len(lines_of(project, "last")) == 11, 60, lambda: f"{lines_of(project, 'last')}")
     for identity in ("round", "last"):
         attempts = [line["attempt"] for line in lines_of(project, identity)]
         expect(attempts == list(range(1, 12)), f"{identity}: {attempts}")
@@ -107,7 +126,7 @@ def replayed_through_the_ladder(project):
     running(project, "replayed", retry=retry)
     project.send([{"type": "probe", "id": "dies", "body": {"fail": 99}, "delay": "200ms", "headers": {"own": "kept"}}])
     for life in range(1, 5):
-        wait_until(lambda: len(project.dead()) == 1, 15, lambda: f"dead in life {life}: {project.journal()}")
+        wait_until(lambda: len(project.dead()) == 1, 60, lambda: f"dead in life {life}: {project.journal()}")
         attempts = [line["attempt"] for line in lines_of(project, "dies")]
         expect(attempts == [1, 2, 3] * life, f"life {life}: {attempts}")
         expect(project.dead()[0]["attempts"] == 3, f"{project.dead()}")
@@ -125,9 +144,9 @@ def replayed_through_the_ladder(project):
 def retry_with_a_delay_of_its_own(project):
     """What a handler asks for ("Retry-After") goes up the same ladder."""
     running(project, "asked")
-    machine = Machine(3)
+    machine = Machine()
     project.bide("send", "probe", '{"retry_after_ms": 1234}', "--id", "asks")
-    wait_until(lambda: len(lines_of(project, "asks")) == 2, 15, "it has run twice")
+    wait_until(lambda: len(lines_of(project, "asks")) == 2, 60, "it has run twice")
     first, second = lines_of(project, "asks")
     gap = (second["started_us"] - first["started_us"]) / 1000
     machine.on_time({"gap": gap - 1234})
@@ -169,7 +188,7 @@ def pass_after_pass(project):
             foreign.channel.basic_publish(
                 foreign.name("due"), "0.0.0.0.0.0.0.0.passes", b"{}",
                 pika.BasicProperties(type="probe", message_id=f"d{days}", headers={"bide-due": due_ms}))
-            got = wait_until(lambda: foreign.get(rung), 10, f"{days} days are held in {rung}")
+            got = wait_until(lambda: foreign.get(rung), 60, f"{days} days are held in {rung}")
             expect(got[0].routing_key.startswith(path) and got[0].routing_key.endswith(".passes"), f"{got}")
             expect(got[1].headers["bide-due"] == due_ms and got[1].expiration is None, f"{got}")
     expect(project.journal_count() == 1, f"one ran early: {project.journal()}")

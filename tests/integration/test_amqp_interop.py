@@ -17,7 +17,7 @@ from bidetest.waiting import wait_until  # noqa: E402
 
 NAME_SPACE = "interop-" + uuid.uuid4().hex[:12]  # one ladder for all cases, queues of its own for each
 QUICK = {"attempts": 4, "backoff": "fixed", "base": "100ms", "jitter": 0.0}
-LATE_MS = 250  # bounds a broken hold, not the machine: the exact figures are those of test_lateness.py
+LATE_MS = 1000  # finds a broken hold, whatever the machine does: the figures are those of test_lateness.py
 
 
 def running(project, *queues, **changes):
@@ -29,7 +29,7 @@ def running(project, *queues, **changes):
     )
     worker = project.worker()
     project.send([{"type": "probe", "id": f"ready-{queue}", "queue": queue} for queue in queues])
-    wait_until(lambda: project.journal_count() == len(queues), 30, "the worker runs")
+    wait_until(lambda: project.journal_count() == len(queues), 60, "the worker runs")
     return worker
 
 
@@ -37,7 +37,7 @@ def lines_of(project, identity):
     return [line for line in project.journal() if line["id"] == identity]
 
 
-def done(project, identity, runs=1, seconds=15):
+def done(project, identity, runs=1, seconds=60):
     """The journal's lines of an id once there are that many."""
     wait_until(lambda: len(lines_of(project, identity)) >= runs, seconds, lambda: f"{identity}: {project.journal()}")
     return lines_of(project, identity)
@@ -56,7 +56,7 @@ def sent_without_an_id(project):
     running(project, "anonymous")
     with Foreign(project) as foreign:
         foreign.publish("anonymous", b"", type="probe")
-    wait_until(lambda: project.journal_count() == 2, 15, "it has run")
+    wait_until(lambda: project.journal_count() == 2, 60, "it has run")
     expect(project.journal()[1]["id"], f"{project.journal()}")
 
 
@@ -84,8 +84,8 @@ def a_priority_holds_up_nobody(project):
     running(project, "ranks")
     with Foreign(project) as foreign:
         wanted = {}
-        for identity, priority, pause_s in (("common", 0, 1.2), ("noble", 9, 0)):
-            wanted[identity] = int(time.time() * 1000) + 2500
+        for identity, priority, pause_s in (("common", 0, 2), ("noble", 9, 0)):
+            wanted[identity] = int(time.time() * 1000) + 3500
             foreign.publish("ranks", b"{}", {"bide-due": wanted[identity]}, type="probe", message_id=identity,
                             priority=priority)
             time.sleep(pause_s)  # the second one is held while the first one's time comes
@@ -244,7 +244,7 @@ def messages_in(foreign, queue, n):
             got[message[1].message_id] = message
         return len(got) >= n
 
-    wait_until(more, 15, lambda: f"{n} messages: {list(got)}")
+    wait_until(more, 60, lambda: f"{n} messages: {list(got)}")
     return got
 
 
@@ -253,7 +253,7 @@ def a_topic_with_a_subscriber_of_its_own(project):
     project.name_space = NAME_SPACE
     project.configure(handlers=[project.probe(on="geo@logs", type="line")])
     worker = project.worker()
-    wait_until(lambda: "worker started" in worker.log_text(), 30, "the subscription is there")
+    wait_until(lambda: "worker started" in worker.log_text(), 60, "the subscription is there")
     foreign, all_of_it = subscriber(project, "#.@.logs")
     now, only_now = subscriber(project, "@.logs")
     delays = {"at-once": "0s", "shortly": "700ms", "ladder": "2500ms"}
@@ -276,7 +276,7 @@ def a_topic_with_a_sender_of_its_own(project):
     project.name_space = NAME_SPACE
     project.configure(handlers=[project.probe(on="geo@news"), project.probe(on="errors@news")])
     worker = project.worker()
-    wait_until(lambda: "worker started" in worker.log_text(), 30, "the subscriptions are there")
+    wait_until(lambda: "worker started" in worker.log_text(), 60, "the subscriptions are there")
     with Foreign(project) as foreign:
         foreign.publish("@.news", exchange="topic", type="probe", message_id="now")
         foreign.publish("@.news", exchange="later", type="probe", message_id="soon", headers={"bide-due": int(1000 * time.time()) + 600})

@@ -21,8 +21,8 @@ def long_delays_on_time(project):
     project.configure(handlers=[project.journal_handler()])
     project.worker()
     project.send([{"type": "journal", "id": "ready"}])
-    wait_until(lambda: project.journal_count() == 1, 30, "the worker runs")
-    machine = Machine(102)
+    wait_until(lambda: project.journal_count() == 1, 60, "the worker runs")
+    machine = Machine()
     project.send([{"type": "journal", "id": delay, "delay": delay} for delay in DELAYS])
     wait_until(lambda: project.journal_count() == len(DELAYS) + 1, 130, lambda: f"all have run: {project.journal()}")
     lines = project.journal()[1:]

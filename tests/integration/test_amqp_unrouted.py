@@ -14,6 +14,7 @@ from bidetest.machine import Machine  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 LISTINGS = 100
+HELD_UP_MS = 3000  # what stands behind one that cannot go on waits for ever
 
 
 def running(project, *queues):
@@ -22,7 +23,7 @@ def running(project, *queues):
     project.worker()
     before = project.journal_count()
     project.send([{"type": "probe", "id": f"ready-{before}", "queue": queues[0]}])
-    wait_until(lambda: project.journal_count() > before, 30, "the worker runs")
+    wait_until(lambda: project.journal_count() > before, 60, "the worker runs")
 
 
 def feed(sender, rows):
@@ -48,7 +49,7 @@ def runs(project):
 def on_time(project, machine, prefix):
     """Only what is delayed: what runs at once waits for a thread, not for a clock."""
     late = [line["lateness_us"] / 1000 for line in project.journal() if line["id"].startswith(prefix)]
-    machine.on_time({f"{prefix}… first": min(late), f"{prefix}… last": max(late)})
+    machine.on_time({f"{prefix}… first": min(late), f"{prefix}… last": max(late)}, HELD_UP_MS)
 
 
 def others(count=100):
@@ -58,12 +59,12 @@ def others(count=100):
 def queue_that_does_not_exist(project):
     """A hundred, half of them by way of the ladder: more than the 32 that once stopped a holding queue for good."""
     running(project, "known")
-    machine = Machine(3)
+    machine = Machine()
     lost = [{"type": "probe", "id": f"l{n}", "queue": "nowhere", **({"delay": "500ms"} if n % 2 else {})}
             for n in range(100)]
     project.send([row for pair in zip(lost, others()) for row in pair])
-    wait_until(lambda: len(runs(project)) == 100, 20, lambda: f"the others run: {project.status()}")
-    wait_until(lambda: len(unrouted(project)) == 100, 10, lambda: f"all are parked: {project.status()}")
+    wait_until(lambda: len(runs(project)) == 100, 60, lambda: f"the others run: {project.status()}")
+    wait_until(lambda: len(unrouted(project)) == 100, 60, lambda: f"all are parked: {project.status()}")
     rows = unrouted(project)
     expect(set(rows) == {row["id"] for row in lost}, f"{sorted(rows)}")
     expect(all((row["type"], row["queue"]) == ("probe", "nowhere") for row in rows.values()), f"{rows}")
@@ -74,7 +75,7 @@ def queue_that_does_not_exist(project):
     expect(len(unrouted(project)) == 100, "a retry lost some whose queue still does not exist")
     running(project, "known", "nowhere")
     expect(not project.bide("dead", "retry", "--reason", "unrouted").stderr, "a complaint about those that went")
-    wait_until(lambda: len(runs(project)) == 200, 20, lambda: f"all came home: {project.status()}")
+    wait_until(lambda: len(runs(project)) == 200, 60, lambda: f"all came home: {project.status()}")
     expect(set(runs(project).values()) == {1}, f"{runs(project)}")
     expect(not project.dead(), f"{project.dead()[:3]}")
 
@@ -85,23 +86,23 @@ def rung_somebody_deleted(project):
     running(project, "work-a")
     sender = project.sender()
     feed(sender, [{"type": "probe", "id": "first", "delay": "50ms"}])
-    wait_until(lambda: confirmed(project) == ["first"], 20, "the sender runs")
+    wait_until(lambda: confirmed(project) == ["first"], 60, "the sender runs")
     with Foreign(project) as foreign:
         foreign.delete_queue("hold.2s.1")
-        machine = Machine(5)
-        needing = [{"type": "probe", "id": f"n{n}", "delay": f"{2750 + n}ms", "body": {"pad": "x" * 5000 * (n % 2)}} for n in range(40)]
+        machine = Machine()
+        needing = [{"type": "probe", "id": f"n{n}", "delay": f"{2900 + n}ms", "body": {"pad": "x" * 5000 * (n % 2)}} for n in range(40)]
         feed(sender, [row for group in zip(needing, others(40)) for row in group])
         sender.stdin.close()
-        expect(sender.wait(20) == 0, (project.dir / "send.log").read_text())
-        wait_until(lambda: foreign.depth("unrouted") == 40, 15, lambda: f"parked: {foreign.depth('unrouted')}")
-    wait_until(lambda: len(runs(project)) == 41, 10, lambda: f"the others run: {runs(project)}")
+        expect(sender.wait(60) == 0, (project.dir / "send.log").read_text())
+        wait_until(lambda: foreign.depth("unrouted") == 40, 60, lambda: f"parked: {foreign.depth('unrouted')}")
+    wait_until(lambda: len(runs(project)) == 41, 60, lambda: f"the others run: {runs(project)}")
     on_time(project, machine, "o")
     wait_until(  # a listing cannot show what another one holds just now
-        lambda: set(unrouted(project)) == {row["id"] for row in needing}, 10, lambda: f"{sorted(unrouted(project))}"
+        lambda: set(unrouted(project)) == {row["id"] for row in needing}, 60, lambda: f"{sorted(unrouted(project))}"
     )
     running(project, "work-a")  # declares what is missing
     project.bide("dead", "retry", "--all", "--reason", "unrouted")
-    wait_until(lambda: len(runs(project)) == 81, 20, lambda: f"all came home: {project.status()}")
+    wait_until(lambda: len(runs(project)) == 81, 60, lambda: f"all came home: {project.status()}")
     expect(set(runs(project).values()) == {1}, f"{runs(project)}")
     early = [line for line in project.journal() if line["lateness_us"] < 0]
     expect(not early and not project.dead(), f"{early[:3]} {project.dead()[:3]}")
@@ -112,7 +113,7 @@ def looking_takes_nothing_away(project):
     running(project, "looked-at")
     project.send([{"type": "probe", "id": "dead", "body": {"dead": True}, "headers": {"own": "kept"}},
                   {"type": "probe", "id": "lost", "queue": "nobody", "body": {"n": 1}}])
-    wait_until(lambda: len(project.dead()) == 2, 15, lambda: f"both are there: {project.dead()}")
+    wait_until(lambda: len(project.dead()) == 2, 60, lambda: f"both are there: {project.dead()}")
     first = project.dead()
     for number in range(LISTINGS):
         listed = project.dead()
@@ -133,18 +134,18 @@ def retention_spares_what_never_ran(project):
     bounds()
     worker = project.worker()
     project.send([{"type": "probe", "queue": "known", "body": {"dead": True}, "id": f"dead-{n}"} for n in range(3)])
-    wait_until(lambda: len(project.dead()) == 3, 30, lambda: f"{project.dead()}")
+    wait_until(lambda: len(project.dead()) == 3, 60, lambda: f"{project.dead()}")
     project.send([{"type": "probe", "queue": "nowhere", "id": f"lost-{n}"} for n in range(3)])
-    wait_until(lambda: len(unrouted(project)) == 3, 10, lambda: f"parked: {project.status()}")
+    wait_until(lambda: len(unrouted(project)) == 3, 60, lambda: f"parked: {project.status()}")
     expect(worker.stop() == 0, worker.log_tail())
     bounds(max_count=1)
     worker = project.worker()
-    wait_until(lambda: "old dead letters dropped" in worker.log_text(), 30, worker.log_tail)
+    wait_until(lambda: "old dead letters dropped" in worker.log_text(), 60, worker.log_tail)
     expect(worker.stop() == 0, worker.log_tail())
     expect(len(project.dead("--queue", "known")) == 1 and len(unrouted(project)) == 3, f"{project.dead()}")
     bounds(max_age="1ms")
     worker = project.worker()
-    wait_until(lambda: "old dead letters dropped" in worker.log_text(), 30, worker.log_tail)
+    wait_until(lambda: "old dead letters dropped" in worker.log_text(), 60, worker.log_tail)
     expect(not project.dead(), f"{project.dead()}")
 
 

@@ -81,18 +81,18 @@ def each_has_its_outcome(project):
     configure(project, batch=30)  # exactly what is there
     worker = project.worker()
     good = {row["id"] for row in rows if "hopeless" not in row["id"]}
-    wait_until(lambda: {line["id"] for line in project.journal() if line["outcome"] == "done"} >= good and len(project.dead()) == 30, 40,
+    wait_until(lambda: {line["id"] for line in project.journal() if line["outcome"] == "done"} >= good and len(project.dead()) == 30, 60,
                lambda: f"{project.status()} {worker.log_tail()}")
     console = LocalConsole(project, worker)
-    wait_until(console.answers, 20, "the console answers")
-    metrics = console.metrics_text()
+    counts = (("done", 20), ("retried", 10), ("dead", 10))
+    counted = lambda: all(f'bide_messages_total{{type="{kind}",outcome="{outcome}"}} {n}\n' in console.metrics_text()  # noqa: E731
+                          for kind in KINDS for outcome, n in counts)
+    wait_until(lambda: console.answers() and counted(), 60, lambda: f"{counts} of each: {console.metrics_text()}")
     for kind in KINDS:
         lines = [line for line in project.journal() if line["type"] == kind]
         first = [line for line in lines if line["attempt"] == 1]
         expect(calls(first)[-1] > 1, f"{kind}: no two in one call: {calls(first)}")
         expect(len(lines) == 40, f"{kind}: each runs once, and ten twice: {len(lines)}")
-        for outcome, n in (("done", 20), ("retried", 10), ("dead", 10)):
-            expect(f'bide_messages_total{{type="{kind}",outcome="{outcome}"}} {n}\n' in metrics, f"{kind} {outcome}: {metrics}")
     expect({row["reason"] for row in project.dead()} == {"rejected"}, f"{project.dead()}")
     expect(worker.stop() == 0, worker.log_tail())
 
@@ -101,14 +101,14 @@ def one_is_to_blame(project, order, reason):
     """99 good ones and a bad one in a batch: only the bad one fails, though nobody knew which of them it was. In a thread it may take
     with it what else the process was just settling: that runs twice, and (RabbitMQ) may be parked twice."""
     for kinds in (("process", "program"), ("thread",)):
-        configure(project, kinds, timeout="300ms", kill_after="200ms", retry={**QUICK, "attempts": 1, "crash_attempts": 1})
+        configure(project, kinds, timeout="300ms", kill_after="1s", retry={**QUICK, "attempts": 1, "crash_attempts": 1})
         rows = [{"type": kind, "id": f"{kind}-{i}", "body": {order: True} if i == 50 else {}} for kind in kinds for i in range(N)]
         project.send(rows)
         worker = project.worker()
         good = {row["id"] for row in rows if not row["body"]}
         bad = {row["id"] for row in rows if row["body"]}
         wait_until(lambda: {line["id"] for line in project.journal() if line["outcome"] == "done"} >= good
-                   and {row["id"] for row in project.dead()} >= bad, 40, lambda: worker.log_tail())
+                   and {row["id"] for row in project.dead()} >= bad, 60, lambda: worker.log_tail())
         expect(worker.stop() == 0, worker.log_tail())
         dead = [row for row in project.dead() if row["type"] in kinds]
         expect({(row["id"], row["reason"], row["attempts"]) for row in dead} == {(one, reason, 1) for one in bad}, f"{dead}")
@@ -135,7 +135,7 @@ def kills_lose_nothing(project):
     worker = project.worker()
     for number in range(1, 4):
         wait_until(lambda: project.journal_count() > number * 800, 60, lambda: worker.log_tail())
-        os.kill(wait_until(lambda: worker.named("bide"), 20, "a worker process runs")[0], signal.SIGKILL)
+        os.kill(wait_until(lambda: worker.named("bide"), 60, "a worker process runs")[0], signal.SIGKILL)
     wait_until(lambda: project.all_ended(sent), 60, lambda: f"{project.status()} {worker.log_tail()}")
     expect(worker.stop() == 0, worker.log_tail())
     books = close(sent, project.journal(), project.dead())
@@ -172,19 +172,19 @@ def a_worker_leaves_while_a_batch_fills(project):
     sent = project.send([{"type": kind, "id": f"{kind}-{i}"} for kind in KINDS for i in range(5)])
     worker = project.worker()
     console = LocalConsole(project, worker)
-    wait_until(console.answers, 20, "the console answers")
+    wait_until(console.answers, 60, "the console answers")
     in_hand = lambda: console.metrics()["bide_messages_in_flight",]  # noqa: E731
-    wait_until(lambda: in_hand() == len(sent), 30, lambda: worker.log_tail())
+    wait_until(lambda: in_hand() == len(sent), 60, lambda: worker.log_tail())
     project.bide("pause", "thread")
-    wait_until(lambda: in_hand() == 10, 30, lambda: f"{in_hand()} in hand")
+    wait_until(lambda: in_hand() == 10, 60, lambda: f"{in_hand()} in hand")
     project.bide("resume", "thread")
     began = time.monotonic()
     expect(worker.stop() == 0, worker.log_tail())
-    expect(time.monotonic() - began < 20, "it waited for the batches to fill")
+    expect(time.monotonic() - began < 45, "it waited for the batches to fill")
     expect(not project.journal(), "something ran")
     configure(project, batch_wait="10ms")
     worker = project.worker()
-    wait_until(lambda: {line["id"] for line in project.journal()} >= set(sent), 40,
+    wait_until(lambda: {line["id"] for line in project.journal()} >= set(sent), 60,
                lambda: f"{project.status()} {worker.log_tail()}")
     expect(sorted(line["id"] for line in project.journal()) == sorted(sent), "one ran twice")
     expect({line["attempt"] for line in project.journal()} == {1}, "an attempt was burnt")

@@ -28,7 +28,7 @@ def sqlite_names(project):
 
 def redis_names(project):
     command = ["redis-cli", "-u", project.url, "--scan", "--pattern", f"*{project.name_space}-bench*"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.split()
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.split()
 
 
 def rabbitmq_names(project):
@@ -80,7 +80,7 @@ def long_bench(project):
     project.configure(threads=2)
     command = [str(BUILD / "bide"), "bench", "delay", "--messages", "100000", "--rate", "500", "--delay", "60s"]
     bench = start(command, project.dir / "bench.log", cwd=project.dir, stdout=subprocess.DEVNULL)
-    wait_until(lambda: names_of_bench(project), 30, "the bench has begun")
+    wait_until(lambda: names_of_bench(project), 60, "the bench has begun")
     return bench
 
 
@@ -89,7 +89,7 @@ def interrupted(project):
     bench = long_bench(project)
     time.sleep(0.5)  # anywhere in its work
     bench.send_signal(signal.SIGINT)
-    said = bench.wait(30)
+    said = bench.wait(60)
     expect(said == 130, f"exit {said}: {(project.dir / 'bench.log').read_text()}")
     expect(names_of_bench(project) == [], f"left: {names_of_bench(project)}")
 
@@ -105,7 +105,7 @@ def after_a_killed_one(project):
     def goes_on():
         return project.bide("bench", "throughput", "--messages", 1000, "--json", expect=None).returncode == 0
 
-    wait_until(goes_on, 20, "the killed one counts as gone")
+    wait_until(goes_on, 60, "the killed one counts as gone")
     expect(names_of_bench(project) == [], f"left: {names_of_bench(project)}")
 
 

@@ -31,7 +31,7 @@ def refused(project):
         expect("cannot search" in done.stderr, done.stderr)
     done = project.bide("show", "m1", expect=65)
     expect("nobody can tell" in done.stderr, done.stderr)
-    wait_until(lambda: sum(row["messages"] for row in lines(project.bide("list", "delayed", "--json").stdout)) == 7, 20, project.status)
+    wait_until(lambda: sum(row["messages"] for row in lines(project.bide("list", "delayed", "--json").stdout)) == 7, 60, project.status)
     expect("HELD IN" in project.bide("list", "delayed").stdout, "no table of rungs")
 
 
@@ -69,10 +69,10 @@ def those_and_only_those(project):
     done = project.bide("cancel", "-", "--json", text="\n".join(cancelled))
     expect(lines(done.stdout) == [{"id": one, "result": "cancelled"} for one in cancelled], done.stdout[:500])
     worker = project.worker()
-    wait_until(lambda: "worker started" in worker.log_text(), 20, worker.log_tail)
+    wait_until(lambda: "worker started" in worker.log_text(), 60, worker.log_tail)
     done = project.bide("reschedule", *moved, "--delay", "0s")
     expect(done.stdout.split("\n")[:-1] == [f"{one} rescheduled" for one in moved], done.stdout[:500])
-    wait_until(lambda: project.journal_count() == SOME and project.queue("default")["in_flight"] == 0, 20, worker.log_tail)
+    wait_until(lambda: project.journal_count() == SOME and project.queue("default")["in_flight"] == 0, 60, worker.log_tail)
     expect(worker.stop() == 0, worker.log_tail())
     expect(sorted(line["id"] for line in project.journal()) == moved, "others ran")
     listed = lines(project.bide("list", "delayed", "--json", "--type", "probe").stdout)
@@ -95,7 +95,7 @@ def beside_workers(project):
     project.configure(handlers=[project.probe(), project.probe(type="other")])
     workers = [project.worker(), project.worker()]
     for worker in workers:
-        wait_until(lambda worker=worker: "worker started" in worker.log_text(), 20, worker.log_tail)
+        wait_until(lambda worker=worker: "worker started" in worker.log_text(), 60, worker.log_tail)
     rows = [{"type": "probe", "id": f"b{k:04d}", "body": {"sleep_ms": 1}, "delay": f"{k % 3}s"} for k in range(number)]
     ids = [row["id"] for row in rows]
     sender = subprocess.Popen(

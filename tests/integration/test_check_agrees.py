@@ -26,7 +26,7 @@ def agree(project, name, wanted, *words, env=None, **settings):
     """`check` and `worker` both end with one of the codes wanted, and both say these words."""
     project.configure(**settings)
     done = {
-        command[0]: project.bide(*command, expect=None, seconds=60, env=env)
+        command[0]: project.bide(*command, expect=None, seconds=120, env=env)
         for command in (("check",), ("worker", "--no-wait", "--exit-idle", "300ms"))
     }
     for command, end in done.items():

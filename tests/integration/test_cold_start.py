@@ -104,7 +104,7 @@ def of_both(project):
     project.configure(handlers=[project.journal_handler()])
     worker = project.worker()  # makes what is missing
     project.send([{"type": "journal"}])
-    wait_until(lambda: project.journal_count() == 1, 30, "the worker runs")
+    wait_until(lambda: project.journal_count() == 1, 60, "the worker runs")
     expect(worker.stop() == 0, "the worker ended badly")
     started, sent, connected = ([measure(project) for _ in range(TURNS)] for measure in (worker_ms, send_ms, connecting_ms))
     beyond = statistics.median(sent) - statistics.median(connected)

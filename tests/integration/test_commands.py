@@ -52,7 +52,7 @@ def which_broker(project):
     def send(*arguments, **environment):
         before = set(project.dir.rglob("*.db"))
         done = subprocess.run([str(BUILD / "bide"), "send", "probe", "-c", "../bide.conf", *arguments], cwd=elsewhere,
-                              env={**os.environ, **environment}, capture_output=True, text=True, timeout=30)
+                              env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
         expect(done.returncode == 0, done.stderr)
         return {str(path.relative_to(project.dir)) for path in set(project.dir.rglob("*.db")) - before}
 
@@ -93,7 +93,7 @@ def progress_on_a_terminal(project):
             said += os.read(ours, 65536)
         return re.search(rb"\r\S*sent \d+, \d+/s", said)
 
-    wait_until(has_progress, 20, lambda: f"progress: {said!r}")
+    wait_until(has_progress, 60, lambda: f"progress: {said!r}")
     process.stdin.close()
     try:
         while data := os.read(ours, 65536):
@@ -101,7 +101,7 @@ def progress_on_a_terminal(project):
     except OSError:
         pass  # the other end is closed
     os.close(ours)
-    expect(process.wait(30) == 0 and said.strip().endswith(b"sent %d" % rows), f"{rows} rows: {said[-200:]!r}")
+    expect(process.wait(60) == 0 and said.strip().endswith(b"sent %d" % rows), f"{rows} rows: {said[-200:]!r}")
     expect(project.bide("send", "--lines", text='{"type":"probe"}\n').stderr == "", "progress where nobody looks")
 
 
@@ -143,7 +143,7 @@ def a_state_for_each_thread(project):
     project.configure(handlers=rows, plugin_dir=str(folder))
     project.send({"type": "abc"[number % 3]} for number in range(300))
     worker = project.worker("--exit-idle", "300ms")
-    expect(worker.wait(30) == 0, worker.log_tail())
+    expect(worker.wait(60) == 0, worker.log_tail())
     opened = [worker.log_text().count(f"opened {number}") for number in (1, 2)]
     expect(opened == [8, 4], f"states opened by each plugin: {opened}")
     expect(not project.dead() and '"done":300' in worker.log_text(), f"{project.dead()[:3]} {worker.log_tail()}")
@@ -166,9 +166,9 @@ def idle_is_not_who_waits_for_a_circuit(project):
     project.configure(handlers=[handler])
     sent = project.send({"type": "call", "id": f"c{number}"} for number in range(50))
     worker = project.worker("--exit-idle", "1s")  # less than the pause; more than what its end is spread by
-    wait_until(lambda: "circuit opened" in worker.log_text(), 20, lambda: worker.log_tail())
+    wait_until(lambda: "circuit opened" in worker.log_text(), 60, lambda: worker.log_tail())
     (project.dir / "up").touch()
-    expect(worker.wait(30) == 0, worker.log_tail())
+    expect(worker.wait(60) == 0, worker.log_tail())
     expect(project.left() == 0 and f'"done":{len(sent)}' in worker.log_text(), f"{project.status()} {worker.log_tail()}")
 
 
@@ -197,7 +197,7 @@ def a_plugin_that_does_not_close(project):
     project.configure(handlers=[{"type": "x", "plugin": "never"}], plugin_dir=str(folder))
     project.send([{"type": "x"}])
     worker = project.worker()
-    wait_until(lambda: project.left() == 0, 20, lambda: worker.log_tail())
+    wait_until(lambda: project.left() == 0, 60, lambda: worker.log_tail())
     expect(worker.stop() == 0, worker.log_tail())
     expect("close does not return" in worker.log_text(), worker.log_tail())
 

@@ -24,6 +24,7 @@ from bidetest.waiting import wait_until  # noqa: E402
 MESSAGES = {"sqlite": 20000, "redis": 20000, "rabbitmq": 5000}
 TOKEN = "a-token-of-this-test"
 THREADS = 4
+KEPT_S = 15  # less than what the console waits for the rest of a request
 
 
 def start(project, **settings):
@@ -49,7 +50,7 @@ def rows(count):
 
 
 def promtool(text):
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=120)
     expect(done.returncode == 0 and not done.stderr, f"promtool: {done.stdout}{done.stderr}")
 
 
@@ -61,9 +62,10 @@ def figures_are_those_of_the_books(project):
     outcomes, dead = Counter(line["outcome"] for line in project.journal()), len(project.dead())
     wanted = {"done": outcomes["done"], "retried": outcomes["retry"], "dead": dead}
     expect(wanted == {"done": count - dead, "retried": count // 20, "dead": count // 20}, f"the books: {wanted}")
+    counted = lambda: {kind: console.metrics()["bide_messages_total", kind, "probe"] for kind in wanted}  # noqa: E731
+    at_rest = lambda: console.metrics()["bide_messages_in_flight",] == 0 and console.metrics()["bide_queue_messages", "default", "dead"] == dead  # noqa: E731
+    wait_until(lambda: counted() == wanted and at_rest(), 60, lambda: f"the console counted {counted()}, the books {wanted}")
     text, metrics = console.metrics_text(), console.metrics()
-    counted = {kind: metrics["bide_messages_total", kind, "probe"] for kind in wanted}
-    expect(counted == wanted, f"the console counted {counted}, the books {wanted}")
     runs = sum(wanted.values())
     expect(metrics["bide_handler_duration_seconds_count", "probe"] == runs, f"runs are not {runs}")
     expect(metrics["bide_message_wait_seconds_count", "probe"] == runs, "not every run has a wait")
@@ -79,7 +81,7 @@ def figures_are_those_of_the_books(project):
     expect({kind: handler[kind] for kind in wanted} == wanted, f"/status: {handler}")
     recent = handler["recent"]
     expect({kind: recent[kind] for kind in wanted} == wanted and 0 < handler["p50_ms"] <= handler["p99_ms"], f"/status: {handler}")
-    expect(console.read_json("/status")["queues"] == project.status()["queues"], "not the queues of bide status")
+    wait_until(lambda: console.read_json("/status")["queues"] == project.status()["queues"], 60, "the queues of bide status")
     points = console.read_json("/history")["points"]
     expect(points and sum(point["done"] for point in points) <= wanted["done"], f"/history: {points[-3:]}")
     expect(worker.stop() == 0, "the worker did not end with 0")
@@ -92,14 +94,13 @@ def pid_of_process(console):
 def counters_survive_a_crash(project):
     console, worker = start(project)
     sent = project.send({"type": "probe", "body": {}} for _ in range(50))
-    wait_until(lambda: project.all_ended(sent), 30, "fifty are done")
+    wait_until(lambda: project.all_ended(sent) and console.metrics()["bide_messages_total", "done", "probe"] == 50, 60, "fifty are done")
     os.kill(pid_of_process(console), signal.SIGKILL)
-    wait_until(lambda: console.metrics()["bide_process_deaths_total", "SIGKILL"] == 1, 30, "the death is counted")
+    wait_until(lambda: console.metrics()["bide_process_deaths_total", "SIGKILL"] == 1, 60, "the death is counted")
     console.wait_ready()
     again = project.send({"type": "probe", "body": {}} for _ in range(7))
-    wait_until(lambda: project.all_ended(sent + again), 30, "seven more are done")
-    done = console.metrics()["bide_messages_total", "done", "probe"]
-    expect(done == 57, f"{done} done, not 57")
+    wait_until(lambda: project.all_ended(sent + again), 60, "seven more are done")
+    wait_until(lambda: console.metrics()["bide_messages_total", "done", "probe"] == 57, 60, lambda: console.metrics_text())
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
@@ -110,7 +111,7 @@ def a_console_that_dies_comes_again(project):
     own = [pid for pid in worker.tree() if pid not in known]
     expect(len(own) == 1, f"one further process, not {own}")
     os.kill(own[0], signal.SIGKILL)
-    wait_until(lambda: not console.answers() or own[0] not in worker.tree(), 10, "it is dead")
+    wait_until(lambda: not console.answers() or own[0] not in worker.tree(), 60, "it is dead")
     console.wait_ready()
     processes = [process["pid"] for process in console.read_json("/status")["worker"]["processes"]]
     expect(processes == [process["pid"] for process in status["processes"]], "a worker process was replaced")
@@ -121,7 +122,7 @@ def reload(project, worker, verdict, **settings):
     """SIGHUP after another configuration; the line that says what came of it."""
     project.configure(**settings)
     os.kill(worker.pid, signal.SIGHUP)
-    found = wait_until(lambda: [row for row in read_lines(worker.log) if row["message"].startswith(verdict)], 30, worker.log_tail)
+    found = wait_until(lambda: [row for row in read_lines(worker.log) if row["message"].startswith(verdict)], 60, worker.log_tail)
     return found[-1]
 
 
@@ -129,18 +130,18 @@ def a_reload_moves_the_console(project):
     """To another address and token; what it knew of the last minutes it still knows. A port that is taken is refused."""
     old, worker = start(project)
     sent = project.send({"type": "probe", "body": {}} for _ in range(30))
-    wait_until(lambda: project.all_ended(sent), 30, "thirty are done")
+    wait_until(lambda: project.all_ended(sent), 60, "thirty are done")
 
     def past(console):
         return [(point["t"], point["done"]) for point in console.read_json("/history")["points"] if point["done"]]
 
-    wait_until(lambda: sum(done for _, done in past(old)) == 30, 10, lambda: f"{past(old)}")
+    wait_until(lambda: sum(done for _, done in past(old)) == 30, 60, lambda: f"{past(old)}")
     known, new = past(old), Console(free_port(), "another-token-of-this-test")
     http = {"listen": f"127.0.0.1:{new.port}", "token": new.token}
     reload(project, worker, "new configuration in use", http=http)
     new.wait_ready()
     expect(past(new) == known, f"the history was {known}, now {past(new)}")
-    wait_until(lambda: not old.answers(), 10, "the old address is closed")
+    wait_until(lambda: not old.answers(), 60, "the old address is closed")
     expect(new.ask("POST", "/quiet", {"Authorization": f"Bearer {TOKEN}"})[0] == 401, "the old token")
     expect(new.act("/unquiet")[0] == 200, "the new token")
     with socket.socket() as taken:
@@ -167,9 +168,9 @@ def not_ready_without_broker_or_when_quiet(project):
         if project.broker != "sqlite":
             proxy.target, target = free_port(), proxy.target
             proxy.cut()
-            wait_until(lambda: not console.is_ready(), 30, "it is not ready without its broker")
+            wait_until(lambda: not console.is_ready(), 60, "it is not ready without its broker")
             expect(console.ask("GET", "/metrics")[0] == 200, "no metrics without the broker")
-            wait_until(lambda: "broker_error" in console.read_json("/status"), 10, "/status tells of the broker")
+            wait_until(lambda: "broker_error" in console.read_json("/status"), 60, "/status tells of the broker")
             proxy.target = target
             console.wait_ready(60)
             expect(console.metrics()[("bide_broker_reconnects_total",)] >= 1, "no reconnection counted")
@@ -236,7 +237,7 @@ def roles_differ(project):
 
 def exchange(console, head):
     """All that comes back until the end, for a request as it is."""
-    with socket.create_connection(("127.0.0.1", console.port), timeout=20) as end:
+    with socket.create_connection(("127.0.0.1", console.port), timeout=120) as end:
         end.sendall(f"{head}\r\n\r\n".encode())
         return b"".join(iter(lambda: end.recv(65536), b""))
 
@@ -259,11 +260,11 @@ def half_requests_keep_nobody_out(project):
     a_request_ends_in_one_place(console)
     with contextlib.ExitStack() as stack:
         for number in range(64):
-            half = stack.enter_context(socket.create_connection(("127.0.0.1", console.port), timeout=10))
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", console.port), timeout=120))
             half.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
         began = time.monotonic()
         expect(console.ask("GET", "/healthz", {})[0] == 200 and console.ask("GET", "/status")[0] == 200, "kept out")
-        expect(time.monotonic() - began < 5, "kept waiting")
+        expect(time.monotonic() - began < KEPT_S, "kept waiting")
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
@@ -285,7 +286,7 @@ def elsewhere_needs_a_token(project):
 def dead_letters(project):
     console, worker = start(project)
     ids = project.send({"type": "probe", "body": {"dead": True}, "id": f"d{number}"} for number in range(3))
-    wait_until(lambda: len(project.dead()) == 3, 30, "three dead letters")
+    wait_until(lambda: len(project.dead()) == 3, 60, "three dead letters")
     expect(console.read_json("/dead") == project.dead(), "not what `bide dead list` shows")
     expect(len(console.read_json("/dead?limit=2")) == 2 and len(console.read_json("/dead?search=d1")) == 1, "choosing")
     expect(console.read_json("/dead?type=other") == [], "another type")
@@ -294,7 +295,7 @@ def dead_letters(project):
     expect(console.act(f"/dead/{ids[1]}/drop") == (200, '{"count":1}'), "drop")
     expect(console.act(f"/dead/{ids[1]}/drop")[0] == 404, "a second drop")
     expect(console.act(f"/dead/{ids[2]}/retry") == (200, '{"count":1}'), "retry")
-    wait_until(lambda: {row["id"] for row in project.dead()} == {ids[0], ids[2]}, 30, "the retried one is dead again")
+    wait_until(lambda: {row["id"] for row in project.dead()} == {ids[0], ids[2]}, 60, "the retried one is dead again")
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
@@ -322,7 +323,7 @@ def what_waits(project):
     expect(answers == (200, '[{"id":"m1","result":"cancelled"},{"id":"m9","result":"unknown"}]'), f"{answers}")
     answers = console.post("/messages/reschedule", {"ids": ["m2"], "delay": "0s"})
     expect(answers == (200, '[{"id":"m2","result":"rescheduled"}]'), f"{answers}")
-    wait_until(lambda: [line["id"] for line in project.journal()] == ["m2"], 20, "m2 runs")
+    wait_until(lambda: [line["id"] for line in project.journal()] == ["m2"], 60, "m2 runs")
     for wrong in ({}, {"ids": []}, {"ids": [1]}, {"ids": ["x" * 256]}, {"ids": ["m1"] * 1001}, ["m1"]):
         expect(console.post("/messages/cancel", wrong)[0] == 400, f"{wrong}"[:80])
     for wrong in ({}, {"delay": "soon"}, {"delay": "1s", "at": "2030-01-01T00:00:00Z"}, {"delay": "9999d"}):
@@ -331,11 +332,11 @@ def what_waits(project):
     expect(console.post("/messages/cancel", {"ids": ["m4"]}, {})[0] == 401, "without a token")
     astray = {**token, "Origin": "http://evil.example"}
     expect(console.post("/messages/cancel", {"ids": ["m4"]}, astray)[0] == 403, "another page")
-    expect(console.metrics()[("bide_queue_cancelled_total", "default")] == 1, console.metrics_text())
+    wait_until(lambda: console.metrics()[("bide_queue_cancelled_total", "default")] == 1, 60, console.metrics_text)
     said = [row for row in read_lines(worker.log) if row["message"] == "console: action"]
     expect((said[0]["action"], said[0]["role"]) == ("/messages/cancel", "operate"), f"{said}")
     dead = project.send([{"type": "probe", "unique": "k", "body": {"dead": True}}])[0]
-    wait_until(project.dead, 20, "it is dead")
+    wait_until(project.dead, 60, "it is dead")
     holder = project.send([{"type": "probe", "unique": "k", "delay": "1h", "body": {}}])[0]
     status, text = console.act(f"/dead/{dead}/retry")
     expect(status == 409 and holder in text, f"a replay whose key another message has: {status} {text}")
@@ -353,22 +354,22 @@ def old_dead_letters_are_dropped(project):
     _, worker = start(project)
     bodies = [{"type": "probe", "body": {"dead": True}, "id": f"d{number}"} for number in range(6)]
     project.send(bodies[:5])
-    wait_until(lambda: dead() == 5, 30, "five dead letters")
+    wait_until(lambda: dead() == 5, 60, "five dead letters")
     expect(worker.stop() == 0, worker.log_tail())
     console, worker = start(project, dead={"max_count": 2})
-    wait_until(lambda: dead() == 2, 30, lambda: f"{project.status()} {worker.log_tail()}")
-    wait_until(lambda: console.metrics()[("bide_dead_letters_dropped_total",)] == 3, 10, "three are counted")
+    wait_until(lambda: dead() == 2, 60, lambda: f"{project.status()} {worker.log_tail()}")
+    wait_until(lambda: console.metrics()[("bide_dead_letters_dropped_total",)] == 3, 60, "three are counted")
     said = lambda: [row["letters"] for row in read_lines(worker.log) if row["message"] == "old dead letters dropped"]  # noqa: E731
-    wait_until(lambda: said() == [3], 10, lambda: f"{said()}")
+    wait_until(lambda: said() == [3], 60, lambda: f"{said()}")
     expect("of each queue the newest 2" in project.bide("check", env={"BIDE_TEST_TOKEN": TOKEN}).stdout, "check says nothing")
     project.configure(dead={"max_age": "1h"})
     second = project.worker()
     os.kill(worker.pid, signal.SIGHUP)
     project.send(bodies[5:])
-    wait_until(lambda: dead() == 3, 30, lambda: f"what is younger than an hour stays: {project.status()}")
+    wait_until(lambda: dead() == 3, 60, lambda: f"what is younger than an hour stays: {project.status()}")
     project.configure(dead={"max_age": "1ms"})
     os.kill(second.pid, signal.SIGHUP)
-    wait_until(lambda: dead() == 0, 30, lambda: f"{project.status()} {second.log_tail()}")
+    wait_until(lambda: dead() == 0, 60, lambda: f"{project.status()} {second.log_tail()}")
     expect(worker.stop() == 0 and second.stop() == 0, f"{worker.log_tail()} {second.log_tail()}")
 
 
@@ -377,7 +378,7 @@ def each_failure_is_kept(project):
     retry = {"attempts": 3, "backoff": "fixed", "base": "50ms", "jitter": 0.0}
     console, worker = start(project, handlers=[project.probe(retry=retry)])
     project.send([{"type": "probe", "id": "f", "body": {"fail": 9}}])
-    wait_until(project.dead, 30, "a dead letter")
+    wait_until(project.dead, 60, "a dead letter")
     for letter in (console.read_json("/dead/f"), json.loads(project.bide("dead", "show", "f", "--json").stdout)):
         failures = letter["failures"]
         expect([failure["attempt"] for failure in failures] == [1, 2, 3], f"{letter}")
@@ -387,14 +388,14 @@ def each_failure_is_kept(project):
     shown = project.bide("dead", "show", "f").stdout
     expect(all(f"failure       #{attempt} " in shown for attempt in (1, 2, 3)), shown)
     console.act("/dead/f/retry")
-    wait_until(lambda: any(row["id"] == "f" and row["died_ms"] > letter["died_ms"] for row in project.dead()), 30, "it dies again")
+    wait_until(lambda: any(row["id"] == "f" and row["died_ms"] > letter["died_ms"] for row in project.dead()), 60, "it dies again")
     expect(len(console.read_json("/dead/f")["failures"]) == 3, "a replay begins anew")
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
 def events_are_followed(project):
     console, worker = start(project)
-    with socket.create_connection(("127.0.0.1", console.port), timeout=30) as follower:
+    with socket.create_connection(("127.0.0.1", console.port), timeout=120) as follower:
         head = f"Host: 127.0.0.1:{console.port}\r\nAuthorization: Bearer {TOKEN}"
         follower.sendall(f"GET /events HTTP/1.1\r\n{head}\r\n\r\n".encode())
         stream, seen = follower.makefile("rb"), []

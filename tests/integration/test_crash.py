@@ -13,8 +13,8 @@ from bidetest import ledger  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
-GOOD, BAD, THREADS, CRASH_ATTEMPTS, TOTAL_S = 10000, 20, 8, 3, 60
-FLOOD, FLOOD_S = 1000, 60
+GOOD, BAD, THREADS, CRASH_ATTEMPTS, TOTAL_S = 10000, 20, 8, 3, 150
+FLOOD, FLOOD_S = 1000, 150
 ALONE = 3
 
 
@@ -90,7 +90,7 @@ def its_neighbours_wait_for_the_verdict(project):
     retry = {"attempts": 5, "backoff": "fixed", "base": "100ms", "jitter": 0.0, "crash_attempts": CRASH_ATTEMPTS}
     project.configure(handlers=[project.probe(retry=retry)], threads=2, worker={"processes": 3})
     worker = project.worker()
-    wait_until(lambda: worker.log_text().count("worker started") == 3, 30, lambda: f"all serve: {worker.log_tail()}")
+    wait_until(lambda: worker.log_text().count("worker started") == 3, 60, lambda: f"all serve: {worker.log_tail()}")
     sent = project.send({"type": "probe", "id": f"b{number}", "body": {"crash": True}} for number in range(ALONE))
     wait_until(lambda: {row["id"] for row in project.dead()} == set(sent), TOTAL_S, lambda: f"all are dead: {project.status()}")
     lines = [json.loads(line) for line in worker.log_text().splitlines()]
@@ -129,7 +129,7 @@ def the_other_types_are_served(project):
     worker.stop()
     books = ledger.close([row["id"] for row in rows], lines, project.dead())
     lost = len(books.lost)
-    wait_until(lambda: project.left() >= lost, 15, lambda: f"the rest is back with the broker: {project.left()} of {lost}")
+    wait_until(lambda: project.left() >= lost, 60, lambda: f"the rest is back with the broker: {project.left()} of {lost}")
 
 
 main(a_fault, an_exit, its_neighbours_wait_for_the_verdict, the_other_types_are_served)

@@ -81,7 +81,7 @@ class Dashboard:
         rows += [{**invoice, "id": f"invoice-{n}"} for n in range(3)]
         rows += [{"type": "journal", "queue": "waiting", "delay": "2h", "id": f"wait-{n}", "body": {"number": n}} for n in range(1, 5)]
         self.project.send(rows)
-        wait_until(lambda: len(self.project.dead()) == HOPELESS + 3, 30, lambda: f"{self.project.dead()}")
+        wait_until(lambda: len(self.project.dead()) == HOPELESS + 3, 60, lambda: f"{self.project.dead()}")
 
     def flow(self):
         """A steady stream of messages from a thread."""

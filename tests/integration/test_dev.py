@@ -55,14 +55,14 @@ class Dev(Worker):
     def lines(self, message):
         return [row for row in (json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")) if row["message"] == message]
 
-    def printed(self, text, seconds=40):
+    def printed(self, text, seconds=60):
         wait_until(lambda: any(row["text"] == text for row in self.lines("program printed")), seconds, lambda: f"'{text}': {self.log_tail()}")
 
-    def said(self, message, number=1, seconds=40):
+    def said(self, message, number=1, seconds=60):
         return wait_until(lambda: self.lines(message)[number - 1 :], seconds, lambda: f"{number} × '{message}': {self.log_tail()}")[0]
 
     def home(self):
-        return Path(wait_until(lambda: re.search(r"-c (\S+)/bide.conf", self.log_text()), 40, self.log_tail)[1])
+        return Path(wait_until(lambda: re.search(r"-c (\S+)/bide.conf", self.log_text()), 60, self.log_tail)[1])
 
 
 def write(project, version, more="", name="tasks.py"):
@@ -76,7 +76,7 @@ def send(project, type, body, *options):
 
 
 def is_gone(processes, home):
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), 20, f"processes are left: {processes}")
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), 60, f"processes are left: {processes}")
     expect(not home.exists(), f"{home} is left")
 
 
@@ -136,8 +136,8 @@ def begins_with_what_does_not_start(project):
     expect(early, "no id")
     home, processes = dev.home(), dev.tree()
     dev.process.kill()  # nobody is left to clear up
-    dev.wait(10)
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), 20, "its processes live on")
+    dev.wait(60)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), 60, "its processes live on")
     said = project.bide("send", "thumb", "late", expect=None)
     expect(said.returncode != 0 and "no configuration" in said.stderr, f"a message for nobody: {said}")
     again = Dev(project, "python3", "tasks.py")
@@ -152,11 +152,11 @@ def send_through_the_socket(dev):
     url = f"unix:{dev.home()}/send.sock"
     dev.said("worker started")
     sent = subprocess.run([sys.executable, "-c", "import bide; print(bide.Client().send('thumb', 'by socket'))"],
-                          env={**os.environ, **SDK, "BIDE_URL": url}, capture_output=True, text=True, timeout=30)
+                          env={**os.environ, **SDK, "BIDE_URL": url}, capture_output=True, text=True, timeout=120)
     expect(sent.returncode == 0, sent.stderr)
     dev.printed("one ends by socket ours")
     page = re.search(r"http://127\.0\.0\.1:\d+/", dev.log_text())
-    with urllib.request.urlopen(page[0], timeout=30) as answer:
+    with urllib.request.urlopen(page[0], timeout=120) as answer:
         expect(b"<title>" in answer.read(), "no dashboard")
 
 
@@ -183,7 +183,7 @@ class Terminal:
         except OSError:
             pass  # the other end has gone
 
-    def shows(self, text, seconds=40):
+    def shows(self, text, seconds=60):
         wait_until(lambda: text in self.text, seconds, lambda: f"'{text}': {self.text[-2000:]}")
 
     def type(self, text):
@@ -211,13 +211,13 @@ def from_an_empty_folder(project):
     terminal = Terminal(scripts[0], folder, env)
     try:
         terminal.shows("program serves")
-        subprocess.run(["bash", "-ec", scripts[1]], cwd=folder, env=env, check=True, timeout=60)
+        subprocess.run(["bash", "-ec", scripts[1]], cwd=folder, env=env, check=True, timeout=120)
         terminal.shows("message will be retried")
         terminal.shows("    | Traceback")
         terminal.shows("message done")
         expect("program printed" not in terminal.text and '{"time"' not in terminal.text, f"not readable: {terminal.text}")
         terminal.type("\x03")
-        terminal.process.wait(20)
+        terminal.process.wait(60)
         expect("worker stopped" in terminal.text, terminal.text[-2000:])
     finally:
         terminal.process.kill()

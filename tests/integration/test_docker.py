@@ -38,7 +38,7 @@ def health(project, port):
     expect(script.count("9470") >= 2, "the health check asks another port")
     (project.dir / "healthy").write_text(script.replace("9470", str(port)))
     command = ["bash", str(project.dir / "healthy")]
-    return subprocess.run(command, capture_output=True, timeout=10, preexec_fn=die_with_parent).returncode
+    return subprocess.run(command, capture_output=True, timeout=120, preexec_fn=die_with_parent).returncode
 
 
 def the_health_check_tells_the_difference(project):
@@ -46,7 +46,7 @@ def the_health_check_tells_the_difference(project):
     expect(health(project, port) != 0, "healthy without a worker")
     project.configure(http={"listen": f"127.0.0.1:{port}"})
     worker = project.worker()
-    wait_until(lambda: health(project, port) == 0, 20, worker.log_tail)
+    wait_until(lambda: health(project, port) == 0, 60, worker.log_tail)
     expect(worker.stop() == 0 and health(project, port) != 0, "healthy after the worker")
 
 

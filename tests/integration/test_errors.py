@@ -30,10 +30,10 @@ def says(done, *patterns):
 
 def refused(project, *patterns):
     """Both `worker` and `check` refuse the configuration with 78 and a text that has all patterns."""
-    started = project.bide("worker", "--exit-idle", "1s", expect=CONFIG, seconds=20)
+    started = project.bide("worker", "--exit-idle", "1s", expect=CONFIG, seconds=120)
     says(started, *patterns)
     expect("process died" not in started.stderr, f"a refusal is no death: {started.stderr}")
-    checked = project.bide("check", expect=CONFIG, seconds=20)
+    checked = project.bide("check", expect=CONFIG, seconds=120)
     checked.stderr += checked.stdout
     says(checked, *patterns)
 
@@ -141,14 +141,14 @@ def a_good_plugin_from_outside(project):
     """The same source with nothing wrong in it works: the refusals above are for their reasons."""
     own_plugin(project, "good", PLUGIN % ("", "", "good"))
     project.bide("send", "probe", "x")
-    project.bide("worker", "--exit-idle", "500ms", seconds=30)
+    project.bide("worker", "--exit-idle", "500ms", seconds=120)
     expect(project.left() == 0 and not project.dead(), f"{project.status()}")
 
 
 def unknown_message_type(project):
     project.configure()
     project.send([{"type": "nobody", "id": "n1"}, {"type": "probe", "id": "p1", "body": {}}])
-    project.bide("worker", "--exit-idle", "1s", seconds=30)
+    project.bide("worker", "--exit-idle", "1s", seconds=120)
     dead = project.dead()
     expect([(row["id"], row["reason"]) for row in dead] == [("n1", "unknown-type")], f"{dead}")
     expect("nobody" in dead[0]["error"], f"the type is not named: {dead}")
@@ -218,16 +218,16 @@ def ids_on_a_pipe_that_does_not_block(project):
     def is_full():  # not by its bytes: a short write that does not fit whole writes nothing
         return not select.select([], [writer], [], 0)[1] or sending.poll() is not None
 
-    wait_until(is_full, 30, "the pipe is full")
+    wait_until(is_full, 60, "the pipe is full")
     os.close(writer)
     with os.fdopen(reader) as pipe:
         printed = pipe.read().split()
-    expect(sending.wait(30) == 0, f"exit {sending.returncode}")
+    expect(sending.wait(60) == 0, f"exit {sending.returncode}")
     expect(len(printed) == 3000, f"{len(printed)} of 3000 ids were printed")
     with open("/dev/full", "w", encoding="ascii") as full:
         for command in (["send", "probe"], ["status"], ["handlers"], ["--help"]):
             done = subprocess.run([str(BUILD / "bide"), *command], cwd=project.dir, stdout=full, stderr=subprocess.PIPE,
-                                  text=True, timeout=60)
+                                  text=True, timeout=120)
             expect(done.returncode == INTERNAL, f"{command}: exit {done.returncode}")
             says(done, "standard output: No space")
 
@@ -281,7 +281,7 @@ def bad_values_in_lines(project):
 def past_at_runs_at_once(project):
     project.configure()
     project.bide("send", "probe", "{}", "--at", "2001-01-01T00:00:00Z", "--id", "past")
-    project.bide("worker", "--exit-idle", "500ms", seconds=30)
+    project.bide("worker", "--exit-idle", "500ms", seconds=120)
     expect([line["id"] for line in project.journal()] == ["past"], f"{project.journal()}")
 
 
@@ -296,7 +296,7 @@ def chosen_dead_letters(project):
     project.configure(handlers=[project.probe(), project.journal_handler(type="other")])
     project.send([{"type": "probe", "id": f"d{n}", "body": {"dead": True}} for n in range(3)] +
                  [{"type": "nobody", "id": "n1"}])
-    project.bide("worker", "--exit-idle", "300ms", seconds=30)
+    project.bide("worker", "--exit-idle", "300ms", seconds=120)
     ids = lambda: sorted(row["id"] for row in project.dead())  # noqa: E731
     expect(ids() == ["d0", "d1", "d2", "n1"], f"{project.dead()}")
     expect("d0" in project.bide("dead", "list", "--search", "D0", "--since", "1h").stdout, "--search finds nothing")
@@ -313,7 +313,7 @@ def chosen_dead_letters(project):
     says(project.bide("dead", "retry", "--all", "--spread", "3651d", expect=USAGE), "3650d")
     expect('"retried":2' in project.bide("dead", "retry", "--all", "--spread", "1h", "--limit", "2", "--json").stdout, f"{ids()}")
     expect([(row["ready"], row["delayed"]) for row in project.status()["queues"] if row["delayed"]] == [(2, 1)], f"{project.status()}")
-    project.bide("worker", "--exit-idle", "300ms", seconds=30)
+    project.bide("worker", "--exit-idle", "300ms", seconds=120)
     expect(len(ids()) == 3 and ids()[2] == "n1", f"the first of a spread is due at once, the second is not: {project.dead()}")
     expect('"dropped":1' in project.bide("dead", "drop", "--limit", "1", "--type", "probe", "--json").stdout, f"{ids()}")
     expect('"dropped":1' in project.bide("dead", "drop", "--all", "--type", "probe", "--json").stdout, f"{ids()}")
@@ -334,14 +334,14 @@ def newer_schema(project):
         expect(version > 0, "the schema version is not in user_version")
         db.execute(f"PRAGMA user_version = {version + 1000}")
     for command in (("send", "probe", "{}"), ("status",), ("worker", "--exit-idle", "1s")):
-        says(project.bide(*command, expect=CONFIG, seconds=30), r"bide\.db", "schema|version", str(version + 1000))
+        says(project.bide(*command, expect=CONFIG, seconds=120), r"bide\.db", "schema|version", str(version + 1000))
 
 
 def not_a_database(project):
     project.configure()
     (project.dir / "bide.db").write_text("This is a letter to my aunt.\n" * 500)
     for command in (("send", "probe", "{}"), ("worker", "--exit-idle", "1s")):
-        done = project.bide(*command, expect=None, seconds=30)
+        done = project.bide(*command, expect=None, seconds=120)
         expect(done.returncode in (BROKER, CONFIG), f"exit {done.returncode}: {done.stderr}")
         says(done, r"bide\.db", "not a (SQLite |bide )?database")
     expect((project.dir / "bide.db").read_text().startswith("This is a letter"), "the file was changed")
@@ -355,7 +355,7 @@ def read_only_folder(project):
     project.dir.chmod(0o555)
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
     done = subprocess.run([*as_nobody, str(binary), "send", "probe", "{}"], cwd=project.dir, capture_output=True,
-                          text=True, timeout=60)
+                          text=True, timeout=120)
     project.dir.chmod(0o755)
     expect(done.returncode in (BROKER, CONFIG), f"exit {done.returncode}: {done.stderr}")
     says(done, r"bide\.db", "writ|permission|read-only|cannot (open|create)")
@@ -367,12 +367,12 @@ def full_disk(project):
     project.bide("send", "probe", "{}", "--id", "first")
     shim = build_library("full_disk.c", project.dir / "full_disk.so")
     rows = "".join(f'{{"type":"probe","id":"f{n}","body":"{"x" * 1000}"}}\n' for n in range(20000))
-    done = project.bide("send", "--lines", text=rows, expect=BROKER, seconds=60,
+    done = project.bide("send", "--lines", text=rows, expect=BROKER, seconds=120,
                         env={"LD_PRELOAD": str(shim), "FULL_DISK_KIB": "1024"})
     says(done, r"full|no space|room")
     confirmed = done.stdout.split()
     expect(len(confirmed) < 20000, "all were confirmed: the disk was not full")
-    project.bide("worker", "--exit-idle", "1s", seconds=60)
+    project.bide("worker", "--exit-idle", "1s", seconds=120)
     ran = {line["id"] for line in project.journal()}
     missing = set(confirmed) - ran - {row["id"] for row in project.dead()}
     expect(not missing, f"{len(missing)} confirmed and not there, such as {sorted(missing)[:3]}")
@@ -383,15 +383,15 @@ def file_deleted_under_a_worker(project):
     project.configure()
     worker = project.worker()
     project.send([{"type": "probe", "id": "before", "body": {}}])
-    wait_until(lambda: project.journal_count() == 1, 30, "the worker runs")
+    wait_until(lambda: project.journal_count() == 1, 60, "the worker runs")
     for name in ("bide.db", "bide.db-wal", "bide.db-shm"):
         (project.dir / name).unlink(missing_ok=True)
     wait_until(lambda: re.search(r"bide\.db", worker.log_text()) and
                re.search("removed|deleted|gone|no longer|replaced|vanished", worker.log_text()),
-               15, lambda: f"the worker says so; its log: {worker.log_tail()}")
+               60, lambda: f"the worker says so; its log: {worker.log_tail()}")
     if worker.running():
         project.send([{"type": "probe", "id": "after", "body": {}}])
-        wait_until(lambda: project.journal_count() == 2, 30, lambda: f"it goes on: {worker.log_tail()}")
+        wait_until(lambda: project.journal_count() == 2, 60, lambda: f"it goes on: {worker.log_tail()}")
         expect(worker.stop() == 0, f"{worker.process.returncode}: {worker.log_tail()}")
     expect(worker.process.returncode in (0, BROKER, CONFIG), f"{worker.process.returncode}: {worker.log_tail()}")
 

@@ -35,7 +35,7 @@ def without_an_sdk(project):
             rows.append({"type": "greet", "id": f"{ending}-late", "body": "Bob", "headers": {"awake": "2"}})
         project.send(rows)
         worker = project.worker("--log-level", "debug")
-        wait_until(lambda: project.left() == 0 and any(row["id"] == f"{ending}-none" for row in project.dead()), 30, lambda: worker.log_tail())
+        wait_until(lambda: project.left() == 0 and any(row["id"] == f"{ending}-none" for row in project.dead()), 60, lambda: worker.log_tail())
         expect(worker.stop() == 0, worker.log_tail())
         log = worker.log_text()
         expect(f'"message":"hello' in log and '"message":"message done"' in log, f"{ending}: {worker.log_tail()}")
@@ -99,7 +99,7 @@ def runs(project, name, text, rows, delayed, said, dead):
         waits = sum((queue["ready"] or 0) + (queue["in_flight"] or 0) for queue in queues)
         return waits == 0 and sum(queue["delayed"] or 0 for queue in queues) == delayed and len(project.dead()) == len(dead)
 
-    wait_until(lambda: ended() and all(text in worker.log_text() for text in said), 30, lambda: f"{name}: {project.status()} {worker.log_tail(20)}")
+    wait_until(lambda: ended() and all(text in worker.log_text() for text in said), 60, lambda: f"{name}: {project.status()} {worker.log_tail(20)}")
     expect(worker.stop() == 0, f"{name}: {worker.log_tail()}")
     texts = [json.dumps(row) for row in project.dead()]
     expect(all(any(part in text for text in texts) for part in dead), f"{name}: {texts}")
@@ -115,7 +115,7 @@ def of_a_nightly_report(project):
     shutil.copytree(ROOT / "examples" / "nightly-report", folder)
     with open(folder / "bide.conf", "a") as conf:
         conf.write(f'plugin_dir = "{BUILD / "handlers"}";\nallow_unsafe_plugins = true;\n')
-    done = subprocess.run([folder / "run"], env={**os.environ, "BIDE": str(BUILD / "bide")}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([folder / "run"], env={**os.environ, "BIDE": str(BUILD / "bide")}, capture_output=True, text=True, timeout=120)
     lines = done.stdout.splitlines()
     expect(done.returncode == 0 and len(lines) == 3 and "T02:30:00+0" in lines[0], f"{done.stdout} {done.stderr}")
     expect(re.fullmatch(r"orders of \d{4}-\d\d-\d\d, by nightly", lines[2]), f"{lines}")
@@ -149,7 +149,7 @@ def of_a_limited_client(project):
         (folder / name).write_text((folder / name).read_text().replace("9481", str(port)))
     with open(folder / "bide.conf", "a") as conf:
         conf.write(f'plugin_dir = "{BUILD / "handlers"}";\nallow_unsafe_plugins = true;\n')
-    done = subprocess.run([folder / "run"], env={**os.environ, "BIDE": str(BUILD / "bide")}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([folder / "run"], env={**os.environ, "BIDE": str(BUILD / "bide")}, capture_output=True, text=True, timeout=120)
     counts = [line.split() for line in done.stdout.splitlines()]
     expect(done.returncode == 0 and counts == [["4", tenant, "200"] for tenant in ("ann", "bob", "eve")], f"{done.stdout} {done.stderr}")
 
@@ -172,7 +172,7 @@ def of_the_readmes(project):
     for language, folder, command in (("python", "python", ["/usr/bin/python3"]), ("js", "node", ["node", "--input-type=module"])):
         handler, check = (block(sdk / folder / "README.md", language, n) for n in (0, 1))
         code = re.sub(r"^(bide\.)?serve\(\)$", "", handler, flags=re.M) + check
-        done = subprocess.run(command, input=code, cwd=project.dir, capture_output=True, text=True, timeout=30,
+        done = subprocess.run(command, input=code, cwd=project.dir, capture_output=True, text=True, timeout=120,
                               env={**os.environ, "PYTHONPATH": str(sdk / "python")})
         expect(done.returncode == 0, f"{folder}: {done.stderr}")
 

@@ -37,7 +37,7 @@ class Subscriber:
         self.project, self.names = project, names
         self.configure()
         self.worker = project.worker()
-        wait_until(lambda: "worker started" in self.worker.log_text(), 30, "the worker serves")
+        wait_until(lambda: "worker started" in self.worker.log_text(), 60, "the worker serves")
 
     def configure(self):
         handlers = [self.project.probe(on=f"{name}@logs", settings={"path": str(self.project.dir / f"{name}.ndjson")})
@@ -70,7 +70,7 @@ def send(project, sender, rows):
     before = project.journal_count("send.out")
     sender.stdin.write("".join(json.dumps(row) + "\n" for row in rows).encode())
     sender.stdin.flush()
-    wait_until(lambda: project.journal_count("send.out") >= before + len(rows), 30, "all are confirmed")
+    wait_until(lambda: project.journal_count("send.out") >= before + len(rows), 60, "all are confirmed")
     return [row["id"] for row in rows]
 
 
@@ -90,7 +90,7 @@ def every_subscription_gets_all(project):
         if number in KILLS_AT:
             (second if number == KILLS_AT[1] else first).kill()
     sender.stdin.close()
-    expect(sender.wait(20) == 0, "the sender failed")
+    expect(sender.wait(60) == 0, "the sender failed")
     for name, ids in (("geo", sent), ("errors", sent), ("late", late)):
         wait_until(lambda: ended(project, name, ids), 60, lambda: f"{name} has all: {books_of(project, name, ids)}")
     expect(first.worker.stop() == 0 and second.worker.stop() == 0, "a worker did not end with 0")
@@ -113,10 +113,10 @@ def a_subscription_is_paused_alone(project):
     worker = Subscriber(project, "geo", "errors").worker
     project.bide("pause", "probe@geo@logs")
     ids = project.send({"type": "probe", "topic": "logs", "id": f"p{number}", "body": {}} for number in range(20))
-    wait_until(lambda: ended(project, "errors", ids), 30, "the other one runs")
+    wait_until(lambda: ended(project, "errors", ids), 60, "the other one runs")
     expect(not project.journal("geo.ndjson"), f"{project.journal('geo.ndjson')}")
     project.bide("resume", "probe@geo@logs")
-    wait_until(lambda: ended(project, "geo", ids), 30, "it goes on")
+    wait_until(lambda: ended(project, "geo", ids), 60, "it goes on")
     expect(worker.stop() == 0, worker.log_tail())
 
 

@@ -14,7 +14,7 @@ from bidetest import ledger  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
-GOOD, HUNG, THREADS, ATTEMPTS, TOTAL_S = 10000, 20, 8, 2, 60
+GOOD, HUNG, THREADS, ATTEMPTS, TOTAL_S = 10000, 20, 8, 2, 200
 
 
 def mix():
@@ -27,7 +27,7 @@ def mix():
 
 def the_others_go_on(project):
     retry = {"attempts": ATTEMPTS, "backoff": "fixed", "base": "100ms", "jitter": 0.0}
-    project.configure(handlers=[project.probe(retry=retry, timeout="2s", kill_after="1s")], threads=THREADS)
+    project.configure(handlers=[project.probe(retry=retry, timeout="1s", kill_after="2s")], threads=THREADS)
     sent = project.send(mix())
     began = time.monotonic()
     worker = project.worker()
@@ -57,17 +57,17 @@ def state(pid):
 
 def all_hang_while_nobody_looks(project):
     """Every thread hangs, the process asks for a successor and ends, while the supervisor is held up."""
-    project.configure(handlers=[project.probe(retry={"attempts": 1}, timeout="300ms", kill_after="200ms")], threads=2)
+    project.configure(handlers=[project.probe(retry={"attempts": 1}, timeout="300ms", kill_after="1500ms")], threads=2)
     worker = project.worker()
     project.send([{"type": "probe", "id": "first"}])
-    wait_until(lambda: project.journal_count() == 1, 30, worker.log_tail)
+    wait_until(lambda: project.journal_count() == 1, 60, worker.log_tail)
     child = project.journal()[0]["worker_pid"]
     os.kill(worker.pid, signal.SIGSTOP)
     sent = ["first", *project.send({"type": "probe", "id": f"h{number}", "body": {"hang": True}} for number in range(2))]
-    wait_until(lambda: state(child) == "Z", 30, worker.log_tail)
+    wait_until(lambda: state(child) == "Z", 60, worker.log_tail)
     os.kill(worker.pid, signal.SIGCONT)
     sent += project.send([{"type": "probe", "id": "last"}])
-    wait_until(lambda: project.all_ended(sent), 30, lambda: f"all have ended: {project.status()} {worker.log_tail()}")
+    wait_until(lambda: project.all_ended(sent), 60, lambda: f"all have ended: {project.status()} {worker.log_tail()}")
     expect(sorted(row["id"] for row in project.dead()) == ["h0", "h1"], f"{project.dead()}")
     expect("worker process is replaced: a handler does not return" in worker.log_text(), worker.log_tail())
     expect(worker.stop() == 0, worker.log_tail())

@@ -67,7 +67,7 @@ def a_crash_names_the_build(project):
     project.configure()
     worker = project.worker()
     project.send([{"type": "probe", "id": "bad", "body": {"crash": True}}])
-    wait_until(lambda: log_lines(worker, "handler crashed"), 30, lambda: f"a crash is logged: {worker.log_tail()}")
+    wait_until(lambda: log_lines(worker, "handler crashed"), 60, lambda: f"a crash is logged: {worker.log_tail()}")
     row = log_lines(worker, "handler crashed")[0]
     expect((row["id"], row["type"], row["plugin"]) == ("bad", "probe", "probe"), f"{row}")
     expect(row["build"] == build_of(BUILD / "handlers" / "probe.so"), f"{row}")
@@ -77,17 +77,19 @@ def a_crash_names_the_build(project):
 
 def runs_handlers(pid):
     """Whether it has pool threads: a worker process, not its supervisor or console."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return any((task / "comm").read_text().startswith("bide-run") for task in tasks)
+    try:
+        return any((task / "comm").read_text().startswith("bide-run") for task in Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return False  # it, or a thread of it, has just ended
 
 
 def a_kill_says_who_it_was(project):
     project.configure()
     worker = project.worker()
-    wait_until(lambda: log_lines(worker, "worker started"), 30, "a worker process serves")
-    serving = [pid for pid in worker.tree() if runs_handlers(pid)]
+    wait_until(lambda: log_lines(worker, "worker started"), 60, "a worker process serves")
+    serving = wait_until(lambda: [pid for pid in worker.tree() if runs_handlers(pid)], 60, worker.log_tail)
     os.kill(serving[0], signal.SIGKILL)
-    wait_until(lambda: log_lines(worker, "worker process died"), 30, lambda: f"a death is logged: {worker.log_tail()}")
+    wait_until(lambda: log_lines(worker, "worker process died"), 60, lambda: f"a death is logged: {worker.log_tail()}")
     row = log_lines(worker, "worker process died")[0]
     expect(re.search(r"SIGKILL \((not for want of memory|by hand or out of memory|out of memory)", row["how"]), f"{row}")
     expect(worker.stop() == 0, worker.log_tail())

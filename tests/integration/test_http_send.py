@@ -74,7 +74,7 @@ class Sending:
     def curl(self, body, *options, where="/send", token=SEND):
         """Status and lines."""
         command = ["curl", "-sS", "-w", "%{http_code}", "-H", f"Authorization: Bearer {token}" if token else "Authorization:", "--data-binary", "@-", *options, self.url + where]
-        said = subprocess.run(command, input=body, capture_output=True, text=True, timeout=30)
+        said = subprocess.run(command, input=body, capture_output=True, text=True, timeout=120)
         expect(said.returncode == 0, said.stderr)
         return int(said.stdout[-3:]), said.stdout[:-3].splitlines()
 
@@ -104,7 +104,7 @@ def every_client(project):
         expect(client.send_many(rows) == [row["id"] for row in rows], "many by Python")
         expect(local.send("probe", {}, id="unix-1") == "unix-1", "by the socket")
     env = {**os.environ, "URL_": sending.url, "TOKEN": SEND}
-    node = subprocess.run(["node", "--input-type=module", "-e", NODE % ROOT], env=env, capture_output=True, text=True, timeout=60)
+    node = subprocess.run(["node", "--input-type=module", "-e", NODE % ROOT], env=env, capture_output=True, text=True, timeout=120)
     said = node.stdout.splitlines()
     expect(said[:2] == ["node-1", "node-2 node-3"] and "node-4" in said[2] and "no type" in said[2], f"Node: {node.stdout}{node.stderr}")
     wanted = {*(f"curl-{n}" for n in range(1, 5)), "unix-1", *(row["id"] for row in rows), *(f"node-{n}" for n in range(1, 5)), "python-1"}
@@ -126,7 +126,7 @@ def a_duplicate_is_answered_with_the_holder(project):
         rows = [{"type": "probe", "body": {}, "id": f"many-{key}", "unique": key, "delay": "1h"} for key in ("k", "p")]
         expect(client.send_many(rows) == ["first", "many-p"], "many by Python")
     env = {**os.environ, "URL_": sending.url, "TOKEN": SEND}
-    node = subprocess.run(["node", "--input-type=module", "-e", NODE_DUPLICATES % ROOT], env=env, capture_output=True, text=True, timeout=60)
+    node = subprocess.run(["node", "--input-type=module", "-e", NODE_DUPLICATES % ROOT], env=env, capture_output=True, text=True, timeout=120)
     expect(node.stdout.splitlines() == ["first", "first node-n"], f"Node: {node.stdout}{node.stderr}")
     expect(sending.console.metrics()[("bide_sent_total",)] == 4, "bide_sent_total")
     sending.end()
@@ -142,7 +142,7 @@ def streams_by_every_client(project):
         expect(status == 400 and text in said[0], f"{query}: {status} {said}")
     with sending.client() as client:
         identity = client.send_stream("probe", ["{}", {"dead": True}, b"{}"], queue="default", name="python", deadline="1h")
-        wait_until(lambda: client.stream(identity)["state"] == "complete", 20, lambda: f"{client.stream(identity)}")
+        wait_until(lambda: client.stream(identity)["state"] == "complete", 60, lambda: f"{client.stream(identity)}")
         part = client.stream(identity)["queues"][0]
         expect((part["total"], part["done"], part["dead"]) == (3, 2, 1), part)
         client.cancel_stream(identity)
@@ -153,7 +153,7 @@ def streams_by_every_client(project):
         except bide.SendError as error:
             expect("stream-0" in str(error), str(error))
     env = {**os.environ, "URL_": sending.url, "TOKEN": SEND}
-    node = subprocess.run(["node", "--input-type=module", "-e", NODE_STREAM % ROOT], env=env, capture_output=True, text=True, timeout=60)
+    node = subprocess.run(["node", "--input-type=module", "-e", NODE_STREAM % ROOT], env=env, capture_output=True, text=True, timeout=120)
     said = node.stdout.splitlines()
     expect(said[:1] == ["node 2 1"] and "stream-0" in said[1], f"Node: {node.stdout}{node.stderr}")
     sending.end()
@@ -195,13 +195,13 @@ def too_much_waits(project):
         answers.append(sending.curl(row))
         return answers[-1][0]
 
-    wait_until(lambda: status() == 429, 8, lambda: f"nobody is refused: {answers[-3:]}")
+    wait_until(lambda: status() == 429, 60, lambda: f"nobody is refused: {answers[-3:]}")
     expect("too much waits to be sent: try again" in answers[-1][1][0], f"{answers[-1]}")
     for hog in hogs:
         hog.close()
-    wait_until(lambda: status() == 200, 20, lambda: f"nobody can send any more: {answers[-3:]}")
+    wait_until(lambda: status() == 200, 60, lambda: f"nobody can send any more: {answers[-3:]}")
     sent = {answer[1][0] for answer in answers if answer[0] == 200}
-    wait_until(lambda: done(project) == sent, 20, lambda: f"sent: {sent}, done: {done(project)}")
+    wait_until(lambda: done(project) == sent, 60, lambda: f"sent: {sent}, done: {done(project)}")
     sending.end()
 
 
@@ -250,13 +250,13 @@ def what_is_answered_is_there(project):
             thread.start()
         for _ in range(DISTURBANCES):
             before = len(answered)
-            wait_until(lambda: len(answered) > before + 200, 30, lambda: f"{len(answered)} answers")
+            wait_until(lambda: len(answered) > before + 200, 60, lambda: f"{len(answered)} answers")
             disturb(project, proxy, sending)
         before = len(answered)
-        wait_until(lambda: len(answered) > before + 50, 30, "sending goes on")
+        wait_until(lambda: len(answered) > before + 50, 60, "sending goes on")
         ending.set()
         for thread in threads:
-            thread.join(40)
+            thread.join(60)
             expect(not thread.is_alive(), "a sender hangs")
         expect(not broken, f"{broken[:3]}")
         wait_until(lambda: done(project) >= answered, 60, lambda: f"answered and not there: {sorted(answered - done(project))[:5]}")
@@ -273,7 +273,7 @@ def a_host_that_only_sends(project):
     expect(queues.get("default") == 50, f"it took something: {queues}")
     project.configure(handlers=[], http={"listen": f"127.0.0.1:{sending.console.port}", "token": OPERATE})
     os.kill(sending.worker.pid, signal.SIGHUP)
-    wait_until(lambda: not sending.socket.exists(), 20, "the reload takes the socket away")
+    wait_until(lambda: not sending.socket.exists(), 60, "the reload takes the socket away")
     sending.console.wait_ready()
     expect(bide.Client(sending.url, OPERATE).send("later", {}), "after a reload")
     sending.end()

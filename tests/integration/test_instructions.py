@@ -44,7 +44,7 @@ def valgrind(project, name, command, *options, source=subprocess.DEVNULL):
     whole = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *options, *map(str, command)]
     with open(project.dir / "valgrind.log", "wb") as log:
         done = subprocess.run(
-            whole, cwd=project.dir, stdin=source, stdout=subprocess.DEVNULL, stderr=log, timeout=100,
+            whole, cwd=project.dir, stdin=source, stdout=subprocess.DEVNULL, stderr=log, timeout=120,
             preexec_fn=die_with_parent,
         )
     expect(done.returncode == 0, f"{whole}: exit {done.returncode}: {(project.dir / 'valgrind.log').read_text()[-500:]}")

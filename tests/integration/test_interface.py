@@ -23,10 +23,9 @@ def kinds(row, wanted):
         expect(isinstance(row[key], kind) and not isinstance(row[key], bool), f"'{key}' is {row[key]!r}")
 
 
-def drain(project, idle="300ms"):
-    """Works off what there is; the worker's last line: what became of it. Idle for longer than a retry takes."""
-    worker = project.worker("--exit-idle", idle)
-    expect(worker.wait(30) == 0, worker.log_tail())
+def drain(project, dead=0, ran=0):
+    """Until there are so many dead letters and lines of the journal, and nothing is left; the worker's last line: what became of all."""
+    worker = project.work_until(lambda: len(project.dead()) >= dead and project.journal_count() >= ran and project.left() == 0)
     return json.loads(worker.log_text().splitlines()[-1])
 
 
@@ -36,9 +35,9 @@ def keys_of_dead_letters(project):
     before_ms = int(time.time() * 1000)
     project.send([{"type": "probe", "id": "doomed", "body": {"fail": 9}, "headers": {"own": "kept"},
                    "content_type": "application/json"}])
-    expect(drain(project, "1s")["dead"] == 1, f"{project.status()}")
+    expect(drain(project, dead=1)["dead"] == 1, f"{project.status()}")
     project.send([{"type": "nobody", "id": "bytes", "body_base64": base64.b64encode(BINARY).decode()}])
-    drain(project)
+    drain(project, dead=2)
     rows = project.dead()
     for row in rows:
         kinds(row, {"id": str, "type": str, "queue": str, "reason": str, "error": str, "attempts": int, "died_ms": int,
@@ -58,7 +57,7 @@ def keys_of_dead_letters(project):
 def keys_of_status(project):
     project.configure(queues=[{"name": "default"}, {"name": "other"}])
     project.send([{"type": "probe"}, {"type": "probe", "delay": "1h"}, {"type": "probe", "queue": "other"}])
-    status = wait_until(lambda: (lambda s: s if s["delayed_total"] == 1 else None)(project.status()), 10,
+    status = wait_until(lambda: (lambda s: s if s["delayed_total"] == 1 else None)(project.status()), 60,
                         lambda: f"one is delayed: {project.status()}")
     kinds(status, {"queues": list, "delayed_total": int, "unrouted": int, "rungs": list, "workers": list})
     number = (int, type(None)) if project.broker == "rabbitmq" else int
@@ -75,7 +74,7 @@ def keys_of_the_journal(project):
     project.configure(handlers=[project.journal_handler(), project.probe()])
     project.bide("send", "journal", "four", "--id", "j", "--delay", "20ms")
     project.bide("send", "probe", '{"fail":1}', "--id", "p")
-    drain(project, "1s")
+    drain(project, ran=3)
     lines = project.journal()
     for line in lines:
         kinds(line, {"id": str, "type": str, "queue": str, "attempt": int, "due_ms": int, "sent_ms": int,
@@ -99,7 +98,7 @@ def options_of_send(project):
     project.bide("send", "nobody", "--id", "past", "--at", "2001-01-01T01:00:00+01:00")
     said = json.loads(project.bide("send", "nobody", "x", "--json", "--delay", "50ms").stdout)
     expect(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", said["id"]) and said["queue"] == "default", f"{said}")
-    drain(project)
+    drain(project, dead=4)
     shown = {row["id"]: row for row in (json.loads(project.bide("dead", "show", row["id"], "--json").stdout)
                                         for row in project.dead())}
     expect(set(shown) == {"file", "piped", "past", said["id"]}, f"{set(shown)}")
@@ -117,7 +116,7 @@ def expired_ones_are_counted(project):
     project.send([{"type": "probe", "id": f"e{n}", "body": {}, "expires": "1ms"} for n in range(3)])
     project.send([{"type": "probe", "id": "in-time", "body": {}, "delay": "50ms", "expires": "10s"}])
     time.sleep(0.01)  # the milliseconds of their lives
-    ends = drain(project)
+    ends = drain(project, ran=1)
     expect((ends["expired"], ends["done"], ends["dead"]) == (3, 1, 0), f"{ends}")
     expect([line["id"] for line in project.journal()] == ["in-time"], f"{project.journal()}")
     expect(not project.dead() and project.left() == 0, f"{project.status()}")

@@ -72,9 +72,9 @@ def ended(project, n):
 
 
 def a_death_is_for_one_message(project):
-    project.configure(handlers=[boxed(project, timeout="1s", kill_after="200ms"), project.probe(type="plain")])
+    project.configure(handlers=[boxed(project, timeout="300ms", kill_after="1500ms"), project.probe(type="plain")])
     worker = project.worker()
-    before = wait_until(lambda: len(processes(worker)) >= 4 and processes(worker), 30, "the worker runs")
+    before = wait_until(lambda: len(processes(worker)) >= 4 and processes(worker), 60, "the worker runs")
     bad = {"crash": "crashed", "exit": "crashed", "hang": "timeout"}
     rows = [{"type": kind, "id": f"{kind}{i}", "body": {}} for i in range(GOOD) for kind in ("boxed", "plain")]
     for i, order in enumerate(list(bad) * 4):
@@ -108,8 +108,8 @@ def allocating_without_end(project):
            "retry": {"attempts": 5, "crash_attempts": 2, "base": "50ms"}}
     project.configure(handlers=[hog, boxed(project, limits=limits), project.probe(type="plain")], plugin_dir=folder)
     worker = project.worker()
-    before = wait_until(lambda: len(processes(worker)) >= 5 and processes(worker), 30, "the worker runs")
-    wait_until(lambda: all(is_limited(pid) for pid in before[3:]), 10, lambda: f"limits: {before}: {worker.log_tail()}")
+    before = wait_until(lambda: len(processes(worker)) >= 5 and processes(worker), 60, "the worker runs")
+    wait_until(lambda: all(is_limited(pid) for pid in before[3:]), 60, lambda: f"limits: {before}: {worker.log_tail()}")
     expect(not any(is_limited(pid) for pid in before[:3]), "a limit of the children is the worker's, too")
     project.send(
         [{"type": "hog", "id": "hog", "body": "more"}, {"type": "boxed", "id": "big", "body": {"alloc_mb": 100000}}]
@@ -131,24 +131,24 @@ def processes_come_and_go(project):
     project.configure(handlers=[project.probe()])
     worker = project.worker()
     project.send([{"type": "probe", "id": "one", "body": {}}])
-    wait_until(ended(project, 1), 30, "the worker runs")
-    wait_until(lambda: len(processes(worker)) == 2, 10, lambda: f"nothing is isolated: {processes(worker)}")
+    wait_until(ended(project, 1), 60, "the worker runs")
+    wait_until(lambda: len(processes(worker)) == 2, 60, lambda: f"nothing is isolated: {processes(worker)}")
     expect(worker.stop() == 0, "the worker did not end with 0")
     project.configure(handlers=[boxed(project)], worker={"drain": "500ms"})
     worker = project.worker()
     project.send([{"type": "boxed", "id": "two", "body": {}}])
-    wait_until(ended(project, 2), 30, "the worker runs")
-    before = wait_until(lambda: processes(worker), 30, "the worker runs")
+    wait_until(ended(project, 2), 60, "the worker runs")
+    before = wait_until(lambda: processes(worker), 60, "the worker runs")
     expect(len(before) == 4, f"supervisor, worker, zygote and child are not {before}")
     print(f"KiB resident: {[status_kib(pid, 'RssAnon') for pid in before]} of its own, "
           f"address space of a child {status_kib(before[3], 'VmSize')}")
     project.send([{"type": "boxed", "id": "long", "body": {"sleep_ms": 60000}}])
     os.kill(before[1], signal.SIGKILL)
-    wait_until(gone(before[1:]), 10, "its zygote and children are gone, too")
-    wait_until(lambda: len(processes(worker)) >= 4, 30, "there is another")
+    wait_until(gone(before[1:]), 60, "its zygote and children are gone, too")
+    wait_until(lambda: len(processes(worker)) >= 4, 60, "there is another")
     last = processes(worker)
     worker.stop()
-    wait_until(gone(last), 10, "all are gone")
+    wait_until(gone(last), 60, "all are gone")
 
 
 def a_signal_to_all_is_the_workers(project):
@@ -156,10 +156,10 @@ def a_signal_to_all_is_the_workers(project):
     project.configure(handlers=[boxed(project)])
     worker = project.worker()
     project.send([{"type": "boxed", "id": "slow", "body": {"sleep_ms": 1500}}])
-    wait_until(lambda: project.queue("default")["ready"] == 0 and len(processes(worker)) >= 4, 30, "it runs")
+    wait_until(lambda: project.queue("default")["ready"] == 0 and len(processes(worker)) >= 4, 60, "it runs")
     for pid in reversed(processes(worker)):
         os.kill(pid, signal.SIGTERM)
-    expect(worker.wait(30) == 0, "the worker did not end with 0")
+    expect(worker.wait(60) == 0, "the worker did not end with 0")
     lines = [(line["id"], line["attempt"], line["outcome"]) for line in project.journal()]
     expect(lines == [("slow", 1, "done")], f"{lines}")
 
@@ -168,7 +168,7 @@ def without_zygote_the_worker_is_replaced(project):
     project.configure(handlers=[boxed(project)])
     worker = project.worker()
     project.send([{"type": "boxed", "id": "before", "body": {}}])
-    wait_until(ended(project, 1), 30, "the worker runs")
+    wait_until(ended(project, 1), 60, "the worker runs")
     old = processes(worker)
     os.kill(old[2], signal.SIGKILL)
     project.send([{"type": "boxed", "id": f"after{i}", "body": {}} for i in range(50)])

@@ -13,7 +13,7 @@ from bidetest.harness import expect, main  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
 MESSAGES, THREADS, PREFETCH, KILLS = 12000, 4, 32, 3
-TAKE_OVER_S = {"sqlite": 1.0, "rabbitmq": 1.0, "redis": 5.0}
+TAKE_OVER_S = {"sqlite": 5, "rabbitmq": 5, "redis": 15}  # on a busy machine; else a tenth of a second, or four
 
 
 def rows():
@@ -36,7 +36,7 @@ def three_kills_lose_nothing(project):
         goal = MESSAGES * kill // (KILLS + 2)
         wait_until(lambda: project.journal_count() >= goal, 60, f"{goal} lines in the journal")
         pids = set(victim.tree())
-        wait_until(lambda: any(line["worker_pid"] in pids for line in project.journal()), 30, "the victim works")
+        wait_until(lambda: any(line["worker_pid"] in pids for line in project.journal()), 60, "the victim works")
         victim.kill()
         victim = project.worker()
     wait_until(lambda: project.all_ended(sent), 120, lambda: f"everything has ended: {project.status()}")
@@ -59,14 +59,14 @@ def the_other_takes_over(project):
     project.configure(handlers=[slow], threads=THREADS, queues=queues)
     first = project.worker()
     project.send({"type": "slow", "id": f"s{number}", "body": {"hang": True}} for number in range(THREADS))
-    wait_until(lambda: len(started(project, first.tree())) == THREADS, 30, "the first runs them all")
+    wait_until(lambda: len(started(project, first.tree())) == THREADS, 60, "the first runs them all")
     quick = project.probe(type="quick", queue="quick")
     project.configure(
         handlers=[slow, quick], threads=THREADS, queues=queues + [{"name": "quick", "weight": 1}]
     )
     second = project.worker()
     project.send([{"type": "quick", "id": "ready", "body": {}}])
-    wait_until(lambda: any(line["id"] == "ready" for line in project.journal()), 30, "the second is ready")
+    wait_until(lambda: any(line["id"] == "ready" for line in project.journal()), 60, "the second is ready")
     before = time.monotonic()
     first.kill()
     limit = TAKE_OVER_S[project.broker]
@@ -81,15 +81,18 @@ def a_signal_lets_what_runs_finish(project):
     """Two run; the others in hand have not begun: they go back as they were, and run elsewhere."""
     project.configure(threads=2, worker={"prefetch": 64})
     worker = project.worker()
-    rows = [{"type": "probe", "id": f"slow{number}", "body": {"sleep_ms": 2000}} for number in range(2)]
+    rows = [{"type": "probe", "id": f"slow{number}", "body": {"until": "go"}} for number in range(2)]
     sent = project.send(rows + [{"type": "probe", "id": f"quick{number}", "body": {}} for number in range(40)])
-    wait_until(lambda: project.queue("default")["ready"] == 0, 20, "all are in hand")
-    expect(worker.stop() == 0, f"exit {worker.process.returncode}: {worker.log_tail()}")
+    wait_until(lambda: project.queue("default")["ready"] == 0, 60, "all are in hand")
+    worker.process.terminate()
+    wait_until(lambda: "worker draining" in worker.log_text(), 60, worker.log_tail)
+    project.release()
+    expect(worker.wait(60) == 0, f"exit {worker.process.returncode}: {worker.log_tail()}")
     ran = sorted((line["id"], line["attempt"], line["outcome"]) for line in project.journal())
     expect(ran == [("slow0", 1, "done"), ("slow1", 1, "done")], f"{ran}")
-    wait_until(lambda: project.queue("default")["ready"] == 40, 10, lambda: f"the rest is back: {project.status()}")
+    wait_until(lambda: project.queue("default")["ready"] == 40, 60, lambda: f"the rest is back: {project.status()}")
     project.worker()
-    wait_until(lambda: project.all_ended(sent), 20, lambda: f"the rest has run: {project.status()}")
+    wait_until(lambda: project.all_ended(sent), 60, lambda: f"the rest has run: {project.status()}")
     lines = project.journal()
     expect(len(lines) == len(sent) and {line["attempt"] for line in lines} == {1}, f"{lines}")
 
@@ -99,26 +102,26 @@ def two_run(project, drain):
     project.configure(threads=2, worker={"drain": drain})
     worker = project.worker()
     project.send([{"type": "probe", "id": "deaf", "body": {"hang": True}},
-                  {"type": "probe", "id": "slow", "body": {"sleep_ms": 20000}}])
-    wait_until(lambda: started(project, worker.tree()) and project.queue("default")["ready"] == 0, 30, "both run")
+                  {"type": "probe", "id": "slow", "body": {"until": "never"}}])
+    wait_until(lambda: started(project, worker.tree()) and project.queue("default")["ready"] == 0, 60, "both run")
     return worker
 
 
-def both_are_back(project, worker, seconds):
-    """The worker leaves in time and in order; another one gets both, with the attempt they had."""
-    code = worker.wait(seconds)
+def both_are_back(project, worker):
+    """The worker leaves by itself and in order, although nothing ends; another one gets both, with the attempt they had."""
+    code = worker.wait(60)
     expect(code == 0, f"exit {code}: {worker.log_tail()}")
-    wait_until(lambda: project.left() == 2, 10, lambda: f"both were handed back: {project.status()}")
+    wait_until(lambda: project.left() == 2, 60, lambda: f"both were handed back: {project.status()}")
     expect(project.queue("default")["ready"] == 2, f"{project.status()}")
     successor = project.worker()
-    wait_until(lambda: started(project, successor.tree()), 20, lambda: f"it runs again: {successor.log_tail()}")
+    wait_until(lambda: started(project, successor.tree()), 60, lambda: f"it runs again: {successor.log_tail()}")
     attempts = {line["attempt"] for line in project.journal()}
     expect(attempts == {1}, f"leaving burnt an attempt: {project.journal()}")
     successor.kill()
 
 
 def a_second_signal_hands_back(project):
-    worker = two_run(project, "60s")
+    worker = two_run(project, "30m")
     worker.process.terminate()
     try:
         worker.process.wait(0.5)
@@ -126,13 +129,13 @@ def a_second_signal_hands_back(project):
     except subprocess.TimeoutExpired:
         pass
     worker.process.terminate()
-    both_are_back(project, worker, 10)
+    both_are_back(project, worker)
 
 
 def the_end_of_drain_hands_back(project):
     worker = two_run(project, "1s")
     worker.process.terminate()
-    both_are_back(project, worker, 10)
+    both_are_back(project, worker)
 
 
 main(three_kills_lose_nothing, the_other_takes_over, a_signal_lets_what_runs_finish, a_second_signal_hands_back,

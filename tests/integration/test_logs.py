@@ -42,7 +42,7 @@ def totals_are_right(project):
 
 def by_its_one_command(project):
     lay_out(project)
-    done = subprocess.run(["./run", "3000", "2"], cwd=project.dir, capture_output=True, text=True, timeout=100, preexec_fn=die_with_parent,
+    done = subprocess.run(["./run", "3000", "2"], cwd=project.dir, capture_output=True, text=True, timeout=120, preexec_fn=die_with_parent,
                           env={**os.environ, "BIDE": str(BUILD / "bide"), "BIDE_INCLUDE": str(INCLUDE)})
     expect(done.returncode == 0, f"{done.stdout[-1000:]}{done.stderr[-2000:]}")
     for title in ("Requests by city and day", "Errors by path", "Latency by path, ms"):

@@ -23,7 +23,7 @@ _bide && printf '%s\\n' "${COMPREPLY[@]}"
 def run(*command):
     if not shutil.which(command[0]):
         raise Skip(f"{command[0]} is not installed")
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120)
     expect(done.returncode == 0, f"{command}: {done.stdout}{done.stderr}")
     return done.stdout + done.stderr
 

@@ -49,7 +49,7 @@ def workers_are_noticed(project):
     project.configure()
     worker = project.worker()
     project.send([{"type": "probe", "body": {}}])
-    wait_until(lambda: project.journal_count() == 1, 30, "the worker works")
+    wait_until(lambda: project.journal_count() == 1, 60, "the worker works")
     said = project.bide("move", "--from", "sqlite:bide.db", "--to", "sqlite:other.db")
     expect("1 worker serves the source" in said.stderr, said.stderr)
     expect(said.stdout == "moved 0 messages: 0 ready, 0 delayed, 0 dead\n", said.stdout)

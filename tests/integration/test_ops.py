@@ -19,7 +19,7 @@ RULES, TESTS = "bide.rules.yml", "bide.rules.test.yml"
 def promtool(*words, cwd):
     if not shutil.which("promtool"):
         raise Skip("promtool is not installed: apt-get install prometheus")
-    return subprocess.run(["promtool", *words], cwd=cwd, capture_output=True, text=True, timeout=50)
+    return subprocess.run(["promtool", *words], cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
 def rules_are_valid_and_fire(project):

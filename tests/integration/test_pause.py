@@ -33,7 +33,7 @@ def configured(project, **queues):
     )
     worker = project.worker()
     project.send(row for kind in queues for row in rows(kind, 4, queue=queues[kind]))
-    wait_until(lambda: all(ran(project, kind) >= 4 for kind in queues), 30, lambda: f"all run: {worker.log_tail()}")
+    wait_until(lambda: all(ran(project, kind) >= 4 for kind in queues), 60, lambda: f"all run: {worker.log_tail()}")
     return worker, LocalConsole(project, worker)
 
 
@@ -47,33 +47,33 @@ def stays(console, kind):
     expect(rate <= ROUNDS, f"each message of '{kind}' came round {rate:.1f} times a second")
 
 
-def holds(project, console, worker, name, paused, free, within):
+def holds(project, console, worker, name, paused, free):
     """`paused` waits while `free` runs; then all of it runs, at its first attempt."""
     expect(console.act(f"/pause/{name}")[0] == 200, f"{name} cannot be paused")
     expect(console.metrics()["bide_paused", name] == 1, "the metric does not say that it is paused")
     project.send(row for pair in zip(rows(paused), rows(free)) for row in pair)
-    wait_until(lambda: ran(project, free) >= MESSAGES, 30, lambda: f"the other type runs: {worker.log_tail()}")
+    wait_until(lambda: ran(project, free) >= MESSAGES, 60, lambda: f"the other type runs: {worker.log_tail()}")
     stays(console, paused)
     expect(ran(project, paused) <= 4 + SLACK, f"{ran(project, paused)} of what is paused ran")
     expect(console.act(f"/resume/{name}")[0] == 200, f"{name} cannot be resumed")
-    wait_until(lambda: ran(project, paused) >= 4 + MESSAGES, within, lambda: f"resumed: {project.status()}")
+    wait_until(lambda: ran(project, paused) >= 4 + MESSAGES, 60, lambda: f"resumed: {project.status()}")
     expect(all(line["attempt"] == 1 for line in project.journal()), "an attempt was burnt")
     expect(not project.dead() and worker.stop() == 0, worker.log_tail())
 
 
 def a_type_with_a_queue_of_its_own(project):
     worker, console = configured(project, held="its", free="other")
-    holds(project, console, worker, "held", "held", "free", 10)
+    holds(project, console, worker, "held", "held", "free")
 
 
 def a_type_that_shares_its_queue(project):
     worker, console = configured(project, held="all", free="all")
-    holds(project, console, worker, "held", "held", "free", 15)
+    holds(project, console, worker, "held", "held", "free")
 
 
 def a_queue(project):
     worker, console = configured(project, held="its", free="other")
-    holds(project, console, worker, "its", "held", "free", 10)
+    holds(project, console, worker, "its", "held", "free")
 
 
 def an_open_circuit_is_shown(project):
@@ -82,11 +82,11 @@ def an_open_circuit_is_shown(project):
     worker = project.worker()
     console = LocalConsole(project, worker)
     sent = project.send({"type": "probe", "id": f"f{number}", "body": {"fail": 1}} for number in range(20))
-    wait_until(lambda: console.metrics().get(("bide_circuit_state", "probe"), 0) > 0, 20, "the metric says open")
+    wait_until(lambda: console.metrics().get(("bide_circuit_state", "probe"), 0) > 0, 60, "the metric says open")
     expect(console.handler("probe")["circuit"] != "closed", f"{console.handler('probe')}")
     sent += project.send({"type": "probe", "id": f"g{number}", "body": {}} for number in range(20))
-    wait_until(lambda: console.metrics()["bide_circuit_state", "probe"] == 0, 20, lambda: f"closed: {worker.log_tail()}")
-    wait_until(lambda: project.all_ended(sent), 30, lambda: f"all has ended: {project.status()}")
+    wait_until(lambda: console.metrics()["bide_circuit_state", "probe"] == 0, 60, lambda: f"closed: {worker.log_tail()}")
+    wait_until(lambda: project.all_ended(sent), 60, lambda: f"all has ended: {project.status()}")
     expect(worker.stop() == 0, worker.log_tail())
 
 

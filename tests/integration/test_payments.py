@@ -97,7 +97,7 @@ def by_its_command(project):
     conf = folder / "bide.conf"
     conf.write_text(conf.read_text() + "allow_unsafe_plugins = true;\n")  # the folder may lie in somebody else's
     environment = {**os.environ, "BIDE": str(BUILD / "bide"), "BIDE_INCLUDE": str(ROOT / "framework" / "include")}
-    done = subprocess.run([folder / "run"], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([folder / "run"], env=environment, capture_output=True, text=True, timeout=120)
     expect(done.returncode == 0 and done.stdout.endswith("(100, 5050)\n"), f"{done.stdout} {done.stderr}")
 
 

@@ -62,23 +62,23 @@ def beside_the_workers(project):
     expect((shown["name"], shown["waiting"], shown["refused"]) == ("orders", 16, 0), f"{shown}")
     expect("its source can be read: 16 wait" in project.bide("check", expect=None).stdout, "check says nothing of it")
     worker, console = project.worker(), Console(port)
-    wait_until(lambda: len(ran(project)) == 16, 20, lambda: f"{ran(project)}: {worker.log_tail()}")
-    os.kill(worker.named("bide-relay")[0], signal.SIGKILL)
+    wait_until(lambda: len(ran(project)) == 16, 60, lambda: f"{ran(project)}: {worker.log_tail()}")
+    os.kill(wait_until(lambda: worker.named("bide-relay"), 60, worker.log_tail)[0], signal.SIGKILL)
     late = shop.order(20, delay="1s", headers={"a": "b"})
     due_ms = time.time() * 1000 + 1000
     bide.outbox_send(shop.db, "journal", queue="9", id="bad")
     shop.db.commit()
-    wait_until(lambda: late in ran(project), 20, lambda: f"{worker.log_tail()}")
+    wait_until(lambda: late in ran(project), 60, lambda: f"{worker.log_tail()}")
     run = next(line for line in project.journal() if line["id"] == late)
     expect(run["started_us"] / 1000 > due_ms - 1000 and run["lateness_us"] >= 0, f"{run}")
-    wait_until(lambda: project.status()["relays"][0]["refused"] == 1, 10, lambda: f"{project.status()}")
+    wait_until(lambda: project.status()["relays"][0]["refused"] == 1, 60, lambda: f"{project.status()}")
     expect(set(ran(project)) == shop.committed() and early[4] not in ran(project), f"{ran(project)}")
     expect("relay died" in worker.log_text(), worker.log_tail())
 
     def told():
         text = console.ask("GET", "/metrics")[1]
         return 'bide_relay_refused_total{relay="orders"} 1' in text and 'bide_relay_active{relay="orders"} 1' in text
-    wait_until(told, 10, lambda: console.ask("GET", "/metrics")[1])
+    wait_until(told, 60, lambda: console.ask("GET", "/metrics")[1])
     row = console.read_json("/status")["worker"]["relays"][0]
     expect((row["name"], row["state"], row["oldest_ms"]) == ("orders", "carries", 0), f"{row}")
     expect(worker.stop() == 0, worker.log_tail())
@@ -90,17 +90,17 @@ def another_takes_over(project):
     shop = Shop(project, mode="DELETE")
     project.configure([project.journal_handler()])
     first = shop.relay("--to", project.url)
-    wait_until(lambda: "relay carries" in first.log_text(), 20, lambda: first.log_tail())
+    wait_until(lambda: "relay carries" in first.log_text(), 60, lambda: first.log_tail())
     second, worker = shop.relay("--to", project.url), project.worker()
-    wait_until(lambda: "relay waits for its turn" in second.log_text(), 20, lambda: second.log_tail())
+    wait_until(lambda: "relay waits for its turn" in second.log_text(), 60, lambda: second.log_tail())
     shop.order(1)
-    wait_until(lambda: len(ran(project)) == 1, 20, lambda: f"{first.log_tail()}")
+    wait_until(lambda: len(ran(project)) == 1, 60, lambda: f"{first.log_tail()}")
     first.kill()
     killed_s = time.monotonic()
-    wait_until(lambda: "relay carries" in second.log_text(), 20, lambda: second.log_tail())
+    wait_until(lambda: "relay carries" in second.log_text(), 60, lambda: second.log_tail())
     print(f"took over after {(time.monotonic() - killed_s) * 1000:.0f} ms")
     shop.order(2)
-    wait_until(lambda: len(ran(project)) == 2, 20, lambda: f"{second.log_tail()}")
+    wait_until(lambda: len(ran(project)) == 2, 60, lambda: f"{second.log_tail()}")
     expect(second.stop() == 0, second.log_tail())
     expect(worker.stop() == 0, worker.log_tail())
     shop.close()
@@ -109,7 +109,7 @@ def another_takes_over(project):
 READER = """
 import sqlite3
 for _ in range(3):
-    db = sqlite3.connect("shop.db", timeout=3)
+    db = sqlite3.connect("shop.db", timeout=30)
     db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     db.close()
 """
@@ -123,11 +123,11 @@ def a_long_reader(project):
     reading = shop.db.execute("SELECT type FROM bide_outbox UNION ALL SELECT 'more'")
     reading.fetchone()
     relay, worker = shop.relay("--to", project.url), project.worker()
-    wait_until(lambda: len(ran(project)) == 1, 20, lambda: relay.log_tail())
+    wait_until(lambda: len(ran(project)) == 1, 60, lambda: relay.log_tail())
     reader = subprocess.run([sys.executable, "-c", READER], cwd=project.dir, capture_output=True, text=True)
     expect(reader.returncode == 0, f"{reader.stderr}{relay.log_tail()}")
     reading.close()
-    wait_until(lambda: shop.waiting() == 0, 20, lambda: relay.log_tail())
+    wait_until(lambda: shop.waiting() == 0, 60, lambda: relay.log_tail())
     expect(relay.stop() == 0 and worker.stop() == 0 and len(ran(project)) == 1, f"{ran(project)}: {relay.log_tail()}")
     shop.close()
 

@@ -27,7 +27,7 @@ def what_a_message_is(project):
     hub.configure([project.probe(retry=retry)], worker={"max_body": 4096})
     project.send([{"type": "probe", "id": "again", "body": {"fail": 1}}])
     first = project.worker()
-    wait_until(lambda: project.journal_count() == 1, 20, first.log_tail)
+    wait_until(lambda: project.journal_count() == 1, 60, first.log_tail)
     expect(first.stop() == 0, first.log_tail())
     project.send([{"type": "probe", "id": "plain", "queue": "slow", "headers": {"tenant": "gruß"}, "body": {"a": "ü"}},
                   {"type": "probe", "id": "later", "delay": "1500ms"},
@@ -37,19 +37,19 @@ def what_a_message_is(project):
     waits = project.status()["relays"][0]["waiting"]
     expect(waits == 5, f"{waits} wait, says status: {project.status()}")
     relay = hub.relay()
-    wait_until(lambda: [(row["id"], row["reason"]) for row in project.dead()] == [("large", "oversized")], 20, lambda: f"{project.dead()}")
-    wait_until(lambda: hub.waiting() == 4, 20, relay.log_tail)
+    wait_until(lambda: [(row["id"], row["reason"]) for row in project.dead()] == [("large", "oversized")], 60, lambda: f"{project.dead()}")
+    wait_until(lambda: hub.waiting() == 4, 60, relay.log_tail)
     expect(project.send([{"type": "probe", "id": "copy", "unique": "k"}]) == ["keyed"], "the relay has freed the key")
     shown = json.loads(project.bide("-c", "hub.conf", "show", "plain", "--json").stdout.splitlines()[0])
     expect((shown["headers"], json.loads(shown["body"])) == ({"tenant": "gruß"}, {"a": "ü"}), f"{shown}")
     worker = hub.worker()
-    wait_until(lambda: len(runs_of(project)) == 4, 30, lambda: f"{runs_of(project)} {relay.log_tail()} {worker.log_tail()}")
+    wait_until(lambda: len(runs_of(project)) == 4, 60, lambda: f"{runs_of(project)} {relay.log_tail()} {worker.log_tail()}")
     runs = runs_of(project)
     expect({name: (run["attempt"], run["outcome"], run["queue"]) for name, run in runs.items()} == {
         "again": (2, "done", "default"), "plain": (1, "done", "slow"), "later": (1, "done", "default"), "keyed": (1, "done", "default")}, f"{runs}")
     expect(all(run["lateness_us"] >= 0 for run in runs.values()), f"early: {runs}")
     expect(runs["later"]["started_us"] / 1000 >= runs["later"]["sent_ms"] + 1500, f"{runs['later']}")
-    wait_until(lambda: project.send([{"type": "probe", "id": "copy", "unique": "k"}]) == ["copy"], 20, "its run has not freed the key")
+    wait_until(lambda: project.send([{"type": "probe", "id": "copy", "unique": "k"}]) == ["copy"], 60, "its run has not freed the key")
     expect(relay.stop() == 0 and worker.stop() == 0, relay.log_tail())
 
 
@@ -60,13 +60,13 @@ def a_relay_is_killed(project):
     ids = project.send({"type": "probe", "id": f"m{number:04d}"} for number in range(MESSAGES))
     worker, relay = hub.worker(), hub.relay()
     for part in (5, 2):
-        wait_until(lambda: len(runs_of(project)) >= MESSAGES // part, 30, relay.log_tail)
+        wait_until(lambda: len(runs_of(project)) >= MESSAGES // part, 60, relay.log_tail)
         relay.kill()
         relay = hub.relay()
     wait_until(lambda: set(runs_of(project)) == set(ids), 60, lambda: f"{len(runs_of(project))} ran: {relay.log_tail()}")
-    wait_until(lambda: "relay carries" in relay.log_text(), 30, "the last relay does not begin")
+    wait_until(lambda: "relay carries" in relay.log_text(), 60, "the last relay does not begin")
     expect(relay.stop() == 0, relay.log_tail())
-    wait_until(lambda: project.left() == 0, 20, project.status)
+    wait_until(lambda: project.left() == 0, 60, project.status)
     twice = project.journal_count("hub.ndjson") - MESSAGES
     expect(twice <= 2 * IN_HAND, f"{twice} ran twice")
     expect(worker.stop() == 0, worker.log_tail())

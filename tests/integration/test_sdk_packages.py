@@ -40,7 +40,7 @@ serve();
 
 
 def run(*command, cwd=None):
-    done = subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True, timeout=60, preexec_fn=die_with_parent)
+    done = subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True, timeout=120, preexec_fn=die_with_parent)
     expect(done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
     return done.stdout
 
@@ -56,8 +56,8 @@ def runs(project, command, place, **program):
     project.configure(handlers=[{"type": "greet", "program": "tasks"}], programs=[{"name": "tasks", "run": command, **program}])
     project.send([{"type": "greet"}])
     worker = project.worker()
-    wait_until(lambda: f"{VERSION} from {place}" in worker.log_text(), 30, lambda: f"no run from {place}: {worker.log_tail()}")
-    wait_until(lambda: project.left() == 0, 30, lambda: worker.log_tail())
+    wait_until(lambda: f"{VERSION} from {place}" in worker.log_text(), 60, lambda: f"no run from {place}: {worker.log_tail()}")
+    wait_until(lambda: project.left() == 0, 60, lambda: worker.log_tail())
     expect(worker.stop() == 0 and not project.dead(), worker.log_tail())
 
 

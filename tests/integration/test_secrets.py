@@ -62,7 +62,7 @@ def told(text, where):
 
 def run(project, *arguments, env=None):
     command = [str(BUILD / "bide"), *arguments]
-    done = subprocess.run(command, cwd=project.dir, capture_output=True, text=True, timeout=60, input="",
+    done = subprocess.run(command, cwd=project.dir, capture_output=True, text=True, timeout=120, input="",
                           preexec_fn=die_with_parent, env={**os.environ, **HIDDEN, **(env or {})})
     told(done.stdout + done.stderr, " ".join(arguments))
     return done
@@ -107,8 +107,8 @@ def a_running_worker_does_not(project):
     project.configure(handlers=[hook(), project.probe()], worker={"processes": 2}, http=http)
     worker = project.worker("--log-level", "debug")
     project.send([{"type": "hook", "id": "hook1", "body": {}}, {"type": "probe", "id": "crash", "body": {"crash": True}}])
-    wait_until(lambda: any(row["id"] == "hook1" for row in project.dead()), 30, lambda: f"dead: {worker.log_tail()}")
-    wait_until(lambda: "handler crashed" in worker.log_text(), 30, lambda: f"a crash: {worker.log_tail()}")
+    wait_until(lambda: any(row["id"] == "hook1" for row in project.dead()), 60, lambda: f"dead: {worker.log_tail()}")
+    wait_until(lambda: "handler crashed" in worker.log_text(), 60, lambda: f"a crash: {worker.log_tail()}")
     for where, title in titles(worker):
         told(title, where)
     shown = run(project, "dead", "show", "hook1", "--json").stdout

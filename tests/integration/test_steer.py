@@ -28,7 +28,7 @@ def tail(project, name, *options):
 
 def started(project):
     worker = project.worker()
-    wait_until(lambda: any(line["message"] == "worker started" for line in read_lines(worker.log)), 20, "it serves")
+    wait_until(lambda: any(line["message"] == "worker started" for line in read_lines(worker.log)), 60, "it serves")
     return worker
 
 
@@ -49,12 +49,12 @@ def a_pause_holds(project):
     project.bide("pause", "not a name", expect=64)
     sent = project.send([{"type": "other", "id": "o", "body": {}}, {"type": "probe", "id": "p", "body": {}}])
     project.bide("resume", "slow")
-    wait_until(lambda: project.journal_count() == 1, 20, "what was resumed runs")
+    wait_until(lambda: project.journal_count() == 1, 60, "what was resumed runs")
     expect(project.journal()[0]["id"] == "o", f"{project.journal()}")
     said = project.bide("pause", "prob", expect=None).stderr
     expect("did you mean 'probe'" in said, said)
     expect(json.loads(project.bide("resume", "probe", "--json").stdout) == {"resumed": "probe", "workers": 1}, "--json")
-    wait_until(lambda: project.all_ended(sent), 20, lambda: f"both are done: {project.status()}")
+    wait_until(lambda: project.all_ended(sent), 60, lambda: f"both are done: {project.status()}")
     expect(all(line["attempt"] == 1 for line in project.journal()), "an attempt was burnt")
     expect(worker.stop() == 0, worker.log_tail())
 
@@ -69,7 +69,7 @@ def what_runs_is_shown(project):
         project.bide("send", "probe", "{}")
         return (project.dir / "all.txt").stat().st_size
 
-    wait_until(followed, 20, "it follows")
+    wait_until(followed, 60, "it follows")
     number = 0
 
     def dead_seen():
@@ -78,12 +78,12 @@ def what_runs_is_shown(project):
         project.send([{"type": "probe", "id": f"d{number}", "headers": {"traceparent": PARENT}, "body": {"dead": True}}])
         return read_lines(project.dir / "dead.txt")
 
-    seen = wait_until(dead_seen, 20, "a dead one is shown")
+    seen = wait_until(dead_seen, 60, "a dead one is shown")
     expect(all(row["outcome"] == "dead" and row["trace"] == PARENT for row in seen), f"{seen}")
-    wait_until(lambda: "trace " + PARENT.split("-")[1] in (project.dir / "all.txt").read_text(), 10, "the line shows the trace")
+    wait_until(lambda: "trace " + PARENT.split("-")[1] in (project.dir / "all.txt").read_text(), 60, "the line shows the trace")
     expect("done" in (project.dir / "all.txt").read_text(), "no done one is shown")
     expect(worker.stop() == 0, worker.log_tail())
-    expect([process.wait(20) for process in tails] == [0, 0], "tail did not end with the worker")
+    expect([process.wait(60) for process in tails] == [0, 0], "tail did not end with the worker")
 
 
 class Screen:
@@ -118,7 +118,7 @@ class Screen:
 
     def ends(self, key):
         os.write(self.keys, key)
-        wait_until(lambda: self.process.poll() is not None, 20, f"{key} ends it")
+        wait_until(lambda: self.process.poll() is not None, 60, f"{key} ends it")
         said, after = self.read(), termios.tcgetattr(self.terminal)
         os.close(self.terminal)
         os.close(self.keys)
@@ -134,14 +134,14 @@ def a_screen_shows_it(project):
     screen = Screen(project, 80)
     project.send([{"type": "probe", "body": {}}, {"type": "probe", "body": {"dead": True}}])
     project.bide("pause", "slow")
-    frame = wait_until(lambda: (frame := screen.frame()) and "paused" in frame and frame, 20, screen.read)
+    frame = wait_until(lambda: (frame := screen.frame()) and "paused" in frame and frame, 60, screen.read)
     expect(all(word in frame for word in (str(worker.pid), "default", "serving", "\033[1m")), frame)
     expect(name not in frame and "…" in frame, "a long name is not cut")
     screen.resize(200)
-    wait_until(lambda: name in screen.frame(), 20, lambda: f"it takes the new width: {screen.frame()}")
+    wait_until(lambda: name in screen.frame(), 60, lambda: f"it takes the new width: {screen.frame()}")
     screen.ends(b"q")
     plain = Screen(project, 100, NO_COLOR="1")
-    frame = wait_until(plain.frame, 20, plain.read)
+    frame = wait_until(plain.frame, 60, plain.read)
     expect("\033[1m" not in frame and "\033[3" not in frame, f"colours: {frame!r}")
     plain.ends(b"\x03")
 
@@ -151,7 +151,7 @@ def a_screen_shows_it(project):
         handler = next(row for row in top["handlers"] if row["type"] == "probe")
         return top if (handler["done"], handler["dead"]) == (1, 1) and handler["done_per_s"] is not None else None
 
-    top = wait_until(counted, 20, "one is done and one is dead")
+    top = wait_until(counted, 60, "one is done and one is dead")
     expect([row["paused"] for row in top["queues"] if row["name"] == "slow"] == [True], f"{top['queues']}")
     expect(top["workers"][0]["pid"] == worker.pid and top["errors"] == [], f"{top}")
     said = project.bide("top", "--once").stdout

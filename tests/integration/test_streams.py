@@ -32,7 +32,7 @@ def a_stream_ends_when_each_member_is_done_or_dead(project):
             expect((part["total"], part["done"], part["dead"], part["dropped"]) == (total, total - dead, dead, 0), row)
     done = project.bide("stream", "send", "--queue", "geo@logs", "--type", LINES, "--wait", "--json", text="{}\n{}")
     expect(json.loads(done.stdout)["queues"][0]["done"] == 2, done.stdout)
-    wait_until(lambda: len(streams.ends()) == 3 * streams.copies, 20, lambda: f"{streams.ends()}")
+    wait_until(lambda: len(streams.ends()) == 3 * streams.copies, 60, lambda: f"{streams.ends()}")
     told = sorted((end["queue"], end["state"], end["total"], end["done"], end["dead"]) for end in streams.ends())
     wanted = [(queue, "complete", total, total - dead, dead) for queue in ("errors@logs", "geo@logs") for total, dead in ((0, 0), (50, 0), (100, 2))]
     expect(told == wanted, told)
@@ -43,11 +43,12 @@ def a_stream_ends_when_each_member_is_done_or_dead(project):
 def a_stream_that_does_not_end_fails_at_its_deadline(project):
     streams = Streams(project)
     worker = project.worker()
-    done = streams.send([{"sleep_ms": 4000}], options=("--wait", "--deadline", "300ms"), expect_exit=69)
+    done = streams.send([{"until": "go"}], options=("--wait", "--deadline", "300ms"), expect_exit=69)
     expect("deadline" in done.stderr and '"failed"' in done.stdout, done)
-    wait_until(lambda: streams.ends(), 20, lambda: worker.log_tail())
+    wait_until(lambda: streams.ends(), 60, lambda: worker.log_tail())
     end = streams.ends()[0]
     expect((end["state"], end["total"], end["done"]) == ("failed", 1, 0), end)
+    project.release()
     expect(worker.stop() == 0, worker.log_tail())
 
 
@@ -57,8 +58,8 @@ def a_cancelled_stream_does_not_run(project):
     other = streams.send([{}] * 20).stdout.split()[0]
     project.bide("stream", "cancel", identity)
     worker = project.worker()
-    wait_until(lambda: streams.show(identity)["state"] == "cancelled", 20, lambda: f"{streams.show(identity)}")
-    wait_until(lambda: streams.show(other)["state"] == "complete", 20, lambda: f"{streams.show(other)}")
+    wait_until(lambda: streams.show(identity)["state"] == "cancelled", 60, lambda: f"{streams.show(identity)}")
+    wait_until(lambda: streams.show(other)["state"] == "complete", 60, lambda: f"{streams.show(other)}")
     expect({part["dropped"] for part in streams.show(identity)["queues"]} == {200}, streams.show(identity))
     expect(len(project.journal()) == 20 * streams.copies, f"{len(project.journal())} ran")
     expect([row["stream"] for row in streams.list()] == sorted((identity, other)), streams.list())
@@ -97,8 +98,8 @@ def a_worker_is_killed(project):
             expect(reached.exists(), f"{name} was not reached {passage} times: {worker.log_tail()}")
             counts = [(part["done"], part["dead"], part["dropped"]) for part in rows[0]["queues"]]
             expect(status == 1 and counts == [(19, 1, 0)] * streams.copies, f"{name}, {passage}: {rows}")
-            wait_until(lambda: len(streams.ends()) == before + streams.copies, 20, lambda: f"{name}, {passage}: no end; {worker.log_tail()}")
-            wait_until(lambda: project.left() == streams.deadlines, 20, lambda: f"{project.status()}")
+            wait_until(lambda: len(streams.ends()) == before + streams.copies, 60, lambda: f"{name}, {passage}: no end; {worker.log_tail()}")
+            wait_until(lambda: project.left() == streams.deadlines, 60, lambda: f"{project.status()}")
             expect(worker.stop() == 0, worker.log_tail())
     totals = {(end["total"], end["done"], end["dead"]) for end in streams.ends()}
     expect(totals == {(20, 19, 1)}, totals)
@@ -112,11 +113,11 @@ def a_sender_is_killed(project):
         reached = project.dir / f"reached-{name.replace('/', '-')}"
         options = ("--deadline", "800ms")
         streams.send([{}] * 20, options=options, expect_exit=-9, env={"BIDE_KILL_AT": f"{name}:1:{reached}"})
-        wait_until(lambda: len(streams.ends()) == streams.copies and len(project.journal()) == 19 * streams.copies, 20, lambda: worker.log_tail())
+        wait_until(lambda: len(streams.ends()) == streams.copies and len(project.journal()) == 19 * streams.copies, 60, lambda: worker.log_tail())
         expect(all(end["state"] == "failed" and end["done"] < 20 for end in streams.ends()), streams.ends())
-        row = streams.list()[-1]
-        counts = [(part["total"], part["done"]) for part in row["queues"]]
-        expect(row["state"] == "failed" and counts == [(20, 19)] * streams.copies, row)
+        counts = lambda: [(part["total"], part["done"]) for part in streams.list()[-1]["queues"]]  # noqa: E731
+        wait_until(lambda: counts() == [(20, 19)] * streams.copies, 60, lambda: f"{streams.list()[-1]}")
+        expect(streams.list()[-1]["state"] == "failed", streams.list()[-1])
     expect(worker.stop() == 0, worker.log_tail())
 
 

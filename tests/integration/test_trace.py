@@ -49,10 +49,10 @@ def all_the_way(project):
     worker = project.worker()
     project.bide("send", "first", "--id", "one", "--header", f"traceparent={PARENT}", "--header", "tracestate=a=b", "{}")
     project.bide("send", "program", "--id", "odd", "--header", "traceparent=what is this", "{}")
-    wait_until(lambda: len(project.dead()) == 2, 30, lambda: f"both are dead: {project.status()} {worker.log_tail()}")
+    wait_until(lambda: len(project.dead()) == 2, 60, lambda: f"both are dead: {project.status()} {worker.log_tail()}")
     (project.dir / "mended").touch()
     project.bide("dead", "retry", "--all")
-    wait_until(lambda: project.left() == 0 and not project.dead(), 30, lambda: f"both are done: {project.status()}")
+    wait_until(lambda: project.left() == 0 and not project.dead(), 60, lambda: f"both are done: {project.status()}")
 
     seen = [line.split(" ", 2) for line in out.read_text().split("\n") if line]
     parents = {identity: {row[2] for row in seen if row[0] == identity} for identity, _, _ in seen}

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { SUPERVISED_PATIENCE_MS = 15000 };
+enum { SUPERVISED_PATIENCE_MS = 60000 };
 
 /* Zeroed memory that processes forked from here share; NULL where there is none. */
 void *supervised_map(size_t size);

@@ -132,7 +132,7 @@ static void rig_down(struct rig *rig)
 /* Waits as the intake does until n jobs have come back. */
 static void collect(struct rig *rig, size_t n, struct bide_job_list *all)
 {
-    struct deadline deadline = deadline_in_ms(20000);
+    struct deadline deadline = deadline_in_ms(60000);
     while (all->n < n && !deadline_passed(&deadline)) {
         bide_pool_collect(rig->pool, 1000000, all);
         int64_t tick_us = bide_pool_tick(rig->pool, 0);

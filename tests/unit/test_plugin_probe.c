@@ -10,6 +10,8 @@
 #include "support/plugin_run.h"
 #include "unit.h"
 
+enum { PATIENCE_MS = 60000 };
+
 static void open_plugin(struct plugin_run *run, const char *plugin)
 {
     bide_error error;
@@ -132,7 +134,7 @@ static void test_journal_follows_rotation(void **state)
     (void)state;
     struct plugin_run run;
     char path[TEMP_DIR_PATH + 16], rotated[TEMP_DIR_PATH + 16];
-    struct deadline deadline = deadline_in_ms(10000);
+    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
     open_plugin(&run, "journal");
     snprintf(path, sizeof path, "%s/lines", run.dir.path);
     snprintf(rotated, sizeof rotated, "%s/lines.1", run.dir.path);
@@ -181,6 +183,8 @@ static void test_probe_does_as_told(void **state)
         {"{\"retry_after_ms\":700}", 2, BIDE_DONE, -1, "done", ""},
         {"{\"retry_after_ms\":700,\"fail\":3}", 3, BIDE_RETRY, 700, "retry", ""},
         {"{\"spin_ms\":5,\"alloc_mb\":2,\"sleep_ms\":5,\"fail\":1}", 1, BIDE_RETRY, -1, "retry", ""},
+        {"{\"until\":\".\"}", 1, BIDE_DONE, -1, "done", ""},
+        {"{\"until\":5}", 1, BIDE_DEAD, -1, "dead", "\"until\" must be a path"},
         {"{\"fail\":", 1, BIDE_DEAD, -1, "dead", "not JSON"},
         {"[1]", 1, BIDE_DEAD, -1, "dead", "not a JSON object"},
         {"{\"fail\":\"2\"}", 1, BIDE_DEAD, -1, "dead", "\"fail\" must be a whole number"},
@@ -204,29 +208,30 @@ static void test_probe_sleeps_and_spins_so_long(void **state)
     struct plugin_run run;
     open_plugin(&run, "probe");
     assert_int_equal(order(&run, 1, "{\"sleep_ms\":60}"), BIDE_DONE);
-    assert_between(run.took_ms, 60, 10000);
+    assert_between(run.took_ms, 60, PATIENCE_MS);
     assert_int_equal(order(&run, 1, "{\"spin_ms\":40}"), BIDE_DONE);
-    assert_between(run.took_ms, 39, 10000);
+    assert_between(run.took_ms, 39, PATIENCE_MS);
     plugin_run_close(&run);
 }
 
 static void test_probe_stops_at_its_timeout(void **state)
 {
     (void)state;
-    static const char *const bodies[] = {"{\"sleep_ms\":60000}", "{\"spin_ms\":60000}"};
+    static const char *const bodies[] = {
+        "{\"sleep_ms\":60000}", "{\"spin_ms\":60000}", "{\"until\":\"no such file\"}"};
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
         struct plugin_run run;
         bide_error error;
         assert_ok(plugin_run_open(&run, "probe", "50ms", "path = \"lines\";", &error), &error);
         assert_int_equal(order(&run, 1, bodies[i]), BIDE_RETRY);
         assert_string_equal(run.error, "probe: cancelled");
-        assert_between(run.took_ms, 50, 10000);
+        assert_between(run.took_ms, 50, PATIENCE_MS);
         plugin_run_close(&run);
     }
 }
 
-/* In a process of its own; its wait status, or -1 where it had to be killed after half a second. */
-static int status_of(struct plugin_run *run, const char *body)
+/* In a process of its own; its wait status, or -1 where it had to be killed after so long. */
+static int status_of(struct plugin_run *run, const char *body, int64_t ms)
 {
     pid_t pid = fork();
     if (pid == 0) {
@@ -234,7 +239,7 @@ static int status_of(struct plugin_run *run, const char *body)
         order(run, 1, body);
         _exit(0);
     }
-    struct deadline deadline = deadline_in_ms(500);
+    struct deadline deadline = deadline_in_ms(ms);
     for (int status; !deadline_passed(&deadline); deadline_nap(&deadline))
         if (waitpid(pid, &status, WNOHANG) == pid)
             return status;
@@ -248,16 +253,16 @@ static void test_probe_that_never_returns_says_so_first(void **state)
     (void)state;
     struct plugin_run run;
     open_plugin(&run, "probe");
-    int status = status_of(&run, "{\"exit\":true}");
+    int status = status_of(&run, "{\"exit\":true}", PATIENCE_MS);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
     assert_last_outcome(&run, "started");
-    status = status_of(&run, "{\"crash\":true}");
+    status = status_of(&run, "{\"crash\":true}", PATIENCE_MS);
     assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) != 0); /* a sanitizer turns it into an exit */
     assert_last_outcome(&run, "started");
     plugin_run_close(&run);
     bide_error error; /* a timeout does not move it */
     assert_ok(plugin_run_open(&run, "probe", "50ms", "path = \"lines\";", &error), &error);
-    assert_int_equal(status_of(&run, "{\"hang\":true}"), -1);
+    assert_int_equal(status_of(&run, "{\"hang\":true}", 500), -1);
     assert_last_outcome(&run, "started");
     plugin_run_close(&run);
 }

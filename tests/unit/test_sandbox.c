@@ -167,7 +167,7 @@ static void note_that_it_waits(
 
 static void *cancel_when_it_waits(void *user)
 {
-    struct deadline deadline = deadline_in_ms(10 * 1000);
+    struct deadline deadline = deadline_in_ms(60 * 1000);
     while (!atomic_load(&child_waits) && !deadline_passed(&deadline))
         deadline_nap(&deadline);
     bide_context_cancel(user);

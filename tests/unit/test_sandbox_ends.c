@@ -46,18 +46,26 @@ static void the_dead_take_only_their_own_message(void **state)
     }
 }
 
+/* With a short timeout, which is not that of the others: a busy machine may hold them up for longer. */
+static struct bide_run run_hung(struct fixture *fixture)
+{
+    fixture->rig.config.timeout_ms = 80;
+    fixture->rig.config.kill_after_ms = 40;
+    struct bide_run run = run_text(fixture, "hang");
+    fixture->rig.config.timeout_ms = 0;
+    return run;
+}
+
 static void the_hung_are_killed(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->rig.config.timeout_ms = 80;
-    fixture->rig.config.kill_after_ms = 40;
     pid_t before = run_well(fixture);
-    struct bide_run run = run_text(fixture, "hang");
+    struct bide_run run = run_hung(fixture);
     assert_int_equal(run.outcome, BIDE_RETRY);
     assert_true(run.timed_out);
     assert_false(run.crashed);
     assert_non_null(strstr(run.error, "did not return within 40ms"));
-    assert_between(run.took_us, 110 * 1000, 5 * 1000 * 1000);
+    assert_between(run.took_us, 110 * 1000, 60 * 1000 * 1000);
     bide_run_release(&run);
     assert_int_equal(kill(before, 0), -1);
     assert_int_not_equal(run_well(fixture), before);
@@ -110,8 +118,6 @@ static void one_that_cannot_be_reaped_stops_nobody(void **state)
     bide_error error;
     (void)state;
     sandbox_rig_init(&fixture.rig, obey);
-    fixture.rig.config.timeout_ms = 80;
-    fixture.rig.config.kill_after_ms = 40;
     bide_context_init(&fixture.context, bide_clock_system());
     assert_ok(sandbox_open(&fixture.rig, &error), &error);
     pid_t stuck = run_well(&fixture);
@@ -120,13 +126,13 @@ static void one_that_cannot_be_reaped_stops_nobody(void **state)
         skip(); /* may not trace here */
     }
     int64_t start_ms = now_ms();
-    struct bide_run run = run_text(&fixture, "hang");
+    struct bide_run run = run_hung(&fixture);
     assert_true(run.timed_out);
     bide_run_release(&run);
     assert_int_not_equal(run_well(&fixture), stuck);
     assert_false(bide_zygote_is_lost(fixture.rig.zygote));
     close_with(&fixture);
-    assert_between(now_ms() - start_ms, 0, 10 * 1000);
+    assert_between(now_ms() - start_ms, 0, 60 * 1000);
     assert_int_equal(waitpid(stuck, NULL, __WALL), stuck); /* it was dead all the time */
 }
 
@@ -147,7 +153,7 @@ static void a_zygote_that_does_not_end_is_killed(void **state)
     kill(zygote, SIGSTOP);
     int64_t start_ms = now_ms();
     close_with(&fixture);
-    assert_between(now_ms() - start_ms, 0, 10 * 1000);
+    assert_between(now_ms() - start_ms, 0, 60 * 1000);
     assert_int_equal(kill(zygote, 0), -1);
 }
 
@@ -179,9 +185,9 @@ static void a_death_between_messages_is_nobodys_fault(void **state)
 {
     pid_t before = run_well(*state);
     kill(before, SIGKILL);
-    assert_true(wait_until(has_ended, &before, 10 * 1000));
+    assert_true(wait_until(has_ended, &before, 60 * 1000));
     int64_t later_us = bide_mono_us(bide_clock_system()) + 3000;
-    assert_true(wait_until(is_past, &later_us, 10 * 1000));
+    assert_true(wait_until(is_past, &later_us, 60 * 1000));
     assert_int_not_equal(run_well(*state), before);
 }
 
@@ -237,7 +243,7 @@ static void grandchildren_die_too(void **state)
     bide_run_release(&run);
     pid_t pid = atomic_load(&shared->grandchild);
     assert_true(pid > 0);
-    assert_true(wait_until(has_ended, &pid, 10 * 1000));
+    assert_true(wait_until(has_ended, &pid, 60 * 1000));
     close_with(&fixture);
     munmap(shared, sizeof *shared);
 }

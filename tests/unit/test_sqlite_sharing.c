@@ -7,6 +7,9 @@
 #include "sqlite_place.h"
 #include "support/fake_clock.h"
 
+/* By the safety check alone nothing comes at once; a busy machine holds up some of the tries. */
+enum { TRIES = 20 };
+
 /* ---- several of us ---- */
 
 /* A child that claims what there is and waits to be killed. */
@@ -28,18 +31,12 @@ static pid_t start_claimer(const struct place *place, int tell)
         pause();
 }
 
-static void test_taken_over_from_the_killed(void **state)
+/* Ten messages of a killed process come to another one; whether at once. They are as before afterwards. */
+static bool are_taken_over(const struct place *place)
 {
-    struct place *place = *state;
-    struct bide_sender *sender = open_sender(place);
     struct bide_delivery *deliveries[BATCH];
-    char id[16], n = 0;
+    char n = 0;
     int pipe_fds[2];
-    for (int i = 0; i < 10; i++) {
-        snprintf(id, sizeof id, "m%d", i);
-        send_ok(sender, id, 0);
-    }
-    bide_sender_destroy(sender);
     assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
     pid_t child = start_claimer(place, pipe_fds[1]);
     assert_int_equal(read(pipe_fds[0], &n, 1), 1);
@@ -48,28 +45,58 @@ static void test_taken_over_from_the_killed(void **state)
     assert_int_equal(take(receiver, deliveries, 1, 100), 0); /* it lives: nothing for us */
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    assert_int_equal(take(receiver, deliveries, 10, AT_ONCE_MS), 10);
+    size_t at_once = take(receiver, deliveries, 10, AT_ONCE_MS);
+    assert_int_equal(at_once + take(receiver, deliveries + at_once, 10 - at_once, SOON_MS), 10);
     assert_int_equal(ask(place, "SELECT count(*) FROM bide_worker"), 1);
     forget_all(receiver, deliveries, 10);
     bide_receiver_destroy(receiver);
     close(pipe_fds[0]);
     close(pipe_fds[1]);
+    return at_once == 10;
+}
+
+static void test_taken_over_from_the_killed(void **state)
+{
+    struct place *place = *state;
+    struct bide_sender *sender = open_sender(place);
+    char id[16];
+    for (int i = 0; i < 10; i++) {
+        snprintf(id, sizeof id, "m%d", i);
+        send_ok(sender, id, 0);
+    }
+    bide_sender_destroy(sender);
+    bool at_once = false;
+    for (int i = 0; i < TRIES && !at_once; i++)
+        at_once = are_taken_over(place);
+    assert_true(at_once);
+}
+
+/* What one had in hand comes to the other when the one is gone; whether at once. */
+static bool is_handed_over(const struct place *place, struct bide_sender *sender, int64_t quiet_ms)
+{
+    struct bide_receiver *one = open_receiver(place), *other = open_receiver(place);
+    send_ok(sender, "m", 0);
+    struct bide_delivery *delivery = take_one(one, SOON_MS), *none;
+    assert_int_equal(take(other, &none, 1, quiet_ms), 0);
+    one->ops->forget(one, delivery);
+    bide_receiver_destroy(one);
+    bool at_once = take(other, &delivery, 1, AT_ONCE_MS) == 1;
+    if (!at_once)
+        delivery = take_one(other, SOON_MS);
+    assert_string_equal(delivery->message->id, "m");
+    ack(other, delivery);
+    bide_receiver_destroy(other);
+    return at_once;
 }
 
 static void test_two_in_one_process(void **state)
 {
     struct place *place = *state;
     struct bide_sender *sender = open_sender(place);
-    struct bide_receiver *one = open_receiver(place), *other = open_receiver(place);
-    send_ok(sender, "m", 0);
-    struct bide_delivery *delivery = take_one(one, SOON_MS), *none;
-    assert_int_equal(take(other, &none, 1, 1500), 0); /* longer than the safety check */
-    one->ops->forget(one, delivery);
-    bide_receiver_destroy(one);
-    delivery = take_one(other, AT_ONCE_MS);
-    assert_string_equal(delivery->message->id, "m");
-    ack(other, delivery);
-    bide_receiver_destroy(other);
+    bool at_once = is_handed_over(place, sender, 1500); /* longer than the safety check */
+    for (int i = 1; i < TRIES && !at_once; i++)
+        at_once = is_handed_over(place, sender, 50);
+    assert_true(at_once);
     bide_sender_destroy(sender);
 }
 
@@ -103,13 +130,13 @@ static void test_woken_by_another_process(void **state)
     close(pipe_fds[0]);
     struct bide_receiver *receiver = open_receiver(place);
     assert_int_equal(take(receiver, &none, 1, 50), 0);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < TRIES && at_once < 3; i++) {
         assert_int_equal(write(pipe_fds[1], "", 1), 1);
         size_t n = take(receiver, &delivery, 1, AT_ONCE_MS);
         ack(receiver, n == 1 ? delivery : take_one(receiver, SOON_MS));
         at_once += n;
     }
-    assert_true(at_once >= 3); /* by the safety check alone it would be none; a busy machine may miss some */
+    assert_int_equal(at_once, 3);
     close(pipe_fds[1]);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);

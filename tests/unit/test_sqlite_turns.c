@@ -26,7 +26,7 @@ static void test_stopped_in_line(void **state)
 /* While somebody reads an old state the log cannot begin anew: it grows, but sending goes on. */
 static void test_long_reader(void **state)
 {
-    enum { SENDS = 600, BODY = 65536, LONGEST_MS = 2000 };
+    enum { SENDS = 600, BODY = 65536, LONGEST_MS = 30000 };
     struct place *place = *state;
     struct bide_sender *sender = open_sender(place);
     sqlite3 *db;

@@ -11,7 +11,7 @@
 #include "unit/unit.h"
 #include "worker/supervised.h"
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 60000 };
 
 struct place {
     struct temp_dir dir;
@@ -297,7 +297,7 @@ static void begin_a_long_run(struct place *place, const char *drain, struct runn
 /* The handler is cancelled, gets its moment to return, and the message goes back without a burnt attempt. */
 static void ends_in_order(struct running *running)
 {
-    struct deadline deadline = deadline_in_ms(PATIENCE_MS); /* less than the run's own timeout */
+    struct deadline deadline = deadline_in_ms(25 * 1000); /* less than the run's own timeout */
     pthread_join(running->thread, NULL);
     assert_false(deadline_passed(&deadline));
     assert_int_equal(running->code, BIDE_OK);

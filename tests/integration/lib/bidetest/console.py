@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import random
 import re
 import socket
 from pathlib import Path
@@ -15,8 +16,14 @@ LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """Neither of those that the system gives to clients, of which it might give away this one before it is used, nor of those that
+    tests/support/server-* take."""
+    while True:
+        try:
+            with socket.create_server(("127.0.0.1", random.randrange(12000, 20000))) as listener:
+                return listener.getsockname()[1]
+        except OSError:
+            continue  # taken
 
 
 class Console:
@@ -24,7 +31,7 @@ class Console:
         self.port, self.token, self.host = port, token, f"127.0.0.1:{port}"
 
     def connection(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
 
     def authorization(self):
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -60,13 +67,16 @@ class Console:
     def answers(self):
         try:
             return self.ask("GET", "/healthz")[0] == 200
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
 
     def is_ready(self):
-        return self.answers() and self.ask("GET", "/readyz")[0] == 200
+        try:
+            return self.ask("GET", "/healthz")[0] == 200 and self.ask("GET", "/readyz")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False  # none yet, or one that is just being replaced
 
-    def wait_ready(self, seconds=30):
+    def wait_ready(self, seconds=60):
         wait_until(self.is_ready, seconds, "the worker is ready")
 
     def read_json(self, path):
@@ -108,7 +118,7 @@ class LocalConsole(Console):
 
     def __init__(self, project, worker):
         name = f"{project.name_space}-*.{worker.pid}.sock"
-        found = wait_until(lambda: [path for folder in FOLDERS for path in folder.glob(name)], 20,
+        found = wait_until(lambda: [path for folder in FOLDERS for path in folder.glob(name)], 60,
                            lambda: f"{name} is there: {worker.log_tail()}")
         self.path, self.token, self.host = found[0], None, "localhost"
 

@@ -13,8 +13,8 @@ from bidetest.proxy import Proxy
 from bidetest.waiting import wait_until
 
 MESSAGES, THREADS = 5000, 4
-PROMPT_S = 5  # after the return, until work goes on
-ALL_S = 60
+PROMPT_S = 30  # after the return, until work goes on, on a busy machine
+ALL_S = 120
 
 
 class Target:
@@ -57,17 +57,17 @@ def webhook_is_down(project, seconds):
                       worker={"processes": 2}, queues=[{"name": "hooks"}, {"name": "others"}])
     worker = project.worker()
     sent = project.send({"type": "hook", "id": f"h{number:05d}", "body": {}} for number in range(MESSAGES // 5))
-    wait_until(lambda: target.count() >= len(sent) // 2, 30, lambda: f"the hooks run: {worker.log_tail()}")
+    wait_until(lambda: target.count() >= len(sent) // 2, 60, lambda: f"the hooks run: {worker.log_tail()}")
     target.down()
     before = target.count()
     sent += project.send(
         {"type": "hook", "id": f"h{number:05d}", "body": {}} for number in range(MESSAGES // 5, MESSAGES)
     )
     ended = time.monotonic() + seconds
-    wait_until(lambda: "circuit opened" in worker.log_text(), 10, lambda: f"the circuit opens: {worker.log_tail()}")
+    wait_until(lambda: "circuit opened" in worker.log_text(), 60, lambda: f"the circuit opens: {worker.log_tail()}")
     project.send([{"type": "probe", "id": "other", "body": {}}])
     wait_until(lambda: project.journal_count() > 0, PROMPT_S, "another type is served meanwhile")
-    wait_until(lambda: time.monotonic() > ended, 2 * seconds, "the outage is over")
+    wait_until(lambda: time.monotonic() > ended, 60, "the outage is over")
     target.up()
     back = time.monotonic()
     wait_until(lambda: target.count() > before, seconds / 10 + PROMPT_S, lambda: f"work goes on: {worker.log_tail()}")
@@ -126,12 +126,12 @@ def broker_is_down(project, seconds):
 
 def go_through_outage(project, seconds, outage):
     project.configure(handlers=[project.probe()], threads=THREADS)
-    sent = project.send({"type": "probe", "id": f"b{number:05d}", "body": {"sleep_ms": 1}} for number in range(MESSAGES))
+    sent = project.send({"type": "probe", "id": f"b{number:05d}", "body": {"sleep_ms": 2}} for number in range(MESSAGES))
     worker = project.worker()
-    wait_until(lambda: project.journal_count() > 200, 30, lambda: f"work goes on: {worker.log_tail()}")
+    wait_until(lambda: project.journal_count() > 50, 60, lambda: f"work goes on: {worker.log_tail()}")
     with outage():
         ended = time.monotonic() + seconds
-        wait_until(lambda: time.monotonic() > ended, 2 * seconds, "the outage is over")
+        wait_until(lambda: time.monotonic() > ended, 60, "the outage is over")
         expect(worker.running(), f"the worker did not live through it: {worker.log_tail()}")
         before = project.journal_count()
         expect(before < len(sent), "all ran before the outage: it showed nothing")

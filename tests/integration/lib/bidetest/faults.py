@@ -38,7 +38,7 @@ def reaches(project, worker, goal, seconds=60):
                lambda: f"{project.journal_count()} lines of {goal}: {worker.log_tail()}")
 
 
-def goes_on(project, worker, what, seconds=10):
+def goes_on(project, worker, what, seconds=60):
     """Waits until more has run than now; prints how long that took."""
     count, since = project.journal_count(), time.monotonic()
     reaches(project, worker, count + 1, seconds)

@@ -45,7 +45,7 @@ class Foreign:
         got = self.channel.basic_get(self.name(queue), auto_ack=True)
         return got if got[0] else None
 
-    def take(self, queue, seconds=10):
+    def take(self, queue, seconds=60):
         """The same as soon as there is one: its properties and its body."""
         return wait_until(lambda: self.get(queue), seconds, f"a message in {self.name(queue)}")[1:]
 

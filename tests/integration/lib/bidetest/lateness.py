@@ -45,7 +45,7 @@ def ready_worker(project, threads=4):
     project.configure(handlers=[project.journal_handler()], threads=threads)
     worker = project.worker()
     project.send([{"type": "journal", "id": "ready"}])
-    wait_until(lambda: project.journal_count() == 1, 30, "the worker runs")
+    wait_until(lambda: project.journal_count() == 1, 60, "the worker runs")
     return worker
 
 

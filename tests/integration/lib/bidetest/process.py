@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from bidetest.waiting import wait_until
+
 PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 1, 29
 LIBC = ctypes.CDLL(None)
 
@@ -58,9 +60,14 @@ class Worker:
                 continue  # it has ended
         return found
 
-    def stop(self, seconds=30):
+    def has_begun(self):
+        """Before that a signal ends it as it ends any program. It has children then, or has said something."""
+        return len(self.tree()) > 1 or self.log_text() or not self.running()
+
+    def stop(self, seconds=60):
         """SIGTERM; returns its exit code (negative: the signal that ended it)."""
         if self.running():
+            wait_until(self.has_begun, 60, "the worker has begun")
             self.process.terminate()
         return self.wait(seconds)
 

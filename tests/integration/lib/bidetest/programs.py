@@ -77,7 +77,7 @@ def configure(project):
     retry = {"attempts": 10, "crash_attempts": 6, "backoff": "fixed", "base": "100ms", "jitter": 0.0}
     project.configure(
         programs=[{"name": "narrow", "concurrency": 1, **program}, {"name": "wide", "concurrency": WIDTH, **program}],
-        handlers=[{"type": type, "program": name, "timeout": "1s", "kill_after": "500ms", "retry": retry}
+        handlers=[{"type": type, "program": name, "timeout": "1s", "kill_after": "1500ms", "retry": retry}
                   for type, name in (("task", "narrow"), ("other", "wide"))],
         worker={"prefetch": PREFETCH, "processes": WORKERS})
 
@@ -90,7 +90,7 @@ def kill_meanwhile(project, worker, messages, kills, draw):
         wait_until(lambda: project.journal_count() > due, 120, lambda: f"{number} of {kills} kills: {worker.log_tail()}")
         of_worker = draw.random() < 1 / 3
         choose = (lambda: parents(programs_of(worker))) if of_worker else (lambda: programs_of(worker))
-        (workers if of_worker else programs).add(wait_until(lambda: kill_one_of(choose(), draw), 30, "there is somebody to kill"))
+        (workers if of_worker else programs).add(wait_until(lambda: kill_one_of(choose(), draw), 60, "there is somebody to kill"))
     return programs, workers
 
 

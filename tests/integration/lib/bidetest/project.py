@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bidetest.config import config_text
 from bidetest.process import Worker, die_with_parent
+from bidetest.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[4]
 BUILD = Path(os.environ.get("BIDE_BUILD", ROOT / "build" / "release"))
@@ -59,10 +60,11 @@ class Project:
     # ---- configuration ----
 
     def probe(self, **changes):
-        """A row of `handlers`: type probe, quick retries, writes journal.ndjson."""
+        """A row of `handlers`: type probe, quick retries, writes journal.ndjson; time enough for what waits for a test."""
         row = {
             "type": "probe",
             "plugin": "probe",
+            "timeout": "10m",
             "retry": {"attempts": 4, "backoff": "fixed", "base": "100ms", "jitter": 0.0},
             "settings": {"path": str(self.dir / "journal.ndjson")},
         }
@@ -123,11 +125,29 @@ class Project:
                 cwd=self.dir, stdin=subprocess.PIPE, stdout=out, stderr=log, preexec_fn=die_with_parent,
             )
 
+    def release(self, name="go"):
+        """Lets what waits for this file by "until" go on."""
+        (self.dir / name).touch()
+
     def worker(self, *arguments, env=None):
         log = self.dir / f"worker-{len(self.workers) + 1}.log"
         worker = Worker([str(BUILD / "bide"), "worker", *map(str, arguments)], self.dir, log, env)
         self.workers.append(worker)
         return worker
+
+    def work_until(self, condition, what=None):
+        """A worker until that is true, and then its orderly end; returns it. `--exit-idle` would do where the broker never
+        takes longer to hand something out than that."""
+        worker = self.worker()
+        wait_until(condition, 60, what or (lambda: f"{self.status()} {worker.log_tail()}"))
+        if worker.stop() != 0:
+            raise AssertionError(f"the worker ended with {worker.process.returncode}: {worker.log_tail()}")
+        return worker
+
+    def work_off(self, condition):
+        """Workers that leave when idle, one after another until that is true: a busy broker may take longer than they wait to
+        hand something out. Looked at between two, since a broker need not show what a worker has in hand."""
+        wait_until(lambda: self.bide("worker", "--exit-idle", "300ms") and condition(), 60, self.status)
 
     # ---- looking ----
 

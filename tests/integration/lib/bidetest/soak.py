@@ -91,7 +91,7 @@ class Feeder(threading.Thread):
         left = rows
         for attempt in range(60):
             text = "".join(json.dumps(one) + "\n" for one in left)
-            done = self.project.bide("send", "--lines", text=text, expect=None, seconds=90)
+            done = self.project.bide("send", "--lines", text=text, expect=None, seconds=120)
             expect(done.returncode in (0, 69), f"send: exit {done.returncode}: {done.stderr[-500:]}")
             confirmed = set(done.stdout.split())
             left = [one for one in left if one["id"] not in confirmed]
@@ -246,7 +246,7 @@ def run(project, server, seconds, seed):
 
 def soak(project):
     minutes, seed = os.environ.get("BIDE_SOAK_MINUTES"), int(os.environ.get("BIDE_SOAK_SEED", random.randrange(10**9)))
-    seconds = float(minutes) * 60 if minutes else 45
+    seconds = float(minutes) * 60 if minutes else 30
     print(f"{seconds:.0f} s, BIDE_SOAK_SEED={seed}", flush=True)
     with SERVERS[project.broker]() as server:
         run(project, server, seconds, seed)

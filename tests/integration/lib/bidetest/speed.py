@@ -77,7 +77,7 @@ def send(project, lines):
 
 def start_worker(project):
     worker = project.worker("--exit-idle", "1500ms")
-    wait_until(lambda: "worker started" in worker.log_text(), 30, lambda: f"the worker starts: {worker.log_tail()}")
+    wait_until(lambda: "worker started" in worker.log_text(), 60, lambda: f"the worker starts: {worker.log_tail()}")
     return worker
 
 
