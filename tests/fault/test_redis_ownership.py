@@ -105,7 +105,7 @@ def declared_dead_while_it_reads(project):
         def who_has_some():
             return server.ask("XINFO", "CONSUMERS", "{%s}:q:default:ready" % project.name_space, "bide")
 
-        wait_until(lambda: name not in who_has_some().split(), 60, who_has_some)
+        wait_until(lambda: name not in who_has_some().split(), 25, who_has_some)
         close_books(project, [worker], sent, 512)
 
 
