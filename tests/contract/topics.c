@@ -84,10 +84,10 @@ static void to_each_subscription(void **state)
 /* The first delay is shorter than a hop of RabbitMQ's ladder, the second is not. */
 static void when_it_is_due(void **state)
 {
-    static const int64_t delays_ms[] = {600, 3300};
     struct fixture *fixture = *state;
     make_topic(fixture);
     struct hand *hand = hand_open(fixture);
+    const int64_t delays_ms[] = {600, hand->landing_ms + 1300};
     for (size_t i = 0; i < 2; i++)
         publish(fixture, i, delays_ms[i]);
     hand_take(hand, 4, 2 * SOON_MS);
@@ -113,7 +113,7 @@ static void a_retry_to_its_own(void **state)
     hand_take(geo, 1, SOON_MS);
     hand_take(errors, 1, SOON_MS);
     hand_ack_all(errors);
-    hand_give(geo, 0, retry_at(now_ms() + 2500, 2, "not yet"));
+    hand_give(geo, 0, retry_at(now_ms() + geo->landing_ms + 500, 2, "not yet"));
     hand_flush(geo);
     hand_take(geo, 1, 2 * SOON_MS);
     assert_int_equal(find(fixture, geo, 0, GEO)->attempt, 2);

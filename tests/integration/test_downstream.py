@@ -9,7 +9,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest import downstream  # noqa: E402
 from bidetest.harness import main  # noqa: E402
 
-OUTAGE_S = 8
+OUTAGE_S = 6
 
 
 def webhook_is_down(project):

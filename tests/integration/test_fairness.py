@@ -12,7 +12,7 @@ from bidetest.harness import expect, main  # noqa: E402
 from bidetest.ledger import percentile  # noqa: E402
 from bidetest.waiting import pace, wait_until  # noqa: E402
 
-FLOOD, CRITICAL, RATE, MEDIAN_MS = 50000, 500, 100, 50  # behind what is fetched it would be some 130, behind the flood seconds
+FLOOD, CRITICAL, RATE, MEDIAN_MS = 50000, 300, 100, 50  # behind what is fetched it would be some 130, behind the flood seconds
 
 
 def handlers(project):

@@ -14,7 +14,7 @@ from bidetest.ledger import lateness_ms, percentile
 from bidetest.process import wakeup_lateness_us
 from bidetest.waiting import pace, wait_until
 
-MESSAGES = 10000
+MESSAGES, LONGEST_MS = 10000, 10000  # delays of 0.2 s to that
 USUAL_MS = 0.2  # of the control's p99
 ROUNDS = 3
 
@@ -49,16 +49,16 @@ def ready_worker(project, threads=4):
     return worker
 
 
-def one_round(project, number, rate, limits):
+def one_round(project, number, rate, limits, messages, longest_ms):
     """Sends, waits for all; returns (first, [p50, p99, max], limits, whether the machine was quiet)."""
     draw = random.Random(number)
     rows = (
-        {"type": "journal", "id": f"l{number}-{n}", "delay": f"{draw.randrange(200, 10001)}ms", "body": "x" * 200}
-        for n in range(MESSAGES)
+        {"type": "journal", "id": f"l{number}-{n}", "delay": f"{draw.randrange(200, longest_ms + 1)}ms", "body": "x" * 200}
+        for n in range(messages)
     )
-    machine = control(MESSAGES / rate + 8)
+    machine = control(messages / rate + 0.8 * longest_ms / 1000)
     feed(project, rows, rate)
-    wanted = MESSAGES * number + 1
+    wanted = messages * number + 1
     wait_until(lambda: project.journal_count() == wanted, 90, lambda: f"{project.journal_count()} have run")
     late = lateness_ms(line for line in project.journal() if line["id"].startswith(f"l{number}-"))
     usual, worse, worst = machine.recv()
@@ -77,12 +77,12 @@ def beyond(have, limits):
     return ", ".join(f"{value:.3f} of {limit:.3f} ms" for value, limit in zip(have, limits) if value > limit)
 
 
-def on_time(project, rate, limits, busy):
-    """Ten thousand with random delays of 0.2–10 s; limits, busy: ms of p50, p99 and the latest."""
+def on_time(project, rate, limits, busy, messages=MESSAGES, longest_ms=LONGEST_MS):
+    """So many with random delays; limits, busy: ms of p50, p99 and the latest."""
     ready_worker(project)
     always_quiet = True
     for number in range(1, ROUNDS + 1):
-        have, allowed, quiet = one_round(project, number, rate, limits)
+        have, allowed, quiet = one_round(project, number, rate, limits, messages, longest_ms)
         missed = beyond(have, allowed)
         if not missed:
             return
