@@ -7,7 +7,7 @@ const {chromium} = require("playwright-core");
 const SIZES = {desktop: {width: 1280, height: 900}, telephone: {width: 390, height: 844}};
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
-const PATIENCE_MS = 15000;
+const PATIENCE_MS = 60000;
 
 function expect(condition, text) {
   if (!condition) throw new Error(text);

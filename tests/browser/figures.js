@@ -49,7 +49,7 @@ module.exports = async (given) => {
   await moves(console);
   await stands(console);
   await console.shot("flowing");
-  await until(() => console.status().queues.every((queue) => !queue.ready && !queue.in_flight), "the flow ends", 30000);
+  await until(() => console.status().queues.every((queue) => !queue.ready && !queue.in_flight), "the flow ends");
   await sameAsStatus(console);
   await until(async () => await console.figure("handlers", "journal", "done") === given.journal, "all runs of journal are shown");
   await until(async () => await console.figure("handlers", "hopeless", "dead") === given.hopeless, "all dead ones are shown");

@@ -14,7 +14,7 @@ from bidetest.project import BUILD
 
 QUEUES = ("default", "side", "cargo")
 THREADS, PREFETCH = 4, 12
-SEND_S = 25  # for one `bide send`, which itself gives up after its timeout
+SEND_S = 60  # for one `bide send`, which itself gives up after its timeout
 BAD = "refused"
 FAILED = (69, 78)  # the broker did not answer, or refused: with the faults of a seed both may happen
 
