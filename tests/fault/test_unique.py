@@ -114,7 +114,7 @@ def a_trigger_meanwhile_is_one_more_run(project):
     worker = project.worker()
     console = LocalConsole(project, worker)
     wait_until(lambda: console.is_ready() and console.handler("probe")["running"] == 1, 60, "it runs")
-    trigger = {"type": "probe", "unique": "k", "on_conflict": "replace", "delay": "1s", "body": {}}
+    trigger = {"type": "probe", "unique": "k", "on_conflict": "replace", "delay": "3s", "body": {}}  # longer than a worker takes it early
     more = project.send([trigger] * 3)
     project.release()
     wait_until(lambda: have_run(project, [first[0], more[-1]]), 60, lambda: f"both ran: {project.status()}")
