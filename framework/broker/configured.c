@@ -81,11 +81,21 @@ void bide_configured_broker_clear(struct bide_configured_broker *broker)
 bide_code bide_broker_override(struct bide_config *config, const char *url, bide_error *error)
 {
     struct bide_url parsed = {0};
-    char *copy = bide_strdup(url);
-    if (!copy)
+    char *copy = bide_strdup(url), *to = bide_strdup(url);
+    if (!copy || !to) {
+        bide_free(copy);
+        bide_free(to);
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    }
     bide_free(config->broker);
     config->broker = copy;
+    if (config->spool.url) {
+        struct bide_relay_config *relay = &config->relays[config->n_relays - 1];
+        bide_free(relay->to);
+        relay->to = to;
+    } else {
+        bide_free(to);
+    }
     /* A wrong URL is refused by who opens it. */
     bool is_good = bide_url_parse(url, &parsed, NULL) == BIDE_OK;
     if (is_good && bide_url_param(&parsed, "queue_type")) {

@@ -22,8 +22,9 @@ bide_code bide_broker_configure(const struct bide_config *config, const char *wh
     struct bide_configured_broker *ret_broker, bide_error *error);
 void bide_configured_broker_clear(struct bide_configured_broker *broker); /* also a zeroed one */
 
-/* `url` takes the place of the configuration's broker, as --broker asks for. Where it says queue_type or
- * ladder_shards itself, that of the configuration, which was meant for the other URL, is dropped. */
+/* `url` takes the place of the configuration's broker, as --broker asks for, also for the spool's relay.
+ * Where it says queue_type or ladder_shards itself, that of the configuration, which was meant for the other
+ * URL, is dropped. */
 bide_code bide_broker_override(struct bide_config *config, const char *url, bide_error *error);
 
 #endif

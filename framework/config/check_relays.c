@@ -83,6 +83,32 @@ static bide_code check_relay(
     return code == BIDE_OK ? check_together(reader, at, config, relay) : code;
 }
 
+/* The spool is one source more. */
+static bide_code add_spool(const struct bide_reader *reader, const config_t *file, struct bide_config *config)
+{
+    const config_setting_t *at = config_lookup(file, "spool");
+    const struct bide_spool_config *spool = &config->spool;
+    if (!spool->url)
+        return at ? bide_reader_fail(reader, at, "spool: `url` is missing: \"sqlite:FILE\"") : BIDE_OK;
+    bide_code code = check_url(reader, at, "url", spool->url);
+    if (code == BIDE_OK && strncmp(spool->url, "sqlite:", 7) != 0)
+        code = bide_reader_fail(
+            reader, place(at, "url"), "spool: '%s' is no file: write sqlite:FILE", spool->url);
+    if (code != BIDE_OK)
+        return code;
+    struct bide_relay_config *relays =
+        bide_realloc(config->relays, (config->n_relays + 1) * sizeof *config->relays);
+    if (!relays)
+        return bide_reader_nomem(reader);
+    config->relays = relays;
+    relays[config->n_relays] = (struct bide_relay_config){.name = bide_strdup(BIDE_SPOOL_RELAY),
+        .from = bide_strdup(spool->url),
+        .to = bide_strdup(config->broker)};
+    const struct bide_relay_config *relay = &relays[config->n_relays++];
+    return relay->name && relay->from && relay->to ? check_together(reader, place(at, "url"), config, relay)
+                                                   : bide_reader_nomem(reader);
+}
+
 bide_code bide_config_check_relays(
     const struct bide_reader *reader, const config_t *file, struct bide_config *config)
 {
@@ -90,5 +116,5 @@ bide_code bide_config_check_relays(
     for (size_t i = 0; i < config->n_relays && code == BIDE_OK; i++)
         code = check_relay(
             reader, config_setting_get_elem(config_lookup(file, "relays"), (unsigned)i), config, i);
-    return code;
+    return code == BIDE_OK ? add_spool(reader, file, config) : code;
 }

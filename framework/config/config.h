@@ -150,12 +150,20 @@ struct bide_relay_config {
     char *queue;     /* of this one only; NULL: of all */
 };
 
+/* Where messages wait on this host while the broker is away: docs/spool.md. */
+struct bide_spool_config {
+    char *url; /* NULL: there is none */
+    int mode;  /* a bide_spool_mode */
+    int64_t max_bytes;
+};
+
 struct bide_queue_config {
     char *name;
     int weight;
 };
 
-enum { BIDE_RELAYS_MAX = 16 };
+enum { BIDE_RELAYS_MAX = 17 }; /* one of them the spool's */
+#define BIDE_SPOOL_RELAY "spool"
 enum { BIDE_THREADS_MAX = 256, BIDE_PROCESSES_MAX = 64 };
 
 enum bide_order { BIDE_ORDER_WEIGHTED, BIDE_ORDER_STRICT };
@@ -205,8 +213,10 @@ struct bide_config {
     struct bide_dead_config dead;
     struct bide_schedule_config *schedules; /* NULL: there is no such key, and no clock process */
     size_t n_schedules;
-    struct bide_relay_config *relays;
-    size_t n_relays;
+    struct bide_spool_config spool;
+    struct bide_relay_config
+        *relays;     /* with a spool, the last one is named BIDE_SPOOL_RELAY and carries from */
+    size_t n_relays; /* there to the broker */
     struct bide_program_config *programs;
     size_t n_programs;
     struct bide_shared_limit_config *limits;

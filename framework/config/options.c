@@ -12,6 +12,7 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", "off"
 static const char *const orders[] = {"weighted", "strict", NULL};
 static const char *const isolations[] = {"thread", "process", NULL};
 static const char *const catch_ups[] = {"none", "last", "all", NULL};
+static const char *const spool_modes[] = {"fallback", "always", NULL};
 static const char *const overlaps[] = {"allow", "skip", NULL};
 static const char *const backoffs[] = {"fixed", "linear", "exponential", "fibonacci", NULL};
 
@@ -381,6 +382,31 @@ static const struct bide_option_section relay_section = {"relays", sizeof(struct
     "workers.",
     relay_options};
 
+/* ---- spool ---- */
+
+#define SPOOL(member) AT(bide_spool_config, member)
+
+static const struct bide_option spool_options[] = {
+    {"url", BIDE_OPTION_STRING, SPOOL(url), .fallback = "", .sample = "sqlite:/var/spool/bide/out.db",
+        .help = "`sqlite:FILE`, on a local disk of this host; of this broker and namespace alone. Without it "
+                "there is no spool."},
+    {"mode", BIDE_OPTION_CHOICE, SPOOL(mode), .fallback = "fallback", .choices = spool_modes,
+        .help = "`fallback`: what the broker does not confirm within 5 s, because it is away, and all that "
+                "follows until the spool is empty again. `always`: every message."},
+    {"max", BIDE_OPTION_SIZE, SPOOL(max_bytes), .fallback = "1GiB", .min = MIB, .max = INT64_C(1) << 50,
+        .help =
+            "Bytes of the file that may be in use; what would exceed them is not stored, and whoever sends "
+            "it is told so."},
+    {0},
+};
+
+static const struct bide_option_section spool_section = {"spool", sizeof(struct bide_spool_config),
+    "Where `bide send`, POST /send and libbide store messages while the broker is away (docs/spool.md). "
+    "`bide "
+    "worker` "
+    "carries them to the broker, like one of `relays`; without a worker, `bide relay` does.",
+    spool_options};
+
 /* ---- top level ---- */
 
 #define ROOT(member) AT(bide_config, member)
@@ -438,7 +464,10 @@ static const struct bide_option root_options[] = {
     {"topics", BIDE_OPTION_LIST, ROOT(topics), offsetof(struct bide_config, n_topics), .fallback = "",
         .section = &topic_section, .max = 1000, .help = "Topics and their subscriptions."},
     {"relays", BIDE_OPTION_LIST, ROOT(relays), offsetof(struct bide_config, n_relays), .fallback = "",
-        .section = &relay_section, .max = BIDE_RELAYS_MAX, .help = "Messages that are carried to a broker."},
+        .section = &relay_section, .max = BIDE_RELAYS_MAX - 1,
+        .help = "Messages that are carried to a broker."},
+    {"spool", BIDE_OPTION_GROUP, ROOT(spool), .fallback = "", .section = &spool_section,
+        .help = "Where messages wait on this host while the broker is away."},
     {"queues", BIDE_OPTION_LIST, ROOT(queues), offsetof(struct bide_config, n_queues), .fallback = "",
         .section = &queue_section, .max = 1000, .help = "The queues this worker serves."},
     {"handlers", BIDE_OPTION_LIST, ROOT(handlers), offsetof(struct bide_config, n_handlers), .fallback = "",

@@ -486,6 +486,7 @@ void bide_serve_metrics(
     integer(to, SENT, (int64_t)atomic_load(&shared->sent));
     integer(to, DEAD_DROPPED, (int64_t)atomic_load(&shared->dead_dropped));
     bide_prometheus_relays(to, console);
+    bide_prometheus_spool(to, console->options->config);
     schedules(to, console);
     queues(to, console);
     head(to, BUILD);

@@ -15,5 +15,8 @@ void bide_prometheus_histogram(struct bide_buffer *to, const char *metric, const
 
 /* The metrics of relays; nothing where the configuration has none. */
 void bide_prometheus_relays(struct bide_buffer *to, const struct bide_console *console);
+/* Those of the spool; nothing where there is none, or it cannot be read. */
+struct bide_config;
+void bide_prometheus_spool(struct bide_buffer *to, const struct bide_config *config);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "console/prometheus.h"
 #include "console/serving.h"
+#include "producer/spool.h"
 
 enum family { CARRIED, REFUSED, ACTIVE, SOURCE_AWAY, TARGET_AWAY, OLDEST, LAG, N_FAMILIES };
 
@@ -57,4 +58,26 @@ void bide_prometheus_relays(struct bide_buffer *to, const struct bide_console *c
                 add_value(to, family, &relays[i], bide_wall_ms(console->clock));
         }
     }
+}
+
+/* ---- the spool ---- */
+
+static void add_gauge(struct bide_buffer *to, const char *name, const char *help, int64_t value)
+{
+    bide_buffer_format(to, "# HELP %s %s\n# TYPE %s gauge\n%s %" PRId64 "\n", name, help, name, name, value);
+}
+
+void bide_prometheus_spool(struct bide_buffer *to, const struct bide_config *config)
+{
+    struct bide_spool_state spool;
+    if (!config->spool.url || bide_spool_look(config, &spool, NULL) != BIDE_OK)
+        return;
+    add_gauge(to, "bide_spool_messages", "Messages that wait in the spool of this host.", spool.waiting);
+    add_gauge(to, "bide_spool_oldest_seconds", "For how long the oldest message has waited in the spool.",
+        spool.oldest_ms / 1000);
+    add_gauge(to, "bide_spool_bytes", "Bytes of the spool's file that are in use.", spool.bytes);
+    add_gauge(to, "bide_spool_max_bytes", "Bytes of the spool's file that may be in use (spool.max).",
+        config->spool.max_bytes);
+    add_gauge(to, "bide_spool_refused",
+        "Messages that the broker refused for good: dead letters of the spool.", spool.refused);
 }

@@ -10,6 +10,7 @@
 #include "message/message.h"
 #include "producer/configured.h"
 #include "producer/inside.h"
+#include "producer/spool.h"
 #include "store/configured.h"
 
 enum { DEFAULT_MAX_BODY = 1024 * 1024, DEFAULT_TIMEOUT_MS = 10 * 1000 };
@@ -39,7 +40,7 @@ static void open_store(struct bide_producer *producer, const char *broker_url, c
 }
 
 static bide_code open_sender(const char *url_text, const bide_producer_options *given,
-    struct bide_sender **ret_sender, bide_error *error)
+    const bide_spool *spool, struct bide_sender **ret_sender, bide_error *error)
 {
     struct bide_broker_options options;
     const struct bide_adapter *adapter;
@@ -59,7 +60,8 @@ static bide_code open_sender(const char *url_text, const bide_producer_options *
     if (code == BIDE_OK)
         code = bide_adapter_take_option(adapter, &url, "queue_type", given->queue_type, error);
     if (code == BIDE_OK)
-        code = adapter->open_sender(&options, ret_sender, error);
+        code = spool ? bide_spool_open(spool, adapter, &options, &url, ret_sender, error)
+                     : adapter->open_sender(&options, ret_sender, error);
     bide_url_clear(&url);
     return code;
 }
@@ -86,11 +88,18 @@ static bide_code create(struct bide_sender *sender, const char *queue, size_t ma
 bide_code bide_producer_open(
     const char *url, const bide_producer_options *options, bide_producer **ret_producer, bide_error *error)
 {
-    return bide_producer_open_with_store(url, NULL, options, ret_producer, error);
+    return bide_producer_open_with_spool(url, NULL, options, NULL, ret_producer, error);
 }
 
 bide_code bide_producer_open_with_store(const char *url, const char *store_url,
     const bide_producer_options *options, bide_producer **ret_producer, bide_error *error)
+{
+    return bide_producer_open_with_spool(url, store_url, options, NULL, ret_producer, error);
+}
+
+bide_code bide_producer_open_with_spool(const char *url, const char *store_url,
+    const bide_producer_options *options, const bide_spool *spool, bide_producer **ret_producer,
+    bide_error *error)
 {
     const bide_producer_options none = {0};
     const bide_producer_options *given = options ? options : &none;
@@ -98,7 +107,7 @@ bide_code bide_producer_open_with_store(const char *url, const char *store_url,
     struct bide_sender *sender;
     if (!bide_queue_name_valid(queue))
         return bide_fail(error, BIDE_E_CONFIG, "'%.100s' is not a queue name", queue);
-    bide_code code = open_sender(url, given, &sender, error);
+    bide_code code = open_sender(url, given, spool, &sender, error);
     size_t max_body = given->max_body ? given->max_body : DEFAULT_MAX_BODY;
     int64_t timeout_ms = given->timeout_ms > 0 ? given->timeout_ms : DEFAULT_TIMEOUT_MS;
     if (code == BIDE_OK)
@@ -112,16 +121,27 @@ bide_code bide_producer_open_with_store(const char *url, const char *store_url,
     return code;
 }
 
-bide_code bide_producer_open_configured(
-    const struct bide_config *config, bide_producer **ret_producer, bide_error *error)
+static bide_code open_configured_sender(
+    const struct bide_config *config, struct bide_sender **ret_sender, bide_error *error)
 {
     struct bide_configured_broker broker;
-    struct bide_sender *sender;
+    const bide_spool spool = {
+        config->spool.url, (bide_spool_mode)config->spool.mode, config->spool.max_bytes};
     bide_code code = bide_broker_configure(config, "producer", &broker, error);
     if (code != BIDE_OK)
         return code;
-    code = broker.adapter->open_sender(&broker.options, &sender, error);
+    code = spool.url
+               ? bide_spool_open(&spool, broker.adapter, &broker.options, &broker.url, ret_sender, error)
+               : broker.adapter->open_sender(&broker.options, ret_sender, error);
     bide_configured_broker_clear(&broker);
+    return code;
+}
+
+bide_code bide_producer_open_configured(
+    const struct bide_config *config, bide_producer **ret_producer, bide_error *error)
+{
+    struct bide_sender *sender;
+    bide_code code = open_configured_sender(config, &sender, error);
     if (code == BIDE_OK)
         code = create(
             sender, "default", (size_t)config->worker.max_body, DEFAULT_TIMEOUT_MS, ret_producer, error);

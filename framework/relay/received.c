@@ -20,7 +20,8 @@ struct received {
     struct bide_relay_end end;
     struct bide_turn turn; /* SQLite alone: file is NULL elsewhere */
     struct bide_receiver *receiver;
-    char **queues; /* owned; base.queues is the same */
+    bool is_spool; /* of senders: for the target its messages are theirs, for queues that they know */
+    char **queues; /* owned; base.queues is the same, but of a spool */
     size_t n_queues;
     int64_t looked_us;
     bool is_woken;
@@ -47,7 +48,8 @@ static bide_code add_queue(struct received *received, const char *name, bide_err
     if (!(queues[received->n_queues] = bide_strdup(name)))
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     received->n_queues++;
-    received->base.n_queues = received->end.broker.options.n_queues = received->n_queues;
+    received->end.broker.options.n_queues = received->n_queues;
+    received->base.n_queues = received->is_spool ? 0 : received->n_queues;
     return BIDE_OK;
 }
 
@@ -283,6 +285,7 @@ static bide_code received_look(
         depth.waiting += queue->ready > 0 ? queue->ready : 0;
         if (received->options.queue) /* RabbitMQ does not tell it for one queue */
             depth.waiting += queue->delayed > 0 ? queue->delayed : 0;
+        depth.waiting += queue->in_flight > 0 ? queue->in_flight : 0; /* in the relay's hands */
         depth.refused += queue->dead > 0 ? queue->dead : 0;
         if (queue->oldest_ready_ms > depth.oldest_ms)
             depth.oldest_ms = queue->oldest_ready_ms;
@@ -364,6 +367,8 @@ bide_code bide_received_create(
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     received->base.ops = &ops;
     received->options = *options;
+    const char *spool = options->config->spool.url;
+    received->is_spool = spool && strcmp(spool, options->url) == 0;
     bide_code code = prepare(received, error);
     if (code == BIDE_OK)
         *ret_source = &received->base;

@@ -115,7 +115,8 @@ static void close_sender(struct bide_relay *relay)
     relay->n_queues = 0;
 }
 
-/* The target has to know what the configuration and the source know: RabbitMQ parks what is for others. */
+/* The target has to know what the configuration and the source know: RabbitMQ parks what is for others. In a
+ * spool, topics are queues. */
 static bide_code list_queues(struct bide_relay *relay, bide_error *error)
 {
     const struct bide_source *source = relay->options.source;
@@ -123,7 +124,7 @@ static bide_code list_queues(struct bide_relay *relay, bide_error *error)
     relay->queues = bide_calloc(target->n_queues + source->n_queues + 1, sizeof *relay->queues);
     for (size_t i = 0; relay->queues && i < target->n_queues + source->n_queues; i++) {
         const char *name = i < target->n_queues ? target->queues[i] : source->queues[i - target->n_queues];
-        bool known = false;
+        bool known = bide_is_topic(name);
         for (size_t j = 0; j < relay->n_queues; j++)
             known = known || strcmp(relay->queues[j], name) == 0;
         if (known)
@@ -139,7 +140,7 @@ static bool knows_all(const struct bide_relay *relay)
 {
     const struct bide_source *source = relay->options.source;
     for (size_t i = 0; i < source->n_queues; i++) {
-        bool known = false;
+        bool known = bide_is_topic(source->queues[i]);
         for (size_t j = 0; j < relay->n_queues; j++)
             known = known || strcmp(relay->queues[j], source->queues[i]) == 0;
         if (!known)

@@ -35,6 +35,7 @@ struct target {
     int away;            /* so many calls fail; none is stored */
     int halved;          /* so many calls store the first half, confirm that, and fail */
     int lost_answers;    /* so many calls store all, and fail */
+    bool denied;         /* opening it fails: a wrong password */
     const char *refused; /* messages with this body */
     size_t n_queues;     /* that the sender was opened with */
     size_t calls;        /* of send */
@@ -103,6 +104,8 @@ static bide_code target_open(
     const struct bide_broker_options *options, struct bide_sender **ret_sender, bide_error *error)
 {
     static struct bide_sender sender = {.ops = &target_ops};
+    if (target.denied)
+        return bide_fail(error, BIDE_E_CONFIG, "wrong password");
     if (target.answered == 0 && counts_down(&target.away))
         return bide_fail(error, BIDE_E_BROKER, "away");
     target.n_queues = options->n_queues;

@@ -1,4 +1,5 @@
 /* The configuration loader: `relays`. */
+#include "broker/configured.h"
 #include "unit/config_folder.h"
 #include "unit/unit.h"
 
@@ -49,7 +50,32 @@ static const struct {
          "sqlite:a.db", "sqlite:b.db", "") ",\n" RELAY("sqlite:b.db", "sqlite:a.db", "") ");",
         "a.conf:2: what relay 'relay2' carries would come back by others, for ever: give each a `queue` of "
         "its own"},
+    {"spool: { max = \"2MiB\"; };", "a.conf:1: spool: `url` is missing: \"sqlite:FILE\""},
+    {"spool: { url = \"redis://a\"; };", "a.conf:1: spool: 'redis://a' is no file: write sqlite:FILE"},
+    {"broker = \"sqlite:a.db\"; spool: { url = \"sqlite:a.db\"; };",
+        "a.conf:1: relay 'spool' would carry messages to where they are"},
+    {"spool: { url = \"sqlite:a.db\"; }; relays = (" RELAY(
+         "sqlite:x.db", "sqlite:y.db", "name = \"spool\";") ");",
+        "a.conf:1: relay 'spool' is listed twice"},
 };
+
+/* One relay more, the last one, which goes where the broker is. */
+static void a_spool(void **state)
+{
+    (void)state;
+    struct bide_config *config = load("relays = (" RELAY(
+        "sqlite:x.db", "sqlite:y.db", "") ");\n"
+                                          "broker = \"sqlite:b.db\"; spool: { url = \"sqlite:a.db\"; };");
+    assert_int_equal(config->n_relays, 2);
+    assert_int_equal(config->spool.max_bytes, INT64_C(1) << 30);
+    assert_string_equal(config->relays[1].name, BIDE_SPOOL_RELAY);
+    assert_string_equal(config->relays[1].from, "sqlite:a.db");
+    assert_string_equal(config->relays[1].to, "sqlite:b.db");
+    assert_int_equal(bide_broker_override(config, "redis://c", NULL), BIDE_OK);
+    assert_string_equal(config->relays[0].to, "sqlite:y.db");
+    assert_string_equal(config->relays[1].to, "redis://c");
+    bide_config_destroy(config);
+}
 
 static void bad_relays(void **state)
 {
@@ -68,6 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(good_relays, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(bad_relays, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(a_spool, enter_folder, leave_folder),
     };
     return cmocka_run_group_tests_name("config_relays", tests, NULL, NULL);
 }

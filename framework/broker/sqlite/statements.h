@@ -28,6 +28,10 @@
     /* sending */                                                                                            \
     ROW(BIDE_SQL_INSERT_MESSAGE, "INSERT INTO {message}({all #}, headers, body) VALUES({all ?}, ?, ?)")      \
     ROW(BIDE_SQL_INSERT_WAITING, "INSERT INTO {waiting}(queue, due_ms, seq) VALUES(?1, ?2, ?3)")             \
+    ROW(BIDE_SQL_FIRST_SEQ, "SELECT seq FROM {message} WHERE seq > 0 ORDER BY seq LIMIT 1")                  \
+    ROW(BIDE_SQL_LAST_SEQ, "SELECT seq FROM {message} WHERE seq > 0 ORDER BY seq DESC LIMIT 1")              \
+    ROW(BIDE_SQL_USED_BYTES, "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, "     \
+                             "pragma_freelist_count, pragma_page_size")                                      \
     /* topics */                                                                                             \
     ROW(BIDE_SQL_SUBSCRIPTIONS, "SELECT queue FROM {subscription} WHERE topic = ?1 ORDER BY queue")          \
     ROW(BIDE_SQL_JOIN, "INSERT OR IGNORE INTO {subscription}(topic, queue) VALUES(?1, ?2)")                  \

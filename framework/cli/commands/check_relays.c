@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/commands/check.h"
+#include "producer/spool.h"
 #include "relay/process.h"
 #include "relay/source.h"
 
@@ -59,6 +60,30 @@ static void check_target(struct bide_cli_report *report, const struct bide_confi
     bide_relay_end_close(&end);
 }
 
+/* A producer warns of a spool that nobody empties, and operators may look before it does. */
+static void check_spool(struct bide_cli_report *report, const struct bide_config *config)
+{
+    struct bide_spool_state spool = {0};
+    char text[160];
+    bide_error error;
+    if (bide_spool_look(config, &spool, &error) != BIDE_OK) {
+        bide_cli_report_failure(report, "spool", &error, NULL);
+        return;
+    }
+    snprintf(text, sizeof text, "%lld wait, %lld of %lld bytes in use", (long long)spool.waiting,
+        (long long)spool.bytes, (long long)config->spool.max_bytes);
+    add_ok(report, "spool", text);
+    if (!spool.is_carried)
+        bide_cli_report_add(
+            report, &(struct bide_finding){BIDE_FINDING_WARNING, "spool", "nothing carries from it just now",
+                        "run `bide worker` with this configuration on this host, or `bide relay` with it"});
+    snprintf(text, sizeof text, "the broker refused %lld for good: they are dead letters of the spool",
+        (long long)spool.refused);
+    if (spool.refused > 0)
+        bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_WARNING, "spool", text,
+                                        "bide dead list --broker URL-OF-THE-SPOOL says why (docs/spool.md)"});
+}
+
 void bide_cli_check_relays(struct bide_cli_report *report, const struct bide_config *config)
 {
     for (size_t i = 0; i < config->n_relays; i++) {
@@ -67,4 +92,6 @@ void bide_cli_check_relays(struct bide_cli_report *report, const struct bide_con
         check_source(report, config, &config->relays[i], subject);
         check_target(report, config, &config->relays[i], subject);
     }
+    if (config->spool.url)
+        check_spool(report, config);
 }

@@ -18,7 +18,8 @@ struct values {
 
 static const struct bide_cli_option options[] = {
     {"from", BIDE_CLI_TEXT, AT(from), .value = "URL",
-        .help = "Where to take messages from: outbox+sqlite:FILE, or a broker."},
+        .help = "Where to take messages from: outbox+sqlite:FILE, or a broker (default: the configuration's "
+                "spool)."},
     {"to", BIDE_CLI_TEXT, AT(to), .value = "URL",
         .help = "The broker to bring them to (default: the configuration's)."},
     {"queue", BIDE_CLI_TEXT, AT(queue), .value = "QUEUE", .help = "Of this queue only (default: of all)."},
@@ -27,9 +28,6 @@ static const struct bide_cli_option options[] = {
 
 static bide_code check_values(const struct values *values, bide_error *error)
 {
-    if (!values->from)
-        return bide_fail(
-            error, BIDE_E_USAGE, "from where? Give --from outbox+sqlite:FILE, or --from and a broker's URL");
     if (values->queue && !bide_queue_name_valid(values->queue))
         return bide_fail(
             error, BIDE_E_USAGE, "--queue: '%s' is no queue's name: " BIDE_NAME_RULE, values->queue);
@@ -49,15 +47,32 @@ static bide_code absolute(struct bide_cli *cli, const char *url, char **ret_url,
     return BIDE_OK;
 }
 
+/* Without --from and --to, the configuration's spool. */
+static bide_code take_spool(
+    const struct bide_config *config, struct bide_relay_config *what, bide_error *error)
+{
+    if (what->from)
+        return BIDE_OK;
+    if (!config->spool.url)
+        return bide_fail(error, BIDE_E_USAGE,
+            "from where? Give --from outbox+sqlite:FILE, or --from and a broker's URL; without --from and "
+            "--to, "
+            "the configuration's `spool` is meant (docs/spool.md)");
+    what->from = bide_strdup(config->spool.url);
+    return what->from ? BIDE_OK : bide_fail(error, BIDE_E_NOMEM, "out of memory");
+}
+
 /* Loads the configuration with the target as its broker. */
 static bide_code prepare(struct bide_cli *cli, const struct values *values, struct bide_relay_config *what,
     struct bide_config **ret_config, bide_error *error)
 {
-    bide_code code = absolute(cli, values->from, &what->from, error);
-    if (code == BIDE_OK)
+    bide_code code = values->from ? absolute(cli, values->from, &what->from, error) : BIDE_OK;
+    if (code == BIDE_OK && (values->from || values->to))
         code = absolute(cli, values->to, &what->to, error);
     if (code == BIDE_OK)
         code = bide_cli_load(cli, ret_config, error);
+    if (code == BIDE_OK)
+        code = take_spool(*ret_config, what, error);
     if (code == BIDE_OK && !what->to)
         what->to = bide_strdup((*ret_config)->broker);
     if (values->queue)
@@ -104,9 +119,10 @@ static bide_code run(struct bide_cli *cli, void *base, bide_error *error)
 
 const struct bide_cli_command bide_cli_relay = {
     .name = "relay",
-    .usage = "--from URL [--to URL] [--queue QUEUE] [options]",
+    .usage = "[--from URL] [--to URL] [--queue QUEUE] [options]",
     .examples = "bide relay --from outbox+sqlite:shop.db --to amqp://user:password@rabbit/shop\n"
-                "bide relay --from sqlite:/var/spool/bide/out.db --to redis://hub   # a device's messages",
+                "bide relay --from sqlite:/var/lib/device/bide.db --to redis://hub   # a device's messages\n"
+                "bide relay -c /etc/bide/bide.conf   # its spool, on a host without a worker",
     .summary = "Carries messages from an outbox or a broker to a broker, without an end.",
     .details = "outbox+sqlite:FILE is the table bide_outbox of an application's own database "
                "(docs/outbox.md). Ids, due "

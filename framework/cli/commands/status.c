@@ -7,12 +7,14 @@
 #include "cli/core/output.h"
 #include "cli/core/session.h"
 
+/* stats: NULL, or what the broker says. */
 static void print_json(const struct bide_cli_session *session, const struct bide_broker_stats *stats)
 {
     struct bide_buffer text;
     bide_buffer_init(&text);
     bide_buffer_char(&text, '{');
-    bide_report_stats(&text, stats, session->broker.url.redacted, session->config->name_space);
+    if (stats)
+        bide_report_stats(&text, stats, session->broker.url.redacted, session->config->name_space);
     bide_cli_relays_json(session->config, &text);
     bide_buffer_char(&text, '}');
     bide_cli_print_line(&text);
@@ -138,17 +140,22 @@ static void print_all(const struct bide_cli_session *session, const struct bide_
 static bide_code run(struct bide_cli *cli, void *values, bide_error *error)
 {
     struct bide_cli_session session;
-    struct bide_admin *admin;
+    struct bide_admin *admin = NULL;
     struct bide_broker_stats stats = {0};
     (void)values;
-    bide_code code = bide_cli_admin_open(cli, &session, &admin, error);
+    bide_code code = bide_cli_session_open(cli, &session, error);
     if (code != BIDE_OK)
         return code;
-    code = admin->ops->stats(admin, &stats, error);
-    if (code == BIDE_OK && cli->json)
-        print_json(&session, &stats);
-    else if (code == BIDE_OK)
+    code = session.broker.adapter->open_admin(&session.broker.options, &admin, error);
+    if (code == BIDE_OK)
+        code = admin->ops->stats(admin, &stats, error);
+    bool known = code == BIDE_OK;
+    if (cli->json && (known || session.config->spool.url)) /* there, what waits for this broker */
+        print_json(&session, known ? &stats : NULL);
+    else if (known)
         print_all(&session, &stats);
+    else if (session.config->spool.url)
+        bide_cli_print_relays(session.config);
     bide_broker_stats_clear(&stats);
     bide_admin_destroy(admin);
     bide_cli_session_close(&session);
@@ -165,7 +172,7 @@ const struct bide_cli_command bide_cli_status = {
                "'-' (null in JSON) is what this broker cannot tell per queue.\n"
                "Of each of the configuration's `relays`: what waits in its source, for how long, and what "
                "the target "
-               "has refused.",
+               "has refused; with a `spool`, how full it is (also while the broker is away).",
     .log_level = BIDE_LOG_WARN,
     .run = run,
 };

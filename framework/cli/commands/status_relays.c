@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "cli/commands/status.h"
 #include "cli/core/output.h"
+#include "producer/spool.h"
 #include "relay/process.h"
 #include "relay/source.h"
 
@@ -15,6 +16,19 @@ static bool look(const struct bide_config *config, const struct bide_relay_confi
 {
     *ret_depth = (struct bide_source_depth){BIDE_UNKNOWN_COUNT, BIDE_UNKNOWN_COUNT, BIDE_UNKNOWN_COUNT};
     return bide_relay_look(config, relay, ret_depth, ret_why) == BIDE_OK;
+}
+
+static void print_spool(const struct bide_config *config)
+{
+    struct bide_spool_state spool;
+    bide_error why;
+    if (!config->spool.url || bide_spool_look(config, &spool, &why) != BIDE_OK) /* the table says why */
+        return;
+    printf("\nSpool: %lld of %lld bytes in use%s\n", (long long)spool.bytes,
+        (long long)config->spool.max_bytes,
+        spool.is_carried
+            ? ""
+            : ", and nothing carries: start `bide worker` or `bide relay` with this configuration");
 }
 
 void bide_cli_print_relays(const struct bide_config *config)
@@ -42,6 +56,20 @@ void bide_cli_print_relays(const struct bide_config *config)
         bide_cli_table_flush(&table);
     }
     bide_cli_table_release(&table);
+    print_spool(config);
+}
+
+static void add_spool(const struct bide_config *config, struct bide_buffer *to)
+{
+    struct bide_spool_state spool = {0};
+    bide_error why;
+    bool known = bide_spool_look(config, &spool, &why) == BIDE_OK;
+    bide_json_open(to, "spool", '{');
+    bide_json_int(to, "bytes", spool.bytes);
+    bide_json_int(to, "max", config->spool.max_bytes);
+    bide_json_bool(to, "carried", spool.is_carried);
+    bide_json_text(to, "error", known ? NULL : why.text);
+    bide_buffer_char(to, '}');
 }
 
 void bide_cli_relays_json(const struct bide_config *config, struct bide_buffer *to)
@@ -67,4 +95,6 @@ void bide_cli_relays_json(const struct bide_config *config, struct bide_buffer *
         bide_free(target);
     }
     bide_buffer_char(to, ']');
+    if (config->spool.url)
+        add_spool(config, to);
 }

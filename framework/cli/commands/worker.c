@@ -304,14 +304,18 @@ static bool wants_relay(void *user, size_t number)
 static int relay_main(void *user, size_t number, struct bide_shared *shared)
 {
     struct start *start = user;
-    const struct bide_config *config = start->now.config;
+    struct bide_cli_session session;
     bide_error error = {0};
     sigset_t stops;
     bide_listeners_close(&start->listeners);
     sigemptyset(&stops);
     sigaddset(&stops, SIGUSR2);
-    bide_code code =
-        bide_relay_run(config, &config->relays[number], &shared->relays[number], &stops, NULL, &error);
+    bide_code code = open_session(start, &session, &error);
+    if (code == BIDE_OK) {
+        code = bide_relay_run(
+            session.config, &session.config->relays[number], &shared->relays[number], &stops, NULL, &error);
+        bide_cli_session_close(&session);
+    }
     if (code != BIDE_OK)
         bide_cli_print_error(start->cli, &error);
     return bide_code_exit(code);
@@ -397,7 +401,8 @@ const struct bide_cli_command bide_cli_worker = {
         "A broker that is out of reach at the start is waited for (not with --no-wait).\n"
         "With `schedules` it has a clock, which fires them (docs/schedules.md), with `relays` a process for "
         "each, "
-        "which carries\nmessages (docs/outbox.md). Without handlers, but with one of these, http.listen or "
+        "which carries\nmessages (docs/outbox.md), and likewise with a `spool` (docs/spool.md). Without "
+        "handlers, but with one of these, http.listen or "
         "http.send_socket, it only sends\n(docs/sending.md).\n"
         "Exit status: 0 when it was told to stop, or idle; else why its first process could not start.",
     .options = options,

@@ -81,6 +81,18 @@ static bide_code refuse_one_process(const char *broker, bide_error *error)
     return code;
 }
 
+void bide_cli_drop_spool(struct bide_config *config)
+{
+    if (!config->spool.url)
+        return;
+    struct bide_relay_config *relay = &config->relays[--config->n_relays];
+    bide_free(relay->name);
+    bide_free(relay->from);
+    bide_free(relay->to);
+    bide_free(config->spool.url);
+    config->spool.url = NULL;
+}
+
 static bide_code load(struct bide_cli *cli, struct bide_config **ret_config, bide_error *error)
 {
     const char *path = bide_cli_config_path(cli), *broker;
@@ -99,11 +111,14 @@ static bide_code load(struct bide_cli *cli, struct bide_config **ret_config, bid
         return code;
     }
     code = bide_broker_override(config, broker, error);
-    if (code == BIDE_OK)
-        *ret_config = config;
-    else
+    if (code != BIDE_OK) {
         bide_config_destroy(config);
-    return code;
+        return code;
+    }
+    if (cli->broker) /* what lies in the spool is carried to the broker of all others */
+        bide_cli_drop_spool(config);
+    *ret_config = config;
+    return BIDE_OK;
 }
 
 bide_code bide_cli_load(struct bide_cli *cli, struct bide_config **ret_config, bide_error *error)

@@ -19,8 +19,12 @@ bide_code bide_cli_broker_override(struct bide_cli *cli, const char **ret_url, b
  * /etc/bide/bide.conf; NULL where there is none of them. */
 const char *bide_cli_config_path(struct bide_cli *cli);
 
+/* From now on the configuration has no spool. */
+void bide_cli_drop_spool(struct bide_config *config);
+
 /* Loads the configuration (built-in defaults where there is no file, but a broker is named), with the broker
- * overridden where asked for. */
+ * overridden where asked for. It has no spool where --broker names another broker: the spool is for the one
+ * that all others of this host send to. */
 bide_code bide_cli_load(struct bide_cli *cli, struct bide_config **ret_config, bide_error *error);
 
 bide_code bide_cli_session_open(

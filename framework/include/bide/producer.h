@@ -42,10 +42,23 @@ typedef struct bide_producer_options {
     size_t n_queues;
 } bide_producer_options;
 
+/* What is stored on this host instead of being sent. */
+typedef enum bide_spool_mode {
+    BIDE_SPOOL_FALLBACK, /* what the broker does not take, because it is away, and what follows */
+    BIDE_SPOOL_ALWAYS,   /* everything */
+} bide_spool_mode;
+
+/* A file of this host from which a relay carries messages to the broker (docs/spool.md). */
+typedef struct bide_spool {
+    const char *url; /* sqlite:FILE; of this broker and namespace alone */
+    bide_spool_mode mode;
+    int64_t max_bytes; /* a message that would exceed them is not stored; 0: 1 GiB */
+} bide_spool;
+
 /* What became of one message of a batch. */
 typedef enum bide_sent {
     BIDE_SENT_UNKNOWN,   /* not confirmed: the broker may or may not have it */
-    BIDE_SENT_OK,        /* confirmed */
+    BIDE_SENT_OK,        /* confirmed, by the broker or by the spool */
     BIDE_SENT_REFUSED,   /* refused for good (too large, bad name); the broker does not have it */
     BIDE_SENT_DUPLICATE, /* not sent: another message has its unique key (bide_message_duplicate_of) */
 } bide_sent;
@@ -57,6 +70,11 @@ BIDE_API bide_code bide_producer_open(const char *url, const bide_producer_optio
  * SQLite or Redis. It must be the store of the workers. */
 BIDE_API bide_code bide_producer_open_with_store(const char *url, const char *store_url,
     const bide_producer_options *options, bide_producer **ret_producer, bide_error *error) BIDE_MUST_USE;
+/* The same, with a spool (NULL: none): while the broker is away, a message is confirmed once it is safe in
+ * the spool. Opens although the broker is away. */
+BIDE_API bide_code bide_producer_open_with_spool(const char *url, const char *store_url,
+    const bide_producer_options *options, const bide_spool *spool, bide_producer **ret_producer,
+    bide_error *error) BIDE_MUST_USE;
 BIDE_API void bide_producer_close(bide_producer *producer); /* NULL is fine */
 
 /* Sends one, or n. The messages stay the caller's; id, queue, due and sent are filled in where unset.
