@@ -31,7 +31,7 @@ def points(project, command):
         found |= set(re.findall(r'BIDE_KILL_POINT\("([^"]+)"\)', path.read_text()))
     found = {name for name in found if not re.search("/(key|stream)-", name)}
     stores = "".join(path.read_text() for path in (ROOT / "tests" / "contract_store").glob("*.c"))
-    walked = ("send", "worker", "replay", "change", "clock", "relay")
+    walked = ("send", "worker", "replay", "change", "clock", "relay", "spool")
     strangers = [name for name in found if name.split("/")[0] not in walked and f'"{name}"' not in stores]
     expect(not strangers, f"nobody walks through {strangers}")
     others = tuple(f"{command}/{broker}-" for broker in BROKERS if broker != project.broker)
@@ -99,6 +99,29 @@ def a_sender_is_killed(project):
         project.send(row for row in rows if row["id"] not in confirmed)
         close(project, f"s{number}-", [row["id"] for row in rows], len(rows) - len(confirmed), name)
     expect(worker.stop() == 0, worker.log_tail())
+
+
+def a_spooling_sender_is_killed(project):
+    """The broker is away: what was printed is in the spool, and is carried and run when it is back."""
+    nowhere = "amqp://127.0.0.1:1" if project.broker == "rabbitmq" else "redis://127.0.0.1:1"
+    there, spool = project.url, {"url": "sqlite:out.db"}
+    stored = ("send/sqlite-inserted", "send/sqlite-committed")
+    names = points(project, "spool") + list(stored)
+    for number, name in enumerate(names):
+        env, reached = environment(project, name, 1)
+        rows, project.url = list(bodies(f"o{number}")), nowhere
+        project.configure(threads=THREADS, spool=spool)
+        text = "".join(f"{line}\n" for line in map(json.dumps, rows))
+        done = project.bide("send", "--lines", text=text, expect=None, env=env)
+        expect(reached.exists() and done.returncode == -9, f"{name} was not reached: {done.returncode} {done.stderr}")
+        confirmed = set(done.stdout.split())
+        project.send(row for row in rows if row["id"] not in confirmed)
+        project.url = there
+        project.configure(threads=THREADS, spool=spool)
+        worker = project.worker()
+        wait_until(lambda: project.status()["relays"][0]["waiting"] == 0, 20, worker.log_tail)
+        close(project, f"o{number}-", [row["id"] for row in rows], len(rows) - len(confirmed), name)
+        expect(worker.stop() == 0, worker.log_tail())
 
 
 def of_parents(rows):
@@ -217,4 +240,4 @@ def a_relay_is_killed(project):
     shop.close()
 
 
-main(a_sender_is_killed, a_worker_is_killed, a_replay_is_killed, a_change_is_killed, a_clock_is_killed, a_relay_is_killed)
+main(a_sender_is_killed, a_spooling_sender_is_killed, a_worker_is_killed, a_replay_is_killed, a_change_is_killed, a_clock_is_killed, a_relay_is_killed)
