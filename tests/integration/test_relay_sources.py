@@ -23,7 +23,7 @@ def what_a_message_is(project):
     """Attempts, due time, headers and queue come along; a unique key is free once its message has run, by the store that both ends share. What is too
     large for the target stays as a dead letter of the source."""
     hub = Hub(project, queues=("default", "slow"), store="sqlite:store.db")
-    retry = {"attempts": 4, "backoff": "fixed", "base": "1s", "jitter": 0.0}
+    retry = {"attempts": 4, "backoff": "fixed", "base": "3s", "jitter": 0.0}
     hub.configure([project.probe(retry=retry)], worker={"max_body": 4096})
     project.send([{"type": "probe", "id": "again", "body": {"fail": 1}}])
     first = project.worker()
@@ -34,8 +34,7 @@ def what_a_message_is(project):
                   {"type": "probe", "id": "large", "body": "x" * 3000},
                   {"type": "probe", "id": "keyed", "unique": "k"}])
     hub.configure([project.probe(retry=retry)], worker={"max_body": 2048}, relays=[{"from": project.url, "to": hub.url}])
-    waits = project.status()["relays"][0]["waiting"]
-    expect(waits == 5, f"{waits} wait, says status: {project.status()}")
+    wait_until(lambda: project.status()["relays"][0]["waiting"] == 5, 20, lambda: f"not 5 wait: {project.status()}")
     relay = hub.relay()
     wait_until(lambda: [(row["id"], row["reason"]) for row in project.dead()] == [("large", "oversized")], 60, lambda: f"{project.dead()}")
     wait_until(lambda: hub.waiting() == 4, 60, relay.log_tail)
