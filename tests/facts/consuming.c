@@ -1,7 +1,7 @@
 /* Who is told that a queue is gone. */
 #include "facts/facts.h"
 
-enum { SOON_MS = 5000, QUIET_MS = 500 };
+enum { SOON_MS = 60000, QUIET_MS = 500 };
 
 /* Consumes a queue on a connection of its own and deletes it; the next method the consumer sees. */
 static amqp_method_number_t queue_is_deleted(struct bare *bare, const amqp_table_t *capabilities, int64_t ms)

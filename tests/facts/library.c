@@ -3,7 +3,7 @@
 
 #include "facts/facts.h"
 
-enum { SOON_MS = 5000, QUIET_MS = 300, MESSAGES = 50, ROUNDS = 20, UNKNOWN_SINCE = 0x000c0000 };
+enum { SOON_MS = 60000, QUIET_MS = 300, MESSAGES = 50, ROUNDS = 20, UNKNOWN_SINCE = 0x000c0000 };
 
 /* A connection whose two channels consume a queue each, "a" and "b". */
 static struct bare consume_both(struct bare *bare)

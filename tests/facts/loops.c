@@ -1,7 +1,7 @@
 /* Why a copy carries no x-death, and why the delivery limit is a large number. */
 #include "facts/facts.h"
 
-enum { SOON_MS = 5000, QUIET_MS = 1500, LISTINGS = 100 };
+enum { SOON_MS = 60000, QUIET_MS = 1500, LISTINGS = 100 };
 
 /* "first" expires into "second", which expires into "out". */
 static void declare_two_hops(struct bare *bare)

@@ -3,7 +3,7 @@
 
 #include "facts/facts.h"
 
-enum { SOON_MS = 5000, BATCH = 200, ROUNDS = 50 };
+enum { SOON_MS = 60000, BATCH = 200, ROUNDS = 50 };
 
 static void ask_for_confirms(struct bare *bare)
 {

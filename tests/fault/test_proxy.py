@@ -23,7 +23,8 @@ SEED = int(os.environ.get("BIDE_FAULT_SEED", random.randrange(10**9)))
 QUICK = {"rabbitmq": "heartbeat=2&connect_timeout=2", "redis": "timeout=2&connect_timeout=2"}
 IN_FLIGHT = PREFETCH + THREADS + 1024  # with what is nearly due
 UNANSWERED = 300  # of a sender that tries again by itself: all of one call
-FROZEN_S, AT_ONCE = 3, 24
+PATIENT = {"rabbitmq": "heartbeat=20&connect_timeout=9", "redis": "timeout=9&connect_timeout=9"}  # where nothing stands still
+FROZEN_S, AT_ONCE = 3, 12
 HANDSHAKE = 12  # pieces at most: header, start, start-ok, tune, tune-ok with open, open-ok; a busy machine makes two of one
 LONGEST = 40_000  # bytes until a cut: anywhere from the handshake to the last frame of some hundred messages
 
@@ -104,7 +105,7 @@ def steps_of_a_sending(project):
         """Returns what it was called, its exit code, how many pieces there were."""
         with Proxy(url.port) as proxy:
             proxy.fail_at(piece, what)
-            through = project.url.replace(str(url.port), str(proxy.port)) + "?" + QUICK[project.broker]
+            through = project.url.replace(str(url.port), str(proxy.port)) + "?" + (QUICK if what == "freeze" else PATIENT)[project.broker]
             resume = threading.Timer(FROZEN_S, proxy.resume)
             resume.start()
             identity = f"{what}{piece}"

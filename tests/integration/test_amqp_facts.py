@@ -27,7 +27,7 @@ def facts_hold(project):
         server.ctl("eval", PREPARE)
         urls = [server.urls[0].replace("guest:guest", user) for user in ("guest:guest", "stranger:secret", "reader:secret")]
         done = subprocess.run([str(BUILD / "tests" / "rabbitmq_facts"), *urls], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=120, preexec_fn=die_with_parent)
+                              stderr=subprocess.STDOUT, text=True, timeout=300, preexec_fn=die_with_parent)
     print(done.stdout)
     expect(done.returncode == 0, f"exit {done.returncode}")
     expect(re.search(r"Running [1-9]\d* test", done.stdout), "it ran no test")
