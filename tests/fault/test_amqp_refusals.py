@@ -86,11 +86,11 @@ def a_returned_copy_is_its_own(project):
     project.url = SERVER.urls[0]
     project.configure([handler(project, type="line", on=f"{name}@logs") for name in ("geo", "errors")], 8)
     worker = project.worker()
-    wait_until(lambda: "worker started" in worker.log_text(), 20, worker.log_tail)
+    wait_until(lambda: "worker started" in worker.log_text(), 60, worker.log_tail)
     with Foreign(project) as foreign:
         foreign.delete_queue("errors@logs.dead")
         ids = project.send({"type": "line", "topic": "logs", "id": f"h{n:02d}", "body": {"dead": True}} for n in range(30))
-        wait_until(lambda: (foreign.depth("errors@logs.dead") or 0) >= len(ids), 30, worker.log_tail)
+        wait_until(lambda: (foreign.depth("errors@logs.dead") or 0) >= len(ids), 60, worker.log_tail)
     letters = sorted((row["queue"], row["id"]) for row in project.dead())
     expect(letters == sorted((f"{name}@logs", id_) for name in ("geo", "errors") for id_ in ids), f"{letters}")
     expect(worker.stop() == 0, worker.log_tail())

@@ -119,7 +119,7 @@ def a_spooling_sender_is_killed(project):
         project.url = there
         project.configure(threads=THREADS, spool=spool)
         worker = project.worker()
-        wait_until(lambda: project.status()["relays"][0]["waiting"] == 0, 20, worker.log_tail)
+        wait_until(lambda: project.status()["relays"][0]["waiting"] == 0, 60, worker.log_tail)
         close(project, f"o{number}-", [row["id"] for row in rows], len(rows) - len(confirmed), name)
         expect(worker.stop() == 0, worker.log_tail())
 

@@ -34,7 +34,7 @@ def what_a_message_is(project):
                   {"type": "probe", "id": "large", "body": "x" * 3000},
                   {"type": "probe", "id": "keyed", "unique": "k"}])
     hub.configure([project.probe(retry=retry)], worker={"max_body": 2048}, relays=[{"from": project.url, "to": hub.url}])
-    wait_until(lambda: project.status()["relays"][0]["waiting"] == 5, 20, lambda: f"not 5 wait: {project.status()}")
+    wait_until(lambda: project.status()["relays"][0]["waiting"] == 5, 60, lambda: f"not 5 wait: {project.status()}")
     relay = hub.relay()
     wait_until(lambda: [(row["id"], row["reason"]) for row in project.dead()] == [("large", "oversized")], 60, lambda: f"{project.dead()}")
     wait_until(lambda: hub.waiting() == 4, 60, relay.log_tail)

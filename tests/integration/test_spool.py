@@ -31,7 +31,7 @@ process.exit(0);
 
 def by_node(project, url):
     done = subprocess.run(["node", "--input-type=module", "-e", NODE % ROOT], cwd=project.dir, capture_output=True, text=True,
-                          env={**os.environ, "URL_": url}, timeout=60)
+                          env={**os.environ, "URL_": url}, timeout=120)
     expect(done.returncode == 0, done.stderr)
     return done.stdout.split()
 
@@ -55,7 +55,7 @@ def the_broker_is_away(project):
         worker, console = project.worker(), Console(port)
         console.wait_ready()
         first = project.bide("send", "journal", "{}", "--id", "before").stdout.strip()
-        wait_until(lambda: project.journal_count() == 1, 20, worker.log_tail)
+        wait_until(lambda: project.journal_count() == 1, 60, worker.log_tail)
         away.leave()
         done = project.bide("send", "journal", "{}", "--id", "away")
         expect("broker away: messages go to the spool" in done.stderr, done.stderr)
@@ -66,15 +66,15 @@ def the_broker_is_away(project):
         expect(re.search(rf"^spool +{len(ids)} ", shown, re.M) and "bytes in use" in shown, shown)
         expect(f"bide_spool_messages {len(ids)}" in console.ask("GET", "/metrics")[1], console.ask("GET", "/metrics")[1])
         away.come_back()
-        wait_until(lambda: project.journal_count() == len(ids) + 1, 30, lambda: f"{project.journal()}: {worker.log_tail()}")
+        wait_until(lambda: project.journal_count() == len(ids) + 1, 60, lambda: f"{project.journal()}: {worker.log_tail()}")
         ran = [line["id"] for line in project.journal() if line["id"] != late]
         expect(ran == ids, f"{ran} is not {ids}")
         run = next(line for line in project.journal() if line["id"] == late)
         expect(run["started_us"] / 1000 > due_ms - 500 and run["lateness_us"] >= 0, f"{run}")
-        wait_until(lambda: json.loads(project.bide("status", "--json").stdout)["relays"][0]["waiting"] == 0, 10, project.status)
+        wait_until(lambda: json.loads(project.bide("status", "--json").stdout)["relays"][0]["waiting"] == 0, 60, project.status)
         done = project.bide("send", "journal", "{}", "--id", "after")
         expect(done.stderr == "", done.stderr)
-        wait_until(lambda: project.journal_count() == len(ids) + 2, 20, worker.log_tail)
+        wait_until(lambda: project.journal_count() == len(ids) + 2, 60, worker.log_tail)
         expect(worker.stop() == 0, worker.log_tail())
 
 
@@ -99,14 +99,14 @@ def without_a_worker(project):
         few = 2 + len(done.stdout.split())
         project.configure([project.journal_handler()], spool=spool, worker={"max_body": "4KiB"})
         relay = start_relay(project)
-        wait_until(lambda: len(project.dead("--broker", "sqlite:out.db")) == few - 1, 20, relay.log_tail)
+        wait_until(lambda: len(project.dead("--broker", "sqlite:out.db")) == few - 1, 60, relay.log_tail)
         letters = {letter["id"]: letter["reason"] for letter in project.dead("--broker", "sqlite:out.db")}
         expect(letters["large"] == "oversized", f"{letters}")
         expect(relay.stop() == 0, relay.log_tail())
         project.configure([project.journal_handler()], spool=spool)
         relay, worker = start_relay(project), project.worker()
         project.bide("dead", "retry", "--all", "--broker", "sqlite:out.db")
-        wait_until(lambda: len({line["id"] for line in project.journal()}) == few, 20, worker.log_tail)
+        wait_until(lambda: len({line["id"] for line in project.journal()}) == few, 60, worker.log_tail)
         expect(relay.stop() == 0 and worker.stop() == 0, worker.log_tail())
 
 
@@ -126,12 +126,12 @@ def the_example(project):
     with Away(project) as away:
         project.write_config(page % away.url)
         away.leave()
-        done = subprocess.run(["sh", "-ec", commands[0]], cwd=project.dir, capture_output=True, text=True, env=path, timeout=60)
+        done = subprocess.run(["sh", "-ec", commands[0]], cwd=project.dir, capture_output=True, text=True, env=path, timeout=120)
         expect(done.returncode == 0 and "nothing carries" in done.stdout and re.search("^spool +2 ", done.stdout, re.M), f"{done}")
         away.come_back()
         log = project.dir / "worker-1.log"
         project.workers.append(Worker(["sh", "-ec", commands[1]], project.dir, log, path))
-        wait_until(lambda: project.journal_count("receipts.ndjson") == 2, 30, project.workers[0].log_tail)
+        wait_until(lambda: project.journal_count("receipts.ndjson") == 2, 60, project.workers[0].log_tail)
 
 
 main(the_broker_is_away, without_a_worker, the_example)

@@ -92,7 +92,7 @@ def by_post(project, socket):
     for piece in pieces("post"):
         text = "".join(json.dumps(one) + "\n" for one in piece)
         done = subprocess.run(["curl", "-sS", "--data-binary", "@-", "--unix-socket", str(socket), "http://localhost/send"], input=text,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=120)
         expect(done.stdout.split() == [one["id"] for one in piece], f"{done}")
 
 
