@@ -67,7 +67,8 @@ struct bide_broker_options {
     ROW(BIDE_REASON_TIMEOUT, "timeout")                                                                      \
     ROW(BIDE_REASON_OVERSIZED, "oversized")                                                                  \
     ROW(BIDE_REASON_MALFORMED, "malformed")                                                                  \
-    ROW(BIDE_REASON_UNROUTED, "unrouted")
+    ROW(BIDE_REASON_UNROUTED, "unrouted")                                                                    \
+    ROW(BIDE_REASON_UNRESOLVED, "unresolved")
 
 enum bide_reason {
 #define BIDE_REASON_ENUM(name, text) name,

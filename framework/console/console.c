@@ -98,6 +98,7 @@ static bide_code serve(struct bide_console *console, const sigset_t *signals, bi
         bide_server_stop(&servers[i]);
     bide_retention_stop(&console->retention);
     bide_outbox_stop(&console->outbox);
+    bide_producer_close(console->transactor.producer);
     return code;
 }
 
@@ -116,6 +117,7 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     pthread_mutex_init(&console->depths.lock, NULL);
     pthread_mutex_init(&console->schedules.lock, NULL);
     pthread_mutex_init(&console->letters, NULL);
+    pthread_mutex_init(&console->transactor.lock, NULL);
     bide_connections_init(&console->connections);
     bide_recent_init(&console->recent);
     bide_history_init(&console->history, &options->shared->past);
@@ -126,6 +128,7 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     bide_broker_stats_clear(&console->depths.stats);
     bide_schedule_list_clear(&console->schedules.list);
     bide_connections_destroy(&console->connections);
+    pthread_mutex_destroy(&console->transactor.lock);
     pthread_mutex_destroy(&console->letters);
     pthread_mutex_destroy(&console->schedules.lock);
     pthread_mutex_destroy(&console->depths.lock);

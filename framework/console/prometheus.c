@@ -487,6 +487,7 @@ void bide_serve_metrics(
     integer(to, DEAD_DROPPED, (int64_t)atomic_load(&shared->dead_dropped));
     bide_prometheus_relays(to, console);
     bide_prometheus_spool(to, console->options->config);
+    bide_prometheus_transactions(to, console);
     schedules(to, console);
     queues(to, console);
     head(to, BUILD);

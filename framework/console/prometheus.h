@@ -13,6 +13,8 @@ void bide_prometheus_label(struct bide_buffer *to, const char *name, const char 
 void bide_prometheus_histogram(struct bide_buffer *to, const char *metric, const char *name, const char *text,
     const struct bide_histogram_sum *sum);
 
+/* The metrics of transactions; nothing where there were none. */
+void bide_prometheus_transactions(struct bide_buffer *to, const struct bide_console *console);
 /* The metrics of relays; nothing where the configuration has none. */
 void bide_prometheus_relays(struct bide_buffer *to, const struct bide_console *console);
 /* Those of the spool; nothing where there is none, or it cannot be read. */

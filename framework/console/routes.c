@@ -22,6 +22,11 @@ static const struct bide_route routes[] = {
     {"GET", "/streams", BIDE_RIGHT_READ, bide_serve_streams, false},
     {"GET", "/streams/*", BIDE_RIGHT_SEND, bide_serve_stream, false}, /* whoever knows the id may ask */
     {"POST", "/streams/*/cancel", BIDE_RIGHT_SEND, bide_serve_stream_cancel, false},
+    {"POST", "/transactions", BIDE_RIGHT_SEND, bide_serve_transaction_prepare, true},
+    {"GET", "/transactions", BIDE_RIGHT_READ, bide_serve_transactions, false},
+    {"GET", "/transactions/*", BIDE_RIGHT_SEND, bide_serve_transaction, false}, /* as of streams */
+    {"POST", "/transactions/*/commit", BIDE_RIGHT_SEND, bide_serve_transaction_commit, false},
+    {"POST", "/transactions/*/abort", BIDE_RIGHT_SEND, bide_serve_transaction_abort, false},
     {"GET", "/messages", BIDE_RIGHT_READ, bide_serve_messages, false},
     {"GET", "/messages/*", BIDE_RIGHT_READ, bide_serve_message, false},
     {"POST", "/messages/cancel", BIDE_RIGHT_OPERATE, bide_serve_cancel, true},

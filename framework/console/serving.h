@@ -42,6 +42,10 @@ struct bide_console {
     _Atomic int uploads;   /* requests to POST /send under way */
     struct bide_outbox outbox;
     struct bide_retention retention;
+    struct {
+        pthread_mutex_t lock;    /* of the pointer */
+        bide_producer *producer; /* the first request opens it; any thread */
+    } transactor;                /* of POST /transactions */
 };
 
 struct bide_follower;
@@ -71,7 +75,9 @@ bide_endpoint bide_serve_metrics, bide_serve_health, bide_serve_ready, bide_serv
     bide_serve_send, bide_serve_messages, bide_serve_message, bide_serve_cancel, bide_serve_reschedule,
     bide_serve_limits, bide_serve_limit_set, bide_serve_schedules, bide_serve_schedule_pause,
     bide_serve_schedule_resume, bide_serve_schedule_run, bide_serve_stream_send, bide_serve_streams,
-    bide_serve_stream, bide_serve_stream_cancel;
+    bide_serve_stream, bide_serve_stream_cancel, bide_serve_transaction_prepare,
+    bide_serve_transaction_commit, bide_serve_transaction_abort, bide_serve_transaction,
+    bide_serve_transactions;
 
 /* A parameter of the query, or NULL; borrowed. */
 const char *bide_request_query(const struct bide_request *request, const char *name);

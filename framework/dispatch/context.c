@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/utf8.h"
 #include "dispatch/handler.h"
+#include "message/asking.h"
 #include "message/trace.h"
 
 enum { LOG_FIELDS_MAX = 24 };
@@ -146,9 +147,26 @@ bide_outcome bide_dead(bide_context *context, const char *format, ...)
     return BIDE_DEAD;
 }
 
+static bide_outcome answer(bide_context *context, enum bide_answer answer)
+{
+    context->run->answer = answer;
+    return BIDE_DONE;
+}
+
+bide_outcome bide_commit(bide_context *context)
+{
+    return answer(context, BIDE_ANSWER_COMMIT);
+}
+
+bide_outcome bide_abort(bide_context *context)
+{
+    return answer(context, BIDE_ANSWER_ABORT);
+}
+
 int bide_attempts(const bide_context *context)
 {
-    return context->job->handler->config->retry.attempts;
+    int checks = bide_asking_checks(context->job->delivery->message);
+    return checks > 0 ? checks : context->job->handler->config->retry.attempts;
 }
 
 int64_t bide_started_us(const bide_context *context)

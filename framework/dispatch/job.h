@@ -18,6 +18,9 @@ struct bide_gate_list;
 struct bide_handler;
 struct bide_limit_pass;
 
+/* What became of a transaction (bide_commit, bide_abort). */
+enum bide_answer { BIDE_ANSWER_NONE, BIDE_ANSWER_COMMIT, BIDE_ANSWER_ABORT };
+
 /* What a run has produced. The pool thread writes it, the intake reads it. */
 struct bide_run {
     bide_outcome outcome;
@@ -32,11 +35,12 @@ struct bide_run {
                         blame yet; the attempt does not count, and it runs again apart */
     bool spared; /* RETRY, but this process lacked memory or the like to run it: the attempt does not count */
     bool ran;    /* false: handed back without a run */
-    bool expired;       /* its expiry passed before it could run */
-    bool late;          /* it did not run: its permit's time was over (bide_job.begin_from_us) */
-    char *throttled;    /* owned; RETRY, by bide_throttled: the limit's name, "" for all; else NULL */
-    int64_t started_us; /* wall */
-    int64_t waited_us;  /* monotonic: from when it could have run (submitted and due) to the start */
+    bool expired;            /* its expiry passed before it could run */
+    bool late;               /* it did not run: its permit's time was over (bide_job.begin_from_us) */
+    enum bide_answer answer; /* to a message that asks (message/asking.h) */
+    char *throttled;         /* owned; RETRY, by bide_throttled: the limit's name, "" for all; else NULL */
+    int64_t started_us;      /* wall */
+    int64_t waited_us;       /* monotonic: from when it could have run (submitted and due) to the start */
     int64_t took_us;
 };
 
@@ -65,6 +69,8 @@ struct bide_job {
     bool uncommitted;   /* (intake) what its end needs in the store cannot be had: it is handed back */
     bool refused;       /* (intake) the broker refuses what its run has sent: that goes with the settlement */
     bool waited;        /* (intake) counted as in hand while the clerk has it */
+    unsigned char transaction; /* (intake) how far the end of its transaction is, … */
+    uint64_t claim; /* … and what tells this worker's decision from others: gates/transaction.c */
     const struct bide_gate_list *gates;
     struct bide_errand *errand; /* (intake) the answer that it waited for; NULL: none */
     struct bide_errand *permit; /* (intake) what asked for the one that it holds (gates/once.c); NULL: none */

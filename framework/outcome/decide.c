@@ -10,6 +10,8 @@ static struct bide_decision dead(enum bide_reason reason, int attempt)
 
 static enum bide_reason out_of_attempts(const struct bide_run_result *run)
 {
+    if (run->checks > 0)
+        return BIDE_REASON_UNRESOLVED;
     if (run->timed_out)
         return BIDE_REASON_TIMEOUT;
     return run->crashes > 0 ? BIDE_REASON_CRASHED : BIDE_REASON_EXHAUSTED;
@@ -26,7 +28,7 @@ struct bide_decision bide_decide(
         return dead(BIDE_REASON_REJECTED, run->attempt);
     if (run->crashes > 0 && run->crashes >= policy->crash_attempts)
         return dead(BIDE_REASON_CRASHED, run->attempt);
-    if (run->attempt >= policy->attempts && run->spared_ms == 0)
+    if (run->attempt >= (run->checks > 0 ? run->checks : policy->attempts) && run->spared_ms == 0)
         return dead(out_of_attempts(run), run->attempt);
     int64_t delay_ms = run->delay_ms >= 0 ? run->delay_ms : bide_backoff_ms(policy, run->attempt, random);
     if (delay_ms < run->spared_ms)

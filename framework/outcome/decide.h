@@ -6,6 +6,7 @@
  *   retry, spared                     -> retry with the same attempt, after at least spared_ms
  *   retry, attempts left              -> retry at now + delay (the handler's own, else the policy's)
  *   retry, none left                  -> dead "exhausted"; "timeout" if that cancelled the last run
+ *                                        "unresolved" where it asked about a transaction
  *   dead                              -> dead "rejected"
  *   crashed or hung (it ended its     -> as a failure to be retried, but dead "crashed" once it has crashed
  *   process)                             crash_attempts times, or when no attempt is left: then "timeout"
@@ -29,6 +30,7 @@ struct bide_run_result {
     int crashes; /* runs of the message that ended their process, this one included; 0: this one returned */
     int64_t spared_ms; /* > 0: its downstream is down, or this process lacks something: the attempt does not
                           count, and the retry waits at least so long */
+    int checks;        /* it asks about a transaction, at most so often; 0: it asks for none */
     bool handed_back;  /* it was cut short or ended for reasons other than itself: as if it had not run */
 };
 

@@ -25,7 +25,7 @@ static bide_code choose_queue(const struct bide_config *config, bide_message *me
     return bide_message_set_queue(message, address, error);
 }
 
-bide_code bide_message_from_line(const struct bide_config *config, const char *text, size_t size,
+bide_code bide_message_read_line(const struct bide_config *config, const char *text, size_t size,
     bide_message **ret_message, bide_error *error)
 {
     bide_message *message;
@@ -36,7 +36,20 @@ bide_code bide_message_from_line(const struct bide_config *config, const char *t
     if (code == BIDE_OK)
         code = choose_queue(config, message, error);
     if (code == BIDE_OK)
-        code = bide_message_stamp(message, "default", bide_clock_system(), error);
+        *ret_message = message;
+    else
+        bide_message_destroy(message);
+    return code;
+}
+
+bide_code bide_message_from_line(const struct bide_config *config, const char *text, size_t size,
+    bide_message **ret_message, bide_error *error)
+{
+    bide_message *message;
+    bide_code code = bide_message_read_line(config, text, size, &message, error);
+    if (code != BIDE_OK)
+        return code;
+    code = bide_message_stamp(message, "default", bide_clock_system(), error);
     if (code == BIDE_OK)
         *ret_message = message;
     else

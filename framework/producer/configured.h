@@ -15,7 +15,12 @@ bide_code bide_producer_open_configured(
 bide_code bide_join_configured(const struct bide_config *config, const char *topic,
     const char *const *subscriptions, size_t n, bide_error *error);
 
-/* Turns one line (message/envelope.h) into a message that is ready to be sent: stamped, and with the queue of
+/* One line (message/envelope.h) as a message that is not stamped yet, with the queue of its type's handler if
+ * it names none. BIDE_E_DATA (also where its body is too large), BIDE_E_NOMEM. */
+bide_code bide_message_read_line(const struct bide_config *config, const char *text, size_t size,
+    bide_message **ret_message, bide_error *error);
+
+/* Turns one line into a message that is ready to be sent: stamped, and with the queue of
  * its type's handler if it names none. Fails where sending would refuse the message. BIDE_E_DATA,
  * BIDE_E_NOMEM. */
 bide_code bide_message_from_line(const struct bide_config *config, const char *text, size_t size,

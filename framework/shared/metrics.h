@@ -77,6 +77,16 @@ struct bide_store_metrics {
     _Atomic int away;              /* gauge */
 };
 
+/* What became of transactions whose asking message came here (docs/transactions.md), and how often a handler
+ * was asked. */
+enum {
+    BIDE_TRANSACTIONS_COMMITTED,
+    BIDE_TRANSACTIONS_ABORTED,
+    BIDE_TRANSACTIONS_UNRESOLVED,
+    BIDE_TRANSACTIONS_CHECKS,
+    BIDE_METRICS_TRANSACTIONS
+};
+
 enum bide_process_state {
     BIDE_PROCESS_NONE, /* nobody in this place */
     BIDE_PROCESS_STARTING,
@@ -105,6 +115,7 @@ struct bide_metrics {
     _Atomic uint32_t n_limits; /* likewise */
     struct bide_limit_metrics limits[BIDE_METRICS_LIMITS];
     struct bide_store_metrics store;
+    _Atomic uint64_t transactions[BIDE_METRICS_TRANSACTIONS];
     struct bide_ring ring;
     struct bide_process process; /* between it and its supervisor */
 };

@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "base/killpoint.h"
 #include "dispatch/context.h"
+#include "message/asking.h"
 #include "message/trace.h"
 #include "streams/stream.h"
 #include "worker/room.h"
@@ -95,7 +96,8 @@ static void count_back(struct bide_passage *passage, struct bide_job *job)
 static void end(struct bide_passage *passage, struct bide_job *job, const struct bide_gate_end *end)
 {
     const struct bide_message *message = job->delivery->message;
-    bool commits = job->gates->commits || *message->generation || bide_stream_may_be(message->id);
+    bool commits = job->gates->commits || *message->generation || bide_stream_may_be(message->id) ||
+                   bide_asking_may_be(message->id);
     if (commits && bide_gates_commit(&passage->gates, job, end)) {
         count_waiting(passage, job);
         passage->prefetch[job->delivery->queue].ended++;

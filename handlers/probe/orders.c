@@ -16,6 +16,8 @@ static const struct order_key {
     {"fail", offsetof(struct orders, fail), false},
     {"retry_after_ms", offsetof(struct orders, retry_after_ms), false},
     {"dead", offsetof(struct orders, dead), true},
+    {"commit", offsetof(struct orders, commit), true},
+    {"abort", offsetof(struct orders, abort), true},
     {"crash", offsetof(struct orders, crash), true},
     {"exit", offsetof(struct orders, exit), true},
     {"hang", offsetof(struct orders, hang), true},

@@ -12,7 +12,7 @@ struct orders {
     int64_t alloc_mb;
     int64_t fail;           /* the first so many attempts */
     int64_t retry_after_ms; /* the delay those failures ask for; BIDE_BY_POLICY: none */
-    int64_t dead, crash, exit, hang;
+    int64_t dead, commit, abort, crash, exit, hang;
     char until[1024]; /* a file that is waited for; empty: none */
 };
 

@@ -1,8 +1,9 @@
 /* probe: does to itself what the body tells, and then appends the line of `journal`. For tests and drills.
  *
  * First what takes time (alloc_mb, spin_ms, sleep_ms, until), then what never returns (crash, exit, hang;
- * their line is written before), then the verdict: retry while attempt <= fail, else dead, else done. A batch
- * does all the messages say before the first line is written, as a handler does that writes once. */
+ * their line is written before), then the verdict: retry while attempt <= fail, else dead, else done, with
+ * the answer to a check of a transaction. A batch does all the messages say before the first line is written,
+ * as a handler does that writes once. */
 #include <bide/handler.h>
 #include <poll.h>
 #include <signal.h>
@@ -93,7 +94,9 @@ static bide_outcome verdict(const struct orders *orders, const bide_message *mes
             (long long)orders->fail);
     if (orders->dead)
         return bide_dead(context, "probe: told to be dead");
-    return BIDE_DONE;
+    if (orders->commit)
+        return bide_commit(context);
+    return orders->abort ? bide_abort(context) : BIDE_DONE;
 }
 
 /* What the message says before the verdict. False: `ret_outcome` is the outcome. */

@@ -85,6 +85,7 @@ static void add_own(struct curl_slist **list, const struct webhook *webhook, con
 {
     char attempt[16];
     const char *type = bide_message_content_type(message), *id = webhook_sent_id(message);
+    const char *transaction = bide_message_header(message, "bide-transaction");
     const struct {
         const char *name, *value;
     } rows[] = {
@@ -93,6 +94,7 @@ static void add_own(struct curl_slist **list, const struct webhook *webhook, con
         {"Bide-Queue", bide_message_queue(message)},
         {"Bide-Attempt", attempt},
         {"Bide-Id", id},
+        {"Bide-Transaction", transaction && is_value(transaction) ? transaction : ""},
         {"Idempotency-Key", id},
     };
     snprintf(attempt, sizeof attempt, "%d", bide_message_attempt(message));

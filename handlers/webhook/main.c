@@ -2,6 +2,7 @@
  * time the server asks for; any other is hopeless. What never became an answer (connection, TLS, time-out) is
  * retried. */
 #include <string.h>
+#include <strings.h>
 
 #include "webhook.h"
 
@@ -99,6 +100,17 @@ static bide_outcome answered(struct webhook *webhook, bide_context *context, lon
     return bide_dead(context, "%s answered %ld%s%s", webhook->shown_url, status, colon, reply);
 }
 
+/* What became of a transaction, where it was asked: any other 2xx is no answer. */
+static bide_outcome done(const struct webhook *webhook, bide_context *context)
+{
+    struct curl_header *header;
+    if (curl_easy_header(webhook->easy, "Bide-Transaction", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return BIDE_DONE;
+    if (strcasecmp(header->value, "commit") == 0)
+        return bide_commit(context);
+    return strcasecmp(header->value, "abort") == 0 ? bide_abort(context) : BIDE_DONE;
+}
+
 static bide_outcome handle(void *state, const bide_message *message, bide_context *context)
 {
     struct webhook *webhook = state;
@@ -110,7 +122,7 @@ static bide_outcome handle(void *state, const bide_message *message, bide_contex
     bide_outcome outcome;
     long status = status_of(webhook);
     if (status >= 200 && status < 300)
-        outcome = BIDE_DONE; /* also where its body was cut off: the receiver has the message */
+        outcome = done(webhook, context); /* also where its body was cut off: the receiver has the message */
     else if (result == CURLE_OK)
         outcome = answered(webhook, context, status);
     else if (result == CURLE_ABORTED_BY_CALLBACK)

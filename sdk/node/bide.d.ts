@@ -37,7 +37,14 @@ export class Retry extends Error {
 /** The message was refused, or nobody confirmed it. */
 export class SendError extends Error {
   readonly confirmed: string[];
+  /** Of HTTP, such as 409 (a transaction has been decided otherwise) or 404; 0 where there was no answer. */
+  readonly status: number;
 }
+
+/** What the handler of a `check` returns (docs/transactions.md): it has committed, or it has not and never will. Anything else: not
+ * known yet. */
+export const COMMIT: unique symbol;
+export const ABORT: unique symbol;
 
 export class Message {
   readonly id: string;
@@ -53,6 +60,8 @@ export class Message {
   readonly contentType: string;
   readonly body: Buffer;
   readonly text: string;
+  /** Of a message that asks what became of a transaction: its id. */
+  readonly transaction: string | undefined;
   json(): any;
   /** A retry now makes a dead letter. */
   readonly lastAttempt: boolean;
@@ -106,6 +115,31 @@ export class Client {
   stream(id: string): Promise<Stream>;
   /** Members that have not begun to run are dropped. */
   cancelStream(id: string): Promise<void>;
+  /** Prepares a message that commit() sends and abort() drops; resolves to its id. Only then begin your own transaction. */
+  prepare(type: string, body: Body, options: PrepareOptions): Promise<string>;
+  /** Repeating it does no harm; a SendError with status 409: it has been aborted. */
+  commit(id: string): Promise<void>;
+  abort(id: string): Promise<void>;
+  transaction(id: string): Promise<Transaction>;
+}
+
+export interface PrepareOptions extends SendOptions {
+  /** Type of the handler that is asked what became of the transaction. */
+  check: string;
+  checkQueue?: string;
+  /** When it is asked first (60 s), at which interval then (60 s), and how often at most (15). */
+  deadline?: Duration;
+  interval?: Duration;
+  checks?: number;
+}
+
+export interface Transaction {
+  id: string;
+  state: 'prepared' | 'committing' | 'committed' | 'aborted' | 'unresolved';
+  type?: string;
+  queue?: string;
+  check?: string;
+  left_ms?: number;
 }
 
 export interface StreamOptions {
@@ -131,6 +165,7 @@ export interface Stream {
 export interface Outcome {
   outcome: 'done' | 'retry' | 'dead';
   result: any;
+  transaction?: 'commit' | 'abort';
   error: string;
   afterMs?: number;
   trace: string;

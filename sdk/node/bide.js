@@ -23,13 +23,18 @@ export class Retry extends Error {
   }
 }
 
-// Client: the message was refused, or nobody confirmed it. confirmed: the ids that were (sendMany).
+// Client: the message was refused, or nobody confirmed it. confirmed: the ids that were (sendMany). status: of HTTP, such as 409 (a
+// transaction has been decided otherwise) or 404; 0 where there was no answer.
 export class SendError extends Error {
-  constructor(text, confirmed = []) {
+  constructor(text, confirmed = [], status = 0) {
     super(text);
     this.confirmed = confirmed;
+    this.status = status;
   }
 }
+
+// What the handler of a `check` returns (docs/transactions.md): it has committed, or it has not and never will. Anything else: not known yet.
+export const COMMIT = Symbol('commit'), ABORT = Symbol('abort');
 
 export function milliseconds(value) {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`${value} is not a duration`);
@@ -82,6 +87,7 @@ export class Message {
     this.#deadline = row.timeout_ms === undefined ? Infinity : Date.now() + row.timeout_ms;
   }
 
+  get transaction() { return this.headers['bide-transaction']; } // of a message that asks what became of one: its id
   get text() { return this.body.toString(); }
   json() { return JSON.parse(this.text); }
   get lastAttempt() { return this.attempt >= this.attempts; } // a retry now makes a dead letter
@@ -191,7 +197,8 @@ function failure(error) {
   return {retry: text, trace: String(error?.stack ?? text).slice(-TRACE_CHARACTERS)};
 }
 
-const done = (result) => result === undefined ? {done: {}} : {done: {result}};
+const done = (result) => result === COMMIT || result === ABORT ? {done: {transaction: result.description}}
+  : result === undefined ? {done: {}} : {done: {result}};
 
 // What a batch handler does, as an answer for each message.
 async function batchOutcomes(run, messages) {
@@ -344,8 +351,33 @@ export class Client {
 
   async ask(method, path, body = '') {
     const {status, text} = await this.post(body, 'application/x-ndjson', method, path);
-    if (status !== 200) throw new SendError(errorOf(status, text));
+    if (status !== 200) throw new SendError(errorOf(status, text), [], status);
     return JSON.parse(text);
+  }
+
+  // Prepares a message that commit() sends and abort() drops; resolves to its id (docs/transactions.md). Only then begin your own
+  // transaction. If neither comes by the deadline (60 s), the handler of the type `check` is asked, up to `checks` times (15), at this
+  // interval (60 s). options: id, the key of your transaction; the others of send.
+  async prepare(type, body, {check, checkQueue, deadline, interval, checks, ...options} = {}) {
+    const row = {check, check_queue: checkQueue, checks, message: envelope(type, body, options)};
+    if (deadline !== undefined) row.deadline = `${milliseconds(deadline)}ms`;
+    if (interval !== undefined) row.interval = `${milliseconds(interval)}ms`;
+    return (await this.ask('POST', '/transactions', encode(row))).id;
+  }
+
+  // Sends a prepared message. Repeating it does no harm; a SendError with status 409: it has been aborted.
+  async commit(id) {
+    await this.ask('POST', `/transactions/${encodeURIComponent(id)}/commit`);
+  }
+
+  // Drops a prepared message. A SendError with status 409: it has been committed.
+  async abort(id) {
+    await this.ask('POST', `/transactions/${encodeURIComponent(id)}/abort`);
+  }
+
+  // What became of it: {state: 'prepared' | 'committing' | 'committed' | 'aborted' | 'unresolved', …}.
+  transaction(id) {
+    return this.ask('GET', `/transactions/${encodeURIComponent(id)}`);
   }
 
   // Sends each body, a line of text or JSON, as a member of a stream with an end; resolves to the stream's id. To a queue, or to a topic, of
@@ -387,6 +419,7 @@ function whatItDid(answer, lines) {
   return {
     outcome: kind,
     result: kind === 'done' && answer.done.result !== undefined ? JSON.parse(JSON.stringify(answer.done.result)) : undefined,
+    transaction: kind === 'done' ? answer.done.transaction : undefined,
     error: kind === 'done' ? '' : answer[kind],
     afterMs: answer.after_ms,
     trace: answer.trace ?? '',

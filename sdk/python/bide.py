@@ -39,7 +39,7 @@ from typing import Any, Callable, Iterable, Mapping, Optional, Union
 from urllib.parse import quote, urlencode, urlsplit
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Dead", "Message", "Retry", "SendError", "batch_handler", "handler", "log", "once_sqlite", "outbox_send", "progress", "send", "serve", "testing"]
+__all__ = ["ABORT", "COMMIT", "Client", "Dead", "Message", "Retry", "SendError", "batch_handler", "handler", "log", "once_sqlite", "outbox_send", "progress", "send", "serve", "testing"]
 
 Body = Union[None, bytes, str, Mapping[str, Any], list]
 Duration = Union[str, int, float]  # "90s", or a number of seconds
@@ -63,11 +63,25 @@ class Retry(Exception):
 
 
 class SendError(Exception):
-    """Client.send: the message was refused, or nobody confirmed it. `confirmed`: the ids that were (send_many)."""
+    """Client: the message was refused, or nobody confirmed it. `confirmed`: the ids that were (send_many). `status`: of HTTP, such as 409
+    (a transaction has been decided otherwise) or 404; 0 where there was no answer."""
 
-    def __init__(self, text: str, confirmed: Iterable[str] = ()):
+    def __init__(self, text: str, confirmed: Iterable[str] = (), status: int = 0):
         super().__init__(text)
         self.confirmed = list(confirmed)
+        self.status = status
+
+
+class _Answer:
+    def __init__(self, word: str):
+        self.word = word
+
+    def __repr__(self) -> str:
+        return f"bide.{self.word.upper()}"
+
+
+# What the handler of a `check` returns (docs/transactions.md): it has committed, or it has not and never will. Anything else: not known yet.
+COMMIT, ABORT = _Answer("commit"), _Answer("abort")
 
 
 def _milliseconds(value: Duration) -> int:
@@ -134,6 +148,11 @@ class Message:
         self._run = run
         timeout_ms = row.get("timeout_ms")
         self._deadline = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+
+    @property
+    def transaction(self) -> Optional[str]:
+        """Of a message that asks what became of a transaction: its id. Else None."""
+        return self.headers.get("bide-transaction")
 
     @property
     def text(self) -> str:
@@ -333,6 +352,8 @@ def outbox_send(connection: Any, type: str, body: Body = None, id: Optional[str]
 
 
 def _done(result: Any) -> dict:
+    if isinstance(result, _Answer):
+        return {"done": {"transaction": result.word}}
     return {"done": {} if result is None else {"result": result}}
 
 
@@ -667,10 +688,32 @@ class Client:
         """Members that have not begun to run are dropped."""
         self._ask("POST", f"/streams/{quote(id)}/cancel")
 
+    def prepare(self, type: str, body: Body = None, *, check: str, check_queue: Optional[str] = None, deadline: Optional[Duration] = None,
+                interval: Optional[Duration] = None, checks: Optional[int] = None, **options: Any) -> str:
+        """Prepares a message that `commit` sends and `abort` drops; returns its id (docs/transactions.md). Only then begin your own
+        transaction. If neither comes by the deadline (60 s), the handler of the type `check` is asked, up to `checks` times (15), at this
+        interval (60 s). Options: id, the key of your transaction; the others of send."""
+        row: dict = {"check": check, "message": _envelope(type, body, **options)}
+        row.update({key: value for key, value in (("check_queue", check_queue), ("checks", checks)) if value is not None})
+        row.update({key: f"{_milliseconds(value)}ms" for key, value in (("deadline", deadline), ("interval", interval)) if value is not None})
+        return str(self._ask("POST", "/transactions", _encode(row))["id"])
+
+    def commit(self, id: str) -> None:
+        """Sends a prepared message. Repeating it does no harm; SendError with status 409: it has been aborted."""
+        self._ask("POST", f"/transactions/{quote(id, safe='')}/commit")
+
+    def abort(self, id: str) -> None:
+        """Drops a prepared message. SendError with status 409: it has been committed."""
+        self._ask("POST", f"/transactions/{quote(id, safe='')}/abort")
+
+    def transaction(self, id: str) -> dict:
+        """What became of it: state ("prepared", "committing", "committed", "aborted", "unresolved")."""
+        return self._ask("GET", f"/transactions/{quote(id, safe='')}")
+
     def _ask(self, method: str, path: str, body: bytes = b"") -> dict:
         status, text = self._post(body, "application/x-ndjson", method, path)
         if status != 200:
-            raise SendError(_error_of(status, text))
+            raise SendError(_error_of(status, text), status=status)
         return dict(json.loads(text))
 
     def close(self) -> None:
@@ -706,11 +749,13 @@ def _error_of(status: int, text: str) -> str:
 
 
 class _Outcome:
-    """What a handler did: `outcome` ("done", "retry", "dead"), `result`, `error`, `after_ms`, `trace`, `sent`, `logged`."""
+    """What a handler did: `outcome` ("done", "retry", "dead"), `result`, `transaction` ("commit", "abort"), `error`, `after_ms`, `trace`,
+    `sent`, `logged`."""
 
     def __init__(self, answer: Mapping[str, Any], lines: list):
         self.outcome = next(key for key in ("done", "retry", "dead") if key in answer)
         self.result = answer["done"].get("result") if self.outcome == "done" else None
+        self.transaction = answer["done"].get("transaction") if self.outcome == "done" else None
         self.error = "" if self.outcome == "done" else answer[self.outcome]
         self.after_ms, self.trace = answer.get("after_ms"), answer.get("trace", "")
         self.sent = [line["send"] for line in lines if "send" in line]
@@ -728,7 +773,7 @@ class testing:
         run.cancel, token = cancelled, _current.set(run)
         try:
             result = asyncio.run(function(message)) if inspect.iscoroutinefunction(function) else function(message)
-            answer = _done(json.loads(json.dumps(result)) if result is not None else None)
+            answer = _done(result if result is None or isinstance(result, _Answer) else json.loads(json.dumps(result)))
         except Exception as error:  # noqa: BLE001
             answer = _failed(error)
         finally:

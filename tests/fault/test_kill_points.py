@@ -26,10 +26,10 @@ BROKERS = ("sqlite", "rabbitmq", "redis")
 
 def points(project, command):
     """The names in the sources that this command passes on this broker."""
-    found = set()  # but those that a unique key or a stream adds: test_unique.py, test_streams.py
+    found = set()  # but those that a unique key, a stream or a transaction adds: test_unique.py, test_streams.py, test_transactions_kills.py
     for path in (ROOT / "framework").rglob("*.c"):
         found |= set(re.findall(r'BIDE_KILL_POINT\("([^"]+)"\)', path.read_text()))
-    found = {name for name in found if not re.search("/(key|stream)-", name)}
+    found = {name for name in found if not re.search("/(key|stream|transaction)-|^transaction/", name)}
     stores = "".join(path.read_text() for path in (ROOT / "tests" / "contract_store").glob("*.c"))
     walked = ("send", "worker", "replay", "change", "clock", "relay", "spool")
     strangers = [name for name in found if name.split("/")[0] not in walked and f'"{name}"' not in stores]

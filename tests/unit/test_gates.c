@@ -143,15 +143,16 @@ static void test_each_handler_has_the_gates_it_uses(void **state)
     (void)state;
     begin(false);
     const struct bide_gate_list *lists = stage.passage.gates.lists;
-    assert_int_equal(lists[PLAIN].n, 4);
-    assert_int_equal(lists[WITH_BREAKER].n, 5);
-    assert_ptr_equal(lists[WITH_BREAKER].gates[2]->kind, &bide_gate_circuit);
+    assert_int_equal(lists[PLAIN].n, 5);
+    assert_int_equal(lists[WITH_BREAKER].n, 6);
+    assert_ptr_equal(lists[WITH_BREAKER].gates[3]->kind, &bide_gate_circuit);
 }
 
 static void test_with_a_supervisor_there_are_more(void **state)
 {
-    static const struct bide_gate_kind *const wanted[] = {&bide_gate_stream, &bide_gate_fit, &bide_gate_crash,
-        &bide_gate_pause, &bide_gate_circuit, &bide_gate_schedule, &bide_gate_unique};
+    static const struct bide_gate_kind *const wanted[] = {&bide_gate_stream, &bide_gate_transaction,
+        &bide_gate_fit, &bide_gate_crash, &bide_gate_pause, &bide_gate_circuit, &bide_gate_schedule,
+        &bide_gate_unique};
     (void)state;
     begin(true);
     const struct bide_gate_list *list = &stage.passage.gates.lists[WITH_BREAKER];

@@ -43,7 +43,9 @@ extern const struct bide_cli_command bide_cli_worker, bide_cli_pause, bide_cli_r
     bide_cli_cron_next, bide_cli_cron_add, bide_cli_cron_remove, bide_cli_cron_pause, bide_cli_cron_resume,
     bide_cli_cron_run, bide_cli_bench_throughput, bide_cli_bench_delay, bide_cli_topic_list,
     bide_cli_topic_join, bide_cli_topic_leave, bide_cli_stream_send, bide_cli_stream_list,
-    bide_cli_stream_show, bide_cli_stream_cancel, bide_cli_relay, bide_cli_schema;
+    bide_cli_stream_show, bide_cli_stream_cancel, bide_cli_relay, bide_cli_schema,
+    bide_cli_transaction_prepare, bide_cli_transaction_list, bide_cli_transaction_show,
+    bide_cli_transaction_commit, bide_cli_transaction_abort;
 
 /* All rows, ended by NULL, and the options of every command: for help, the manual page and completions. */
 const struct bide_cli_command *const *bide_cli_commands(void);

@@ -46,6 +46,11 @@ static const struct bide_cli_command *const commands[] = {
     &bide_cli_topic_list,
     &bide_cli_topic_join,
     &bide_cli_topic_leave,
+    &bide_cli_transaction_prepare,
+    &bide_cli_transaction_list,
+    &bide_cli_transaction_show,
+    &bide_cli_transaction_commit,
+    &bide_cli_transaction_abort,
     &bide_cli_bench_throughput,
     &bide_cli_bench_delay,
     NULL,
@@ -155,7 +160,7 @@ void bide_cli_help_all(struct bide_buffer *to)
     bide_buffer_text(
         to, "bide runs messages later, or again.\n\nUsage: bide COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        bide_buffer_format(to, "  %-17s %s\n", commands[i]->name, commands[i]->summary);
+        bide_buffer_format(to, "  %-19s  %s\n", commands[i]->name, commands[i]->summary);
     bide_buffer_text(to, "\nOptions of every command:\n");
     bide_cli_options_help(to, global_options);
     bide_buffer_text(to,
@@ -173,7 +178,7 @@ bool bide_cli_help_group(struct bide_buffer *to, const char *word)
         if (second_word(commands[i], word)) {
             if (n++ == 0)
                 bide_buffer_format(to, "Usage: bide %s COMMAND [options]\n\nCommands:\n", word);
-            bide_buffer_format(to, "  %-17s %s\n", commands[i]->name, commands[i]->summary);
+            bide_buffer_format(to, "  %-19s  %s\n", commands[i]->name, commands[i]->summary);
         }
     if (n)
         bide_buffer_format(to, "\n`bide %s COMMAND --help` shows the options of one.\n", word);

@@ -59,6 +59,17 @@ static const struct bide_cli_option options[] = {
     {0},
 };
 
+bide_code bide_cli_open_producer(struct bide_cli *cli, bide_producer **ret_producer, bide_error *error)
+{
+    struct bide_config *config;
+    bide_code code = bide_cli_load(cli, &config, error);
+    if (code != BIDE_OK)
+        return code;
+    code = bide_producer_open_configured(config, ret_producer, error);
+    bide_config_destroy(config);
+    return code;
+}
+
 void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message)
 {
     const char *holder = bide_message_duplicate_of(message);

@@ -99,6 +99,8 @@ void bide_cli_lines_close(struct bide_cli_lines *lines);
 
 /* What `bide send` and `bide send --lines` share. */
 
+/* A producer for the configuration's broker and store. */
+bide_code bide_cli_open_producer(struct bide_cli *cli, bide_producer **ret_producer, bide_error *error);
 /* As read(2), but waits where a non-blocking descriptor has nothing yet. */
 ssize_t bide_cli_read(int fd, void *to, size_t size);
 /* Appends what BODY stands for: text, @file, or - for standard input; at most max bytes. */

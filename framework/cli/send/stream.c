@@ -6,22 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/core/session.h"
-#include "producer/configured.h"
+#include "cli/send/send.h"
 #include "streams/manage.h"
 
 enum { SHORTEST_MS = 20, LONGEST_MS = 500, PATIENCE_MS = 60 * 1000 };
-
-bide_code bide_cli_stream_open(struct bide_cli *cli, bide_producer **ret_producer, bide_error *error)
-{
-    struct bide_config *config;
-    bide_code code = bide_cli_load(cli, &config, error);
-    if (code != BIDE_OK)
-        return code;
-    code = bide_producer_open_configured(config, ret_producer, error);
-    bide_config_destroy(config);
-    return code;
-}
 
 /* ---- reports ---- */
 
@@ -142,7 +130,7 @@ static bide_code list(struct bide_cli *cli, void *values, bide_error *error)
     struct bide_cli_stream_report report;
     bide_producer *producer;
     (void)values;
-    bide_code code = bide_cli_stream_open(cli, &producer, error);
+    bide_code code = bide_cli_open_producer(cli, &producer, error);
     if (code != BIDE_OK)
         return code;
     bide_cli_stream_report_init(&report, cli->json);
@@ -161,7 +149,7 @@ static bide_code cancel(struct bide_cli *cli, void *values, bide_error *error)
     const char *id = cli->arguments.items[0];
     bide_producer *producer;
     (void)values;
-    bide_code code = bide_cli_stream_open(cli, &producer, error);
+    bide_code code = bide_cli_open_producer(cli, &producer, error);
     if (code != BIDE_OK)
         return code;
     code = bide_stream_cancel(producer, id, error);

@@ -6,9 +6,6 @@
 #include "cli/core/command.h"
 #include "cli/core/output.h"
 
-/* A producer for the configuration's broker and store. */
-bide_code bide_cli_stream_open(struct bide_cli *cli, bide_producer **ret_producer, bide_error *error);
-
 /* A stream's queues as rows of a table, or its JSON as a line. */
 struct bide_cli_stream_report {
     bool json;

@@ -1,5 +1,5 @@
 // The list of dead letters: loaded when their number or a filter changes.
-const REASONS = ["exhausted", "rejected", "no-type", "unknown-type", "crashed", "timeout", "oversized", "malformed", "unrouted"];
+const REASONS = ["exhausted", "rejected", "no-type", "unknown-type", "crashed", "timeout", "oversized", "malformed", "unrouted", "unresolved"];
 const PAGE = 20, TYPING_MS = 250;
 const filters = {search: byId("dead-search"), queue: byId("dead-queue"), type: byId("dead-type"), reason: byId("dead-reason")};
 let limit = PAGE, asked = 0, typing = 0, lastDead = null;

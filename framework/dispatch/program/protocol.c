@@ -81,9 +81,17 @@ static void read_hello(struct bide_program_said *said, json_t *value)
 
 static void read_done(struct bide_program_said *said, json_t *value)
 {
+    static const char *const words[] = {[BIDE_ANSWER_COMMIT] = "commit", [BIDE_ANSWER_ABORT] = "abort"};
+    const json_t *answer = json_object_get(value, "transaction");
+    const char *word = json_string_value(answer);
     said->kind = BIDE_SAID_DONE;
+    for (size_t i = BIDE_ANSWER_COMMIT; word && i <= BIDE_ANSWER_ABORT; i++)
+        if (strcmp(word, words[i]) == 0)
+            said->answer = (enum bide_answer)i;
     if (!json_is_object(value))
         nonsense(said, "\"done\" is no object");
+    else if (answer && !said->answer)
+        nonsense(said, "\"transaction\" is \"commit\" or \"abort\"");
 }
 
 static void read_failure(struct bide_program_said *said, json_t *value, enum bide_program_kind kind)

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "bide/handler.h"
 #include "bide/log.h"
+#include "dispatch/job.h"
 
 /* ---- what bide writes; each function appends one line with its end ---- */
 
@@ -38,17 +39,18 @@ enum bide_program_kind {
 /* The texts belong to `root` and live until the release. */
 struct bide_program_said {
     enum bide_program_kind kind;
-    uint64_t run;         /* 0: none given */
-    const char *text;     /* RETRY, DEAD: why; LOG: the line; HELLO: the SDK, or ""; NONSENSE */
-    const char *trace;    /* RETRY, DEAD: or NULL */
-    int64_t after_ms;     /* RETRY: or BIDE_BY_POLICY */
-    const char *limit;    /* RETRY: it was too much for this limit ("": for all); NULL: it was not that */
-    bide_log_level level; /* LOG */
-    int concurrency;      /* HELLO */
-    json_t *types;        /* HELLO: an array of strings; borrowed from root */
-    json_t *batch_types;  /* HELLO: likewise, or NULL */
-    json_t *send;         /* SEND: an object; borrowed */
-    json_t *fields;       /* LOG: an object, or NULL; borrowed */
+    uint64_t run;            /* 0: none given */
+    const char *text;        /* RETRY, DEAD: why; LOG: the line; HELLO: the SDK, or ""; NONSENSE */
+    const char *trace;       /* RETRY, DEAD: or NULL */
+    int64_t after_ms;        /* RETRY: or BIDE_BY_POLICY */
+    enum bide_answer answer; /* DONE */
+    const char *limit;       /* RETRY: it was too much for this limit ("": for all); NULL: it was not that */
+    bide_log_level level;    /* LOG */
+    int concurrency;         /* HELLO */
+    json_t *types;           /* HELLO: an array of strings; borrowed from root */
+    json_t *batch_types;     /* HELLO: likewise, or NULL */
+    json_t *send;            /* SEND: an object; borrowed */
+    json_t *fields;          /* LOG: an object, or NULL; borrowed */
     json_t *root;
 };
 

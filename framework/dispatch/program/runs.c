@@ -100,7 +100,7 @@ static void say_runs(struct bide_instance *process, struct bide_program_run *fir
         size_t batch = run == first && handler->batches ? (size_t)run->call->n : 0;
         run->number = ++process->last_run;
         bide_program_say_run(&process->to, run->number, batch, run->job->delivery->message,
-            handler->config->retry.attempts, handler->config->timeout_ms);
+            bide_attempts(&run->context), handler->config->timeout_ms);
     }
     if (process->to.failed) /* no memory: lines to be written before are lost too */
         bide_instance_kill(process, NULL);
@@ -288,6 +288,7 @@ static void obey_said(
             break_off(process, line, size, "it greets a second time");
         break;
     case BIDE_SAID_DONE:
+        run->job->run.answer = said->answer;
         end(process, run, BIDE_DONE);
         break;
     case BIDE_SAID_RETRY:

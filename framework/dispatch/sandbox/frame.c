@@ -117,6 +117,7 @@ void bide_frame_add_answer(struct bide_buffer *to, bide_outcome outcome, const s
     add_text(to, run->error ? run->error : "");
     add_int(to, run->throttled != NULL);
     add_text(to, run->throttled ? run->throttled : "");
+    add_int(to, run->answer);
     add_int(to, (int64_t)run->n_sends);
     for (size_t i = 0; i < run->n_sends; i++)
         add_message(to, run->sends[i]);
@@ -268,7 +269,7 @@ struct bide_message *bide_frame_read_run(const struct bide_frame *frame, struct 
 bool bide_frame_read_ready(const struct bide_frame *frame, bide_code *ret_code, const char **ret_text)
 {
     struct reader reader = reader_of(frame);
-    int64_t code = take_int_within(&reader, BIDE_OK, BIDE_E_CONFIG);
+    int64_t code = take_int_within(&reader, BIDE_OK, BIDE_E_CONFLICT);
     const char *text = take_text(&reader);
     if (!whole(&reader))
         return false;
@@ -347,6 +348,7 @@ bool bide_frame_read_answer(const struct bide_frame *frame, bide_outcome *ret_ou
     const char *error = take_text(&reader);
     bool is_throttled = take_int_within(&reader, 0, 1) != 0;
     const char *throttled = take_text(&reader);
+    run->answer = (enum bide_answer)take_int_within(&reader, BIDE_ANSWER_NONE, BIDE_ANSWER_ABORT);
     if (!take_sends(&reader, run) || !whole(&reader))
         return false;
     if (has_error)

@@ -26,7 +26,8 @@ extern "C" {
     ROW(BIDE_E_TIMEOUT, 69, "the broker did not answer in time")                                             \
     ROW(BIDE_E_NOMEM, 70, "out of memory")                                                                   \
     ROW(BIDE_E_INTERNAL, 70, "internal error")                                                               \
-    ROW(BIDE_E_CONFIG, 78, "configuration, password, permission, queue arguments or schema")
+    ROW(BIDE_E_CONFIG, 78, "configuration, password, permission, queue arguments or schema")                 \
+    ROW(BIDE_E_CONFLICT, 65, "it has been decided otherwise")
 
 typedef enum bide_code {
 #define BIDE_CODE_ENUM(name, exit_status, meaning) name,

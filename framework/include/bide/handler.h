@@ -103,6 +103,12 @@ BIDE_API bide_outcome bide_throttled(
 /* For `return bide_dead(context, …)`: keeps the text and returns BIDE_DEAD. */
 BIDE_API bide_outcome bide_dead(bide_context *context, const char *format, ...) BIDE_PRINTF(2, 3);
 
+/* For `return bide_commit(context)`, in the handler of a message that asks what became of a transaction
+ * (bide/transaction.h): it has committed, or it has not and never will. Both return BIDE_DONE. What returns
+ * otherwise does not know yet, and is asked again. Since ABI 1.1. */
+BIDE_API bide_outcome bide_commit(bide_context *context);
+BIDE_API bide_outcome bide_abort(bide_context *context);
+
 /* The most runs the message gets, `retry.attempts` of the configuration: in the run in which
  * bide_message_attempt() reaches it, BIDE_RETRY makes a dead letter. Since ABI 1.1. */
 BIDE_API int bide_attempts(const bide_context *context);

@@ -8,6 +8,7 @@
  * limit is the last one: what it gives is used at once, and a run that is late comes back to it. */
 static const struct bide_gate_kind *const table[] = {
     &bide_gate_stream,
+    &bide_gate_transaction,
     &bide_gate_fit,
     &bide_gate_crash,
     &bide_gate_apart,

@@ -10,7 +10,7 @@
 #include "worker/gates/gate.h"
 #include "worker/gates/quarantine.h"
 
-enum { BIDE_GATES_MAX = 12 };
+enum { BIDE_GATES_MAX = 13 };
 
 struct bide_gate_list {
     struct bide_gate *gates[BIDE_GATES_MAX];

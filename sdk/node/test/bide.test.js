@@ -6,7 +6,7 @@ import {createServer as createHttp} from 'node:http';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'node:test';
-import {Client, Dead, Retry, SendError, milliseconds, onceSqlite, outboxSend, send, testing} from '../bide.js';
+import {ABORT, COMMIT, Client, Dead, Retry, SendError, milliseconds, onceSqlite, outboxSend, send, testing} from '../bide.js';
 
 const PROGRAM = `
 import {batchHandler, handler, serve, send, log, progress, Dead, Retry} from ${JSON.stringify(new URL('../bide.js', import.meta.url).href)};
@@ -155,6 +155,32 @@ test('the client sends, and says what was refused', async (t) => {
   assert.equal(await client.send('a', undefined, {id: '{a}'}), '{a}');
   assert.deepEqual(await client.sendMany([{type: 'a'}, {type: 'b'}]), [' b', '{"c']);
   await assert.rejects(new Client({url: 'http://127.0.0.1:1'}).send('a'), SendError);
+});
+
+test('a transaction is prepared and decided, and a check answers', async (t) => {
+  const seen = [], answers = [[200, '{"id":"o","state":"prepared"}'], [200, '{"id":"a/b","state":"committed"}'], [409, '{"error":"it is aborted"}']];
+  const server = createHttp((request, response) => {
+    let text = '';
+    request.on('data', (part) => { text += part; }).on('end', () => {
+      seen.push([request.url, text]);
+      const [status, body] = answers.shift();
+      response.writeHead(status).end(body);
+    });
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const client = new Client({url: `http://127.0.0.1:${server.address().port}`});
+  assert.equal(await client.prepare('mail', {to: 1}, {id: 'o', check: 'mail-check', deadline: '1m', checks: 3}), 'o');
+  assert.equal(seen[0][0], '/transactions');
+  assert.deepEqual(JSON.parse(seen[0][1]), {check: 'mail-check', checks: 3, message: {type: 'mail', body: {to: 1}, id: 'o'}, deadline: '60000ms'});
+  await client.commit('a/b');
+  assert.equal(seen[1][0], '/transactions/a%2Fb/commit');
+  await assert.rejects(client.abort('o'), (error) => error instanceof SendError && error.status === 409 && error.message === 'it is aborted');
+  for (const [answer, word] of [[COMMIT, 'commit'], [ABORT, 'abort'], [undefined, undefined], ['commit', undefined]]) {
+    const told = await testing.run(() => answer, undefined, {headers: {'bide-transaction': 'o'}});
+    assert.deepEqual([told.outcome, told.transaction], ['done', word]);
+  }
+  assert.equal((await testing.run((message) => message.transaction, undefined, {headers: {'bide-transaction': 'o'}})).result, 'o');
 });
 
 test('a message goes into the outbox, in the transaction that is open', () => {

@@ -293,6 +293,25 @@ class Sending(unittest.TestCase):
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
 
+    def test_transactions(self):
+        self.answers = [(200, '{"id":"o","state":"prepared"}'), (200, '{"id":"o","state":"committed"}'), (409, '{"error":"it is aborted"}')]
+        with bide.Client(f"http://127.0.0.1:{self.server.server_port}") as client:
+            self.assertEqual(client.prepare("mail", {"to": 1}, id="o", check="mail-check", deadline="1m", checks=3), "o")
+            self.assertEqual(self.seen[0][0], "/transactions")
+            self.assertEqual(json.loads(self.seen[0][2]), {"check": "mail-check", "message": {"type": "mail", "body": {"to": 1}, "id": "o"}, "checks": 3, "deadline": "60000ms"})
+            client.commit("a/b")
+            self.assertEqual(self.seen[1][0], "/transactions/a%2Fb/commit")
+            with self.assertRaises(bide.SendError) as raised:
+                client.abort("o")
+            self.assertEqual((raised.exception.status, str(raised.exception)), (409, "it is aborted"))
+
+    def test_a_check_answers(self):
+        for answer, word in ((bide.COMMIT, "commit"), (bide.ABORT, "abort"), (None, None), ("commit", None)):
+            done = bide.testing.run(lambda message, answer=answer: answer, headers={"bide-transaction": "o"})
+            self.assertEqual((done.outcome, done.transaction), ("done", word))
+        seen = bide.testing.run(lambda message: message.transaction, headers={"bide-transaction": "o"})
+        self.assertEqual(seen.result, "o")
+
     def test_client(self):
         self.answers = [(200, "id-1\n"), (200, "id-1\nid-2\n"), (400, 'id-1\n{"line":2,"error":"line 2: no type"}\n'), (503, "")]
         with bide.Client(f"http://127.0.0.1:{self.server.server_port}", token="secret") as client:
