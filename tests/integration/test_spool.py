@@ -97,6 +97,8 @@ def without_a_worker(project):
         done = project.bide("send", "--lines", text=text, expect=69)
         expect("is full" in done.stderr and "more-24" not in done.stdout, done.stderr)
         few = 2 + len(done.stdout.split())
+        done = project.bide("worker", "--exit-idle", "1ms", "--broker", "sqlite:another.db")
+        expect("relay carries" not in done.stderr, f"what is in the spool is for another broker: {done.stderr}")
         project.configure([project.journal_handler()], spool=spool, worker={"max_body": "4KiB"})
         relay = start_relay(project)
         wait_until(lambda: len(project.dead("--broker", "sqlite:out.db")) == few - 1, 60, relay.log_tail)

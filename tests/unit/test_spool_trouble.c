@@ -1,6 +1,7 @@
 /* A spool that is full, damaged, locked, or of which somebody pulls the plug: nothing is confirmed that is
  * not stored, and each says so. */
 #include <errno.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@ static struct {
     char unsynced[256]; /* the name of a log that was written and not synced since; "": none */
     size_t syncs;
     bool full;
+    int64_t room; /* what is free; 0: enough */
 } disk;
 
 static void name_of(int fd, char *to, size_t size)
@@ -44,6 +46,14 @@ BIDE_API int fdatasync(int fd)
         disk.syncs++;
     }
     return (int)syscall(SYS_fdatasync, fd);
+}
+
+BIDE_API int statvfs(const char *path, struct statvfs *ret)
+{
+    (void)path;
+    *ret = (struct statvfs){
+        .f_frsize = 4096, .f_bavail = (fsblkcnt_t)(disk.room ? disk.room : INT64_C(1) << 40) / 4096};
+    return 0;
 }
 
 /* ---- trouble with the spool ---- */
@@ -106,6 +116,27 @@ static void disk_full(void **state)
     target.away = 1;
     send_ok(sender, 1, 1);
     assert_int_equal(spooled("message"), 1);
+    bide_sender_destroy(sender);
+}
+
+/* Before it is full: on a full disk a relay could carry nothing, and so nobody would make room. */
+static void disk_nearly_full(void **state)
+{
+    struct bide_sender *sender = open_spool(*state, BIDE_SPOOL_ALWAYS);
+    enum bide_sent result;
+    bide_error error;
+    send_ok(sender, 0, 1);
+    disk.room = 6 * MAX_BYTES;
+    bide_code code = send_some(sender, 1, 1, "x", &result, &error);
+    disk.room = 0;
+    assert_int_equal(code, BIDE_E_BROKER);
+    assert_non_null(strstr(error.text, "no room left on the disk"));
+    assert_int_equal(result, BIDE_SENT_UNKNOWN);
+    assert_int_equal(spooled("message"), 1);
+    disk.room = 8 * MAX_BYTES;
+    code = send_some(sender, 2, 1, "x", &result, &error);
+    disk.room = 0;
+    assert_int_equal(code, BIDE_OK);
     bide_sender_destroy(sender);
 }
 
@@ -263,6 +294,7 @@ static const struct CMUnitTest tests[] = {
     CASE(full),
     CASE(synced_before_the_confirmation),
     CASE(disk_full),
+    CASE(disk_nearly_full),
     CASE(files_that_are_none),
     CASE(damaged),
     CASE(removed),

@@ -1,6 +1,8 @@
 #include "broker/sqlite/sqlite.h"
 
 #include <inttypes.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/alloc.h"
 #include "base/killpoint.h"
@@ -18,7 +20,7 @@ struct sender {
 
 /* ---- what a spool may hold ---- */
 
-enum { ROW_BYTES = 200, LOOK_US = 100 * 1000 };
+enum { ROW_BYTES = 200, LOOK_US = 100 * 1000, RELAY_BYTES = 6 * 1024 * 1024 };
 
 /* About what a batch will take of the file. */
 static int64_t size_of(struct bide_message *const *messages, size_t n)
@@ -46,13 +48,35 @@ static bide_code read_number(
     return BIDE_OK;
 }
 
+/* A relay writes, too, to take messages and to delete them, and what is in the log has yet to go to the file:
+ * on a disk that messages had filled up nothing could be carried any more. */
+static bide_code check_disk(struct sender *sender, int64_t more, bide_error *error)
+{
+    struct statvfs disk;
+    struct stat log;
+    const char *path = sqlite3_db_filename(sender->file.db, "main");
+    if (!path || statvfs(path, &disk) != 0)
+        return BIDE_OK;
+    int64_t log_bytes = stat(sqlite3_filename_wal(path), &log) == 0 ? (int64_t)log.st_size : 0;
+    int64_t room = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize,
+            wanted = RELAY_BYTES + log_bytes + 2 * more;
+    if (room >= wanted)
+        return BIDE_OK;
+    return bide_fail(error, BIDE_E_BROKER,
+        "%s: no room left on the disk: %" PRId64 " bytes are free, of the %" PRId64
+        " that are needed for this and to carry it later: free some; nothing was stored",
+        sender->file.path, room, wanted);
+}
+
 /* Within the transaction: nobody else stores meanwhile. */
 static bide_code check_room(
     struct sender *sender, struct bide_message *const *messages, size_t n, bide_error *error)
 {
     int64_t used = 0, more = size_of(messages, n);
     bide_code code = read_number(&sender->file, BIDE_SQL_USED_BYTES, &used, error);
-    if (code != BIDE_OK || used + more <= sender->spool_bytes)
+    if (code == BIDE_OK && used + more <= sender->spool_bytes)
+        return check_disk(sender, more, error);
+    if (code != BIDE_OK)
         return code;
     return bide_fail(error, BIDE_E_BROKER,
         "the spool %s is full: of %" PRId64 " bytes %" PRId64 " are in use, and %" PRId64

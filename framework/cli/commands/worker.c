@@ -78,6 +78,16 @@ struct start {
     struct bide_listeners listeners, next_listeners; /* the same but during a reload */
 };
 
+/* Without the spool where --broker names another broker: what lies there is carried to that of all others. */
+static bide_code read_generation(
+    const struct start *start, struct bide_cli_generation *ret_generation, bide_error *error)
+{
+    bide_code code = bide_cli_generation_read(start->path, ret_generation, error);
+    if (code == BIDE_OK && start->cli->broker)
+        bide_cli_drop_spool(ret_generation->config);
+    return code;
+}
+
 /* This process's own copy of the generation it belongs to. */
 static struct bide_config *take_config(struct start *start, const struct bide_supervised *shared)
 {
@@ -191,7 +201,7 @@ static struct bide_workforce force_of(const struct start *start, const struct bi
 static bide_code prepare(void *user, struct bide_workforce *ret_force, bide_error *error)
 {
     struct start *start = user;
-    bide_code code = bide_cli_generation_read(start->path, &start->next, error);
+    bide_code code = read_generation(start, &start->next, error);
     if (code != BIDE_OK)
         return code;
     *ret_force = force_of(start, start->next.config);
@@ -337,7 +347,7 @@ static void warn_of_risk(const struct start *start)
 
 static bide_code supervise(struct start *start, bide_error *error)
 {
-    bide_code code = bide_cli_generation_read(start->path, &start->now, error);
+    bide_code code = read_generation(start, &start->now, error);
     if (code != BIDE_OK)
         return code;
     set_log_level(start, start->now.config);
