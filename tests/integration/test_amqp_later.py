@@ -181,7 +181,7 @@ def node_amqplib(project):
     """Numbers of every kind that this client can send; bare numbers as it chooses itself."""
     folder = project.dir / "interop"
     shutil.copytree(ROOT / "tests" / "interop", folder)
-    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, capture_output=True,
+    done = subprocess.run(["npm", "ci", "--prefer-offline", "--fetch-retries=5", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, capture_output=True,
                           text=True, timeout=120, preexec_fn=die_with_parent)
     expect(done.returncode == 0, f"npm ci: {done.stdout}{done.stderr}")
     running(project, "node")

@@ -47,7 +47,7 @@ class Dashboard:
         self.project, self.size = project, size
         self.browser = project.dir / "browser"
         shutil.copytree(ROOT / "tests" / "browser", self.browser)
-        command(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], self.browser, 120, "npm ci")
+        command(["npm", "ci", "--prefer-offline", "--fetch-retries=5", "--no-audit", "--no-fund", "--ignore-scripts"], self.browser, 120, "npm ci")
         self.given = {
             "url": f"http://127.0.0.1:{free_port()}/", "token": secrets.token_hex(16), "size": size, "scheme": "light",
             "bide": str(BUILD / "bide"), "dir": str(project.dir), "shots": None,

@@ -321,7 +321,8 @@ static int fail_at_zero(void *user, size_t size)
 static void test_no_memory(void **state)
 {
     (void)state;
-    write_file("b.conf", "broker = \"amqp://u:${HOME}@h\";");
+    assert_int_equal(setenv("BIDE_TEST_PASSWORD", "secret", 1), 0);
+    write_file("b.conf", "broker = \"amqp://u:${BIDE_TEST_PASSWORD}@h\";");
     write_file("c.conf", "@include \"b.conf\"\nhandlers = ( { type = \"a\"; plugin = \"p\"; } );");
     write_file("a.conf", whole_file);
     static const char *const files[] = {"a.conf", "c.conf"};

@@ -14,6 +14,7 @@ server comes from BIDE_TEST_BROKER_URL. BIDE_BUILD is the build folder (default:
 
 import argparse
 import fnmatch
+import os
 import sys
 import time
 import traceback
@@ -49,6 +50,7 @@ def run_case(case, broker):
 
 
 def main(*cases):
+    os.umask(0o022)  # some cases read as nobody what they have written
     parser = argparse.ArgumentParser()
     parser.add_argument("--broker", default="sqlite", choices=("sqlite", "rabbitmq", "redis"))
     parser.add_argument("--case", default="*", metavar="GLOB")
