@@ -51,8 +51,8 @@ def every_end(project):
             getattr(client, decides)(identity)
             getattr(client, decides)(identity)
     wanted = ["committed", "aborted", "committed", "aborted", "unresolved"]
-    wait_until(lambda: [client.transaction(f"o{number}")["state"] for number in range(5)] == wanted, 20, lambda: f"{project.status()} {worker.log_tail()}")
-    wait_until(lambda: len(orders.ran()) >= 2 and len(project.dead()) == 1, 20, lambda: f"{project.status()} {worker.log_tail()}")
+    wait_until(lambda: [client.transaction(f"o{number}")["state"] for number in range(5)] == wanted, 60, lambda: f"{project.status()} {worker.log_tail()}")
+    wait_until(lambda: len(orders.ran()) >= 2 and len(project.dead()) == 1, 60, lambda: f"{project.status()} {worker.log_tail()}")
     letter, = project.dead()
     expect((letter["id"], letter["reason"], letter["attempts"]) == ("transaction:o4", "unresolved", 3), letter)
     orders.decides_by_hand("o4")
@@ -97,7 +97,7 @@ def whoever_answers(project):
             project.bide("transaction", "prepare", ORDER, body, "--check", check, "--id", f"{check}-{word}", "--deadline", "50ms", "--interval", "50ms")
     worker = project.worker()
     wanted = ["by-hook-commit", "by-process-commit", "by-thread-commit"]
-    wait_until(lambda: not project.bide("transaction", "list").stdout and len(shipped(project)) >= 3, 20, lambda: f"{project.journal()} {worker.log_tail()}")
+    wait_until(lambda: not project.bide("transaction", "list").stdout and len(shipped(project)) >= 3, 60, lambda: f"{project.journal()} {worker.log_tail()}")
     expect(shipped(project) == wanted, project.journal())
     expect(not project.dead() and set(Hook.asked.values()) == {2}, f"{project.dead()} {Hook.asked}")
     expect(worker.stop() == 0, worker.log_tail())
@@ -120,7 +120,7 @@ def the_other_callers(project):
     worker, _ = orders.begin()
     script = project.dir / "node.mjs"
     script.write_text(NODE % (ROOT, CHECK, ORDER, ORDER))
-    said = subprocess.run(["node", script], env={**os.environ, "BIDE_URL": orders.url}, capture_output=True, text=True, timeout=60, check=False)
+    said = subprocess.run(["node", script], env={**os.environ, "BIDE_URL": orders.url}, capture_output=True, text=True, timeout=120, check=False)
     expect(said.stdout.split("\n")[:3] == ["n/1", "409 transaction 'n2' is aborted", "committed aborted"], said)
     for arguments, status in ((("prepare", ORDER, "{}", "--check", CHECK, "--id", "c"), 0), (("list",), 0), (("commit", "c"), 0), (("abort", "c"), 65), (("show", "c"), 0)):
         said = project.bide("transaction", *arguments, expect=status)
@@ -129,7 +129,7 @@ def the_other_callers(project):
                   {"check": CHECK, "message": {"type": ORDER}, "deadline": "8d"}, {"message": {"type": ORDER}}):
         status, text = orders.console.post("/transactions", value)
         expect(status == 400 and "error" in text, f"{value}: {status} {text}")
-    wait_until(lambda: len(orders.ran()) == 2, 20, lambda: worker.log_tail())
+    wait_until(lambda: len(orders.ran()) == 2, 60, lambda: worker.log_tail())
     expect({line["id"] for line in orders.ran()} == {"n/1", "c"}, orders.ran())
     expect(worker.stop() == 0, worker.log_tail())
 
@@ -144,10 +144,10 @@ def the_page_is_right(project):
     expect(project.config.exists() and (project.dir / "tasks.py").exists() and (project.dir / "shop.py").exists(), "the page's files")
     shutil.copy(ROOT / "sdk" / "python" / "bide.py", project.dir)
     worker = project.worker()
-    wait_until(lambda: (project.dir / "send.sock").exists(), 20, lambda: worker.log_tail())
+    wait_until(lambda: (project.dir / "send.sock").exists(), 60, lambda: worker.log_tail())
     for arguments in (("order-42",), ("order-43", "--dies")):
-        subprocess.run(["/usr/bin/python3", "shop.py", *arguments], cwd=project.dir, env={**os.environ, "BIDE_URL": f"unix:{project.dir}/send.sock"}, timeout=60, check=True)
-    wait_until(lambda: "ships order-42" in worker.log.read_text() and "ships order-43" in worker.log.read_text(), 20, lambda: worker.log_tail())
+        subprocess.run(["/usr/bin/python3", "shop.py", *arguments], cwd=project.dir, env={**os.environ, "BIDE_URL": f"unix:{project.dir}/send.sock"}, timeout=120, check=True)
+    wait_until(lambda: "ships order-42" in worker.log.read_text() and "ships order-43" in worker.log.read_text(), 60, lambda: worker.log_tail())
     expect(worker.stop() == 0, worker.log_tail())
 
 

@@ -180,7 +180,7 @@ def killed_at_each_step(project):
         orders.record(identity, "committed")
         wanted.add(identity)
         worker = project.worker(env={"BIDE_KILL_AT": f"{name}:1:{place}"})
-        wait_until(place.exists, 20, lambda: worker.log_tail())
+        wait_until(place.exists, 60, lambda: worker.log_tail())
         worker.kill()
     worker, client = orders.begin()
     wait_until(lambda: {line["id"] for line in orders.ran()} == wanted and project.left() == 0, 60, lambda: f"{orders.ran()} {project.status()} {worker.log_tail()}")

@@ -69,6 +69,6 @@ class Orders:
         project = self.project
         assert identity in project.bide("transaction", "list").stdout
         project.bide("transaction", "commit", identity)
-        wait_until(lambda: identity in {line["id"] for line in self.ran()}, 20, lambda: f"{identity} runs")
+        wait_until(lambda: identity in {line["id"] for line in self.ran()}, 60, lambda: f"{identity} runs")
         project.bide("dead", "retry", f"transaction:{identity}")
-        wait_until(lambda: project.left() == 0 and not project.dead(), 20, lambda: f"{project.status()}")
+        wait_until(lambda: project.left() == 0 and not project.dead(), 60, lambda: f"{project.status()}")
