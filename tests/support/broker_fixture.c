@@ -7,7 +7,7 @@
 
 #include "base/alloc.h"
 
-enum { TIMEOUT_MS = 20000, COUNTS_MS = 60000, MAX_BODY = 1 << 20, BATCH = 1000, CASE_LIMIT_S = 180 };
+enum { TIMEOUT_MS = 20000, COUNTS_MS = 60000, MAX_BODY = 1 << 20, BATCH = 1000, CASE_LIMIT_S = 400 };
 
 static void options_init(struct fixture *fixture)
 {
