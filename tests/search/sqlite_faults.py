@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bidetest.plugins import compile_shared
 
-from faults import Kind, in_turn
+from faults import DUPLICATES, Kind, in_turn
 from worker_faults import Undoing
 
 # The order of enum call and enum file in sqlite_faults.c.
@@ -35,7 +35,7 @@ KINDS = (
     Kind("writer-holds", "moment", seconds=(0.1, 4.0)),
     Kind("reader-holds", "moment", seconds=(1.0, 9.0), weight=2),
     Kind("checkpoint", "moment"),
-    Kind("file-replaced", "moment", alone=True),
+    Kind("file-replaced", "moment", DUPLICATES, alone=True),  # a sender writes again what somebody ran from the old file
 )
 
 
