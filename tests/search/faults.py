@@ -73,7 +73,7 @@ class Plan:
     gentle: bool  # only kinds that allow nothing: every message runs exactly as often as it asks for
     options: dict = field(default_factory=dict)  # of the broker: drawn by its module
     decisions: list = field(default_factory=list)
-    topics: bool = False  # --topics
+    worlds: tuple = ()  # modules of what happens beside the rest: --topics, --relay
 
     def stream(self, *purpose):
         """Random numbers of their own for each purpose: one more draw here changes nothing there."""

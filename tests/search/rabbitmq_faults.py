@@ -231,9 +231,9 @@ class Broker(Undoing):
         for what, times, most in (("published", self.proxy.published, MOST_PUBLISHES),
                                   ("delivered", self.proxy.delivered, MOST_DELIVERIES)):
             for (role, name), n in times.items():
-                if n > most * (4 if self.plan.topics else 1):  # so many subscriptions
+                if n > most * (4 if self.plan.worlds else 1):  # so many subscriptions, or relays that send it again
                     yield f"{what} again and again: {name} {n} times by the {role}"
-        explained = MOST_CONNECTIONS + sum(self.counts_.values())
+        explained = MOST_CONNECTIONS * (1 + len(self.plan.worlds)) + sum(self.counts_.values())
         if self.proxy.numbers["courier connection.open"] > explained:
             yield f"spins: couriers connected {self.proxy.numbers['courier connection.open']} times, {explained} are explained"
         yield from (line for line in self.proxy.log if "malformed" in line)

@@ -7,7 +7,6 @@ import time
 from bidetest.project import Project
 from bidetest.waiting import TooLate, wait_until
 
-import topics
 import worker_faults
 from books import Books
 from workload import Errands, Sending, Streams, Work, batches, prepare
@@ -22,7 +21,7 @@ class Seed:
     def __init__(self, plan, project, broker):
         self.plan, self.project, self.broker = plan, project, broker
         self.work, self.findings = Work(), []
-        self.topics = None
+        self.worlds = []
         self.workers = worker_faults.Workers(project)
         self.pace = Pace(self.workers)
 
@@ -38,9 +37,10 @@ class Seed:
         errands = Errands(self.project, self.plan, self.work, started)
         self.streams = Streams(self.project, self.plan, self.work, started)
         threads.append(self.streams)
-        if self.plan.topics:
-            self.topics = topics.Topics(self.project, self.plan, self.work, started, self.workers, self.broker)
-            threads += [self.topics, Sending(self.project, self.topics.sends, topics.batches(self.plan, seconds), started)]
+        for module in self.plan.worlds:
+            world = module.START(self.project, self.plan, self.work, started, self.workers, self.broker)
+            self.worlds.append(world)
+            threads += world.threads(seconds)
         for thread in (*threads, errands, self.pace):
             thread.start()
         self.strike(started)
@@ -53,8 +53,8 @@ class Seed:
             if thread.is_alive():
                 self.findings.append(f"{type(thread).__name__} did not end within 90 s after all was healed")
         errands.bring_back()
-        if self.topics:
-            self.topics.settle()
+        for world in self.worlds:
+            world.settle()
         self.close()
 
     def strike(self, started):
@@ -75,13 +75,16 @@ class Seed:
         if not stuck:
             self.look_idle()
             self.findings += self.streams.findings(self.broker.forgiven)
+        for world in self.worlds:
+            world.stop()
         self.look_at_workers()
         books, others = self.books(counts)
         print(f"books: {books.summary()}", flush=True)
-        for name, one in others:
+        for name, one in (row for rows in others for row in rows):
             print(f"books of {name}: {one.summary()}", flush=True)
         self.findings += [*books.findings(), *self.workers.complaints, *self.pace.findings]
-        self.findings += self.topics.findings(others) if self.topics else []
+        for world, one in zip(self.worlds, others):
+            self.findings += world.findings(one)
         self.findings += self.broker.complaints() if hasattr(self.broker, "complaints") else []
         if stuck:
             self.findings.append(stuck)
@@ -91,15 +94,16 @@ class Seed:
             self.findings.append(f"went by and stands in no table: {', '.join(sorted(unknown))}")
 
     def books(self, counts):
-        """-> (those of what is always sent, [(place, those of what is sent there)]: with topics)"""
+        """-> (those of what is always sent, of each world [(place, those of what is sent there)])"""
         journal, letters = self.project.journal(), self.project.dead()
-        mine = [[one for one in rows if not topics.is_of_topics(one["queue"])] for rows in (journal, letters)]
-        others = self.topics.books(journal, letters, counts) if self.topics else []
+        mine = [[one for one in rows if not any(world.is_mine(one["queue"]) for world in self.plan.worlds)]
+                for rows in (journal, letters)]
+        others = [world.books(journal, letters, counts) for world in self.worlds]
         return Books(self.work, *mine, self.plan, counts, self.broker), others
 
     def missing(self):
         books, others = self.books({})
-        return books.missing() + [f"{identity} in {name}" for name, one in others for identity in one.missing()]
+        return books.missing() + [f"{identity} in {name}" for rows in others for name, one in rows for identity in one.missing()]
 
     def look_at_senders(self):
         """A busy machine makes all sendings slow; what is looked for makes a few slow."""
@@ -111,7 +115,7 @@ class Seed:
             self.findings.append(f"slow: a sender took {times[-1]:.1f} s, where {bound:.1f} s are explained")
 
     def counts(self):
-        return self.broker.counts() + self.workers.counts()
+        return sum((world.injected for world in self.worlds), self.broker.counts() + self.workers.counts())
 
     def await_end(self):
         """All that is left ends within a bound. What it says otherwise. The broker's word is not enough: RabbitMQ says that
@@ -221,7 +225,7 @@ def run(plan, module):
     with Project() as project:
         with module.start(project, plan) as server:
             project.url = server.url
-            prepare(project, plan, getattr(server, "second_url", None), topics if plan.topics else None)
+            prepare(project, plan, getattr(server, "second_url", None))
             seed = Seed(plan, project, server)
             try:
                 seed.run()

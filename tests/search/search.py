@@ -20,6 +20,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration" / "lib")]
 from bidetest.process import LIBC, PR_SET_PDEATHSIG  # noqa: E402
 
 BROKERS = {"redis": "redis_faults", "sqlite": "sqlite_faults", "rabbitmq": "rabbitmq_faults"}
+WORLDS = {"topics": ("topics", "topics, and a handler of batches, too"),  # option -> its module, its help
+          "relay": ("relays", "an outbox and relays, too"),
+          "spool": ("spools", "senders with a spool, too")}
 FIXED = {"redis": 24, "sqlite": 16, "rabbitmq": 16}  # how many seeds ./tests/run takes: 1 to this
 MORE = 12  # seeds after the fixed ones, where a busy machine kept those from meeting everything
 DEADLINE_S = 400  # of one seed
@@ -35,7 +38,8 @@ def parse():
     parser.add_argument("--jobs", type=int, default=4, help="seeds at once: each waits most of the time")
     parser.add_argument("--without", default="", metavar="KIND,…", help="leave these kinds, groups or options (globs) out")
     parser.add_argument("--only", default="*", metavar="KIND,…", help="only these kinds or groups of faults (globs)")
-    parser.add_argument("--topics", action="store_true", help="topics, and a handler of batches, too")
+    for name, (_, text) in WORLDS.items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
     parser.add_argument("--build", help="the build folder (default: BIDE_BUILD, or build/release)")
     parser.add_argument("--plan", action="store_true", help="only print the decisions")
     parser.add_argument("--table", action="store_true", help="print how often each kind struck each operation")
@@ -53,23 +57,25 @@ def modules_of(broker):
 
 def plan_of(arguments):
     from faults import make_plan
-    import topics
     adapter, workers = modules_of(arguments.broker)
     without, only = ([pattern for pattern in text.split(",") if pattern] for text in (arguments.without, arguments.only))
     plan = make_plan(arguments.seed, (adapter, workers), without, only, adapter.options)
-    if arguments.topics:
-        plan.topics = True
-        topics.add_rules(plan, adapter, without, only)
+    plan.worlds = tuple(importlib.import_module(WORLDS[name][0]) for name in worlds_of(arguments))
+    for world in plan.worlds:
+        world.add_rules(plan, adapter, without, only)
     return plan
+
+
+def worlds_of(arguments):
+    return [name for name in WORLDS if getattr(arguments, name)]
 
 
 def one_seed(arguments):
     from run_seed import run
-    import topics
     plan = plan_of(arguments)
     print(plan.table(), flush=True)
-    if plan.topics:
-        print(topics.table(plan), flush=True)
+    for world in plan.worlds:
+        print(world.table(plan), flush=True)
     if arguments.plan:
         return 0
     findings, figures = run(plan, modules_of(arguments.broker)[0])
@@ -88,7 +94,7 @@ def one_seed(arguments):
 
 def this_seed(arguments):
     said = f"--broker {arguments.broker} --seed {arguments.seed}"
-    said += " --topics" if arguments.topics else ""
+    said += "".join(f" --{name}" for name in worlds_of(arguments))
     said += f" --without '{arguments.without}'" if arguments.without else ""
     return said + (f" --only '{arguments.only}'" if arguments.only != "*" else "")
 
@@ -121,7 +127,7 @@ class Many:
             counts = Path(folder) / "counts.json"
             command = [sys.executable, __file__, "--broker", self.arguments.broker, "--seed", str(seed), "--counts", str(counts)]
             command += ["--without", self.arguments.without, "--only", self.arguments.only]
-            command += ["--topics"] if self.arguments.topics else []
+            command += [f"--{name}" for name in worlds_of(self.arguments)]
             said, status, took = self.call(command)
             self.take(seed, said, status, took, json.loads(counts.read_text()) if counts.exists() else {})
 

@@ -1,5 +1,6 @@
-/* Preloaded into bide: calls on the files of bide.db fail as the file BIDE_SEARCH_FAULTS says (mapped, shared
- * with the search): the nth call of an operation once, or all writes while `full`, all calls while `broken`.
+/* Preloaded into bide: calls on the files of bide.db, and of an outbox, fail as the file BIDE_SEARCH_FAULTS
+ * says (mapped, shared with the search): the nth call of an operation once, or all writes while `full`, all
+ * calls while `broken`.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -50,9 +51,9 @@ static enum file file_of(const char *path)
 {
     const char *name = strrchr(path, '/');
     name = name ? name + 1 : path;
-    if (strcmp(name, "bide.db") == 0 || strcmp(name, "link.db") == 0)
+    if (strcmp(name, "bide.db") == 0 || strcmp(name, "link.db") == 0 || strcmp(name, "shop.db") == 0)
         return DATABASE;
-    return strcmp(name, "bide.db-wal") == 0 ? WAL : OTHER;
+    return strcmp(name, "bide.db-wal") == 0 || strcmp(name, "shop.db-wal") == 0 ? WAL : OTHER;
 }
 
 int open64(const char *path, int flags, ...)

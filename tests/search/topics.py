@@ -5,16 +5,18 @@ Two subscriptions are in the configuration, and one of them takes batches. `late
 and, mostly, joins again. These two are served by workers of their own, which begin when the last join has returned."""
 
 import time
+from collections import Counter
 from dataclasses import replace
 
 from books import Books
 from faults import NOTHING, matches, rule
-from workload import THREADS, Errands, Work, row_of
+from workload import THREADS, Errands, Sending, Work, row_of
 
 BATCHED = {"batch": 6, "batch_wait": "40ms"}  # what fits twice into the prefetch of the first worker
 BULK, TOPIC = "bulk", "logs"
 GEO, ERRORS, LATE, BRIEF = (f"{name}@{TOPIC}" for name in ("geo", "errors", "late", "brief"))
 LISTED = (GEO, ERRORS)
+QUEUES = (BULK, *LISTED)  # of the two workers
 NUMBERS = 200_000  # of its messages, from here on
 SHARES = (("plain", 450), ("later", 280), ("again", 150), ("hopeless", 50), ("expires", 30), ("slow", 20), ("rough", 20))
 
@@ -109,12 +111,15 @@ class Topics(Errands):
         super().__init__(project, plan, work, started)
         self.plan, self.workers, self.broker = plan, workers, broker
         self.is_rabbitmq = project.url.startswith("amqp")
-        self.sends = Work()
+        self.sends, self.injected = Work(), Counter()
         self.events = events(plan)
         self.last = {event[2]: event for event in self.events if event[2]}
         self.undone = set(self.last)  # whose last event has not succeeded
         self.joined = dict.fromkeys((BULK, *LISTED), 0.0)  # when the last join had returned; what was left is not here
         self.has_left, self.emptied = False, None  # `brief`; when its join after that began
+
+    def threads(self, seconds):
+        return [self, Sending(self.project, self.sends, batches(self.plan, seconds), self.started)]
 
     def run(self):
         for event in self.events:
@@ -154,6 +159,9 @@ class Topics(Errands):
         self.joined.pop(name, None)
         self.has_left = True
         return True
+
+    def stop(self):
+        """Its workers are stopped with the others."""
 
     # ---- books ----
 
@@ -203,10 +211,13 @@ class Topics(Errands):
             yield f"{BRIEF}: was left, and has what was sent before it joined again: {len(back)}, such as {back[:6]}"
 
 
+START = Topics
+
+
 def queues_of(name):
     """Of its dead letters: an unrouted one is of all subscriptions."""
     return (name,) if name == BULK else (name, f"@{TOPIC}")
 
 
-def is_of_topics(queue):
+def is_mine(queue):
     return "@" in queue or queue == BULK

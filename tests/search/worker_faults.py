@@ -76,6 +76,7 @@ class Workers(Undoing):
         self.current = [self.start(place) for place in range(len(CONFIGS))]
         self.ended = []  # those that were told to end
         self.complaints = []
+        self.watchers = []  # told of each kind before it is done; what they return is called afterwards
         self.paused = set()  # queues and types
         self.closed = False  # they were stopped for good
 
@@ -99,8 +100,11 @@ class Workers(Undoing):
 
     def inject(self, decision):
         place = int(decision.chance * len(self.current))
+        afterwards = [watcher(decision.kind.name) for watcher in self.watchers]
         if getattr(self, decision.kind.name.replace("-", "_"))(place, decision) is not False:
             self.injected[decision.kind.name, "worker"] += 1
+        for call in afterwards:
+            call()
 
     # ---- kinds ----
 

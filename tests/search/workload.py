@@ -125,9 +125,8 @@ def batches(plan, sender, seconds):
 # ---- configuration ----
 
 
-def prepare(project, plan, second_url=None, topics=None):
-    """Two configurations of one system; the second worker fetches as it likes, and may know the broker by another URL. `topics`:
-    the module, where they are wanted."""
+def prepare(project, plan, second_url=None):
+    """Two configurations of one system; the second worker fetches as it likes, and may know the broker by another URL."""
     plugins = project.dir / "plugins"
     plugins.mkdir()
     for shipped in (BUILD / "handlers").glob("*.so"):
@@ -145,10 +144,10 @@ def prepare(project, plan, second_url=None, topics=None):
     common = {"plugin_dir": str(plugins), "allow_unsafe_plugins": True}
     if not url.startswith("sqlite"):
         common["store"] = "sqlite:store.db"  # what is looked for are faults of brokers
-    if topics:
-        topics.prepare(project, retry, common)
-        handlers += topics.handlers(project, retry)
-        queues += [{"name": name} for name in (topics.BULK, *topics.LISTED)]
+    for world in plan.worlds:
+        world.prepare(project, retry, common)
+        handlers += world.handlers(project, retry)
+        queues += [{"name": name} for name in world.QUEUES]
     for name, prefetch in (("second.conf", 0), ("bide.conf", PREFETCH)):
         project.config, project.url = project.dir / name, second_url if second_url and prefetch == 0 else url
         project.configure(handlers, THREADS, worker={"prefetch": prefetch, "drain": "8s"}, queues=queues, **common)
@@ -160,6 +159,8 @@ def prepare(project, plan, second_url=None, topics=None):
 
 class Sending(threading.Thread):
     """One sender: `bide send --lines` for each batch. What is not confirmed is not sent again."""
+
+    options, may_fail = (), FAILED
 
     def __init__(self, project, work, made, started):
         super().__init__(daemon=True)
@@ -192,7 +193,7 @@ class Sending(threading.Thread):
             self.work.complaints.append(f"send: exit {code}, but {len(said)} of {good} ids are printed: {complaint}")
         elif code == 65 and good < len(rows):
             return
-        elif code not in (0, *FAILED):
+        elif code not in (0, *self.may_fail):
             self.work.complaints.append(f"send: exit {code}: {complaint}")
 
     def watch(self, text):
@@ -200,7 +201,7 @@ class Sending(threading.Thread):
         with tempfile.TemporaryFile("w+") as lines, tempfile.TemporaryFile("w+") as errors:
             lines.write(text)
             lines.seek(0)
-            process = subprocess.Popen([str(BUILD / "bide"), "send", "--lines"], cwd=self.project.dir, stdin=lines,
+            process = subprocess.Popen([str(BUILD / "bide"), "send", "--lines", *self.options], cwd=self.project.dir, stdin=lines,
                                        stdout=subprocess.PIPE, stderr=errors, text=True, preexec_fn=die_with_parent)
             patience = threading.Timer(SEND_S, process.kill)
             patience.start()
