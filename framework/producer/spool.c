@@ -233,6 +233,8 @@ static bide_code open_store(struct spool *spool, const bide_spool *given, bide_e
 {
     struct bide_broker_options options = spool->broker;
     struct bide_url url;
+    if (!given->url)
+        return bide_fail(error, BIDE_E_CONFIG, "spool: its URL is missing: sqlite:FILE");
     bide_code code = bide_url_parse(given->url, &url, error);
     if (code != BIDE_OK)
         return code;

@@ -45,6 +45,11 @@ def send_all(project, socket):
     return ids + by_node(project, f"unix:{socket}")
 
 
+def have_run(project):
+    """The ids in the order of their first runs. On a busy machine an answer of the broker may come too late, and a message again."""
+    return list(dict.fromkeys(line["id"] for line in project.journal()))
+
+
 def the_broker_is_away(project):
     with Away(project) as away:
         socket, port = project.dir / "send.sock", free_port()
@@ -55,7 +60,7 @@ def the_broker_is_away(project):
         worker, console = project.worker(), Console(port)
         console.wait_ready()
         first = project.bide("send", "journal", "{}", "--id", "before").stdout.strip()
-        wait_until(lambda: project.journal_count() == 1, 60, worker.log_tail)
+        wait_until(lambda: project.journal_count() >= 1, 60, worker.log_tail)
         away.leave()
         done = project.bide("send", "journal", "{}", "--id", "away")
         expect("broker away: messages go to the spool" in done.stderr, done.stderr)
@@ -66,15 +71,15 @@ def the_broker_is_away(project):
         expect(re.search(rf"^spool +{len(ids)} ", shown, re.M) and "bytes in use" in shown, shown)
         expect(f"bide_spool_messages {len(ids)}" in console.ask("GET", "/metrics")[1], console.ask("GET", "/metrics")[1])
         away.come_back()
-        wait_until(lambda: project.journal_count() == len(ids) + 1, 60, lambda: f"{project.journal()}: {worker.log_tail()}")
-        ran = [line["id"] for line in project.journal() if line["id"] != late]
+        wait_until(lambda: len(have_run(project)) == len(ids) + 1, 60, lambda: f"{project.journal()}: {worker.log_tail()}")
+        ran = [identity for identity in have_run(project) if identity != late]
         expect(ran == ids, f"{ran} is not {ids}")
         run = next(line for line in project.journal() if line["id"] == late)
         expect(run["started_us"] / 1000 > due_ms - 500 and run["lateness_us"] >= 0, f"{run}")
         wait_until(lambda: json.loads(project.bide("status", "--json").stdout)["relays"][0]["waiting"] == 0, 60, project.status)
         done = project.bide("send", "journal", "{}", "--id", "after")
         expect(done.stderr == "", done.stderr)
-        wait_until(lambda: project.journal_count() == len(ids) + 2, 60, worker.log_tail)
+        wait_until(lambda: len(have_run(project)) == len(ids) + 2, 60, worker.log_tail)
         expect(worker.stop() == 0, worker.log_tail())
 
 
@@ -133,7 +138,7 @@ def the_example(project):
         away.come_back()
         log = project.dir / "worker-1.log"
         project.workers.append(Worker(["sh", "-ec", commands[1]], project.dir, log, path))
-        wait_until(lambda: project.journal_count("receipts.ndjson") == 2, 60, project.workers[0].log_tail)
+        wait_until(lambda: project.journal_count("receipts.ndjson") >= 2, 60, project.workers[0].log_tail)
 
 
 main(the_broker_is_away, without_a_worker, the_example)

@@ -149,6 +149,19 @@ static void assert_told(struct stage *stage, const char *url, const char *what)
         fail_msg("%s: %s", url, error.text);
 }
 
+/* open_with would put in its own. */
+static void no_file_is_named(void **state)
+{
+    static const bide_spool nowhere = {.url = NULL};
+    bide_producer *producer;
+    bide_error error;
+    (void)state;
+    assert_int_equal(
+        bide_producer_open_with_spool("redis://localhost", NULL, NULL, &nowhere, &producer, &error),
+        BIDE_E_CONFIG);
+    assert_non_null(strstr(error.text, "sqlite:FILE"));
+}
+
 static void files_that_are_none(void **state)
 {
     FILE *text = fopen("text", "w");
@@ -295,6 +308,7 @@ static const struct CMUnitTest tests[] = {
     CASE(synced_before_the_confirmation),
     CASE(disk_full),
     CASE(disk_nearly_full),
+    CASE(no_file_is_named),
     CASE(files_that_are_none),
     CASE(damaged),
     CASE(removed),
