@@ -55,7 +55,7 @@ static bide_code check_disk(struct sender *sender, int64_t more, bide_error *err
     struct statvfs disk;
     struct stat log;
     const char *path = sqlite3_db_filename(sender->file.db, "main");
-    if (!path || statvfs(path, &disk) != 0)
+    if (!path || statvfs(path, &disk) != 0 || disk.f_blocks == 0) /* a file system may not tell */
         return BIDE_OK;
     int64_t log_bytes = stat(sqlite3_filename_wal(path), &log) == 0 ? (int64_t)log.st_size : 0;
     int64_t room = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize,
