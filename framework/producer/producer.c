@@ -34,7 +34,7 @@ static void fill_broker_options(
 static void open_store(struct bide_producer *producer, const char *broker_url, const char *store_url,
     const struct bide_store_options *given)
 {
-    if (bide_store_open_for(broker_url, store_url, given, "a message with a unique key, or a stream,",
+    if (bide_store_open_for(broker_url, store_url, given, "a unique key, a stream or a transaction",
             &producer->store, &producer->no_store) != BIDE_OK)
         producer->store = NULL;
 }

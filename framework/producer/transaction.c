@@ -27,12 +27,19 @@ static bide_code has_store(const bide_producer *producer, bide_error *error)
                            : bide_fail(error, producer->no_store.code, "%s", producer->no_store.text);
 }
 
+/* Under the producer's lock. */
 static bide_code apply(
     bide_producer *producer, struct bide_store_operation *operations, size_t n, bide_error *error)
 {
     struct bide_store_letter letter = {.operations = operations, .n = n};
+    return bide_store_apply(producer->store, &letter, 1, error);
+}
+
+static bide_code lock_and_apply(
+    bide_producer *producer, struct bide_store_operation *operations, size_t n, bide_error *error)
+{
     pthread_mutex_lock(&producer->lock);
-    bide_code code = bide_store_apply(producer->store, &letter, 1, error);
+    bide_code code = apply(producer, operations, n, error);
     pthread_mutex_unlock(&producer->lock);
     return code;
 }
@@ -151,7 +158,7 @@ static bide_code write_prepared(bide_producer *producer, const char *id,
             .key = id,
             .lasts_ms = lasts_ms(terms),
             .turn = {.from = 1 << 0, .to = 1, .data = record}}};
-    bide_code code = apply(producer, operations, 2, error);
+    bide_code code = lock_and_apply(producer, operations, 2, error);
     if (code == BIDE_OK)
         code = judge_prepared(id, operations, error);
     clear(operations, 2);
@@ -205,7 +212,10 @@ bide_code bide_transaction_prepare(bide_producer *producer, bide_message *messag
     return code;
 }
 
-/* ---- committing ---- */
+/* ---- committing ----
+ *
+ * From the decision until it is sent the producer is locked: a thread that decided and then waited for others
+ * to send would outlast its lease, and another process would send as well. */
 
 /* One that decides to commit. */
 struct decision {
@@ -213,6 +223,7 @@ struct decision {
     char claim[BIDE_TRANSACTION_CLAIM_TEXT]; /* ours */
     char old[BIDE_TRANSACTION_CLAIM_TEXT];   /* another's, where it is decided already */
     int64_t wait_ms;                         /* … and for so long that one sends */
+    int64_t until_ms;                        /* monotonic: for so long this call waits for another */
     unsigned state;                          /* not ours: what it is */
     bool is_ours;
     bide_message *message; /* NULL: the store has lost it */
@@ -223,7 +234,7 @@ static bide_code decide(bide_producer *producer, struct decision *decision, bide
     struct bide_store_operation operations[2];
     const struct bide_store_answer *answer = &operations[0].answer, *record = &operations[1].answer;
     bide_transaction_write_decide(operations, decision->id, BIDE_TRANSACTION_IS_OPEN, decision->claim);
-    bide_code code = apply(producer, operations, 2, error);
+    bide_code code = apply(producer, operations, decision->message ? 1 : 2, error);
     if (code == BIDE_OK) {
         decision->is_ours = answer->ok;
         decision->state = answer->state;
@@ -248,6 +259,21 @@ static bide_code take_over(bide_producer *producer, struct decision *decision, b
     return code;
 }
 
+/* A lease is never longer, unless another has a longer timeout or the store's clock was set back. */
+static bide_code wait_for_another(bide_producer *producer, const struct decision *decision, bide_error *error)
+{
+    int64_t wait_ms = decision->wait_ms < LOOK_EVERY_MS ? decision->wait_ms : LOOK_EVERY_MS;
+    if (bide_mono_ms(producer->clock) > decision->until_ms)
+        return bide_fail(error, BIDE_E_TIMEOUT,
+            "transaction '%.100s' is committed, and whether another process has sent its message is not "
+            "known yet (repeat the call)",
+            decision->id);
+    pthread_mutex_unlock(&producer->lock);
+    nanosleep(&(struct timespec){.tv_nsec = wait_ms * 1000 * 1000}, NULL);
+    pthread_mutex_lock(&producer->lock);
+    return BIDE_OK;
+}
+
 /* Until it is ours, or nothing is left to do. */
 static bide_code get_hold(bide_producer *producer, struct decision *decision, bide_error *error)
 {
@@ -258,8 +284,9 @@ static bide_code get_hold(bide_producer *producer, struct decision *decision, bi
             code = take_over(producer, decision, error);
         if (code != BIDE_OK || decision->is_ours || decision->state != BIDE_TRANSACTION_DECIDED)
             return code;
-        int64_t wait_ms = decision->wait_ms < LOOK_EVERY_MS ? decision->wait_ms : LOOK_EVERY_MS;
-        nanosleep(&(struct timespec){.tv_nsec = wait_ms * 1000 * 1000}, NULL);
+        code = wait_for_another(producer, decision, error);
+        if (code != BIDE_OK)
+            return code;
     }
 }
 
@@ -284,9 +311,11 @@ static void write_sent(bide_producer *producer, const struct decision *decision)
 
 static bide_code send_decided(bide_producer *producer, const struct decision *decision, bide_error *error)
 {
+    bide_sent sent;
     BIDE_KILL_POINT("transaction/decided");
-    bide_code code = decision->message ? bide_producer_send(producer, decision->message, error)
-                                       : bide_fail(error, BIDE_E_BROKER, "the store has lost its message");
+    bide_code code = decision->message
+                         ? bide_producer_send_plain(producer, &decision->message, 1, &sent, error)
+                         : bide_fail(error, BIDE_E_BROKER, "the store has lost its message");
     BIDE_KILL_POINT("transaction/sent");
     if (code == BIDE_OK)
         write_sent(producer, decision);
@@ -298,8 +327,7 @@ static bide_code not_sent(bide_producer *producer, const struct decision *decisi
     let_go(producer, decision);
     return bide_fail_within(error,
         "transaction '%.100s' is committed, and its message not sent yet (repeat the call; else it is sent "
-        "when "
-        "its check is due)",
+        "when its check is due)",
         decision->id);
 }
 
@@ -313,6 +341,16 @@ static bide_code judge(const char *id, unsigned state, enum bide_transaction_sta
         error, BIDE_E_CONFLICT, "transaction '%.100s' is %s", id, bide_transaction_state_name(state));
 }
 
+static bide_code commit(bide_producer *producer, struct decision *decision, bide_error *error)
+{
+    bide_code code = get_hold(producer, decision, error);
+    if (code == BIDE_OK && decision->is_ours)
+        code = send_decided(producer, decision, error);
+    else if (code == BIDE_OK)
+        code = judge(decision->id, decision->state, BIDE_TRANSACTION_COMMITTED, error);
+    return code != BIDE_OK && decision->is_ours ? not_sent(producer, decision, error) : code;
+}
+
 bide_code bide_transaction_commit(bide_producer *producer, const char *id, bide_error *error)
 {
     struct decision decision = {.id = id};
@@ -321,14 +359,12 @@ bide_code bide_transaction_commit(bide_producer *producer, const char *id, bide_
         code = unknown(id, error);
     if (code != BIDE_OK)
         return code;
-    bide_transaction_claim(decision.claim, bide_random_number(), 2 * producer->timeout_ms);
-    code = get_hold(producer, &decision, error);
-    if (code == BIDE_OK && decision.is_ours)
-        code = send_decided(producer, &decision, error);
-    else if (code == BIDE_OK)
-        code = judge(id, decision.state, BIDE_TRANSACTION_COMMITTED, error);
-    if (code != BIDE_OK && decision.is_ours)
-        code = not_sent(producer, &decision, error);
+    int64_t lease_ms = 2 * producer->timeout_ms; /* the answer to the decision, and the sending */
+    bide_transaction_claim(decision.claim, bide_random_number(), lease_ms);
+    decision.until_ms = bide_mono_ms(producer->clock) + lease_ms;
+    pthread_mutex_lock(&producer->lock);
+    code = commit(producer, &decision, error);
+    pthread_mutex_unlock(&producer->lock);
     bide_message_destroy(decision.message);
     return code;
 }
@@ -342,7 +378,7 @@ bide_code bide_transaction_abort(bide_producer *producer, const char *id, bide_e
     if (code != BIDE_OK)
         return code;
     bide_transaction_write_abort(operations, id, BIDE_TRANSACTION_IS_OPEN);
-    code = apply(producer, operations, 2, error);
+    code = lock_and_apply(producer, operations, 2, error);
     if (code == BIDE_OK && !operations[0].answer.ok)
         code = judge(id, operations[0].answer.state, BIDE_TRANSACTION_ABORTED, error);
     clear(operations, 2);
@@ -371,7 +407,7 @@ static bide_code show(
         {.kind = BIDE_STORE_GET, .scope = BIDE_TRANSACTIONS, .key = id},
         {.kind = BIDE_STORE_GET, .scope = BIDE_PREPARED, .key = id}};
     struct bide_transaction_terms terms = {0};
-    bide_code code = apply(producer, operations, 2, error);
+    bide_code code = lock_and_apply(producer, operations, 2, error);
     if (code == BIDE_OK && !operations[0].answer.ok)
         code = unknown(id, error);
     const struct bide_store_answer *record = &operations[1].answer;

@@ -270,7 +270,8 @@ void bide_transaction_write_unresolved(struct bide_store_operation *operation, c
         id, 1 << BIDE_TRANSACTION_PREPARED, BIDE_TRANSACTION_UNRESOLVED, "", "", BIDE_TRANSACTION_OPEN_MS);
 }
 
-void bide_transaction_write_met(struct bide_store_operation *operation, const char *id, unsigned state)
+void bide_transaction_write_met(
+    struct bide_store_operation *operation, const char *id, unsigned state, int64_t interval_ms)
 {
-    *operation = turn(id, 1U << state, state, "", "met", BIDE_TRANSACTION_MET_MS);
+    *operation = turn(id, 1U << state, state, "", "met", BIDE_TRANSACTION_MET_MS + interval_ms);
 }

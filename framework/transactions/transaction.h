@@ -41,7 +41,9 @@ void bide_transaction_report(struct bide_buffer *to, const bide_transaction_view
 /* How long facts last. */
 #define BIDE_TRANSACTION_OPEN_MS (INT64_C(30) * 24 * 3600 * 1000)  /* behind the last time it is asked */
 #define BIDE_TRANSACTION_ENDED_MS (INT64_C(14) * 24 * 3600 * 1000) /* longer than any deadline, … */
-#define BIDE_TRANSACTION_MET_MS (INT64_C(3600) * 1000)             /* … until its message has come */
+#define BIDE_TRANSACTION_MET_MS                                                                              \
+    (INT64_C(3600) * 1000) /* … until its message has come: behind                                         \
+                               the time that a copy of it may come */
 #define BIDE_TRANSACTION_DEADLINE_MAX_MS (INT64_C(7) * 24 * 3600 * 1000)
 #define BIDE_TRANSACTION_INTERVAL_MAX_MS (INT64_C(24) * 3600 * 1000)
 
@@ -98,7 +100,9 @@ void bide_transaction_write_sent(
     struct bide_store_operation operations[2], const char *id, const char *claim);
 void bide_transaction_write_abort(struct bide_store_operation operations[2], const char *id, unsigned from);
 void bide_transaction_write_unresolved(struct bide_store_operation *operation, const char *id);
-/* Its asking message has come, and has nothing to ask: it need not be remembered for long. */
-void bide_transaction_write_met(struct bide_store_operation *operation, const char *id, unsigned state);
+/* Its asking message has come, and has nothing to ask: it need not be remembered for long. A copy of that,
+ * such as a retry whose publish was repeated, may come an interval later. */
+void bide_transaction_write_met(
+    struct bide_store_operation *operation, const char *id, unsigned state, int64_t interval_ms);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "base/killpoint.h"
 #include "bide/log.h"
+#include "message/asking.h"
 #include "worker/gates/gate.h"
 
 #define FACTS "once"
@@ -140,9 +141,13 @@ static enum bide_gate_says judge(
     return BIDE_GATE_PASS;
 }
 
+/* What asks about a transaction has ended when that is decided, and its own fact says so: "done" would be
+ * written before, and a worker that died in between would leave it undecided for ever. */
 static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, struct bide_gate_answer *answer)
 {
     struct once_gate *gate = (struct once_gate *)base;
+    if (bide_asking_checks(job->delivery->message))
+        return BIDE_GATE_PASS;
     return job->errand ? judge(gate, job, answer) : ask(gate, job, answer);
 }
 

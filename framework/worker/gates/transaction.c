@@ -129,11 +129,13 @@ static enum bide_gate_says ask(struct bide_gate *gate, struct bide_job *job, str
 /* Nobody waits for that; where it fails, the fact lasts longer. */
 static void note_met(struct bide_gate *gate, struct bide_job *job, unsigned state)
 {
-    struct bide_errand *errand = bide_clerk_errand(gate->site->clerk);
+    struct bide_transaction_terms terms;
+    struct bide_errand *errand =
+        read_terms(job->delivery->message, &terms) ? bide_clerk_errand(gate->site->clerk) : NULL;
     if (!errand)
         return;
     snprintf(errand->key, sizeof errand->key, "%s", id_of(job));
-    bide_transaction_write_met(bide_errand_add(errand, 0, NULL, NULL), errand->key, state);
+    bide_transaction_write_met(bide_errand_add(errand, 0, NULL, NULL), errand->key, state, terms.interval_ms);
     errand->letter.lax = true;
     bide_clerk_hand(gate->site->clerk, errand);
 }
