@@ -54,8 +54,10 @@ static bide_code read_text(const json_t *value, const char **to, bide_error *err
 static bide_code read_duration(const json_t *value, int64_t *to, bide_error *error)
 {
     const char *text = json_string_value(value);
-    return text ? bide_parse_duration(text, to, error)
-                : bide_fail(error, BIDE_E_DATA, "must be a duration such as \"60s\"");
+    bide_code code = text ? bide_parse_duration(text, to, error) : BIDE_E_DATA;
+    return text && (code != BIDE_OK || *to > 0)
+               ? code
+               : bide_fail(error, BIDE_E_DATA, "must be a duration such as \"60s\", more than 0");
 }
 
 static bide_code read_count(const json_t *value, int *to, bide_error *error)

@@ -72,9 +72,10 @@ static bide_code check_options(const bide_transaction_options *options, bide_err
         return bide_fail(
             error, BIDE_E_DATA, "'%.100s' is not a queue: " BIDE_NAME_RULE, options->check_queue);
     if (options->deadline_ms < 0 || options->deadline_ms > BIDE_TRANSACTION_DEADLINE_MAX_MS)
-        return bide_fail(error, BIDE_E_DATA, "the deadline of a transaction is at most 7 days away");
+        return bide_fail(
+            error, BIDE_E_DATA, "the deadline of a transaction is more than 0 and at most 7 days away");
     if (options->interval_ms < 0 || options->interval_ms > BIDE_TRANSACTION_INTERVAL_MAX_MS)
-        return bide_fail(error, BIDE_E_DATA, "the interval between checks is at most 1 day");
+        return bide_fail(error, BIDE_E_DATA, "the interval between checks is more than 0 and at most 1 day");
     if (options->checks < 0 || options->checks > BIDE_ASKING_CHECKS_MAX)
         return bide_fail(
             error, BIDE_E_DATA, "a transaction is checked 1 to %d times", BIDE_ASKING_CHECKS_MAX);
@@ -322,10 +323,10 @@ static bide_code send_decided(bide_producer *producer, const struct decision *de
     return code;
 }
 
-static bide_code not_sent(bide_producer *producer, const struct decision *decision, bide_error *error)
+static void not_sent(bide_producer *producer, const struct decision *decision, bide_error *error)
 {
     let_go(producer, decision);
-    return bide_fail_within(error,
+    (void)bide_fail_within(error,
         "transaction '%.100s' is committed, and its message not sent yet (repeat the call; else it is sent "
         "when its check is due)",
         decision->id);
@@ -348,7 +349,9 @@ static bide_code commit(bide_producer *producer, struct decision *decision, bide
         code = send_decided(producer, decision, error);
     else if (code == BIDE_OK)
         code = judge(decision->id, decision->state, BIDE_TRANSACTION_COMMITTED, error);
-    return code != BIDE_OK && decision->is_ours ? not_sent(producer, decision, error) : code;
+    if (code != BIDE_OK && decision->is_ours)
+        not_sent(producer, decision, error);
+    return code;
 }
 
 bide_code bide_transaction_commit(bide_producer *producer, const char *id, bide_error *error)

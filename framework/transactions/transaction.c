@@ -111,7 +111,12 @@ static bide_code set_marks(
     bide_code code = bide_message_set_mark(asking, BIDE_ASKING_ID, id, error);
     if (code == BIDE_OK)
         code = bide_message_set_mark(asking, BIDE_ASKING_CHECKS, checks, error);
-    return code == BIDE_OK ? bide_message_set_mark(asking, BIDE_ASKING_TERMS, line, error) : code;
+    if (code == BIDE_OK)
+        code = bide_message_set_mark(asking, BIDE_ASKING_TERMS, line, error);
+    if (code != BIDE_OK)
+        (void)bide_fail_within(
+            error, "the message that asks about transaction '%.100s', which has three headers more", id);
+    return code;
 }
 
 bide_code bide_transaction_ask(const struct bide_transaction_terms *terms, const bide_message *prepared,

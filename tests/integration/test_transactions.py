@@ -122,11 +122,11 @@ def the_other_callers(project):
     script.write_text(NODE % (ROOT, CHECK, ORDER, ORDER))
     said = subprocess.run(["node", script], env={**os.environ, "BIDE_URL": orders.url}, capture_output=True, text=True, timeout=120, check=False)
     expect(said.stdout.split("\n")[:3] == ["n/1", "409 transaction 'n2' is aborted", "committed aborted"], said)
-    for arguments, status in ((("prepare", ORDER, "{}", "--check", CHECK, "--id", "c"), 0), (("list",), 0), (("commit", "c"), 0), (("abort", "c"), 65), (("show", "c"), 0)):
+    for arguments, status in ((("prepare", ORDER, "{}", "--check", CHECK, "--id", "c"), 0), (("prepare", ORDER, "{}", "--check", CHECK, "--deadline", "0s"), 65), (("list",), 0), (("commit", "c"), 0), (("abort", "c"), 65), (("show", "c"), 0)):
         said = project.bide("transaction", *arguments, expect=status)
     expect("committed" in said.stdout, said)
     for value in ({}, {"check": CHECK}, {"check": CHECK, "message": {"type": ORDER}, "more": 1}, {"check": CHECK, "message": {"type": ORDER, "unique": "k"}},
-                  {"check": CHECK, "message": {"type": ORDER}, "deadline": "8d"}, {"message": {"type": ORDER}}):
+                  {"check": CHECK, "message": {"type": ORDER}, "deadline": "8d"}, {"check": CHECK, "message": {"type": ORDER}, "deadline": "0s"}, {"message": {"type": ORDER}}):
         status, text = orders.console.post("/transactions", value)
         expect(status == 400 and "error" in text, f"{value}: {status} {text}")
     wait_until(lambda: len(orders.ran()) == 2, 60, lambda: worker.log_tail())

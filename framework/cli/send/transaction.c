@@ -154,9 +154,10 @@ static bide_code fill(const struct bide_cli *cli, const struct values *values,
     return code;
 }
 
+/* The call takes 0 for its default; who says 0 here is refused. */
 static int64_t given(int64_t ms)
 {
-    return ms == BIDE_CLI_UNSET ? 0 : ms;
+    return ms == BIDE_CLI_UNSET ? 0 : ms == 0 ? -1 : ms;
 }
 
 static bide_code prepare_one(struct bide_cli *cli, const struct values *values,
