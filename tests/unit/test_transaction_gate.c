@@ -62,12 +62,11 @@ static void decide(int64_t lease_ms)
     assert_true(apply(operations, 2));
 }
 
-static void undo_decision(void)
+static void forget_fact(void)
 {
-    struct bide_store_operation forget = {
+    struct bide_store_operation operation = {
         .kind = BIDE_STORE_TURN, .scope = BIDE_TRANSACTIONS, .key = "o", .turn = {.from = BIDE_STORE_ANY}};
-    apply(&forget, 1);
-    prepare();
+    apply(&operation, 1);
 }
 
 static void commit_and_send(void)
@@ -88,21 +87,18 @@ static void drop(void)
     assert_true(apply(operations, 2));
 }
 
-static void expect_state_for(enum bide_transaction_state wanted, int64_t least_ms, int64_t most_ms)
+/* Returns for how much longer it is so. */
+static int64_t expect_state(enum bide_transaction_state wanted)
 {
     struct bide_store *store = open_store();
     struct bide_store_operation get = {.kind = BIDE_STORE_GET, .scope = BIDE_TRANSACTIONS, .key = "o"};
     struct bide_store_letter letter = {.operations = &get, .n = 1};
     assert_int_equal(bide_store_apply(store, &letter, 1, NULL), BIDE_OK);
     assert_int_equal(get.answer.state, wanted);
-    assert_true(get.answer.lasts_ms >= least_ms && get.answer.lasts_ms <= most_ms);
+    int64_t lasts_ms = get.answer.lasts_ms;
     bide_store_letter_clear(&letter);
     bide_store_destroy(store);
-}
-
-static void expect_state(enum bide_transaction_state wanted)
-{
-    expect_state_for(wanted, 0, INT64_MAX);
+    return lasts_ms;
 }
 
 /* ---- what comes in ---- */
@@ -161,6 +157,31 @@ static void test_a_commit_is_sent_and_then_acknowledged(void **state)
     all_answers();
     assert_true(broker.acknowledged[0]);
     assert_int_equal(sent(), 1);
+    expect_state(BIDE_TRANSACTION_COMMITTED);
+}
+
+/* Beside the most that a run may send there is room for it. */
+static void test_a_commit_of_a_handler_that_sends_much(void **state)
+{
+    (void)state;
+    prepare();
+    struct bide_job *job = meet_open(0);
+    job->run = (struct bide_run){.ran = true,
+        .outcome = BIDE_DONE,
+        .delay_ms = BIDE_BY_POLICY,
+        .answer = BIDE_ANSWER_COMMIT,
+        .sends = bide_calloc(BIDE_CONTEXT_SENDS_MAX, sizeof *job->run.sends),
+        .n_sends = BIDE_CONTEXT_SENDS_MAX};
+    for (size_t i = 0; i < job->run.n_sends; i++) {
+        assert_int_equal(bide_message_create("next", &job->run.sends[i], NULL), BIDE_OK);
+        assert_int_equal(
+            bide_message_stamp(job->run.sends[i], queue_name, stage.passage.site.clock, NULL), BIDE_OK);
+    }
+    bide_passage_settle(&stage.passage, job);
+    bide_settle_flush(&stage.passage.settling);
+    bide_clerk_wake(stage.clerk);
+    all_answers();
+    assert_true(broker.acknowledged[0]);
     expect_state(BIDE_TRANSACTION_COMMITTED);
 }
 
@@ -261,7 +282,8 @@ static void test_once_does_not_end_it_before_it_is_decided(void **state)
     say(job, BIDE_ANSWER_COMMIT);
     all_answers();
     assert_int_equal(sent(), 1);
-    undo_decision(); /* as if it had died before */
+    forget_fact(); /* as if it had died before it was decided */
+    prepare();
     assert_null(take_in_as(1, once_type, ASKING));
     job = all_answers();
     assert_non_null(job); /* it is asked again */
@@ -278,10 +300,6 @@ static void test_what_has_ended_is_not_asked(void **state)
     (void)state;
     static void (*const ends[])(void) = {commit_and_send, drop};
     for (size_t i = 0; i < 2; i++) {
-        struct bide_store_operation forget = {.kind = BIDE_STORE_TURN,
-            .scope = BIDE_TRANSACTIONS,
-            .key = "o",
-            .turn = {.from = BIDE_STORE_ANY}};
         prepare();
         ends[i]();
         assert_null(meet(i));
@@ -289,7 +307,7 @@ static void test_what_has_ended_is_not_asked(void **state)
         assert_int_equal(sent(), 0);
         end_process(); /* the clerk has written that it has come, or it never will */
         begin();
-        apply(&forget, 1);
+        forget_fact();
     }
     assert_int_equal(stage.passage.settling.counts[BIDE_COUNT_DONE], 0);
 }
@@ -300,23 +318,15 @@ static void test_it_is_not_remembered_for_long_then(void **state)
     prepare();
     drop();
     assert_null(meet(0));
-    for (struct deadline end = deadline_in_ms(SOON_MS);;) {
-        struct bide_store *store = open_store();
-        struct bide_store_operation get = {.kind = BIDE_STORE_GET, .scope = BIDE_TRANSACTIONS, .key = "o"};
-        struct bide_store_letter letter = {.operations = &get, .n = 1};
-        assert_int_equal(bide_store_apply(store, &letter, 1, NULL), BIDE_OK);
-        int64_t lasts_ms = get.answer.lasts_ms;
-        bide_store_letter_clear(&letter);
-        bide_store_destroy(store);
-        if (lasts_ms <= BIDE_TRANSACTION_MET_MS + INTERVAL_MS) {
-            assert_true(lasts_ms > BIDE_TRANSACTION_MET_MS); /* a copy may come an interval later */
-            break;
-        }
+    struct deadline end = deadline_in_ms(SOON_MS);
+    int64_t lasts_ms;
+    while ((lasts_ms = expect_state(BIDE_TRANSACTION_ABORTED)) > BIDE_TRANSACTION_MET_MS + INTERVAL_MS) {
         assert_false(deadline_passed(&end));
         bide_clerk_wake(stage.clerk);
         go_on();
     }
-    assert_null(meet(1)); /* its acknowledgement was lost */
+    assert_true(lasts_ms > BIDE_TRANSACTION_MET_MS); /* a copy may come an interval later */
+    assert_null(meet(1));                            /* its acknowledgement was lost */
     assert_true(broker.acknowledged[1]);
 }
 
@@ -348,11 +358,7 @@ static void test_a_commit_that_comes_too_late_changes_nothing(void **state)
     (void)state;
     static void (*const ends[])(void) = {commit_and_send, drop};
     for (size_t i = 0; i < 2; i++) {
-        struct bide_store_operation forget = {.kind = BIDE_STORE_TURN,
-            .scope = BIDE_TRANSACTIONS,
-            .key = "o",
-            .turn = {.from = BIDE_STORE_ANY}};
-        apply(&forget, 1);
+        forget_fact();
         prepare();
         struct bide_job *job = meet_open(i);
         ends[i]();
@@ -467,6 +473,7 @@ static void test_an_id_alone_asks_for_nothing(void **state)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up_asking, tear_down_asking)
 static const struct CMUnitTest tests[] = {
     CASE(test_a_commit_is_sent_and_then_acknowledged),
+    CASE(test_a_commit_of_a_handler_that_sends_much),
     CASE(test_an_abort_is_acknowledged),
     CASE(test_no_answer_is_asked_again),
     CASE(test_a_handler_that_knows_when_is_asked_then),

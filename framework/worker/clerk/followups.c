@@ -6,7 +6,10 @@
 #include "dispatch/context.h"
 #include "worker/clerk/inside.h"
 
-enum { MESSAGES_MAX = BIDE_CONTEXT_SENDS_MAX, SEND_TIMEOUT_MS = 3 * 1000 };
+enum {
+    MESSAGES_MAX = BIDE_CONTEXT_SENDS_MAX + 1, /* all of one run, and the message that its answer commits */
+    SEND_TIMEOUT_MS = 3 * 1000,
+};
 
 bool bide_clerk_is_ready(const struct bide_errand *errand)
 {
