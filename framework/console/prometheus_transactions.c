@@ -1,4 +1,5 @@
-/* Of transactions whose asking message came to this worker; nothing before the first one. */
+/* Of transactions whose asking message came to this worker. Also before the first one: an alert sees a
+ * counter rise only if it was there before. */
 #include <inttypes.h>
 
 #include "console/prometheus.h"
@@ -17,19 +18,15 @@ void bide_prometheus_transactions(struct bide_buffer *to, const struct bide_cons
     static const char *const ends[] = {[BIDE_TRANSACTIONS_COMMITTED] = "committed",
         [BIDE_TRANSACTIONS_ABORTED] = "aborted",
         [BIDE_TRANSACTIONS_UNRESOLVED] = "unresolved"};
-    uint64_t counts[BIDE_METRICS_TRANSACTIONS], all = 0;
-    for (size_t i = 0; i < BIDE_METRICS_TRANSACTIONS; i++)
-        all += counts[i] = sum(console->options->shared, i);
-    if (all == 0)
-        return;
+    const struct bide_shared *shared = console->options->shared;
     bide_buffer_text(to,
         "# HELP bide_transactions_total Transactions whose check message has come, by their end.\n"
         "# TYPE bide_transactions_total counter\n");
     for (size_t i = 0; i < BIDE_TRANSACTIONS_CHECKS; i++)
-        bide_buffer_format(to, "bide_transactions_total{end=\"%s\"} %" PRIu64 "\n", ends[i], counts[i]);
+        bide_buffer_format(to, "bide_transactions_total{end=\"%s\"} %" PRIu64 "\n", ends[i], sum(shared, i));
     bide_buffer_format(to,
         "# HELP bide_transaction_checks_total How often handlers were asked what became of a transaction.\n"
         "# TYPE bide_transaction_checks_total counter\n"
         "bide_transaction_checks_total %" PRIu64 "\n",
-        counts[BIDE_TRANSACTIONS_CHECKS]);
+        sum(shared, BIDE_TRANSACTIONS_CHECKS));
 }

@@ -42,6 +42,8 @@ def every_end(project):
     """Committed, aborted, asked (both answers), asked in vain; each message runs once or not at all."""
     orders = Orders(project)
     worker, client = orders.begin()
+    unresolved = 'bide_transactions_total{end="unresolved"}'
+    expect(f"{unresolved} 0" in orders.console.metrics_text(), "an alert sees the first one only where there was none before")
     for number, (row, decides) in enumerate((("committed", "commit"), (None, "abort"), ("committed", None), (None, None), ("unknown", None))):
         identity = f"o{number}"
         if row:  # before it is prepared: on a slow machine the check comes before the commit
@@ -55,6 +57,7 @@ def every_end(project):
     wait_until(lambda: len(orders.ran()) >= 2 and len(project.dead()) == 1, 60, lambda: f"{project.status()} {worker.log_tail()}")
     letter, = project.dead()
     expect((letter["id"], letter["reason"], letter["attempts"]) == ("transaction:o4", "unresolved", 3), letter)
+    expect(f"{unresolved} 1" in orders.console.metrics_text(), "one is counted")
     orders.decides_by_hand("o4")
     conflicts(client)
     expect(sorted(line["id"] for line in orders.ran()) == ["o0", "o2", "o4"], orders.ran())

@@ -133,9 +133,9 @@ def sell_and_kill(project, killing):
     killing.ended.set()
     killer.join()
     expect(killing.kills["producer"] > 3 and sum(killing.kills.values()) > 8, killing.kills)
-    wait_until(lambda: project.left() == 0, 120, lambda: f"{project.status()}; {worker.log_tail()}")
+    wanted = {identity for identity, state in orders.states().items() if state == "committed"}  # the check adds aborted ones only
+    wait_until(lambda: project.left() == 0 and wanted <= {line["id"] for line in orders.ran()}, 120, lambda: f"{project.status()}; {worker.log_tail()}")
     states = Counter(orders.states().values())
-    wanted = {identity for identity, state in orders.states().items() if state == "committed"}
     shipped = Counter(identity for identity, in orders.db.execute("SELECT id FROM shipped"))
     runs = Counter(line["id"] for line in orders.ran())
     print(f"{states}, {len(shipped)} took effect, {sum(runs.values()) - len(runs)} runs were second ones, killed: {dict(killing.kills)}")
