@@ -189,7 +189,7 @@ static void test_what_makes_no_stream_is_refused(void **state)
     assert_ok(bide_producer_open("memory:", NULL, &producer, &error), &error);
     assert_int_equal(
         bide_stream_begin(producer, &(bide_stream_options){.queue = "mail"}, &stream, &error), BIDE_E_CONFIG);
-    assert_non_null(strstr(error.text, "or a stream, needs a store"));
+    assert_non_null(strstr(error.text, "a stream or a transaction needs a store"));
     bide_producer_close(producer);
 }
 
