@@ -17,7 +17,11 @@
 static char queue_name[] = "first", once_type[] = "a", plain_type[] = "b";
 
 enum { ONCE, PLAIN, HANDLERS };
-enum { SOON_MS = 60000, STORE_TIMEOUT_MS = 100, DELIVERIES = 4 };
+enum {
+    SOON_MS = 60000,
+    STORE_TIMEOUT_MS = 500, /* after so long a blocked store is away; one that a busy machine slows is not */
+    DELIVERIES = 4
+};
 
 static struct {
     struct bide_receiver receiver;

@@ -115,14 +115,15 @@ static void decide(const struct place *place, const char *id, int64_t lease_ms)
 static void test_a_commit_waits_for_another_only_so_long(void **state)
 {
     struct place *place = *state;
-    bide_producer *producer = open_producer(place, 100);
+    bide_producer *producer = open_producer(place, 100), *patient = open_producer(place, SOON_MS);
     bide_error error;
-    prepare(producer, "o");
+    prepare(patient, "o");
     decide(place, "o", INT64_C(100) * 24 * 3600 * 1000);
     assert_int_equal(bide_transaction_commit(producer, "o", &error), BIDE_E_TIMEOUT);
     assert_non_null(strstr(error.text, "whether another process has sent its message is not known yet"));
-    assert_true(is_in(producer, "o", "committing"));
+    assert_true(is_in(patient, "o", "committing"));
     bide_producer_close(producer);
+    bide_producer_close(patient);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
