@@ -125,12 +125,12 @@ static bide_code open_receiver(struct received *received, bide_error *error)
     return code;
 }
 
-/* Something came, but not to the queues that are served: perhaps to a new one. */
-static bide_code look_for_queues(struct received *received, bide_error *error)
+/* Has something come to a queue that is not served yet? Nothing is in hand. */
+static bide_code look_for_queues(struct received *received, int64_t every_us, bide_error *error)
 {
     int64_t since_us = bide_mono_us(received->options.clock) - received->looked_us;
     size_t known = received->n_queues;
-    if (received->options.queue || since_us < (received->is_woken ? WOKEN_US : LOOK_US))
+    if (received->options.queue || since_us < every_us)
         return BIDE_OK;
     received->looked_us += since_us;
     received->is_woken = false;
@@ -174,7 +174,11 @@ static bide_code received_take(
         return BIDE_OK;
     if (received->is_broken)
         close_receiver(received);
-    bide_code code = received->receiver ? BIDE_OK : open_receiver(received, error);
+    bide_code code = BIDE_OK;
+    if (received->receiver && max > 0) /* also where the others never run dry */
+        code = look_for_queues(received, LOOK_US, error);
+    if (code == BIDE_OK && !received->receiver)
+        code = open_receiver(received, error);
     if (code != BIDE_OK)
         return code;
     note_wake(received);
@@ -186,7 +190,8 @@ static bide_code received_take(
     received->is_broken = code != BIDE_OK;
     if (code != BIDE_OK)
         return code;
-    return n == 0 && max > 0 ? look_for_queues(received, error) : BIDE_OK;
+    return n == 0 && max > 0 ? look_for_queues(received, received->is_woken ? WOKEN_US : LOOK_US, error)
+                             : BIDE_OK;
 }
 
 static struct bide_settlement settlement_of(struct bide_taken *item)

@@ -100,6 +100,63 @@ static void queues_that_come_later(void **state)
     assert_empty(stage, 0);
 }
 
+static int64_t ahead_us;
+
+static int64_t mono_ahead_us(const struct bide_clock *clock)
+{
+    (void)clock;
+    return bide_mono_us(bide_clock_system()) + ahead_us;
+}
+
+static int64_t wall_us(const struct bide_clock *clock)
+{
+    (void)clock;
+    return bide_wall_us(bide_clock_system());
+}
+
+/* Takes what there is, and is done with it. Was there one of this queue? */
+static bool takes_from(struct bide_source *source, const char *queue)
+{
+    struct bide_taken items[BIDE_RELAY_BATCH];
+    bide_error error = {0};
+    bool found = false;
+    size_t n = 0;
+    struct deadline deadline = deadline_in_ms(SOON_MS);
+    while (n == 0 && !deadline_passed(&deadline))
+        if (source->ops->take(source, items, BIDE_RELAY_BATCH, &n, &error) != BIDE_OK)
+            fail_msg("%s", error.text);
+    assert_int_not_equal(n, 0);
+    for (size_t i = 0; i < n; i++) {
+        found = found || strcmp(items[i].message->queue, queue) == 0;
+        items[i].end = BIDE_TAKEN_DONE;
+    }
+    assert_int_equal(source->ops->settle(source, items, n, &error), BIDE_OK);
+    return found;
+}
+
+/* The known one never runs dry: a new one is found all the same. */
+static void a_new_queue_beside_a_busy_one(void **state)
+{
+    static const struct bide_clock clock = {wall_us, mono_ahead_us};
+    struct stage *stage = *state;
+    const struct bide_source_options options = {
+        .config = stage->config, .url = FILE_URL, .clock = &clock, .timeout_ms = SOON_MS};
+    struct bide_source *source;
+    bool mine = false, found = false;
+    store(stage, "a", "default", "x", 0);
+    assert_int_equal(bide_source_create(&options, &source, NULL), BIDE_OK);
+    assert_int_equal(source->ops->claim(source, &mine, NULL), BIDE_OK);
+    assert_true(mine && takes_from(source, "default"));
+    store(stage, "b", "new", "x", 0);
+    for (int i = 0; i < 10 && !found; i++) {
+        store(stage, "c", "default", "x", 0);
+        ahead_us += 3 * 1000 * 1000;
+        found = takes_from(source, "new");
+    }
+    assert_true(found);
+    source->ops->destroy(source, NULL, 0);
+}
+
 static void refused_ones_become_dead_letters(void **state)
 {
     struct stage *stage = *state;
@@ -185,6 +242,7 @@ static void no_circle(void **state)
 static const struct CMUnitTest tests[] = {
     CASE(in_order_and_ahead),
     CASE(queues_that_come_later),
+    CASE(a_new_queue_beside_a_busy_one),
     CASE(refused_ones_become_dead_letters),
     CASE(a_target_that_is_away),
     CASE(one_that_dies),
