@@ -184,8 +184,8 @@ bide_code bide_transaction_record_terms(
 {
     char line[LINE_MAX] = "";
     size_t size = end_of_line(record);
-    if (size > 0)
-        snprintf(line, size, "%s", record.bytes);
+    if (size > 0) /* its end is no NUL */
+        memcpy(line, record.bytes, size - 1);
     return bide_transaction_terms_read(line, ret_terms, error);
 }
 
