@@ -182,6 +182,7 @@ def killed_at_each_step(project):
         worker = project.worker(env={"BIDE_KILL_AT": f"{name}:1:{place}"})
         wait_until(place.exists, 60, lambda: worker.log_tail())
         worker.kill()
+        wait_until(orders.console.is_closed, 60, "its console is gone")
     worker, client = orders.begin()
     wait_until(lambda: {line["id"] for line in orders.ran()} == wanted and project.left() == 0, 60, lambda: f"{orders.ran()} {project.status()} {worker.log_tail()}")
     runs = Counter(line["id"] for line in orders.ran())

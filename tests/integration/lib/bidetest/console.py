@@ -70,6 +70,14 @@ class Console:
         except (OSError, http.client.HTTPException):
             return False
 
+    def is_closed(self):
+        """Nobody listens there any more: another may."""
+        try:
+            with socket.create_server(("127.0.0.1", self.port)):
+                return True
+        except OSError:
+            return False
+
     def is_ready(self):
         try:
             return self.ask("GET", "/healthz")[0] == 200 and self.ask("GET", "/readyz")[0] == 200
