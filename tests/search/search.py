@@ -22,7 +22,8 @@ from bidetest.process import LIBC, PR_SET_PDEATHSIG  # noqa: E402
 BROKERS = {"redis": "redis_faults", "sqlite": "sqlite_faults", "rabbitmq": "rabbitmq_faults"}
 WORLDS = {"topics": ("topics", "topics, and a handler of batches, too"),  # option -> its module, its help
           "relay": ("relays", "an outbox and relays, too"),
-          "spool": ("spools", "senders with a spool, too")}
+          "spool": ("spools", "senders with a spool, too"),
+          "transactions": ("transactions", "producers of transaction messages, too")}
 FIXED = {"redis": 24, "sqlite": 16, "rabbitmq": 16}  # how many seeds ./tests/run takes: 1 to this
 MORE = 12  # seeds after the fixed ones, where a busy machine kept those from meeting everything
 DEADLINE_S = 400  # of one seed
