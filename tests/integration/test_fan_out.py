@@ -35,8 +35,12 @@ class Subscriber:
 
     def __init__(self, project, *names):
         self.project, self.names = project, names
+        self.start()
+
+    def start(self):
+        """Returns once it has read its configuration: another one's is written to the same file."""
         self.configure()
-        self.worker = project.worker()
+        self.worker = self.project.worker()
         wait_until(lambda: "worker started" in self.worker.log_text(), 60, "the worker serves")
 
     def configure(self):
@@ -48,8 +52,7 @@ class Subscriber:
 
     def kill(self):
         self.worker.kill()
-        self.configure()
-        self.worker = self.project.worker()
+        self.start()
 
 
 def books_of(project, name, ids):
