@@ -25,6 +25,14 @@ static void refuse(struct bide_reply *reply, bide_code code, const bide_error *e
         bide_reply_failure(reply, code, error);
 }
 
+static void say(struct bide_buffer *to, const char *id, const char *state)
+{
+    bide_buffer_char(to, '{');
+    bide_json_text(to, "id", id);
+    bide_json_text(to, "state", state);
+    bide_buffer_char(to, '}');
+}
+
 /* One for all requests: it may be used by several at once, and connects again by itself. */
 static bide_code producer_of(struct bide_console *console, bide_producer **ret_producer, bide_error *error)
 {
@@ -128,14 +136,10 @@ void bide_serve_transaction_prepare(
         code = producer_of(console, &producer, &error);
     if (code == BIDE_OK)
         code = bide_transaction_prepare(producer, task.message, &task.options, &error);
-    if (code == BIDE_OK) {
-        bide_buffer_char(&reply->body, '{');
-        bide_json_text(&reply->body, "id", bide_message_id(task.message));
-        bide_json_text(&reply->body, "state", "prepared");
-        bide_buffer_char(&reply->body, '}');
-    } else {
+    if (code == BIDE_OK)
+        say(&reply->body, bide_message_id(task.message), "prepared");
+    else
         refuse(reply, code, &error);
-    }
     bide_message_destroy(task.message);
     json_decref(task.root);
 }
@@ -155,14 +159,6 @@ static void ask(struct bide_console *console, const struct bide_request *request
         code = question(producer, request->name, &reply->body, &error);
     if (code != BIDE_OK)
         refuse(reply, code, &error);
-}
-
-static void say(struct bide_buffer *to, const char *id, const char *state)
-{
-    bide_buffer_char(to, '{');
-    bide_json_text(to, "id", id);
-    bide_json_text(to, "state", state);
-    bide_buffer_char(to, '}');
 }
 
 static bide_code commit(bide_producer *producer, const char *id, struct bide_buffer *to, bide_error *error)

@@ -4,25 +4,18 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 
 enum { SOON = 8, FIRST_US = 1000, FALLBACK_US = 1000 * 1000, KEEP_US = 1000 * 1000 };
 
-#define BYTES (INT64_C(1) << 40)
-
-/* FNV-1a. Two queues with the same byte would only take turns. */
-static int64_t byte_of(const char *queue)
-{
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (; *queue; queue++)
-        hash = (hash ^ (unsigned char)*queue) * UINT64_C(1099511628211);
-    return (int64_t)(hash % BYTES);
-}
+/* Each queue has the byte of its hash. Two with the same one only take turns. */
+#define BYTES (INT64_C(1) << 32)
 
 bide_code bide_turn_init(struct bide_turn *turn, const char *file, const char *queue, bide_error *error)
 {
     *turn = (struct bide_turn){.lock = {-1}, .watch = -1, .file = bide_strdup(file)};
     turn->path = bide_asprintf("%s-relay", file);
-    turn->first = queue ? byte_of(queue) : 0;
+    turn->first = queue ? bide_hash_text(queue) : 0;
     turn->n = queue ? 1 : BYTES;
     if (turn->file && turn->path)
         return BIDE_OK;

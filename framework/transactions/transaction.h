@@ -38,12 +38,12 @@ const char *bide_transaction_state_name(unsigned state);
 /* The members of a JSON object that tells of one, without braces. */
 void bide_transaction_report(struct bide_buffer *to, const bide_transaction_view *view);
 
-/* How long facts last. */
-#define BIDE_TRANSACTION_OPEN_MS (INT64_C(30) * 24 * 3600 * 1000)  /* behind the last time it is asked */
-#define BIDE_TRANSACTION_ENDED_MS (INT64_C(14) * 24 * 3600 * 1000) /* longer than any deadline, … */
-#define BIDE_TRANSACTION_MET_MS                                                                              \
-    (INT64_C(3600) * 1000) /* … until its message has come: behind                                         \
-                               the time that a copy of it may come */
+/* How long facts last. OPEN: after the last time it is asked. ENDED: from the decision until the asking
+ * message has come; longer than any deadline. MET: after that, and after the time in which a copy of it may
+ * come. */
+#define BIDE_TRANSACTION_OPEN_MS (INT64_C(30) * 24 * 3600 * 1000)
+#define BIDE_TRANSACTION_ENDED_MS (INT64_C(14) * 24 * 3600 * 1000)
+#define BIDE_TRANSACTION_MET_MS (INT64_C(3600) * 1000)
 #define BIDE_TRANSACTION_DEADLINE_MAX_MS (INT64_C(7) * 24 * 3600 * 1000)
 #define BIDE_TRANSACTION_INTERVAL_MAX_MS (INT64_C(24) * 3600 * 1000)
 
