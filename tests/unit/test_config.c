@@ -1,5 +1,5 @@
 /* The configuration loader: what good files give, and what each kind of mistake is told. */
-#include "support/test.h"
+#include "unit/unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -312,12 +312,6 @@ static void test_unreadable(void **state)
 
 /* ---- allocation failures ---- */
 
-static int fail_at_zero(void *user, size_t size)
-{
-    (void)size;
-    return (*(int *)user)-- != 0;
-}
-
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -328,15 +322,15 @@ static void test_no_memory(void **state)
     static const char *const files[] = {"a.conf", "c.conf"};
     for (size_t i = 0; i < 2; i++) {
         bide_code code = BIDE_E_NOMEM;
-        for (int nth = 0; code != BIDE_OK; nth++) {
+        for (size_t nth = 1; code != BIDE_OK; nth++) {
             struct bide_config *config = NULL;
             bide_error error = {0};
-            int left = nth;
-            bide_alloc_set_hook(fail_at_zero, &left);
+            struct alloc_count count = {.fail_at = nth};
+            bide_alloc_set_hook(count_allocation, &count);
             code = bide_config_load(files[i], &config, &error);
             bide_alloc_set_hook(NULL, NULL);
             assert_true(code == BIDE_OK || code == BIDE_E_NOMEM);
-            assert_true(nth < 500);
+            assert_true(nth <= 500);
             bide_config_destroy(config);
         }
     }

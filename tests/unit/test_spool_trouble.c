@@ -258,42 +258,31 @@ static void locked(void **state)
 
 /* ---- no memory ---- */
 
-struct failing {
-    size_t at, calls;
-};
-
-static int fail_nth(void *user, size_t size)
-{
-    struct failing *failing = user;
-    (void)size;
-    return failing->calls++ != failing->at;
-}
-
 /* Whatever cannot be allocated: what is confirmed is in the spool or with the broker, and the rest is told.
  */
 static void no_memory(void **state)
 {
     enum { N = 3 };
-    struct failing failing = {0};
+    struct alloc_count count = {.fail_at = 1};
     bide_message *messages[N];
     int64_t confirmed = 0;
     size_t whole = 0;
     bide_sender_destroy(open_spool(*state, BIDE_SPOOL_FALLBACK));
     for (int i = 0; i < N; i++)
         messages[i] = make_message((const char *[]){"a", "b", "c"}[i], "default", "x", 1);
-    for (bool well = false; !well && failing.at < 1000; failing.at++) {
+    for (bool well = false; !well && count.fail_at <= 1000; count.fail_at++) {
         enum bide_sent results[N] = {BIDE_SENT_UNKNOWN};
         struct bide_sender *sender = NULL;
         target.halved = 1;
         size_t before = target.n;
-        failing.calls = 0;
-        bide_alloc_set_hook(fail_nth, &failing);
-        bide_code code = open_with(*state, (bide_spool){.mode = failing.at % 2}, &sender, NULL);
+        count.asked = 0;
+        bide_alloc_set_hook(count_allocation, &count);
+        bide_code code = open_with(*state, (bide_spool){.mode = count.fail_at % 2}, &sender, NULL);
         if (code == BIDE_OK)
             code = bide_sender_send(sender, messages, N, results, NULL);
         bide_sender_destroy(sender);
         bide_alloc_set_hook(NULL, NULL);
-        well = failing.calls <= failing.at;
+        well = count.asked < count.fail_at;
         size_t sent = 0;
         for (int i = 0; i < N; i++)
             sent += results[i] == BIDE_SENT_OK;
@@ -302,7 +291,7 @@ static void no_memory(void **state)
         assert_true((code == BIDE_OK) == (sent == N));
         whole += code == BIDE_OK;
     }
-    assert_true(failing.at > 10 && whole > 0);
+    assert_true(count.fail_at > 11 && whole > 0);
     for (int i = 0; i < N; i++)
         bide_message_destroy(messages[i]);
 }

@@ -410,17 +410,6 @@ static void test_idle(void **state)
 
 /* ---- no memory ---- */
 
-struct failing {
-    size_t at, calls;
-};
-
-static int fail_nth(void *user, size_t size)
-{
-    struct failing *failing = user;
-    (void)size;
-    return failing->calls++ != failing->at;
-}
-
 /* Opens, receives and acknowledges; whether all went well. */
 static bool serve_once(const struct place *place)
 {
@@ -442,22 +431,22 @@ static void test_no_memory(void **state)
 {
     struct place *place = *state;
     struct bide_sender *sender = open_sender(place);
-    struct failing failing = {0};
+    struct alloc_count count = {.fail_at = 1};
     size_t served = 0;
     send_ok(sender, "m", 0);
-    for (bool well = false; !well && failing.at < 1000; failing.at++) {
-        failing.calls = 0;
-        bide_alloc_set_hook(fail_nth, &failing);
+    for (bool well = false; !well && count.fail_at <= 1000; count.fail_at++) {
+        count.asked = 0;
+        bide_alloc_set_hook(count_allocation, &count);
         bool received = serve_once(place);
         bide_alloc_set_hook(NULL, NULL);
-        well = failing.calls <= failing.at;
+        well = count.asked < count.fail_at;
         int64_t left = ask(place, "SELECT count(*) FROM bide_message");
         served += received && left == 0;
         assert_true(received || left == 1); /* what was not received is still there */
         if (left == 0)
             send_ok(sender, "m", 0);
     }
-    assert_true(served > 0 && failing.at > 10);
+    assert_true(served > 0 && count.fail_at > 11);
     bide_sender_destroy(sender);
 }
 
