@@ -143,7 +143,7 @@ def bodies_deleted_by_hand(project):
         print(letters)
         expect(all(reason == "malformed" and "gone from Redis" in error for reason, error in letters.values()), letters)
         expect({"token", "entry"} < set(letters), letters)
-        expect("without a body" in worker.log_text() and project.left() == 0, worker.log_tail())
+        wait_until(lambda: "without a body" in worker.log_text() and project.left() == 0, 60, worker.log_tail)
 
 
 def answers_that_pass(project):

@@ -134,8 +134,9 @@ def taking_over_far_away(project):
         configure(project, f"redis://127.0.0.1:{proxy.port}/0")
         sent = project.send([{"type": "probe", "id": "long", "body": {"sleep_ms": 8000}}])
         far = project.worker()
+        wait_until(lambda: "worker started" in far.log_text(), 60, far.log_tail)
+        configure(project, server.url)  # of the others, and of the commands, which ask about each queue
         wait_until(lambda: project.queue("default")["in_flight"] == 1, 60, "it runs")
-        configure(project, server.url)
         known = "{%s}:workers" % project.name_space
         dead = project.worker()
         wait_until(lambda: server.ask("HLEN", known) == "2", 60, "another has joined")

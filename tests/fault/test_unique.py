@@ -124,18 +124,17 @@ def a_trigger_meanwhile_is_one_more_run(project):
 
 def cancelled_and_moved_by_key(project):
     configure(project)
-    row = {"type": "probe", "delay": "2s", "body": {}}
-    ids = dict(zip("abc", project.send([{**row, "unique": key} for key in "abc"])))
+    row, first = {"type": "probe", "body": {}}, time.time()
+    ids = dict(zip("abc", project.send({**row, "unique": key, "delay": "6s" if key == "c" else "2s"} for key in "abc")))
+    earlier = project.bide("reschedule", "--key", "c", "--delay", "0s", expect=78 if project.broker == "rabbitmq" else 0)
+    expect(("replace" in earlier.stderr) == (project.broker == "rabbitmq"), f"{earlier}")
     expect(project.bide("cancel", "--key", "a").stdout.split() == [ids["a"], "cancelled"], "cancel")
     expect(project.bide("reschedule", "--key", "b", "--delay", "4s").stdout.split() == [ids["b"], "rescheduled"], "reschedule")
     expect(project.bide("cancel", "--key", "nobody", expect=65).stdout.split() == ["nobody", "unknown"], "of no key")
-    earlier = project.bide("reschedule", "--key", "c", "--delay", "0s", expect=78 if project.broker == "rabbitmq" else 0)
-    expect(("replace" in earlier.stderr) == (project.broker == "rabbitmq"), f"{earlier}")
     again = project.send([{**row, "unique": "a", "delay": "500ms"}])
-    begun = time.time()
-    ran = {line["id"]: line["started_us"] / 1e6 - begun for line in run_all(project, [ids["b"], ids["c"], *again])}
+    ran = {line["id"]: line["started_us"] / 1e6 - first for line in run_all(project, [ids["b"], ids["c"], *again])}
     expect(set(ran) == {ids["b"], ids["c"], again[0]}, f"{ran} of {ids} and {again}")
-    expect(ran[ids["b"]] > ran[again[0]], f"it was not moved: {ran}")
+    expect(ran[ids["b"]] > 4, f"it was not moved: {ran}")
 
 
 def a_dead_letter_frees_its_key(project):
@@ -219,18 +218,20 @@ def a_key_for_a_time(project):
     """--unique-for: taken whether the message is done or not; when the time is over, both run."""
     configure(project)
     row = {"type": "probe", "unique_for": "4s", "body": {}}
+    before = time.monotonic()
     first = project.send([{**row, "unique": "done"}, {**row, "unique": "waits", "delay": "5s"}])
     since = time.monotonic()
     worker = project.worker()
     wait_until(lambda: len(project.journal()) == 1, 60, lambda: f"one is done: {project.status()}")
     again = [{**row, "unique": "done"}, {**row, "unique": "waits"}]
-    if time.monotonic() - since < 3:
-        expect(project.send(again) == first, "a key was free before its time")
+    told = project.send(again)
+    expect(told == first or time.monotonic() - before >= 4, "a key was free before its time")
     wait_until(lambda: time.monotonic() - since > 4.2, 60, lambda: "the time is over")
     second = project.send(again)
     expect(not set(second) & set(first), "a key was taken after its time")
-    wait_until(lambda: have_run(project, first + second), 60, lambda: f"all ran: {project.status()}")
-    expect(sorted(line["id"] for line in project.journal()) == sorted(first + second), f"{project.journal()}")
+    every = {*first, *told, *second}
+    wait_until(lambda: have_run(project, every), 60, lambda: f"all ran: {project.status()}")
+    expect(sorted(line["id"] for line in project.journal()) == sorted(every), f"{project.journal()}")
     expect(worker.stop() == 0, worker.log_tail())
 
 
@@ -265,13 +266,15 @@ def a_worker_is_killed(project):
         row = {"type": "probe", "unique": step, "body": {}}
         sent = project.send([row])
         worker = project.worker(env=env)
-        wait_until(lambda: reached.exists() and project.left() == left and project.journal(), 60, lambda: f"{step}: {project.status()} {worker.log_tail()}")
-        expect("SIGKILL" in worker.log_text(), f"{step}: nobody was killed: {worker.log_tail()}")
-        runs = sum(line["id"] == sent[0] for line in project.journal())
-        most = 1 if step == "worker/key-runs" else 2
-        expect(1 <= runs <= most, f"{step}: {runs} runs")
-        expect(project.send([{**row, "delay": "1h"}]) != sent, f"{step}: the key is still taken")
+        wait_until(lambda: reached.exists() and "SIGKILL" in worker.log_text(), 60, lambda: f"{step}: nobody was killed: {worker.log_tail()}")
+        ran = lambda: sum(line["id"] == sent[0] for line in project.journal())  # noqa: E731
+        wait_until(ran, 60, lambda: f"{step}: {project.status()} {worker.log_tail()}")
+        wait_until(lambda: project.send([{**row, "delay": "1h"}]) != sent, 60, f"{step}: the key is still taken")
+        wait_until(lambda: project.left() == left + 1, 60, lambda: f"{step}: {project.status()} {worker.log_tail()}")
         expect(worker.stop() == 0, worker.log_tail())
+        expect(project.left() == left + 1, f"{step}: it has not ended: {project.status()}")
+        most = 1 if step == "worker/key-runs" else 2
+        expect(1 <= ran() <= most, f"{step}: {ran()} runs")
 
 
 main(many_senders_one_message, many_pushes_one_run, what_was_replaced_never_runs, extending_keeps_the_message, a_trigger_meanwhile_is_one_more_run,

@@ -101,7 +101,7 @@ def one_is_to_blame(project, order, reason):
     """99 good ones and a bad one in a batch: only the bad one fails, though nobody knew which of them it was. In a thread it may take
     with it what else the process was just settling: that runs twice, and (RabbitMQ) may be parked twice."""
     for kinds in (("process", "program"), ("thread",)):
-        configure(project, kinds, timeout="300ms", kill_after="1s", retry={**QUICK, "attempts": 1, "crash_attempts": 1})
+        configure(project, kinds, timeout="1s", kill_after="1s", retry={**QUICK, "attempts": 1, "crash_attempts": 1})
         rows = [{"type": kind, "id": f"{kind}-{i}", "body": {order: True} if i == 50 else {}} for kind in kinds for i in range(N)]
         project.send(rows)
         worker = project.worker()

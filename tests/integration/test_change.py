@@ -53,8 +53,8 @@ def marked(project):
     ran = sorted({*sent} - {*wanted} | {*again})
     wait_until(lambda: project.journal_count() >= len(ran) and project.left() == 0, 60, lambda: f"{project.status()} {worker.log_tail()}")
     expect(sorted(line["id"] for line in project.journal()) == ran, "others ran")
-    expect("has met it" in project.bide("show", wanted[0], expect=65).stderr, "show, after it landed")
-    expect(project.send([rows[0] | {"id": "next"}]) == ["next"], "the key of what was cancelled is taken")
+    wait_until(lambda: "has met it" in project.bide("show", wanted[0], expect=65).stderr, 60, "show, after it landed")
+    wait_until(lambda: project.send([rows[0] | {"id": "next"}]) == ["next"], 60, "the key of what was cancelled is taken")
     expect(worker.stop() == 0, worker.log_tail())
 
 

@@ -63,16 +63,17 @@ def figures_are_those_of_the_books(project):
     wanted = {"done": outcomes["done"], "retried": outcomes["retry"], "dead": dead}
     expect(wanted == {"done": count - dead, "retried": count // 20, "dead": count // 20}, f"the books: {wanted}")
     counted = lambda: {kind: console.metrics()["bide_messages_total", kind, "probe"] for kind in wanted}  # noqa: E731
-    at_rest = lambda: console.metrics()["bide_messages_in_flight",] == 0 and console.metrics()["bide_queue_messages", "default", "dead"] == dead  # noqa: E731
-    wait_until(lambda: counted() == wanted and at_rest(), 60, lambda: f"the console counted {counted()}, the books {wanted}")
+    rest = {"bide_messages_in_flight": 0, "bide_pool_threads": 2 * THREADS, "bide_pool_threads_busy": 0,
+            "bide_landing_messages": 0, "bide_broker_connected": 1, "bide_broker_reconnects_total": 0, "bide_settlements_lost_total": 0}
+    at_rest = lambda: rest.items() <= {key[0]: n for key, n in console.metrics().items() if len(key) == 1}.items()  # noqa: E731
+    buried = lambda: console.metrics()["bide_queue_messages", "default", "dead"] == dead  # noqa: E731
+    wait_until(lambda: counted() == wanted and at_rest() and buried(), 60,
+               lambda: f"the console counted {counted()}, the books {wanted}; at rest: {console.metrics_text()}")
     text, metrics = console.metrics_text(), console.metrics()
     runs = sum(wanted.values())
     expect(metrics["bide_handler_duration_seconds_count", "probe"] == runs, f"runs are not {runs}")
     expect(metrics["bide_message_wait_seconds_count", "probe"] == runs, "not every run has a wait")
     expect(metrics[("bide_messages_received_total",)] >= runs, "more was run than received")
-    rest = {"bide_messages_in_flight": 0, "bide_pool_threads": 2 * THREADS, "bide_pool_threads_busy": 0,
-            "bide_landing_messages": 0, "bide_broker_connected": 1, "bide_broker_reconnects_total": 0, "bide_settlements_lost_total": 0}
-    expect({name: metrics[(name,)] for name in rest} == rest, f"at rest: {metrics}")
     expect([metrics["bide_worker_processes", state] for state in ("wanted", "alive", "ready")] == [2, 2, 2], "processes")
     expect(metrics["bide_message_lateness_seconds_count", "probe"] == count // 4 + count // 20, "delayed and retried")
     expect(metrics["bide_queue_messages", "default", "dead"] == dead, "dead letters in the queue")
@@ -100,7 +101,8 @@ def counters_survive_a_crash(project):
     console.wait_ready()
     again = project.send({"type": "probe", "body": {}} for _ in range(7))
     wait_until(lambda: project.all_ended(sent + again), 60, "seven more are done")
-    wait_until(lambda: console.metrics()["bide_messages_total", "done", "probe"] == 57, 60, lambda: console.metrics_text())
+    # What was counted and not yet settled when the process was killed runs again, and counts again.
+    wait_until(lambda: console.metrics()["bide_messages_total", "done", "probe"] == project.journal_count(), 60, lambda: console.metrics_text())
     expect(worker.stop() == 0, "the worker did not end with 0")
 
 
@@ -364,6 +366,7 @@ def old_dead_letters_are_dropped(project):
     expect("of each queue the newest 2" in project.bide("check", env={"BIDE_TEST_TOKEN": TOKEN}).stdout, "check says nothing")
     project.configure(dead={"max_age": "1h"})
     second = project.worker()
+    wait_until(lambda: "worker started" in second.log_text(), 60, second.log_tail)
     os.kill(worker.pid, signal.SIGHUP)
     project.send(bodies[5:])
     wait_until(lambda: dead() == 3, 60, lambda: f"what is younger than an hour stays: {project.status()}")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.console import LocalConsole  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.plugins import build_plugin  # noqa: E402
 from bidetest.process import status_kib  # noqa: E402
@@ -72,13 +73,14 @@ def ended(project, n):
 
 
 def a_death_is_for_one_message(project):
-    project.configure(handlers=[boxed(project, timeout="300ms", kill_after="1500ms"), project.probe(type="plain")])
+    hangs = boxed(project, type="hangs", timeout="300ms", kill_after="1500ms")  # which a good run may take on a busy machine
+    project.configure(handlers=[boxed(project), hangs, project.probe(type="plain")])
     worker = project.worker()
     before = wait_until(lambda: len(processes(worker)) >= 4 and processes(worker), 60, "the worker runs")
     bad = {"crash": "crashed", "exit": "crashed", "hang": "timeout"}
     rows = [{"type": kind, "id": f"{kind}{i}", "body": {}} for i in range(GOOD) for kind in ("boxed", "plain")]
     for i, order in enumerate(list(bad) * 4):
-        rows.insert(i * 40, {"type": "boxed", "id": f"bad-{order}-{i}", "body": {order: True}})
+        rows.insert(i * 40, {"type": "hangs" if order == "hang" else "boxed", "id": f"bad-{order}-{i}", "body": {order: True}})
     project.send(rows)
     wait_until(ended(project, 2 * GOOD), 60, "the good ones are done")
     wait_until(lambda: len(project.dead()) == 12, 60, lambda: f"the bad ones are dead: {project.dead()}")
@@ -156,7 +158,8 @@ def a_signal_to_all_is_the_workers(project):
     project.configure(handlers=[boxed(project)])
     worker = project.worker()
     project.send([{"type": "boxed", "id": "slow", "body": {"sleep_ms": 1500}}])
-    wait_until(lambda: project.queue("default")["ready"] == 0 and len(processes(worker)) >= 4, 60, "it runs")
+    console = LocalConsole(project, worker)
+    wait_until(lambda: (console.handler("boxed") or {}).get("running") == 1 and len(processes(worker)) >= 4, 60, "it runs")
     for pid in reversed(processes(worker)):
         os.kill(pid, signal.SIGTERM)
     expect(worker.wait(60) == 0, "the worker did not end with 0")
@@ -169,7 +172,7 @@ def without_zygote_the_worker_is_replaced(project):
     worker = project.worker()
     project.send([{"type": "boxed", "id": "before", "body": {}}])
     wait_until(ended(project, 1), 60, "the worker runs")
-    old = processes(worker)
+    old = wait_until(lambda: len(processes(worker)) >= 3 and processes(worker), 60, "its zygote is there")
     os.kill(old[2], signal.SIGKILL)
     project.send([{"type": "boxed", "id": f"after{i}", "body": {}} for i in range(50)])
     wait_until(ended(project, 51), 60, lambda: f"all are done: {worker.log_tail()}")

@@ -9,6 +9,7 @@ import time
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
 from bidetest import ledger  # noqa: E402
+from bidetest.console import LocalConsole  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.waiting import wait_until  # noqa: E402
 
@@ -83,7 +84,9 @@ def a_signal_lets_what_runs_finish(project):
     worker = project.worker()
     rows = [{"type": "probe", "id": f"slow{number}", "body": {"until": "go"}} for number in range(2)]
     sent = project.send(rows + [{"type": "probe", "id": f"quick{number}", "body": {}} for number in range(40)])
+    console = LocalConsole(project, worker)
     wait_until(lambda: project.queue("default")["ready"] == 0, 60, "all are in hand")
+    wait_until(lambda: console.handler("probe")["running"] == 2, 60, "two of them run")
     worker.process.terminate()
     wait_until(lambda: "worker draining" in worker.log_text(), 60, worker.log_tail)
     project.release()

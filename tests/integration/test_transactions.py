@@ -57,7 +57,7 @@ def every_end(project):
     wait_until(lambda: len(orders.ran()) >= 2 and len(project.dead()) == 1, 60, lambda: f"{project.status()} {worker.log_tail()}")
     letter, = project.dead()
     expect((letter["id"], letter["reason"], letter["attempts"]) == ("transaction:o4", "unresolved", 3), letter)
-    expect(f"{unresolved} 1" in orders.console.metrics_text(), "one is counted")
+    wait_until(lambda: f"{unresolved} 1" in orders.console.metrics_text(), 60, "one is counted")
     orders.decides_by_hand("o4")
     conflicts(client)
     expect(sorted(line["id"] for line in orders.ran()) == ["o0", "o2", "o4"], orders.ran())
@@ -147,7 +147,7 @@ def the_page_is_right(project):
     expect(project.config.exists() and (project.dir / "tasks.py").exists() and (project.dir / "shop.py").exists(), "the page's files")
     shutil.copy(ROOT / "sdk" / "python" / "bide.py", project.dir)
     worker = project.worker()
-    wait_until(lambda: (project.dir / "send.sock").exists(), 60, lambda: worker.log_tail())
+    wait_until(lambda: "worker started" in worker.log_text(), 60, lambda: worker.log_tail())
     for arguments in (("order-42",), ("order-43", "--dies")):
         subprocess.run(["/usr/bin/python3", "shop.py", *arguments], cwd=project.dir, env={**os.environ, "BIDE_URL": f"unix:{project.dir}/send.sock"}, timeout=120, check=True)
     wait_until(lambda: "ships order-42" in worker.log.read_text() and "ships order-43" in worker.log.read_text(), 60, lambda: worker.log_tail())

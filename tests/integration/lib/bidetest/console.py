@@ -112,7 +112,7 @@ class Console:
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=120)
         self.path = str(path)
 
     def connect(self):
@@ -122,13 +122,14 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class LocalConsole(Console):
-    """A worker's console by its Unix socket, which asks for no token."""
+    """A worker's console by its Unix socket, which asks for no token. It answers: a socket that is there need not be listened to yet."""
 
     def __init__(self, project, worker):
         name = f"{project.name_space}-*.{worker.pid}.sock"
         found = wait_until(lambda: [path for folder in FOLDERS for path in folder.glob(name)], 60,
                            lambda: f"{name} is there: {worker.log_tail()}")
         self.path, self.token, self.host = found[0], None, "localhost"
+        wait_until(self.answers, 60, lambda: f"{name} answers: {worker.log_tail()}")
 
     def connection(self):
         return UnixConnection(self.path)
