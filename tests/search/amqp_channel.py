@@ -26,6 +26,7 @@ class Channel:
         """What a new channel begins with."""
         self.unacked = {}  # delivery tag -> message id
         self.acked = collections.deque()  # (when, message id): lately
+        self.confirmed = collections.deque()  # the same of what the client was told
         self.next_publish = self.next_forwarded = 0  # 0: confirms were not asked for
         self.of_server = {}  # the server's number -> the client's
         self.open = {}  # the client's number -> (message id, forwarded)
@@ -46,10 +47,20 @@ class Channel:
         self.windows().update(identity for identity in self.unacked.values()
                               if identity and not (looks and not published["replay", identity]))
         self.windows().update(identity for identity, forwarded in self.open.values() if forwarded and identity)
-        since = time.monotonic() - self.connection.proxy.lost_acks_s
         if not well:
-            self.windows().update(identity for when, identity in self.acked if when > since and identity)
+            self.windows().update(self.lately(self.acked))
+        if self.connection.client_left_unread():
+            self.windows().update(self.lately(self.confirmed))
         self.forget()
+
+    def note_lately(self, events, identity):
+        events.append((time.monotonic(), identity))
+        while events[0][0] < time.monotonic() - self.connection.proxy.lost_acks_s:
+            events.popleft()
+
+    def lately(self, events):
+        since = time.monotonic() - self.connection.proxy.lost_acks_s
+        return [identity for when, identity in events if when > since and identity]
 
     def note_sent(self, unit, forwarded):
         self.number = unit.channel
@@ -81,12 +92,9 @@ class Channel:
     def note_settled(self, unit):
         multiple = unit.name != "basic.reject" and unit.multiple
         tags = [tag for tag in self.unacked if not unit.tag or tag <= unit.tag] if multiple else [unit.tag]
-        now = time.monotonic()
         for tag in tags:
             if tag in self.unacked:
-                self.acked.append((now, self.unacked.pop(tag)))
-        while self.acked and self.acked[0][0] < now - self.connection.proxy.lost_acks_s:
-            self.acked.popleft()
+                self.note_lately(self.acked, self.unacked.pop(tag))
 
     def note_received(self, unit):
         if unit.name in ("basic.deliver", "basic.get-ok"):
@@ -98,7 +106,9 @@ class Channel:
     # ---- confirms ----
 
     def take_confirm(self, unit):
-        """The server's, in the client's numbers; whether the connection is to be cut instead."""
+        """The server's, in the client's numbers; whether the connection is to be cut instead. What nobody hears stays in flight."""
+        if self.connection.client_has_gone():
+            return False
         numbers = [n for n in self.of_server if n <= unit.tag] if unit.multiple else [unit.tag]
         mine = sorted(self.of_server.pop(n) for n in numbers if n in self.of_server)
         if self.cut_at in mine:
@@ -134,11 +144,14 @@ class Channel:
         out = b"".join(self.one_confirm(number, good) for number, good in confirms if not (gather and good))
         if gather:
             out += self.gathered({number for number, good in confirms if good})
-        for number, _ in confirms:
-            self.open.pop(number, None)
+        if self.connection.client_has_gone():
+            return
+        for number, good in confirms:
+            identity, _ = self.open.pop(number, (None, False))
             self.refused.discard(number)
-        if not self.connection.to_client.transport.is_closing():
-            self.connection.to_client.write(out)
+            if good:
+                self.note_lately(self.confirmed, identity)
+        self.connection.to_client.write(out)
 
     def one_confirm(self, number, good, multiple=False):
         if good:

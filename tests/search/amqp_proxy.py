@@ -9,6 +9,7 @@ What it keeps, for the books:
 
 import asyncio
 import collections
+import select
 import threading
 import time
 
@@ -156,6 +157,22 @@ class Connection:
     @staticmethod
     def has_failed(pump):
         return not pump.cancelled() and pump.exception() is not None
+
+    def client_has_gone(self):
+        """It has closed its connection, or that was cut: nobody hears what the server still says."""
+        return self.to_client.transport.is_closing() or self.kernel_says(select.POLLRDHUP)
+
+    def client_left_unread(self):
+        """It closed its connection before it had read all: its kernel says so by a reset."""
+        if self.to_client.transport.is_closing():
+            return self.from_client.exception() is not None
+        return self.kernel_says(select.POLLHUP | select.POLLERR)
+
+    def kernel_says(self, events):
+        """Sooner than we read it."""
+        poll = select.poll()
+        poll.register(self.to_client.get_extra_info("socket").fileno(), events)
+        return any(said & events for _, said in poll.poll(0))
 
     def abort(self):
         self.to_client.transport.abort()

@@ -6,6 +6,7 @@ import types
 import unittest
 
 import amqp_channel
+import amqp_faults
 from amqp_frames import Reader, method
 
 
@@ -14,7 +15,6 @@ class Pipe:
 
     def __init__(self):
         self.data = b""
-        self.transport = types.SimpleNamespace(is_closing=lambda: False)
 
     def write(self, data):
         self.data += data
@@ -35,7 +35,9 @@ class Channels(unittest.TestCase):
                                            delivered=collections.Counter(), lost_acks_s=3.0)
         self.client = Pipe()
         self.channel = amqp_channel.Channel(types.SimpleNamespace(
-            proxy=self.proxy, role="courier", moves=False, to_client=self.client, to_server=Pipe()))
+            proxy=self.proxy, role="courier", moves=False, to_client=self.client, to_server=Pipe(),
+            client_has_gone=lambda: self.gone, client_left_unread=lambda: self.unread, later=lambda seconds, action: None))
+        self.gone = self.unread = False
         self.channel.note_sent(unit("confirm.select"), forwarded=True)
 
     def publish(self, *identities, forwarded=True):
@@ -73,6 +75,25 @@ class Channels(unittest.TestCase):
         self.channel.note_sent(unit("basic.ack", tag=1), forwarded=True)
         self.channel.end()
         self.assertEqual(self.proxy.windows, {"open": 1, "in hand": 1, "acknowledged": 1})
+
+    def test_a_confirm_that_nobody_hears(self):
+        """The server's comes when the client has gone, or it is held here until then."""
+        self.publish("heard", "late", "held")
+        self.channel.take_confirm(unit("basic.ack", tag=1))
+        self.channel.hold_confirms(amqp_faults.Fault("late"))
+        self.channel.take_confirm(unit("basic.ack", tag=3))
+        self.gone = True
+        self.channel.take_confirm(unit("basic.ack", tag=2))
+        self.channel.release_confirms(amqp_faults.Fault("late"))
+        self.channel.end()
+        self.assertEqual(self.proxy.windows, {"late": 1, "held": 1})
+
+    def test_a_confirm_that_the_client_left_unread(self):
+        self.publish("a", "b")
+        self.channel.take_confirm(unit("basic.ack", tag=2, multiple=True))
+        self.unread = True
+        self.channel.end()
+        self.assertEqual(self.proxy.windows, {"a": 1, "b": 1})
 
     def test_all_acknowledged_before_a_good_end(self):
         self.channel.unacked.update({1: "a", 2: "b"})

@@ -1,5 +1,6 @@
 """Faults of workers: killed, stopped, reloaded, drained, paused, quiet. The worker of chance < 0.5 is the first."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -36,11 +37,15 @@ class Once:
     def __init__(self, action):
         self.action, self.lock = action, threading.Lock()
 
-    def __call__(self):
-        with self.lock:
+    def __call__(self, wait=True):
+        """`wait`: for the end, where another thread is doing it just now."""
+        if not self.lock.acquire(blocking=wait):
+            return
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.lock.release)
             action, self.action = self.action, None
-        if action:
-            action()
+            if action:
+                action()
 
 
 class Undoing:
@@ -60,8 +65,9 @@ class Undoing:
     def undo_all(self):
         with self.undo_lock:
             undo, self.undo = self.undo, []
-        for once in undo:
-            once()
+        for wait in (False, True):  # what is under way may need what comes after it
+            for once in undo:
+                once(wait)
 
 
 class Workers(Undoing):
