@@ -11,12 +11,12 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0] + "/lib")
+from bidetest.console import free_port  # noqa: E402
 from bidetest.harness import expect, main  # noqa: E402
 from bidetest.process import die_with_parent, start  # noqa: E402
 from bidetest.project import BUILD, ROOT  # noqa: E402
@@ -25,12 +25,6 @@ from bidetest.waiting import pace, wait_until  # noqa: E402
 RATE, FLOWING_S = 100, 7
 JOURNAL, RETRIED, HOPELESS = RATE * FLOWING_S, 6, 4
 BODY = '{"order":12345678901234567890,"note":"<img src=x onerror=alert(1)>"}'
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def command(arguments, cwd, seconds, what):

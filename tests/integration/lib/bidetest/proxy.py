@@ -18,6 +18,7 @@ class Proxy:
         self.flowing.set()
         self.lock = threading.Lock()
         self.sockets = []  # both ends of each connection
+        self.cuts = 0  # how often all were cut
         self.allowed = None  # bytes that still pass before the connection that carries the last is cut; None: all
         self.truncated = 0  # how many were cut so
         self.pieces = 0  # how many have come, in both directions
@@ -44,6 +45,7 @@ class Proxy:
 
     def connect(self, client):
         self.flowing.wait()
+        cuts = self.cuts
         try:
             server = socket.create_connection(("127.0.0.1", self.target))
         except OSError:
@@ -52,7 +54,12 @@ class Proxy:
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self.lock:
-            self.sockets += [client, server]
+            is_cut = self.cuts > cuts  # while it was made, it may be to where the target was before
+            self.sockets += [] if is_cut else [client, server]
+        if is_cut:
+            client.close()
+            server.close()
+            return
         threading.Thread(target=self.pump, args=(client, server), daemon=True).start()
         self.pump(server, client)
 
@@ -115,6 +122,7 @@ class Proxy:
         """All connections end, on both sides."""
         with self.lock:
             ends, self.sockets = self.sockets, []
+            self.cuts += 1
         for end in ends:
             try:
                 end.shutdown(socket.SHUT_RDWR)
