@@ -41,6 +41,7 @@ def runs_and_says(project):
     worker = project.worker("--log-level", "debug")
     wait_until(lambda: {line["id"] for line in done(project)} >= {"one", "two", "fails"} and len(project.dead()) == 1, 60,
                lambda: f"{project.journal()} {worker.log_tail()}")
+    wait_until(lambda: '"text":"hello there"' in worker.log_text(), 60, worker.log_tail)
     log = [json.loads(line) for line in worker.log_text().splitlines() if line.startswith("{")]
     printed = [line for line in log if line["message"] == "program printed"]
     expect(any(line["text"] == "hello there" and line["ids"] == "one" for line in printed), f"{printed}")
