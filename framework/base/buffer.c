@@ -1,13 +1,11 @@
 #include "base/buffer.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/visible.h"
 
 static char empty_text[1];
 
@@ -98,74 +96,6 @@ void bide_buffer_format(struct bide_buffer *buffer, const char *format, ...)
     vsnprintf(to, (size_t)length + 1, format, args);
     va_end(args);
     buffer->size += (size_t)length;
-}
-
-static void json_escape(struct bide_buffer *buffer, unsigned char c)
-{
-    static const char shorthand[] = "\b"
-                                    "b"
-                                    "\f"
-                                    "f"
-                                    "\n"
-                                    "n"
-                                    "\r"
-                                    "r"
-                                    "\t"
-                                    "t"
-                                    "\"\""
-                                    "\\\\";
-    for (size_t i = 0; i + 1 < sizeof shorthand; i += 2)
-        if ((unsigned char)shorthand[i] == c) {
-            bide_buffer_add(buffer, (char[]){'\\', shorthand[i + 1]}, 2);
-            return;
-        }
-    bide_buffer_format(buffer, "\\u%04x", c);
-}
-
-/* How many bytes of `text` a JSON string holds unchanged. */
-static size_t plain_run(const char *text, size_t size)
-{
-    size_t i = 0, length;
-    while (i < size && text[i] != '"' && text[i] != '\\' &&
-           bide_visible_character(text + i, size - i, &length) > 0)
-        i += length;
-    return i;
-}
-
-void bide_buffer_json(struct bide_buffer *buffer, const char *text, size_t size)
-{
-    if (!text) {
-        bide_buffer_text(buffer, "null");
-        return;
-    }
-    bide_buffer_char(buffer, '"');
-    for (size_t i = 0, length; i < size; i += length) {
-        size_t plain = plain_run(text + i, size - i);
-        bide_buffer_add(buffer, text + i, plain);
-        i += plain;
-        if (i == size)
-            break;
-        bide_visible_character(text + i, size - i, &length);
-        if (length == 1 && (unsigned char)text[i] < 0x80)
-            json_escape(buffer, (unsigned char)text[i]);
-        else
-            bide_visible_escape(buffer, text + i, length);
-    }
-    bide_buffer_char(buffer, '"');
-}
-
-void bide_buffer_json_number(struct bide_buffer *buffer, double number)
-{
-    char text[32];
-    if (!isfinite(number)) {
-        bide_buffer_text(buffer, "null"); /* JSON has no infinities and no NaN */
-        return;
-    }
-    snprintf(text, sizeof text, "%.6g", number);
-    for (char *at = text; *at; at++) /* the locale may have another decimal point */
-        if (!strchr("0123456789+-e", *at))
-            *at = '.';
-    bide_buffer_text(buffer, text);
 }
 
 char *bide_buffer_take(struct bide_buffer *buffer)

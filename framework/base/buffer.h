@@ -27,10 +27,6 @@ void bide_buffer_add(struct bide_buffer *buffer, const void *bytes, size_t size)
 void bide_buffer_text(struct bide_buffer *buffer, const char *text);
 void bide_buffer_char(struct bide_buffer *buffer, char c);
 void bide_buffer_format(struct bide_buffer *buffer, const char *format, ...) BIDE_PRINTF(2, 3);
-/* Appends a JSON string with its quotes; bytes that are not valid UTF-8 become U+FFFD, NULL becomes null. */
-void bide_buffer_json(struct bide_buffer *buffer, const char *text, size_t size);
-/* Appends a JSON number of six digits, in any locale; null if it is not finite. */
-void bide_buffer_json_number(struct bide_buffer *buffer, double number);
 /* Makes room for `more` bytes behind the content. Returns where to write them, or NULL; then add them to
  * `size`. */
 char *bide_buffer_reserve(struct bide_buffer *buffer, size_t more);

@@ -1,4 +1,4 @@
-/* base/json.h: writes the members of a JSON object or array; it adds the commas itself.
+/* base/json.h: writes JSON. For the members of an object or array it adds the commas itself.
  *
  * The caller writes the brackets ('{', '['), after bide_json_name where the object or array is itself a
  * member or an element. Thread-safety: as the buffer. */
@@ -9,6 +9,11 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+
+/* A string with its quotes; bytes that are not valid UTF-8 become U+FFFD, NULL becomes null. No comma. */
+void bide_json_quote(struct bide_buffer *to, const char *text, size_t size);
+/* A number of six digits, in any locale; null if it is not finite. No comma. */
+void bide_json_digits(struct bide_buffer *to, double number);
 
 /* Writes "name": in front of a value that the caller appends; name NULL: only the comma. */
 void bide_json_name(struct bide_buffer *to, const char *name);

@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/units.h"
 #include "base/visible.h"
 
@@ -29,14 +30,14 @@ static const char *const level_names[] = {"debug", "info", "warn", "error", "off
 static void add_json_field(struct bide_buffer *line, const bide_log_field *field)
 {
     bide_buffer_char(line, ',');
-    bide_buffer_json(line, field->name, strlen(field->name));
+    bide_json_quote(line, field->name, strlen(field->name));
     bide_buffer_char(line, ':');
     if (field->kind == BIDE_LOG_STR)
-        bide_buffer_json(line, field->str, field->str ? strlen(field->str) : 0);
+        bide_json_quote(line, field->str, field->str ? strlen(field->str) : 0);
     else if (field->kind == BIDE_LOG_INT)
         bide_buffer_format(line, "%" PRId64, field->integer);
     else
-        bide_buffer_json_number(line, field->number);
+        bide_json_digits(line, field->number);
 }
 
 static void add_json_line(struct bide_buffer *line, bide_log_level level, const char *time, const char *text,
@@ -44,7 +45,7 @@ static void add_json_line(struct bide_buffer *line, bide_log_level level, const 
 {
     bide_buffer_format(
         line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", time, bide_log_level_name(level));
-    bide_buffer_json(line, text, strlen(text));
+    bide_json_quote(line, text, strlen(text));
     for (; fields && fields->kind != BIDE_LOG_END; fields++)
         add_json_field(line, fields);
     bide_buffer_text(line, "}\n");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/units.h"
 #include "config/options.h"
 
@@ -82,7 +83,7 @@ static void add_value(struct bide_buffer *to, const struct bide_option *option, 
         bide_buffer_text(to, *(const bool *)at ? "true" : "false");
         break;
     case BIDE_OPTION_FRACTION:
-        bide_buffer_json_number(to, *(const double *)at);
+        bide_json_digits(to, *(const double *)at);
         break;
     case BIDE_OPTION_DURATION:
         add_duration(to, *(const int64_t *)at);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/base64.h"
+#include "base/json.h"
 #include "base/suggest.h"
 #include "base/units.h"
 #include "base/utf8.h"
@@ -381,7 +382,7 @@ static void add_given(struct bide_buffer *to, const struct bide_message *message
         if (!*text && i != BIDE_FIELD_content_type)
             continue;
         bide_buffer_format(to, "\"%s\":", field->name);
-        bide_buffer_json(to, text, strlen(text));
+        bide_json_quote(to, text, strlen(text));
         bide_buffer_char(to, ',');
     }
 }
@@ -392,14 +393,14 @@ void bide_envelope_add_content(struct bide_buffer *to, const struct bide_message
     bide_buffer_text(to, "\"headers\":{");
     for (size_t i = 0; i < message->n_headers; i++) {
         bide_buffer_text(to, i ? "," : "");
-        bide_buffer_json(to, message->headers[i].name, strlen(message->headers[i].name));
+        bide_json_quote(to, message->headers[i].name, strlen(message->headers[i].name));
         bide_buffer_char(to, ':');
-        bide_buffer_json(to, message->headers[i].value, strlen(message->headers[i].value));
+        bide_json_quote(to, message->headers[i].value, strlen(message->headers[i].value));
     }
     bide_buffer_text(to, "},");
     if (bide_utf8_valid(message->body, message->body_size)) {
         bide_buffer_text(to, "\"body\":");
-        bide_buffer_json(to, message->body, message->body_size);
+        bide_json_quote(to, message->body, message->body_size);
     } else {
         bide_buffer_text(to, "\"body_base64\":\"");
         bide_base64_encode(to, message->body, message->body_size);

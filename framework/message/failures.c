@@ -43,7 +43,7 @@ static void write_one(struct bide_buffer *to, const struct bide_failure *failure
     bide_json_int(to, "attempt", failure->attempt);
     bide_json_int(to, "at_ms", failure->at_ms);
     bide_json_name(to, "error");
-    bide_buffer_json(to, error, strlen(error));
+    bide_json_quote(to, error, strlen(error));
     bide_buffer_char(to, '}');
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "base/json.h"
 #include "base/names.h"
 #include "base/utf8.h"
 #include "message/envelope.h"
@@ -41,7 +42,7 @@ static void check_there_and_back(const struct bide_message *message)
     bide_error error;
     bide_buffer_init(&line);
     bide_buffer_text(&line, "{\"type\":");
-    bide_buffer_json(&line, message->type, strlen(message->type));
+    bide_json_quote(&line, message->type, strlen(message->type));
     bide_buffer_char(&line, ',');
     bide_envelope_add_content(&line, message);
     bide_buffer_char(&line, '}');

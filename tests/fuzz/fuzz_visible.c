@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/utf8.h"
 #include "base/visible.h"
 #include "bide/error.h"
@@ -36,7 +37,7 @@ static void check_json(const char *text, size_t size)
 {
     struct bide_buffer json;
     bide_buffer_init(&json);
-    bide_buffer_json(&json, text, size);
+    bide_json_quote(&json, text, size);
     HOLDS(!has_unseen(json.bytes, json.size, false));
     json_t *value = json_loadb(json.bytes, json.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     HOLDS(value);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/buffer.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 static void empty_is_text(void **state)
@@ -83,7 +84,7 @@ static bool build(void *user)
     bide_buffer_init(&buffer);
     for (int i = 0; i < 500; i++)
         bide_buffer_format(&buffer, "%d,", i);
-    bide_buffer_json(&buffer, "\x01\"", 2);
+    bide_json_quote(&buffer, "\x01\"", 2);
     bool done = !buffer.failed;
     char *taken = bide_buffer_take(&buffer);
     assert_true(done == (taken != NULL));
@@ -141,7 +142,7 @@ static void json_text(const char *text, size_t size, const char *wanted)
 {
     struct bide_buffer buffer;
     bide_buffer_init(&buffer);
-    bide_buffer_json(&buffer, text, size);
+    bide_json_quote(&buffer, text, size);
     assert_string_equal(buffer.bytes, wanted);
     bide_buffer_release(&buffer);
 }
@@ -171,7 +172,7 @@ static void json_any_bytes_parse(void **state)
             text[j] = (char)(next_random(&random) >> (next_random(&random) % 8)); /* low bytes more often */
         struct bide_buffer buffer;
         bide_buffer_init(&buffer);
-        bide_buffer_json(&buffer, text, size);
+        bide_json_quote(&buffer, text, size);
         json_error_t error;
         json_t *value = json_loadb(buffer.bytes, buffer.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
         if (!json_is_string(value))
@@ -196,7 +197,7 @@ static void json_numbers(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct bide_buffer buffer;
         bide_buffer_init(&buffer);
-        bide_buffer_json_number(&buffer, rows[i].number);
+        bide_json_digits(&buffer, rows[i].number);
         assert_string_equal(buffer.bytes, rows[i].wanted);
         bide_buffer_release(&buffer);
     }

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/utf8.h"
 
 /* Writes a value that is not text as a list of its bytes. */
@@ -10,7 +11,7 @@ static void write_value(struct bide_buffer *to, const char *value)
 {
     size_t size = strlen(value);
     if (bide_utf8_valid(value, size)) {
-        bide_buffer_json(to, value, size);
+        bide_json_quote(to, value, size);
         return;
     }
     for (size_t i = 0; i < size; i++)
@@ -24,7 +25,7 @@ static void write_headers(struct bide_buffer *to, const struct bide_message *mes
     for (size_t i = 0; i < message->n_headers; i++) {
         const struct bide_header *header = &message->headers[i];
         bide_buffer_char(to, i == 0 ? '{' : ',');
-        bide_buffer_json(to, header->name, strlen(header->name));
+        bide_json_quote(to, header->name, strlen(header->name));
         bide_buffer_char(to, ':');
         write_value(to, header->value);
     }
