@@ -77,6 +77,8 @@ struct bide_rmq_admin {
     size_t n_lanes;
 };
 
+/* ---- asking.c ---- */
+
 /* Makes sure that the connection works and its channel for questions is open. */
 bide_code bide_rmq_admin_ready(struct bide_rmq_admin *admin, bide_error *error);
 /* How many messages are ready in a queue (-1: it does not exist), and how many consumers it has. */

@@ -6,14 +6,6 @@
 enum { RETURN_MS = 2000, RETURN_STEP_MS = 2, ACKS_MAX = 16 };
 enum { ALL = 0 }; /* tag 0 with `multiple`: all in hand that came by the channel */
 
-amqp_channel_t bide_rmq_channel_of(const struct bide_rmq_admin *admin, size_t source)
-{
-    for (size_t i = 0; i < admin->n_lanes; i++)
-        if (admin->lanes[i] == source)
-            return (amqp_channel_t)(BIDE_RMQ_LETTERS + i);
-    return 0;
-}
-
 /* An earlier question may have ended the connection. */
 static bide_code check_link(const struct bide_rmq_admin *admin, bide_error *error)
 {
