@@ -48,28 +48,14 @@ static void make_room(struct bide_rmq_receiver *receiver, size_t channel)
     bide_rmq_receiver_apply_limits(receiver);
 }
 
-/* Adds room without end to a limit of 0, or to consumers that are gone. */
-size_t bide_rmq_receiver_room(struct bide_rmq_receiver *receiver, size_t channel, size_t limit)
+void bide_rmq_early_begun(struct bide_rmq_receiver *receiver, size_t channel, size_t bytes)
 {
-    struct bide_rmq_early *early = early_of(receiver, channel);
-    if (limit == 0 || receiver->inbound.channels[channel].limit == 0)
-        early->room = 0;
-    return early->room;
-}
-
-void bide_rmq_receiver_plan(struct bide_rmq_receiver *receiver, struct bide_rmq_delivery *delivery)
-{
-    const struct bide_settlement on = {.delivery = &delivery->base, .verdict = BIDE_VERDICT_RELEASE};
-    size_t channel = bide_rmq_delivery_channel(delivery), bytes = delivery->charge;
-    delivery->is_early = true;
-    if (!bide_rmq_receiver_publish(receiver, &on))
-        return;
     early_of(receiver, channel)->n++;
     receiver->early_bytes += bytes;
     make_room(receiver, channel);
 }
 
-void bide_rmq_receiver_planned(struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery)
+void bide_rmq_early_ended(struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery)
 {
     early_of(receiver, bide_rmq_delivery_channel(delivery))->n--;
     receiver->early_bytes -= delivery->charge;
@@ -87,7 +73,7 @@ static bool is_crowded(
                                                   others + 2 * receiver->limits[delivery->base.queue];
 }
 
-bool bide_rmq_receiver_is_surplus(
+bool bide_rmq_early_is_surplus(
     struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery, bool is_early)
 {
     struct bide_rmq_early *early = early_of(receiver, bide_rmq_delivery_channel(delivery));

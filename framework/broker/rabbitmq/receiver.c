@@ -10,7 +10,7 @@
  * for the run. */
 enum { PATIENCE_SHARE = 3 };
 
-enum { STUCK_MAX = 1000, EXACT_LIMIT = 8, READ_SHARE = 4, READ_LEAST = 16, READ_SPARE = 2 };
+enum { READ_SHARE = 4, READ_LEAST = 16, READ_SPARE = 2 };
 
 /* Many messages arrive in packets of a few each, and waking up for each packet costs more than handling its
  * messages. So while more than FLOOD_PER_MS arrive, the receiver looks only every FLOOD_REST_US, as network
@@ -24,26 +24,21 @@ static int64_t now_us(const struct bide_rmq_receiver *receiver)
 
 /* ---- incoming messages ---- */
 
-static void add_ready(struct bide_rmq_receiver *receiver, struct bide_rmq_delivery *delivery)
-{
-    delivery->next = NULL;
-    *receiver->ready_end = delivery;
-    receiver->ready_end = &delivery->next;
-}
-
-/* Do stuck deliveries fill the whole budget already? Then messages of a channel that has stuck ones are
- * returned to the broker; the other channels still have the whole budget. */
-static bool is_glutted(const struct bide_rmq_receiver *receiver, size_t channel)
-{
-    size_t most = receiver->settings->max_in_flight;
-    return most && receiver->inbound.aside >= most && bide_rmq_courier_stuck(receiver->courier, channel) > 0;
-}
-
 /* How early a delivery may be handed out. One from the work queue takes a place of the limit meanwhile, so it
  * waits for its due time in the landing queue unless that is not worth a hop; from the later queue none is.
  */
 static const int64_t most_early_ms[BIDE_RMQ_PARTS] = {
     [BIDE_RMQ_WORK] = 20, [BIDE_RMQ_LANDING] = BIDE_RMQ_LANDING_MS, [BIDE_RMQ_LATER] = INT64_MIN};
+
+/* Takes an early message over: the courier publishes it to where it waits for its due time. */
+static void plan(struct bide_rmq_receiver *receiver, struct bide_rmq_delivery *delivery)
+{
+    const struct bide_settlement on = {.delivery = &delivery->base, .verdict = BIDE_VERDICT_RELEASE};
+    size_t channel = bide_rmq_delivery_channel(delivery), bytes = delivery->charge;
+    delivery->is_early = true;
+    if (bide_rmq_receiver_publish(receiver, &on))
+        bide_rmq_early_begun(receiver, channel, bytes);
+}
 
 /* Sorts a delivery that was read, before the user sees it: returned, published to where it waits, or
  * ready. */
@@ -54,111 +49,19 @@ static void on_delivery(void *owner, struct bide_rmq_delivery *delivery)
     bool is_early = !delivery->base.defect && early_ms > most_early_ms[delivery->part];
     if (delivery->part == BIDE_RMQ_LANDING)
         bide_rmq_receiver_ask_workers(receiver, delivery->base.queue);
-    if (receiver->stopping || is_glutted(receiver, bide_rmq_delivery_channel(delivery)) ||
-        bide_rmq_receiver_is_surplus(receiver, delivery, is_early)) {
+    if (receiver->stopping || bide_rmq_receiver_is_glutted(receiver, bide_rmq_delivery_channel(delivery)) ||
+        bide_rmq_early_is_surplus(receiver, delivery, is_early)) {
         bide_rmq_inbound_return(&receiver->inbound, delivery);
         bide_rmq_delivery_destroy(delivery);
     } else if (is_early) {
-        bide_rmq_receiver_plan(receiver, delivery);
+        plan(receiver, delivery);
     } else {
         delivery->base.is_done = delivery->is_redelivered && bide_rmq_acked_find(&receiver->acked, delivery);
-        add_ready(receiver, delivery);
-    }
-}
-
-static struct bide_rmq_delivery *take_ready(struct bide_rmq_receiver *receiver)
-{
-    struct bide_rmq_delivery *delivery = receiver->ready;
-    if (!delivery)
-        return NULL;
-    receiver->ready = delivery->next;
-    if (!receiver->ready)
-        receiver->ready_end = &receiver->ready;
-    return delivery;
-}
-
-/* Returns deliveries that were read but not handed out; drops those of lost connections. */
-static void return_ready(struct bide_rmq_receiver *receiver)
-{
-    for (struct bide_rmq_delivery *delivery; (delivery = take_ready(receiver));) {
-        if (bide_rmq_inbound_is_current(&receiver->inbound, delivery))
-            bide_rmq_inbound_return(&receiver->inbound, delivery);
-        bide_rmq_delivery_destroy(delivery);
-    }
-}
-
-/* Drops the ready deliveries of a connection or channel that has ended: the broker hands them out again. */
-void bide_rmq_receiver_drop_stale(struct bide_rmq_receiver *receiver)
-{
-    struct bide_rmq_delivery *delivery = receiver->ready;
-    receiver->ready = NULL;
-    receiver->ready_end = &receiver->ready;
-    for (struct bide_rmq_delivery *next; delivery; delivery = next) {
-        next = delivery->next;
-        if (bide_rmq_inbound_is_current(&receiver->inbound, delivery))
-            add_ready(receiver, delivery);
-        else
-            bide_rmq_delivery_destroy(delivery);
+        bide_rmq_receiver_add_ready(receiver, delivery);
     }
 }
 
 /* ---- limits ---- */
-
-/* Is the wanted limit so different that a new consumer is worth its cost? Small limits are kept exactly,
- * larger ones within a factor of two. */
-static bool is_far(size_t wanted, size_t present)
-{
-    if (wanted == present)
-        return false;
-    if (wanted == 0 || present == 0 || wanted < EXACT_LIMIT || present < EXACT_LIMIT)
-        return true;
-    return wanted >= 2 * present || wanted <= present / 2;
-}
-
-/* What is not due yet is taken in even while the user wants nothing (a pause), once it has begun. */
-static size_t limit_of(const struct bide_rmq_receiver *receiver, size_t channel)
-{
-    size_t queue = channel / BIDE_RMQ_PARTS, part = channel % BIDE_RMQ_PARTS;
-    if (part == BIDE_RMQ_WORK)
-        return receiver->limits[queue];
-    if (!receiver->has_begun[queue] || receiver->stopping)
-        return 0;
-    if (part == BIDE_RMQ_LATER)
-        return BIDE_RMQ_LATER_FIRST;
-    size_t share = bide_rmq_landed_share(receiver->sharing[queue].n_workers);
-    return share < receiver->settings->early_max ? share : receiver->settings->early_max;
-}
-
-/* Adds room for stuck deliveries, up to a bound, because they do not count. The room stays until the limit is
- * 0: a smaller limit would end consumers that have deliveries in hand, without need. Adds room for early
- * messages, too. */
-static size_t wanted_on(struct bide_rmq_receiver *receiver, size_t channel)
-{
-    size_t wanted = limit_of(receiver, channel);
-    struct bide_rmq_down *down = &receiver->downs[channel];
-    size_t stuck = bide_rmq_courier_stuck(receiver->courier, channel);
-    if (is_glutted(receiver, channel))
-        wanted = 0;
-    if (stuck > down->stuck)
-        down->stuck = stuck < STUCK_MAX ? stuck : STUCK_MAX;
-    if (wanted == 0)
-        down->stuck = 0;
-    return wanted + down->stuck + bide_rmq_receiver_room(receiver, channel, wanted);
-}
-
-void bide_rmq_receiver_apply_limits(struct bide_rmq_receiver *receiver)
-{
-    struct bide_rmq_inbound *inbound = &receiver->inbound;
-    if (!bide_rmq_inbound_is_open(inbound))
-        return;
-    for (size_t i = 0; i < inbound->n_channels; i++) {
-        if (inbound->channels[i].is_down)
-            continue;
-        size_t wanted = wanted_on(receiver, i);
-        if (is_far(wanted, inbound->channels[i].limit))
-            bide_rmq_inbound_consume(inbound, i, wanted);
-    }
-}
 
 static void obey_stuck(struct bide_rmq_receiver *receiver)
 {
@@ -254,7 +157,8 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
         bide_wakeup_drain(&receiver->wakeup);
         bide_rmq_receiver_collect(receiver);
         obey_stuck(receiver);
-        bide_rmq_receiver_note_workers(receiver);
+        if (bide_rmq_receiver_note_workers(receiver))
+            bide_rmq_receiver_apply_limits(receiver);
     }
     if (receiver->connector.is_busy || bide_rmq_receiver_needs_connection_us(receiver) == 0)
         bide_rmq_receiver_connect_again(receiver);
@@ -265,7 +169,7 @@ static bide_code receive(struct bide_receiver *base, struct bide_delivery **deli
         bide_rmq_courier_wake(receiver->courier);
     receiver->has_handed = false;
     size_t n = 0;
-    for (struct bide_rmq_delivery *delivery; n < max && (delivery = take_ready(receiver));)
+    for (struct bide_rmq_delivery *delivery; n < max && (delivery = bide_rmq_receiver_take_ready(receiver));)
         deliveries[n++] = &delivery->base;
     *ret_n = n;
     measure_flow(receiver, n);
@@ -310,7 +214,7 @@ static void stop(struct bide_receiver *base)
     for (size_t i = 0; i < receiver->settings->n_queues; i++)
         receiver->limits[i] = 0;
     bide_rmq_receiver_apply_limits(receiver);
-    return_ready(receiver);
+    bide_rmq_receiver_return_ready(receiver);
 }
 
 static void stats(const struct bide_receiver *base, struct bide_receiver_stats *ret_stats)
@@ -344,7 +248,7 @@ static void destroy(struct bide_receiver *base)
         if (bide_rmq_inbound_is_open(&receiver->inbound) &&
             bide_rmq_inbound_flush(&receiver->inbound, &error) == BIDE_OK) /* the last acknowledgements */
             bide_rmq_inbound_await_settled(&receiver->inbound);
-        for (struct bide_rmq_delivery *delivery; (delivery = take_ready(receiver));)
+        for (struct bide_rmq_delivery *delivery; (delivery = bide_rmq_receiver_take_ready(receiver));)
             bide_rmq_delivery_destroy(delivery);
         bide_rmq_inbound_release(&receiver->inbound);
     }

@@ -109,12 +109,22 @@ struct bide_rmq_receiver {
     struct bide_rmq_acked acked;
 };
 
-/* ---- receiver.c ---- */
+/* ---- receiver_limits.c ---- */
 
 /* Sets the consumers' limits as the user, the connection and the broker allow. */
 void bide_rmq_receiver_apply_limits(struct bide_rmq_receiver *receiver);
-/* Drops deliveries that were read but not handed out, of a connection or channel that has ended: the broker
- * hands them out again. */
+/* Do stuck deliveries fill the whole budget already? Then messages of a channel that has stuck ones are
+ * returned to the broker; the other channels still have the whole budget. */
+bool bide_rmq_receiver_is_glutted(const struct bide_rmq_receiver *receiver, size_t channel);
+
+/* ---- receiver_ready.c ---- */
+
+void bide_rmq_receiver_add_ready(struct bide_rmq_receiver *receiver, struct bide_rmq_delivery *delivery);
+/* The oldest, which the caller owns then; NULL: there are none. */
+struct bide_rmq_delivery *bide_rmq_receiver_take_ready(struct bide_rmq_receiver *receiver);
+/* Returns them to the broker; drops those of lost connections. */
+void bide_rmq_receiver_return_ready(struct bide_rmq_receiver *receiver);
+/* Drops those of a connection or channel that has ended: the broker hands them out again. */
 void bide_rmq_receiver_drop_stale(struct bide_rmq_receiver *receiver);
 
 /* ---- receiver_connect.c ---- */
@@ -151,22 +161,20 @@ size_t bide_rmq_receiver_unsettled(const struct bide_rmq_receiver *receiver);
 
 enum { BIDE_RMQ_LATER_FIRST = 16 };
 
-/* Takes an early message over, and publishes it to where it waits for its due time. */
-void bide_rmq_receiver_plan(struct bide_rmq_receiver *receiver, struct bide_rmq_delivery *delivery);
+/* An early message was handed to the courier: gives its channel more places where it needs them. */
+void bide_rmq_early_begun(struct bide_rmq_receiver *receiver, size_t channel, size_t bytes);
 /* The courier has given it back. */
-void bide_rmq_receiver_planned(struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery);
-/* How many places more than `limit` a channel has for early messages. */
-size_t bide_rmq_receiver_room(struct bide_rmq_receiver *receiver, size_t channel, size_t limit);
+void bide_rmq_early_ended(struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery);
 /* Should a delivery go back because it came only by the room for others? Closes the room then. */
-bool bide_rmq_receiver_is_surplus(
+bool bide_rmq_early_is_surplus(
     struct bide_rmq_receiver *receiver, const struct bide_rmq_delivery *delivery, bool is_early);
 
 /* ---- sharing.c ---- */
 
 /* Called when a landed message arrives: asks how many workers consume, if that was not asked lately. */
 void bide_rmq_receiver_ask_workers(struct bide_rmq_receiver *receiver, size_t queue);
-/* Takes the answers, and sets the limits by them. */
-void bide_rmq_receiver_note_workers(struct bide_rmq_receiver *receiver);
+/* Takes the answers. True: the share of some queue may be another one now (receiver_limits.c). */
+bool bide_rmq_receiver_note_workers(struct bide_rmq_receiver *receiver);
 
 /* ---- stalls.c ---- */
 

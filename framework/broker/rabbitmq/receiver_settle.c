@@ -94,7 +94,7 @@ void bide_rmq_receiver_collect(struct bide_rmq_receiver *receiver)
         bool is_current = bide_rmq_inbound_is_current(&receiver->inbound, posting->delivery);
         receiver->n_lost += posting->given_up || !is_current;
         if (posting->delivery->is_early)
-            bide_rmq_receiver_planned(receiver, posting->delivery);
+            bide_rmq_early_ended(receiver, posting->delivery);
         if (posting->settlement.verdict == BIDE_VERDICT_ACK && !posting->given_up)
             bide_rmq_acked_note(&receiver->acked, posting->delivery);
         if (is_current && posting->given_up) /* otherwise it stays in hand as long as this connection lasts */

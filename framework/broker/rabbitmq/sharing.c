@@ -55,8 +55,8 @@ void bide_rmq_receiver_ask_workers(struct bide_rmq_receiver *receiver, size_t qu
 }
 
 /* Takes the answers where all have come. One that was given while our own consumers changed does not count.
- */
-static void take_answers(struct bide_rmq_receiver *receiver, size_t queue)
+ * True where the number of workers is another one now. */
+static bool take_answers(struct bide_rmq_receiver *receiver, size_t queue)
 {
     struct bide_rmq_sharing *sharing = &receiver->sharing[queue];
     struct bide_rmq_consumers consumers[BIDE_RMQ_SHARING_PARTS];
@@ -64,19 +64,20 @@ static void take_answers(struct bide_rmq_receiver *receiver, size_t queue)
         size_t channel = queue * BIDE_RMQ_PARTS + parts[i];
         consumers[i].all = bide_rmq_courier_counted(receiver->courier, channel);
         if (consumers[i].all == BIDE_RMQ_UNCOUNTED)
-            return;
+            return false;
         consumers[i].own = sharing->own[i] == own_consumers(receiver, channel) ? sharing->own[i] : 0;
     }
     sharing->is_asking = false;
     size_t before = sharing->n_workers;
     sharing->n_workers = bide_rmq_workers_of(consumers, BIDE_RMQ_SHARING_PARTS, before);
-    if (sharing->n_workers != before)
-        bide_rmq_receiver_apply_limits(receiver);
+    return sharing->n_workers != before;
 }
 
-void bide_rmq_receiver_note_workers(struct bide_rmq_receiver *receiver)
+bool bide_rmq_receiver_note_workers(struct bide_rmq_receiver *receiver)
 {
+    bool has_changed = false;
     for (size_t i = 0; i < receiver->settings->n_queues; i++)
         if (receiver->sharing[i].is_asking)
-            take_answers(receiver, i);
+            has_changed |= take_answers(receiver, i);
+    return has_changed;
 }
