@@ -14,11 +14,15 @@ struct bide_sqlite_admin {
     bool said_missing; /* the log already says that there is no file */
 };
 
+/* ---- open.c ---- */
+
 /* Opens the file for one call. *ret_empty: there is no file yet, or it has no tables of this namespace. Fails
  * where there can be no file, because its folder is missing. */
 bide_code bide_sqlite_admin_open(
     struct bide_sqlite_admin *admin, enum bide_sqlite_access access, bool *ret_empty, bide_error *error);
 
+bide_code bide_sqlite_admin_stats(
+    struct bide_admin *base, struct bide_broker_stats *ret_stats, bide_error *error);
 bide_code bide_sqlite_dead_each(struct bide_admin *base, const struct bide_dead_filter *filter,
     bide_dead_visit *visit, void *user, bide_error *error);
 bide_code bide_sqlite_dead_retry(struct bide_admin *base, const struct bide_dead_filter *filter,
