@@ -15,8 +15,6 @@
 #define CACHE_KIB "1024"
 
 enum { FILE_MODE = 0660 }; /* before the umask */
-/* When checkpoint() tries, when it insists, and for how long. */
-enum { PAGES_TO_TRY = 1000, PAGES_TO_INSIST = 8000, INSIST_US = 50 * 1000 };
 
 static const char *const params[] = {"synchronous", NULL};
 
@@ -107,53 +105,7 @@ void bide_sqlite_file_clear(struct bide_sqlite_file *file)
     file->path = file->lock_path = file->name_space = NULL;
 }
 
-/* ---- waiting for other writers ---- */
-
-static void nap(void)
-{
-    /* A writer holds the file for about a millisecond: so short a nap wastes little of that. */
-    usleep(50);
-}
-
-static int wait_for_others(void *user, int times)
-{
-    struct bide_sqlite_file *file = user;
-    (void)times;
-    if (bide_mono_us(file->clock) >= file->busy_until_us)
-        return 0;
-    nap();
-    return 1;
-}
-
-enum { LINE_US = 50 * 1000, NO_LINE_US = 1000 * 1000 };
-
-/* Waits for the front place, but not for ever: the process that holds it may have been stopped (SIGSTOP). */
-static void take_front(struct bide_sqlite_file *file)
-{
-    int64_t now_us = bide_mono_us(file->clock), until_us = now_us + LINE_US;
-    if (now_us < file->no_line_until_us)
-        return;
-    while (!bide_sqlite_lock_try(&file->lock, BIDE_SQLITE_FRONT)) {
-        now_us = bide_mono_us(file->clock);
-        if (now_us >= file->busy_until_us)
-            return;
-        if (now_us >= until_us) {
-            file->no_line_until_us = now_us + NO_LINE_US;
-            return;
-        }
-        nap();
-    }
-}
-
 /* ---- opening ---- */
-
-static int note_pages(void *user, sqlite3 *db, const char *name, int pages)
-{
-    (void)db;
-    (void)name;
-    ((struct bide_sqlite_file *)user)->wal_pages = pages;
-    return SQLITE_OK;
-}
 
 /* Tries again while another process sets the mode too: SQLite does not wait for that itself. */
 static bide_code set_wal_mode(struct bide_sqlite_file *file, bide_error *error)
@@ -162,7 +114,7 @@ static bide_code set_wal_mode(struct bide_sqlite_file *file, bide_error *error)
         int result = sqlite3_exec(file->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
         if (result == SQLITE_OK)
             return BIDE_OK;
-        if (result != SQLITE_BUSY || !wait_for_others(file, 0))
+        if (result != SQLITE_BUSY || !bide_sqlite_wait_for_others(file))
             return bide_sqlite_fail(file, result, error);
     }
 }
@@ -212,11 +164,7 @@ static bide_code connect(struct bide_sqlite_file *file, enum bide_sqlite_access 
     bide_code code = identify(file, error); /* before the first read, which would create files beside it */
     if (code != BIDE_OK)
         return code;
-    sqlite3_busy_handler(file->db, wait_for_others, file);
-    sqlite3_wal_hook(file->db, note_pages, file);
-    file->wal_pages = file->checked_pages = 0;
-    file->insist_pages = PAGES_TO_INSIST;
-    file->synced = false;
+    bide_sqlite_turns_init(file);
     /* secure_delete off: Debian switches it on, and SQLite then overwrites every page that becomes empty. */
     return bide_sqlite_exec(file,
         "PRAGMA secure_delete = OFF; PRAGMA cache_size = -" CACHE_KIB "; PRAGMA synchronous = NORMAL; "
@@ -224,19 +172,49 @@ static bide_code connect(struct bide_sqlite_file *file, enum bide_sqlite_access 
         error);
 }
 
+/* Reads all in one read transaction: another process may be making the tables just now. */
+static bide_code check_tables(
+    struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
+{
+    bide_code code = bide_sqlite_exec(file, "SAVEPOINT look", error);
+    if (code != BIDE_OK)
+        return code;
+    code = file->tables->check(file, ret_schema, error);
+    (void)sqlite3_exec(file->db, "RELEASE look", NULL, NULL, NULL);
+    return code;
+}
+
+static bide_code make_tables(struct bide_sqlite_file *file, bide_error *error)
+{
+    /* If two processes come here, the second one finds the tables made: it checks again with the write lock
+     * held. */
+    int64_t wait_us = file->busy_until_us - bide_mono_us(file->clock);
+    bide_code code = bide_sqlite_begin(file, true, wait_us, error);
+    if (code != BIDE_OK)
+        return code;
+    enum bide_sqlite_schema schema;
+    code = check_tables(file, &schema, error);
+    if (code == BIDE_OK && schema != BIDE_SQLITE_CURRENT)
+        code = file->tables->make(file, error);
+    if (code == BIDE_OK)
+        return bide_sqlite_commit(file, error);
+    bide_sqlite_rollback(file);
+    return code;
+}
+
 static bide_code open_to_write(struct bide_sqlite_file *file, bide_error *error)
 {
     enum bide_sqlite_schema schema;
     bide_code code = connect(file, BIDE_SQLITE_WRITE, error);
     if (code == BIDE_OK)
-        code = bide_sqlite_schema_check(file, &schema, error);
+        code = check_tables(file, &schema, error);
     if (code == BIDE_OK)
         code = bide_sqlite_lock_open(
             &file->lock, file->lock_path, file->path, schema != BIDE_SQLITE_ABSENT, error);
     if (code == BIDE_OK)
         code = set_wal_mode(file, error);
     if (code == BIDE_OK && schema != BIDE_SQLITE_CURRENT)
-        code = bide_sqlite_schema_apply(file, error);
+        code = make_tables(file, error);
     return code;
 }
 
@@ -248,11 +226,11 @@ static bide_code open_to_read(
         return bide_fail(error, BIDE_E_NOT_FOUND, "%s: does not exist yet", file->path);
     bide_code code = connect(file, access_kind, error);
     if (code == BIDE_OK)
-        code = bide_sqlite_schema_check(file, &schema, error);
+        code = check_tables(file, &schema, error);
     if (code == BIDE_OK && schema == BIDE_SQLITE_ABSENT)
         code = bide_fail(error, BIDE_E_NOT_FOUND, "%s: nothing of bide's is in it yet", file->path);
     if (code == BIDE_OK && schema == BIDE_SQLITE_OLD && access_kind == BIDE_SQLITE_READ)
-        code = bide_sqlite_schema_apply(file, error);
+        code = make_tables(file, error);
     if (code == BIDE_OK)
         code = bide_sqlite_lock_open_to_look(&file->lock, file->lock_path, error);
     return code;
@@ -268,7 +246,7 @@ bide_code bide_sqlite_file_open(
         code = access == BIDE_SQLITE_WRITE ? open_to_write(file, error) : open_to_read(file, access, error);
         if (code != BIDE_OK)
             bide_sqlite_file_close(file);
-    } while (code != BIDE_OK && file->collided && wait_for_others(file, 0));
+    } while (code != BIDE_OK && file->collided && bide_sqlite_wait_for_others(file));
     return code;
 }
 
@@ -310,82 +288,4 @@ bide_code bide_sqlite_file_renew_lock(struct bide_sqlite_file *file, bide_error 
     bide_sqlite_lock_close(&file->lock);
     file->lock = renewed;
     return BIDE_OK;
-}
-
-/* ---- transactions ---- */
-
-static bide_code set_synced(struct bide_sqlite_file *file, bool synced, bide_error *error)
-{
-    synced = synced && !file->lax;
-    if (file->synced == synced)
-        return BIDE_OK;
-    bide_code code =
-        bide_sqlite_exec(file, synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", error);
-    if (code == BIDE_OK)
-        file->synced = synced;
-    return code;
-}
-
-bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t wait_us, bide_error *error)
-{
-    file->busy_until_us = bide_mono_us(file->clock) + wait_us;
-    errno = 0;                             /* see bide_sqlite_fail */
-    if (!sqlite3_get_autocommit(file->db)) /* the rollback of the last transaction failed */
-        bide_sqlite_rollback(file);
-    bide_code code = set_synced(file, synced, error);
-    if (code != BIDE_OK)
-        return code;
-    take_front(file);
-    code = bide_sqlite_run_one(file, BIDE_SQL_BEGIN_WRITE, error);
-    bide_sqlite_lock_release(&file->lock, BIDE_SQLITE_FRONT);
-    return code;
-}
-
-/* Copies the log (FILE-wal) into the database. While other processes keep writing, a passive checkpoint never
- * copies the whole log, and the log never starts again at its beginning: so when the log has grown long, the
- * checkpoint makes the writers wait. But while a process reads an old state (a long SELECT, a backup) this
- * waiting cannot succeed and stops all writers: it ends after INSIST_US, and the next try waits until the log
- * is half as long again. */
-static void checkpoint(struct bide_sqlite_file *file)
-{
-    if (file->wal_pages < file->checked_pages) {
-        file->checked_pages = 0;
-        file->insist_pages = PAGES_TO_INSIST;
-    }
-    if (file->wal_pages - file->checked_pages < PAGES_TO_TRY)
-        return;
-    file->checked_pages = file->wal_pages;
-    bool insist = file->wal_pages >= file->insist_pages;
-    file->busy_until_us = bide_mono_us(file->clock) + INSIST_US;
-    int result = sqlite3_wal_checkpoint_v2(
-        file->db, NULL, insist ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (insist && result != SQLITE_OK)
-        file->insist_pages = file->wal_pages + file->wal_pages / 2;
-}
-
-bide_code bide_sqlite_commit(struct bide_sqlite_file *file, bide_error *error)
-{
-    bide_code code = bide_sqlite_counts_store(file, error);
-    if (code == BIDE_OK)
-        code = bide_sqlite_run_one(file, BIDE_SQL_COMMIT, error);
-    if (code != BIDE_OK) {
-        bide_sqlite_rollback(file);
-        return code;
-    }
-    bide_sqlite_counts_forget(file);
-    checkpoint(file);
-    return BIDE_OK;
-}
-
-enum { ROLLBACK_TRIES = 10 };
-
-void bide_sqlite_rollback(struct bide_sqlite_file *file)
-{
-    bide_sqlite_counts_forget(file);
-    for (size_t i = 0; i < BIDE_SQL_COUNT; i++)
-        if (file->statements[i])
-            sqlite3_reset(file->statements[i]);
-    /* Without memory even ROLLBACK can fail, and then all other processes would wait for the file. */
-    for (int tries = 0; tries < ROLLBACK_TRIES && !sqlite3_get_autocommit(file->db); tries++)
-        sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
 }

@@ -88,12 +88,21 @@ bool bide_sqlite_file_lost_lock(const struct bide_sqlite_file *file);
  * open. */
 bide_code bide_sqlite_file_renew_lock(struct bide_sqlite_file *file, bide_error *error);
 
+/* ---- turns.c ---- */
+
+/* For a connection that was opened just now. */
+void bide_sqlite_turns_init(struct bide_sqlite_file *file);
+/* Waits a moment; false once busy_until_us has passed. */
+bool bide_sqlite_wait_for_others(struct bide_sqlite_file *file);
+
 /* Begins a write transaction; `synced`: what it commits survives a power cut (unless the URL says otherwise).
  * BIDE_E_TIMEOUT when other processes kept the file locked for wait_us. */
 bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t wait_us, bide_error *error);
 /* On failure it rolls back: nothing of the transaction is stored. */
 bide_code bide_sqlite_commit(struct bide_sqlite_file *file, bide_error *error);
 void bide_sqlite_rollback(struct bide_sqlite_file *file);
+
+/* ---- statements.c ---- */
 
 /* A statement of the table, prepared at first use. It belongs to the file. */
 bide_code bide_sqlite_use(
@@ -113,6 +122,8 @@ bide_code bide_sqlite_exec(struct bide_sqlite_file *file, const char *sql, bide_
 /* The first column of the first row of a statement as a number. */
 bide_code bide_sqlite_number(
     struct bide_sqlite_file *file, const char *sql, int64_t *ret_value, bide_error *error);
+
+/* ---- failure.c ---- */
 
 /* Reports SQLite's last failure on this connection in the user's terms: BIDE_E_BROKER (no room, disk
  * trouble), BIDE_E_TIMEOUT (other processes keep it busy), BIDE_E_CONFIG (permissions, not a database,

@@ -145,18 +145,6 @@ static bide_code check(struct bide_sqlite_file *file, enum bide_sqlite_schema *r
     return code;
 }
 
-/* Reads all in one read transaction: another process may be making the tables just now. */
-bide_code bide_sqlite_schema_check(
-    struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error)
-{
-    bide_code code = bide_sqlite_exec(file, "SAVEPOINT look", error);
-    if (code != BIDE_OK)
-        return code;
-    code = file->tables->check(file, ret_schema, error);
-    (void)sqlite3_exec(file->db, "RELEASE look", NULL, NULL, NULL);
-    return code;
-}
-
 static bide_code upgrade(struct bide_sqlite_file *file, bide_error *error)
 {
     int64_t version;
@@ -177,24 +165,6 @@ static bide_code upgrade(struct bide_sqlite_file *file, bide_error *error)
 }
 
 const struct bide_sqlite_tables bide_sqlite_broker_tables = {.check = check, .make = upgrade};
-
-bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *error)
-{
-    /* If two processes come here, the second one finds the tables made: it checks again with the write lock
-     * held. */
-    int64_t wait_us = file->busy_until_us - bide_mono_us(file->clock);
-    bide_code code = bide_sqlite_begin(file, true, wait_us, error);
-    if (code != BIDE_OK)
-        return code;
-    enum bide_sqlite_schema schema;
-    code = bide_sqlite_schema_check(file, &schema, error);
-    if (code == BIDE_OK && schema != BIDE_SQLITE_CURRENT)
-        code = file->tables->make(file, error);
-    if (code == BIDE_OK)
-        return bide_sqlite_commit(file, error);
-    bide_sqlite_rollback(file);
-    return code;
-}
 
 bide_code bide_sqlite_schema_drop(struct bide_sqlite_file *file, bide_error *error)
 {

@@ -16,12 +16,6 @@ enum {
 /* The broker's tables. */
 extern const struct bide_sqlite_tables bide_sqlite_broker_tables;
 
-/* Is it a database of bide's, and are the file's tables in a known version? BIDE_E_CONFIG if not. Changes
- * nothing. */
-bide_code bide_sqlite_schema_check(
-    struct bide_sqlite_file *file, enum bide_sqlite_schema *ret_schema, bide_error *error);
-/* Makes or upgrades the tables, in one transaction. */
-bide_code bide_sqlite_schema_apply(struct bide_sqlite_file *file, bide_error *error);
 /* For the tables' `check`. Is it a file of bide's? Is it empty of tables that belong to another spelling of
  * the namespace? `table`: one of the tables, without the namespace. */
 bide_code bide_sqlite_check_owner(struct bide_sqlite_file *file, bide_error *error);
