@@ -95,19 +95,21 @@ struct bide_cli_line_counts bide_cli_lines_counts(struct bide_cli_lines *lines);
 /* Stops reading where it is. NULL is fine. */
 void bide_cli_lines_close(struct bide_cli_lines *lines);
 
-/* ---- send.c ---- */
+/* ---- body.c ---- */
 
-/* What `bide send` and `bide send --lines` share. */
-
-/* A producer for the configuration's broker and store. */
-bide_code bide_cli_open_producer(struct bide_cli *cli, bide_producer **ret_producer, bide_error *error);
 /* As read(2), but waits where a non-blocking descriptor has nothing yet. */
 ssize_t bide_cli_read(int fd, void *to, size_t size);
 /* Appends what BODY stands for: text, @file, or - for standard input; at most max bytes. */
 bide_code bide_cli_read_body(const char *given, size_t max, struct bide_buffer *to, bide_error *error);
 
+/* ---- common.c ---- */
+
+/* A producer for the configuration's broker and store. */
+bide_code bide_cli_open_producer(struct bide_cli *cli, bide_producer **ret_producer, bide_error *error);
 /* Prints the id, or with --json what was sent. */
 void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message);
+
+/* ---- send_lines.c ---- */
 
 /* Sends what lines of standard input say. */
 bide_code bide_cli_send_lines(
