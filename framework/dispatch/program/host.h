@@ -94,7 +94,7 @@ void bide_programs_cancel(struct bide_programs *programs);
 void bide_programs_withdraw(
     struct bide_programs *programs, bide_job_test *test, const void *user, struct bide_job_list *to);
 
-/* ---- shared by host.c, runs.c and keeping.c; called by the host's thread ---- */
+/* ---- runs.c; called by the host's thread, as all below ---- */
 
 /* Gives waiting jobs to processes that have room. */
 void bide_program_feed(struct bide_program *program, int64_t now_us);
@@ -106,14 +106,20 @@ void bide_program_blame(struct bide_instance *process, int status);
  * when to look again (monotonic µs). */
 int64_t bide_program_watch_runs(struct bide_instance *process, bool all, int64_t now_us);
 
+/* ---- keeping.c ---- */
+
 /* Starts missing processes, and retires those that have run enough messages or grown too large. Returns when
  * to look again. */
 int64_t bide_program_keep(struct bide_program *program, bool stops, int64_t now_us);
+/* Takes a process that has ended out of the program. */
+void bide_program_bury(struct bide_instance *process, int status, int64_t now_us);
+/* ---- standing.c ---- */
+
+enum { BIDE_PROGRAM_PAUSE_US = 1000 * 1000 }; /* after a failed start; doubled after each further one */
+
 /* The process has said its first line, or its start failed. */
 void bide_program_serves(struct bide_instance *process);
 void bide_program_start_failed(struct bide_program *program, const bide_error *error, int64_t now_us);
-/* Takes a process that has ended out of the program. */
-void bide_program_bury(struct bide_instance *process, int status, int64_t now_us);
 /* Tells the pool how much it may hand over, and the metrics which processes there are. */
 void bide_program_tell_processes(struct bide_program *program);
 
