@@ -31,7 +31,7 @@ static void count_landed(struct bide_board *board, int64_t due_us)
     board->n_landed++;
 }
 
-void bide_board_make_ready(struct bide_board *board, struct bide_job *job, bool landed)
+static void make_ready(struct bide_board *board, struct bide_job *job, bool landed)
 {
     struct bide_board_queue *queue = &board->queues[job->delivery->queue];
     job->landed = landed;
@@ -41,13 +41,23 @@ void bide_board_make_ready(struct bide_board *board, struct bide_job *job, bool 
         count_landed(board, job->landing.due_us);
 }
 
+/* The leads of ripe fillings wait in the lists of their queues like other jobs. */
+static void ripen(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
+{
+    struct bide_job_list leads = {0};
+    struct bide_job *lead;
+    bide_filling_ripen(board, now_wall_us, now_mono_us, &leads);
+    while ((lead = bide_job_pop(&leads)))
+        make_ready(board, lead, lead->early);
+}
+
 /* It could run now. early: its due time has come while it was in hand. */
 static void add_due(struct bide_board *board, struct bide_job *job, bool early, int64_t now_mono_us)
 {
     if (bide_filling_takes(job, now_mono_us))
         bide_filling_add(board, job, now_mono_us);
     else
-        bide_board_make_ready(board, job, early);
+        make_ready(board, job, early);
 }
 
 bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
@@ -61,7 +71,7 @@ bool bide_board_add(struct bide_board *board, struct bide_job *job, int64_t now_
     if (due_us > now_wall_us)
         return bide_heap_insert(&board->landing, &job->landing);
     add_due(board, job, job->early, now_mono_us); /* early: it fell due before it came here */
-    bide_filling_ripen(board, now_wall_us, now_mono_us);
+    ripen(board, now_wall_us, now_mono_us);
     return true;
 }
 
@@ -74,7 +84,7 @@ static void land_what_is_due(struct bide_board *board, int64_t now_wall_us, int6
         job->ready_us = now_mono_us - (now_wall_us - node->due_us);
         add_due(board, job, true, now_mono_us);
     }
-    bide_filling_ripen(board, now_wall_us, now_mono_us);
+    ripen(board, now_wall_us, now_mono_us);
 }
 
 static bool waiting(const struct bide_board_queue *queue)
@@ -191,7 +201,9 @@ struct bide_job *bide_board_take(struct bide_board *board, int64_t now_wall_us, 
             if (job->handler->share)
                 job->handler->share->running++;
             board->n_landed -= job->landed;
-            bide_filling_taken(board, job, now_wall_us, now_mono_us);
+            struct bide_job *lead = bide_filling_taken(job, now_wall_us, now_mono_us);
+            if (lead)
+                make_ready(board, lead, lead->early);
             return job;
         }
         block(board, job);

@@ -73,7 +73,4 @@ void bide_board_withdraw_overdue(struct bide_board *board, struct bide_handlers 
 void bide_board_withdraw(struct bide_board *board, struct bide_handlers *handlers, bide_job_test *test,
     const void *user, struct bide_job_list *to);
 
-/* For dispatch/filling.c: the job waits in the lists of its queue, as one that has landed or not. */
-void bide_board_make_ready(struct bide_board *board, struct bide_job *job, bool landed);
-
 #endif

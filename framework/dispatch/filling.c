@@ -72,23 +72,26 @@ static struct bide_job *choose(struct bide_job_list *jobs)
     return job;
 }
 
-static void ripen_one(
-    struct bide_board *board, struct bide_handler *handler, int64_t now_wall_us, int64_t now_mono_us)
+static struct bide_job *ripen_one(struct bide_handler *handler, int64_t now_wall_us, int64_t now_mono_us)
 {
     struct bide_filling *filling = &handler->filling;
     if (filling->lead || filling->jobs.n == 0 ||
         (filling->jobs.n < most(handler) && now_mono_us < filling->ripe_us))
-        return;
+        return NULL;
     struct bide_job *job = filling->lead = choose(&filling->jobs);
     job->ready_us = now_mono_us; /* the wait for others is no wait for a thread */
     job->landing.due_us = now_wall_us;
-    bide_board_make_ready(board, job, job->early);
+    return job;
 }
 
-void bide_filling_ripen(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us)
+void bide_filling_ripen(
+    const struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us, struct bide_job_list *leads)
 {
-    for (struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next)
-        ripen_one(board, handler, now_wall_us, now_mono_us);
+    for (struct bide_handler *handler = board->fillings; handler; handler = handler->filling.next) {
+        struct bide_job *lead = ripen_one(handler, now_wall_us, now_mono_us);
+        if (lead)
+            bide_job_append(leads, lead);
+    }
 }
 
 int64_t bide_filling_next_us(const struct bide_board *board)
@@ -100,12 +103,11 @@ int64_t bide_filling_next_us(const struct bide_board *board)
     return next_us;
 }
 
-void bide_filling_taken(
-    struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
+struct bide_job *bide_filling_taken(struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us)
 {
     struct bide_filling *filling = &job->handler->filling;
     if (filling->lead != job)
-        return;
+        return NULL;
     filling->lead = NULL;
     while (filling->jobs.n > 0 && job->mates.n + 1 < most(job->handler)) {
         struct bide_job *mate = bide_job_pop(&filling->jobs);
@@ -114,7 +116,7 @@ void bide_filling_taken(
         bide_job_append(&job->mates, mate);
     }
     look_again(filling);
-    ripen_one(board, job->handler, now_wall_us, now_mono_us);
+    return ripen_one(job->handler, now_wall_us, now_mono_us);
 }
 
 /* ---- taking out ---- */

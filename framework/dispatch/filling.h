@@ -18,11 +18,12 @@
 bool bide_filling_takes(const struct bide_job *job, int64_t now_mono_us);
 /* now_mono_us: when it could have run, at the latest now. */
 void bide_filling_add(struct bide_board *board, struct bide_job *job, int64_t now_mono_us);
-/* Chooses the lead of every filling that is ripe. */
-void bide_filling_ripen(struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us);
-/* The job was taken: gives it its mates if it leads, and lets those that are left wait for their turn. */
-void bide_filling_taken(
-    struct bide_board *board, struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us);
+/* Chooses the lead of every filling that is ripe and has none yet. */
+void bide_filling_ripen(
+    const struct bide_board *board, int64_t now_wall_us, int64_t now_mono_us, struct bide_job_list *leads);
+/* The job was taken: gives it its mates if it leads. Returns the next lead where those that are left are
+ * ripe; else NULL. */
+struct bide_job *bide_filling_taken(struct bide_job *job, int64_t now_wall_us, int64_t now_mono_us);
 /* When the next filling is ripe (monotonic); INT64_MAX: none waits for that. */
 int64_t bide_filling_next_us(const struct bide_board *board);
 
