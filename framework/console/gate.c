@@ -1,6 +1,5 @@
 #include "console/server.h"
 
-#include <microhttpd.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <time.h>
@@ -8,11 +7,6 @@
 #include "bide/log.h"
 
 enum { FORGET_MS = 60 * 1000, FIRST_MS = 100, LONGEST_MS = 1000, PEER_TEXT = 64 };
-
-static const char *header(struct MHD_Connection *connection, const char *name)
-{
-    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
-}
 
 /* Writes "192.0.2.1:4711", or "uid 1000" for a Unix socket. */
 static const char *peer(struct MHD_Connection *connection, char to[PEER_TEXT])
@@ -57,10 +51,10 @@ bool bide_gate_pass(struct bide_server *server, struct MHD_Connection *connectio
         .door = server->door,
         .loopback = options->listeners->loopback,
         .http = &options->config->http,
-        .authorization = header(connection, "Authorization"),
-        .host = header(connection, "Host"),
-        .origin = header(connection, "Origin"),
-        .site = header(connection, "Sec-Fetch-Site"),
+        .authorization = bide_server_header(connection, "Authorization"),
+        .host = bide_server_header(connection, "Host"),
+        .origin = bide_server_header(connection, "Origin"),
+        .site = bide_server_header(connection, "Sec-Fetch-Site"),
     };
     struct bide_judgement judgement = bide_access_judge(&access, right);
     if (judgement.guessed)

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/json.h"
-
 enum {
     CONNECTIONS_MAX = BIDE_CONNECTIONS + BIDE_CONNECTIONS_SPARE,
     IDLE_S = 30,
@@ -26,54 +24,6 @@ static const struct {
     {"X-Frame-Options", "DENY"},
     {"Referrer-Policy", "no-referrer"},
 };
-
-/* ---- what endpoints use ---- */
-
-const char *bide_request_query(const struct bide_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
-bool bide_request_has(const struct bide_request *request, const char *name)
-{
-    const char *value;
-    return MHD_lookup_connection_value_n(
-               request->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, NULL) == MHD_YES;
-}
-
-size_t bide_request_queries(const struct bide_request *request)
-{
-    return (size_t)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL);
-}
-
-static const char *header(struct MHD_Connection *connection, const char *name)
-{
-    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
-}
-
-const char *bide_request_header(const struct bide_request *request, const char *name)
-{
-    return header(request->connection, name);
-}
-
-void bide_reply_error(struct bide_reply *reply, unsigned status, const char *text)
-{
-    reply->status = status;
-    reply->type = "application/json";
-    bide_buffer_clear(&reply->body);
-    bide_buffer_char(&reply->body, '{');
-    bide_json_text(&reply->body, "error", text);
-    bide_buffer_char(&reply->body, '}');
-}
-
-void bide_reply_failure(struct bide_reply *reply, bide_code code, const bide_error *error)
-{
-    static const unsigned statuses[] = {
-        [BIDE_E_NOT_FOUND] = 404, [BIDE_E_BROKER] = 503, [BIDE_E_TIMEOUT] = 504, [BIDE_E_CONFIG] = 503};
-    size_t n = sizeof statuses / sizeof statuses[0];
-    unsigned status = (size_t)code < n && statuses[code] ? statuses[code] : 500;
-    bide_reply_error(reply, status, error->text);
-}
 
 /* ---- routing ---- */
 
@@ -142,10 +92,11 @@ static bool takes_body(const struct bide_route *route)
 static bool brings_too_much(
     struct bide_server *server, struct MHD_Connection *connection, const struct bide_route *route)
 {
-    const char *size = header(connection, "Content-Length");
+    const char *size = bide_server_header(connection, "Content-Length");
     bool takes = takes_body(route);
     long long most = takes ? (long long)server->console->outbox.longest : BODY_BYTES;
-    return (!takes && header(connection, "Transfer-Encoding")) || (size && strtoll(size, NULL, 10) > most);
+    return (!takes && bide_server_header(connection, "Transfer-Encoding")) ||
+           (size && strtoll(size, NULL, 10) > most);
 }
 
 /* Notes headers that make the body's length or the host ambiguous: a proxy in front might read the rest as a
@@ -167,21 +118,7 @@ static bool is_ambiguous(struct MHD_Connection *connection)
 {
     unsigned seen = 0;
     MHD_get_connection_values(connection, MHD_HEADER_KIND, note_header, &seen);
-    return (seen & DOUBTFUL) || ((seen & 1) && header(connection, "Transfer-Encoding"));
-}
-
-int bide_server_socket(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info ? info->connect_fd : -1;
-}
-
-const struct sockaddr *bide_server_address(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    return info ? info->client_addr : NULL;
+    return (seen & DOUBTFUL) || ((seen & 1) && bide_server_header(connection, "Transfer-Encoding"));
 }
 
 static struct bide_connection *row_of(struct MHD_Connection *connection)

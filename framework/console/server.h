@@ -24,6 +24,10 @@ void bide_server_quiesce(struct bide_server *server);
 /* Ends its connections. console->stopping must be set, so that streams end. Does nothing if not started. */
 void bide_server_stop(struct bide_server *server);
 
+/* ---- request.c ---- */
+
+/* A header field, or NULL; the connection's. */
+const char *bide_server_header(struct MHD_Connection *connection, const char *name);
 /* A connection's socket (-1: unknown), and the address of its other side (NULL: unknown; the connection's).
  * Each copies the library's answer at once: from libmicrohttpd 1.0 on, the next answer overwrites it. */
 int bide_server_socket(struct MHD_Connection *connection);
