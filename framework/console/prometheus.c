@@ -149,8 +149,7 @@ static const struct {
 
 static void head(struct bide_buffer *to, enum family family)
 {
-    bide_buffer_format(to, "# HELP %s %s\n# TYPE %s %s\n", families[family].name, families[family].help,
-        families[family].name, families[family].kind);
+    bide_prometheus_head(to, families[family].name, families[family].kind, families[family].help);
 }
 
 static void integer(struct bide_buffer *to, enum family family, int64_t value)
@@ -159,33 +158,12 @@ static void integer(struct bide_buffer *to, enum family family, int64_t value)
     bide_buffer_format(to, "%s %" PRId64 "\n", families[family].name, value);
 }
 
-/* Writes whole µs as seconds, exactly and in any locale. */
-static void add_seconds(struct bide_buffer *to, uint64_t us)
-{
-    bide_buffer_format(to, "%" PRIu64 ".%06" PRIu64, us / 1000000, us % 1000000);
-}
-
 static void seconds(struct bide_buffer *to, enum family family, uint64_t us)
 {
     head(to, family);
     bide_buffer_format(to, "%s ", families[family].name);
-    add_seconds(to, us);
+    bide_prometheus_seconds(to, us);
     bide_buffer_char(to, '\n');
-}
-
-/* Writes {name="text", escaped as the format wants it. */
-void bide_prometheus_label(struct bide_buffer *to, const char *name, const char *text)
-{
-    bide_buffer_char(to, to->size && to->bytes[to->size - 1] == '"' ? ',' : '{');
-    bide_buffer_format(to, "%s=\"", name);
-    for (; *text; text++)
-        if (*text == '\\' || *text == '"')
-            bide_buffer_format(to, "\\%c", *text);
-        else if (*text == '\n')
-            bide_buffer_text(to, "\\n");
-        else
-            bide_buffer_char(to, *text);
-    bide_buffer_char(to, '"');
 }
 
 static void labelled(
@@ -208,36 +186,6 @@ static void messages(struct bide_buffer *to, const struct bide_totals *totals)
             bide_prometheus_label(to, "outcome", bide_outcome_kind_name((enum bide_outcome_kind)kind));
             bide_buffer_format(to, "} %" PRIu64 "\n", totals->types[i].counts[kind]);
         }
-}
-
-void bide_prometheus_histogram(struct bide_buffer *to, const char *metric, const char *name, const char *text,
-    const struct bide_histogram_sum *sum)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i <= BIDE_HISTOGRAM_BOUNDS; i++) {
-        n += sum->counts[i];
-        bide_buffer_format(to, "%s_bucket", metric);
-        if (text)
-            bide_prometheus_label(to, name, text);
-        bide_buffer_text(to, text ? ",le=\"" : "{le=\"");
-        if (i == BIDE_HISTOGRAM_BOUNDS)
-            bide_buffer_text(to, "+Inf");
-        else
-            bide_buffer_format(to, "%g", (double)bide_histogram_bound_us(i) / 1e6);
-        bide_buffer_format(to, "\"} %" PRIu64 "\n", n);
-    }
-    static const char *const suffixes[] = {"sum", "count"};
-    for (size_t i = 0; i < 2; i++) {
-        bide_buffer_format(to, "%s_%s", metric, suffixes[i]);
-        if (text)
-            bide_prometheus_label(to, name, text);
-        bide_buffer_text(to, text ? "} " : " ");
-        if (i == 0)
-            add_seconds(to, sum->sum_us);
-        else
-            bide_buffer_format(to, "%" PRIu64, n);
-        bide_buffer_char(to, '\n');
-    }
 }
 
 static void histograms(struct bide_buffer *to, const struct bide_totals *totals)
@@ -415,7 +363,7 @@ static void oldest_ready(struct bide_buffer *to, const struct bide_broker_stats 
         bide_buffer_text(to, families[OLDEST].name);
         bide_prometheus_label(to, "queue", stats->queues[i].name);
         bide_buffer_text(to, "} ");
-        add_seconds(to, (uint64_t)stats->queues[i].oldest_ready_ms * 1000);
+        bide_prometheus_seconds(to, (uint64_t)stats->queues[i].oldest_ready_ms * 1000);
         bide_buffer_char(to, '\n');
     }
 }

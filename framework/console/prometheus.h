@@ -7,11 +7,19 @@
 
 struct bide_console;
 
+/* ---- prometheus_text.c ---- */
+
+/* What comes before the rows of a metric. */
+void bide_prometheus_head(struct bide_buffer *to, const char *name, const char *kind, const char *help);
+/* Whole µs as seconds, exactly and in any locale. */
+void bide_prometheus_seconds(struct bide_buffer *to, uint64_t us);
 /* Writes {name="text" or, behind another label, ,name="text"; the text escaped as the format wants it. */
 void bide_prometheus_label(struct bide_buffer *to, const char *name, const char *text);
 /* The rows of a histogram. name, text: of its label; text NULL: it has none. */
 void bide_prometheus_histogram(struct bide_buffer *to, const char *metric, const char *name, const char *text,
     const struct bide_histogram_sum *sum);
+
+/* ---- prometheus_transactions.c, prometheus_relays.c ---- */
 
 /* The metrics of transactions; nothing where there were none. */
 void bide_prometheus_transactions(struct bide_buffer *to, const struct bide_console *console);

@@ -47,8 +47,7 @@ void bide_prometheus_relays(struct bide_buffer *to, const struct bide_console *c
     const struct bide_relay_metrics *relays = console->options->shared->relays;
     size_t n = console->options->config->n_relays;
     for (enum family family = 0; n > 0 && family < N_FAMILIES; family++) {
-        bide_buffer_format(to, "# HELP %s %s\n# TYPE %s %s\n", families[family].name, families[family].help,
-            families[family].name, families[family].kind);
+        bide_prometheus_head(to, families[family].name, families[family].kind, families[family].help);
         for (size_t i = 0; i < n; i++) {
             if (!*relays[i].name) /* it has not begun yet */
                 continue;
@@ -64,7 +63,8 @@ void bide_prometheus_relays(struct bide_buffer *to, const struct bide_console *c
 
 static void add_gauge(struct bide_buffer *to, const char *name, const char *help, int64_t value)
 {
-    bide_buffer_format(to, "# HELP %s %s\n# TYPE %s gauge\n%s %" PRId64 "\n", name, help, name, name, value);
+    bide_prometheus_head(to, name, "gauge", help);
+    bide_buffer_format(to, "%s %" PRId64 "\n", name, value);
 }
 
 void bide_prometheus_spool(struct bide_buffer *to, const struct bide_config *config)
