@@ -21,18 +21,11 @@ static void print_json(const struct bide_cli_session *session, const struct bide
     bide_buffer_release(&text);
 }
 
-int64_t bide_cli_coarse_ms(int64_t ms)
-{
-    int64_t step_ms = ms < 1000 ? 1 : ms < 60 * 1000 ? 100 : 1000;
-    return ms / step_ms * step_ms;
-}
-
 static void print_queues(const struct bide_broker_stats *stats)
 {
     static const char *const columns[] = {
         "QUEUE", ">READY", ">DELAYED", ">IN FLIGHT", ">DEAD", ">OLDEST READY", NULL};
     struct bide_cli_table table;
-    char age[BIDE_DURATION_TEXT];
     bide_cli_table_init(&table, columns);
     for (size_t i = 0; i < stats->n_queues; i++) {
         const struct bide_queue_stats *queue = &stats->queues[i];
@@ -41,9 +34,7 @@ static void print_queues(const struct bide_broker_stats *stats)
         bide_cli_table_count(&table, queue->delayed);
         bide_cli_table_count(&table, queue->in_flight);
         bide_cli_table_count(&table, queue->dead);
-        bide_cli_table_text(&table,
-            queue->oldest_ready_ms > 0 ? bide_format_duration(bide_cli_coarse_ms(queue->oldest_ready_ms), age)
-                                       : "-");
+        bide_cli_table_age(&table, queue->oldest_ready_ms);
     }
     bide_cli_table_flush(&table);
     bide_cli_table_release(&table);

@@ -9,9 +9,6 @@
 /* Prints the rungs of RabbitMQ's ladder that hold messages, as a table. */
 void bide_cli_print_rungs(const struct bide_broker_stats *stats);
 
-/* A duration for people: nobody wants the milliseconds of a day. */
-int64_t bide_cli_coarse_ms(int64_t ms);
-
 /* What lies in the sources of the relays: a table, where there are relays; "relays":[…]. */
 void bide_cli_print_relays(const struct bide_config *config);
 void bide_cli_relays_json(const struct bide_config *config, struct bide_buffer *to);

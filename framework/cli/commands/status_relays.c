@@ -3,7 +3,6 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "base/units.h"
 #include "cli/commands/status.h"
 #include "cli/core/output.h"
 #include "producer/spool.h"
@@ -35,7 +34,6 @@ void bide_cli_print_relays(const struct bide_config *config)
 {
     static const char *const columns[] = {"RELAY", ">WAITING", ">OLDEST", ">REFUSED", "FROM", NULL};
     struct bide_cli_table table;
-    char age[BIDE_DURATION_TEXT];
     bide_cli_table_init(&table, columns);
     for (size_t i = 0; i < config->n_relays; i++) {
         const struct bide_relay_config *relay = &config->relays[i];
@@ -45,8 +43,7 @@ void bide_cli_print_relays(const struct bide_config *config)
         char *from = bide_url_redact(relay->from);
         bide_cli_table_text(&table, relay->name);
         bide_cli_table_count(&table, depth.waiting);
-        bide_cli_table_text(&table,
-            depth.oldest_ms > 0 ? bide_format_duration(bide_cli_coarse_ms(depth.oldest_ms), age) : "-");
+        bide_cli_table_age(&table, depth.oldest_ms);
         bide_cli_table_count(&table, depth.refused);
         bide_cli_table_text(&table, !known ? why.text : from ? from : "");
         bide_free(from);

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/units.h"
 #include "cli/commands/topic.h"
 #include "cli/core/output.h"
 #include "keys/admin.h"
@@ -120,10 +119,7 @@ static void print_json(const char *subscription, const struct bide_queue_stats *
     bide_json_text(&line, "topic", bide_queue_topic(subscription));
     bide_json_int(&line, "lag", lag_of(stats));
     bide_json_int(&line, "dead", stats->dead);
-    if (stats->oldest_ready_ms < 0)
-        bide_json_text(&line, "oldest_ready_ms", NULL);
-    else
-        bide_json_int(&line, "oldest_ready_ms", stats->oldest_ready_ms);
+    bide_json_count(&line, "oldest_ready_ms", stats->oldest_ready_ms);
     bide_buffer_char(&line, '}');
     bide_cli_print_line(&line);
     bide_buffer_release(&line);
@@ -132,14 +128,10 @@ static void print_json(const char *subscription, const struct bide_queue_stats *
 static void add_row(
     struct bide_cli_table *table, const char *subscription, const struct bide_queue_stats *stats)
 {
-    char age[BIDE_DURATION_TEXT];
-    int64_t step_ms = stats->oldest_ready_ms < 1000 ? 1 : stats->oldest_ready_ms < 60 * 1000 ? 100 : 1000;
     bide_cli_table_text(table, subscription);
     bide_cli_table_count(table, lag_of(stats));
     bide_cli_table_count(table, stats->dead);
-    bide_cli_table_text(table, stats->oldest_ready_ms > 0
-                                   ? bide_format_duration(stats->oldest_ready_ms / step_ms * step_ms, age)
-                                   : "-");
+    bide_cli_table_age(table, stats->oldest_ready_ms);
 }
 
 static void print_all(

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "base/visible.h"
 
 /* ---- standard output ---- */
@@ -124,6 +125,18 @@ void bide_cli_table_count(struct bide_cli_table *table, int64_t value)
     if (value >= 0)
         snprintf(text, sizeof text, "%" PRId64, value);
     bide_cli_table_text(table, text);
+}
+
+int64_t bide_cli_coarse_ms(int64_t ms)
+{
+    int64_t step_ms = ms < 1000 ? 1 : ms < 60 * 1000 ? 100 : 1000;
+    return ms / step_ms * step_ms;
+}
+
+void bide_cli_table_age(struct bide_cli_table *table, int64_t ms)
+{
+    char text[BIDE_DURATION_TEXT];
+    bide_cli_table_text(table, ms > 0 ? bide_format_duration(bide_cli_coarse_ms(ms), text) : "-");
 }
 
 static void print_cell(const struct bide_cli_table *table, size_t column, const char *text)

@@ -37,6 +37,10 @@ struct bide_cli_table {
 void bide_cli_table_init(struct bide_cli_table *table, const char *const *columns);
 void bide_cli_table_text(struct bide_cli_table *table, const char *text);
 void bide_cli_table_count(struct bide_cli_table *table, int64_t value); /* negative: "-" */
+/* A duration for people: nobody wants the milliseconds of a day. */
+int64_t bide_cli_coarse_ms(int64_t ms);
+/* Such a duration; "-" where it is not positive. */
+void bide_cli_table_age(struct bide_cli_table *table, int64_t ms);
 /* Prints the heading (once) and what was added since. */
 void bide_cli_table_flush(struct bide_cli_table *table);
 void bide_cli_table_release(struct bide_cli_table *table); /* prints nothing */
