@@ -1,7 +1,6 @@
 #include "base/url.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"

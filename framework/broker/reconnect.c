@@ -1,7 +1,5 @@
 #include "broker/reconnect.h"
 
-#include <stddef.h>
-
 enum { FIRST_US = 100 * 1000, LONGEST_US = 3000 * 1000 };
 
 /* xorshift64* (S. Vigna 2014): jitter needs no better. */

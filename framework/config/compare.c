@@ -1,6 +1,5 @@
 #include "config/compare.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

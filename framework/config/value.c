@@ -1,7 +1,6 @@
 #include "config/read.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/alloc.h"

@@ -1,8 +1,5 @@
 #include "console/outbox.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/alloc.h"
 #include "producer/configured.h"
 #include "shared/metrics.h"

@@ -1,6 +1,5 @@
 /* POST /send: one object, or many as lines. Answers with ids once the broker has confirmed the messages
  * (docs/sending.md). */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>

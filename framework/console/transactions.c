@@ -6,7 +6,6 @@
 
 #include <jansson.h>
 
-#include "base/alloc.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "console/serving.h"

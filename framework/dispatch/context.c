@@ -1,7 +1,6 @@
 #include "dispatch/context.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/configured.h"
-
 #define MARK_MET_MS (INT64_C(7) * 86400 * 1000)
 enum { BATCH = 100 };
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "base/alloc.h"
 #include "base/killpoint.h"
 #include "message/asking.h"
 #include "producer/inside.h"

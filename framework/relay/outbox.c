@@ -1,7 +1,6 @@
 #include "relay/outbox.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bide/log.h"
 #include "relay/relay.h"
 
 enum { TIMEOUT_MS = 5 * 1000 }; /* of one call to a broker; a signal waits so long */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "bide/log.h"
 #include "relay/source.h"
 #include "relay/turn.h"
 

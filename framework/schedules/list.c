@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "base/units.h"
 #include "schedules/facts.h"
 #include "schedules/manage.h"
 

@@ -1,6 +1,5 @@
 #include "schedules/manage.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/alloc.h"
 #include "base/json.h"
 #include "message/asking.h"
 #include "message/envelope.h"

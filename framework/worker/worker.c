@@ -1,13 +1,10 @@
 #include "bide/worker.h"
 
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "dispatch/context.h"
 #include "dispatch/program/host.h"
 #include "store/configured.h"
 #include "worker/assemble.h"

@@ -1,7 +1,6 @@
 /* Topics: a subscription is a queue that was joined. */
 #include <string.h>
 
-#include "base/alloc.h"
 #include "broker/memory/admin.h"
 
 static bool is_subscription(const struct bide_memory_queue *queue, const char *topic)

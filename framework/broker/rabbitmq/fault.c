@@ -1,7 +1,5 @@
 #include "broker/rabbitmq/fault.h"
 
-#include <stdio.h>
-
 /* Every reply code of AMQP 0-9-1 with which a broker closes a channel or a connection. BIDE_E_CONFIG: a
  * person must act; after the others bide tries again with growing pauses. What a closed channel means for the
  * other messages on it: docs/rabbitmq.md, "What the broker refuses". */

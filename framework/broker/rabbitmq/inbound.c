@@ -1,7 +1,5 @@
 #include "broker/rabbitmq/inbound.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "broker/rabbitmq/fault.h"
 #include "broker/rabbitmq/topology.h"

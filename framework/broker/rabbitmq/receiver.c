@@ -1,9 +1,6 @@
 #include "broker/rabbitmq/receiver.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
-#include "bide/log.h"
 #include "broker/rabbitmq/objects.h"
 
 /* A message may use this share (a third) of the broker's consumer_timeout until it begins to run; the rest is

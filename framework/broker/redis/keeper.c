@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -12,7 +11,6 @@
 #include "broker/redis/identity.h"
 #include "broker/redis/keys.h"
 #include "broker/redis/takeover.h"
-#include "message/message.h"
 
 /* After a server's restart nobody's heartbeat is there: others get the time to come back before they count as
  * dead. */

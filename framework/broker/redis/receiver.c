@@ -1,8 +1,6 @@
 #include "broker/joins.h"
 #include "broker/redis/receiver.h"
 
-#include <string.h>
-
 #include "base/alloc.h"
 #include "bide/log.h"
 

@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/killpoint.h"
 #include "bide/log.h"
 #include "broker/redis/receiver.h"

@@ -1,7 +1,5 @@
 #include "broker/sqlite/topic.h"
 
-#include <stdio.h>
-
 /* ---- sending ---- */
 
 bide_code bide_sqlite_fan_out(struct bide_sqlite_file *file, const struct bide_message *message,

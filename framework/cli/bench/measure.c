@@ -5,7 +5,6 @@
 
 #include "base/alloc.h"
 #include "cli/bench/bench.h"
-#include "cli/send/send.h"
 #include "producer/configured.h"
 #include "worker/assemble.h"
 

@@ -1,9 +1,7 @@
 /* bide check: would a worker start? */
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/units.h"
 #include "broker/risk.h"
 #include "cli/commands/check.h"

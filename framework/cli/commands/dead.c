@@ -1,9 +1,7 @@
 /* bide dead list, bide dead show. */
 #include "cli/commands/dead.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/units.h"
 #include "base/utf8.h"

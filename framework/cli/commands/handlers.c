@@ -1,7 +1,6 @@
 /* bide handlers: the plugins found. */
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /* bide limits, bide limits set, bide limits reset. */
 #include "limits/manage.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/units.h"

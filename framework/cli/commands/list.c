@@ -1,5 +1,4 @@
 /* bide list, bide show: messages that are not dead; and one, wherever it is. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -6,7 +6,6 @@
 
 #include "base/alloc.h"
 #include "bide/outbox_sqlite.h"
-#include "cli/core/output.h"
 #include "cli/core/session.h"
 #include "relay/process.h"
 

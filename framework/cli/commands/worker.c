@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "bide/log.h"
 #include "bide/worker.h"
 #include "broker/risk.h"

@@ -1,6 +1,5 @@
 #include "cli/core/option.h"
 
-#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 

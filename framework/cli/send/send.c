@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "cli/core/session.h"
 #include "producer/configured.h"
 #include "producer/unserved.h"

@@ -1,9 +1,7 @@
 /* bide transaction prepare, list, show, commit, abort (docs/transactions.md). */
 #include "bide/transaction.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/units.h"
 #include "cli/core/output.h"

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/visible.h"
-#include "cli/core/output.h"
 
 #define PLAIN "\033[0m"
 

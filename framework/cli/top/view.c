@@ -1,11 +1,9 @@
 #include "cli/top/top.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/units.h"
-#include "cli/core/output.h"
 
 enum { MIN_NAME = 8 };
 

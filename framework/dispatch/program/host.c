@@ -1,16 +1,13 @@
 #include "dispatch/program/host.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
 #include "base/alloc.h"
 #include "dispatch/handler.h"
-#include "dispatch/pool.h"
 
 /* The longest line: a body of max_body bytes takes at most six times as much as a JSON string; headers and
  * the rest come on top. */

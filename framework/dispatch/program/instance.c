@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/utf8.h"
 #include "dispatch/program/host.h"
 #include "dispatch/program/protocol.h"
 

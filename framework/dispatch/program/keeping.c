@@ -1,13 +1,9 @@
 /* Keeps the number of a program's processes: starts, replaces and retires them. */
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/ending.h"
 #include "base/resident.h"
 #include "bide/log.h"
-#include "dispatch/pool.h"
 #include "dispatch/program/host.h"
 #include "dispatch/program/protocol.h"
 

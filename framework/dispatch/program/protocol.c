@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/suggest.h"
 #include "message/envelope.h"
 #include "message/message.h"
 

@@ -1,7 +1,6 @@
 /* The runs in the processes of a program: how they begin, are answered, are cancelled, and are judged when a
  * process ends. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"

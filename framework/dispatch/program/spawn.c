@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "dispatch/limits.h"
 
 enum { CHANNEL = 3, ENVIRONMENT_MAX = 200, FIRST_OWN = 10 };

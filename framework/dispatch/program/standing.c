@@ -1,5 +1,4 @@
 /* What others must know of a program's processes: the pool, the metrics, who waits for the start, the log. */
-#include <string.h>
 
 #include "bide/log.h"
 #include "dispatch/pool.h"

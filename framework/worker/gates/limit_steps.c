@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/killpoint.h"
 #include "bide/log.h"
 #include "worker/gates/limit_inside.h"

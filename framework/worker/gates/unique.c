@@ -6,7 +6,6 @@
  *
  * Both begin with a guess that is right for most messages, so that one letter does. Else the answer says what
  * the slot is, and the step is taken again. A slot that cannot be read, or is missing, means: run. */
-#include <string.h>
 
 #include "base/alloc.h"
 #include "base/killpoint.h"

@@ -3,7 +3,6 @@
 #include "bide/log.h"
 #include "broker/rabbitmq/address.h"
 #include "base/killpoint.h"
-#include "broker/rabbitmq/fault.h"
 #include "broker/rabbitmq/admin/batch.h"
 #include "broker/rabbitmq/admin/letters.h"
 

@@ -4,10 +4,8 @@
  *
  * Meanwhile messages move, from rung to rung and on to the landing queue. So the export walks the queues in
  * the same direction, again and again, until two walks in a row, with a pause between, have found nothing. */
-#include "broker/export.h"
 
 #include <poll.h>
-#include <string.h>
 
 #include "broker/rabbitmq/admin/letters.h"
 

@@ -2,7 +2,6 @@
 #include "broker/rabbitmq/admin/letters.h"
 
 #include "broker/rabbitmq/admin/fetch.h"
-#include "broker/rabbitmq/fault.h"
 
 enum { PIPELINE = 64 };
 

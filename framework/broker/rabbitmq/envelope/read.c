@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "broker/rabbitmq/envelope/marks.h"
 

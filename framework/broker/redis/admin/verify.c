@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/units.h"
 #include "broker/redis/admin/info.h"
 #include "broker/redis/admin/admin.h"
 #include "broker/redis/keys.h"

@@ -1,6 +1,5 @@
 #include "broker/redis/admin/walk.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
  * or while a caller prints, and letters that arrive meanwhile are not touched. SQLite gives the number of the
  * newest row to the next letter once that row is deleted; so a letter is recognised by its row, its id and
  * its time of death together. */
-#include <string.h>
 
 #include "base/killpoint.h"
 #include "broker/sqlite/admin/admin.h"

@@ -8,7 +8,6 @@
 #include "base/alloc.h"
 #include "broker/sqlite/admin/admin.h"
 #include "broker/sqlite/row.h"
-#include "broker/sqlite/workers.h"
 
 enum { PAGE = 100, PAGE_BYTES = 1024 * 1024, NAME = 256, BODY = 1, MESSAGE_COLUMNS = BIDE_SQLITE_BODY + 1 };
 /* Behind the columns of a message: who has claimed it (0: nobody), and that worker's host and process. */

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/buffer.h"
 #include "broker/sqlite/admin/admin.h"
 #include "broker/sqlite/schema.h"
 
