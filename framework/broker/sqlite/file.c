@@ -196,10 +196,7 @@ static bide_code make_tables(struct bide_sqlite_file *file, bide_error *error)
     code = check_tables(file, &schema, error);
     if (code == BIDE_OK && schema != BIDE_SQLITE_CURRENT)
         code = file->tables->make(file, error);
-    if (code == BIDE_OK)
-        return bide_sqlite_commit(file, error);
-    bide_sqlite_rollback(file);
-    return code;
+    return bide_sqlite_end(file, code, error);
 }
 
 static bide_code open_to_write(struct bide_sqlite_file *file, bide_error *error)

@@ -101,6 +101,8 @@ bide_code bide_sqlite_begin(struct bide_sqlite_file *file, bool synced, int64_t 
 /* On failure it rolls back: nothing of the transaction is stored. */
 bide_code bide_sqlite_commit(struct bide_sqlite_file *file, bide_error *error);
 void bide_sqlite_rollback(struct bide_sqlite_file *file);
+/* Commits where the work succeeded, else rolls back; `code`: of the work, returned where it failed. */
+bide_code bide_sqlite_end(struct bide_sqlite_file *file, bide_code code, bide_error *error);
 
 /* ---- statements.c ---- */
 

@@ -182,10 +182,7 @@ static bide_code settle_and_claim(struct bide_sqlite_receiver *receiver,
     if (code == BIDE_OK)
         code = bide_sqlite_claim(receiver, deliveries, max, &n, error);
     BIDE_KILL_POINT("worker/sqlite-claimed");
-    if (code == BIDE_OK)
-        code = bide_sqlite_commit(file, error);
-    else
-        bide_sqlite_rollback(file);
+    code = bide_sqlite_end(file, code, error);
     BIDE_KILL_POINT("worker/sqlite-committed");
     if (code != BIDE_OK) {
         discard(deliveries, n);
@@ -316,10 +313,7 @@ static void leave(struct bide_sqlite_receiver *receiver)
             code = bide_sqlite_settle_apply(receiver, &error);
         if (code == BIDE_OK)
             code = bide_sqlite_worker_free(file, receiver->worker, &error);
-        if (code == BIDE_OK)
-            code = bide_sqlite_commit(file, &error);
-        else
-            bide_sqlite_rollback(file);
+        code = bide_sqlite_end(file, code, &error);
     }
     if (code == BIDE_OK)
         bide_sqlite_settle_finish(receiver, false);

@@ -177,8 +177,5 @@ bide_code bide_sqlite_schema_drop(struct bide_sqlite_file *file, bide_error *err
         "DROP TABLE IF EXISTS {worker}; DROP TABLE IF EXISTS {dead}; DROP TABLE IF EXISTS {cancelled};"
         "DROP TABLE IF EXISTS {subscription}; DROP TABLE IF EXISTS {count}",
         error);
-    if (code == BIDE_OK)
-        return bide_sqlite_commit(file, error);
-    bide_sqlite_rollback(file);
-    return code;
+    return bide_sqlite_end(file, code, error);
 }

@@ -60,14 +60,6 @@ static bide_code change(
     return bide_sqlite_run(file, statement, error);
 }
 
-static bide_code end(struct bide_sqlite_file *file, bide_code code, bide_error *error)
-{
-    if (code == BIDE_OK)
-        return bide_sqlite_commit(file, error);
-    bide_sqlite_rollback(file);
-    return code;
-}
-
 bide_code bide_sqlite_join(
     struct bide_sqlite_file *file, char *const *joins, int64_t wait_us, bide_error *error)
 {
@@ -76,7 +68,7 @@ bide_code bide_sqlite_join(
         return code;
     for (; *joins && code == BIDE_OK; joins++)
         code = change(file, BIDE_SQL_JOIN, *joins, error);
-    return end(file, code, error);
+    return bide_sqlite_end(file, code, error);
 }
 
 bide_code bide_sqlite_unjoin(
@@ -85,5 +77,5 @@ bide_code bide_sqlite_unjoin(
     bide_code code = bide_sqlite_begin(file, true, wait_us, error);
     if (code != BIDE_OK)
         return code;
-    return end(file, change(file, BIDE_SQL_UNJOIN, subscription, error), error);
+    return bide_sqlite_end(file, change(file, BIDE_SQL_UNJOIN, subscription, error), error);
 }

@@ -139,3 +139,11 @@ void bide_sqlite_rollback(struct bide_sqlite_file *file)
     for (int tries = 0; tries < ROLLBACK_TRIES && !sqlite3_get_autocommit(file->db); tries++)
         sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
 }
+
+bide_code bide_sqlite_end(struct bide_sqlite_file *file, bide_code code, bide_error *error)
+{
+    if (code == BIDE_OK)
+        return bide_sqlite_commit(file, error);
+    bide_sqlite_rollback(file);
+    return code;
+}

@@ -49,10 +49,7 @@ bide_code bide_sqlite_worker_register(
         code = insert(file, name, number, error);
     if (code == BIDE_OK) /* repairs counts that a person or an older bide made wrong */
         code = bide_sqlite_run_one(file, BIDE_SQL_COUNT_AGAIN, error);
-    if (code == BIDE_OK)
-        code = bide_sqlite_commit(file, error);
-    else
-        bide_sqlite_rollback(file);
+    code = bide_sqlite_end(file, code, error);
     if (code == BIDE_OK)
         *ret_number = number;
     return code;
@@ -117,10 +114,7 @@ bide_code bide_sqlite_worker_free_alone(
     if (code != BIDE_OK)
         return code;
     code = bide_sqlite_worker_free(file, number, error);
-    if (code == BIDE_OK)
-        return bide_sqlite_commit(file, error);
-    bide_sqlite_rollback(file);
-    return code;
+    return bide_sqlite_end(file, code, error);
 }
 
 bide_code bide_sqlite_worker_free_dead(

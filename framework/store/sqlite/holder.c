@@ -40,10 +40,7 @@ static bide_code make_session(struct bide_sqlite_store *store, int64_t wait_us, 
         return code;
     store->now_us = bide_wall_us(store->file.clock);
     code = insert_session(store, &number, error);
-    if (code == BIDE_OK)
-        code = bide_sqlite_commit(&store->file, error);
-    else
-        bide_sqlite_rollback(&store->file);
+    code = bide_sqlite_end(&store->file, code, error);
     if (code == BIDE_OK)
         store->session = number;
     else if (number)

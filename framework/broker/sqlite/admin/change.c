@@ -40,14 +40,6 @@ static const char tables[] =
     "CREATE TABLE IF NOT EXISTS {cancelled}(queue TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID";
 static const char index_of_ids[] = "CREATE INDEX IF NOT EXISTS {message_id} ON {message}(id)";
 
-static bide_code finish(struct bide_sqlite_file *file, bide_code code, bide_error *error)
-{
-    if (code == BIDE_OK)
-        return bide_sqlite_commit(file, error);
-    bide_sqlite_rollback(file);
-    return code;
-}
-
 /* Reads first: most times there is nothing to make. */
 static bide_code make(struct work *work, const char *look, const char *sql, bide_error *error)
 {
@@ -56,7 +48,8 @@ static bide_code make(struct work *work, const char *look, const char *sql, bide
     if (code != BIDE_OK || there)
         return code;
     code = bide_sqlite_begin(work->file, true, work->admin->timeout_us, error);
-    return code == BIDE_OK ? finish(work->file, bide_sqlite_exec(work->file, sql, error), error) : code;
+    return code == BIDE_OK ? bide_sqlite_end(work->file, bide_sqlite_exec(work->file, sql, error), error)
+                           : code;
 }
 
 static bide_code make_all(struct work *work, bool by_id, bide_error *error)
@@ -267,7 +260,7 @@ static bide_code change_chosen(struct work *work, bide_error *error)
             break;
         code = change_batch(work, error);
         BIDE_KILL_POINT("change/sqlite-changed");
-        code = finish(work->file, code, error);
+        code = bide_sqlite_end(work->file, code, error);
         if (code != BIDE_OK)
             break;
         BIDE_KILL_POINT("change/sqlite-committed");

@@ -339,10 +339,7 @@ static bide_code treat_all(struct bide_sqlite_admin *admin, sqlite3_stmt *next, 
             break;
         code = treat_batch(file, next, &batch, fate, error);
         BIDE_KILL_POINT("replay/sqlite-moved");
-        if (code == BIDE_OK)
-            code = bide_sqlite_commit(file, error);
-        else
-            bide_sqlite_rollback(file);
+        code = bide_sqlite_end(file, code, error);
         if (code != BIDE_OK)
             break;
         *done = batch.n;

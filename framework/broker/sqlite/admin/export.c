@@ -24,15 +24,6 @@ static bide_code no_memory(bide_error *error)
     return bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }
 
-/* Commits the transaction if its work succeeded, otherwise rolls it back. */
-static bide_code finish(struct bide_sqlite_file *file, bide_code code, bide_error *error)
-{
-    if (code == BIDE_OK)
-        return bide_sqlite_commit(file, error);
-    bide_sqlite_rollback(file);
-    return code;
-}
-
 static bide_code run_by_seq(
     struct exporter *exporter, enum bide_sql which, int64_t seq, bool with_worker, bide_error *error)
 {
@@ -98,7 +89,7 @@ static bide_code visit_batch(struct exporter *exporter, bool are_letters, bide_e
         return visited == BIDE_OK ? code : visited;
     for (size_t i = 0; code == BIDE_OK && i < batch->n; i++)
         code = delete_one(exporter, &batch->items[i], exporter->seqs[i], are_letters, unsaid);
-    code = finish(exporter->file, code, unsaid);
+    code = bide_sqlite_end(exporter->file, code, unsaid);
     return visited == BIDE_OK ? code : visited;
 }
 
@@ -170,7 +161,7 @@ static bide_code claim_batch(struct exporter *exporter, const char *queue, bide_
         code = read_waiting(exporter, queue, error);
     if (code == BIDE_OK && exporter->batch.n > 0)
         code = claim_read(exporter, queue, error);
-    return finish(exporter->file, code, error);
+    return bide_sqlite_end(exporter->file, code, error);
 }
 
 static bide_code export_queue(struct exporter *exporter, const char *queue, bide_error *error)
@@ -341,7 +332,7 @@ bide_code bide_sqlite_dead_add(
     if (code == BIDE_OK) {
         for (size_t i = 0; code == BIDE_OK && i < n; i++)
             code = bide_sqlite_insert_dead(&admin->file, &added[i], &scratch, error);
-        code = finish(&admin->file, code, error);
+        code = bide_sqlite_end(&admin->file, code, error);
     }
     bide_buffer_release(&scratch);
     bide_sqlite_file_close(&admin->file);
