@@ -73,8 +73,7 @@ static int64_t cpu_ns_of(const struct half *half, int64_t messages)
 
 static void begin_json(struct bide_buffer *line, const struct bide_cli_bench *bench)
 {
-    bide_buffer_init(line);
-    bide_buffer_char(line, '{');
+    bide_cli_object_begin(line);
     bide_json_text(line, "broker", bench->session.broker.url.redacted);
     bide_json_int(line, "messages", bench->values->messages);
     bide_json_int(line, "body_bytes", bench->values->body);
@@ -83,9 +82,7 @@ static void begin_json(struct bide_buffer *line, const struct bide_cli_bench *be
 
 static void end_json(struct bide_buffer *line)
 {
-    bide_buffer_char(line, '}');
-    bide_cli_print_line(line);
-    bide_buffer_release(line);
+    bide_cli_object_end(line);
 }
 
 static void print_heading(const struct bide_cli_bench *bench)

@@ -17,15 +17,12 @@ static const struct {
 static void print_json(const struct bide_finding *finding)
 {
     struct bide_buffer line;
-    bide_buffer_init(&line);
-    bide_buffer_char(&line, '{');
+    bide_cli_object_begin(&line);
     bide_json_text(&line, "severity", severities[finding->severity].key);
     bide_json_text(&line, "subject", finding->subject);
     bide_json_text(&line, "text", finding->text);
     bide_json_text(&line, "remedy", finding->remedy);
-    bide_buffer_char(&line, '}');
-    bide_cli_print_line(&line);
-    bide_buffer_release(&line);
+    bide_cli_object_end(&line);
 }
 
 static void print_text(const struct bide_cli_report *report, const struct bide_finding *finding)

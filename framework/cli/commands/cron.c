@@ -91,15 +91,12 @@ static void print_table(const struct bide_schedule_list *list, int64_t now_ms)
 
 static void print_json(const struct bide_schedule_list *list, int64_t now_ms)
 {
-    struct bide_buffer line;
-    bide_buffer_init(&line);
     for (size_t i = 0; i < list->n; i++) {
-        bide_buffer_char(&line, '{');
+        struct bide_buffer line;
+        bide_cli_object_begin(&line);
         bide_schedule_row_report(&list->rows[i], now_ms, &line);
-        bide_buffer_char(&line, '}');
-        bide_cli_print_line(&line);
+        bide_cli_object_end(&line);
     }
-    bide_buffer_release(&line);
 }
 
 static bide_code list(struct bide_cli *cli, void *values, bide_error *error)

@@ -48,7 +48,6 @@ static const struct bide_cli_option list_options[] = {BIDE_CLI_DEAD_OPTIONS(stru
 struct listing {
     bool json;
     uint64_t n;
-    struct bide_buffer line;
     struct bide_cli_table table;
 };
 
@@ -79,15 +78,15 @@ static void add_row(struct listing *listing, const struct bide_dead_letter *lett
 static bool list_one(void *user, const struct bide_dead_letter *letter)
 {
     struct listing *listing = user;
+    struct bide_buffer line;
     listing->n++;
     if (!listing->json) {
         add_row(listing, letter);
         return true;
     }
-    bide_buffer_char(&listing->line, '{');
-    bide_report_dead(&listing->line, letter);
-    bide_buffer_char(&listing->line, '}');
-    bide_cli_print_line(&listing->line);
+    bide_cli_object_begin(&line);
+    bide_report_dead(&line, letter);
+    bide_cli_object_end(&line);
     return !ferror(stdout);
 }
 
@@ -104,15 +103,11 @@ static bide_code list(struct bide_cli *cli, void *given, bide_error *error)
         return code;
     struct bide_dead_filter filter = bide_cli_dead_filter(&values->choice, cli);
     filter.without_bodies = true;
-    bide_buffer_init(&listing.line);
     bide_cli_table_init(&listing.table, columns);
     code = admin->ops->dead_each(admin, &filter, list_one, &listing, error);
-    if (!cli->json && listing.n)
-        bide_cli_table_flush(&listing.table);
     if (!cli->json && code == BIDE_OK && listing.n == 0)
         fputs("No dead letters.\n", stderr);
-    bide_cli_table_release(&listing.table);
-    bide_buffer_release(&listing.line);
+    bide_cli_table_end(&listing.table);
     bide_admin_destroy(admin);
     bide_cli_session_close(&session);
     return code;
@@ -131,14 +126,6 @@ const struct bide_cli_command bide_cli_dead_list = {
 
 /* ---- show ---- */
 
-static void show_json(struct listing *listing, const struct bide_dead_letter *letter)
-{
-    bide_buffer_char(&listing->line, '{');
-    bide_report_dead_whole(&listing->line, letter);
-    bide_buffer_char(&listing->line, '}');
-    bide_cli_print_line(&listing->line);
-}
-
 void bide_cli_dead_text(struct bide_buffer *to, const struct bide_dead_letter *letter)
 {
     bide_cli_whole_text(to, &(bide_found){.message = letter->message,
@@ -151,14 +138,19 @@ void bide_cli_dead_text(struct bide_buffer *to, const struct bide_dead_letter *l
 static bool show_one(void *user, const struct bide_dead_letter *letter)
 {
     struct listing *listing = user;
+    struct bide_buffer line;
     listing->n++;
     if (listing->json) {
-        show_json(listing, letter);
+        bide_cli_object_begin(&line);
+        bide_report_dead_whole(&line, letter);
+        bide_cli_object_end(&line);
     } else {
+        bide_buffer_init(&line);
         if (listing->n > 1)
-            bide_buffer_char(&listing->line, '\n');
-        bide_cli_dead_text(&listing->line, letter);
-        bide_cli_print_line(&listing->line);
+            bide_buffer_char(&line, '\n');
+        bide_cli_dead_text(&line, letter);
+        bide_cli_print_line(&line);
+        bide_buffer_release(&line);
     }
     return !ferror(stdout);
 }
@@ -173,12 +165,10 @@ static bide_code show(struct bide_cli *cli, void *values, bide_error *error)
     if (code != BIDE_OK)
         return code;
     const struct bide_dead_filter filter = {.ids = cli->arguments.items, .n_ids = 1};
-    bide_buffer_init(&listing.line);
     code = admin->ops->dead_each(admin, &filter, show_one, &listing, error);
     if (code == BIDE_OK && listing.n == 0)
         code = bide_fail(error, BIDE_E_NOT_FOUND,
             "no dead letter has the id '%.100s': `bide dead list` shows them", cli->arguments.items[0]);
-    bide_buffer_release(&listing.line);
     bide_admin_destroy(admin);
     bide_cli_session_close(&session);
     return code;

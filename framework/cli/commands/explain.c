@@ -18,8 +18,7 @@ static const struct bide_cli_option options[] = {
 static void print_json(const struct bide_cli_session *session, int64_t delay_ms, const struct bide_plan *plan)
 {
     struct bide_buffer text;
-    bide_buffer_init(&text);
-    bide_buffer_char(&text, '{');
+    bide_cli_object_begin(&text);
     bide_json_text(&text, "broker", session->broker.adapter->name);
     bide_json_int(&text, "delay_ms", delay_ms);
     bide_json_text(&text, "method", plan->method);
@@ -34,9 +33,8 @@ static void print_json(const struct bide_cli_session *session, int64_t delay_ms,
         bide_json_int(&text, "ms", plan->hops[i].ms);
         bide_buffer_char(&text, '}');
     }
-    bide_buffer_text(&text, "]}");
-    bide_cli_print_line(&text);
-    bide_buffer_release(&text);
+    bide_buffer_char(&text, ']');
+    bide_cli_object_end(&text);
 }
 
 static void print_tables(

@@ -54,8 +54,7 @@ static void print_json(const struct bide_plugin *plugin)
     struct bide_buffer line;
     char abi[16];
     snprintf(abi, sizeof abi, "%d.%d", descriptor->abi_major, plugin->abi_minor);
-    bide_buffer_init(&line);
-    bide_buffer_char(&line, '{');
+    bide_cli_object_begin(&line);
     bide_json_text(&line, "name", plugin->name);
     bide_json_text(&line, "version", descriptor->version);
     bide_json_text(&line, "abi", abi);
@@ -63,9 +62,7 @@ static void print_json(const struct bide_plugin *plugin)
     bide_json_int(&line, "built_ms", built_ms(plugin->path));
     bide_json_text(&line, "summary", descriptor->summary);
     json_settings(&line, descriptor->settings);
-    bide_buffer_char(&line, '}');
-    bide_cli_print_line(&line);
-    bide_buffer_release(&line);
+    bide_cli_object_end(&line);
 }
 
 static void print_settings(const bide_setting_spec *spec)

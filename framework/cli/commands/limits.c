@@ -49,19 +49,18 @@ static bide_code open_session(struct bide_cli *cli, struct limits_session *sessi
 
 struct listing {
     bool json;
-    struct bide_buffer line;
     struct bide_cli_table table;
 };
 
 static void add_row(void *user, const struct bide_limit_row *row)
 {
     struct listing *listing = user;
+    struct bide_buffer line;
     char rate[BIDE_RATE_TEXT], wait[BIDE_DURATION_TEXT];
     if (listing->json) {
-        bide_buffer_char(&listing->line, '{');
-        bide_limit_report(&listing->line, row);
-        bide_buffer_char(&listing->line, '}');
-        bide_cli_print_line(&listing->line);
+        bide_cli_object_begin(&line);
+        bide_limit_report(&line, row);
+        bide_cli_object_end(&line);
         return;
     }
     bide_cli_table_text(&listing->table, row->limit->name);
@@ -84,14 +83,12 @@ static bide_code look(struct bide_cli *cli, void *values, bide_error *error)
     bide_code code = open_session(cli, &session, error);
     if (code != BIDE_OK)
         return code;
-    bide_buffer_init(&listing.line);
     bide_cli_table_init(&listing.table, columns);
     code = bide_limits_each(session.store, session.config, cli->arguments.n ? cli->arguments.items[0] : NULL,
         add_row, &listing, error);
     if (code == BIDE_OK && !cli->json)
         bide_cli_table_flush(&listing.table);
     bide_cli_table_release(&listing.table);
-    bide_buffer_release(&listing.line);
     close_session(&session);
     return code;
 }

@@ -60,10 +60,10 @@ static bool list_one(void *user, const bide_found *found)
     struct listing *listing = user;
     listing->n++;
     if (listing->json) {
-        bide_buffer_char(&listing->line, '{');
-        bide_report_found(&listing->line, found);
-        bide_buffer_char(&listing->line, '}');
-        bide_cli_print_line(&listing->line);
+        struct bide_buffer line;
+        bide_cli_object_begin(&line);
+        bide_report_found(&line, found);
+        bide_cli_object_end(&line);
     } else {
         add_row(listing, found);
     }
@@ -91,25 +91,22 @@ static bide_code state_of(const struct bide_cli *cli, unsigned *ret_states, bide
 static bide_code list_rungs(struct bide_cli *cli, struct bide_admin *admin, bide_error *error)
 {
     struct bide_broker_stats stats;
-    struct bide_buffer line;
     bide_code code = admin->ops->stats(admin, &stats, error);
     if (code != BIDE_OK)
         return code;
     fputs(
         "RabbitMQ cannot search its queues: these are the numbers of messages on each rung of the ladder.\n",
         stderr);
-    bide_buffer_init(&line);
     for (size_t i = 0; cli->json && i < stats.n_rungs; i++) {
+        struct bide_buffer line;
         if (stats.rungs[i].messages == 0)
             continue;
-        bide_buffer_char(&line, '{');
+        bide_cli_object_begin(&line);
         bide_json_text(&line, "rung", stats.rungs[i].name);
         bide_json_int(&line, "ms", stats.rungs[i].ms);
         bide_json_count(&line, "messages", stats.rungs[i].messages);
-        bide_buffer_char(&line, '}');
-        bide_cli_print_line(&line);
+        bide_cli_object_end(&line);
     }
-    bide_buffer_release(&line);
     if (!cli->json)
         bide_cli_print_rungs(&stats);
     bide_broker_stats_clear(&stats);
@@ -128,7 +125,6 @@ static bide_code list_found(struct bide_cli *cli, const struct values *values, s
     if (values->after && strlen(values->after) >= sizeof cursor)
         return bide_fail(error, BIDE_E_DATA, "--after: this is no cursor");
     snprintf(cursor, sizeof cursor, "%s", values->after ? values->after : "");
-    bide_buffer_init(&listing.line);
     bide_cli_table_init(&listing.table, columns);
     bide_code code = bide_admin_list(admin, &selection, cursor, list_one, &listing, error);
     if (!cli->json && listing.n)
@@ -140,7 +136,6 @@ static bide_code list_found(struct bide_cli *cli, const struct values *values, s
         fputs("No such messages.\n", stderr);
     }
     bide_cli_table_release(&listing.table);
-    bide_buffer_release(&listing.line);
     return code;
 }
 

@@ -195,16 +195,13 @@ static void print_result(const struct bide_cli *cli, const struct bide_carrier *
         return;
     }
     struct bide_buffer line;
-    bide_buffer_init(&line);
-    bide_buffer_char(&line, '{');
+    bide_cli_object_begin(&line);
     bide_json_int(&line, "moved", (int64_t)moved);
     bide_json_int(&line, "ready", (int64_t)carrier->ready);
     bide_json_int(&line, "delayed", (int64_t)carrier->delayed);
     bide_json_int(&line, "dead", (int64_t)carrier->dead);
     bide_json_int(&line, "refused", (int64_t)carrier->refused.n);
-    bide_buffer_char(&line, '}');
-    bide_cli_print_line(&line);
-    bide_buffer_release(&line);
+    bide_cli_object_end(&line);
 }
 
 static bide_code run(struct bide_cli *cli, void *base, bide_error *error)

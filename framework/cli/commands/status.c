@@ -11,14 +11,11 @@
 static void print_json(const struct bide_cli_session *session, const struct bide_broker_stats *stats)
 {
     struct bide_buffer text;
-    bide_buffer_init(&text);
-    bide_buffer_char(&text, '{');
+    bide_cli_object_begin(&text);
     if (stats)
         bide_report_stats(&text, stats, session->broker.url.redacted, session->config->name_space);
     bide_cli_relays_json(session->config, &text);
-    bide_buffer_char(&text, '}');
-    bide_cli_print_line(&text);
-    bide_buffer_release(&text);
+    bide_cli_object_end(&text);
 }
 
 static void print_queues(const struct bide_broker_stats *stats)

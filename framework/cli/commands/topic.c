@@ -113,16 +113,13 @@ static bide_code find_names(struct topics *topics, bide_error *error)
 static void print_json(const char *subscription, const struct bide_queue_stats *stats)
 {
     struct bide_buffer line;
-    bide_buffer_init(&line);
-    bide_buffer_char(&line, '{');
+    bide_cli_object_begin(&line);
     bide_json_text(&line, "subscription", subscription);
     bide_json_text(&line, "topic", bide_queue_topic(subscription));
     bide_json_int(&line, "lag", lag_of(stats));
     bide_json_int(&line, "dead", stats->dead);
     bide_json_count(&line, "oldest_ready_ms", stats->oldest_ready_ms);
-    bide_buffer_char(&line, '}');
-    bide_cli_print_line(&line);
-    bide_buffer_release(&line);
+    bide_cli_object_end(&line);
 }
 
 static void add_row(

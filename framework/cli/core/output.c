@@ -80,6 +80,19 @@ void bide_cli_print_line(struct bide_buffer *line)
     bide_buffer_clear(line);
 }
 
+void bide_cli_object_begin(struct bide_buffer *line)
+{
+    bide_buffer_init(line);
+    bide_buffer_char(line, '{');
+}
+
+void bide_cli_object_end(struct bide_buffer *line)
+{
+    bide_buffer_char(line, '}');
+    bide_cli_print_line(line);
+    bide_buffer_release(line);
+}
+
 /* ---- text for a terminal ---- */
 
 bool bide_cli_colour(int fd)
@@ -176,6 +189,13 @@ void bide_cli_table_flush(struct bide_cli_table *table)
 void bide_cli_table_release(struct bide_cli_table *table)
 {
     bide_buffer_release(&table->cells);
+}
+
+void bide_cli_table_end(struct bide_cli_table *table)
+{
+    if (table->n_cells > 0)
+        bide_cli_table_flush(table);
+    bide_cli_table_release(table);
 }
 
 /* ---- progress ---- */

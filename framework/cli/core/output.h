@@ -20,6 +20,9 @@ void bide_cli_output_open(void);
 bide_code bide_cli_output_flush(bide_error *error);
 /* Writes to standard output (with a newline), then empties the buffer. */
 void bide_cli_print_line(struct bide_buffer *line);
+/* A JSON object as a line: begin makes the buffer, end prints and frees it. */
+void bide_cli_object_begin(struct bide_buffer *line);
+void bide_cli_object_end(struct bide_buffer *line);
 
 /* ---- tables: rows are kept until flushed; widths only grow ---- */
 
@@ -44,6 +47,8 @@ void bide_cli_table_age(struct bide_cli_table *table, int64_t ms);
 /* Prints the heading (once) and what was added since. */
 void bide_cli_table_flush(struct bide_cli_table *table);
 void bide_cli_table_release(struct bide_cli_table *table); /* prints nothing */
+/* Flushes where something was added since, and releases. */
+void bide_cli_table_end(struct bide_cli_table *table);
 
 /* May escape sequences be used on standard output (1) or error (2)? A terminal, and no NO_COLOR. */
 bool bide_cli_colour(int fd);

@@ -31,14 +31,14 @@ void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message
         puts(id); /* for a program: as it is */
         return;
     }
-    bide_buffer_init(&line);
     if (!cli->json) {
+        bide_buffer_init(&line);
         bide_visible_add(&line, id, strlen(id), false);
         bide_cli_print_line(&line);
         bide_buffer_release(&line);
         return;
     }
-    bide_buffer_char(&line, '{');
+    bide_cli_object_begin(&line);
     bide_json_text(&line, "id", id);
     if (*holder) {
         bide_json_text(&line, "unique", bide_message_unique(message));
@@ -47,7 +47,5 @@ void bide_cli_print_sent(const struct bide_cli *cli, const bide_message *message
         bide_json_text(&line, "queue", bide_message_queue(message));
         bide_json_int(&line, "due_ms", bide_message_due_ms(message));
     }
-    bide_buffer_char(&line, '}');
-    bide_cli_print_line(&line);
-    bide_buffer_release(&line);
+    bide_cli_object_end(&line);
 }

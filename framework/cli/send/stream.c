@@ -18,7 +18,6 @@ void bide_cli_stream_report_init(struct bide_cli_stream_report *report, bool jso
     static const char *const columns[] = {
         "STREAM", "NAME", "STATE", "QUEUE", ">LINES", ">DONE", ">DEAD", ">DROPPED", ">SECONDS", NULL};
     report->json = json;
-    bide_buffer_init(&report->line);
     bide_cli_table_init(&report->table, columns);
 }
 
@@ -42,23 +41,15 @@ static void add_part(struct bide_cli_table *table, const bide_stream_view *view,
 void bide_cli_stream_report_add(void *user, const bide_stream_view *view)
 {
     struct bide_cli_stream_report *report = user;
+    struct bide_buffer line;
     if (report->json) {
-        bide_buffer_char(&report->line, '{');
-        bide_stream_report(&report->line, view);
-        bide_buffer_char(&report->line, '}');
-        bide_cli_print_line(&report->line);
+        bide_cli_object_begin(&line);
+        bide_stream_report(&line, view);
+        bide_cli_object_end(&line);
         return;
     }
     for (size_t i = 0; i < view->n_parts; i++)
         add_part(&report->table, view, &view->parts[i]);
-}
-
-void bide_cli_stream_report_end(struct bide_cli_stream_report *report)
-{
-    if (!report->json && report->table.n_cells > 0)
-        bide_cli_table_flush(&report->table);
-    bide_cli_table_release(&report->table);
-    bide_buffer_release(&report->line);
 }
 
 /* ---- waiting ---- */
@@ -139,7 +130,7 @@ static bide_code list(struct bide_cli *cli, void *values, bide_error *error)
                             : bide_stream_list(producer, bide_cli_stream_report_add, &report, error);
     if (code == BIDE_OK && !cli->json && report.table.n_cells == 0)
         fputs("There are no streams (docs/streams.md).\n", stderr);
-    bide_cli_stream_report_end(&report);
+    bide_cli_table_end(&report.table);
     bide_producer_close(producer);
     return code;
 }

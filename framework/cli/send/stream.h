@@ -9,13 +9,10 @@
 /* A stream's queues as rows of a table, or its JSON as a line. */
 struct bide_cli_stream_report {
     bool json;
-    struct bide_buffer line;
     struct bide_cli_table table;
 };
 void bide_cli_stream_report_init(struct bide_cli_stream_report *report, bool json);
 void bide_cli_stream_report_add(void *report, const bide_stream_view *view); /* a bide_stream_visit */
-/* Prints what is left. */
-void bide_cli_stream_report_end(struct bide_cli_stream_report *report);
 
 /* Waits until a stream is over; its report is added. BIDE_E_TIMEOUT: it has failed at its deadline.
  * ret_is_done: each member is done, everywhere. */

@@ -118,14 +118,11 @@ static void say_sent(const struct sending *sending, const char *name)
         puts(id);
         return;
     }
-    bide_buffer_init(&line);
-    bide_buffer_char(&line, '{');
+    bide_cli_object_begin(&line);
     bide_json_text(&line, "stream", id);
     bide_json_text(&line, "name", name);
     bide_json_int(&line, "total", count);
-    bide_buffer_char(&line, '}');
-    bide_cli_print_line(&line);
-    bide_buffer_release(&line);
+    bide_cli_object_end(&line);
 }
 
 static bide_code send_file(
@@ -176,7 +173,7 @@ static bide_code wait_for_all(struct sending *sending, char (*ids)[64], size_t n
             code = ended;
         }
     }
-    bide_cli_stream_report_end(&report);
+    bide_cli_table_end(&report.table);
     if (code == BIDE_OK && !all_done)
         ((struct bide_cli *)(uintptr_t)sending->cli)->status = 1;
     return code;

@@ -14,18 +14,8 @@
 
 struct listing {
     bool json;
-    struct bide_buffer line;
     struct bide_cli_table table;
 };
-
-static void listing_init(struct listing *listing, bool json)
-{
-    static const char *const columns[] = {
-        "TRANSACTION", "STATE", "TYPE", "QUEUE", "CHECK", ">ASKED IN", NULL};
-    listing->json = json;
-    bide_buffer_init(&listing->line);
-    bide_cli_table_init(&listing->table, columns);
-}
 
 static const char *or_none(const char *text)
 {
@@ -35,12 +25,12 @@ static const char *or_none(const char *text)
 static void add(void *user, const bide_transaction_view *view)
 {
     struct listing *listing = user;
+    struct bide_buffer line;
     char left[BIDE_DURATION_TEXT] = "-";
     if (listing->json) {
-        bide_buffer_char(&listing->line, '{');
-        bide_transaction_report(&listing->line, view);
-        bide_buffer_char(&listing->line, '}');
-        bide_cli_print_line(&listing->line);
+        bide_cli_object_begin(&line);
+        bide_transaction_report(&line, view);
+        bide_cli_object_end(&line);
         return;
     }
     bide_cli_table_text(&listing->table, view->id);
@@ -53,29 +43,23 @@ static void add(void *user, const bide_transaction_view *view)
     bide_cli_table_text(&listing->table, view->left_ms < 0 ? "now" : left);
 }
 
-static void listing_end(struct listing *listing)
-{
-    if (!listing->json && listing->table.n_cells > 0)
-        bide_cli_table_flush(&listing->table);
-    bide_cli_table_release(&listing->table);
-    bide_buffer_release(&listing->line);
-}
-
 static bide_code look(struct bide_cli *cli, void *values, bide_error *error)
 {
-    struct listing listing;
+    static const char *const columns[] = {
+        "TRANSACTION", "STATE", "TYPE", "QUEUE", "CHECK", ">ASKED IN", NULL};
+    struct listing listing = {.json = cli->json};
     bide_producer *producer;
     (void)values;
     bide_code code = bide_cli_open_producer(cli, &producer, error);
     if (code != BIDE_OK)
         return code;
-    listing_init(&listing, cli->json);
+    bide_cli_table_init(&listing.table, columns);
     code = cli->arguments.n ? bide_transaction_show(producer, cli->arguments.items[0], add, &listing, error)
                             : bide_transaction_list(producer, add, &listing, error);
     if (code == BIDE_OK && !cli->json && listing.table.n_cells == 0)
         fputs("There are no transactions that are neither committed nor aborted (docs/transactions.md).\n",
             stderr);
-    listing_end(&listing);
+    bide_cli_table_end(&listing.table);
     bide_producer_close(producer);
     return code;
 }
@@ -89,13 +73,10 @@ static void say(const struct bide_cli *cli, const char *id, const char *state)
         printf("%s is %s\n", id, state);
         return;
     }
-    bide_buffer_init(&line);
-    bide_buffer_char(&line, '{');
+    bide_cli_object_begin(&line);
     bide_json_text(&line, "id", id);
     bide_json_text(&line, "state", state);
-    bide_buffer_char(&line, '}');
-    bide_cli_print_line(&line);
-    bide_buffer_release(&line);
+    bide_cli_object_end(&line);
 }
 
 static bide_code decide(struct bide_cli *cli, const char *state,
