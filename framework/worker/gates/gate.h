@@ -18,6 +18,7 @@
 
 #include <stdlib.h>
 
+#include "bide/log.h"
 #include "dispatch/handler.h"
 #include "outcome/decide.h"
 #include "shared/memory.h"
@@ -144,6 +145,38 @@ static inline enum bide_gate_says bide_gate_drop(
     return BIDE_GATE_SETTLE;
 }
 
+/* Back to the broker for at least so long. */
+static inline enum bide_gate_says bide_gate_hold(
+    struct bide_site *site, int64_t pause_ms, struct bide_gate_answer *answer)
+{
+    answer->hold_ms = bide_gate_held_ms(site, pause_ms);
+    return BIDE_GATE_HOLD;
+}
+
+/* What needs a store is held where the configuration names none; the log says so once. */
+static inline enum bide_gate_says bide_gate_lacks_store(
+    const char *text, struct bide_site *site, bool *complained, struct bide_gate_answer *answer)
+{
+    if (!*complained)
+        bide_log(BIDE_LOG_ERROR, text);
+    *complained = true;
+    return bide_gate_hold(site, 10 * 1000, answer);
+}
+
+static inline enum bide_gate_says bide_gate_wait_for(
+    struct bide_errand *errand, struct bide_gate_answer *answer)
+{
+    answer->errand = errand;
+    return BIDE_GATE_WAIT;
+}
+
+/* For `commit`: the store could not be told how it ended, so it does not end. */
+static inline struct bide_errand *bide_gate_hand_back(struct bide_job *job)
+{
+    job->uncommitted = true;
+    return NULL;
+}
+
 /* What needs the store is held while that is away: longer when it has been away for longer, so that a backlog
  * does not go out and back all the time. */
 static inline enum bide_gate_says bide_gate_hold_for_store(
@@ -152,8 +185,7 @@ static inline enum bide_gate_says bide_gate_hold_for_store(
     enum { LEAST_MS = 1000, MOST_MS = 10 * 1000 };
     int64_t away_ms = bide_clerk_away_ms(site->clerk);
     away_ms = away_ms > LEAST_MS ? away_ms : LEAST_MS;
-    answer->hold_ms = bide_gate_held_ms(site, away_ms < MOST_MS ? away_ms : MOST_MS);
-    return BIDE_GATE_HOLD;
+    return bide_gate_hold(site, away_ms < MOST_MS ? away_ms : MOST_MS, answer);
 }
 
 /* The next round should come so soon. */

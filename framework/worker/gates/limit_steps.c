@@ -34,8 +34,7 @@ static enum bide_gate_says hold(
     struct limit_gate *gate, struct bide_job *job, int64_t ms, struct bide_gate_answer *answer)
 {
     limit_leave(gate, job);
-    answer->hold_ms = bide_gate_held_ms(gate->gate.site, ms);
-    return BIDE_GATE_HOLD;
+    return bide_gate_hold(gate->gate.site, ms, answer);
 }
 
 static enum bide_gate_says hold_for_store(

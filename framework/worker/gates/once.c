@@ -118,8 +118,7 @@ static enum bide_gate_says hold_twin(
     struct bide_site *site, const struct bide_job *job, struct bide_gate_answer *answer)
 {
     int64_t share_ms = job->handler->config->timeout_ms / 10;
-    answer->hold_ms = bide_gate_held_ms(site, between(share_ms, TWIN_MS, TWIN_MAX_MS));
-    return BIDE_GATE_HOLD;
+    return bide_gate_hold(site, between(share_ms, TWIN_MS, TWIN_MAX_MS), answer);
 }
 
 static enum bide_gate_says judge(

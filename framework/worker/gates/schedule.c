@@ -7,13 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bide/log.h"
 #include "message/message.h"
 #include "worker/gates/gate.h"
 
 #define FACTS "slots"
 
-enum { BEGAN = 1, LASTS_MS = 6 * 3600 * 1000, HELD_WITHOUT_STORE_MS = 10 * 1000 };
+enum { BEGAN = 1, LASTS_MS = 6 * 3600 * 1000 };
 
 struct schedule_gate {
     struct bide_gate gate;
@@ -33,17 +32,6 @@ static bool read_marks(
     int size = snprintf(key, BIDE_STORE_KEY_MAX + 1, "%s@%s%s%s", schedule, slot, is_copy ? " " : "",
         is_copy ? message->queue : "");
     return size > 0 && size <= BIDE_STORE_KEY_MAX;
-}
-
-static enum bide_gate_says lacks_store(struct schedule_gate *gate, struct bide_gate_answer *answer)
-{
-    if (!gate->complained)
-        bide_log(BIDE_LOG_ERROR,
-            "messages of schedules need a store, and the configuration names none: they go back to the "
-            "broker (docs/schedules.md)");
-    gate->complained = true;
-    answer->hold_ms = bide_gate_held_ms(gate->gate.site, HELD_WITHOUT_STORE_MS);
-    return BIDE_GATE_HOLD;
 }
 
 static enum bide_gate_says ask(struct bide_errand *errand, const char *copy, struct bide_gate_answer *answer)
@@ -81,7 +69,10 @@ static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, st
     if (message->n_headers == 0 || !read_marks(message, key, &copy))
         return BIDE_GATE_PASS;
     if (!clerk)
-        return lacks_store((struct schedule_gate *)base, answer);
+        return bide_gate_lacks_store(
+            "messages of schedules need a store, and the configuration names none: they go back to the "
+            "broker (docs/schedules.md)",
+            base->site, &((struct schedule_gate *)base)->complained, answer);
     struct bide_errand *errand = bide_clerk_is_away(clerk) ? NULL : bide_clerk_errand(clerk);
     if (!errand)
         return bide_gate_hold_for_store(base->site, answer);

@@ -21,7 +21,7 @@
 
 /* What is kept of streams: far more than there are messages in hand, so that each finds its stream still
  * there when it ends. A stream has its place in one of the rows, where the oldest one makes room. */
-enum { SEEN_MS = 1000, ROWS = 1024, SEEN_OF_ROW = 8, HELD_WITHOUT_STORE_MS = 10 * 1000 };
+enum { SEEN_MS = 1000, ROWS = 1024, SEEN_OF_ROW = 8 };
 
 /* A stream, as the store last said. */
 struct seen {
@@ -150,12 +150,6 @@ static bool send_end(struct stream_gate *gate, const struct seen *seen, struct b
 
 /* ---- the deadline's message ---- */
 
-static enum bide_gate_says wait_for(struct bide_errand *errand, struct bide_gate_answer *answer)
-{
-    answer->errand = errand;
-    return BIDE_GATE_WAIT;
-}
-
 static enum bide_gate_says look_at_counts(
     struct stream_gate *gate, const char *stream, struct bide_job *job, struct bide_gate_answer *answer)
 {
@@ -164,7 +158,7 @@ static enum bide_gate_says look_at_counts(
         return bide_gate_hold_for_store(gate->gate.site, answer);
     name(errand, stream, job);
     bide_stream_look(names_of(errand), errand->operations);
-    return wait_for(errand, answer);
+    return bide_gate_wait_for(errand, answer);
 }
 
 /* What the counts were is kept in the errand's memory while the end is written. */
@@ -188,7 +182,7 @@ static enum bide_gate_says write_end(
     errand->letter.n = 1;
     bide_stream_write_end(names_of(errand), counts->end, BIDE_STORE_NO_MEMBER,
         bide_wall_ms(gate->gate.site->clock), &errand->operations[0]);
-    return wait_for(errand, answer);
+    return bide_gate_wait_for(errand, answer);
 }
 
 static enum bide_gate_says meet_deadline(
@@ -211,17 +205,6 @@ static enum bide_gate_says meet_deadline(
 
 /* ---- before the run ---- */
 
-static enum bide_gate_says lacks_store(struct stream_gate *gate, struct bide_gate_answer *answer)
-{
-    if (!gate->complained)
-        bide_log(BIDE_LOG_ERROR,
-            "messages of streams need a store, and the configuration names none: they go back to the broker "
-            "(docs/streams.md)");
-    gate->complained = true;
-    answer->hold_ms = bide_gate_held_ms(gate->gate.site, HELD_WITHOUT_STORE_MS);
-    return BIDE_GATE_HOLD;
-}
-
 static enum bide_gate_says ask(struct stream_gate *gate, const char *stream, struct bide_gate_answer *answer)
 {
     struct bide_clerk *clerk = gate->gate.site->clerk;
@@ -231,7 +214,7 @@ static enum bide_gate_says ask(struct stream_gate *gate, const char *stream, str
     make_place(gate, stream)->asked = true;
     ask_for(errand, stream);
     errand->letter.lax = true;
-    return wait_for(errand, answer);
+    return bide_gate_wait_for(errand, answer);
 }
 
 static bool is_fresh(const struct stream_gate *gate, const struct seen *seen)
@@ -260,7 +243,10 @@ static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, st
     if (role == BIDE_STREAM_NONE)
         return BIDE_GATE_PASS;
     if (!base->site->clerk)
-        return lacks_store(gate, answer);
+        return bide_gate_lacks_store(
+            "messages of streams need a store, and the configuration names none: they go back to the broker "
+            "(docs/streams.md)",
+            gate->gate.site, &gate->complained, answer);
     struct seen *seen = find(gate, stream);
     if (job->errand && asked_for(job->errand)) {
         bide_code code = job->errand->letter.code;
@@ -276,7 +262,7 @@ static enum bide_gate_says look(struct bide_gate *base, struct bide_job *job, st
         if (!seen || !seen->asked)
             return ask(gate, stream, answer);
         if (seen->seen_us == 0)
-            return wait_for(NULL, answer);
+            return bide_gate_wait_for(NULL, answer);
     }
     return seen ? judge(gate, seen, role, job, answer) : bide_gate_hold_for_store(base->site, answer);
 }
@@ -325,13 +311,6 @@ static enum bide_stream_how how_of(const struct bide_gate_end *end)
     }
 }
 
-/* The store does not know how this member ends: it is handed out again. */
-static struct bide_errand *hand_back(struct bide_job *job)
-{
-    job->uncommitted = true;
-    return NULL;
-}
-
 static struct bide_errand *arrive(struct stream_gate *gate, const struct seen *seen, int64_t member,
     struct bide_job *job, const struct bide_gate_end *end, struct bide_errand *errand)
 {
@@ -368,7 +347,7 @@ static struct bide_errand *begin_to_end(struct stream_gate *gate, const char *st
     const struct seen *seen = find(gate, stream);
     struct bide_errand *errand = job->errand ? job->errand : bide_clerk_errand(gate->gate.site->clerk);
     if (!errand)
-        return hand_back(job);
+        return bide_gate_hand_back(job);
     if (seen && seen->seen_us > 0)
         return arrive(gate, seen, member, job, end, errand);
     if (job->errand) { /* others took the place of its stream meanwhile */
@@ -392,7 +371,7 @@ static struct bide_errand *arrived(struct stream_gate *gate, const char *stream,
         return ask_again(bide_errand_again(errand), stream);
     }
     bide_stream_read(names_of(errand), errand->operations, &counts);
-    return send_end(gate, seen, job, &counts) ? NULL : hand_back(job);
+    return send_end(gate, seen, job, &counts) ? NULL : bide_gate_hand_back(job);
 }
 
 static struct bide_errand *commit(
@@ -412,7 +391,7 @@ static struct bide_errand *commit(
         return NULL;
     if (errand->letter.code != BIDE_OK) {
         if (errand->must)
-            return hand_back(job);
+            return bide_gate_hand_back(job);
         job->refused = true;
         return begin_to_end(gate, stream, member, job, end);
     }

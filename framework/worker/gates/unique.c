@@ -9,11 +9,8 @@
 
 #include "base/alloc.h"
 #include "base/killpoint.h"
-#include "bide/log.h"
 #include "keys/view.h"
 #include "worker/gates/gate.h"
-
-enum { HELD_WITHOUT_STORE_MS = 10 * 1000 };
 
 /* What an errand's letter needs beside it. */
 struct step {
@@ -122,12 +119,6 @@ static enum bide_key_says go_on(struct bide_gate *base, struct bide_job *job, co
 
 /* ---- before the run ---- */
 
-static enum bide_gate_says hold(struct bide_gate *base, int64_t ms, struct bide_gate_answer *answer)
-{
-    answer->hold_ms = bide_gate_held_ms(base->site, ms);
-    return BIDE_GATE_HOLD;
-}
-
 /* After a power cut the message is handed out again, and finds the slot as it was. */
 static enum bide_gate_says wait_for(struct bide_errand *errand, struct bide_gate_answer *answer)
 {
@@ -136,21 +127,14 @@ static enum bide_gate_says wait_for(struct bide_errand *errand, struct bide_gate
     return BIDE_GATE_WAIT;
 }
 
-static enum bide_gate_says lacks_store(struct unique_gate *gate, struct bide_gate_answer *answer)
-{
-    if (!gate->complained)
-        bide_log(BIDE_LOG_ERROR,
-            "messages with a unique key need a store, and the configuration names none: they "
-            "go back to the broker (docs/unique.md)");
-    gate->complained = true;
-    return hold(&gate->gate, HELD_WITHOUT_STORE_MS, answer);
-}
-
 static enum bide_gate_says ask(struct bide_gate *base, struct bide_job *job, struct bide_gate_answer *answer)
 {
     struct bide_clerk *clerk = base->site->clerk;
     if (!clerk)
-        return lacks_store((struct unique_gate *)base, answer);
+        return bide_gate_lacks_store(
+            "messages with a unique key need a store, and the configuration names none: they "
+            "go back to the broker (docs/unique.md)",
+            base->site, &((struct unique_gate *)base)->complained, answer);
     struct bide_errand *errand = bide_clerk_is_away(clerk) ? NULL : first_letter(base, job, NULL);
     return errand ? wait_for(errand, answer) : bide_gate_hold_for_store(base->site, answer);
 }
