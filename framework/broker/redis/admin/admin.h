@@ -21,6 +21,13 @@ bide_code bide_redis_open_admin(
  * fails. */
 bide_code bide_redis_admin_call(
     struct bide_redis_admin *admin, const char *doing, redisReply **ret_reply, bide_error *error);
+/* The same of a command whose answer only says that it was done. */
+bide_code bide_redis_admin_tell(struct bide_redis_admin *admin, const char *doing, bide_error *error);
+/* The same of a command that answers with a number; any other answer is 0. */
+bide_code bide_redis_admin_number(
+    struct bide_redis_admin *admin, const char *doing, int64_t *ret_n, bide_error *error);
+/* The same where the server's refusal is an answer, too (REDIS_REPLY_ERROR). */
+bide_code bide_redis_admin_ask(struct bide_redis_admin *admin, redisReply **ret_reply, bide_error *error);
 /* Makes sure that there is a link: at the beginning of each operation. */
 bide_code bide_redis_admin_connect(struct bide_redis_admin *admin, bide_error *error);
 

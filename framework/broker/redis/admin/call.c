@@ -3,10 +3,8 @@
 bide_code bide_redis_admin_connect(struct bide_redis_admin *admin, bide_error *error)
 {
     if (admin->link) { /* may have been idle for hours */
-        redisReply *reply = NULL;
         bide_redis_args_begin(&admin->args, BIDE_REDIS_PING);
-        if (bide_redis_admin_call(admin, "looking", &reply, NULL) == BIDE_OK)
-            freeReplyObject(reply);
+        bide_redis_admin_tell(admin, "looking", NULL);
     }
     if (admin->link)
         return BIDE_OK;
@@ -25,4 +23,31 @@ bide_code bide_redis_admin_call(
         admin->link = NULL;
     }
     return code;
+}
+
+bide_code bide_redis_admin_tell(struct bide_redis_admin *admin, const char *doing, bide_error *error)
+{
+    redisReply *reply = NULL;
+    bide_code code = bide_redis_admin_call(admin, doing, &reply, error);
+    if (code == BIDE_OK)
+        freeReplyObject(reply);
+    return code;
+}
+
+bide_code bide_redis_admin_number(
+    struct bide_redis_admin *admin, const char *doing, int64_t *ret_n, bide_error *error)
+{
+    redisReply *reply = NULL;
+    bide_code code = bide_redis_admin_call(admin, doing, &reply, error);
+    if (code != BIDE_OK)
+        return code;
+    *ret_n = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+    freeReplyObject(reply);
+    return BIDE_OK;
+}
+
+bide_code bide_redis_admin_ask(struct bide_redis_admin *admin, redisReply **ret_reply, bide_error *error)
+{
+    bide_code code = bide_redis_link_append(admin->link, &admin->args, error);
+    return code == BIDE_OK ? bide_redis_link_reply(admin->link, ret_reply, error) : code;
 }

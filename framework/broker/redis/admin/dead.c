@@ -262,18 +262,6 @@ static bide_code work_on(struct bide_admin *base, const struct bide_dead_filter 
     return code;
 }
 
-static bide_code answer_number(
-    struct bide_redis_admin *admin, const char *doing, int64_t *ret_n, bide_error *error)
-{
-    redisReply *reply = NULL;
-    bide_code code = bide_redis_admin_call(admin, doing, &reply, error);
-    if (code != BIDE_OK)
-        return code;
-    *ret_n = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
-    freeReplyObject(reply);
-    return BIDE_OK;
-}
-
 static bide_code drop_batch(
     struct bide_redis_admin *admin, const struct mark *marks, size_t n, int64_t *ret_n, bide_error *error)
 {
@@ -283,7 +271,7 @@ static bide_code drop_batch(
     bide_redis_args_text(args, marks[0].queue);
     for (size_t i = 0; i < n; i++)
         bide_redis_args_text(args, marks[i].token);
-    return answer_number(admin, "dropping dead letters", ret_n, error);
+    return bide_redis_admin_number(admin, "dropping dead letters", ret_n, error);
 }
 
 /* The new lines of each. */
@@ -341,7 +329,7 @@ static bide_code retry_batch(
             add_new_lines(admin, &marks[i], texts->element[i]);
     freeReplyObject(texts);
     BIDE_KILL_POINT("replay/redis-chosen");
-    code = answer_number(admin, "replaying dead letters", ret_n, error);
+    code = bide_redis_admin_number(admin, "replaying dead letters", ret_n, error);
     BIDE_KILL_POINT("replay/redis-moved");
     return code;
 }

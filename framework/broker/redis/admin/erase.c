@@ -6,17 +6,13 @@ static bide_code erase_queue(struct bide_redis_admin *admin, const struct bide_b
     const char *queue, bide_error *error)
 {
     const char *name_space = admin->settings->name_space;
-    redisReply *reply = NULL;
     bide_redis_args_begin(&admin->args, BIDE_REDIS_DEL);
     bide_redis_keys_queue(&admin->args, name_space, queue);
     if (bide_queue_topic(queue))
         bide_redis_keys_subscriptions(&admin->args, name_space, queue);
     for (size_t i = 0; i < stats->n_workers; i++)
         bide_redis_keys_claimed(&admin->args, name_space, queue, stats->workers[i].name);
-    bide_code code = bide_redis_admin_call(admin, "deleting a queue", &reply, error);
-    if (code == BIDE_OK)
-        freeReplyObject(reply);
-    return code;
+    return bide_redis_admin_tell(admin, "deleting a queue", error);
 }
 
 /* The rest, at last: it says what there is to delete, should this be the second attempt. */
@@ -25,17 +21,13 @@ static bide_code erase_rest(
 {
     static const char *const names[] = {"queues", "seq", "workers", "lost", "pulse", "judged", "cancelled"};
     const char *name_space = admin->settings->name_space;
-    redisReply *reply = NULL;
     bide_redis_args_begin(&admin->args, BIDE_REDIS_DEL);
     bide_redis_keys_dead(&admin->args, name_space);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         bide_redis_keys_one(&admin->args, name_space, names[i]);
     for (size_t i = 0; i < stats->n_workers; i++)
         bide_redis_args_format(&admin->args, "{%s}:alive:%s", name_space, stats->workers[i].name);
-    bide_code code = bide_redis_admin_call(admin, "deleting a namespace", &reply, error);
-    if (code == BIDE_OK)
-        freeReplyObject(reply);
-    return code;
+    return bide_redis_admin_tell(admin, "deleting a namespace", error);
 }
 
 bide_code bide_redis_admin_erase(struct bide_admin *base, bide_error *error)

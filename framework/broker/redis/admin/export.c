@@ -31,23 +31,6 @@ static bide_code no_memory(bide_error *error)
     return bide_fail(error, BIDE_E_NOMEM, "out of memory");
 }
 
-static bide_code call(struct exporter *exporter, const char *doing, redisReply **ret_reply, bide_error *error)
-{
-    return bide_redis_admin_call(exporter->admin, doing, ret_reply, error);
-}
-
-static bide_code call_number(
-    struct exporter *exporter, const char *doing, int64_t *ret_number, bide_error *error)
-{
-    redisReply *reply = NULL;
-    bide_code code = call(exporter, doing, &reply, error);
-    if (code != BIDE_OK)
-        return code;
-    *ret_number = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
-    freeReplyObject(reply);
-    return BIDE_OK;
-}
-
 static bide_code taken_over(struct exporter *exporter, bide_error *error)
 {
     return bide_fail(error, BIDE_E_BROKER,
@@ -109,7 +92,7 @@ static bide_code take(struct exporter *exporter, const char *queue, bide_error *
     begin_script(exporter, BIDE_REDIS_EXPORT, queue);
     bide_redis_args_int(&exporter->admin->args, BIDE_EXPORT_BATCH);
     bide_redis_args_int(&exporter->admin->args, ENOUGH_BYTES);
-    bide_code code = call(exporter, "taking messages out", &reply, error);
+    bide_code code = bide_redis_admin_call(exporter->admin, "taking messages out", &reply, error);
     if (code != BIDE_OK)
         return code;
     code = read_taken(exporter, queue, reply, error);
@@ -143,7 +126,8 @@ static bide_code delete_carried(struct exporter *exporter, const char *queue, bi
     bide_redis_args_int(&exporter->admin->args, n_entries);
     add_carried(exporter, false);
     add_carried(exporter, true);
-    bide_code code = call_number(exporter, "deleting what was carried away", &answer, error);
+    bide_code code =
+        bide_redis_admin_number(exporter->admin, "deleting what was carried away", &answer, error);
     return code == BIDE_OK && answer < 0 ? taken_over(exporter, error) : code;
 }
 
@@ -173,7 +157,7 @@ static bide_code export_waiting(struct exporter *exporter, bide_error *error)
         return export_queue(exporter, exporter->queue, error);
     bide_redis_args_begin(args, BIDE_REDIS_SMEMBERS);
     bide_redis_keys_one(args, exporter->admin->settings->name_space, "queues");
-    bide_code code = call(exporter, "listing the queues", &queues, error);
+    bide_code code = bide_redis_admin_call(exporter->admin, "listing the queues", &queues, error);
     if (code != BIDE_OK)
         return code;
     for (size_t i = 0; code == BIDE_OK && i < queues->elements; i++)
@@ -215,7 +199,7 @@ static bide_code read_letters(
     bide_redis_keys_one(args, exporter->admin->settings->name_space, "dead:held");
     for (size_t i = 0; i < tokens->elements; i++)
         bide_redis_args_add(args, tokens->element[i]->str, tokens->element[i]->len);
-    bide_code code = call(exporter, "reading dead letters", &texts, error);
+    bide_code code = bide_redis_admin_call(exporter->admin, "reading dead letters", &texts, error);
     if (code != BIDE_OK)
         return code;
     for (size_t i = 0; code == BIDE_OK && i < tokens->elements && i < texts->elements; i++) {
@@ -240,7 +224,7 @@ static bide_code take_letters(
     bide_redis_keys_one(args, exporter->admin->settings->name_space, "dead");
     bide_redis_args_int(args, (int64_t)skip);
     bide_redis_args_int(args, (int64_t)skip + PAGE - 1);
-    bide_code code = call(exporter, "listing dead letters", &tokens, error);
+    bide_code code = bide_redis_admin_call(exporter->admin, "listing dead letters", &tokens, error);
     if (code != BIDE_OK)
         return code;
     *ret_more = tokens->elements > 0;
@@ -264,7 +248,7 @@ static bide_code drop_run(struct exporter *exporter, size_t *at, bide_error *err
          ++*at)
         bide_redis_args_text(args, exporter->sources[*at]);
     exporter->carried = true;
-    return call_number(exporter, "deleting what was carried away", &n, error);
+    return bide_redis_admin_number(exporter->admin, "deleting what was carried away", &n, error);
 }
 
 static bide_code drop_carried(struct exporter *exporter, size_t *left, bide_error *error)
@@ -307,12 +291,12 @@ static bide_code count_others(struct exporter *exporter, int64_t *ret_n, bide_er
     int64_t n_workers = 0, n_lost = 0;
     bide_redis_args_begin(args, BIDE_REDIS_HLEN);
     bide_redis_keys_one(args, name_space, "workers");
-    bide_code code = call_number(exporter, "counting the workers", &n_workers, error);
+    bide_code code = bide_redis_admin_number(exporter->admin, "counting the workers", &n_workers, error);
     if (code != BIDE_OK)
         return code;
     bide_redis_args_begin(args, BIDE_REDIS_SCARD);
     bide_redis_keys_one(args, name_space, "lost");
-    code = call_number(exporter, "counting the workers", &n_lost, error);
+    code = bide_redis_admin_number(exporter->admin, "counting the workers", &n_lost, error);
     *ret_n = n_workers - 1 + n_lost;
     return code;
 }
@@ -380,7 +364,6 @@ static bide_code add_some(struct bide_redis_admin *admin, const struct bide_dead
 {
     struct bide_redis_args *args = &admin->args;
     const char *name_space = admin->settings->name_space;
-    redisReply *reply = NULL;
     bide_redis_link_script(admin->link, args, BIDE_REDIS_BURY, BIDE_REDIS_DEAD_KEYS + 2);
     bide_redis_keys_one(args, name_space, "seq");
     bide_redis_keys_dead(args, name_space);
@@ -388,10 +371,7 @@ static bide_code add_some(struct bide_redis_admin *admin, const struct bide_dead
     bide_redis_link_mark(admin->link, args);
     for (size_t i = 0; i < n; i++)
         add_letter(args, &letters[i], text);
-    bide_code code = bide_redis_admin_call(admin, "storing dead letters", &reply, error);
-    if (code == BIDE_OK)
-        freeReplyObject(reply);
-    return code;
+    return bide_redis_admin_tell(admin, "storing dead letters", error);
 }
 
 bide_code bide_redis_admin_dead_add(

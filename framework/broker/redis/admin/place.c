@@ -6,19 +6,12 @@
 
 enum { MARK_MS = 60 * 1000 }; /* it goes by itself, should we be killed */
 
+static const char comparing[] = "comparing two places";
+
 static void begin(struct bide_redis_admin *admin, enum bide_redis_command_name command)
 {
     bide_redis_args_begin(&admin->args, command);
     bide_redis_keys_one(&admin->args, admin->settings->name_space, "place");
-}
-
-static bide_code call(struct bide_redis_admin *admin, bide_error *error)
-{
-    redisReply *reply = NULL;
-    bide_code code = bide_redis_admin_call(admin, "comparing two places", &reply, error);
-    if (code == BIDE_OK)
-        freeReplyObject(reply);
-    return code;
 }
 
 static bide_code put_mark(struct bide_redis_admin *admin, const char *mark, bide_error *error)
@@ -27,7 +20,7 @@ static bide_code put_mark(struct bide_redis_admin *admin, const char *mark, bide
     bide_redis_args_text(&admin->args, mark);
     bide_redis_args_text(&admin->args, "PX");
     bide_redis_args_int(&admin->args, MARK_MS);
-    return call(admin, error);
+    return bide_redis_admin_tell(admin, comparing, error);
 }
 
 static bide_code sees_mark(
@@ -35,7 +28,7 @@ static bide_code sees_mark(
 {
     redisReply *reply = NULL;
     begin(admin, BIDE_REDIS_GET);
-    bide_code code = bide_redis_admin_call(admin, "comparing two places", &reply, error);
+    bide_code code = bide_redis_admin_call(admin, comparing, &reply, error);
     if (code != BIDE_OK)
         return code;
     *ret_sees = reply->type == REDIS_REPLY_STRING && strcmp(reply->str, mark) == 0;
@@ -60,5 +53,5 @@ bide_code bide_redis_admin_same_place(
     if (code != BIDE_OK)
         return code;
     begin(admin, BIDE_REDIS_DEL);
-    return call(admin, error);
+    return bide_redis_admin_tell(admin, comparing, error);
 }

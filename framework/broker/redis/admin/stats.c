@@ -136,9 +136,7 @@ static bide_code count_consumers(struct bide_redis_admin *admin, struct bide_bro
     bide_redis_args_begin(&admin->args, BIDE_REDIS_XINFO_CONSUMERS);
     bide_redis_args_format(&admin->args, "{%s}:q:%s:ready", admin->settings->name_space, queue->name);
     bide_redis_args_text(&admin->args, "bide");
-    bide_code code = bide_redis_link_append(admin->link, &admin->args, error);
-    if (code == BIDE_OK)
-        code = bide_redis_link_reply(admin->link, &reply, error);
+    bide_code code = bide_redis_admin_ask(admin, &reply, error);
     if (code != BIDE_OK)
         return code;
     bool none_yet = reply->type == REDIS_REPLY_ERROR &&

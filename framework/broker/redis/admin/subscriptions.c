@@ -4,15 +4,6 @@
 #include "broker/redis/admin/admin.h"
 #include "broker/redis/keys.h"
 
-static bide_code tell(struct bide_redis_admin *admin, const char *doing, bide_error *error)
-{
-    redisReply *reply = NULL;
-    bide_code code = bide_redis_admin_call(admin, doing, &reply, error);
-    if (code == BIDE_OK)
-        freeReplyObject(reply);
-    return code;
-}
-
 bide_code bide_redis_admin_join(struct bide_admin *base, const char *subscription, bide_error *error)
 {
     struct bide_redis_admin *admin = (struct bide_redis_admin *)base;
@@ -20,7 +11,7 @@ bide_code bide_redis_admin_join(struct bide_admin *base, const char *subscriptio
     if (code != BIDE_OK)
         return code;
     bide_redis_link_declare(admin->link, &admin->args, admin->settings->name_space, subscription, true);
-    return tell(admin, "joining a topic", error);
+    return bide_redis_admin_tell(admin, "joining a topic", error);
 }
 
 bide_code bide_redis_admin_leave(struct bide_admin *base, const char *subscription, bide_error *error)
@@ -37,7 +28,7 @@ bide_code bide_redis_admin_leave(struct bide_admin *base, const char *subscripti
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
         bide_redis_keys_one(&admin->args, name_space, more[i]);
     bide_redis_args_text(&admin->args, subscription);
-    return tell(admin, "leaving a topic", error);
+    return bide_redis_admin_tell(admin, "leaving a topic", error);
 }
 
 /* ---- listing ---- */
@@ -53,16 +44,13 @@ static int in_order(const void *a, const void *b)
 static bide_code is_joined(
     struct bide_redis_admin *admin, const char *subscription, bool *ret_joined, bide_error *error)
 {
-    redisReply *reply = NULL;
+    int64_t n = 0;
     bide_redis_args_begin(&admin->args, BIDE_REDIS_SISMEMBER);
     bide_redis_keys_subscriptions(&admin->args, admin->settings->name_space, subscription);
     bide_redis_args_text(&admin->args, subscription);
-    bide_code code = bide_redis_admin_call(admin, "listing subscriptions", &reply, error);
-    if (code != BIDE_OK)
-        return code;
-    *ret_joined = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
-    freeReplyObject(reply);
-    return BIDE_OK;
+    bide_code code = bide_redis_admin_number(admin, "listing subscriptions", &n, error);
+    *ret_joined = n == 1;
+    return code;
 }
 
 /* Leaves the names of subscriptions at the beginning of the list; returns how many. */

@@ -30,9 +30,7 @@ static bide_code ask(struct verify *verify, enum bide_redis_command_name command
     bide_redis_args_begin(&admin->args, command);
     if (word)
         bide_redis_args_text(&admin->args, word);
-    bide_code code = bide_redis_link_append(admin->link, &admin->args, error);
-    if (code == BIDE_OK)
-        code = bide_redis_link_reply(admin->link, &reply, error);
+    bide_code code = bide_redis_admin_ask(admin, &reply, error);
     if (code != BIDE_OK)
         return code;
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -220,9 +218,7 @@ static bide_code check_keys(struct verify *verify, bide_error *error)
     bide_error why = {0};
     bide_redis_args_begin(&admin->args, BIDE_REDIS_HLEN);
     bide_redis_keys_one(&admin->args, admin->settings->name_space, "workers");
-    bide_code code = bide_redis_link_append(admin->link, &admin->args, error);
-    if (code == BIDE_OK)
-        code = bide_redis_link_reply(admin->link, &reply, error);
+    bide_code code = bide_redis_admin_ask(admin, &reply, error);
     if (code != BIDE_OK)
         return code;
     if (reply->type == REDIS_REPLY_ERROR) {
