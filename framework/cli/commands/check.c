@@ -9,16 +9,6 @@
 #include "cli/core/output.h"
 #include "cli/core/session.h"
 
-static void sink(void *user, const struct bide_finding *finding)
-{
-    bide_cli_report_add(user, finding);
-}
-
-static void add_ok(struct bide_cli_report *report, const char *subject, const char *text)
-{
-    bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_OK, subject, text, NULL});
-}
-
 /* ---- configuration ---- */
 
 static void report_retention(struct bide_cli_report *report, const struct bide_dead_config *dead)
@@ -29,7 +19,7 @@ static void report_retention(struct bide_cli_report *report, const struct bide_d
     if (dead->max_count > 0)
         snprintf(number, sizeof number, ", of each queue the newest %d", dead->max_count);
     snprintf(text, sizeof text, "kept until somebody replays or drops them%s%s", age, number);
-    add_ok(report, "dead letters", text);
+    bide_cli_report_ok(report, "dead letters", text);
 }
 
 static void check_config(struct bide_cli_report *report, const struct bide_config *config)
@@ -39,12 +29,13 @@ static void check_config(struct bide_cli_report *report, const struct bide_confi
         config->n_queues == 1 ? "" : "s", config->n_handlers, config->n_handlers == 1 ? "" : "s");
     bide_error error;
     if (bide_config_complete(config, &error) == BIDE_OK)
-        add_ok(report, config->path ? config->path : "built-in configuration", text);
+        bide_cli_report_ok(report, config->path ? config->path : "built-in configuration", text);
     else
         bide_cli_report_failure(
             report, "configuration", &error, "`bide.env` beside the configuration holds NAME=value lines");
     if (bide_cli_only_sends(config))
-        add_ok(report, "handlers", "none: the worker only sends, by POST /send, schedules and relays");
+        bide_cli_report_ok(
+            report, "handlers", "none: the worker only sends, by POST /send, schedules and relays");
     else if (config->n_handlers == 0)
         bide_cli_report_add(
             report, &(struct bide_finding){BIDE_FINDING_ERROR, "handlers",
@@ -72,8 +63,8 @@ static void check_broker(struct bide_cli_report *report, struct bide_cli_session
         bide_cli_report_failure(report, "broker", &error, NULL);
         return;
     }
-    add_ok(report, "broker", session->broker.url.redacted);
-    if (admin->ops->verify(admin, sink, report, &error) != BIDE_OK)
+    bide_cli_report_ok(report, "broker", session->broker.url.redacted);
+    if (admin->ops->verify(admin, bide_cli_report_add, report, &error) != BIDE_OK)
         bide_cli_report_failure(report, "broker", &error, NULL);
     bide_admin_destroy(admin);
 }

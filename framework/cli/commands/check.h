@@ -13,7 +13,8 @@ struct bide_cli_report {
     bide_code first_error; /* decides the exit status */
 };
 
-void bide_cli_report_add(struct bide_cli_report *report, const struct bide_finding *finding);
+void bide_cli_report_add(void *report, const struct bide_finding *finding); /* a bide_finding_sink */
+void bide_cli_report_ok(struct bide_cli_report *report, const char *subject, const char *text);
 /* A failed step is a finding, and its code the exit status if it is the first. remedy: or NULL. */
 void bide_cli_report_failure(
     struct bide_cli_report *report, const char *subject, const bide_error *error, const char *remedy);

@@ -215,7 +215,7 @@ void bide_cli_check_handler(struct bide_cli_report *report, const struct bide_co
     snprintf(subject, sizeof subject, "handler %s", handler->type);
     ask_child(&answer, config, handler);
     if (answer.code == BIDE_OK) {
-        bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_OK, subject, answer.text, NULL});
+        bide_cli_report_ok(report, subject, answer.text);
     } else {
         bide_error error;
         bide_fail(&error, answer.code, "%s", answer.text);

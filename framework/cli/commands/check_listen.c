@@ -20,8 +20,7 @@ void bide_cli_check_listen(struct bide_cli_report *report, const struct bide_con
     if (!config->http.listen)
         return;
     if (bide_listeners_try(&config->http, &error) == BIDE_OK) {
-        bide_cli_report_add(
-            report, &(struct bide_finding){BIDE_FINDING_OK, "http.listen", config->http.listen, NULL});
+        bide_cli_report_ok(report, "http.listen", config->http.listen);
         return;
     }
     bool taken = errno == EADDRINUSE;

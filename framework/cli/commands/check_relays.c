@@ -8,11 +8,6 @@
 
 enum { TIMEOUT_MS = 5 * 1000 };
 
-static void add_ok(struct bide_cli_report *report, const char *subject, const char *text)
-{
-    bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_OK, subject, text, NULL});
-}
-
 static void check_source(struct bide_cli_report *report, const struct bide_config *config,
     const struct bide_relay_config *relay, const char *subject)
 {
@@ -24,7 +19,7 @@ static void check_source(struct bide_cli_report *report, const struct bide_confi
         return;
     }
     snprintf(text, sizeof text, "its source can be read: %lld wait", (long long)depth.waiting);
-    add_ok(report, subject, text);
+    bide_cli_report_ok(report, subject, text);
     snprintf(text, sizeof text, "%lld message%s refused by the target and stayed in the source",
         (long long)depth.refused, depth.refused == 1 ? " was" : "s were");
     if (depth.refused > 0 && bide_source_is_outbox(relay->from))
@@ -52,7 +47,7 @@ static void check_target(struct bide_cli_report *report, const struct bide_confi
     if (code == BIDE_OK)
         code = admin->ops->stats(admin, &stats, &error);
     if (code == BIDE_OK || code == BIDE_E_NOT_FOUND)
-        add_ok(report, subject, "its target answers");
+        bide_cli_report_ok(report, subject, "its target answers");
     else
         bide_cli_report_failure(report, subject, &error, NULL);
     bide_broker_stats_clear(&stats);
@@ -72,7 +67,7 @@ static void check_spool(struct bide_cli_report *report, const struct bide_config
     }
     snprintf(text, sizeof text, "%lld wait, %lld of %lld bytes in use", (long long)spool.waiting,
         (long long)spool.bytes, (long long)config->spool.max_bytes);
-    add_ok(report, "spool", text);
+    bide_cli_report_ok(report, "spool", text);
     if (!spool.is_carried)
         bide_cli_report_add(
             report, &(struct bide_finding){BIDE_FINDING_WARNING, "spool", "nothing carries from it just now",

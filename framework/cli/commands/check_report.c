@@ -38,14 +38,20 @@ static void print_text(const struct bide_cli_report *report, const struct bide_f
     bide_buffer_release(&line);
 }
 
-void bide_cli_report_add(struct bide_cli_report *report, const struct bide_finding *finding)
+void bide_cli_report_add(void *user, const struct bide_finding *finding)
 {
+    struct bide_cli_report *report = user;
     if (finding->severity == BIDE_FINDING_ERROR && report->errors++ == 0 && report->first_error == BIDE_OK)
         report->first_error = BIDE_E_CONFIG;
     if (report->json)
         print_json(finding);
     else
         print_text(report, finding);
+}
+
+void bide_cli_report_ok(struct bide_cli_report *report, const char *subject, const char *text)
+{
+    bide_cli_report_add(report, &(struct bide_finding){BIDE_FINDING_OK, subject, text, NULL});
 }
 
 void bide_cli_report_failure(

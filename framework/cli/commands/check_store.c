@@ -4,19 +4,13 @@
 #include "cli/commands/check.h"
 #include "store/configured.h"
 
-static void sink(void *user, const struct bide_finding *finding)
-{
-    bide_cli_report_add(user, finding);
-}
-
 static void verify(struct bide_cli_report *report, const struct bide_configured_store *configured)
 {
     struct bide_store *store = NULL;
     bide_error error;
-    bide_cli_report_add(
-        report, &(struct bide_finding){BIDE_FINDING_OK, "store", configured->url.redacted, NULL});
+    bide_cli_report_ok(report, "store", configured->url.redacted);
     if (bide_store_open(&configured->options, &store, &error) != BIDE_OK ||
-        bide_store_verify(store, sink, report, &error) != BIDE_OK)
+        bide_store_verify(store, bide_cli_report_add, report, &error) != BIDE_OK)
         bide_cli_report_failure(report, "store", &error, NULL);
     bide_store_destroy(store);
 }
