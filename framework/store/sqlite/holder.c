@@ -63,13 +63,6 @@ bide_code bide_store_session_begin(struct bide_sqlite_store *store, int64_t wait
     return code != BIDE_OK || known ? code : make_session(store, wait_us, error);
 }
 
-void bide_store_session_end(struct bide_sqlite_store *store)
-{
-    if (store->session && store->file.db)
-        bide_sqlite_lock_release(&store->file.lock, bide_sqlite_session_byte(store->session));
-    store->session = 0;
-}
-
 static bool is_dead(const struct bide_sqlite_store *store, int64_t session)
 {
     return session != store->session &&

@@ -74,7 +74,6 @@ bide_store_perform bide_store_sqlite_acquire, bide_store_sqlite_release;        
 bide_code bide_store_session_begin(struct bide_sqlite_store *store, int64_t wait_us, bide_error *error);
 /* Within a transaction: the holders of sessions that have ended vanish. */
 bide_code bide_store_sessions_sweep(struct bide_sqlite_store *store, bide_error *error);
-void bide_store_session_end(struct bide_sqlite_store *store);
 
 /* ---- sweep.c ---- */
 

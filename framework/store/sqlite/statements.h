@@ -73,7 +73,6 @@
     ROW(BIDE_STORE_SQL_LAPSED_FACTS,                                                                         \
         "DELETE FROM {store_fact} WHERE (scope, key) IN (SELECT scope, key FROM {store_fact} WHERE "         \
         "end_ms <= ?1 ORDER BY end_ms LIMIT ?2)")                                                            \
-    ROW(BIDE_STORE_SQL_LAPSED_HOLDERS, "DELETE FROM {store_holder} WHERE end_ms <= ?1")                      \
     ROW(BIDE_STORE_SQL_LAPSED_SCOPE, "SELECT number FROM {store_scope} WHERE end_ms <= ?1 LIMIT 1")          \
     ROW(BIDE_STORE_SQL_EMPTY_FACTS,                                                                          \
         "DELETE FROM {store_fact} WHERE scope = ?1 AND key IN (SELECT key FROM {store_fact} WHERE "          \
