@@ -370,14 +370,15 @@ static bide_code read_frames(struct bide_rmq_publisher *publisher, bool *ret_any
     }
 }
 
-/* Does not wait after a frame has come: it may have been the last one that was awaited. */
+/* Does not wait after a frame has come: it may have been the last one that was awaited. Where writing fails,
+ * it still reads what came before: what is confirmed there must not be published again. */
 static bide_code write_and_read(struct bide_rmq_publisher *publisher, int wait_ms, bide_error *error)
 {
     enum bide_rmq_flow flow = bide_rmq_wire_flush(&publisher->wire, 0);
-    if (flow == BIDE_RMQ_LOST)
-        return bide_rmq_fail_status(publisher->settings, AMQP_STATUS_SOCKET_CLOSED, "publishing", error);
     bool any;
     bide_code code = read_frames(publisher, &any, error);
+    if (code == BIDE_OK && flow == BIDE_RMQ_LOST)
+        code = bide_rmq_fail_status(publisher->settings, AMQP_STATUS_SOCKET_CLOSED, "publishing", error);
     if (code != BIDE_OK || any || wait_ms == 0)
         return code;
     short events = flow == BIDE_RMQ_FULL ? POLLIN | POLLOUT : POLLIN;
