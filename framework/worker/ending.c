@@ -6,6 +6,8 @@
 enum {
     CANCEL_GRACE_US = 500 * 1000, /* for handlers to return once cancelled */
     LEAVE_US = 5 * 1000 * 1000,   /* for the last settlements */
+    AWAY_MS = 5000,               /* for how long a store may be away that is waited for */
+    LOOK_US = 500 * 1000,         /* while this process ends: how often to look at that */
 };
 
 static void wake_supervisor(const struct bide_supervised *supervised)
@@ -104,11 +106,11 @@ static void begin_to_cancel(struct bide_ending *ending, struct bide_passage *pas
     enter(ending, BIDE_STAGE_CANCELLING, now_us + CANCEL_GRACE_US);
 }
 
-/* What the store must know before it is settled is waited for; not where the store is away: then it is
- * settled all the same, or handed out again, as its gate says. */
+/* What the store must know before it is settled is waited for, also where the store is away for a moment. Is
+ * it away for longer, it is settled all the same, or handed out again, as its gate says. */
 static bool waits_for_store(const struct bide_passage *passage)
 {
-    return bide_passage_waiting(passage) > 0 && !bide_clerk_is_away(passage->site.clerk);
+    return bide_passage_waiting(passage) > 0 && bide_clerk_away_ms(passage->site.clerk) < AWAY_MS;
 }
 
 static void begin_to_leave(struct bide_ending *ending, struct bide_passage *passage, int64_t now_us)
@@ -169,6 +171,8 @@ void bide_ending_advance(
 int64_t bide_ending_wait_us(const struct bide_ending *ending, int64_t now_us)
 {
     int64_t ends_us = ending->stage == BIDE_STAGE_SERVING ? INT64_MAX : ending->ends_us;
+    if (ending->stage == BIDE_STAGE_DRAINING && ends_us > now_us + LOOK_US)
+        ends_us = now_us + LOOK_US;
     if (ending->exit_idle_us > 0 && ending->busy_us + ending->exit_idle_us < ends_us)
         ends_us = ending->busy_us + ending->exit_idle_us;
     if (ends_us == INT64_MAX)

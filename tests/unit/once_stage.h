@@ -88,6 +88,12 @@ static inline void forget(struct bide_receiver *receiver, struct bide_delivery *
     (void)receiver, (void)delivery;
 }
 
+static inline void stats(const struct bide_receiver *receiver, struct bide_receiver_stats *ret_stats)
+{
+    (void)receiver;
+    *ret_stats = (struct bide_receiver_stats){.connected = true};
+}
+
 static inline void limit(struct bide_receiver *receiver, size_t queue, size_t wanted)
 {
     (void)receiver, (void)queue;
@@ -169,7 +175,8 @@ static inline void end_process(void)
 
 static inline int set_up(void **state)
 {
-    static const struct bide_receiver_ops ops = {.settle = settle, .forget = forget, .limit = limit};
+    static const struct bide_receiver_ops ops = {
+        .settle = settle, .stats = stats, .forget = forget, .limit = limit};
     char text[TEMP_DIR_PATH + 64];
     (void)state;
     memset(&stage, 0, sizeof stage);

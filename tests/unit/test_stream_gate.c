@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "streams/manage.h"
 #include "unit/once_stage.h"
+#include "worker/ending.h"
 
 #define STREAM "stream-0193f9c1-7a55-7c3e-9a10-1f2e3d4c5b6a"
 #define END STREAM ":end@first"
@@ -365,6 +366,26 @@ static void test_a_worker_that_leaves_without_the_store_hands_its_members_back(v
     unblock_store();
 }
 
+static void test_a_worker_that_ends_waits_for_a_store_that_is_away_for_a_moment(void **state)
+{
+    struct bide_ending ending = {.stage = BIDE_STAGE_DRAINING, .ends_us = INT64_MAX - 1};
+    (void)state;
+    record(queue_name, 1);
+    struct bide_job *job = meet(0, plain_type, id_of(1));
+    block_store();
+    ran(job, BIDE_DONE, true);
+    await_away(true);
+    bide_ending_advance(&ending, &stage.passage, 0, bide_mono_us(stage.passage.site.clock));
+    assert_int_equal(ending.stage, BIDE_STAGE_DRAINING);
+    assert_true(bide_ending_wait_us(&ending, 0) < 1000 * 1000);
+    unblock_store();
+    await_away(false);
+    all_answers();
+    assert_true(broker.acknowledged[0]);
+    bide_ending_advance(&ending, &stage.passage, 0, bide_mono_us(stage.passage.site.clock));
+    assert_int_not_equal(ending.stage, BIDE_STAGE_DRAINING);
+}
+
 static void test_without_a_store_members_go_back(void **state)
 {
     (void)state;
@@ -395,6 +416,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_a_failure_is_told_though_the_rest_has_ended_since),
     CASE(test_the_deadline_of_a_complete_stream_is_nothing),
     CASE(test_members_are_held_while_the_store_is_away),
+    CASE(test_a_worker_that_ends_waits_for_a_store_that_is_away_for_a_moment),
     CASE(test_a_worker_that_leaves_without_the_store_hands_its_members_back),
     CASE(test_without_a_store_members_go_back),
 };
