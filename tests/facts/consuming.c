@@ -1,4 +1,4 @@
-/* Who is told that a queue is gone. */
+/* Who is told that a queue is gone, and where what a lost connection had goes. */
 #include "facts/facts.h"
 
 enum { SOON_MS = 60000, QUIET_MS = 500 };
@@ -31,8 +31,36 @@ static void a_capability_shows_it(void **state)
     assert_int_equal(queue_is_deleted(*state, &capabilities, SOON_MS), AMQP_BASIC_CANCEL_METHOD);
 }
 
+/* By its expiration, which nothing else here uses. */
+static void expect_next(struct bare *bare, const char *queue, const char *which)
+{
+    amqp_message_t message;
+    assert_int_not_equal(bare_get(bare, queue, &message), 0);
+    assert_true(bide_rmq_bytes_are(message.properties.expiration, which));
+    amqp_destroy_message(&message);
+}
+
+static void what_a_lost_connection_had_comes_behind_what_another_got(void **state)
+{
+    struct bare *bare = *state, lost = {.amqp = bare_connect_as(bare_used()->url)};
+    const char *queue = bare_name(bare, "order");
+    bare_declare(bare, queue, bare_queue("quorum", 0, NULL, NULL));
+    bare_publish(bare, "", queue, "60000001", NULL);
+    bare_publish(bare, "", queue, "60000002", NULL);
+    bare_publish(bare, "", queue, "60000003", NULL);
+    assert_true(bare_await(bare, queue, 3, SOON_MS) >= 0);
+    expect_next(&lost, queue, "60000001");
+    expect_next(&lost, queue, "60000002");
+    expect_next(bare, queue, "60000003");
+    amqp_destroy_connection(lost.amqp);
+    assert_true(bare_await(bare, queue, 2, SOON_MS) >= 0);
+    expect_next(bare, queue, "60000001");
+    expect_next(bare, queue, "60000002");
+}
+
 static const struct CMUnitTest facts[] = {
     FACT(amqp_login_never_shows_a_consumer_cancel),
     FACT(a_capability_shows_it),
+    FACT(what_a_lost_connection_had_comes_behind_what_another_got),
 };
 FACT_GROUP(consuming_facts, facts);
