@@ -266,12 +266,27 @@ enum bide_key_says bide_key_look(
     return BIDE_KEY_WRITE;
 }
 
+/* The slot as its sender is about to write it: the copy came to a worker, so the broker has it. */
+static void arrive(const struct bide_key_slot *slot, const struct bide_message *message, uint64_t count,
+    struct bide_key_slot *next)
+{
+    *next = *slot;
+    next->first_ms = message->sent_ms;
+    leave_reservation(next, BIDE_KEY_WAITING);
+    make_holder(next, count, message->id, message->due_ms);
+}
+
 enum bide_key_says bide_key_end(const struct bide_key_slot *slot, const struct bide_message *message,
     enum bide_key_end end, int64_t due_ms, struct bide_key_slot *next)
 {
     uint64_t count;
+    struct bide_key_slot arrived;
     if (!is_of(slot, message, &count))
         return BIDE_KEY_GO_ON;
+    if (slot->state == BIDE_KEY_RESERVED && count == slot->last && end != BIDE_KEY_END_RETRY) {
+        arrive(slot, message, count, &arrived); /* it ends unrun: a duplicate, expired, of no type */
+        slot = &arrived;
+    }
     bool held = holds(slot, count);
     bool kept = end == BIDE_KEY_END_DEAD && slot->last > 1 && (held || is_superseded(slot, count));
     if (!held && !kept)

@@ -68,6 +68,33 @@ static struct bide_key_slot die(struct bide_key_slot slot)
     return next.state == BIDE_KEY_FREE ? free_slot() : next;
 }
 
+/* A worker may drop a copy (a duplicate, an expired one) before its sender has noted the broker's confirm:
+ * the sender must not give the key to what is gone. */
+static void test_a_copy_that_ends_unrun_before_it_is_confirmed_frees_its_key(void **state)
+{
+    (void)state;
+    for (int end = BIDE_KEY_END_DONE; end <= BIDE_KEY_END_RETRY; end++) {
+        struct bide_key_claim given = claim(BIDE_ON_CONFLICT_SKIP, 1000, 0), other = given;
+        struct bide_key_slot slot = free_slot(), next;
+        char text[BIDE_GENERATION_TEXT];
+        assert_int_equal(bide_key_take(&slot, &given, &next), BIDE_KEY_WRITE);
+        slot = next;
+        struct bide_generation mine = {slot.life, slot.last};
+        struct bide_message message = copy_of(&slot, slot.last, text);
+        bool stays = end == BIDE_KEY_END_RETRY;
+        assert_int_equal(bide_key_end(&slot, &message, (enum bide_key_end)end, 2000, &next),
+            stays ? BIDE_KEY_GO_ON : BIDE_KEY_WRITE);
+        if (!stays)
+            slot = next;
+        assert_int_equal(
+            bide_key_confirm(&slot, &given, mine, &next), stays ? BIDE_KEY_WRITE : BIDE_KEY_GO_ON);
+        if (stays)
+            slot = next;
+        other.token = 8;
+        assert_int_equal(bide_key_take(&slot, &other, &next), stays ? BIDE_KEY_TAKEN : BIDE_KEY_WRITE);
+    }
+}
+
 /* A dead letter takes its key again, whether its slot is still there or not, unless another message has it.
  */
 static void test_a_dead_letter_takes_its_key_again(void **state)
@@ -416,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_what_is_cancelled_does_not_run),
         cmocka_unit_test(test_what_is_moved_to_a_later_time_waits_for_it),
         cmocka_unit_test(test_a_dead_letter_frees_its_key),
+        cmocka_unit_test(test_a_copy_that_ends_unrun_before_it_is_confirmed_frees_its_key),
         cmocka_unit_test(test_a_dead_letter_takes_its_key_again),
         cmocka_unit_test(test_a_dead_letter_takes_the_key_of_one_that_lapsed),
         cmocka_unit_test(test_what_was_removed_frees_its_key),
