@@ -44,6 +44,10 @@ COMMANDS = {
     "EVALSHA reschedule": ("admin", "the command fails with exit 69 after what it has reported; an answer lost: done, and not reported"),
     "EVALSHA leave a topic": ("admin", ASKING + "; an answer lost: left, and what waits there stays until the command is given again"),
     "SISMEMBER": ("admin", ASKING),
+    "EVALSHA store apply": ("all, of a store", "applied again for as long as the call may take; a second time changes nothing, but takes permits "
+                                               "of a rate again; then: the store is away"),
+    "EVALSHA store scan": ("admin, clock", "asked again; then: the store is away"),
+    "EVALSHA store beat": ("who holds permits", "asked again; after 3 s without one the permits are free"),
     "EVALSHA trim": ("console", "said in the log; the next round, a minute later, does it again"),
     "EVALSHA oldest": ("admin", ASKING),
     "EVALSHA export": ("admin", ASKING),
@@ -69,7 +73,8 @@ COMMANDS = {
 }
 
 RARE = ("EXISTS", "DEL", "XPENDING", "SET", "EVALSHA bury", "EVALSHA trim", "EVALSHA cancel", "EVALSHA reschedule", "EVALSHA entries",
-        "EVALSHA held", "EVALSHA leave a topic", "SISMEMBER")
+        "EVALSHA held", "EVALSHA leave a topic", "SISMEMBER", "EVALSHA store apply", "EVALSHA store scan", "EVALSHA store beat")
+OF_STORE = ("EVALSHA store apply", "EVALSHA store scan", "EVALSHA store beat")  # they go by where the broker is the store
 OF_TOPICS = ("EVALSHA leave a topic", "SISMEMBER")  # they go by with --topics
 HOT = ("CLIENT SETNAME", "ROLE", "SCRIPT LOAD", "EVALSHA send", "EVALSHA claim", "EVALSHA ack", "EVALSHA move", "WAIT",
        "EVALSHA follow", "EVALSHA beat", "EVALSHA declare", "EVALSHA release", "AUTH", "SELECT")

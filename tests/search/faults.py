@@ -74,6 +74,7 @@ class Plan:
     options: dict = field(default_factory=dict)  # of the broker: drawn by its module
     decisions: list = field(default_factory=list)
     worlds: tuple = ()  # modules of what happens beside the rest: --topics, --relay
+    store: list = field(default_factory=list)  # what strikes the file of a store that is not the broker (stores.py)
 
     def stream(self, *purpose):
         """Random numbers of their own for each purpose: one more draw here changes nothing there."""
@@ -179,6 +180,19 @@ def make_plan(seed, modules, without=(), only=("*",), options=None):
                       and not matches(without, one.kind.name, one.kind.group)]
     plan.options = {key: value for key, value in plan.options.items() if not matches(without, key)}
     return plan
+
+
+def strike_each(plan, adapter, operations, purpose, without, only, most=1):
+    """For a world: rules for operations that go by only with it. One for each, or up to so many, of those that go by often."""
+    draw = plan.stream(purpose, "rules")
+    fits = getattr(adapter, "can_strike", lambda kind, operation: True)
+    for operation in operations:
+        kinds = [kind for kind in adapter.KINDS if kind.strikes == "rule" and plan.gentle <= (kind.allows == NOTHING)
+                 and fits(kind.name, operation.split()[-1])]
+        for _ in range(draw.randrange(most + 1) if most > 1 else 1):
+            made = rule(draw, draw.choice(kinds), operation, operations if most > 1 else ())
+            if matches(only, made.kind.name, made.kind.group) and not matches(without, made.kind.name, made.kind.group):
+                plan.decisions.append(made)
 
 
 def matches(patterns, *names):

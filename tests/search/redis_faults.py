@@ -12,9 +12,9 @@ from pathlib import Path
 from bidetest.project import BUILD, ROOT
 from bidetest.redis import Server
 
-from commands_redis import COMMANDS, HOT, OF_TOPICS, OPERATIONS, SELDOM  # noqa: F401  (part of the interface)
+from commands_redis import COMMANDS, HOT, OF_STORE, OF_TOPICS, OPERATIONS, SELDOM  # noqa: F401  (part of the interface)
 from faults import DUPLICATES, Kind, in_turn
-from resp_proxy import RespProxy, script_names
+from resp_proxy import RespProxy, scripts_of
 from worker_faults import Undoing, tell
 
 # Error replies, word for word as servers and proxies before them give them: src/server.c (shared.*err), src/script.c,
@@ -106,7 +106,7 @@ class Broker(Undoing):
     def __enter__(self):
         self.server.__enter__()
         self.port = self.server.port()
-        self.proxy = RespProxy(lambda: self.port, script_names(BUILD.parents[1] if (BUILD.parents[1] / "framework").is_dir() else ROOT),
+        self.proxy = RespProxy(lambda: self.port, scripts_of(BUILD.parents[1] if (BUILD.parents[1] / "framework").is_dir() else ROOT),
                                self.decide)
         if self.plan.options.get("wait"):
             self.proxy.replicas = 1

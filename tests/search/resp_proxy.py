@@ -69,7 +69,6 @@ class Connection:
     def __init__(self, proxy, client, server):
         self.proxy, self.client, self.server = proxy, client, server
         self.pending, self.lock, self.subscribed = deque(), threading.Lock(), False
-        self.scripts = 0  # SCRIPT LOADs so far: they come in the order of scripts.h
 
     def serve(self):
         answers = threading.Thread(target=self.answer, daemon=True)
@@ -149,8 +148,8 @@ class RespProxy:
 
     `replicas`: what WAIT is answered with, instead of asking the server; None: it is asked."""
 
-    def __init__(self, target, script_names, decide):
-        self.target, self.script_names, self.decide = target, script_names, decide
+    def __init__(self, target, scripts, decide):
+        self.target, self.scripts, self.decide = target, scripts, decide
         self.replicas = None
         self.names = {}  # sha -> name
         self.lock, self.seen = threading.Lock(), Counter()
@@ -216,16 +215,27 @@ class RespProxy:
         if name in TWO_WORDS and len(words) > 1:
             name += " " + words[1].decode(errors="replace").upper()
         if name == "SCRIPT LOAD":
-            self.learn(connection, words[2])
+            self.learn(words[2])
         return name
 
-    def learn(self, connection, lua):
+    def learn(self, lua):
         sha = hashlib.sha1(lua).hexdigest().encode()
-        if sha not in self.names and connection.scripts < len(self.script_names):
-            self.names[sha] = self.script_names[connection.scripts]
-        connection.scripts += 1
+        if sha not in self.names:
+            name = next((name for name, own in self.scripts if lua.endswith(own)), None)
+            if name:
+                self.names[sha] = name
 
 
-def script_names(root):
-    text = (root / "framework/broker/redis/scripts/scripts.h").read_text()
-    return re.findall(r'ROW\(BIDE_REDIS_\w+, "([^"]+)"', text)
+def scripts_of(root):
+    """[(name, its own text as the server gets it, which stands behind its parts)], the longest first: cmake/EmbedLua.cmake."""
+    found = []
+    for folder in ("broker", "store"):
+        path = root / "framework" / folder / "redis/scripts"
+        rows = re.findall(r'ROW\(BIDE_\w+, "([^"]+)",\s*bide_(?:redis|store)_lua_(\w+)', (path / "scripts.h").read_text())
+        found += [(name, own_text((path / f"{file}.lua").read_text())) for name, file in rows]
+    return sorted(found, key=lambda row: -len(row[1]))
+
+
+def own_text(lua):
+    lua = re.sub(r"(^|\n) *--[^\n]*", r"\1", lua)
+    return re.sub(r"\n\n+", "\n", lua).removeprefix("\n").encode()

@@ -46,8 +46,7 @@ class Seed:
         self.strike(started)
         time.sleep(max(0, started + seconds - time.monotonic()))
         errands.join(ERRANDS_S)  # what it reaches late on a busy machine is to meet faults, too
-        self.broker.heal()
-        self.workers.heal()
+        self.heal()
         for thread in (*threads, errands):
             thread.join(90)
             if thread.is_alive():
@@ -56,6 +55,13 @@ class Seed:
         for world in self.worlds:
             world.settle()
         self.close()
+
+    def heal(self):
+        self.broker.heal()
+        for world in self.worlds:
+            if hasattr(world, "heal"):
+                world.heal()
+        self.workers.heal()
 
     def strike(self, started):
         for decision in self.plan.moments():
@@ -209,7 +215,8 @@ class Pace(threading.Thread):
     def run(self):
         while not self.stopping.wait(1):
             for worker in self.workers.all():
-                lines = worker.log.read_bytes().count(b"\n")
+                log = worker.log.read_bytes()
+                lines = log.count(b"\n") - log.count(b'"level":"debug"')  # some worlds want to know more
                 more = lines - self.sizes.get(worker.log, 0)
                 if more > MOST_LOG_LINES and not self.findings:
                     self.findings.append(f"spins: {more} log lines in a second: {worker.log_tail(4)}")
@@ -232,8 +239,7 @@ def run(plan, module):
             except (AssertionError, TooLate) as failure:
                 seed.findings.append(f"{type(failure).__name__}: {failure}")
             finally:
-                server.heal()
-                seed.workers.heal()
+                seed.heal()
             keep(project, seed)
             return seed.findings, {"counts": seed.counts(), "seen": server.seen()}
 

@@ -23,7 +23,10 @@ BROKERS = {"redis": "redis_faults", "sqlite": "sqlite_faults", "rabbitmq": "rabb
 WORLDS = {"topics": ("topics", "topics, and a handler of batches, too"),  # option -> its module, its help
           "relay": ("relays", "an outbox and relays, too"),
           "spool": ("spools", "senders with a spool, too"),
-          "transactions": ("transactions", "producers of transaction messages, too")}
+          "transactions": ("transactions", "producers of transaction messages, too"),
+          "schedules": ("schedules", "schedules and their clocks, too"),
+          "limits": ("limits", "handlers with limits, too"),
+          "keys": ("keys", "unique keys, cancelling, `once`, too")}
 FIXED = {"redis": 24, "sqlite": 16, "rabbitmq": 16}  # how many seeds ./tests/run takes: 1 to this
 MORE = 12  # seeds after the fixed ones, where a busy machine kept those from meeting everything
 DEADLINE_S = 400  # of one seed

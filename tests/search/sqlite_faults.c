@@ -1,6 +1,6 @@
-/* Preloaded into bide: calls on the files of bide.db, and of an outbox, fail as the file BIDE_SEARCH_FAULTS
- * says (mapped, shared with the search): the nth call of an operation once, or all writes while `full`, all
- * calls while `broken`.
+/* Preloaded into bide: calls on the files of bide.db, of an outbox and of a store fail as the file
+ * BIDE_SEARCH_FAULTS says (mapped, shared with the search): the nth call of an operation once, or all writes
+ * while `full`, all calls while `broken`.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -51,9 +51,13 @@ static enum file file_of(const char *path)
 {
     const char *name = strrchr(path, '/');
     name = name ? name + 1 : path;
-    if (strcmp(name, "bide.db") == 0 || strcmp(name, "link.db") == 0 || strcmp(name, "shop.db") == 0)
-        return DATABASE;
-    return strcmp(name, "bide.db-wal") == 0 || strcmp(name, "shop.db-wal") == 0 ? WAL : OTHER;
+    static const char *const ours[] = {"bide.db", "link.db", "shop.db", "store.db"};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        size_t size = strlen(ours[i]);
+        if (strncmp(name, ours[i], size) == 0 && (!name[size] || strcmp(name + size, "-wal") == 0))
+            return name[size] ? WAL : DATABASE;
+    }
+    return OTHER;
 }
 
 int open64(const char *path, int flags, ...)

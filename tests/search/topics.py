@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 
 from books import Books
-from faults import NOTHING, matches, rule
+from faults import strike_each
 from workload import THREADS, Errands, Sending, Work, row_of
 
 BATCHED = {"batch": 6, "batch_wait": "40ms"}  # what fits twice into the prefetch of the first worker
@@ -26,14 +26,7 @@ SHARES = (("plain", 450), ("later", 280), ("again", 150), ("hopeless", 50), ("ex
 
 def add_rules(plan, adapter, without, only):
     """One for each operation that goes by only with topics."""
-    draw = plan.stream("topics", "rules")
-    fits = getattr(adapter, "can_strike", lambda kind, operation: True)
-    for operation in getattr(adapter, "OF_TOPICS", ()):
-        kinds = [kind for kind in adapter.KINDS if kind.strikes == "rule" and plan.gentle <= (kind.allows == NOTHING)
-                 and fits(kind.name, operation.split()[-1])]
-        made = rule(draw, draw.choice(kinds), operation, ())
-        if matches(only, made.kind.name, made.kind.group) and not matches(without, made.kind.name, made.kind.group):
-            plan.decisions.append(made)
+    strike_each(plan, adapter, getattr(adapter, "OF_TOPICS", ()), "topics", without, only)
 
 
 def moves_all(plan):

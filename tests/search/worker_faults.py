@@ -114,8 +114,14 @@ class Workers(Undoing):
 
     # ---- kinds ----
 
+    def children(self, place):
+        """Its processes, but for a clock: that has faults of its own (schedules.py)."""
+        worker = self.current[place]
+        clocks = worker.named("bide-clock")
+        return [pid for pid in worker.tree()[1:] if pid not in clocks]
+
     def kill_process(self, place, decision):
-        children = self.current[place].tree()[1:]
+        children = self.children(place)
         return bool(children) and tell(children[0], signal.SIGKILL)
 
     def kill_worker(self, place, decision):
@@ -125,8 +131,7 @@ class Workers(Undoing):
             self.current[place] = self.start(place)
 
     def stop_short(self, place, decision):
-        pids = self.current[place].tree()[1:]
-        return self.stopped(pids[:1], decision.seconds)
+        return self.stopped(self.children(place)[:1], decision.seconds)
 
     stop_long = stop_short
 

@@ -148,9 +148,10 @@ def prepare(project, plan, second_url=None):
         world.prepare(project, retry, common)
         handlers += world.handlers(project, retry)
         queues += [{"name": name} for name in world.QUEUES]
+    more = common.pop("worker", {})
     for name, prefetch in (("second.conf", 0), ("bide.conf", PREFETCH)):
         project.config, project.url = project.dir / name, second_url if second_url and prefetch == 0 else url
-        project.configure(handlers, THREADS, worker={"prefetch": prefetch, "drain": "8s"}, queues=queues, **common)
+        project.configure(handlers, THREADS, worker={"prefetch": prefetch, "drain": "8s", **more}, queues=queues, **common)
     project.config = usual
 
 
