@@ -151,8 +151,8 @@ static void test_each_handler_has_the_gates_it_uses(void **state)
 static void test_with_a_supervisor_there_are_more(void **state)
 {
     static const struct bide_gate_kind *const wanted[] = {&bide_gate_stream, &bide_gate_transaction,
-        &bide_gate_fit, &bide_gate_crash, &bide_gate_pause, &bide_gate_circuit, &bide_gate_schedule,
-        &bide_gate_unique};
+        &bide_gate_fit, &bide_gate_crash, &bide_gate_pause, &bide_gate_circuit, &bide_gate_unique,
+        &bide_gate_schedule};
     (void)state;
     begin(true);
     const struct bide_gate_list *list = &stage.passage.gates.lists[WITH_BREAKER];

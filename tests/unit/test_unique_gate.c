@@ -85,6 +85,30 @@ static void test_a_run_that_was_cut_short_keeps_its_key(void **state)
     }
 }
 
+/* A clock that died before it had noted its send leaves a copy that another one stands in for. If that comes
+ * first, it must not stand for the slot: the other would be a duplicate of what never ran. */
+static void test_a_superseded_copy_does_not_take_its_slot(void **state)
+{
+    static char schedule[] = BIDE_SCHEDULE_HEADER, slot[] = BIDE_SLOT_HEADER, copy[] = BIDE_COPY_HEADER;
+    struct bide_header headers[] = {{schedule, "beat"}, {slot, "1000"}, {copy, "first"}};
+    (void)state;
+    hold_key(2);
+    stage.headers = headers;
+    stage.n_headers = COUNT_OF(headers);
+    bide_generation_write((struct bide_generation){LIFE, 1}, stage.generation);
+    assert_null(take_in_keyed(0));
+    assert_true(broker.acknowledged[0]);
+    bide_generation_write((struct bide_generation){LIFE, 2}, stage.generation);
+    headers[2].value = "second";
+    struct bide_job *job = take_in_keyed(1);
+    assert_non_null(job);
+    ran(job, BIDE_DONE, false);
+    all_answers();
+    assert_int_equal(state_of_key(), BIDE_KEY_ENDED);
+    stage.headers = NULL;
+    stage.n_headers = 0;
+}
+
 /* ---- marks ---- */
 
 static void mark(const char *id, enum bide_mark what, int64_t marked_ms)
@@ -180,6 +204,7 @@ static void test_what_was_cancelled_by_its_id_frees_its_key(void **state)
 static const struct CMUnitTest tests[] = {
     CASE(test_a_key_is_free_when_its_message_is_done),
     CASE(test_a_run_that_was_cut_short_keeps_its_key),
+    CASE(test_a_superseded_copy_does_not_take_its_slot),
     CASE(test_what_was_cancelled_by_its_id_does_not_run_when_it_lands),
     CASE(test_a_message_without_an_id_is_not_looked_for),
     CASE(test_what_was_cancelled_by_its_id_frees_its_key),

@@ -111,8 +111,8 @@ struct bide_gate_kind {
 };
 
 extern const struct bide_gate_kind bide_gate_stream, bide_gate_transaction, bide_gate_fit, bide_gate_crash,
-    bide_gate_pause, bide_gate_runner, bide_gate_apart, bide_gate_circuit, bide_gate_marked,
-    bide_gate_schedule, bide_gate_once, bide_gate_unique, bide_gate_limit;
+    bide_gate_pause, bide_gate_runner, bide_gate_apart, bide_gate_circuit, bide_gate_marked, bide_gate_once,
+    bide_gate_unique, bide_gate_schedule, bide_gate_limit;
 
 /* ---- for gates ---- */
 

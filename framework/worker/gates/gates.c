@@ -16,9 +16,9 @@ static const struct bide_gate_kind *const table[] = {
     &bide_gate_runner,
     &bide_gate_circuit,
     &bide_gate_marked,
-    &bide_gate_schedule,
     &bide_gate_once,
     &bide_gate_unique,
+    &bide_gate_schedule, /* behind the key: a copy that is superseded must not stand for its slot */
     &bide_gate_limit,
 };
 enum { GATES = sizeof table / sizeof table[0] };
