@@ -83,12 +83,13 @@ bool bide_reason_parse(const char *name, enum bide_reason *ret_reason);
 
 struct bide_sender {
     const struct bide_sender_ops *ops; /* first member of the adapter's own struct */
+    int64_t timeout_us; /* for one send, reconnecting included: the options', until its user sets another */
 };
 
 struct bide_sender_ops {
     /* Returns when the broker has taken responsibility for all n, or with what became of each in results (n
      * entries, all BIDE_SENT_UNKNOWN on entry). The messages are stamped (bide_message_stamp) and borrowed. A
-     * lost connection is made again within the options' timeout; what was not confirmed is then sent again,
+     * lost connection is made again within `timeout_us`; what was not confirmed is then sent again,
      * so that a duplicate is possible and a loss is not. BIDE_OK only if every result is BIDE_SENT_OK. */
     bide_code (*send)(struct bide_sender *sender, struct bide_message *const *messages, size_t n,
         enum bide_sent *results, bide_error *error);

@@ -61,6 +61,7 @@ static bide_code store(struct spool *spool, struct bide_message *const *messages
     enum bide_sent *results, const bide_error *why, bide_error *error)
 {
     bide_error failure;
+    spool->store->timeout_us = spool->base.timeout_us / 2;
     bide_code code = bide_sender_send(spool->store, messages, n, results, &failure);
     BIDE_KILL_POINT("spool/stored");
     if (code == BIDE_OK) {
@@ -117,6 +118,7 @@ static bide_code send_directly(struct spool *spool, struct bide_message *const *
     if (code != BIDE_OK)
         return code;
     spool->was_open = true;
+    spool->direct->timeout_us = spool->base.timeout_us / 2; /* the other half is the spool's */
     return bide_sender_send(spool->direct, messages, n, results, error);
 }
 
@@ -264,6 +266,7 @@ bide_code bide_spool_open(const bide_spool *given, const struct bide_adapter *ad
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     }
     spool->base.ops = &ops;
+    spool->base.timeout_us = broker->timeout_ms * 1000;
     spool->adapter = adapter;
     spool->always = given->mode == BIDE_SPOOL_ALWAYS;
     spool->url = *broker_url;

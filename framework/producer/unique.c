@@ -5,7 +5,10 @@
  *   confirm   the store: the message holds the key. Only now anybody else is told so
  *
  * A message waits for the next round while another sender has reserved its key, or an earlier message of the
- * same call has the same key. Where this process dies, others take the reservation over after its lease. */
+ * same call has the same key. Where this process dies, others take the reservation over after its lease.
+ *
+ * A round takes no longer than one send may. Of that time a share is kept for the confirmation: what the
+ * broker has, and the store was not told of, is sent again by whoever repeats it after the lease. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +26,7 @@ enum {
     LEASE_MS = 5000,
     PAUSE_US = 1000, /* the first one; each is longer, … */
     PAUSE_MAX_US = 50 * 1000,
+    CONFIRM_SHARE = 10, /* a tenth */
 };
 
 enum stage { TAKES, WAITS, SENDS, CONFIRMS, UNDOES, ENDED };
@@ -52,7 +56,9 @@ struct chunk {
     struct row **by_key; /* sorted by it, then as given */
     struct bide_store_letter letters[CHUNK];
     struct row *written[CHUNK];
-    bide_code code; /* BIDE_OK, or BIDE_E_DATA: something was refused, and *error says the first */
+    int64_t end_us;   /* monotonic: the end of the round */
+    int64_t share_us; /* of its time, for confirming */
+    bide_code code;   /* BIDE_OK, or BIDE_E_DATA: something was refused, and *error says the first */
     bide_error *error;
 };
 
@@ -112,18 +118,27 @@ static bool is_sent_already(const struct row *row)
 
 /* ---- the store ---- */
 
-/* Writes what these rows have to say. An answer that was lost is asked for again, once. */
-static bide_code apply(struct chunk *chunk, size_t n)
+/* The time that is left for this stage, or less than 0. */
+static int64_t left_us(const struct chunk *chunk, enum stage stage)
 {
-    if (n == 0)
-        return BIDE_OK;
+    int64_t share_us = stage == TAKES || stage == SENDS ? chunk->share_us : 0;
+    return chunk->end_us - share_us - bide_mono_us(chunk->producer->clock);
+}
+
+/* Writes what these rows have to say. Those who confirm have their share of the time in any case. */
+static bide_code apply(struct chunk *chunk, enum stage stage, size_t n)
+{
+    struct bide_store *store = chunk->producer->store;
+    int64_t least_us = stage == TAKES ? 1 : chunk->share_us, usual_us = store->timeout_us;
     for (size_t i = 0; i < n; i++)
         chunk->letters[i] = (struct bide_store_letter){.operations = &chunk->written[i]->operation,
             .n = 1,
             .lax = chunk->written[i]->stage == TAKES && !chunk->written[i]->extends};
-    bide_code code = bide_store_apply(chunk->producer->store, chunk->letters, n, chunk->error);
-    if (code != BIDE_OK && code != BIDE_E_CONFIG && code != BIDE_E_DATA)
-        code = bide_store_apply(chunk->producer->store, chunk->letters, n, chunk->error);
+    store->timeout_us = left_us(chunk, stage);
+    if (store->timeout_us < least_us)
+        store->timeout_us = least_us;
+    bide_code code = bide_store_apply(store, chunk->letters, n, chunk->error);
+    store->timeout_us = usual_us;
     if (code != BIDE_OK)
         bide_fail_within(chunk->error, "unique messages");
     return code;
@@ -226,7 +241,7 @@ static bide_code take_step(struct chunk *chunk, enum stage stage)
         bide_code code = ask_rows(chunk, stage, &n);
         if (code != BIDE_OK || n == 0)
             return code;
-        code = apply(chunk, n);
+        code = apply(chunk, stage, n);
         for (size_t i = 0; i < n && code == BIDE_OK; i++) {
             struct row *row = chunk->written[i];
             if (row->operation.kind == BIDE_STORE_TURN && row->operation.answer.ok) {
@@ -273,7 +288,11 @@ static bide_code send_round(struct chunk *chunk)
         places[m++] = i;
         chunk->goes[i] = false;
     }
+    struct bide_sender *sender = chunk->producer->sender;
+    int64_t usual_us = sender->timeout_us, left = left_us(chunk, SENDS);
+    sender->timeout_us = left > 0 ? left : 1;
     bide_code code = bide_producer_send_run(chunk->producer, messages, m, results, chunk->code, chunk->error);
+    sender->timeout_us = usual_us;
     for (size_t i = 0; i < m; i++)
         note_result(chunk, rows[i], places[i], results[i]);
     if (code == BIDE_E_DATA)
@@ -301,6 +320,9 @@ static void begin_round(struct chunk *chunk, bool *ret_open)
 static bide_code play_round(struct chunk *chunk)
 {
     bide_error later;
+    int64_t timeout_us = chunk->producer->timeout_ms * 1000;
+    chunk->end_us = bide_mono_us(chunk->producer->clock) + timeout_us;
+    chunk->share_us = timeout_us / CONFIRM_SHARE;
     bide_code code = take_step(chunk, TAKES);
     if (code != BIDE_OK)
         return code;

@@ -181,6 +181,7 @@ struct bide_store_cursor {
 
 struct bide_store {
     const struct bide_store_ops *ops; /* first member of each store's own struct */
+    int64_t timeout_us; /* for one call, connecting included: the options', until its user sets another */
 };
 
 /* Codes of all calls: BIDE_E_BROKER, BIDE_E_TIMEOUT, BIDE_E_NOMEM: trying again later may help.
@@ -188,7 +189,7 @@ struct bide_store {
  * names the store. */
 struct bide_store_ops {
     /* Applies up to BIDE_STORE_LETTERS_MAX letters. A connection that is not there, or is lost, is made
-     * (again) within the options' timeout. BIDE_OK only if every letter's code is; otherwise the error is
+     * (again) within `timeout_us`. BIDE_OK only if every letter's code is; otherwise the error is
      * that of the first letter that failed, and others may have been applied. */
     bide_code (*apply)(
         struct bide_store *store, struct bide_store_letter *letters, size_t n, bide_error *error);

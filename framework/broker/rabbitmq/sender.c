@@ -172,7 +172,7 @@ static bool is_passing(bide_code code)
 static bool is_silent(const struct sender *sender)
 {
     return sender->publisher.n_waiting && !sender->publisher.link.blocked &&
-           now_us(sender) - sender->heard_us > sender->settings->timeout_ms * 1000 / 2;
+           now_us(sender) - sender->heard_us > sender->base.timeout_us / 2;
 }
 
 static bide_code step(struct sender *sender, bide_error *error)
@@ -208,7 +208,7 @@ static bide_code timed_out(const struct sender *sender, bide_code last, bide_err
             ? "the broker has an alarm (memory or disk: see 'rabbitmqctl status') and takes nothing"
             : "the broker did not confirm";
     return bide_fail(error, BIDE_E_TIMEOUT, "%s: %s: %zu of %zu messages unconfirmed after %lld ms",
-        sender->settings->redacted, why, sender->n_open, sender->n, (long long)sender->settings->timeout_ms);
+        sender->settings->redacted, why, sender->n_open, sender->n, (long long)(sender->base.timeout_us / 1000));
 }
 
 static bool begin(
@@ -229,7 +229,7 @@ static bool begin(
     bide_rmq_publisher_forget_denials(&sender->publisher);
     sender->heard_us = now_us(sender);
     sender->refusal = BIDE_OK;
-    sender->deadline_us = now_us(sender) + sender->settings->timeout_ms * 1000;
+    sender->deadline_us = now_us(sender) + sender->base.timeout_us;
     return true;
 }
 
@@ -268,7 +268,7 @@ static const struct bide_sender_ops ops = {.send = send_all, .destroy = destroy}
  * somebody else declares just now. Where nobody answers, whoever opens the sender decides. */
 static bide_code open_first(struct sender *sender, bide_error *error)
 {
-    sender->deadline_us = now_us(sender) + sender->settings->timeout_ms * 1000;
+    sender->deadline_us = now_us(sender) + sender->base.timeout_us;
     bide_code code = bide_rmq_publisher_open(&sender->publisher, "sender", false, error);
     for (int again = 0; again < OPEN_AGAIN && code == BIDE_E_BROKER && sender->publisher.link.frame_max > 0;
          again++) {
@@ -291,6 +291,7 @@ bide_code bide_rmq_open_sender(
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     }
     sender->base.ops = &ops;
+    sender->base.timeout_us = settings->timeout_ms * 1000;
     sender->settings = settings;
     bide_rmq_publisher_init(&sender->publisher, settings, on_outcome, sender);
     code = open_first(sender, error);

@@ -16,7 +16,8 @@
 struct bide_redis_link {
     const struct bide_redis_settings *settings;
     redisContext *context;
-    uint32_t mark; /* of the last command that stored messages */
+    int64_t patience_ms; /* how long a read or write waits */
+    uint32_t mark;       /* of the last command that stored messages */
     char sha[BIDE_REDIS_N_SCRIPTS][41];
 };
 
@@ -34,7 +35,7 @@ static bide_code lost(struct bide_redis_link *link, bide_error *error)
     bool late = link->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
     if (late)
         return bide_fail(error, BIDE_E_TIMEOUT, "%s: no answer within %lld ms", link->settings->shown,
-            (long long)link->settings->timeout_ms);
+            (long long)link->patience_ms);
     return bide_fail(
         error, BIDE_E_BROKER, "%s: connection lost: %s", link->settings->shown, link->context->errstr);
 }
@@ -100,16 +101,42 @@ bide_code bide_redis_link_next(struct bide_redis_link *link, redisReply **ret_re
     return BIDE_OK;
 }
 
+static struct timeval timeval_of(int64_t ms)
+{
+    return (struct timeval){.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+}
+
+/* That long, but not beyond the end of the call. */
+static int64_t within_ms(const struct bide_redis_settings *settings, int64_t ms)
+{
+    if (!settings->until_us)
+        return ms;
+    int64_t left_ms = (settings->until_us - bide_mono_us(settings->clock)) / 1000;
+    return left_ms >= ms ? ms : left_ms > 0 ? left_ms : 1; /* 0 would be for ever */
+}
+
+static void be_patient(struct bide_redis_link *link)
+{
+    int64_t ms = within_ms(link->settings, link->settings->timeout_ms);
+    if (ms != link->patience_ms)
+        redisSetTimeout(link->context, timeval_of(ms));
+    link->patience_ms = ms;
+}
+
 bide_code bide_redis_link_reply(struct bide_redis_link *link, redisReply **ret_reply, bide_error *error)
 {
     redisReply *reply = NULL;
     bide_code code = bide_redis_link_next(link, &reply, error);
+    if (code == BIDE_OK && !reply)
+        be_patient(link);
     if (code == BIDE_OK && !reply)
         code = flush_all(link, error);
     while (code == BIDE_OK && !reply) {
         errno = 0;
         code = redisBufferRead(link->context) == REDIS_OK ? bide_redis_link_next(link, &reply, error)
                                                           : lost(link, error);
+        if (code == BIDE_OK && !reply)
+            be_patient(link);
     }
     if (code == BIDE_OK)
         *ret_reply = reply;
@@ -196,15 +223,10 @@ bide_code bide_redis_link_call(struct bide_redis_link *link, const struct bide_r
 
 /* ---- connecting ---- */
 
-static struct timeval timeval_of(int64_t ms)
-{
-    return (struct timeval){.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-}
-
 static bide_code dial(struct bide_redis_link *link, const struct bide_url_host *host, bide_error *error)
 {
     const struct bide_redis_settings *settings = link->settings;
-    struct timeval within = timeval_of(settings->connect_timeout_ms);
+    struct timeval within = timeval_of(within_ms(settings, settings->connect_timeout_ms));
     link->context = host ? redisConnectWithTimeout(host->name, host->port, within)
                          : redisConnectUnixWithTimeout(settings->unix_path, within);
     if (!link->context)
@@ -213,7 +235,7 @@ static bide_code dial(struct bide_redis_link *link, const struct bide_url_host *
         return bide_fail(error, BIDE_E_BROKER, "%s: cannot connect to %s: %s; is the server running there?",
             settings->shown, host ? host->name : settings->unix_path, link->context->errstr);
     fcntl(link->context->fd, F_SETFD, FD_CLOEXEC);
-    redisSetTimeout(link->context, timeval_of(settings->timeout_ms));
+    be_patient(link);
     if (host)
         redisEnableKeepAlive(link->context);
     return settings->tls ? bide_redis_tls_start(link->context, settings, host->name, error) : BIDE_OK;

@@ -305,11 +305,13 @@ static bide_code sender_send(struct bide_sender *base, struct bide_message *cons
 {
     struct redis_sender *sender = (struct redis_sender *)base;
     struct job job = {.messages = messages, .n = n, .results = results};
-    job.deadline_us = bide_mono_us(sender->settings->clock) + sender->settings->call_timeout_ms * 1000;
+    job.deadline_us = bide_mono_us(sender->settings->clock) + base->timeout_us;
     job.taken = bide_calloc(n + 1, sizeof *job.taken);
     if (!job.taken)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
+    sender->settings->until_us = job.deadline_us;
     bide_code code = send_job(sender, &job, error);
+    sender->settings->until_us = 0;
     bide_free(job.taken);
     return code;
 }
@@ -335,8 +337,10 @@ bide_code bide_redis_open_sender(
     bide_redis_args_init(&sender->args);
     bide_buffer_init(&sender->text);
     bide_code code = bide_redis_settings_create(options, &sender->settings, error);
-    if (code == BIDE_OK)
+    if (code == BIDE_OK) {
+        sender->base.timeout_us = sender->settings->call_timeout_ms * 1000;
         code = bide_redis_link_create(sender->settings, true, &sender->host, &sender->link, NULL, error);
+    }
     if (code == BIDE_OK)
         *ret_sender = &sender->base;
     else

@@ -32,6 +32,8 @@ struct bide_redis_settings {
     int db;
     int64_t connect_timeout_ms;
     int64_t timeout_ms; /* for one answer */
+    int64_t until_us;   /* monotonic: nothing that waits does so for longer, as its call ends then; 0: no such
+                           end */
     int wait_replicas;
     char *shown; /* the URL without its password */
 

@@ -13,7 +13,6 @@ struct sender {
     struct bide_sender base;
     struct bide_sqlite_file file;
     struct bide_buffer scratch;
-    int64_t timeout_us;
     int64_t spool_bytes; /* the file is a spool, and holds so many at most; 0: it is none */
     int64_t looked_us;   /* spool: when it was last seen that the file is still the one of that name */
 };
@@ -132,7 +131,7 @@ static bide_code sender_send(struct bide_sender *base, struct bide_message *cons
     enum bide_sent *results, bide_error *error)
 {
     struct sender *sender = (struct sender *)base;
-    int64_t end_us = bide_mono_us(sender->file.clock) + sender->timeout_us;
+    int64_t end_us = bide_mono_us(sender->file.clock) + sender->base.timeout_us;
     for (;;) {
         int64_t wait_us = end_us - bide_mono_us(sender->file.clock);
         bide_code code = BIDE_OK;
@@ -164,12 +163,12 @@ bide_code bide_sqlite_open_spool(const struct bide_broker_options *options, int6
     if (!sender)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     sender->base.ops = &sender_ops;
-    sender->timeout_us = options->timeout_ms * 1000;
+    sender->base.timeout_us = options->timeout_ms * 1000;
     sender->spool_bytes = max_bytes;
     bide_buffer_init(&sender->scratch);
     bide_code code = bide_sqlite_file_init(&sender->file, options, error);
     if (code == BIDE_OK)
-        code = bide_sqlite_file_open(&sender->file, BIDE_SQLITE_WRITE, sender->timeout_us, error);
+        code = bide_sqlite_file_open(&sender->file, BIDE_SQLITE_WRITE, sender->base.timeout_us, error);
     if (code != BIDE_OK) {
         sender_destroy(&sender->base);
         return code;
@@ -199,11 +198,11 @@ bide_code bide_sqlite_spool_first(struct bide_sender *spool, int64_t *ret_first,
 {
     struct sender *sender = (struct sender *)spool;
     bide_code code = BIDE_OK;
-    sender->file.busy_until_us = bide_mono_us(sender->file.clock) + sender->timeout_us;
+    sender->file.busy_until_us = bide_mono_us(sender->file.clock) + sender->base.timeout_us;
     if (sender->file.db && !sqlite3_get_autocommit(sender->file.db)) /* it would show an old state */
         bide_sqlite_rollback(&sender->file);
     if ((!sender->file.db || is_time_to_look(sender)) && must_reopen(sender))
-        code = bide_sqlite_file_open(&sender->file, BIDE_SQLITE_WRITE, sender->timeout_us, error);
+        code = bide_sqlite_file_open(&sender->file, BIDE_SQLITE_WRITE, sender->base.timeout_us, error);
     return code == BIDE_OK ? read_number(&sender->file, BIDE_SQL_FIRST_SEQ, ret_first, error) : code;
 }
 

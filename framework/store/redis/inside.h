@@ -16,7 +16,6 @@ struct bide_redis_store {
     struct bide_redis_settings *settings;
     struct bide_redis_link *link; /* NULL: lost */
     size_t host;
-    int64_t timeout_us;
     char session[BIDE_STORE_SESSION_TEXT + 1]; /* drawn at random when the store is opened */
     bool has_session;                          /* the server may know it */
     struct bide_redis_args args;               /* the command being built */

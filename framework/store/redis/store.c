@@ -40,11 +40,11 @@ static bide_code try_task(struct bide_redis_store *store, store_task *task, void
     return code == BIDE_OK ? task(store, user, action, error) : code;
 }
 
-/* Makes a lost connection again within the time of one call; a task goes on where it was. */
-static bide_code perform(struct bide_redis_store *store, store_task *task, void *user, bide_error *error)
+/* Makes a lost connection again until the call's end; a task goes on where it was. */
+static bide_code perform_until(
+    struct bide_redis_store *store, store_task *task, void *user, int64_t end_us, bide_error *error)
 {
     const struct bide_clock *clock = store->settings->clock;
-    int64_t end_us = bide_mono_us(clock) + store->timeout_us;
     struct bide_reconnect reconnect = {0};
     for (;;) {
         enum bide_redis_action action = BIDE_REDIS_RECONNECT;
@@ -61,6 +61,15 @@ static bide_code perform(struct bide_redis_store *store, store_task *task, void 
             return code;
         usleep((useconds_t)bide_reconnect_wait_us(&reconnect, now_us));
     }
+}
+
+static bide_code perform(struct bide_redis_store *store, store_task *task, void *user, bide_error *error)
+{
+    struct bide_redis_settings *settings = store->settings;
+    settings->until_us = bide_mono_us(settings->clock) + store->base.timeout_us;
+    bide_code code = perform_until(store, task, user, settings->until_us, error);
+    settings->until_us = 0;
+    return code;
 }
 
 /* ---- letters ---- */
@@ -328,7 +337,7 @@ static bide_code open_store(
     if (!store)
         return bide_fail(error, BIDE_E_NOMEM, "out of memory");
     store->base.ops = &store_ops;
-    store->timeout_us = options->timeout_ms * 1000;
+    store->base.timeout_us = options->timeout_ms * 1000;
     bide_redis_args_init(&store->args);
     bide_redis_args_init(&store->keys);
     bide_redis_args_init(&store->operations);

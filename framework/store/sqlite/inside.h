@@ -24,7 +24,6 @@ struct bide_sqlite_store {
     struct bide_sqlite_file file;
     sqlite3_stmt *statements[BIDE_STORE_SQL_COUNT];
     char *client_name;
-    int64_t timeout_us;
     int64_t now_us; /* wall time of the present transaction */
     struct bide_store_scope scope;
     int64_t session;     /* 0: none; else its byte of the side file is held */

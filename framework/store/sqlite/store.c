@@ -160,7 +160,7 @@ static bide_code store_apply(
     struct bide_store *base, struct bide_store_letter *letters, size_t n, bide_error *error)
 {
     struct bide_sqlite_store *store = (struct bide_sqlite_store *)base;
-    int64_t end_us = bide_mono_us(store->file.clock) + store->timeout_us;
+    int64_t end_us = bide_mono_us(store->file.clock) + store->base.timeout_us;
     for (;;) {
         int64_t wait_us = end_us - bide_mono_us(store->file.clock);
         bide_code code = apply_once(store, letters, n, wait_us > 0 ? wait_us : 0, error);
@@ -224,7 +224,7 @@ static bide_code store_scan(struct bide_store *base, const char *scope, const ch
     struct bide_store_cursor *cursor, bide_store_visit *visit, void *user, bide_error *error)
 {
     struct bide_sqlite_store *store = (struct bide_sqlite_store *)base;
-    bide_code code = connect(store, BIDE_SQLITE_WRITE, store->timeout_us, error);
+    bide_code code = connect(store, BIDE_SQLITE_WRITE, store->base.timeout_us, error);
     if (code != BIDE_OK)
         return code;
     begin_batch(store);
@@ -241,7 +241,7 @@ enum { TEND_MS = 10 * 1000, TEND_SOON_MS = 20 };
 
 static bide_code sweep_all(struct bide_sqlite_store *store, bide_error *error)
 {
-    bide_code code = bide_sqlite_begin(&store->file, false, store->timeout_us, error);
+    bide_code code = bide_sqlite_begin(&store->file, false, store->base.timeout_us, error);
     if (code != BIDE_OK)
         return code;
     begin_batch(store);
@@ -257,9 +257,9 @@ static bide_code sweep_all(struct bide_sqlite_store *store, bide_error *error)
 static bide_code store_tend(struct bide_store *base, int64_t *ret_wait_ms, bide_error *error)
 {
     struct bide_sqlite_store *store = (struct bide_sqlite_store *)base;
-    bide_code code = connect(store, BIDE_SQLITE_WRITE, store->timeout_us, error);
+    bide_code code = connect(store, BIDE_SQLITE_WRITE, store->base.timeout_us, error);
     if (code == BIDE_OK && store->session)
-        code = bide_store_session_begin(store, store->timeout_us, error);
+        code = bide_store_session_begin(store, store->base.timeout_us, error);
     if (code == BIDE_OK)
         code = sweep_all(store, error);
     if (code == BIDE_OK) /* a sweep that left something wants to go on at once */
@@ -273,7 +273,7 @@ static bide_code store_verify(struct bide_store *base, bide_finding_sink *sink, 
     bide_error why = {0};
     bool was_open = store->file.db != NULL;
     struct bide_finding finding = {BIDE_FINDING_OK, "store", "its tables are there", NULL};
-    bide_code code = connect(store, BIDE_SQLITE_LOOK, store->timeout_us, &why);
+    bide_code code = connect(store, BIDE_SQLITE_LOOK, store->base.timeout_us, &why);
     if (code == BIDE_E_NOT_FOUND)
         finding =
             (struct bide_finding){BIDE_FINDING_OK, "store", "its tables will be made at first use", NULL};
@@ -316,7 +316,7 @@ static bide_code open_store(
     }
     store->base.ops = &store_ops;
     store->file.tables = &bide_store_sqlite_tables;
-    store->timeout_us = options->timeout_ms * 1000;
+    store->base.timeout_us = options->timeout_ms * 1000;
     store->client_name = bide_strdup(options->client_name ? options->client_name : "bide");
     if (!store->client_name) {
         store_destroy(&store->base);
