@@ -95,4 +95,5 @@ void bide_cli_generation_log_changes(
     int n = bide_config_compare(before->config, after->config, log_difference, NULL);
     n += log_builds(before, after);
     bide_log(BIDE_LOG_INFO, "new configuration in use", BIDE_INT("changes", n));
+    bide_cli_warn_of_left_messages(before->config, after->config);
 }

@@ -28,6 +28,12 @@ void bide_cli_generation_release(struct bide_cli_generation *generation);
 void bide_cli_generation_log_changes(
     const struct bide_cli_generation *before, const struct bide_cli_generation *after);
 
+/* ---- left_behind.c ---- */
+
+/* Warns of messages in files of this host that a relay of the configuration before carried, and none of the
+ * one after does, or not to where it did. It may take seconds where such a file is locked. */
+void bide_cli_warn_of_left_messages(const struct bide_config *before, const struct bide_config *after);
+
 /* ---- placeholder.c ---- */
 
 /* The worker process of a host that only sends: it has no handlers and takes
