@@ -208,7 +208,8 @@ static bide_code timed_out(const struct sender *sender, bide_code last, bide_err
             ? "the broker has an alarm (memory or disk: see 'rabbitmqctl status') and takes nothing"
             : "the broker did not confirm";
     return bide_fail(error, BIDE_E_TIMEOUT, "%s: %s: %zu of %zu messages unconfirmed after %lld ms",
-        sender->settings->redacted, why, sender->n_open, sender->n, (long long)(sender->base.timeout_us / 1000));
+        sender->settings->redacted, why, sender->n_open, sender->n,
+        (long long)(sender->base.timeout_us / 1000));
 }
 
 static bool begin(
