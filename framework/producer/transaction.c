@@ -322,12 +322,16 @@ static bide_code send_decided(bide_producer *producer, const struct decision *de
     return code;
 }
 
-static void not_sent(bide_producer *producer, const struct decision *decision, bide_error *error)
+static void not_sent(
+    bide_producer *producer, const struct decision *decision, bide_code code, bide_error *error)
 {
     let_go(producer, decision);
     (void)bide_fail_within(error,
-        "transaction '%.100s' is committed, and its message not sent yet (repeat the call; else it is sent "
-        "when its check is due)",
+        code == BIDE_E_DATA
+            ? "transaction '%.100s' is committed, and its message is refused (mend that and repeat the call; "
+              "else a dead letter tells of it when its check is due)"
+            : "transaction '%.100s' is committed, and its message not sent yet (repeat the call; else it is "
+              "sent when its check is due)",
         decision->id);
 }
 
@@ -349,7 +353,7 @@ static bide_code commit(bide_producer *producer, struct decision *decision, bide
     else if (code == BIDE_OK)
         code = judge(decision->id, decision->state, BIDE_TRANSACTION_COMMITTED, error);
     if (code != BIDE_OK && decision->is_ours)
-        not_sent(producer, decision, error);
+        not_sent(producer, decision, code, error);
     return code;
 }
 

@@ -93,7 +93,7 @@ static void count_back(struct bide_passage *passage, struct bide_job *job)
 }
 
 /* Settled, once the store knows what it has to know of it. */
-static void end(struct bide_passage *passage, struct bide_job *job, const struct bide_gate_end *end)
+static void end(struct bide_passage *passage, struct bide_job *job, struct bide_gate_end *end)
 {
     const struct bide_message *message = job->delivery->message;
     bool commits = job->gates->commits || *message->generation || bide_stream_may_be(message->id) ||
@@ -218,7 +218,7 @@ static void take_back(struct bide_passage *passage, struct bide_job *job)
 
 void bide_passage_settle(struct bide_passage *passage, struct bide_job *job)
 {
-    static const struct bide_gate_end expired = {{.verdict = BIDE_VERDICT_ACK}, BIDE_COUNT_EXPIRED};
+    struct bide_gate_end expired = {{.verdict = BIDE_VERDICT_ACK}, BIDE_COUNT_EXPIRED};
     take_back(passage, job);
     if (job->run.ran) {
         settle_run(passage, job);

@@ -26,6 +26,7 @@ enum {
 static struct {
     struct bide_receiver receiver;
     struct bide_settlement last;
+    char error[300]; /* of that */
     bool acknowledged[DELIVERIES];
     size_t n, limit;                   /* settlements; what the passage wants in hand */
     char sent_id[600], sent_body[600]; /* of the last message that went with a settlement */
@@ -74,6 +75,7 @@ static inline void settle(struct bide_receiver *receiver, const struct bide_sett
 {
     (void)receiver;
     broker.last = settlements[n - 1];
+    snprintf(broker.error, sizeof broker.error, "%s", broker.last.error ? broker.last.error : "");
     broker.n += n;
     for (size_t i = 0; i < n; i++) {
         if (settlements[i].verdict == BIDE_VERDICT_ACK)

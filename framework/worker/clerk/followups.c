@@ -35,8 +35,9 @@ static bool open_sender(struct bide_clerk *clerk)
     return clerk->sender != NULL;
 }
 
-/* Takes out of the run what the broker has. False: something was refused for good. */
-static bool keep_unsent(struct bide_run *run, const enum bide_sent *results)
+/* Takes out of the run what the broker has. False: something was refused for good, and run->error says why.
+ */
+static bool keep_unsent(struct bide_run *run, const enum bide_sent *results, const bide_error *error)
 {
     size_t kept = 0;
     bool taken = true;
@@ -48,6 +49,10 @@ static bool keep_unsent(struct bide_run *run, const enum bide_sent *results)
             run->sends[kept++] = run->sends[i];
     }
     run->n_sends = kept;
+    if (!taken) {
+        bide_free(run->error);
+        run->error = bide_strdup(error->text);
+    }
     if (kept == 0) {
         bide_free(run->sends);
         run->sends = NULL;
@@ -74,12 +79,13 @@ static size_t gather(struct bide_clerk *clerk, struct bide_message **messages, s
 }
 
 /* A message that is refused for good goes the way of all others, which is the receiver's to know. */
-static void note_results(struct bide_clerk *clerk, const enum bide_sent *results, size_t errands)
+static void note_results(
+    struct bide_clerk *clerk, const enum bide_sent *results, size_t errands, const bide_error *error)
 {
     for (size_t i = 0; i < errands; i++) {
         struct bide_run *run = &clerk->batch[i]->job->run;
         size_t n = run->n_sends;
-        if (!keep_unsent(run, results))
+        if (!keep_unsent(run, results, error))
             clerk->batch[i]->must = false;
         results += n;
     }
@@ -97,7 +103,7 @@ void bide_clerk_send(struct bide_clerk *clerk)
     if (n == 0 || !open_sender(clerk))
         return;
     bide_code code = bide_sender_send(clerk->sender, messages, n, results, &error);
-    note_results(clerk, results, errands);
+    note_results(clerk, results, errands, &error);
     BIDE_KILL_POINT("worker/once-sent");
     if (code == BIDE_OK)
         bide_reconnect_succeeded(&clerk->sending);

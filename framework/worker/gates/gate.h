@@ -92,9 +92,9 @@ struct bide_gate_kind {
      * returns an errand, which `must` be applied, and is called again with the answer in job->errand; if that
      * failed, this worker leaves, or what the run has sent was refused. NULL: settle. Called for each job
      * whose handler has the gate in its list, whether it passed this gate or not; not where it goes back as
-     * if it had not been here (HOLD, or a release without a run). */
-    struct bide_errand *(*commit)(
-        struct bide_gate *gate, struct bide_job *job, const struct bide_gate_end *end);
+     * if it had not been here (HOLD, or a release without a run). It may change the end, for the gates that
+     * follow and for the settlement. */
+    struct bide_errand *(*commit)(struct bide_gate *gate, struct bide_job *job, struct bide_gate_end *end);
 
     /* It waits in hand: for how many ms must it go back to the broker? -1: it may wait. Of several gates the
      * longest counts; it is never less than BIDE_GATE_SHORTEST_MS. */

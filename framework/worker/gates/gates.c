@@ -163,7 +163,7 @@ void bide_gates_decided(const struct bide_job *job, const struct bide_decision *
     }
 }
 
-bool bide_gates_commit(struct bide_gates *gates, struct bide_job *job, const struct bide_gate_end *end)
+bool bide_gates_commit(struct bide_gates *gates, struct bide_job *job, struct bide_gate_end *end)
 {
     for (; job->committed < job->gates->n; job->committed++) {
         struct bide_gate *gate = job->gates->gates[job->gates->n - 1 - job->committed];

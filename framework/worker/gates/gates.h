@@ -48,7 +48,7 @@ void bide_gates_report(struct bide_job *job, struct bide_run_result *result);
 void bide_gates_decided(const struct bide_job *job, const struct bide_decision *decision);
 /* True: the clerk has it until the store has been told how it ends; it comes back with the answer, and this
  * is called again. */
-bool bide_gates_commit(struct bide_gates *gates, struct bide_job *job, const struct bide_gate_end *end);
+bool bide_gates_commit(struct bide_gates *gates, struct bide_job *job, struct bide_gate_end *end);
 
 /* Both say whether something that waits in hand is to go back: what passes bide_gates_stop. */
 bool bide_gates_obey(struct bide_gates *gates);                  /* before a batch is looked at */

@@ -158,8 +158,7 @@ static void report(struct bide_gate *base, struct bide_job *job, struct bide_run
         give_back((struct once_gate *)base, &job->permit);
 }
 
-static struct bide_errand *commit(
-    struct bide_gate *base, struct bide_job *job, const struct bide_gate_end *end)
+static struct bide_errand *commit(struct bide_gate *base, struct bide_job *job, struct bide_gate_end *end)
 {
     if (!job->permit) {
         if (job->errand && job->errand->letter.code != BIDE_OK) /* what it sent was refused */

@@ -374,8 +374,7 @@ static struct bide_errand *arrived(struct stream_gate *gate, const char *stream,
     return send_end(gate, seen, job, &counts) ? NULL : bide_gate_hand_back(job);
 }
 
-static struct bide_errand *commit(
-    struct bide_gate *base, struct bide_job *job, const struct bide_gate_end *end)
+static struct bide_errand *commit(struct bide_gate *base, struct bide_job *job, struct bide_gate_end *end)
 {
     struct stream_gate *gate = (struct stream_gate *)base;
     char stream[BIDE_STREAM_ID_TEXT];

@@ -5,7 +5,8 @@
  *            Else the handler is asked
  *   report   of asking, the transaction's own terms say how often and how far apart, not the retry policy
  *   commit   the handler's answer is the decision, unless another was faster; a commit is sent before the
- *            message is settled. The last gate that commits, but for the stream's
+ *            message is settled; where the broker refuses it for good, the asking message is a dead letter.
+ * The last gate that commits, but for the stream's
  *
  * Where the store has another decision than this end would need, the message goes back to the broker, and
  * `look` sees it anew. */
@@ -324,8 +325,42 @@ static struct bide_errand *go_on(struct bide_gate *gate, struct bide_job *job)
     }
 }
 
-static struct bide_errand *commit(
-    struct bide_gate *gate, struct bide_job *job, const struct bide_gate_end *end)
+static bool waits_still(const struct bide_job *job)
+{
+    for (size_t i = 0; i < job->run.n_sends; i++)
+        if (strcmp(job->run.sends[i]->id, id_of(job)) == 0)
+            return true;
+    return false;
+}
+
+/* The broker has refused what the job sends. Its decision stands, and somebody has to see to it: a dead
+ * letter says so, and brings it on its way again when it is replayed. Where only the handler's own messages
+ * were refused, these go with the settlement, whose receiver knows what becomes of them. */
+static struct bide_errand *not_taken(struct bide_gate *gate, struct bide_job *job, struct bide_gate_end *end)
+{
+    struct bide_run *run = &job->run;
+    struct bide_errand *errand = errand_for(gate, job);
+    job->refused = true;
+    if (!waits_still(job)) {
+        make_claim(job, errand);
+        errand->letter.n = BIDE_TRANSACTION_OPERATIONS;
+        bide_transaction_write_sent(errand->operations, errand->key, claim_of(errand));
+        return must(job, errand, SENDING);
+    }
+    char *why = bide_asprintf("the transaction is committed, and the broker refuses its message: %s",
+        run->error ? run->error : "no memory for the reason");
+    bide_clerk_free(gate->site->clerk, errand);
+    bide_run_release(run);
+    run->error = why;
+    count(gate, BIDE_TRANSACTIONS_UNRESOLVED);
+    end->kind = BIDE_COUNT_DEAD;
+    end->decision = (struct bide_decision){.verdict = BIDE_VERDICT_DEAD,
+        .reason = BIDE_REASON_UNRESOLVED,
+        .attempt = job->delivery->message->attempt};
+    return NULL;
+}
+
+static struct bide_errand *commit(struct bide_gate *gate, struct bide_job *job, struct bide_gate_end *end)
 {
     if (!gate->site->clerk || !bide_asking_checks(job->delivery->message))
         return NULL;
@@ -335,8 +370,7 @@ static struct bide_errand *commit(
         return go_on(gate, job);
     if (job->errand->must || job->errand->letter.code == BIDE_E_DATA)
         return hand_back(job);
-    job->refused = true; /* it goes with the settlement, which knows what to do */
-    return NULL;
+    return not_taken(gate, job, end);
 }
 
 const struct bide_gate_kind bide_gate_transaction = {

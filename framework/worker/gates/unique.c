@@ -186,8 +186,7 @@ static struct bide_errand *ended(const struct bide_site *site, struct bide_job *
     return errand;
 }
 
-static struct bide_errand *commit(
-    struct bide_gate *base, struct bide_job *job, const struct bide_gate_end *end)
+static struct bide_errand *commit(struct bide_gate *base, struct bide_job *job, struct bide_gate_end *end)
 {
     struct bide_errand *next = NULL;
     if (!*message_of(job)->generation || !base->site->clerk || end->kind == BIDE_COUNT_SUPERSEDED)
