@@ -78,6 +78,10 @@ void bide_prometheus_spool(struct bide_buffer *to, const struct bide_config *con
     add_gauge(to, "bide_spool_bytes", "Bytes of the spool's file that are in use.", spool.bytes);
     add_gauge(to, "bide_spool_max_bytes", "Bytes of the spool's file that may be in use (spool.max).",
         config->spool.max_bytes);
+    if (spool.room_bytes >= 0)
+        add_gauge(to, "bide_spool_room_bytes",
+            "Bytes of messages for which the spool's disk has room: at 0 it stores nothing more.",
+            spool.room_bytes);
     add_gauge(to, "bide_spool_refused",
         "Messages that the broker refused for good: dead letters of the spool.", spool.refused);
 }

@@ -309,7 +309,7 @@ bide_code bide_spool_look(
     const struct bide_config *config, struct bide_spool_state *ret_state, bide_error *error)
 {
     struct bide_spool_state state = {0};
-    struct bide_sqlite_spool_state file = {0};
+    struct bide_sqlite_spool_state file = {.room_bytes = -1};
     struct bide_url url;
     bide_code code = bide_url_parse(config->spool.url, &url, error);
     if (code != BIDE_OK)
@@ -327,6 +327,7 @@ bide_code bide_spool_look(
     if (code != BIDE_OK && code != BIDE_E_NOT_FOUND)
         return code;
     state.bytes = file.bytes;
+    state.room_bytes = file.room_bytes;
     state.is_carried = file.is_carried;
     *ret_state = state;
     return BIDE_OK;

@@ -24,9 +24,10 @@ struct bide_spool_state {
     int64_t waiting, refused; /* refused by the broker: dead letters of the spool */
     int64_t oldest_ms;        /* for how long the oldest one has been ready; 0: none is */
     int64_t bytes;            /* of the file that are in use */
+    int64_t room_bytes;       /* of messages, for which its disk has room; -1: not known */
     bool is_carried;          /* a relay is at work */
 };
-/* What is in the configuration's spool; all zero where there is no file yet. Any thread. */
+/* What is in the configuration's spool; zero where there is no file yet. Any thread. */
 bide_code bide_spool_look(
     const struct bide_config *config, struct bide_spool_state *ret_state, bide_error *error);
 

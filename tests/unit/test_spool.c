@@ -206,11 +206,12 @@ static void what_is_told(void **state)
     assert_string_equal(config->relays[0].to, "redis://localhost");
     if (bide_spool_look(config, &told, &error) != BIDE_OK) /* no file yet */
         fail_msg("%s", error.text);
-    assert_true(told.waiting == 0 && told.bytes == 0 && !told.is_carried);
+    assert_true(told.waiting == 0 && told.bytes == 0 && told.room_bytes == -1 && !told.is_carried);
     struct bide_sender *sender = open_spool(stage, BIDE_SPOOL_ALWAYS);
     send_ok(sender, 0, 5);
     assert_int_equal(bide_spool_look(config, &told, &error), BIDE_OK);
-    assert_true(told.waiting == 5 && told.bytes > 4096 && told.refused == 0 && !told.is_carried);
+    assert_true(told.waiting == 5 && told.bytes > 4096 && told.room_bytes >= 0 && told.refused == 0 &&
+                !told.is_carried);
     struct bide_relay *relay = make_relay(stage, FILE_URL);
     go_until(relay, 5);
     go_until_empty(relay);

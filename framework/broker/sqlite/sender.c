@@ -49,17 +49,23 @@ static bide_code read_number(
 
 /* A relay writes, too, to take messages and to delete them, and what is in the log has yet to go to the file:
  * on a disk that messages had filled up nothing could be carried any more. */
-static bide_code check_disk(struct sender *sender, int64_t more, bide_error *error)
+static bool look_at_disk(const struct bide_sqlite_file *file, int64_t *ret_room, int64_t *ret_kept)
 {
     struct statvfs disk;
     struct stat log;
-    const char *path = sqlite3_db_filename(sender->file.db, "main");
+    const char *path = sqlite3_db_filename(file->db, "main");
     if (!path || statvfs(path, &disk) != 0 || disk.f_blocks == 0) /* a file system may not tell */
-        return BIDE_OK;
-    int64_t log_bytes = stat(sqlite3_filename_wal(path), &log) == 0 ? (int64_t)log.st_size : 0;
-    int64_t room = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize,
-            wanted = RELAY_BYTES + log_bytes + 2 * more;
-    if (room >= wanted)
+        return false;
+    *ret_room = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+    *ret_kept = RELAY_BYTES + (stat(sqlite3_filename_wal(path), &log) == 0 ? (int64_t)log.st_size : 0);
+    return true;
+}
+
+/* A message is written twice, to the log and to the file. */
+static bide_code check_disk(struct sender *sender, int64_t more, bide_error *error)
+{
+    int64_t room, kept, wanted;
+    if (!look_at_disk(&sender->file, &room, &kept) || room >= (wanted = kept + 2 * more))
         return BIDE_OK;
     return bide_fail(error, BIDE_E_BROKER,
         "%s: no room left on the disk: %" PRId64 " bytes are free, of the %" PRId64
@@ -241,6 +247,9 @@ bide_code bide_sqlite_spool_look(
     if (code == BIDE_OK)
         code = read_number(&file, BIDE_SQL_USED_BYTES, &state.bytes, error);
     if (code == BIDE_OK) {
+        int64_t room, kept;
+        bool knows = look_at_disk(&file, &room, &kept);
+        state.room_bytes = !knows ? -1 : room > kept ? (room - kept) / 2 : 0;
         state.is_carried = is_carried(&file);
         *ret_state = state;
     }

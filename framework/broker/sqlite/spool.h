@@ -25,7 +25,8 @@ bide_code bide_sqlite_spool_last(struct bide_sender *spool, int64_t *ret_last, b
 bool bide_sqlite_spool_is_carried(const struct bide_sender *spool);
 
 struct bide_sqlite_spool_state {
-    int64_t bytes; /* of the file that are in use */
+    int64_t bytes;      /* of the file that are in use */
+    int64_t room_bytes; /* of messages, for which its disk has room; -1: the file system does not tell */
     bool is_carried;
 };
 /* Changes nothing. BIDE_E_NOT_FOUND: there is no such file yet. */

@@ -20,11 +20,14 @@ static bool look(const struct bide_config *config, const struct bide_relay_confi
 static void print_spool(const struct bide_config *config)
 {
     struct bide_spool_state spool;
+    char room[64] = "";
     bide_error why;
     if (!config->spool.url || bide_spool_look(config, &spool, &why) != BIDE_OK) /* the table says why */
         return;
-    printf("\nSpool: %lld of %lld bytes in use%s\n", (long long)spool.bytes,
-        (long long)config->spool.max_bytes,
+    if (spool.room_bytes >= 0)
+        snprintf(room, sizeof room, ", the disk has room for %lld more", (long long)spool.room_bytes);
+    printf("\nSpool: %lld of %lld bytes in use%s%s\n", (long long)spool.bytes,
+        (long long)config->spool.max_bytes, room,
         spool.is_carried
             ? ""
             : ", and nothing carries: start `bide worker` or `bide relay` with this configuration");
@@ -64,6 +67,7 @@ static void add_spool(const struct bide_config *config, struct bide_buffer *to)
     bide_json_open(to, "spool", '{');
     bide_json_int(to, "bytes", spool.bytes);
     bide_json_int(to, "max", config->spool.max_bytes);
+    bide_json_count(to, "room", spool.room_bytes < 0 ? BIDE_UNKNOWN_COUNT : spool.room_bytes);
     bide_json_bool(to, "carried", spool.is_carried);
     bide_json_text(to, "error", known ? NULL : why.text);
     bide_buffer_char(to, '}');
