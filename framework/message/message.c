@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 
 enum { INLINE_BYTES = 512 };
 
@@ -177,6 +178,8 @@ static bide_code check_header(const char *name, const char *value, bide_error *e
             error, BIDE_E_DATA, "a header's name has 1 to 255 bytes, this one has %zu", name_size);
     if (has_control(name))
         return bide_fail(error, BIDE_E_DATA, "a header's name must not have control characters");
+    if (!bide_utf8_valid(name, name_size)) /* no broker of JSON or SQL could keep it as it is */
+        return bide_fail(error, BIDE_E_DATA, "a header's name must be UTF-8");
     if (name_size + strlen(value) > BIDE_HEADER_MAX)
         return bide_fail(error, BIDE_E_DATA, "header '%s' is longer than %d bytes", name, BIDE_HEADER_MAX);
     return BIDE_OK;

@@ -4,9 +4,11 @@
 #include "bide/transaction.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/killpoint.h"
+#include "base/utf8.h"
 #include "message/asking.h"
 #include "producer/inside.h"
 #include "transactions/transaction.h"
@@ -81,6 +83,25 @@ static bide_code check_options(const bide_transaction_options *options, bide_err
     return BIDE_OK;
 }
 
+static bool is_text(const char *value)
+{
+    return bide_utf8_valid(value, strlen(value));
+}
+
+/* The store keeps a prepared message as JSON. Its body may be anything. */
+static bide_code check_texts(const bide_message *message, bide_error *error)
+{
+    if (!is_text(message->content_type))
+        return bide_fail(error, BIDE_E_DATA, "the content type of a prepared message must be UTF-8");
+    for (size_t i = 0; i < message->n_headers; i++)
+        if (!is_text(message->headers[i].value))
+            return bide_fail(error, BIDE_E_DATA,
+                "header '%.100s': the headers of a prepared message must be UTF-8 (encode what is none, as "
+                "base64)",
+                message->headers[i].name);
+    return BIDE_OK;
+}
+
 static bide_code check_message(const bide_producer *producer, const bide_message *message, bide_error *error)
 {
     if (*message->unique)
@@ -93,7 +114,7 @@ static bide_code check_message(const bide_producer *producer, const bide_message
         return bide_fail(error, BIDE_E_DATA,
             "message '%s': the body has %zu bytes, more than the maximum of %zu", message->id,
             message->body_size, producer->max_body);
-    return BIDE_OK;
+    return check_texts(message, error);
 }
 
 static bide_code fix_names(const bide_producer *producer, bide_message *message, bide_error *error)
@@ -146,13 +167,16 @@ static int64_t lasts_ms(const struct bide_transaction_terms *terms)
 static bide_code write_prepared(bide_producer *producer, const char *id,
     const struct bide_transaction_terms *terms, struct bide_slice record, bide_error *error)
 {
-    struct bide_store_operation operations[] = {
-        {.kind = BIDE_STORE_TURN,
-            .stop = true,
-            .scope = BIDE_TRANSACTIONS,
-            .key = id,
-            .lasts_ms = lasts_ms(terms),
-            .turn = {.from = 1 << BIDE_TRANSACTION_UNKNOWN, .to = BIDE_TRANSACTION_PREPARED}},
+    char life[24]; /* tells how old it is: transactions/census.c */
+    int size = snprintf(life, sizeof life, "%lld", (long long)lasts_ms(terms));
+    struct bide_store_operation operations[] = {{.kind = BIDE_STORE_TURN,
+                                                    .stop = true,
+                                                    .scope = BIDE_TRANSACTIONS,
+                                                    .key = id,
+                                                    .lasts_ms = lasts_ms(terms),
+                                                    .turn = {.from = 1 << BIDE_TRANSACTION_UNKNOWN,
+                                                        .to = BIDE_TRANSACTION_PREPARED,
+                                                        .data = {life, (size_t)size}}},
         {.kind = BIDE_STORE_TURN,
             .scope = BIDE_PREPARED,
             .key = id,

@@ -146,6 +146,7 @@ static void test_what_is_refused(void **state)
 {
     struct place *place = *state;
     bide_producer *producer = open_producer(place);
+    bide_error error;
     static const bide_transaction_options bad[] = {{.check = NULL}, {.check = "no type"},
         {.check = "c", .check_queue = "@topic"}, {.check = "c", .deadline_ms = -1},
         {.check = "c", .deadline_ms = BIDE_TRANSACTION_DEADLINE_MAX_MS + 1},
@@ -154,6 +155,14 @@ static void test_what_is_refused(void **state)
         assert_int_equal(prepare_as(producer, "o", "", &bad[i]), BIDE_E_DATA);
     bide_message *message = order("o", "");
     assert_int_equal(bide_message_set_unique(message, "key", NULL), BIDE_OK);
+    assert_int_equal(bide_transaction_prepare(producer, message, &usual, NULL), BIDE_E_DATA);
+    bide_message_destroy(message);
+    message = order("o", ""); /* which the store could not keep as it is */
+    assert_int_equal(bide_message_set_header(message, "a", "caf\xE9", NULL), BIDE_OK);
+    assert_int_equal(bide_transaction_prepare(producer, message, &usual, &error), BIDE_E_DATA);
+    assert_non_null(strstr(error.text, "header 'a'"));
+    assert_int_equal(bide_message_set_header(message, "a", "caf\xC3\xA9", NULL), BIDE_OK);
+    assert_int_equal(bide_message_set_content_type(message, "caf\xE9", NULL), BIDE_OK);
     assert_int_equal(bide_transaction_prepare(producer, message, &usual, NULL), BIDE_E_DATA);
     bide_message_destroy(message);
     char *large = bide_calloc(1, 1 << 20);
