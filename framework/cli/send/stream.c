@@ -172,6 +172,10 @@ const struct bide_cli_command bide_cli_stream_show = {
     .usage = "STREAM [options]",
     .examples = "bide stream show stream-0193f9c1-7a55-7c3e-9a10-1f2e3d4c5b6a --json",
     .summary = "One stream, as `bide stream list` shows it.",
+    .details =
+        "Members that were taken out of the broker (`bide cancel` on SQLite and Redis, `bide move`, a "
+        "deleted queue) never end:\nthe stream stays `running`, or `cancelling`, until its deadline, and is "
+        "`failed` then (docs/streams.md).",
     .options = no_options,
     .min_arguments = 1,
     .max_arguments = 1,
