@@ -62,6 +62,7 @@ class Dashboard:
                 {**invoice, "queue": "mail", "retry": retry},
             ],
             queues=[{"name": "default"}, {"name": "mail"}, {"name": "waiting"}],
+            limits=[{"name": "api", "rate": "100/1m"}],
             schedules=[{"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "type": "journal"}],
             http={"listen": self.given["url"][len("http://"):-1], "token": self.given["token"]},
         )
@@ -122,7 +123,7 @@ def functions(project):
 
 
 def desktop(project):
-    rows = ("figures", ("looks", {"scheme": "dark"}), "looks", "mending", "messages", "schedules", ("keyboard", {"broken": "invoice-2"}), "locked")
+    rows = ("figures", ("looks", {"scheme": "dark"}), "looks", "mending", "messages", "schedules", "limits", ("keyboard", {"broken": "invoice-2"}), "locked")
     with Dashboard(project, "desktop").scenarios(*rows):
         pass
 
