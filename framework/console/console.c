@@ -116,6 +116,7 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     pthread_mutex_init(&console->schedules.lock, NULL);
     pthread_mutex_init(&console->letters, NULL);
     pthread_mutex_init(&console->transactor.lock, NULL);
+    pthread_mutex_init(&console->open_transactions.lock, NULL);
     bide_connections_init(&console->connections);
     bide_recent_init(&console->recent);
     bide_history_init(&console->history, &options->shared->past);
@@ -127,6 +128,7 @@ bide_code bide_console_run(const struct bide_console_options *options, bide_erro
     bide_schedule_list_clear(&console->schedules.list);
     bide_connections_destroy(&console->connections);
     pthread_mutex_destroy(&console->transactor.lock);
+    pthread_mutex_destroy(&console->open_transactions.lock);
     pthread_mutex_destroy(&console->letters);
     pthread_mutex_destroy(&console->schedules.lock);
     pthread_mutex_destroy(&console->depths.lock);

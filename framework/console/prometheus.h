@@ -22,7 +22,7 @@ void bide_prometheus_histogram(struct bide_buffer *to, const char *metric, const
 /* ---- prometheus_transactions.c, prometheus_relays.c ---- */
 
 /* The metrics of transactions; nothing where there were none. */
-void bide_prometheus_transactions(struct bide_buffer *to, const struct bide_console *console);
+void bide_prometheus_transactions(struct bide_buffer *to, struct bide_console *console);
 /* The metrics of relays; nothing where the configuration has none. */
 void bide_prometheus_relays(struct bide_buffer *to, const struct bide_console *console);
 /* Those of the spool; nothing where there is none, or it cannot be read. */

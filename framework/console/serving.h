@@ -16,6 +16,7 @@
 #include "console/recent.h"
 #include "console/retention.h"
 #include "console/schedules.h"
+#include "transactions/census.h"
 
 /* The broker's figures, asked for at most once a second, however many requests need them. */
 struct bide_depths {
@@ -46,6 +47,12 @@ struct bide_console {
         pthread_mutex_t lock;    /* of the pointer */
         bide_producer *producer; /* the first request opens it; any thread */
     } transactor;                /* of POST /transactions */
+    struct {
+        pthread_mutex_t lock;
+        struct bide_transaction_census census;
+        bide_code code;
+        int64_t next_ms; /* monotonic: when to look again */
+    } open_transactions; /* as they were last; any thread */
 };
 
 struct bide_follower;

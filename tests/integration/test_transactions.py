@@ -58,6 +58,9 @@ def every_end(project):
     letter, = project.dead()
     expect((letter["id"], letter["reason"], letter["attempts"]) == ("transaction:o4", "unresolved", 3), letter)
     wait_until(lambda: f"{unresolved} 1" in orders.console.metrics_text(), 60, "one is counted")
+    expect('bide_transactions_open{state="prepared"} ' in orders.console.metrics_text(), "open ones are counted, too")
+    shown = {state: row["open"] for state, row in project.status()["transactions"].items() if state != "error"}
+    expect(shown == {"prepared": 0, "committing": 0, "unresolved": 1}, f"{shown}")
     orders.decides_by_hand("o4")
     conflicts(client)
     expect(sorted(line["id"] for line in orders.ran()) == ["o0", "o2", "o4"], orders.ran())

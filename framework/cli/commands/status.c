@@ -1,11 +1,29 @@
 /* bide status: how much waits where. */
 #include <stdio.h>
 
+#include "base/json.h"
 #include "base/units.h"
 #include "broker/report.h"
 #include "cli/commands/status.h"
 #include "cli/core/output.h"
 #include "cli/core/session.h"
+#include "transactions/census.h"
+
+static void add_transactions(const struct bide_config *config, struct bide_buffer *to)
+{
+    struct bide_transaction_census census;
+    bide_error why;
+    bool known = bide_transaction_census_take(config, &census, &why) == BIDE_OK;
+    bide_json_open(to, "transactions", '{');
+    for (enum bide_open_transactions i = 0; i < BIDE_OPEN_STATES; i++) {
+        bide_json_open(to, bide_transaction_census_name(i), '{');
+        bide_json_count(to, "open", known ? census.n[i] : BIDE_UNKNOWN_COUNT);
+        bide_json_count(to, "oldest_ms", known ? census.oldest_ms[i] : BIDE_UNKNOWN_COUNT);
+        bide_buffer_char(to, '}');
+    }
+    bide_json_text(to, "error", known ? NULL : why.text);
+    bide_buffer_char(to, '}');
+}
 
 /* stats: NULL, or what the broker says. */
 static void print_json(const struct bide_cli_session *session, const struct bide_broker_stats *stats)
@@ -14,6 +32,7 @@ static void print_json(const struct bide_cli_session *session, const struct bide
     bide_cli_object_begin(&text);
     if (stats)
         bide_report_stats(&text, stats, session->broker.url.redacted, session->config->name_space);
+    add_transactions(session->config, &text);
     bide_cli_relays_json(session->config, &text);
     bide_cli_object_end(&text);
 }
@@ -119,9 +138,28 @@ static void print_tables(const struct bide_broker_stats *stats)
     print_unserved(stats);
 }
 
+/* Where there are any; `bide transaction list` shows each. */
+static void print_transactions(const struct bide_config *config)
+{
+    struct bide_transaction_census census;
+    char age[BIDE_DURATION_TEXT];
+    bide_error why;
+    if (bide_transaction_census_take(config, &census, &why) != BIDE_OK)
+        printf("\nOpen transactions: not known: %s\n", why.text);
+    else if (!bide_transaction_census_is_empty(&census))
+        for (enum bide_open_transactions i = 0; i < BIDE_OPEN_STATES; i++) {
+            fputs(i ? ", " : "\nOpen transactions: ", stdout);
+            printf("%lld %s", (long long)census.n[i], bide_transaction_census_name(i));
+            if (census.n[i])
+                printf(" (for up to %s)", bide_format_duration(bide_cli_coarse_ms(census.oldest_ms[i]), age));
+            fputs(i + 1 < BIDE_OPEN_STATES ? "" : "\n", stdout);
+        }
+}
+
 static void print_all(const struct bide_cli_session *session, const struct bide_broker_stats *stats)
 {
     print_tables(stats);
+    print_transactions(session->config);
     bide_cli_print_relays(session->config);
 }
 
@@ -155,12 +193,15 @@ const struct bide_cli_command bide_cli_status = {
     .usage = "[options]",
     .examples = "bide status\nbide status --json | jq '.queues[] | select(.dead > 0)'",
     .summary = "Shows what is ready, delayed, in flight and dead, per queue, and the workers.",
-    .details = "OLDEST READY: for how long a message has been due and nobody has taken it (JSON: "
-               "oldest_ready_ms, 0 where none is ready).\n"
-               "'-' (null in JSON) is what this broker cannot tell per queue.\n"
-               "Of each of the configuration's `relays`: what waits in its source, for how long, and what "
-               "the target "
-               "has refused; with a `spool`, how full it is (also while the broker is away).",
+    .details =
+        "OLDEST READY: for how long a message has been due and nobody has taken it (JSON: "
+        "oldest_ready_ms, 0 where none is ready).\n"
+        "'-' (null in JSON) is what this broker cannot tell per queue.\n"
+        "Of each of the configuration's `relays`: what waits in its source, for how long, and what "
+        "the target "
+        "has refused; with a `spool`, how full it is (also while the broker is away).\n"
+        "Open transactions: those that are neither committed nor aborted, and for how long the oldest has "
+        "been so (docs/transactions.md).",
     .log_level = BIDE_LOG_WARN,
     .run = run,
 };

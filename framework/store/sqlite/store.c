@@ -224,17 +224,18 @@ static bide_code store_scan(struct bide_store *base, const char *scope, const ch
     struct bide_store_cursor *cursor, bide_store_visit *visit, void *user, bide_error *error)
 {
     struct bide_sqlite_store *store = (struct bide_sqlite_store *)base;
-    bide_code code = connect(store, BIDE_SQLITE_WRITE, store->base.timeout_us, error);
-    if (code != BIDE_OK)
-        return code;
-    begin_batch(store);
-    code = bide_store_scope_find(store, scope, error);
-    if (code != BIDE_OK)
-        return code;
-    if (store->scope.number)
-        return scan_page(store, prefix, max, cursor, visit, user, error);
-    cursor->done = true;
-    return BIDE_OK;
+    bool only_looks = !store->file.db; /* then it makes no file and no tables */
+    bide_code code = connect(store, BIDE_SQLITE_LOOK, store->base.timeout_us, error);
+    if (code == BIDE_OK) {
+        begin_batch(store);
+        code = bide_store_scope_find(store, scope, error);
+    }
+    cursor->done = code == BIDE_E_NOT_FOUND || (code == BIDE_OK && store->scope.number == 0);
+    if (code == BIDE_OK && !cursor->done)
+        code = scan_page(store, prefix, max, cursor, visit, user, error);
+    if (only_looks)
+        disconnect(store);
+    return cursor->done && code == BIDE_E_NOT_FOUND ? BIDE_OK : code;
 }
 
 enum { TEND_MS = 10 * 1000, TEND_SOON_MS = 20 };
