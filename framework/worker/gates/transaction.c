@@ -5,8 +5,8 @@
  *            Else the handler is asked
  *   report   of asking, the transaction's own terms say how often and how far apart, not the retry policy
  *   commit   the handler's answer is the decision, unless another was faster; a commit is sent before the
- *            message is settled; where the broker refuses it for good, the asking message is a dead letter.
- * The last gate that commits, but for the stream's
+ *            message is settled. Where the broker refuses it for good, the asking message is dead. The last
+ *            gate that commits, but for the stream's
  *
  * Where the store has another decision than this end would need, the message goes back to the broker, and
  * `look` sees it anew. */
