@@ -103,7 +103,7 @@ static void decide(const struct place *place, const char *id, int64_t lease_ms)
     bide_transaction_claim(claim, 1, lease_ms);
     snprintf(sql, sizeof sql,
         "UPDATE bide_store_fact SET state = %d, data = '%s' WHERE key = '%s' AND state = %d AND "
-        "ifnull(length(data), 0) = 0",
+        "length(data) < 24", /* not the prepared message */
         BIDE_TRANSACTION_DECIDED, claim, id, BIDE_TRANSACTION_PREPARED);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
