@@ -63,6 +63,25 @@ static void an_older_file_is_restored(void **state)
     assert_fact(fixture_other(fixture), "b", 1, "x");
 }
 
+static void show_none(void *user, const struct bide_store_fact *fact)
+{
+    (void)user;
+    (void)fact;
+}
+
+/* Who looks at the restored file first must not be left with a file that only looks. */
+static void an_older_file_is_restored_and_scanned(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bide_store_cursor cursor = {0};
+    bide_error error;
+    write_and_read(fixture, "a");
+    shell("sqlite3 '%s' \"VACUUM INTO '%s-copy'\"", fixture->url.path);
+    shell("rm -f '%1$s-wal' '%1$s-shm' && mv '%1$s-copy' '%1$s'", fixture->url.path);
+    assert_ok(bide_store_scan(fixture->store, "scope", "", 20, &cursor, show_none, NULL, &error), &error);
+    assert_true(apply(fixture->store, acquire("k", "a", 1))->ok);
+}
+
 static void the_file_is_removed(void **state)
 {
     struct fixture *fixture = *state;
@@ -235,6 +254,7 @@ static void what_has_lapsed_is_deleted(void **state)
 
 static const struct CMUnitTest cases[] = {
     CASE("fault/an-older-file-is-restored", an_older_file_is_restored),
+    CASE("fault/an-older-file-is-restored-and-scanned", an_older_file_is_restored_and_scanned),
     CASE("fault/the-file-is-removed", the_file_is_removed),
     CASE("fault/the-side-file-is-removed", the_side_file_is_removed),
     CASE("fault/a-newer-version-is-refused", a_newer_version_is_refused),

@@ -1,3 +1,6 @@
+#include <errno.h>
+#include <string.h>
+
 #include "store/sqlite/inside.h"
 
 /* ---- sessions: a row of the table, and a byte of the side file that is held as long as it lives ---- */
@@ -14,22 +17,25 @@ static bide_code session_is_known(struct bide_sqlite_store *store, bool *ret_kno
     return code;
 }
 
-/* A number whose byte is still held belonged to a child process that outlived its store: take the next. */
+/* A number whose byte is still held belonged to a child process that outlived its store: take the next. Where
+ * none can be locked, the side file is to blame. */
 static bide_code insert_session(struct bide_sqlite_store *store, int64_t *ret_number, bide_error *error)
 {
-    sqlite3_stmt *statement;
-    bide_code code;
-    do {
-        code = bide_store_use_named(
+    enum { NUMBERS = 1000 };
+    for (int i = 0; i < NUMBERS; i++) {
+        sqlite3_stmt *statement;
+        bide_code code = bide_store_use_named(
             store, BIDE_STORE_SQL_SESSION_MAKE, store->client_name, NULL, &statement, error);
         if (code != BIDE_OK)
             return code;
         sqlite3_bind_int64(statement, 2, bide_store_now_ms(store));
         code = bide_store_run(store, statement, error);
         *ret_number = sqlite3_last_insert_rowid(store->file.db);
-    } while (
-        code == BIDE_OK && !bide_sqlite_lock_try(&store->file.lock, bide_sqlite_session_byte(*ret_number)));
-    return code;
+        if (code != BIDE_OK || bide_sqlite_lock_try(&store->file.lock, bide_sqlite_session_byte(*ret_number)))
+            return code;
+    }
+    return bide_fail(
+        error, BIDE_E_BROKER, "%s: cannot be locked: %s", store->file.lock_path, strerror(errno));
 }
 
 static bide_code make_session(struct bide_sqlite_store *store, int64_t wait_us, bide_error *error)

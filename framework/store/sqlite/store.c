@@ -15,13 +15,27 @@ static void disconnect(struct bide_sqlite_store *store)
     bide_sqlite_file_close(&store->file);
 }
 
-/* Opens the file where it is not open, or was removed or replaced. */
-static bide_code connect(
-    struct bide_sqlite_store *store, enum bide_sqlite_access access, int64_t wait_us, bide_error *error)
+static bool is_connected(struct bide_sqlite_store *store)
 {
     if (store->file.db && bide_sqlite_file_is_gone(&store->file))
         disconnect(store);
-    return store->file.db ? BIDE_OK : bide_sqlite_file_open(&store->file, access, wait_us, error);
+    return store->file.db != NULL;
+}
+
+/* Opens the file where it is not open, or was removed or replaced. */
+static bide_code connect(struct bide_sqlite_store *store, int64_t wait_us, bide_error *error)
+{
+    return is_connected(store) ? BIDE_OK
+                               : bide_sqlite_file_open(&store->file, BIDE_SQLITE_WRITE, wait_us, error);
+}
+
+/* The same, and makes no file and no tables. What it opens (*ret_opened) cannot write, and is to be closed
+ * again. */
+static bide_code look(struct bide_sqlite_store *store, bool *ret_opened, bide_error *error)
+{
+    *ret_opened = !is_connected(store);
+    return *ret_opened ? bide_sqlite_file_open(&store->file, BIDE_SQLITE_LOOK, store->base.timeout_us, error)
+                       : BIDE_OK;
 }
 
 static void begin_batch(struct bide_sqlite_store *store)
@@ -138,7 +152,7 @@ static bide_code apply_once(struct bide_sqlite_store *store, struct bide_store_l
     int64_t wait_us, bide_error *error)
 {
     struct needs needs = needs_of(letters, n);
-    bide_code code = connect(store, BIDE_SQLITE_WRITE, wait_us, error);
+    bide_code code = connect(store, wait_us, error);
     if (code == BIDE_OK && needs.session)
         code = bide_store_session_begin(store, wait_us, error);
     if (code != BIDE_OK)
@@ -224,8 +238,8 @@ static bide_code store_scan(struct bide_store *base, const char *scope, const ch
     struct bide_store_cursor *cursor, bide_store_visit *visit, void *user, bide_error *error)
 {
     struct bide_sqlite_store *store = (struct bide_sqlite_store *)base;
-    bool only_looks = !store->file.db; /* then it makes no file and no tables */
-    bide_code code = connect(store, BIDE_SQLITE_LOOK, store->base.timeout_us, error);
+    bool opened;
+    bide_code code = look(store, &opened, error);
     if (code == BIDE_OK) {
         begin_batch(store);
         code = bide_store_scope_find(store, scope, error);
@@ -233,7 +247,7 @@ static bide_code store_scan(struct bide_store *base, const char *scope, const ch
     cursor->done = code == BIDE_E_NOT_FOUND || (code == BIDE_OK && store->scope.number == 0);
     if (code == BIDE_OK && !cursor->done)
         code = scan_page(store, prefix, max, cursor, visit, user, error);
-    if (only_looks)
+    if (opened)
         disconnect(store);
     return cursor->done && code == BIDE_E_NOT_FOUND ? BIDE_OK : code;
 }
@@ -258,7 +272,7 @@ static bide_code sweep_all(struct bide_sqlite_store *store, bide_error *error)
 static bide_code store_tend(struct bide_store *base, int64_t *ret_wait_ms, bide_error *error)
 {
     struct bide_sqlite_store *store = (struct bide_sqlite_store *)base;
-    bide_code code = connect(store, BIDE_SQLITE_WRITE, store->base.timeout_us, error);
+    bide_code code = connect(store, store->base.timeout_us, error);
     if (code == BIDE_OK && store->session)
         code = bide_store_session_begin(store, store->base.timeout_us, error);
     if (code == BIDE_OK)
@@ -272,9 +286,9 @@ static bide_code store_verify(struct bide_store *base, bide_finding_sink *sink, 
 {
     struct bide_sqlite_store *store = (struct bide_sqlite_store *)base;
     bide_error why = {0};
-    bool was_open = store->file.db != NULL;
+    bool opened;
     struct bide_finding finding = {BIDE_FINDING_OK, "store", "its tables are there", NULL};
-    bide_code code = connect(store, BIDE_SQLITE_LOOK, store->base.timeout_us, &why);
+    bide_code code = look(store, &opened, &why);
     if (code == BIDE_E_NOT_FOUND)
         finding =
             (struct bide_finding){BIDE_FINDING_OK, "store", "its tables will be made at first use", NULL};
@@ -282,7 +296,7 @@ static bide_code store_verify(struct bide_store *base, bide_finding_sink *sink, 
         return bide_fail(error, code, "%s", why.text);
     else if (code != BIDE_OK)
         finding = (struct bide_finding){BIDE_FINDING_ERROR, "store", why.text, NULL};
-    if (!was_open) /* it was opened to look only */
+    if (opened)
         disconnect(store);
     sink(user, &finding);
     return BIDE_OK;
