@@ -89,6 +89,11 @@ static void test_a_spool(void **state)
     assert_heard(warn_of(BROKER SPOOL("out.db"), BROKER SPOOL("other.db")), "spool", 2, "nothing carries");
     assert_heard(warn_of(BROKER SPOOL("out.db"), "broker = \"redis://127.0.0.1:2\"; " SPOOL("out.db")),
         "spool", 2, "another broker");
+    assert_int_equal(warn_of("broker = \"redis://a:old@127.0.0.1:1\"; " SPOOL("out.db"),
+                         "broker = \"redis://a:new@127.0.0.1:1?timeout=5\"; " SPOOL("out.db"))
+                         .n,
+        0); /* the same one, with a new password */
+    assert_int_equal(warn_of(BROKER SPOOL("out.db"), BROKER SPOOL("out.db?synchronous=normal")).n, 0);
     write_file("out.db", "no database, which is more than a page of nothing");
     assert_heard(warn_of(BROKER SPOOL("out.db"), BROKER), "spool", 0, "is not known");
 }

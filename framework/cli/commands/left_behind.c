@@ -14,6 +14,27 @@ static bool is_file(const char *url)
     return bide_source_is_outbox(url) || strncmp(url, "sqlite:", 7) == 0;
 }
 
+static const char *db_of(const struct bide_url *url)
+{
+    const char *db = bide_url_param(url, "db");
+    return db ? db : "";
+}
+
+/* Neither other options nor a new password make another place of it. */
+static bool is_same_place(const char *one, const char *other)
+{
+    struct bide_url a = {0}, b = {0};
+    bool same = bide_url_parse(one, &a, NULL) == BIDE_OK && bide_url_parse(other, &b, NULL) == BIDE_OK;
+    if (same) {
+        size_t size = strcspn(a.redacted, "?");
+        same = strcspn(b.redacted, "?") == size && memcmp(a.redacted, b.redacted, size) == 0 &&
+               strcmp(db_of(&a), db_of(&b)) == 0;
+    }
+    bide_url_clear(&a);
+    bide_url_clear(&b);
+    return same;
+}
+
 /* The relay that takes what this one took; NULL: none does. */
 static const struct bide_relay_config *find_heir(
     const struct bide_config *config, const struct bide_relay_config *relay)
@@ -21,7 +42,7 @@ static const struct bide_relay_config *find_heir(
     for (size_t i = 0; i < config->n_relays; i++) {
         const struct bide_relay_config *other = &config->relays[i];
         bool takes_all = !other->queue || (relay->queue && strcmp(other->queue, relay->queue) == 0);
-        if (takes_all && strcmp(other->from, relay->from) == 0)
+        if (takes_all && is_same_place(other->from, relay->from))
             return other;
     }
     return NULL;
@@ -51,7 +72,7 @@ void bide_cli_warn_of_left_messages(const struct bide_config *before, const stru
     for (size_t i = 0; i < before->n_relays; i++) {
         const struct bide_relay_config *relay = &before->relays[i];
         const struct bide_relay_config *heir = find_heir(after, relay);
-        if (is_file(relay->from) && (!heir || strcmp(heir->to, relay->to) != 0))
+        if (is_file(relay->from) && (!heir || !is_same_place(heir->to, relay->to)))
             warn(before, relay, heir != NULL);
     }
 }
