@@ -63,10 +63,11 @@ def operators_look_at_them_and_set_them(project):
     """`bide limits`, its twins by HTTP, the metrics; and who is told "too much"."""
     if project.broker != "sqlite":
         return
-    limit = {"name": "api", "rate": "2/10s", "key": "json:/tenant"}
+    # Half a minute to the next run: on a slow machine all of this is seen before.
+    limit = {"name": "api", "rate": "2/1m", "key": "json:/tenant"}
     configure(project, (limit,), project.journal_handler(limited_by="api"))
     look = lambda: [json.loads(line) for line in project.bide("limits", "--json").stdout.splitlines()]  # noqa: E731
-    expect(look() == [{"limit": "api", "key": "", "rate": "2/10s", "concurrency": None, "in_use": None, "waiting": 0,
+    expect(look() == [{"limit": "api", "key": "", "rate": "2/1m", "concurrency": None, "in_use": None, "waiting": 0,
                        "wait_ms": 0, "set": False}], f"nothing ran: {look()}")
     project.send([{"type": "journal", "body": {"tenant": "ann"}} for _ in range(4)])
     worker = project.worker()
@@ -74,10 +75,12 @@ def operators_look_at_them_and_set_them(project):
     console.wait_ready()
     wait_until(lambda: look()[0]["waiting"] == 3, 60, lambda: f"{look()}")
     row = look()[0]
-    expect(row["key"] == "ann" and 15000 < row["wait_ms"] <= 20100 and project.journal_count() == 1, f"{row}")
+    expect(row["key"] == "ann" and 90000 < row["wait_ms"] <= 120100, f"{row}")
+    wait_until(lambda: project.journal_count() == 1, 60, worker.log_tail)
     listed = console.read_json("/limits")["limits"]
     expect(listed[0]["key"] == "ann" and listed[0]["waiting"] == row["waiting"], f"{listed}")
-    expect('bide_limit_allowed_total{limit="api"} 1' in console.metrics_text(), "the metrics do not count the run")
+    allowed = lambda: 'bide_limit_allowed_total{limit="api"} 1' in console.metrics_text()  # noqa: E731
+    wait_until(allowed, 60, "the metrics do not count the run")
     moved = lambda: 'bide_limit_moved_total{limit="api"} 3' in console.metrics_text()  # noqa: E731
     wait_until(moved, 60, "the metrics do not count what moved")
     project.bide("limits", "set", "api", "--rate", "100/1s")
@@ -87,7 +90,7 @@ def operators_look_at_them_and_set_them(project):
     for query in ("rates=1/1s", "rate", "rate=1/1s&rate=2/1s", "rate=1/0s", "concurrency=0"):
         expect(console.post(f"/limits/api?{query}", {})[0] == 400 and look()[0]["set"], f"{query}: it is not refused")
     console.post("/limits/api", {})
-    expect(not look()[0]["set"] and look()[0]["rate"] == "2/10s", f"{look()}")
+    expect(not look()[0]["set"] and look()[0]["rate"] == "2/1m", f"{look()}")
     for arguments, code in ((("nope", "--rate", "1/1s"), 65), (("api", "--concurrency", "3"), 65), (("api",), 64), (("api", "--rate", "x"), 64)):
         project.bide("limits", "set", *arguments, expect=code)
     expect(worker.stop() == 0, worker.log_tail())
