@@ -5,7 +5,7 @@
 
 enum {
     CANCEL_GRACE_US = 500 * 1000, /* for handlers to return once cancelled */
-    LEAVE_US = 5 * 1000 * 1000,   /* for the last settlements */
+    LEAVE_US = 5 * 1000 * 1000,   /* for the last settlements, where `drain` leaves less */
     AWAY_MS = 5000,               /* for how long a store may be away that is waited for */
     LOOK_US = 500 * 1000,         /* while this process ends: how often to look at that */
 };
@@ -113,12 +113,32 @@ static bool waits_for_store(const struct bide_passage *passage)
     return bide_passage_waiting(passage) > 0 && bide_clerk_away_ms(passage->site.clerk) < AWAY_MS;
 }
 
+/* What is left of `drain` is for the last settlements, too: where the broker is away, and back within it,
+ * nothing runs twice. */
+static int64_t leave_ends_us(
+    const struct bide_ending *ending, const struct bide_passage *passage, int64_t now_us)
+{
+    int64_t least_us = now_us + LEAVE_US, most_us = now_us + passage->site.config->worker.drain_ms * 1000;
+    int64_t ends_us = ending->ends_us < most_us ? ending->ends_us : most_us;
+    bool has_time = ending->stage == BIDE_STAGE_DRAINING && atomic_load(&ending->stops) < 2;
+    return has_time && ends_us > least_us ? ends_us : least_us;
+}
+
 static void begin_to_leave(struct bide_ending *ending, struct bide_passage *passage, int64_t now_us)
 {
     passage->cutting = true;
     if (passage->site.clerk)
         bide_clerk_give_up(passage->site.clerk);
-    enter(ending, BIDE_STAGE_LEAVING, now_us + LEAVE_US);
+    enter(ending, BIDE_STAGE_LEAVING, leave_ends_us(ending, passage, now_us));
+}
+
+/* Somebody is in a hurry now: a second signal, or the whole worker stops. */
+static void hurry(struct bide_ending *ending, const struct bide_passage *passage, int64_t now_us)
+{
+    if (ending->ends_us == INT64_MAX)
+        ending->ends_us = drain_ends_us(passage, now_us);
+    if (atomic_load(&ending->stops) > 1 && ending->ends_us > now_us + LEAVE_US)
+        ending->ends_us = now_us + LEAVE_US;
 }
 
 static bool only_hung_ones_left(const struct bide_passage *passage)
@@ -129,15 +149,14 @@ static bool only_hung_ones_left(const struct bide_passage *passage)
 static void leave_stage_if_over(struct bide_ending *ending, struct bide_passage *passage, int64_t now_us)
 {
     int stops = atomic_load(&ending->stops);
-    bool over = now_us >= ending->ends_us; /* of this stage: each has a time of its own */
+    bool over = now_us >= ending->ends_us; /* of this stage */
     switch (ending->stage) {
     case BIDE_STAGE_SERVING:
         if (stops > 0)
             begin_to_drain(ending, passage, now_us);
         break;
     case BIDE_STAGE_DRAINING:
-        if (ending->ends_us == INT64_MAX) /* there may be some hurry now */
-            ending->ends_us = drain_ends_us(passage, now_us);
+        hurry(ending, passage, now_us);
         if ((passage->out == 0 || only_hung_ones_left(passage)) && !waits_for_store(passage))
             begin_to_leave(ending, passage, now_us);
         else if (stops > 1 || over)
@@ -148,6 +167,7 @@ static void leave_stage_if_over(struct bide_ending *ending, struct bide_passage 
             begin_to_leave(ending, passage, now_us);
         break;
     case BIDE_STAGE_LEAVING:
+        hurry(ending, passage, now_us);
         if ((bide_passage_waiting(passage) == 0 && bide_settled_for_good(&passage->settling)) || over)
             enter(ending, BIDE_STAGE_ENDED, INT64_MAX);
         break;
@@ -171,7 +191,8 @@ void bide_ending_advance(
 int64_t bide_ending_wait_us(const struct bide_ending *ending, int64_t now_us)
 {
     int64_t ends_us = ending->stage == BIDE_STAGE_SERVING ? INT64_MAX : ending->ends_us;
-    if (ending->stage == BIDE_STAGE_DRAINING && ends_us > now_us + LOOK_US)
+    bool looks = ending->stage == BIDE_STAGE_DRAINING || ending->stage == BIDE_STAGE_LEAVING;
+    if (looks && ends_us > now_us + LOOK_US)
         ends_us = now_us + LOOK_US;
     if (ending->exit_idle_us > 0 && ending->busy_us + ending->exit_idle_us < ends_us)
         ends_us = ending->busy_us + ending->exit_idle_us;

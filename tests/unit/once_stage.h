@@ -29,6 +29,7 @@ static struct {
     char error[300]; /* of that */
     bool acknowledged[DELIVERIES];
     size_t n, limit;                   /* settlements; what the passage wants in hand */
+    size_t unsettled;                  /* of them, as the receiver says */
     char sent_id[600], sent_body[600]; /* of the last message that went with a settlement */
     size_t n_sent;
 } broker;
@@ -93,7 +94,7 @@ static inline void forget(struct bide_receiver *receiver, struct bide_delivery *
 static inline void stats(const struct bide_receiver *receiver, struct bide_receiver_stats *ret_stats)
 {
     (void)receiver;
-    *ret_stats = (struct bide_receiver_stats){.connected = true};
+    *ret_stats = (struct bide_receiver_stats){.connected = true, .unsettled = broker.unsettled};
 }
 
 static inline void limit(struct bide_receiver *receiver, size_t queue, size_t wanted)

@@ -386,6 +386,41 @@ static void test_a_worker_that_ends_waits_for_a_store_that_is_away_for_a_moment(
     assert_int_not_equal(ending.stage, BIDE_STAGE_DRAINING);
 }
 
+/* A broker that is away may be back before `drain` is over. */
+static void test_what_drain_leaves_is_for_the_last_settlements(void **state)
+{
+    const int64_t second_us = 1000 * 1000, now_us = 1000 * second_us;
+    (void)state;
+    stage.config.worker.drain_ms = 30 * 1000;
+    broker.unsettled = 1;
+    struct bide_ending ending = {
+        .stage = BIDE_STAGE_DRAINING, .stops = 1, .ends_us = now_us + 20 * second_us};
+    bide_ending_advance(&ending, &stage.passage, 0, now_us);
+    assert_int_equal(ending.stage, BIDE_STAGE_LEAVING);
+    assert_int_equal(ending.ends_us, now_us + 20 * second_us);
+    bide_ending_advance(&ending, &stage.passage, 0, now_us + 6 * second_us);
+    assert_int_equal(ending.stage, BIDE_STAGE_LEAVING);
+    atomic_store(&ending.stops, 2); /* a second signal */
+    bide_ending_advance(&ending, &stage.passage, 0, now_us + 7 * second_us);
+    assert_int_equal(ending.ends_us, now_us + 12 * second_us);
+    broker.unsettled = 0;
+    bide_ending_advance(&ending, &stage.passage, 0, now_us + 8 * second_us);
+    assert_int_equal(ending.stage, BIDE_STAGE_ENDED);
+}
+
+static void test_the_last_settlements_have_some_seconds_at_least_and_drain_at_most(void **state)
+{
+    static const int64_t now_us = 1000, ends_us[] = {1001, INT64_MAX}, wanted_s[] = {5, 30};
+    (void)state;
+    stage.config.worker.drain_ms = 30 * 1000;
+    broker.unsettled = 1;
+    for (size_t i = 0; i < COUNT_OF(ends_us); i++) {
+        struct bide_ending ending = {.stage = BIDE_STAGE_DRAINING, .ends_us = ends_us[i]};
+        bide_ending_advance(&ending, &stage.passage, 0, now_us);
+        assert_int_equal(ending.ends_us, now_us + wanted_s[i] * 1000 * 1000);
+    }
+}
+
 static void test_without_a_store_members_go_back(void **state)
 {
     (void)state;
@@ -418,6 +453,8 @@ static const struct CMUnitTest tests[] = {
     CASE(test_members_are_held_while_the_store_is_away),
     CASE(test_a_worker_that_ends_waits_for_a_store_that_is_away_for_a_moment),
     CASE(test_a_worker_that_leaves_without_the_store_hands_its_members_back),
+    CASE(test_what_drain_leaves_is_for_the_last_settlements),
+    CASE(test_the_last_settlements_have_some_seconds_at_least_and_drain_at_most),
     CASE(test_without_a_store_members_go_back),
 };
 
