@@ -33,8 +33,9 @@ static const struct bide_option worker_options[] = {
     {"drain", BIDE_OPTION_DURATION, WORKER(drain_ms), .fallback = "30s", .min = 0, .max = DAY_MS,
         .help =
             "How long running handlers may go on after SIGTERM; then they are cancelled and their messages "
-            "are handed back. What has ended and cannot be settled, because the broker is away, has the rest "
-            "of it, 5 s at least."},
+            "are handed back. What has ended and is not settled yet, because the broker is away, has the "
+            "rest "
+            "of it, 5 s at least (RabbitMQ: what must be published for it)."},
     {"max_body", BIDE_OPTION_SIZE, WORKER(max_body), .fallback = "1MiB", .min = 1, .max = INT64_C(128) * MIB,
         .help = "The largest body that is sent or run; a larger one is refused at sending, and a dead letter "
                 "(`oversized`) when it arrives from elsewhere."},

@@ -100,7 +100,9 @@ static void begin_to_drain(struct bide_ending *ending, struct bide_passage *pass
 
 static void begin_to_cancel(struct bide_ending *ending, struct bide_passage *passage, int64_t now_us)
 {
-    bide_log(BIDE_LOG_WARN, "worker leaves before its handlers are done", BIDE_INT("running", passage->out));
+    if (passage->out > 0) /* else only the store was waited for */
+        bide_log(
+            BIDE_LOG_WARN, "worker leaves before its handlers are done", BIDE_INT("running", passage->out));
     passage->cutting = true;
     bide_pool_cancel(passage->pool);
     enter(ending, BIDE_STAGE_CANCELLING, now_us + CANCEL_GRACE_US);

@@ -3,7 +3,7 @@
 
 #include "broker/rabbitmq/inbound.h"
 
-enum { TAG_TEXT = 32, PREFETCH_MAX = 65535 };
+enum { TAG_TEXT = 32, PREFETCH_MAX = 65535, SETTLED_MS = 5000 };
 
 static void stop_consumer(struct bide_rmq_inbound *inbound, size_t index)
 {
@@ -92,9 +92,11 @@ void bide_rmq_inbound_await_settled(struct bide_rmq_inbound *inbound)
 {
     if (!inbound->link.amqp || inbound->settings->classic)
         return;
-    bide_rmq_link_hurry(&inbound->link);
+    int64_t end_us = bide_mono_us(inbound->settings->clock) + SETTLED_MS * 1000;
+    bide_rmq_link_hurry(&inbound->link, SETTLED_MS);
     for (int round = 0; round < 2; round++)
         for (size_t i = 0; i < inbound->n_channels; i++)
-            if (has_delivered(&inbound->channels[i]) && !pass_log(inbound, i))
+            if (has_delivered(&inbound->channels[i]) &&
+                (!pass_log(inbound, i) || bide_mono_us(inbound->settings->clock) > end_us))
                 return;
 }

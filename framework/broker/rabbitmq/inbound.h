@@ -125,9 +125,9 @@ bool bide_rmq_inbound_consumes(
 void bide_rmq_inbound_return(struct bide_rmq_inbound *inbound, const struct bide_rmq_delivery *delivery);
 /* Writes all acknowledgements that are possible, and everything else that waits. */
 bide_code bide_rmq_inbound_flush(struct bide_rmq_inbound *inbound, bide_error *error);
-/* Called at the end, after the last flush: waits until the broker has made the acknowledgements final, at
- * most a second for each answer. Messages that arrive meanwhile are discarded; the broker takes them back
- * when the connection ends. */
+/* Called at the end, after the last flush: waits until the broker has made the acknowledgements final. Gives
+ * up after 5 s, or where an answer takes that long. Messages that arrive meanwhile are discarded; the broker
+ * takes them back when the connection ends. */
 void bide_rmq_inbound_await_settled(struct bide_rmq_inbound *inbound);
 
 #endif

@@ -140,16 +140,16 @@ void bide_rmq_link_drop(struct bide_rmq_link *link)
     link->blocked = false;
 }
 
-void bide_rmq_link_hurry(struct bide_rmq_link *link)
+void bide_rmq_link_hurry(struct bide_rmq_link *link, int64_t within_ms)
 {
-    struct timeval timeout = bide_rmq_timeval(GOOD_BYE_MS);
+    struct timeval timeout = bide_rmq_timeval(within_ms);
     amqp_set_rpc_timeout(link->amqp, &timeout);
 }
 
 void bide_rmq_link_close(struct bide_rmq_link *link)
 {
     if (link->amqp && !link->blocked) {
-        bide_rmq_link_hurry(link);
+        bide_rmq_link_hurry(link, GOOD_BYE_MS);
         amqp_connection_close(link->amqp, AMQP_REPLY_SUCCESS);
     }
     bide_rmq_link_drop(link);

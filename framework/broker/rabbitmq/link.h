@@ -22,8 +22,8 @@ struct bide_rmq_link {
  * a thread that may leave the link alone for long. */
 bide_code bide_rmq_link_open(struct bide_rmq_link *link, const struct bide_rmq_settings *settings,
     size_t first, const char *role, bool beats, bide_error *error);
-/* From now on no call waits longer than a second for an answer: the process is about to end. */
-void bide_rmq_link_hurry(struct bide_rmq_link *link);
+/* From now on no call waits longer for an answer: the process is about to end. */
+void bide_rmq_link_hurry(struct bide_rmq_link *link, int64_t within_ms);
 /* Tells the broker if it still reads, closes the connection and frees everything. Also for a closed or zeroed
  * link. */
 void bide_rmq_link_close(struct bide_rmq_link *link);
