@@ -108,8 +108,8 @@ static void begin_to_cancel(struct bide_ending *ending, struct bide_passage *pas
     enter(ending, BIDE_STAGE_CANCELLING, now_us + CANCEL_GRACE_US);
 }
 
-/* What the store must know before it is settled is waited for, also where the store is away for a moment. Is
- * it away for longer, it is settled all the same, or handed out again, as its gate says. */
+/* What the store must know before it is settled is waited for, also where the store is away for a moment. If
+ * it stays away, that is settled all the same, or handed out again, as its gate says. */
 static bool waits_for_store(const struct bide_passage *passage)
 {
     return bide_passage_waiting(passage) > 0 && bide_clerk_away_ms(passage->site.clerk) < AWAY_MS;

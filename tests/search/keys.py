@@ -187,14 +187,6 @@ class Operator(threading.Thread):
 # ---- books ----
 
 
-class Keyed(Carried):
-    odd_ones = ()
-
-    def findings(self):
-        yield from super().findings()
-        yield from self.odd_ones
-
-
 class Keys(Errands):
     def __init__(self, project, plan, work, started, workers, broker):
         super().__init__(project, plan, work, started)
@@ -241,7 +233,7 @@ class Keys(Errands):
                                       [one for one in letters if one["queue"] == queue], counts)) for queue, sent in made.items()]
 
     def books_of(self, queue, sent, journal, letters, counts):
-        books = Keyed(Work(sent=sent, drops=self.work.drops, failed_moves=self.work.failed_moves), journal, letters, self.plan, counts, self.broker)
+        books = Carried(Work(sent=sent, drops=self.work.drops, failed_moves=self.work.failed_moves), journal, letters, self.plan, counts, self.broker)
         if queue != ONCE and not self.broker.forgiven and not moves_all(self.plan):
             books.odd_ones = list(self.wrong_keys(books) if queue == UNIQUE else self.wrong_changes(books))
         return books

@@ -79,14 +79,6 @@ def prepare(project, retry, common):
 # ---- books ----
 
 
-class Limited(Carried):
-    odd_ones = ()
-
-    def findings(self):
-        yield from super().findings()
-        yield from self.odd_ones
-
-
 def most_at_once(runs):
     """By [(start, seconds)]"""
     ends = sorted([(start, 1) for start, _ in runs] + [(start + took, -1) for start, took in runs])
@@ -139,7 +131,7 @@ class Limits(Errands):
     def books_of(self, queue, journal, letters, counts):
         sent = {name: one for name, one in list(self.sends.sent.items()) if one.row["queue"] == queue}
         work = Work(sent=sent, drops=self.work.drops, failed_moves=self.work.failed_moves)
-        books = Limited(work, journal, letters, self.plan, counts, self.broker)
+        books = Carried(work, journal, letters, self.plan, counts, self.broker)
         books.odd_ones = [finding for limit in LIMITS[queue] for finding in self.beyond(limit, sent, journal)]
         return books
 

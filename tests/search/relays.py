@@ -168,9 +168,13 @@ class Shop(threading.Thread):
 
 class Carried(Books):
     """`again`: how often each may have come once more, because a relay had it in hand when it was killed. What a broker has lost
-    was carried at some time after its commit."""
+    was carried at some time after its commit. `odd_ones`: what a world finds by itself."""
 
-    again = Counter()
+    again, odd_ones = Counter(), ()
+
+    def findings(self):
+        yield from super().findings()
+        yield from self.odd_ones
 
     def repeats(self):
         more = {name: n - self.again[name] * RUNS for name, n in super().repeats().items()}

@@ -177,16 +177,10 @@ class Operator(threading.Thread):
 
 
 class Slots(Carried):
-    """`odd_ones`: what else is wrong. A rollback takes a schedule back together with its messages: none is missing."""
-
-    odd_ones = ()
+    """A rollback takes a schedule back together with its messages: none is missing."""
 
     def is_forgiven(self, sent):
         return any(since == 0 and sent.began <= until for since, until in self.forgiven)
-
-    def findings(self):
-        yield from super().findings()
-        yield from self.odd_ones
 
 
 def parts(identity):

@@ -2,6 +2,7 @@
 #include "transactions/census.h"
 
 #include "bide/transaction.h"
+#include "prepared.h"
 #include "producer/inside.h"
 #include "sqlite_place.h"
 #include "transactions/transaction.h"
@@ -12,17 +13,6 @@ static bide_producer *open_producer(const struct place *place)
     bide_error error;
     assert_ok(bide_producer_open(place->url.redacted, NULL, &producer, &error), &error);
     return producer;
-}
-
-static void prepare(bide_producer *producer, const char *id)
-{
-    const bide_transaction_options usual = {.check = "order-check"};
-    bide_message *message;
-    bide_error error;
-    assert_ok(bide_message_create("order", &message, &error), &error);
-    assert_ok(bide_message_set_id(message, id, &error), &error);
-    assert_ok(bide_transaction_prepare(producer, message, &usual, &error), &error);
-    bide_message_destroy(message);
 }
 
 static struct bide_transaction_census census_of(const struct place *place)

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "bide/transaction.h"
+#include "prepared.h"
 #include "sqlite_place.h"
 #include "transactions/transaction.h"
 
@@ -17,17 +18,6 @@ static bide_producer *open_producer(const struct place *place, int64_t timeout_m
     snprintf(store, sizeof store, "sqlite:%s-store", place->path);
     assert_ok(bide_producer_open_with_store(url, store, &options, &producer, &error), &error);
     return producer;
-}
-
-static void prepare(bide_producer *producer, const char *id)
-{
-    const bide_transaction_options usual = {.check = "order-check"};
-    bide_message *message;
-    bide_error error;
-    assert_ok(bide_message_create("order", &message, &error), &error);
-    assert_ok(bide_message_set_id(message, id, &error), &error);
-    assert_ok(bide_transaction_prepare(producer, message, &usual, &error), &error);
-    bide_message_destroy(message);
 }
 
 static void note_state(void *user, const bide_transaction_view *view)
